@@ -1,0 +1,4 @@
+//! callsign
+pub mod dns;
+pub mod registration;
+pub mod source;
