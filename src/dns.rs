@@ -342,13 +342,6 @@ fn push_label(wire: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
 #[derive(Clone, Debug)]
 pub struct Labels<'n>(&'n [u8]);
 
-impl<'n> Labels<'n> {
-    /// The labels of a name that was checked before.
-    pub(crate) fn of_wire(wire: &'n [u8]) -> Labels<'n> {
-        Labels(wire)
-    }
-}
-
 impl<'n> Iterator for Labels<'n> {
     type Item = &'n [u8];
 
@@ -404,11 +397,135 @@ impl Key {
     }
 }
 
+impl std::borrow::Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Key {
+    /// Takes key bytes as [`Path::span`] gives them.
+    fn from(bytes: &[u8]) -> Key {
+        Key(bytes.into())
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for label in self.labels_down() {
             write!(f, ".{}", label.escape_ascii())?;
         }
         Ok(())
+    }
+}
+
+/// A name as a key on the stack, with every label's place: what a question's name is read by, without allocating.
+///
+/// Labels are counted from the root's side: label 0 is the top-level domain.
+#[derive(Clone)]
+pub struct Path {
+    bytes: [u8; NAME_LEN_MAX],
+    /// Where each label's length byte is; one more for the end.
+    starts: [u8; LABELS_MAX + 1],
+    count: u8,
+}
+
+/// The most labels that 255 bytes can hold (RFC 1035 §2.3.4: a length byte and a byte each, and the root).
+const LABELS_MAX: usize = 127;
+
+impl Path {
+    /// Reads a well-formed wire name.
+    pub fn of(name: Labels<'_>) -> Path {
+        let mut path = Path { bytes: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX + 1], count: 0 };
+        let labels: smallvec::SmallVec<[&[u8]; LABELS_MAX]> = name.take(LABELS_MAX).collect();
+        let mut at = 0;
+        for (index, label) in labels.iter().rev().enumerate() {
+            path.bytes[at] = label.len() as u8;
+            path.bytes[at + 1..at + 1 + label.len()].copy_from_slice(label);
+            at += 1 + label.len();
+            path.starts[index + 1] = at as u8;
+        }
+        path.bytes[..at].make_ascii_lowercase(); // a length is at most 63, below any letter
+        path.count = labels.len() as u8;
+        path
+    }
+
+    /// How many labels, the root's not counted.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether this is the root.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// One label's bytes, in lower case; none beyond the last.
+    pub fn label(&self, index: usize) -> Option<&[u8]> {
+        (index < self.len()).then(|| &self.bytes[usize::from(self.starts[index]) + 1..usize::from(self.starts[index + 1])])
+    }
+
+    /// The key bytes of the labels `from..to`; what lies beyond the last is left out.
+    pub fn span(&self, from: usize, to: usize) -> &[u8] {
+        let (from, to) = (from.min(self.len()), to.min(self.len()));
+        &self.bytes[usize::from(self.starts[from])..usize::from(self.starts[to])]
+    }
+
+    /// The whole name as key bytes.
+    pub fn key(&self) -> &[u8] {
+        self.span(0, self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for (text, shown) in [
+            (".", "."),
+            ("example.org", "example.org."),
+            ("Example.ORG.", "Example.ORG."),
+            (r"a\.b.org", r"a\.b.org."),
+            (r"\000\255.org", r"\000\255.org."),
+        ] {
+            assert_eq!(text.parse::<Name>().unwrap().to_string(), shown, "{text}");
+        }
+        let long = "a".repeat(64);
+        for (text, error) in [
+            ("", NameError::EmptyLabel),
+            ("a..b", NameError::EmptyLabel),
+            (".a", NameError::EmptyLabel),
+            (long.as_str(), NameError::LongLabel),
+            (r"a\", NameError::BadEscape),
+            (r"a\25", NameError::BadEscape),
+            (r"\256", NameError::BadEscape),
+            (&"a.".repeat(128), NameError::LongName),
+        ] {
+            assert_eq!(text.parse::<Name>().unwrap_err(), error, "{text}");
+        }
+        assert_eq!("a.".repeat(127).parse::<Name>().unwrap().wire().len(), NAME_LEN_MAX);
+    }
+
+    #[test]
+    fn letter_case_does_not_matter() {
+        let (lower, upper): (Name, Name) = ("a.example".parse().unwrap(), "A.EXAMPLE".parse().unwrap());
+        assert_eq!(lower, upper);
+        assert_eq!(lower.key(), upper.key());
+        assert_ne!(lower, "a.exampl\\229".parse().unwrap());
+    }
+
+    #[test]
+    fn a_key_is_a_path_down_the_tree() {
+        let name: Name = "www.Example.org".parse().unwrap();
+        assert_eq!(name.key().as_bytes(), b"\x03org\x07example\x03www");
+        assert!(name.is_within(&"example.ORG".parse().unwrap()));
+        assert!(name.is_within(&Name::root()));
+        assert!(!name.is_within(&"ample.org".parse().unwrap()));
+        let path = Path::of(name.labels());
+        assert_eq!(path.key(), name.key().as_bytes());
+        assert_eq!((path.label(0), path.label(2), path.label(3)), (Some(&b"org"[..]), Some(&b"www"[..]), None));
+        assert_eq!(path.span(1, 9), b"\x07example\x03www");
     }
 }

@@ -1,4 +1,8 @@
 //! callsign
 pub mod dns;
+pub mod index;
+pub mod name;
 pub mod registration;
+pub mod snapshot;
 pub mod source;
+pub mod zones;

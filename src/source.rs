@@ -4,8 +4,8 @@
 //! and its events are in order. A relist is a `Begin`, the Pods that are there, and a `Commit` that says that those were
 //! all; an `Abort` says that the rest is not known.
 
-pub mod files;
-pub mod kube;
+
+
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,0 +1,302 @@
+//! Events become the next snapshot: one writer, and each change costs what the names it touches cost.
+//!
+//! **One copy.** The index is the snapshot's builder. Of a Pod it keeps beside the snapshot's record only marks: which
+//! sources hold it, at which version, and a fingerprint of the annotation, so that a Pod that did not change costs a
+//! look.
+//!
+//! **In place, and whole.** A relist is applied as it streams. A Pod that it finds changed waits beside its published
+//! record until the relist's `Commit`, so nothing of half a list is published, and the changes of other sources need not
+//! wait for it. What a committed list did not name is swept; after an `Abort` nothing is.
+//!
+//! **Settling.** A changed Pod is settled against the others: who holds its name, its addresses and ports. Whoever loses
+//! or gains by that is settled again. Then the difference between its old and its new record is carried into the facts.
+
+mod claims;
+mod facts;
+mod held;
+mod intern;
+mod serial;
+mod settle;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use crate::snapshot::{PodRecord, PodSlot, Snapshot, ZoneSettings};
+use crate::source::{Change, Event, Pod, SourceId};
+use crate::zones::Zones;
+
+use claims::Claims;
+use held::{Held, Hold};
+use intern::Interner;
+pub use serial::Now;
+use serial::Serial;
+
+/// The one writer of the zone.
+pub struct Index {
+    next: Snapshot,
+    sources: Vec<Source>,
+    slots: HashMap<PodId, PodSlot>,
+    held: Vec<Option<Held>>,
+    free: Vec<PodSlot>,
+    /// Who bears a name, by cluster, namespace and name.
+    bearers: HashMap<[Arc<str>; 3], Vec<PodSlot>>,
+    claims: Claims,
+    dirty: BTreeSet<PodSlot>,
+    interner: Interner,
+    fingerprints: RandomState,
+    serial: Serial,
+    difference: Difference,
+    is_changed: bool,
+}
+
+/// A Pod's identity: its cluster and uid.
+type PodId = (Arc<str>, Arc<str>);
+
+/// What is known of a source.
+struct Source {
+    id: SourceId,
+    /// It committed a list once.
+    is_synced: bool,
+    /// Between `Begin` and `Commit`, an `Abort` between them or not.
+    is_listing: bool,
+    /// Counts its lists.
+    generation: u32,
+    /// What a list changed and did not commit yet.
+    pending: BTreeSet<PodSlot>,
+}
+
+/// What a snapshot changed against the one before it.
+#[derive(Clone, Debug, Default)]
+pub struct Difference {
+    /// The services whose answers changed.
+    pub services: HashSet<ServiceId>,
+    /// The Pods whose records changed, by namespace and name.
+    pub pods: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// The addresses whose forward or reverse names changed.
+    pub addresses: BTreeSet<std::net::IpAddr>,
+    /// A Pod's own name came or went.
+    pub is_named_anew: bool,
+}
+
+/// A service's namespace and alias.
+pub type ServiceId = (Arc<str>, crate::name::Alias);
+
+impl Difference {
+    /// Whether an answer changed.
+    pub fn is_visible(&self) -> bool {
+        !self.services.is_empty() || !self.addresses.is_empty() || self.is_named_anew
+    }
+}
+
+impl Index {
+    /// An index of nothing yet; the zone is synced once each of these sources has committed a list.
+    pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
+        let source = |id| Source { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
+        Index {
+            next: Snapshot::empty(settings, zones),
+            sources: sources.into_iter().map(source).collect(),
+            slots: HashMap::new(),
+            held: Vec::new(),
+            free: Vec::new(),
+            bearers: HashMap::new(),
+            claims: Claims::default(),
+            dirty: BTreeSet::new(),
+            interner: Interner::default(),
+            fingerprints: RandomState::new(),
+            serial: Serial::default(),
+            difference: Difference::default(),
+            is_changed: true,
+        }
+    }
+
+    /// Takes in one event; nothing is seen of it before [`Index::publish`].
+    pub fn apply(&mut self, event: Event) {
+        let Some(source) = self.sources.iter().position(|source| source.id == event.source) else {
+            debug_assert!(false, "an event of a source that the index was not made with");
+            return;
+        };
+        match event.change {
+            Change::Begin => {
+                self.sources[source].is_listing = true;
+                self.sources[source].generation += 1;
+            }
+            Change::Apply(pod) => self.apply_pod(source, *pod),
+            Change::Remove(uid) => self.remove_pod(source, &uid),
+            Change::Commit => self.commit(source),
+            Change::Abort => {} // what was known stays, and what was found changed waits for the list that is whole
+        }
+    }
+
+    /// Puts the static zones in place of those before.
+    pub fn set_zones(&mut self, zones: Arc<Zones>) {
+        self.next.zones = zones;
+        self.is_changed = true;
+        self.serial.is_due = true;
+    }
+
+    /// The next snapshot and what it changes; none where nothing would be seen of it.
+    pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
+        while let Some(slot) = self.dirty.pop_first() {
+            self.settle(slot);
+        }
+        self.serial.is_due |= self.difference.is_visible();
+        let is_synced = self.sources.iter().all(|source| source.is_synced);
+        self.is_changed |= is_synced != self.next.is_synced;
+        self.next.is_synced = is_synced;
+        if let Some(serial) = self.serial.advance(self.next.serial, now) {
+            self.next.serial = serial;
+            self.is_changed = true;
+        }
+        if !std::mem::take(&mut self.is_changed) {
+            return None;
+        }
+        self.next.revision += 1;
+        Some((Arc::new(self.next.clone()), std::mem::take(&mut self.difference)))
+    }
+
+    /// When the serial may move for a change that is published already, on the clock of [`Now::monotonic`].
+    pub fn serial_due(&self) -> Option<std::time::Duration> {
+        self.serial.due_at()
+    }
+
+    fn apply_pod(&mut self, source: usize, pod: Pod) {
+        let slot = self.slot_of(source, &pod);
+        let Source { id, generation, is_listing, .. } = &self.sources[source];
+        let (profile, generation, is_listing) = (id.profile.clone(), *generation, *is_listing);
+        let fingerprint = self.fingerprints.hash_one(&pod.annotation);
+        let Some(held) = self.held[slot as usize].as_mut() else { return };
+        let hold = held.hold_of(source);
+        if pod.resource_version < hold.resource_version && !is_listing {
+            return; // a stale API server after a reconnect: never go back within one watch
+        }
+        let is_reread = hold.fingerprint != Some(fingerprint);
+        *hold = Hold { source, generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
+        let is_newest = held.takes_status(source, pod.resource_version);
+        let published = self.next.pod(slot);
+        let current = held.record(published.map(|record| &**record));
+        if !is_reread && !(is_newest && current.status != pod.status) {
+            return;
+        }
+        let mut record = current.clone();
+        if is_newest {
+            record.status = pod.status;
+        }
+        if is_reread {
+            held.reread(&mut record, source, &profile, pod.annotation.as_deref(), &mut self.interner, &self.next.settings);
+        }
+        held.staged = Some(Box::new(record));
+        self.touch(source, slot);
+    }
+
+    fn remove_pod(&mut self, source: usize, uid: &Arc<str>) {
+        let id = (self.sources[source].id.cluster.clone(), uid.clone());
+        if let Some(slot) = self.slots.get(&id).copied() {
+            self.let_go(source, slot);
+        }
+    }
+
+    /// The source no longer holds the Pod: what it registered by that source goes, and the Pod with its last holder.
+    fn let_go(&mut self, source: usize, slot: PodSlot) {
+        let Some(held) = self.held[slot as usize].as_mut() else { return };
+        if !held.release(source) {
+            return;
+        }
+        let published = self.next.pod(slot);
+        let mut record = held.record(published.map(|record| &**record)).clone();
+        held::forget(&mut record, &self.sources[source].id.profile);
+        held.staged = Some(Box::new(record));
+        self.touch(source, slot);
+    }
+
+    /// The list was whole: what it did not name is gone, and what it changed may be published.
+    fn commit(&mut self, source: usize) {
+        let generation = self.sources[source].generation;
+        let is_swept = |held: &Held| held.holds_since(source).is_some_and(|seen| seen != generation);
+        let swept: Vec<PodSlot> = (0..).zip(&self.held)
+            .filter_map(|(slot, held)| held.as_ref().is_some_and(is_swept).then_some(slot))
+            .collect();
+        for slot in swept {
+            self.let_go(source, slot);
+        }
+        let source = &mut self.sources[source];
+        source.is_synced = true;
+        source.is_listing = false;
+        self.dirty.append(&mut source.pending);
+    }
+
+    /// Marks a Pod for the next snapshot, or for the one after its list's `Commit`.
+    fn touch(&mut self, source: usize, slot: PodSlot) {
+        let own = &mut self.sources[source];
+        if own.is_listing && own.is_synced {
+            own.pending.insert(slot);
+        } else {
+            self.sources.iter_mut().for_each(|source| drop(source.pending.remove(&slot)));
+            self.dirty.insert(slot);
+        }
+        self.touch_namesakes(slot);
+    }
+
+    /// Of several Pods of one name the newest is the one; which it is may have changed.
+    fn touch_namesakes(&mut self, slot: PodSlot) {
+        let Some(held) = &self.held[slot as usize] else { return };
+        if let Some(bearers) = self.bearers.get(&held.name)
+            && bearers.len() > 1
+        {
+            self.dirty.extend(bearers.iter().filter(|bearer| **bearer != slot));
+        }
+    }
+
+    fn slot_of(&mut self, source: usize, pod: &Pod) -> PodSlot {
+        let id = (self.sources[source].id.cluster.clone(), pod.uid.clone());
+        if let Some(slot) = self.slots.get(&id) {
+            return *slot;
+        }
+        let slot = self.free.pop().unwrap_or(self.held.len() as PodSlot);
+        if slot as usize == self.held.len() {
+            self.held.push(None);
+            self.next.pods.push_back(None);
+        }
+        let cluster = self.interner.text(&id.0);
+        let namespace = self.interner.text(&pod.namespace);
+        let name = [cluster.clone(), namespace.clone(), pod.name.clone()];
+        self.bearers.entry(name.clone()).or_default().push(slot);
+        self.slots.insert(id, slot);
+        let record = PodRecord {
+            cluster,
+            namespace,
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            status: Default::default(),
+            is_replaced: false,
+            is_serving: false,
+            registrations: Box::default(),
+            refused: Box::default(),
+            consumers: Box::default(),
+        };
+        self.held[slot as usize] = Some(Held::new(name, record));
+        slot
+    }
+
+    /// Frees the slot of a Pod that no source holds.
+    fn free_slot(&mut self, slot: PodSlot, uid: Arc<str>) {
+        let Some(held) = self.held[slot as usize].take() else { return };
+        self.slots.remove(&(held.name[0].clone(), uid));
+        if let Some(bearers) = self.bearers.get_mut(&held.name) {
+            bearers.retain(|bearer| *bearer != slot);
+            if bearers.is_empty() {
+                self.bearers.remove(&held.name);
+            }
+        }
+        self.free.push(slot);
+    }
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("revision", &self.next.revision).field("pods", &self.slots.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

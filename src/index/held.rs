@@ -1,0 +1,176 @@
+//! What the index keeps of a Pod beside its published record.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::intern::Interner;
+use crate::name::{Service, protocol_label};
+use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
+use crate::snapshot::{PodRecord, Published, Refused, Registered, Standing, ZoneSettings};
+
+/// The marks of a Pod.
+pub(super) struct Held {
+    /// Its cluster, namespace and name.
+    pub name: [Arc<str>; 3],
+    /// What it is now, where that is not settled and published yet.
+    pub staged: Option<Box<PodRecord>>,
+    /// The resource version of its status, and the source that told it.
+    status_of: (u64, usize),
+    /// The sources that hold it.
+    holds: SmallVec<[Hold; 1]>,
+}
+
+/// What one source last told of a Pod.
+#[derive(Clone, Copy)]
+pub(super) struct Hold {
+    pub source: usize,
+    /// The source's list that named it last.
+    pub generation: u32,
+    pub resource_version: u64,
+    /// Of the annotation, as it was read last; none before the first reading.
+    pub fingerprint: Option<u64>,
+    /// Bytes of JSON in that annotation.
+    pub decoded_len: usize,
+}
+
+impl Held {
+    pub fn new(name: [Arc<str>; 3], record: PodRecord) -> Held {
+        Held { name, staged: Some(Box::new(record)), status_of: (0, 0), holds: SmallVec::new() }
+    }
+
+    /// The source's hold, made where there is none.
+    pub fn hold_of(&mut self, source: usize) -> &mut Hold {
+        let at = self.holds.iter().position(|hold| hold.source == source).unwrap_or_else(|| {
+            self.holds.push(Hold { source, generation: 0, resource_version: 0, fingerprint: None, decoded_len: 0 });
+            self.holds.len() - 1
+        });
+        &mut self.holds[at]
+    }
+
+    /// The source's list that named the Pod last.
+    pub fn holds_since(&self, source: usize) -> Option<u32> {
+        self.holds.iter().find(|hold| hold.source == source).map(|hold| hold.generation)
+    }
+
+    /// Ends the source's hold; whether it had one.
+    pub fn release(&mut self, source: usize) -> bool {
+        let before = self.holds.len();
+        self.holds.retain(|hold| hold.source != source);
+        self.holds.len() < before
+    }
+
+    pub fn is_held(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
+    /// How new its state is; of two Pods of one name the newer is the one.
+    pub fn status_version(&self) -> u64 {
+        self.status_of.0
+    }
+
+    /// Whether the Pod's state is that of this version: the highest, or another one of the source that told it before,
+    /// since a list replaces what its own source said.
+    pub fn takes_status(&mut self, source: usize, resource_version: u64) -> bool {
+        let takes = resource_version >= self.status_of.0 || source == self.status_of.1;
+        if takes {
+            self.status_of = (resource_version, source);
+        }
+        takes
+    }
+
+    /// The Pod as it is now, published or not.
+    pub fn record<'r>(&'r self, published: Option<&'r PodRecord>) -> &'r PodRecord {
+        const { assert!(REGISTRATIONS_MAX <= 1 << 14) }; // the place of a registration in an endpoint has 14 bits
+        match (&self.staged, published) {
+            (Some(staged), _) => staged,
+            (None, Some(published)) => published,
+            (None, None) => unreachable!("a held Pod is staged until it is published"),
+        }
+    }
+
+    /// Puts what an annotation says in place of what it said before.
+    pub fn reread(
+        &mut self,
+        record: &mut PodRecord,
+        source: usize,
+        profile: &Arc<str>,
+        annotation: Option<&str>,
+        interner: &mut Interner,
+        settings: &ZoneSettings,
+    ) {
+        forget(record, profile);
+        let mut decoded = annotation.map(registration::decode).unwrap_or_default();
+        let others: usize = self.holds.iter().filter(|hold| hold.source != source).map(|hold| hold.decoded_len).sum();
+        if others + decoded.decoded_len > DECODED_LEN_MAX {
+            decoded = refused_whole(Reason::TooLarge);
+        }
+        self.hold_of(source).decoded_len = decoded.decoded_len;
+        limit_count(&mut decoded, REGISTRATIONS_MAX.saturating_sub(record.registrations.len()));
+        let refused = decoded.problems.iter().map(|problem| Refused {
+            profile: profile.clone(),
+            offset: problem.offset,
+            key: problem.key,
+            reason: problem.reason,
+        });
+        record.refused = record.refused.iter().cloned().chain(refused).collect();
+        record.consumers = record.consumers.iter().cloned().chain(decoded.consumers).collect();
+        let mut registrations = record.registrations.to_vec();
+        for registration in decoded.registrations {
+            registrations.push(registered(registration, profile, &record.namespace, interner, settings));
+        }
+        registrations.sort_by(|one, other| one.profile.cmp(&other.profile)); // stable, whichever source spoke first
+        record.registrations = registrations.into();
+    }
+}
+
+/// Takes away what a profile's annotation said.
+pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
+    record.registrations = record.registrations.iter().filter(|one| one.profile != *profile).cloned().collect();
+    record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
+    record.consumers = Box::default(); // registry paths of one profile alone name consumers
+}
+
+fn refused_whole(reason: Reason) -> Decoded {
+    Decoded { problems: vec![Problem { offset: 0, key: None, reason }], ..Decoded::default() }
+}
+
+/// Refuses what is beyond the Pod's room.
+fn limit_count(decoded: &mut Decoded, room: usize) {
+    if let Some(first) = decoded.registrations.get(room) {
+        decoded.problems.push(Problem { offset: first.offset, key: None, reason: Reason::TooMany });
+        decoded.registrations.truncate(room);
+    }
+}
+
+/// A registration in the index's terms; where it stands among others is settled later.
+fn registered(
+    registration: Registration,
+    profile: &Arc<str>,
+    namespace: &Arc<str>,
+    interner: &mut Interner,
+    settings: &ZoneSettings,
+) -> Registered {
+    let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } = registration;
+    let service = Service::new(namespace, &interface, group.as_ref(), version.as_ref(), &settings.origin);
+    let (published, unpublished) =
+        metadata.pairs.into_iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));
+    let published = Published { application: metadata.application, methods: metadata.methods, pairs: published.into() };
+    Registered {
+        service: interner.service(service),
+        protocol_label: protocol_label(&protocol).map(|label| interner.text(&label)),
+        protocol: interner.text(&protocol),
+        profile: profile.clone(),
+        offset,
+        address,
+        standing: Standing::Unplaced,
+        is_repeated: false,
+        port,
+        weight,
+        is_enabled: enabled,
+        lost: Box::default(),
+        repeats_txt: false,
+        published: interner.published(published),
+        unpublished: interner.unpublished(unpublished),
+    }
+}

@@ -1,0 +1,315 @@
+//! The schema's names, and nothing else knows them: what a service is called, and what a question's name means.
+//!
+//! ```text
+//! SERVICE  =  <interface>[.v-<version>][.g-<group>].<ns>.Z   |   x-<alias>.<ns>.Z
+//! ```
+//!
+//! Names are read from the right: zone, namespace, group, version, and the rest is the interface. Reading never looks
+//! anything up; it says which fact a name would stand for ([`Place`]), and the snapshot says whether it is there.
+
+mod address;
+mod read;
+
+use std::fmt;
+use std::sync::Arc;
+
+use data_encoding::BASE32HEX_NOPAD;
+use sha2::{Digest, Sha256};
+
+use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
+
+pub use address::{TargetLabel, reverse_name, reverse_zones};
+pub use read::{Below, BelowNamespace, Place, ReverseName, ServiceName, read, read_reverse};
+
+/// `_<protocol>._tcp.` at its longest: what must still fit in front of a service's name.
+const PREFIX_LEN_MAX: usize = 22;
+
+/// The label of an alias: its length byte, `x-` and 32 characters.
+const ALIAS_LABEL_LEN: usize = 35;
+
+/// The longest zone in which every alias fits: 255 − 22 − 35 − a namespace's label of 64.
+pub const ZONE_LEN_MAX: usize = NAME_LEN_MAX - PREFIX_LEN_MAX - ALIAS_LABEL_LEN - (LABEL_LEN_MAX + 1);
+
+/// The most labels of an interface that has a natural name.
+const INTERFACE_LABELS_MAX: usize = 16;
+
+/// The namespaces whose place in the zone is taken by targets and Pods: services there have their alias alone.
+const TAKEN_NAMESPACES: [&str; 2] = ["p", "pod"];
+
+/// The name that holds for one service, whatever its parts are: 32 characters of base32hex in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Alias([u8; 32]);
+
+impl Alias {
+    /// Before every other one.
+    pub const FIRST: Alias = Alias([0; 32]);
+
+    /// SHA-256 of group, interface and version, a line each, an absent one empty; its first 160 bits.
+    pub fn of(group: Option<&str>, interface: &str, version: Option<&str>) -> Alias {
+        let digest = Sha256::new()
+            .chain_update(group.unwrap_or(""))
+            .chain_update("\n")
+            .chain_update(interface)
+            .chain_update("\n")
+            .chain_update(version.unwrap_or(""))
+            .finalize();
+        let mut text = [0; 32];
+        BASE32HEX_NOPAD.encode_mut(&digest[..20], &mut text);
+        text.make_ascii_lowercase();
+        Alias(text)
+    }
+
+    /// Reads the label `x-<alias>`, given in lower case.
+    fn read(label: &[u8]) -> Option<Alias> {
+        let text: [u8; 32] = label.strip_prefix(b"x-")?.try_into().ok()?;
+        text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'v')).then_some(Alias(text))
+    }
+
+    /// The label `x-<alias>`.
+    pub fn label(&self) -> String {
+        format!("x-{self}")
+    }
+}
+
+impl fmt::Display for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Alias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x-{self}")
+    }
+}
+
+/// What a name says of a group or a version, folded to lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Selector<V = Arc<[u8]>> {
+    /// Nothing: any will do.
+    Any,
+    /// `v--none`, `g--none`: registered without one.
+    None,
+    /// The value's label without its `v-` or `g-`.
+    Value(V),
+}
+
+impl Selector {
+    /// The selector without its own memory, to look things up by.
+    pub fn as_slice(&self) -> Selector<&[u8]> {
+        match self {
+            Selector::Any => Selector::Any,
+            Selector::None => Selector::None,
+            Selector::Value(value) => Selector::Value(value),
+        }
+    }
+
+    /// What a group or version is selected by; none for a value that has no label.
+    fn of(value: Option<&str>) -> Option<Selector> {
+        match value {
+            None => Some(Selector::None),
+            Some(value) => selector_label(value).map(|label| Selector::Value(label.into())),
+        }
+    }
+
+    /// How many bytes its label takes in a name.
+    fn wire_len(&self) -> usize {
+        match self {
+            Selector::Any => 0,
+            Selector::None => 1 + "v--none".len(),
+            Selector::Value(value) => 1 + "v-".len() + value.len(),
+        }
+    }
+}
+
+/// A value as the rest of a label behind `v-` or `g-`, in lower case: `.` is written `-` and `-` is written `--`.
+///
+/// Only where no two values would share one: every `.` and `-` stands between two letters, digits or `_`.
+fn selector_label(value: &str) -> Option<Vec<u8>> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let bytes = value.as_bytes();
+    let mut label = Vec::with_capacity(bytes.len() + 2);
+    for (at, byte) in bytes.iter().enumerate() {
+        let between = at > 0 && is_plain(&bytes[at - 1]) && bytes.get(at + 1).is_some_and(is_plain);
+        match byte {
+            b'.' if between => label.push(b'-'),
+            b'-' if between => label.extend_from_slice(b"--"),
+            byte if is_plain(byte) => label.push(byte.to_ascii_lowercase()),
+            _ => return None,
+        }
+    }
+    (!label.is_empty() && "v-".len() + label.len() <= LABEL_LEN_MAX).then_some(label)
+}
+
+/// One service: an interface with its exact group and version in a namespace, and how it is found.
+#[derive(Debug)]
+pub struct Service {
+    /// The namespace, which is a label.
+    pub namespace: Arc<str>,
+    /// The interface in its exact case.
+    pub interface: Arc<str>,
+    /// The group, if it has one.
+    pub group: Option<Arc<str>>,
+    /// The version, if it has one.
+    pub version: Option<Arc<str>>,
+    /// The name that every service has.
+    pub alias: Alias,
+    /// The interface's labels, reversed and folded ([`Key`]); none where no natural name can carry it.
+    natural: Option<Arc<[u8]>>,
+    /// The selectors that find it, those with a label and in names that fit.
+    selections: Vec<(Selector, Selector)>,
+}
+
+impl Service {
+    /// Names a service in a zone.
+    pub fn new(
+        namespace: &Arc<str>,
+        interface: &Arc<str>,
+        group: Option<&Arc<str>>,
+        version: Option<&Arc<str>>,
+        zone: &Name,
+    ) -> Service {
+        let room = NAME_LEN_MAX - PREFIX_LEN_MAX - zone.wire().len() - (1 + namespace.len());
+        let natural = natural_interface(interface)
+            .filter(|key| key.as_bytes().len() <= room && !is_taken_namespace(namespace))
+            .map(|key| Arc::from(key.as_bytes()));
+        let selections = natural.as_ref().map_or_else(Vec::new, |key: &Arc<[u8]>| {
+            selections(group.map(|value| &**value), version.map(|value| &**value), room - key.len())
+        });
+        Service {
+            alias: Alias::of(group.map(|value| &**value), interface, version.map(|value| &**value)),
+            namespace: namespace.clone(),
+            interface: interface.clone(),
+            group: group.cloned(),
+            version: version.cloned(),
+            natural,
+            selections,
+        }
+    }
+
+    /// The interface's key, where the service has natural names.
+    pub fn natural(&self) -> Option<&Arc<[u8]>> {
+        self.natural.as_ref()
+    }
+
+    /// The (group, version) selectors of its natural names; the first is (any, any).
+    pub fn selections(&self) -> &[(Selector, Selector)] {
+        &self.selections
+    }
+
+    /// The name without selectors, or the alias where it has no other, as a whole name.
+    pub fn plain_name(&self, zone: &Name) -> Option<Name> {
+        match self.natural {
+            Some(_) => service_name(self.interface.split('.'), &self.namespace, zone),
+            None => self.alias_name(zone),
+        }
+    }
+
+    /// The alias as a whole name.
+    pub fn alias_name(&self, zone: &Name) -> Option<Name> {
+        service_name([self.alias.label().as_str()].into_iter(), &self.namespace, zone)
+    }
+
+    /// The natural name that says all of the service that a name can say, or the alias: what a person asks for.
+    pub fn exact_name(&self, zone: &Name) -> Option<Name> {
+        let Some((group, version)) = self.selections.last() else { return self.alias_name(zone) };
+        let spell = |kind: &str, selector: &Selector, value: &Option<Arc<str>>| match (selector, value) {
+            (Selector::Value(_), Some(value)) => Some(format!("{kind}-{}", value.replace('-', "--").replace('.', "-"))),
+            _ => None,
+        };
+        let (version_label, group_label) = (spell("v", version, &self.version), spell("g", group, &self.group));
+        if version_label.is_some() != self.version.is_some() || group_label.is_some() != self.group.is_some() {
+            return self.alias_name(zone);
+        }
+        let selectors = [version_label, group_label];
+        let labels = self.interface.split('.').chain(selectors.iter().flatten().map(String::as_str));
+        service_name(labels, &self.namespace, zone)
+    }
+}
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Service) -> bool {
+        self.alias == other.alias && self.namespace == other.namespace
+    }
+}
+
+impl Eq for Service {}
+
+impl std::hash::Hash for Service {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.namespace, self.alias).hash(state);
+    }
+}
+
+fn service_name<'l>(labels: impl Iterator<Item = &'l str>, namespace: &'l str, zone: &'l Name) -> Option<Name> {
+    let below = labels.chain([namespace]).map(str::as_bytes);
+    Name::from_labels(below.chain(zone.labels())).ok()
+}
+
+/// Every pair of selectors whose name fits the room, (any, any) first and the most exact last.
+fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(Selector, Selector)> {
+    let choices = |value| [Some(Selector::Any), Selector::of(value)].into_iter().flatten();
+    let mut selections = Vec::with_capacity(4);
+    for group in choices(group) {
+        for version in choices(version) {
+            if group.wire_len() + version.wire_len() <= room {
+                selections.push((group.clone(), version));
+            }
+        }
+    }
+    selections
+}
+
+/// The interface's key, if its labels can stand in a name without meaning something else.
+fn natural_interface(interface: &str) -> Option<Key> {
+    let labels: Vec<&[u8]> = interface.split('.').map(str::as_bytes).collect();
+    let is_plain = |label: &&[u8]| {
+        !label.is_empty()
+            && label.len() <= LABEL_LEN_MAX
+            && label[0] != b'_'
+            && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let last = labels.last()?.to_ascii_lowercase();
+    let reads_as_other = last.starts_with(b"v-") || last.starts_with(b"g-") || Alias::read(&last).is_some();
+    (labels.len() <= INTERFACE_LABELS_MAX && labels.iter().all(is_plain) && !reads_as_other)
+        .then(|| Key::of(labels.into_iter()))
+}
+
+fn is_taken_namespace(namespace: &str) -> bool {
+    TAKEN_NAMESPACES.contains(&namespace)
+}
+
+/// A protocol as it stands in a name behind `_`: an RFC 6335 §5.1 service name, in lower case.
+///
+/// None for `rpc`, which is what every registration is found under, and for what is no such name.
+pub fn protocol_label(protocol: &str) -> Option<String> {
+    let bytes = protocol.as_bytes();
+    let hyphens_stand_alone = !protocol.starts_with('-') && !protocol.ends_with('-') && !protocol.contains("--");
+    let is_name = (1..=15).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        && bytes.iter().any(u8::is_ascii_alphabetic)
+        && hyphens_stand_alone;
+    let label = protocol.to_ascii_lowercase();
+    (is_name && label != crate::registration::DEFAULT_PROTOCOL).then_some(label)
+}
+
+/// The labels of a Pod's own name, reversed and folded, where it can stand as it is below `<ns>.pod.Z`.
+pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
+    let is_label = |label: &str| {
+        (1..=LABEL_LEN_MAX).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let room = NAME_LEN_MAX - zone.wire().len() - "\x03pod".len() - (1 + namespace.len());
+    (pod.split('.').all(is_label) && 1 + pod.len() <= room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
+}
+
+/// `<pod>-<port>`, where that is one label of letters, digits and hyphens.
+pub fn instance_label(pod: &str, port: u16) -> Option<String> {
+    let label = format!("{pod}-{port}");
+    let is_label = label.len() <= LABEL_LEN_MAX
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_label.then_some(label)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Addresses as names: SRV targets (`10-244-0-81`), and the reverse trees (RFC 1035 §3.5, RFC 3596 §2.5).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::dns::{Name, NameError};
+
+/// An address as the one label of an SRV target: short, so that more endpoints fit; IPv6 written out in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetLabel {
+    text: [u8; TargetLabel::LEN_MAX],
+    len: u8,
+}
+
+impl TargetLabel {
+    /// Eight groups of four digits and seven hyphens.
+    const LEN_MAX: usize = 39;
+
+    /// Spells an address.
+    pub fn of(address: IpAddr) -> TargetLabel {
+        let mut label = TargetLabel { text: [0; TargetLabel::LEN_MAX], len: 0 };
+        match address {
+            IpAddr::V4(address) => address.octets().iter().for_each(|octet| label.push(u16::from(*octet), 10)),
+            IpAddr::V6(address) => address.segments().iter().for_each(|group| label.push(*group, 16)),
+        }
+        label
+    }
+
+    /// Reads a label in lower case; only what [`TargetLabel::of`] would spell is one.
+    pub fn read(label: &[u8]) -> Option<IpAddr> {
+        let text = std::str::from_utf8(label).ok()?;
+        let address = match text.split('-').count() {
+            4 => {
+                let mut octets = [0; 4];
+                for (octet, part) in octets.iter_mut().zip(text.split('-')) {
+                    *octet = part.parse().ok()?;
+                }
+                IpAddr::from(octets)
+            }
+            8 => {
+                let mut groups = [0; 8];
+                for (group, part) in groups.iter_mut().zip(text.split('-')) {
+                    *group = u16::from_str_radix(part, 16).ok()?;
+                }
+                IpAddr::from(groups)
+            }
+            _ => return None,
+        };
+        (TargetLabel::of(address).as_bytes() == label).then_some(address)
+    }
+
+    /// The label's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+
+    fn push(&mut self, number: u16, base: u16) {
+        if self.len > 0 {
+            self.byte(b'-');
+        }
+        let mut unit = if base == 16 { 0x1000 } else { 100 };
+        let mut leading = true;
+        while unit > 0 {
+            let digit = (number / unit % base) as u8;
+            leading &= digit == 0 && unit > 1;
+            if !leading {
+                self.byte(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+            }
+            unit /= base;
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.text[usize::from(self.len)] = byte;
+        self.len += 1;
+    }
+}
+
+impl fmt::Display for TargetLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(self.as_bytes()).unwrap_or_default())
+    }
+}
+
+/// An address's name in its reverse tree.
+pub fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa.")
+        }
+        IpAddr::V6(address) => {
+            let mut name = String::with_capacity(74);
+            for byte in address.octets().iter().rev() {
+                name.push_str(&format!("{:x}.{:x}.", byte & 15, byte >> 4));
+            }
+            name + "ip6.arpa."
+        }
+    }
+}
+
+/// The zones that cover a network; a prefix between octets or nibbles is split into those of the next boundary.
+///
+/// # Errors
+/// None in practice: every such name fits. The type is the name's.
+pub fn reverse_zones(network: IpNet) -> Result<Vec<Name>, NameError> {
+    let bits_per_label = if network.addr().is_ipv4() { 8 } else { 4 };
+    let labels = network.prefix_len().div_ceil(bits_per_label);
+    let subnets = network.subnets(labels * bits_per_label).into_iter().flatten();
+    subnets.map(|subnet| zone_of(subnet.addr(), usize::from(labels)).parse()).collect()
+}
+
+/// The reverse name of an address, of which only `labels` octets or nibbles from the top are kept.
+fn zone_of(address: IpAddr, labels: usize) -> String {
+    let name = reverse_name(address);
+    let left_out = if address.is_ipv4() { 4 } else { 32 } - labels;
+    name.splitn(left_out + 1, '.').last().unwrap_or_default().to_owned()
+}
+
+/// The IPv4 address that octets from the top begin with; the rest zero.
+pub(super) fn v4_from(octets: &[u8]) -> Ipv4Addr {
+    let mut whole = [0; 4];
+    whole[..octets.len()].copy_from_slice(octets);
+    Ipv4Addr::from(whole)
+}
+
+/// The IPv6 address that nibbles from the top begin with; the rest zero.
+pub(super) fn v6_from(nibbles: &[u8]) -> Ipv6Addr {
+    let bits = nibbles.iter().enumerate().fold(0u128, |bits, (at, nibble)| bits | u128::from(*nibble) << (124 - 4 * at));
+    Ipv6Addr::from(bits)
+}

@@ -1,0 +1,225 @@
+//! What a question's name would stand for, read from the right.
+
+use std::net::IpAddr;
+
+use super::address::{TargetLabel, v4_from, v6_from};
+use super::{Alias, Selector};
+use crate::dns::Path;
+
+/// A place in the Pods' zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'q> {
+    /// `Z`
+    Apex,
+    /// `dns-version.Z`
+    DnsVersion,
+    /// `p.Z`, above the targets.
+    Targets,
+    /// `<target>.p.Z`
+    Target(IpAddr),
+    /// `pod.Z`, above the Pods' namespaces.
+    Pods,
+    /// `<ns>.pod.Z` and what is below it.
+    Pod {
+        /// The namespace.
+        namespace: &'q [u8],
+        /// The Pod's labels as key bytes; none for the namespace itself.
+        labels: &'q [u8],
+    },
+    /// `<ns>.Z` and the DNS-SD names that belong to no single service.
+    Namespace {
+        /// The namespace.
+        namespace: &'q [u8],
+        /// Which of its names.
+        below: BelowNamespace,
+    },
+    /// A service's name, or one below it.
+    Service {
+        /// The namespace.
+        namespace: &'q [u8],
+        /// The service.
+        name: ServiceName<'q>,
+        /// Which of its names.
+        below: Below<'q>,
+    },
+    /// No name of the schema.
+    Missing,
+}
+
+/// How a service is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceName<'q> {
+    /// `<interface>[.v-<version>][.g-<group>]`
+    Natural {
+        /// What its group must be.
+        group: Selector<&'q [u8]>,
+        /// What its version must be.
+        version: Selector<&'q [u8]>,
+        /// The interface's labels, or the first of them, as key bytes.
+        interface: &'q [u8],
+    },
+    /// `x-<alias>`
+    Alias(Alias),
+}
+
+/// The names that a namespace has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BelowNamespace {
+    /// `<ns>`
+    Itself,
+    /// `_udp` and `_dns-sd._udp`: empty non-terminals.
+    Between,
+    /// `b._dns-sd._udp`: every interface.
+    Browse,
+}
+
+/// The names that a service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below<'q> {
+    /// `SERVICE`
+    Itself,
+    /// `_tcp`: an empty non-terminal.
+    Tcp,
+    /// `_<protocol>._tcp`; none for `_rpc`, which is any.
+    Protocol(Option<&'q [u8]>),
+    /// `<instance>._<protocol>._tcp`
+    Instance(Option<&'q [u8]>, &'q [u8]),
+    /// `_udp` and `_dns-sd._udp`: empty non-terminals of the names without selectors.
+    Between,
+    /// `_services._dns-sd._udp`: the protocols.
+    Protocols,
+    /// `b._dns-sd._udp`, which only a namespace has.
+    Interfaces,
+}
+
+/// Reads a name within the zone, of which the first `zone_labels` labels from the root's side are the zone's.
+pub fn read(name: &Path, zone_labels: usize) -> Place<'_> {
+    let Some(namespace) = name.label(zone_labels) else { return Place::Apex };
+    let below = zone_labels + 1;
+    match (namespace, name.label(below)) {
+        (b"dns-version", None) => Place::DnsVersion,
+        (b"p", None) => Place::Targets,
+        (b"pod", None) => Place::Pods,
+        (b"p", Some(label)) => match TargetLabel::read(label) {
+            Some(address) if name.len() == below + 1 => Place::Target(address),
+            _ => read_service(name, namespace, below),
+        },
+        (b"pod", Some(label)) if !reads_as_alias(name, label, below) => {
+            Place::Pod { namespace: label, labels: name.span(below + 1, name.len()) }
+        }
+        _ => read_service(name, namespace, below),
+    }
+}
+
+/// In `pod.Z` an alias may stand where a Pod's namespace does; below it no Pod's name begins with `_`.
+fn reads_as_alias(name: &Path, label: &[u8], at: usize) -> bool {
+    Alias::read(label).is_some() && name.label(at + 1).is_none_or(|next| next.starts_with(b"_"))
+}
+
+fn read_service<'q>(name: &'q Path, namespace: &'q [u8], mut at: usize) -> Place<'q> {
+    if let Some(alias) = name.label(at).and_then(Alias::read) {
+        let Some(below) = read_below(name, at + 1) else { return Place::Missing };
+        return Place::Service { namespace, name: ServiceName::Alias(alias), below };
+    }
+    let group = read_selector(name, b"g-", &mut at);
+    let version = read_selector(name, b"v-", &mut at);
+    let end = (at..name.len()).find(|at| name.label(*at).is_some_and(|label| label.starts_with(b"_")));
+    let end = end.unwrap_or(name.len());
+    let interface = name.span(at, end);
+    let Some(below) = read_below(name, end) else { return Place::Missing };
+    if interface.is_empty() && group == Selector::Any && version == Selector::Any {
+        return read_namespace(namespace, below);
+    }
+    Place::Service { namespace, name: ServiceName::Natural { group, version, interface }, below }
+}
+
+/// A label behind `g-` or `v-`, if the next one is such a label.
+fn read_selector<'q>(name: &'q Path, prefix: &[u8], at: &mut usize) -> Selector<&'q [u8]> {
+    let Some(value) = name.label(*at).and_then(|label| label.strip_prefix(prefix)) else { return Selector::Any };
+    *at += 1;
+    if value == b"-none" { Selector::None } else { Selector::Value(value) }
+}
+
+/// The names below `<ns>` itself: of those of a service only the DNS-SD ones have a meaning there.
+fn read_namespace<'q>(namespace: &'q [u8], below: Below<'q>) -> Place<'q> {
+    let below = match below {
+        Below::Itself => BelowNamespace::Itself,
+        Below::Between => BelowNamespace::Between,
+        Below::Interfaces => BelowNamespace::Browse,
+        _ => return Place::Missing,
+    };
+    Place::Namespace { namespace, below }
+}
+
+/// What stands below a service's name, from label `at` on.
+fn read_below(name: &Path, at: usize) -> Option<Below<'_>> {
+    let label = |index| name.label(at + index);
+    let below = match (label(0), label(1), label(2)) {
+        (None, ..) => Below::Itself,
+        (Some(b"_tcp"), None, _) => Below::Tcp,
+        (Some(b"_tcp"), Some(protocol), instance) => {
+            let protocol = protocol.strip_prefix(b"_")?;
+            let protocol = (protocol != b"rpc").then_some(protocol);
+            instance.map_or(Below::Protocol(protocol), |instance| Below::Instance(protocol, instance))
+        }
+        (Some(b"_udp"), None, _) | (Some(b"_udp"), Some(b"_dns-sd"), None) => Below::Between,
+        (Some(b"_udp"), Some(b"_dns-sd"), Some(b"_services")) => Below::Protocols,
+        (Some(b"_udp"), Some(b"_dns-sd"), Some(b"b")) => Below::Interfaces,
+        _ => return None,
+    };
+    label(3).is_none().then_some(below)
+}
+
+/// A place in the reverse trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReverseName {
+    /// A whole address.
+    Address(IpAddr),
+    /// The addresses from the first to the last one are below it.
+    Network(IpAddr, IpAddr),
+}
+
+/// Reads a name below `in-addr.arpa.` or `ip6.arpa.`; none for what no address is spelt like.
+pub fn read_reverse(name: &Path) -> Option<ReverseName> {
+    if name.label(0)? != b"arpa" {
+        return None;
+    }
+    match name.label(1)? {
+        b"in-addr" => read_reverse_v4(name),
+        b"ip6" => read_reverse_v6(name),
+        _ => None,
+    }
+}
+
+fn read_reverse_v4(name: &Path) -> Option<ReverseName> {
+    let mut octets = [0; 4];
+    let count = name.len() - 2;
+    for (at, octet) in octets.get_mut(..count)?.iter_mut().enumerate() {
+        let text = std::str::from_utf8(name.label(at + 2)?).ok()?;
+        *octet = text.parse().ok().filter(|octet: &u8| octet.to_string() == text)?;
+    }
+    let first = v4_from(&octets[..count]);
+    if count == 4 {
+        return Some(ReverseName::Address(first.into()));
+    }
+    let last = u32::from(first) | u32::MAX.checked_shr(8 * count as u32).unwrap_or(0);
+    Some(ReverseName::Network(first.into(), IpAddr::V4(last.into())))
+}
+
+fn read_reverse_v6(name: &Path) -> Option<ReverseName> {
+    let mut nibbles = [0; 32];
+    let count = name.len() - 2;
+    for (at, nibble) in nibbles.get_mut(..count)?.iter_mut().enumerate() {
+        *nibble = match name.label(at + 2)? {
+            [digit @ b'0'..=b'9'] => digit - b'0',
+            [digit @ b'a'..=b'f'] => digit - b'a' + 10,
+            _ => return None,
+        };
+    }
+    let first = v6_from(&nibbles[..count]);
+    if count == 32 {
+        return Some(ReverseName::Address(first.into()));
+    }
+    let last = u128::from(first) | u128::MAX.checked_shr(4 * count as u32).unwrap_or(0);
+    Some(ReverseName::Network(first.into(), IpAddr::V6(last.into())))
+}

@@ -1,0 +1,292 @@
+//! The zone at one moment: immutable, and cheap to make from the one before.
+//!
+//! A snapshot holds facts, not names. A service has some twenty owner names; what is kept is that it exists, under the
+//! few keys that its natural names are selected by, and every other name follows from the service, its Pods and their
+//! addresses. The maps are persistent: a change copies the path to what it touches and shares the rest with every
+//! snapshot before it.
+
+mod endpoints;
+mod keys;
+mod pod;
+mod set;
+mod settings;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use smallvec::SmallVec;
+
+use crate::dns::{Name, Path};
+use crate::name::{self, Alias, Selector, Service, ServiceName};
+use crate::zones::Zones;
+
+pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
+pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
+pub use pod::{Addresses, Pair, PodRecord, Published, Refused, Registered, Standing};
+pub use set::{Member, Set};
+pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
+
+/// All that answers are made from.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the operator set.
+    pub settings: Arc<ZoneSettings>,
+    /// The static zones.
+    pub zones: Arc<Zones>,
+    /// Every source has told all that it has, once at least.
+    pub is_synced: bool,
+    /// The SOA's serial (RFC 1982), moved only by what an answer shows.
+    pub serial: u32,
+    /// Counts the snapshots that differ in anything, also in what DNS leaves out.
+    pub revision: u64,
+    /// How much there is.
+    pub tally: Tally,
+    pub(crate) services: OrdMap<ServiceKey, ServiceFacts>,
+    pub(crate) sets: OrdMap<SetKey, SetFacts>,
+    pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
+    pub(crate) pod_names: OrdMap<PodKey, SmallVec<[PodSlot; 1]>>,
+    pub(crate) targets: OrdMap<IpAddr, TargetFacts>,
+    pub(crate) pointers: OrdMap<IpAddr, SmallVec<[PodSlot; 1]>>,
+    /// How many targets own more than the address that they are spelt from.
+    pub(crate) wide_targets: usize,
+}
+
+/// A service that an unfinished Pod registers.
+#[derive(Clone, Debug)]
+pub struct ServiceFacts {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its registrations.
+    pub set: Arc<Set>,
+}
+
+/// What a natural name stands for.
+#[derive(Clone, Debug)]
+pub struct SetFacts {
+    /// The services that it selects, at least one.
+    pub services: SmallVec<[Arc<Service>; 1]>,
+    /// Their registrations; shared with the service's own while it selects just one.
+    pub set: Arc<Set>,
+}
+
+/// An address that is a target's name.
+#[derive(Clone, Debug, Default)]
+pub struct TargetFacts {
+    /// The unfinished Pods that have a registration whose first address this is.
+    pub(crate) pods: SmallVec<[PodSlot; 1]>,
+    /// All addresses of those registrations, in order; empty where it is this address alone.
+    pub(crate) owned: Vec<IpAddr>,
+}
+
+/// How much the snapshot holds; every number is kept up with the changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Pods that carry a profile's label.
+    pub pods: usize,
+    /// Registrations that were read.
+    pub registrations: usize,
+    /// Registrations among the answers.
+    pub endpoints: usize,
+    /// Registrations that another Pod holds an address of.
+    pub conflicts: usize,
+    /// Registrations whose protocol has no name.
+    pub malformed_protocols: usize,
+    /// Services that have their alias alone.
+    pub alias_only: usize,
+    /// Refused registrations and annotations, by reason.
+    pub refused: std::collections::BTreeMap<crate::registration::Reason, usize>,
+}
+
+/// Whether a name is there.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<T> {
+    /// It stands for this.
+    Here(T),
+    /// Names are below it, and it has no records (RFC 8020).
+    Between,
+    /// Neither it nor anything below it.
+    Missing,
+}
+
+impl Snapshot {
+    /// The zone before anything was heard of its Pods.
+    pub fn empty(settings: Arc<ZoneSettings>, zones: Arc<Zones>) -> Snapshot {
+        Snapshot {
+            settings,
+            zones,
+            is_synced: false,
+            serial: 0,
+            revision: 0,
+            tally: Tally::default(),
+            services: OrdMap::new(),
+            sets: OrdMap::new(),
+            pods: imbl::Vector::new(),
+            pod_names: OrdMap::new(),
+            targets: OrdMap::new(),
+            pointers: OrdMap::new(),
+            wide_targets: 0,
+        }
+    }
+
+    /// What a service's name stands for.
+    pub fn service(&self, namespace: &[u8], name: &ServiceName<'_>) -> Found<Selected<'_>> {
+        match *name {
+            ServiceName::Alias(alias) => match self.services.get(&ServiceKeyRef { namespace, alias }) {
+                Some(facts) => Found::Here(Selected {
+                    services: std::slice::from_ref(&facts.service),
+                    set: &facts.set,
+                    has_instances: facts.service.natural().is_none(),
+                }),
+                None => Found::Missing,
+            },
+            ServiceName::Natural { group, version, interface } => {
+                self.natural(SetKeyRef { namespace, group, version, interface })
+            }
+        }
+    }
+
+    /// The set under a key; or whether the next key in order begins with it.
+    fn natural(&self, key: SetKeyRef<'_>) -> Found<Selected<'_>> {
+        match self.sets.get_next(&key) {
+            Some((found, facts)) if found.as_ref() == key => Found::Here(Selected {
+                services: &facts.services,
+                set: &facts.set,
+                has_instances: key.group == Selector::Any && key.version == Selector::Any,
+            }),
+            Some((next, _)) if next.is_below(&key) => Found::Between,
+            _ => Found::Missing,
+        }
+    }
+
+    /// Whether any service is registered in a namespace.
+    pub fn has_namespace(&self, namespace: &[u8]) -> bool {
+        let first = ServiceKeyRef { namespace, alias: Alias::FIRST };
+        self.services.get_next(&first).is_some_and(|(next, _)| next.namespace.as_bytes() == namespace)
+    }
+
+    /// The services of a namespace, by alias.
+    pub fn services_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s ServiceFacts> {
+        let first = ServiceKeyRef { namespace, alias: Alias::FIRST };
+        let from = self.services.range(first..);
+        from.take_while(move |(key, _)| key.namespace.as_bytes() == namespace).map(|(_, facts)| facts)
+    }
+
+    /// Every service, by namespace and alias.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceFacts> {
+        self.services.values()
+    }
+
+    /// How many services are registered.
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// The interfaces of a namespace that have a name without selectors, as one of the services that share it.
+    pub fn interfaces_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s Arc<Service>> {
+        let first = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
+        let from = self.sets.range(first..);
+        from.take_while(move |(key, _)| key.is_plain_of(namespace)).filter_map(|(_, facts)| facts.services.first())
+    }
+
+    /// Every Pod that carries a profile's label.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<PodRecord>> {
+        self.pods.iter().flatten()
+    }
+
+    /// The Pod in a slot; none once it is gone.
+    pub fn pod(&self, slot: PodSlot) -> Option<&Arc<PodRecord>> {
+        self.pods.get(slot as usize)?.as_ref()
+    }
+
+    /// The Pods of a name below `pod.Z`, its labels as key bytes; none for the namespace itself.
+    pub fn pods_named(&self, namespace: &[u8], labels: &[u8]) -> Found<&[PodSlot]> {
+        let key = PodKeyRef { namespace, labels };
+        match self.pod_names.get_next(&key) {
+            Some((found, slots)) if found.as_ref() == key => Found::Here(slots),
+            Some((next, _)) if next.is_below(&key) => Found::Between,
+            _ => Found::Missing,
+        }
+    }
+
+    /// The Pods that a reverse lookup of an address names.
+    pub fn pointers(&self, address: IpAddr) -> &[PodSlot] {
+        self.pointers.get(&address).map_or(&[], |slots| slots)
+    }
+
+    /// Whether a reverse lookup names a Pod at any address from the first to the last one.
+    pub fn has_pointer_within(&self, first: IpAddr, last: IpAddr) -> bool {
+        self.pointers.get_next(&first).is_some_and(|(address, _)| *address <= last)
+    }
+
+    /// The unfinished Pods with a registration whose target an address is.
+    pub fn pods_at_target(&self, target: IpAddr) -> &[PodSlot] {
+        self.targets.get(&target).map_or(&[], |facts| &facts.pods)
+    }
+
+    /// The addresses that a target owns; none if it is no target.
+    pub fn target_addresses(&self, target: IpAddr) -> Option<Addresses> {
+        Some(match self.targets.get(&target)?.owned.as_slice() {
+            [] => std::iter::once(target).collect(),
+            owned => owned.iter().copied().collect(),
+        })
+    }
+
+    /// Where an endpoint's Pod and registration are.
+    pub fn registered(&self, endpoint: &Endpoint) -> Option<(&Arc<PodRecord>, &Registered)> {
+        let pod = self.pod(endpoint.pod())?;
+        Some((pod, pod.registrations.get(endpoint.registration())?))
+    }
+
+    /// The address that an endpoint's target is spelt from, and all that the target owns.
+    pub fn target(&self, endpoint: &Endpoint) -> Option<(IpAddr, Addresses)> {
+        let target = match endpoint.sole_ipv4() {
+            Some(address) => IpAddr::V4(address),
+            None => self.addresses_of(endpoint).first().copied()?,
+        };
+        if self.wide_targets == 0 {
+            return Some((target, std::iter::once(target).collect()));
+        }
+        Some((target, self.target_addresses(target)?))
+    }
+
+    /// All addresses of an endpoint.
+    pub fn addresses_of(&self, endpoint: &Endpoint) -> Addresses {
+        match endpoint.sole_ipv4() {
+            Some(address) => std::iter::once(IpAddr::V4(address)).collect(),
+            None => self.registered(endpoint).map(|(pod, registered)| pod.addresses(registered)).unwrap_or_default(),
+        }
+    }
+
+    /// A Pod's own name below `pod.Z`; none where neither its own name nor its address can be spelt.
+    pub fn pod_name(&self, pod: &PodRecord) -> Option<Name> {
+        let zone = &self.settings.origin;
+        let below = [pod.namespace.as_bytes(), b"pod"];
+        if name::pod_key(&pod.name, &pod.namespace, zone).is_some() {
+            let labels = pod.name.split('.').map(str::as_bytes).chain(below).chain(zone.labels());
+            return Name::from_labels(labels).ok();
+        }
+        let target = name::TargetLabel::of(*pod.status.pod_ips.first()?);
+        Name::from_labels([target.as_bytes()].into_iter().chain(below).chain(zone.labels())).ok()
+    }
+
+    /// The reverse zone that a name is in, if it is in one: the most specific.
+    pub fn reverse_zone(&self, name: &Path) -> Option<&Name> {
+        let reverse = &self.settings.reverse;
+        if name.label(0) != Some(b"arpa") {
+            return None;
+        }
+        (0..=name.len()).rev().find_map(|labels| reverse.get(name.span(0, labels)))
+    }
+}
+
+/// What a service's name selects.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected<'s> {
+    /// The services, at least one.
+    pub services: &'s [Arc<Service>],
+    /// Their registrations.
+    pub set: &'s Set,
+    /// The name has DNS-SD instances below it: it is one without selectors, or an alias that stands alone.
+    pub has_instances: bool,
+}

@@ -1,0 +1,323 @@
+//! A service's ready registrations, side by side in their stable order.
+//!
+//! 24 bytes each, in chunks that are shared between snapshots: a change to a set of 20,000 copies one chunk of 256, and
+//! an answer is composed from them without a look at their Pods.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// The most endpoints of one chunk: 6 KiB is what a change copies.
+const CHUNK_LEN_MAX: usize = 256;
+
+/// Where a Pod stands in the snapshot's table.
+pub type PodSlot = u32;
+
+/// One ready registration.
+///
+/// Ordered by a hash of the interface and the target, so that all registrations of a target are neighbours, and two
+/// interfaces of the same Pods are not in the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    order: u64,
+    /// The first address where it is IPv4; else 0, and the Pod tells.
+    ipv4: u32,
+    port: u16,
+    /// The registration's place in its Pod, below 1,024, and the flags above it.
+    place: u16,
+    pod: PodSlot,
+    weight: u16,
+    protocol: u16,
+}
+
+/// The Pod's record must be asked for the addresses: the first is IPv6, or there are several.
+const INDIRECT: u16 = 1 << 15;
+
+/// An earlier registration of the Pod has the same TXT record in every set of any protocol.
+const REPEATS_TXT: u16 = 1 << 14;
+
+/// What an [`Endpoint`] is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct EndpointParts<'a> {
+    /// What the service is ordered by ([`order_seed`]).
+    pub seed: u64,
+    /// The addresses; the first is the target.
+    pub addresses: &'a [IpAddr],
+    /// The port.
+    pub port: u16,
+    /// The weight.
+    pub weight: u16,
+    /// The protocol's label, if it has one.
+    pub protocol: Option<&'a str>,
+    /// The Pod.
+    pub pod: PodSlot,
+    /// The registration's place in the Pod.
+    pub registration: u16,
+    /// An earlier registration of the Pod has the same TXT record.
+    pub repeats_txt: bool,
+}
+
+impl Endpoint {
+    /// Makes an endpoint; none without an address.
+    pub fn new(parts: EndpointParts<'_>) -> Option<Endpoint> {
+        let target = *parts.addresses.first()?;
+        let mut place = parts.registration;
+        if parts.repeats_txt {
+            place |= REPEATS_TXT;
+        }
+        if target.is_ipv6() || parts.addresses.len() > 1 {
+            place |= INDIRECT;
+        }
+        let (order, ipv4) = match target {
+            IpAddr::V4(address) => (hash(parts.seed, &address.octets()), address.into()),
+            IpAddr::V6(address) => (hash(parts.seed, &address.octets()), 0),
+        };
+        let protocol = parts.protocol.map_or(0, protocol_mark);
+        Some(Endpoint { order, ipv4, port: parts.port, place, pod: parts.pod, weight: parts.weight, protocol })
+    }
+
+    /// The Pod's slot.
+    pub fn pod(&self) -> PodSlot {
+        self.pod
+    }
+
+    /// The registration's place in the Pod.
+    pub fn registration(&self) -> usize {
+        usize::from(self.place & !(INDIRECT | REPEATS_TXT))
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The weight.
+    pub fn weight(&self) -> u16 {
+        self.weight
+    }
+
+    /// Its one address where that is all it has and it is IPv4; else the Pod must be asked.
+    pub fn sole_ipv4(&self) -> Option<Ipv4Addr> {
+        (self.place & INDIRECT == 0).then(|| self.ipv4.into())
+    }
+
+    /// Whether an earlier registration of the Pod has the same TXT record, in sets of any protocol.
+    pub fn repeats_txt(&self) -> bool {
+        self.place & REPEATS_TXT != 0
+    }
+
+    /// Whether it may speak the protocol: a mark of 16 bits, so a yes is only a likely one.
+    pub fn may_speak(&self, protocol: &str) -> bool {
+        self.protocol == protocol_mark(protocol)
+    }
+
+    /// Whether both are one SRV record but for the weight: one (target, port).
+    pub fn is_same_place(&self, other: &Endpoint) -> bool {
+        self.is_same_target(other) && self.port == other.port
+    }
+
+    /// Whether both have the same target.
+    pub fn is_same_target(&self, other: &Endpoint) -> bool {
+        (self.order, self.ipv4) == (other.order, other.ipv4)
+    }
+}
+
+/// Endpoints in their order; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    chunks: Vec<Arc<[Endpoint]>>,
+    len: usize,
+    places: usize,
+}
+
+impl Endpoints {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many distinct (target, port) there are.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// Adds one; nothing happens if it is there.
+    pub fn insert(&mut self, endpoint: Endpoint) {
+        let (chunk, at) = match self.find(&endpoint) {
+            Ok(_) => return,
+            Err(place) => place,
+        };
+        self.places += usize::from(!self.has_neighbour(chunk, at, at, &endpoint));
+        self.len += 1;
+        let Some(old) = self.chunks.get(chunk) else {
+            self.chunks.push(Arc::new([endpoint]));
+            return;
+        };
+        let new: Vec<Endpoint> = old[..at].iter().chain([&endpoint]).chain(&old[at..]).copied().collect();
+        if new.len() <= CHUNK_LEN_MAX {
+            self.chunks[chunk] = new.into();
+        } else {
+            let (low, high) = new.split_at(new.len() / 2);
+            self.chunks.splice(chunk..=chunk, [low.into(), high.into()]);
+        }
+    }
+
+    /// Takes one away; nothing happens if it is not there.
+    pub fn remove(&mut self, endpoint: &Endpoint) {
+        let Ok((chunk, at)) = self.find(endpoint) else { return };
+        self.places -= usize::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
+        self.len -= 1;
+        let old = &self.chunks[chunk];
+        let new: Vec<Endpoint> = old[..at].iter().chain(&old[at + 1..]).copied().collect();
+        if new.is_empty() {
+            self.chunks.remove(chunk);
+            return;
+        }
+        self.chunks[chunk] = new.into();
+        self.join(chunk);
+    }
+
+    /// Joins a chunk with the next one once both are small, so that a shrunken set is not left in crumbs.
+    fn join(&mut self, chunk: usize) {
+        let Some([one, next]) = self.chunks.get(chunk..chunk + 2) else { return };
+        if one.len() + next.len() <= CHUNK_LEN_MAX / 2 {
+            let joined = one.iter().chain(next.iter()).copied().collect();
+            self.chunks.splice(chunk..=chunk + 1, [joined]);
+        }
+    }
+
+    /// Its chunk and place there, or those where it would go.
+    fn find(&self, endpoint: &Endpoint) -> Result<(usize, usize), (usize, usize)> {
+        let after = self.chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first <= endpoint));
+        let chunk = after.saturating_sub(1);
+        let Some(found) = self.chunks.get(chunk) else { return Err((0, 0)) };
+        match found.binary_search(endpoint) {
+            Ok(at) => Ok((chunk, at)),
+            Err(at) => Err((chunk, at)),
+        }
+    }
+
+    /// Whether the endpoint before `before` or that at `after` is of the same (target, port).
+    fn has_neighbour(&self, chunk: usize, before: usize, after: usize, endpoint: &Endpoint) -> bool {
+        let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_place(endpoint));
+        let last_of = |chunk: usize| self.chunks.get(chunk).and_then(|chunk| chunk.last());
+        let Some(here) = self.chunks.get(chunk) else { return false };
+        let previous = before.checked_sub(1).map_or_else(
+            || chunk.checked_sub(1).and_then(last_of),
+            |at| here.get(at),
+        );
+        let next = here.get(after).or_else(|| self.chunks.get(chunk + 1).and_then(|chunk| chunk.first()));
+        same(previous) || same(next)
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// All of them, from the one at `start` round to the one before it.
+    pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Endpoint> + Clone {
+        let mut skipped = 0;
+        let from = self.chunks.iter().position(|chunk| {
+            skipped += chunk.len();
+            skipped > start
+        });
+        let from = from.unwrap_or(0);
+        let within = start.saturating_sub(self.chunks[..from].iter().map(|chunk| chunk.len()).sum());
+        let (low, high) = self.chunks.split_at(from);
+        let turned = high.iter().chain(low).flat_map(|chunk| chunk.iter());
+        let head = high.first().map_or(&[][..], |chunk| &chunk[..within.min(chunk.len())]);
+        turned.skip(within).chain(head)
+    }
+}
+
+/// What the endpoints of an interface in a namespace are ordered by.
+pub fn order_seed(namespace: &str, interface: &[u8]) -> u64 {
+    hash(hash(0, namespace.as_bytes()), interface)
+}
+
+/// A stable hash, the same in every replica: FNV-1a, with the mixing of `splitmix64` at the end so that all bits count.
+///
+/// It spreads load and orders records; nothing that must stand against an attacker rests on it.
+pub fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ seed;
+    let mut hash = bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+/// A protocol's 16 bits; never 0, which stands for none.
+fn protocol_mark(protocol: &str) -> u16 {
+    (hash(0, protocol.as_bytes()) as u16).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn endpoint(target: u8, port: u16, pod: PodSlot) -> Endpoint {
+        let addresses = [IpAddr::from([10, 0, 0, target])];
+        Endpoint::new(EndpointParts {
+            seed: 7,
+            addresses: &addresses,
+            port,
+            weight: 100,
+            protocol: Some("dubbo"),
+            pod,
+            registration: 0,
+            repeats_txt: false,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_is_24_bytes() {
+        assert_eq!(size_of::<Endpoint>(), 24);
+    }
+
+    #[test]
+    fn large_sets_are_chunked_and_shrink_again() {
+        let all: Vec<Endpoint> = (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
+        let mut endpoints = Endpoints::default();
+        all.iter().for_each(|endpoint| endpoints.insert(*endpoint));
+        assert_eq!((endpoints.len(), endpoints.places()), (1000, 1000));
+        assert!(endpoints.chunks.iter().all(|chunk| chunk.len() <= CHUNK_LEN_MAX));
+        all.iter().skip(4).for_each(|endpoint| endpoints.remove(endpoint));
+        assert_eq!((endpoints.len(), endpoints.places(), endpoints.chunks.len()), (4, 4, 1));
+    }
+
+    proptest! {
+        /// Any sequence of insertions and removals gives what a sorted list gives, from any start.
+        #[test]
+        fn as_a_sorted_list(
+            steps in proptest::collection::vec((any::<bool>(), 0u8..12, 1u16..4, 0u32..3), 0..400), start in 0usize..500
+        ) {
+            let mut endpoints = Endpoints::default();
+            let mut model = std::collections::BTreeSet::new();
+            for (add, target, port, pod) in steps {
+                let endpoint = endpoint(target, port, pod);
+                if add {
+                    endpoints.insert(endpoint);
+                    model.insert(endpoint);
+                } else {
+                    endpoints.remove(&endpoint);
+                    model.remove(&endpoint);
+                }
+            }
+            let model: Vec<Endpoint> = model.into_iter().collect();
+            prop_assert_eq!(endpoints.iter().copied().collect::<Vec<_>>(), model.clone());
+            let places: std::collections::HashSet<_> = model.iter().map(|e| (e.order, e.port)).collect();
+            prop_assert_eq!((endpoints.len(), endpoints.places()), (model.len(), places.len()));
+            let start = start % model.len().max(1);
+            let turned: Vec<Endpoint> = model[start..].iter().chain(&model[..start]).copied().collect();
+            prop_assert_eq!(endpoints.iter_from(start).copied().collect::<Vec<_>>(), turned);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What one name of a service stands for: which protocols are registered, and the endpoints that are ready.
+
+use std::sync::Arc;
+
+use super::endpoints::{Endpoint, Endpoints};
+
+/// The registrations of a service, or of the several services that a name selects.
+#[derive(Clone, Debug, Default)]
+pub struct Set {
+    /// By label.
+    protocols: Vec<ProtocolUse>,
+    registered: usize,
+    endpoints: Endpoints,
+}
+
+/// How often a protocol occurs.
+#[derive(Clone, Debug)]
+struct ProtocolUse {
+    label: Arc<str>,
+    registered: usize,
+    ready: usize,
+}
+
+/// One registration of an unfinished Pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The protocol's label, if it has one.
+    pub protocol: Option<Arc<str>>,
+    /// Its endpoint while it is ready.
+    pub endpoint: Option<Endpoint>,
+}
+
+impl Set {
+    /// Adds a registration.
+    pub fn add(&mut self, member: &Member) {
+        self.registered += 1;
+        if let Some(label) = &member.protocol {
+            let at = self.protocols.partition_point(|entry| entry.label < *label);
+            if self.protocols.get(at).is_none_or(|entry| entry.label != *label) {
+                self.protocols.insert(at, ProtocolUse { label: label.clone(), registered: 0, ready: 0 });
+            }
+            self.protocols[at].registered += 1;
+            self.protocols[at].ready += usize::from(member.endpoint.is_some());
+        }
+        if let Some(endpoint) = member.endpoint {
+            self.endpoints.insert(endpoint);
+        }
+    }
+
+    /// Takes a registration away that was added before.
+    pub fn take(&mut self, member: &Member) {
+        self.registered -= 1;
+        if let Some(label) = &member.protocol
+            && let Ok(at) = self.protocols.binary_search_by(|entry| entry.label.cmp(label))
+        {
+            self.protocols[at].registered -= 1;
+            self.protocols[at].ready -= usize::from(member.endpoint.is_some());
+            if self.protocols[at].registered == 0 {
+                self.protocols.remove(at);
+            }
+        }
+        if let Some(endpoint) = &member.endpoint {
+            self.endpoints.remove(endpoint);
+        }
+    }
+
+    /// Whether no unfinished Pod registers it any more.
+    pub fn is_unregistered(&self) -> bool {
+        self.registered == 0
+    }
+
+    /// The protocols that are registered, by label.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.protocols.iter().map(|entry| &*entry.label)
+    }
+
+    /// Whether the protocol is registered, and if so how many ready endpoints speak it.
+    pub fn ready(&self, protocol: &[u8]) -> Option<(&str, usize)> {
+        let at = self.protocols.binary_search_by(|entry| entry.label.as_bytes().cmp(protocol)).ok()?;
+        Some((&self.protocols[at].label, self.protocols[at].ready))
+    }
+
+    /// The ready endpoints.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+}
