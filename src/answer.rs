@@ -273,7 +273,8 @@ pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32)
     glue
 }
 
-fn failure<'s>(rcode: Rcode, error: Option<ExtendedError>) -> Answer<'s> {
+/// An answer of a code alone.
+pub fn failure<'s>(rcode: Rcode, error: Option<ExtendedError>) -> Answer<'s> {
     Answer { rcode, is_authoritative: false, error, ..Answer::positive(Records::None) }
 }
 
