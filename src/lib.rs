@@ -1,6 +1,9 @@
 //! callsign
+pub mod cli;
+pub mod config;
 pub mod dns;
 pub mod index;
+pub mod logging;
 pub mod name;
 pub mod registration;
 pub mod snapshot;
