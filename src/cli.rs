@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::config::{Options, ServeArgs};
 
@@ -29,13 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer DNS queries for the Pods of a cluster or of files
-    #[command(
-        after_help = "Every option can also be set as an environment variable or in the --config file: \
-            --publish-not-ready is CALLSIGN_PUBLISH_NOT_READY=true or `publish-not-ready = true`. Lists are \
-            comma-separated in the environment, arrays in the file. A flag goes before the environment, the \
-            environment before the file.",
-        after_long_help = SERVE_HELP
-    )]
+    #[command(after_long_help = SERVE_HELP)]
     Serve(Box<ServeArgs>),
     /// List the interfaces that are served, and the names to dig
     #[command(after_long_help = LS_HELP)]
@@ -119,7 +113,7 @@ Examples:
     callsign check --config /etc/callsign.toml
 
 It prints a line a mistake: file, line or Pod, and reason. The exit code is 0 if there
-are none, 1 if there are some, 2 if a file cannot be read.";
+are none, else 1.";
 
 /// What `ls` and `why` are answered from: a running server, or what they read themselves.
 #[derive(Clone, Debug, Default, Args)]
@@ -252,9 +246,10 @@ pub struct DecodeArgs {
 
 /// `callsign encode`
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("origin").args(["input", "interface"]).required(true))]
 pub struct EncodeArgs {
     /// Read a JSON array of {"k": …, "v": …} pairs from standard input
-    #[arg(value_parser = ["-"], required_unless_present = "interface", conflicts_with_all = ["interface", "port"])]
+    #[arg(value_parser = ["-"])]
     pub input: Option<String>,
     /// The interface, such as org.acme.Greeter
     #[arg(long, value_name = "NAME", requires = "port")]
@@ -335,7 +330,7 @@ fn meta_pair(text: &str) -> Result<(String, String), String> {
 
 /// `callsign check`
 #[derive(Debug, Args)]
-#[group(id = "checked", required = true, multiple = true)]
+#[group(required = true, multiple = true)]
 pub struct CheckArgs {
     /// Manifests: YAML or JSON, a folder of them, or `-` for standard input; repeats
     #[arg(long, value_name = "PATH")]

@@ -53,9 +53,10 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
 /// What is no level and no list of directives.
 pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
     // The parser below takes a word that is no level for a module's name, and would then log nothing else.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     let is_directive = |part: &str| match part.split_once('=') {
-        Some((module, level)) => !module.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok(),
-        None => part.trim().parse::<LevelFilter>().is_ok(),
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
     };
     if !text.split(',').all(is_directive) {
         return Err(LoggingError::Filter(text.into(), None));

@@ -107,13 +107,15 @@ fn parse(parser: &Command, arg: &Arg, name: &str, value: &str) -> Result<ServeAr
         ArgAction::Append => split_list(value).map(flag).collect(),
         _ => vec![flag(value)],
     };
-    parser.clone().try_get_matches_from(flags).and_then(|matches| ServeArgs::from_arg_matches(&matches)).map_err(
-        |error| {
-            let text = error.to_string();
-            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            ConfigError::Variable { name: name.into(), message: Escaped(message).to_string() }
-        },
-    )
+    let matches = parser.clone().try_get_matches_from(flags);
+    matches.and_then(|matches| ServeArgs::from_arg_matches(&matches)).map_err(|error| {
+        // What is said of the flag, up to the usage, on one line: the second one can name the values that there are.
+        let text = error.to_string();
+        let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = lines.join(" ");
+        let message = message.trim_start_matches("error: ");
+        ConfigError::Variable { name: name.into(), message: Escaped(message).to_string() }
+    })
 }
 
 /// Whether a variable starts with our prefix, but is not meant for us: Kubernetes makes `CALLSIGN_PORT_53_UDP` and the
