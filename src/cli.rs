@@ -1,0 +1,355 @@
+//! The command line: what can be typed, and the help that teaches it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::config::{Options, ServeArgs};
+
+/// The commit that this program was built from.
+pub const COMMIT: &str = match option_env!("CALLSIGN_COMMIT") {
+    Some(commit) if !commit.is_empty() => commit,
+    _ => "unknown",
+};
+
+static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {COMMIT})", env!("CARGO_PKG_VERSION")));
+
+/// A DNS server for RPC processes that register themselves in their Pod's annotation.
+#[derive(Debug, Parser)]
+#[command(name = "callsign", version = VERSION.as_str(), arg_required_else_help = true, max_term_width = 120)]
+pub struct Cli {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer DNS queries for the Pods of a cluster or of files
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(Box<ServeArgs>),
+    /// List the interfaces that are served, and the names to dig
+    #[command(after_long_help = LS_HELP)]
+    Ls(LsArgs),
+    /// Tell what of a Pod is published, what is not, and why not
+    #[command(after_long_help = WHY_HELP)]
+    Why(WhyArgs),
+    /// Show what an annotation's value says
+    #[command(after_long_help = DECODE_HELP)]
+    Decode(DecodeArgs),
+    /// Make an annotation's value
+    #[command(after_long_help = ENCODE_HELP)]
+    Encode(EncodeArgs),
+    /// Check manifests, zone files and a configuration, without serving them
+    #[command(after_long_help = CHECK_HELP)]
+    Check(CheckArgs),
+}
+
+const SERVE_HELP: &str = "\
+Every option can also be set as an environment variable or in the --config file:
+--publish-not-ready is CALLSIGN_PUBLISH_NOT_READY=true or `publish-not-ready = true`.
+Lists are comma-separated in the environment, arrays in the file. A flag goes before
+the environment, the environment before the file; a list replaces the lower one.
+What registrations are found by is set in the file alone, and replaces the defaults:
+
+    [[profile]]
+    name = \"app\"
+    selector = \"app.io/label=app.io-value\"
+    annotation = \"app.io/annotation\"
+
+Examples:
+    callsign serve --manifests zones/demo
+    callsign serve --all-namespaces --listen 0.0.0.0:1053 --reverse 10.244.0.0/16
+    dig @127.0.0.1 -p 5354 SRV _rpc._tcp.org.acme.greeter.default.rpc.cluster.local
+
+It prints log lines to standard error, and runs until SIGTERM or SIGINT. SIGHUP reads
+the files again.";
+
+const LS_HELP: &str = "\
+Examples:
+    callsign ls                              what the local server serves
+    callsign ls org.acme.Greeter             one interface
+    callsign ls --bad                        registrations that were refused
+    callsign ls --manifests zones/demo       the same, without a server
+    callsign ls --kubeconfig ~/.kube/config -A --json
+
+It prints a line a service: interface, group, version, namespace, how many endpoints,
+and the name to dig. With --bad a line a refused registration: Pod, reason, and the
+offset in its annotation. With --json one JSON array of the same.";
+
+const WHY_HELP: &str = "\
+Examples:
+    callsign why greeter-0                   a Pod of the namespace `default`
+    callsign why shop/greeter-0              the same as -n shop greeter-0
+    callsign why greeter-0 --kubeconfig ~/.kube/config
+
+It prints whether the Pod is seen and ready, then a line a registration: published
+under which name, or the reason why not (no label, not ready, terminating, finished,
+bad base64, foreign address, lost to another Pod). With --json one JSON object.";
+
+const DECODE_HELP: &str = "\
+Examples:
+    callsign decode W3siayI6ImludGVyZmFjZSIsInYiOiJHcmVldGVyIn0seyJrIjoicG9ydCIsInYiOjIwODgwfV0=
+    kubectl get pod greeter-0 -o jsonpath='{.metadata.annotations.app\\.io/annotation}' | callsign decode
+
+It prints the registrations, and then what could not be read: reason and offset. With
+--json one JSON object. The exit code is 1 if anything could not be read.";
+
+const ENCODE_HELP: &str = "\
+Examples:
+    callsign encode --interface org.acme.Greeter --port 20880 --group gray
+    kubectl annotate pod greeter-0 app.io/annotation=\"$(callsign encode --interface org.acme.Greeter --port 20880)\"
+    echo '[{\"k\":\"interface\",\"v\":\"org.acme.Greeter\"},{\"k\":\"port\",\"v\":20880}]' | callsign encode -
+
+It prints the value on one line: base64 of a JSON array of pairs. Several ports make
+several registrations.";
+
+const CHECK_HELP: &str = "\
+Examples:
+    callsign check --manifests zones/demo --zones zones
+    callsign check --config /etc/callsign.toml
+
+It prints a line a mistake: file, line or Pod, and reason. The exit code is 0 if there
+are none, else 1.";
+
+/// What `ls` and `why` are answered from: a running server, or what they read themselves.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FromArgs {
+    /// The server to ask, by the address of its --http
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, help_heading = "Source")]
+    pub server: String,
+    /// Read these manifests instead: YAML or JSON, a folder of them, or `-` for standard input; repeats
+    #[arg(long, value_name = "PATH", conflicts_with = "server", help_heading = "Source")]
+    pub manifests: Vec<PathBuf>,
+    /// Read the cluster of this kubeconfig instead
+    #[arg(long, value_name = "FILE", conflicts_with = "server", help_heading = "Source")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Read the cluster of this context of the kubeconfig instead
+    #[arg(long, value_name = "NAME", conflicts_with = "server", help_heading = "Source")]
+    pub context: Option<String>,
+    /// With a source of its own: the zone and profiles of this file, as `serve --config` has them
+    #[arg(long, value_name = "FILE", conflicts_with = "server", help_heading = "Source")]
+    pub config: Option<PathBuf>,
+}
+
+/// The server that `ls` and `why` ask unless told otherwise.
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8053";
+
+impl FromArgs {
+    /// Whether a server is to be asked: no source of its own was named.
+    pub fn asks_server(&self) -> bool {
+        self.manifests.is_empty() && self.kubeconfig.is_none() && self.context.is_none() && self.config.is_none()
+    }
+
+    /// The same source for `serve`, watching these namespaces: none is the context's own.
+    pub fn serve_args(&self, namespaces: &[String], all_namespaces: bool) -> ServeArgs {
+        let options = Options {
+            manifests: self.manifests.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            namespace: namespaces.to_vec(),
+            all_namespaces: all_namespaces.then_some(true),
+            ..Options::default()
+        };
+        ServeArgs { config: self.config.clone(), options }
+    }
+}
+
+/// `callsign ls`
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// The interface, in any letter case; all of them where it is absent
+    pub interface: Option<String>,
+    /// List what was refused: Pod, reason, offset
+    #[arg(long)]
+    pub bad: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Only this namespace; repeats
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Vec<String>,
+    /// All namespaces of the cluster, where it is read without a server
+    #[arg(short = 'A', long, conflicts_with_all = ["namespace", "server"])]
+    pub all_namespaces: bool,
+    /// Where the answer comes from.
+    #[command(flatten)]
+    pub from: FromArgs,
+}
+
+/// `callsign why`
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The Pod: `greeter-0` or `shop/greeter-0`
+    #[arg(value_parser = pod_ref)]
+    pub pod: PodRef,
+    /// The Pod's namespace [default: the kubeconfig's own where one is read, else `default`]
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the answer comes from.
+    #[command(flatten)]
+    pub from: FromArgs,
+}
+
+/// A Pod as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRef {
+    /// The namespace, if one was typed.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl WhyArgs {
+    /// The Pod, its namespace from either place.
+    ///
+    /// # Errors
+    /// Two namespaces that differ; the text says which.
+    pub fn pod(&self) -> Result<PodRef, String> {
+        match (&self.pod.namespace, &self.namespace) {
+            (Some(typed), Some(flag)) if typed != flag => {
+                Err(format!("the Pod is in the namespace {typed:?} or in {flag:?}? Give one of them"))
+            }
+            (Some(_), _) => Ok(self.pod.clone()),
+            (None, flag) => Ok(PodRef { namespace: flag.clone(), name: self.pod.name.clone() }),
+        }
+    }
+}
+
+fn pod_ref(text: &str) -> Result<PodRef, String> {
+    let (namespace, name) = match text.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, text),
+    };
+    if name.is_empty() || name.contains('/') || namespace == Some("") {
+        return Err("write greeter-0 or shop/greeter-0".into());
+    }
+    Ok(PodRef { namespace: namespace.map(str::to_owned), name: name.into() })
+}
+
+/// `callsign decode`
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// The annotation's value, or `-` for standard input
+    #[arg(default_value = "-")]
+    pub value: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `callsign encode`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("origin").args(["input", "interface"]).required(true))]
+pub struct EncodeArgs {
+    /// Read a JSON array of {"k": …, "v": …} pairs from standard input
+    #[arg(value_parser = ["-"])]
+    pub input: Option<String>,
+    /// The interface, such as org.acme.Greeter
+    #[arg(long, value_name = "NAME", requires = "port")]
+    pub interface: Option<String>,
+    /// The port; repeats, and each is a registration of its own
+    #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+    /// The fields that may be absent.
+    #[command(flatten)]
+    pub fields: FieldArgs,
+}
+
+/// The fields of a registration that may be absent.
+#[derive(Debug, Default, Args)]
+pub struct FieldArgs {
+    /// The group
+    #[arg(long, value_name = "NAME", requires = "interface")]
+    pub group: Option<String>,
+    /// The version of the interface
+    // `--version` is the program's only before a command.
+    #[arg(long, value_name = "TEXT", requires = "interface")]
+    pub version: Option<String>,
+    /// The protocol, such as dubbo, tri, grpc or http [default: rpc]
+    #[arg(long, value_name = "NAME", requires = "interface")]
+    pub protocol: Option<String>,
+    /// One of the Pod's own addresses [default: all of them]
+    #[arg(long, value_name = "ADDRESS", requires = "interface")]
+    pub ip: Option<IpAddr>,
+    /// A method; repeats
+    #[arg(long, value_name = "NAME", requires = "interface")]
+    pub method: Vec<String>,
+    /// The weight; 0 publishes nothing [default: 100]
+    #[arg(long, value_name = "NUMBER", requires = "interface")]
+    pub weight: Option<u16>,
+    /// The application's name
+    #[arg(long, value_name = "NAME", requires = "interface")]
+    pub application: Option<String>,
+    /// Anything else that clients should know; repeats
+    #[arg(long, value_name = "KEY=VALUE", requires = "interface", value_parser = meta_pair)]
+    pub meta: Vec<(String, String)>,
+}
+
+impl EncodeArgs {
+    /// The pairs of all registrations, in order; none where they come from standard input.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let EncodeArgs { input: _, interface, port, fields } = self;
+        let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = fields;
+        let pair = |key: &str, value: &dyn ToString| (key.to_owned(), value.to_string());
+        let mut pairs = Vec::new();
+        for (port, interface) in port.iter().zip(interface.iter().cycle()) {
+            pairs.push(pair("interface", interface));
+            pairs.extend(group.iter().map(|group| pair("group", group)));
+            pairs.extend(version.iter().map(|version| pair("version", version)));
+            pairs.extend(protocol.iter().map(|protocol| pair("protocol", protocol)));
+            pairs.extend(ip.iter().map(|ip| pair("ip", ip)));
+            pairs.push(pair("port", port));
+            pairs.extend(method.iter().map(|method| pair("method", method)));
+            pairs.extend(weight.iter().map(|weight| pair("weight", weight)));
+            pairs.extend(application.iter().map(|application| pair("application", application)));
+            pairs.extend(meta.iter().cloned());
+        }
+        pairs
+    }
+}
+
+fn meta_pair(text: &str) -> Result<(String, String), String> {
+    /// What has a flag of its own, or would open another registration.
+    const FIELDS: [&str; 10] =
+        ["interface", "group", "version", "protocol", "ip", "port", "method", "methods", "weight", "application"];
+    match text.split_once('=') {
+        None | Some(("", _)) => Err("write key=value".into()),
+        Some((key, _)) if FIELDS.iter().any(|field| key.eq_ignore_ascii_case(field)) => {
+            Err(format!("{key} is a field; use its own flag"))
+        }
+        Some((key, value)) => Ok((key.into(), value.into())),
+    }
+}
+
+/// `callsign check`
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct CheckArgs {
+    /// Manifests: YAML or JSON, a folder of them, or `-` for standard input; repeats
+    #[arg(long, value_name = "PATH")]
+    pub manifests: Vec<PathBuf>,
+    /// A folder of static zones
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<PathBuf>,
+    /// A configuration for `serve`; what it names is checked too
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// The same for `serve`.
+    pub fn serve_args(self) -> ServeArgs {
+        let CheckArgs { manifests, zones, config } = self;
+        ServeArgs { config, options: Options { manifests, zones, ..Options::default() } }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn typed(line: &str) -> Result<Command, String> {
+    let words = std::iter::once("callsign").chain(line.split_whitespace());
+    Cli::try_parse_from(words).map(|cli| cli.command).map_err(|error| error.to_string())
+}
+
+#[test]
+fn is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_is_accepted() {
+    for line in [
+        "serve",
+        "serve --zone rpc.example.org --listen 127.0.0.1:53 --listen [::1]:53 --http 127.0.0.1:80",
+        "serve --manifests a.yaml --manifests - --zones zones --kubeconfig f --context c --namespace a --namespace b",
+        "serve --all-namespaces --reverse 10.0.0.0/8 --ns a=10.0.0.1 --ttl 5 --publish-not-ready --trust-addresses",
+        "serve --txt-keys all --stale-after 180 --max-stale 3600 --nsid x --lame-duck 5 --config f",
+        "serve --log-format json --log-level debug --log-queries --publish-not-ready=false",
+        "ls",
+        "ls org.acme.Greeter --bad --json -n shop -n other",
+        "ls --server http://10.0.0.1:8080 -n shop",
+        "ls --manifests zones/demo --config f",
+        "ls -A --kubeconfig f --context c",
+        "why shop/greeter-0 --json",
+        "why greeter-0 -n shop --manifests -",
+        "decode",
+        "decode - --json",
+        "decode W10=",
+        "encode -",
+        "encode --interface a.B --port 1 --port 2 --group g --version 1 --protocol tri --ip ::1 --method a --weight 0",
+        "encode --interface a.B --port 65535 --application x --meta a=b --meta c=d=e",
+        "check --manifests a",
+        "check --zones z --config c",
+    ] {
+        assert!(typed(line).is_ok(), "{line}: {}", typed(line).unwrap_err());
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    for (line, expected) in [
+        ("", "Usage"),
+        ("serve --colour", "--colour"),
+        ("serve --ttl soon", "invalid value 'soon'"),
+        ("serve --listen localhost", "invalid socket address"),
+        ("serve --log-format xml", "possible values: text, json"),
+        ("serve --publish-not-ready yes", "unexpected argument 'yes'"),
+        ("ls --server http://x --manifests a", "cannot be used with"),
+        ("ls -A -n shop", "cannot be used with"),
+        ("why", "<POD>"),
+        ("why a/b/c", "shop/greeter-0"),
+        ("why /b", "shop/greeter-0"),
+        ("why a/", "shop/greeter-0"),
+        ("encode", "--interface"),
+        ("encode --interface a", "--port"),
+        ("encode --port 1", "--interface"),
+        ("encode --interface a --port 0", "0 is not in"),
+        ("encode - --interface a --port 1", "cannot be used with"),
+        ("encode - --group g", "--interface"),
+        ("encode --interface a --port 1 --meta a", "key=value"),
+        ("encode --interface a --port 1 --meta =b", "key=value"),
+        ("encode --interface a --port 1 --meta Port=2", "its own flag"),
+        ("encode --interface a --port 1 --ip here", "invalid IP address"),
+        ("check", "required"),
+    ] {
+        let error = typed(line).map(|command| format!("{command:?}")).unwrap_err();
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_pod_has_one_namespace() {
+    for (line, expected) in [
+        ("why greeter-0", Some((None, "greeter-0"))),
+        ("why greeter-0 -n shop", Some((Some("shop"), "greeter-0"))),
+        ("why shop/greeter-0", Some((Some("shop"), "greeter-0"))),
+        ("why shop/greeter-0 -n shop", Some((Some("shop"), "greeter-0"))),
+        ("why shop/greeter-0 -n other", None),
+    ] {
+        let Ok(Command::Why(args)) = typed(line) else { panic!("{line}") };
+        let pod = args.pod().ok();
+        assert_eq!(pod.as_ref().map(|pod| (pod.namespace.as_deref(), pod.name.as_str())), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_source_of_its_own_asks_no_server() {
+    for (line, asks) in
+        [("ls", true), ("ls --server http://x", true), ("ls --manifests a", false), ("ls --context a", false)]
+    {
+        let Ok(Command::Ls(args)) = typed(line) else { panic!("{line}") };
+        assert_eq!(args.from.asks_server(), asks, "{line}");
+    }
+}
+
+#[test]
+fn each_port_is_a_registration() {
+    let line = "encode --interface a.B --port 1 --port 2 --method x --method y --ip fd00::1 --weight 7 --meta k=v=w";
+    let Ok(Command::Encode(args)) = typed(line) else { panic!("{line}") };
+    let text: Vec<String> = args.pairs().iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    let one = |port| format!("interface:a.B ip:fd00::1 port:{port} method:x method:y weight:7 k:v=w");
+    assert_eq!(text.join(" "), format!("{} {}", one(1), one(2)));
+}
+
+#[test]
+fn help_teaches() {
+    for command in Cli::command().get_subcommands_mut() {
+        let name = command.get_name().to_owned();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Examples:") && help.contains("It prints"), "{name}");
+        assert!(help.contains(&format!("callsign {name}")), "{name}");
+    }
+    let error = Cli::try_parse_from(["callsign", "--version"]).unwrap_err().to_string();
+    assert_eq!(error.trim(), format!("callsign {} (commit {COMMIT})", env!("CARGO_PKG_VERSION")));
+}

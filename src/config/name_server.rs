@@ -1,0 +1,190 @@
+//! The zone's name servers: their names, and the addresses of those that are ours to resolve.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{ConfigError, refused};
+use crate::dns::Name;
+
+/// The most name servers: more do not fit a referral in 512 bytes (the root has 13).
+const NAME_SERVERS_MAX: usize = 13;
+
+/// The label below the zone of the name server that is there unless others are named.
+const DEFAULT_LABEL: &str = "ns";
+
+/// A name server of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameServer {
+    /// Its name.
+    pub name: Name,
+    /// Its addresses: at least one within the zone, none outside of it, where its own zone tells them.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Where this server can be reached, as far as it knows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OwnAddresses {
+    addresses: Vec<IpAddr>,
+    /// It listens on a wildcard and nothing tells its addresses: these are the host's own.
+    is_guess: bool,
+}
+
+/// The Pod's addresses; else what is listened on; else, for a wildcard, the loopback.
+pub(super) fn own_addresses(pod_ips: Option<&str>, listen: &[SocketAddr]) -> Result<OwnAddresses, ConfigError> {
+    if let Some(text) = pod_ips {
+        let mut addresses = Vec::new();
+        for part in super::options::split_list(text) {
+            let address = part.parse().map_err(|_| ConfigError::Variable {
+                name: "POD_IPS".into(),
+                message: format!("{part:?} is no IP address; set it from status.podIPs (Downward API), or unset it"),
+            })?;
+            push_new(&mut addresses, address);
+        }
+        if !addresses.is_empty() {
+            return Ok(OwnAddresses { addresses, is_guess: false });
+        }
+    }
+    let is_guess = listen.iter().all(|at| at.ip().is_unspecified());
+    let mut addresses = Vec::new();
+    for at in listen {
+        match at.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() && is_guess => push_new(&mut addresses, Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() && is_guess => push_new(&mut addresses, Ipv6Addr::LOCALHOST.into()),
+            ip if !ip.is_unspecified() => push_new(&mut addresses, ip),
+            _ => {} // a wildcard beside addresses that are known
+        }
+    }
+    Ok(OwnAddresses { addresses, is_guess })
+}
+
+/// Reads `NAME[=ADDRESS]` of each `--ns`.
+pub(super) fn read(
+    options: &[String],
+    zone: &Name,
+    own: &OwnAddresses,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<NameServer>, ConfigError> {
+    let mut servers: Vec<NameServer> = Vec::new();
+    let default = [DEFAULT_LABEL.to_owned()];
+    for option in if options.is_empty() { &default } else { options } {
+        let (name, address) = split(option)?;
+        let name = absolute(name, zone)?;
+        if name.is_within(zone) {
+            within_zone(&name, zone)?;
+        } else if address.is_some() {
+            let message =
+                format!("{name} is outside the zone {zone}, so its own zone tells its address: drop =ADDRESS");
+            return Err(refused("--ns", message));
+        }
+        match servers.iter_mut().find(|server| server.name == name) {
+            Some(server) => address.into_iter().for_each(|address| push_new(&mut server.addresses, address)),
+            None => servers.push(NameServer { name, addresses: address.into_iter().collect() }),
+        }
+    }
+    if servers.len() > NAME_SERVERS_MAX {
+        return Err(refused("--ns", format!("{} names, at most {NAME_SERVERS_MAX}", servers.len())));
+    }
+    for server in servers.iter_mut().filter(|server| server.addresses.is_empty() && server.name.is_within(zone)) {
+        server.addresses.clone_from(&own.addresses);
+        if own.is_guess {
+            let label = &server.name;
+            warnings.push(format!(
+                "{label} resolves to the loopback, since --listen is a wildcard: set POD_IPS, or --ns {label}=ADDRESS"
+            ));
+        }
+    }
+    Ok(servers)
+}
+
+fn split(option: &str) -> Result<(&str, Option<IpAddr>), ConfigError> {
+    let Some((name, address)) = option.split_once('=') else {
+        return Ok((option, None));
+    };
+    match address.parse::<IpAddr>() {
+        Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => Ok((name, Some(ip))),
+        _ => {
+            Err(refused("--ns", format!("{address:?} is no address of a server; write NAME=10.96.0.53, NAME=fd00::53")))
+        }
+    }
+}
+
+/// A single label without a final dot is below the zone; every other name is whole.
+fn absolute(text: &str, zone: &Name) -> Result<Name, ConfigError> {
+    let wrong = |error| refused("--ns", format!("{text:?} is no domain name: {error}"));
+    let name: Name = text.parse().map_err(wrong)?;
+    if name.label_count() == 0 {
+        return Err(refused("--ns", "the root is no name server; write a name such as ns or ns1.example.org."));
+    }
+    if name.label_count() == 1 && !text.ends_with('.') { name.below(zone).map_err(wrong) } else { Ok(name) }
+}
+
+/// The apex has no addresses, and a name two labels down can be a service's: its namespace decides.
+fn within_zone(name: &Name, zone: &Name) -> Result<(), ConfigError> {
+    if name.label_count() == zone.label_count() + 1 {
+        return Ok(());
+    }
+    Err(refused("--ns", format!("{name} must be one label below {zone} or outside of it; write one label, such as ns")))
+}
+
+fn push_new(addresses: &mut Vec<IpAddr>, address: IpAddr) {
+    if !addresses.contains(&address) {
+        addresses.push(address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `name=address,address` of each, by blanks; or what the error says.
+    fn servers(options: &[&str], pod_ips: Option<&str>, listen: &[&str]) -> Result<(String, usize), String> {
+        let zone: Name = "rpc.cluster.local.".parse().unwrap();
+        let listen: Vec<SocketAddr> = listen.iter().map(|at| at.parse().unwrap()).collect();
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let own = own_addresses(pod_ips, &listen).map_err(|error| error.to_string())?;
+        let mut warnings = Vec::new();
+        let servers = read(&options, &zone, &own, &mut warnings).map_err(|error| error.to_string())?;
+        let text = servers.iter().map(|server| {
+            let addresses: Vec<String> = server.addresses.iter().map(IpAddr::to_string).collect();
+            format!("{}={}", server.name, addresses.join(","))
+        });
+        Ok((text.collect::<Vec<_>>().join(" "), warnings.len()))
+    }
+
+    #[test]
+    fn names_and_addresses() {
+        const ONE: &[&str] = &["10.0.0.1:53", "10.0.0.1:5353"];
+        for (options, pod_ips, listen, expected, warnings) in [
+            (&[][..], None, ONE, "ns.rpc.cluster.local.=10.0.0.1", 0),
+            (&[], Some("10.1.0.7, fd00::7"), ONE, "ns.rpc.cluster.local.=10.1.0.7,fd00::7", 0),
+            (&[], None, &["0.0.0.0:53"], "ns.rpc.cluster.local.=127.0.0.1", 1),
+            (&[], None, &["[::]:53"], "ns.rpc.cluster.local.=::1", 1),
+            (&[], None, &["0.0.0.0:53", "10.0.0.2:53"], "ns.rpc.cluster.local.=10.0.0.2", 0),
+            (&["a", "b"], None, ONE, "a.rpc.cluster.local.=10.0.0.1 b.rpc.cluster.local.=10.0.0.1", 0),
+            (&["a=10.9.0.1", "A=fd00::1", "a=10.9.0.1"], None, ONE, "a.rpc.cluster.local.=10.9.0.1,fd00::1", 0),
+            (&["a.rpc.cluster.local=10.9.0.1"], None, ONE, "a.rpc.cluster.local.=10.9.0.1", 0),
+            (&["ns1.example.org", "top."], None, ONE, "ns1.example.org.= top.=", 0),
+        ] {
+            let case = format!("{options:?} {pod_ips:?} {listen:?}");
+            assert_eq!(servers(options, pod_ips, listen), Ok((expected.into(), warnings)), "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (option, pod_ips, expected) in [
+            ("ns1.example.org=10.0.0.1", None, "drop =ADDRESS"),
+            ("rpc.cluster.local.", None, "one label below"),
+            ("a.b.rpc.cluster.local.", None, "one label below"),
+            ("a=10.0.0", None, "no address of a server"),
+            ("a=0.0.0.0", None, "no address of a server"),
+            ("a=", None, "no address of a server"),
+            ("=10.0.0.1", None, "no domain name"),
+            (".", None, "the root"),
+            ("a..b", None, "no domain name"),
+            ("a", Some("10.0.0.1,web"), "POD_IPS: \"web\" is no IP address"),
+        ] {
+            let error = servers(&[option], pod_ips, &["10.0.0.1:53"]).unwrap_err();
+            assert!(error.contains(expected), "{option}: {error}");
+        }
+    }
+}

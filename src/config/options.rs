@@ -1,0 +1,236 @@
+//! The options as they are typed: the same keys as flags, in the environment and in the file.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ArgAction;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+
+use crate::logging::Format;
+
+/// The options of `callsign serve`, and where more of them are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ServeArgs {
+    /// A TOML file with any of these options, under the same names: `zone = "rpc.cluster.local."`. The environment goes
+    /// before it (CALLSIGN_ZONE), and flags before both
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Every option that all three places know. What is absent is `None` or empty, so that layers can be laid over each
+/// other; nothing is checked yet but the form of numbers and socket addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// The zone that the Pods' names are in [default: rpc.cluster.local.]
+    #[arg(long, value_name = "NAME", help_heading = "Zone")]
+    pub zone: Option<String>,
+
+    /// A name server of the zone; repeats. A single label is below the zone, any other name is whole; repeat
+    /// NAME=ADDRESS for several addresses [default: ns.<zone> at POD_IPS, else at the listen addresses]
+    #[arg(long, value_name = "NAME[=ADDRESS]", action = ArgAction::Append, help_heading = "Zone")]
+    #[serde(deserialize_with = "list")]
+    pub ns: Vec<String>,
+
+    /// A Pod network to serve reverse names for, such as 10.244.0.0/16 or fd00:10:244::/56; repeats
+    #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Zone")]
+    #[serde(deserialize_with = "list")]
+    pub reverse: Vec<String>,
+
+    /// How long a resolver may keep a record, 1 to 86400 [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Zone")]
+    pub ttl: Option<u32>,
+
+    /// The metadata keys that TXT records show: a comma-separated list, or `all`
+    /// [default: weight,serialization,release,region,zone,environment,tag]
+    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', help_heading = "Zone")]
+    #[serde(deserialize_with = "list")]
+    pub txt_keys: Vec<String>,
+
+    /// A folder of static zones, each an RFC 1035 file `<origin>.zone`
+    #[arg(long, value_name = "DIR", help_heading = "Zone")]
+    pub zones: Option<PathBuf>,
+
+    /// Pods to serve from files: YAML or JSON, a folder of them, or `-` for standard input; repeats
+    #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Source")]
+    #[serde(deserialize_with = "list")]
+    pub manifests: Vec<PathBuf>,
+
+    /// Watch the cluster that this kubeconfig names [default: KUBECONFIG, ~/.kube/config, or the Pod's own cluster]
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
+    pub context: Option<String>,
+
+    /// A namespace to watch; repeats [default: the context's, or the service account's own]
+    #[arg(long, value_name = "NAME", action = ArgAction::Append, help_heading = "Source")]
+    #[serde(deserialize_with = "list")]
+    pub namespace: Vec<String>,
+
+    /// Watch all namespaces
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Source")]
+    pub all_namespaces: Option<bool>,
+
+    /// Publish Pods that are not ready, too; terminating and finished ones stay out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Source")]
+    pub publish_not_ready: Option<bool>,
+
+    /// Publish registrations that name an address which is not their Pod's own: any Pod can then draw another's traffic
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Source")]
+    pub trust_addresses: Option<bool>,
+
+    /// Where DNS is served, over UDP and TCP; repeats [default: 127.0.0.1:5354, which needs no root]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
+    #[serde(deserialize_with = "list")]
+    pub listen: Vec<SocketAddr>,
+
+    /// Where health, metrics and the API are served [default: 127.0.0.1:8053]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Serving")]
+    pub http: Option<SocketAddr>,
+
+    /// Answers are marked stale (EDE 3) once nothing has been heard from a source for so long [default: 180]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub stale_after: Option<u32>,
+
+    /// Answers become SERVFAIL once nothing has been heard from a source for so long [default: never]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub max_stale: Option<u32>,
+
+    /// What tells this server from its replicas, for clients that ask (RFC 5001) [default: the host name]
+    #[arg(long, value_name = "TEXT", help_heading = "Serving")]
+    pub nsid: Option<String>,
+
+    /// How long answers go on after SIGTERM, while /readyz is already false [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub lame_duck: Option<u32>,
+
+    /// How log lines are written, to standard error [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
+    pub log_format: Option<Format>,
+
+    /// error, warn, info, debug or trace, or a filter such as `callsign=debug,kube_client=info` [default: info]
+    #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
+    pub log_level: Option<String>,
+
+    /// Write a log line a query
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Logs")]
+    pub log_queries: Option<bool>,
+
+    /// `[[profile]]` tables, in the file only: they replace the default profiles.
+    #[arg(skip)]
+    pub profile: Vec<ProfileOption>,
+}
+
+/// A `[[profile]]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileOption {
+    /// Its name in metrics and messages.
+    pub name: String,
+    /// A label selector.
+    pub selector: String,
+    /// An annotation's key.
+    pub annotation: String,
+}
+
+impl ServeArgs {
+    /// These options, and what they leave open from a lower layer. A list that is given replaces the lower one.
+    pub fn over(self, lower: ServeArgs) -> ServeArgs {
+        ServeArgs { config: self.config.or(lower.config), options: self.options.over(lower.options) }
+    }
+}
+
+impl Options {
+    /// These options, and what they leave open from a lower layer. A list that is given replaces the lower one, and
+    /// which namespaces are watched is one choice: naming some undoes a lower `all-namespaces`, and the other way round.
+    pub fn over(self, mut lower: Options) -> Options {
+        if !self.namespace.is_empty() {
+            lower.all_namespaces = None;
+        }
+        if self.all_namespaces == Some(true) {
+            lower.namespace.clear();
+        }
+        Options {
+            zone: self.zone.or(lower.zone),
+            ns: list_over(self.ns, lower.ns),
+            reverse: list_over(self.reverse, lower.reverse),
+            ttl: self.ttl.or(lower.ttl),
+            txt_keys: list_over(self.txt_keys, lower.txt_keys),
+            zones: self.zones.or(lower.zones),
+            manifests: list_over(self.manifests, lower.manifests),
+            kubeconfig: self.kubeconfig.or(lower.kubeconfig),
+            context: self.context.or(lower.context),
+            namespace: list_over(self.namespace, lower.namespace),
+            all_namespaces: self.all_namespaces.or(lower.all_namespaces),
+            publish_not_ready: self.publish_not_ready.or(lower.publish_not_ready),
+            trust_addresses: self.trust_addresses.or(lower.trust_addresses),
+            listen: list_over(self.listen, lower.listen),
+            http: self.http.or(lower.http),
+            stale_after: self.stale_after.or(lower.stale_after),
+            max_stale: self.max_stale.or(lower.max_stale),
+            nsid: self.nsid.or(lower.nsid),
+            lame_duck: self.lame_duck.or(lower.lame_duck),
+            log_format: self.log_format.or(lower.log_format),
+            log_level: self.log_level.or(lower.log_level),
+            log_queries: self.log_queries.or(lower.log_queries),
+            profile: list_over(self.profile, lower.profile),
+        }
+    }
+}
+
+fn list_over<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    if list.is_empty() { lower } else { list }
+}
+
+/// The parts of a comma-separated list, as the environment and a TOML string write it.
+pub(super) fn split_list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// A TOML array of strings, or one string as the environment has it.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct ListVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for ListVisitor<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or an array of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            split_list(text).map(parse).collect()
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(text) = items.next_element::<String>()? {
+                list.push(parse(&text)?);
+            }
+            Ok(list)
+        }
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>, E: de::Error>(text: &str) -> Result<T, E> {
+        text.parse().map_err(|error| E::custom(format_args!("{text:?}: {error}")))
+    }
+
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}

@@ -1,0 +1,223 @@
+//! Single values: each becomes its type, or an error that says what to write instead.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{ConfigError, Environment, Namespaces, refused};
+use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_TXT_KEYS, NSID_LEN_MAX};
+use crate::dns::{LABEL_LEN_MAX, NAME_LEN_MAX, Name};
+use crate::logging;
+use crate::snapshot::TxtKeys;
+
+/// The longest zone, in bytes on the wire: in front of it stand a protocol (`_<15>._tcp.`, 22 bytes), an alias (a label
+/// of 34) and a namespace (a label of 63).
+const ZONE_LEN_MAX: usize = NAME_LEN_MAX - 22 - 35 - (1 + LABEL_LEN_MAX);
+
+/// Seconds: 0 would bring every lookup here, and after a day nobody would learn of a change. RFC 2181 §8 allows more.
+pub(super) const TTL_RANGE: RangeInclusive<u32> = 1..=86_400;
+
+/// Seconds of silence, up to a year: what is meant to be longer is meant to be never.
+const STALE_RANGE: RangeInclusive<u32> = 1..=31_536_000;
+
+/// Seconds, up to an hour: a Pod is killed long before.
+const LAME_DUCK_RANGE: RangeInclusive<u32> = 0..=3600;
+
+/// Seconds within which the API server sends a bookmark, with some to spare.
+const BOOKMARK_PERIOD: u32 = 90;
+
+/// The most sockets that are listened on, of each kind: one an address of a host with many.
+const LISTEN_MAX: usize = 64;
+
+/// The most namespaces by name: each is a watch a profile, and `--all-namespaces` is one for all.
+const NAMESPACES_MAX: usize = 256;
+
+/// The most metadata keys by name: more than fit a TXT record.
+const TXT_KEYS_MAX: usize = 256;
+
+/// The most reverse networks: each can be up to 128 zones.
+const REVERSE_MAX: usize = 256;
+
+/// A zone below the root with room for every alias, made of what clients take for a host name.
+pub(super) fn zone(text: &str) -> Result<Name, ConfigError> {
+    let wrong = |why: &dyn std::fmt::Display| refused("--zone", format!("{text:?} is no zone's name: {why}"));
+    let zone: Name = text.parse().map_err(|error| wrong(&error))?;
+    if zone.label_count() == 0 {
+        return Err(wrong(&"it is the root; write one such as rpc.cluster.local."));
+    }
+    if zone.wire().len() > ZONE_LEN_MAX {
+        let why = format!(
+            "it takes {} bytes on the wire, and at most {ZONE_LEN_MAX} leave room for every service's name",
+            zone.wire().len()
+        );
+        return Err(wrong(&why));
+    }
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !zone.labels().flatten().all(is_plain) {
+        return Err(wrong(&"clients take only letters, digits, - and _ in a label"));
+    }
+    Ok(zone)
+}
+
+/// The addresses to serve DNS on, each once, and not the one of HTTP.
+pub(super) fn listen(addresses: Vec<SocketAddr>, http: SocketAddr) -> Result<Vec<SocketAddr>, ConfigError> {
+    if addresses.is_empty() {
+        return listen(vec![super::DEFAULT_LISTEN], http);
+    }
+    if addresses.len() > LISTEN_MAX {
+        return Err(refused("--listen", format!("{} addresses, at most {LISTEN_MAX}", addresses.len())));
+    }
+    for (i, at) in addresses.iter().enumerate().filter(|(_, at)| at.port() != 0) {
+        if addresses.iter().take(i).any(|other| other == at) {
+            return Err(refused("--listen", format!("{at} is given twice")));
+        }
+        if *at == http {
+            return Err(refused("--listen", format!("{at} is also the address of --http; give one another port")));
+        }
+    }
+    Ok(addresses)
+}
+
+/// A number within bounds.
+pub(super) fn in_range(option: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<u32, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(refused(option, format!("{value} is not from {} to {} seconds", range.start(), range.end())))
+}
+
+/// How long answers go on after SIGTERM.
+pub(super) fn lame_duck(seconds: u32) -> Result<Duration, ConfigError> {
+    in_range("--lame-duck", seconds, LAME_DUCK_RANGE).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// When answers are marked stale, and when they end.
+pub(super) fn staleness(
+    stale_after: Option<u32>,
+    max_stale: Option<u32>,
+    warnings: &mut Vec<String>,
+) -> Result<(Duration, Option<Duration>), ConfigError> {
+    let stale_after = in_range("--stale-after", stale_after.unwrap_or(DEFAULT_STALE_AFTER), STALE_RANGE)?;
+    if stale_after < BOOKMARK_PERIOD {
+        warnings.push(format!(
+            "--stale-after {stale_after}: a quiet cluster is heard of once a minute, so answers will often be marked stale"
+        ));
+    }
+    if let Some(max_stale) = max_stale {
+        in_range("--max-stale", max_stale, STALE_RANGE)?;
+        if max_stale < stale_after {
+            let message =
+                format!("{max_stale} is less than --stale-after {stale_after}; answers are marked before they end");
+            return Err(refused("--max-stale", message));
+        }
+    }
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Ok((seconds(stale_after), max_stale.map(seconds)))
+}
+
+/// Networks with their host bits cleared, none within another.
+pub(super) fn reverse(options: &[String], warnings: &mut Vec<String>) -> Result<Vec<IpNet>, ConfigError> {
+    if options.len() > REVERSE_MAX {
+        return Err(refused("--reverse", format!("{} networks, at most {REVERSE_MAX}", options.len())));
+    }
+    let mut networks = Vec::with_capacity(options.len());
+    for option in options {
+        let network: IpNet = option.parse().map_err(|_| {
+            refused("--reverse", format!("{option:?} is no network; write 10.244.0.0/16 or fd00:10:244::/56"))
+        })?;
+        if network.prefix_len() == 0 {
+            let message = format!("{option:?} is every address there is; give the Pods' networks");
+            return Err(refused("--reverse", message));
+        }
+        networks.push(network.trunc());
+    }
+    networks.sort();
+    networks.dedup();
+    let all = networks.clone();
+    networks.retain(|network| {
+        let holder = all.iter().find(|other| *other != network && other.contains(network));
+        if let Some(holder) = holder {
+            warnings.push(format!("--reverse {network} is within {holder} and adds nothing"));
+        }
+        holder.is_none()
+    });
+    Ok(networks)
+}
+
+/// The metadata keys that are shown.
+pub(super) fn txt_keys(keys: Vec<String>) -> Result<TxtKeys, ConfigError> {
+    if keys.is_empty() {
+        return Ok(TxtKeys::Only(DEFAULT_TXT_KEYS.map(str::to_owned).to_vec()));
+    }
+    if keys.iter().any(|key| key == "all") {
+        let is_alone = keys.len() == 1;
+        return is_alone.then_some(TxtKeys::All).ok_or_else(|| refused("--txt-keys", "`all` stands alone"));
+    }
+    if keys.len() > TXT_KEYS_MAX {
+        return Err(refused("--txt-keys", format!("{} keys, at most {TXT_KEYS_MAX}; write all", keys.len())));
+    }
+    let is_plain = |byte: u8| (0x20..=0x7e).contains(&byte) && byte != b'='; // RFC 6763 §6.4
+    match keys.iter().find(|key| key.is_empty() || !key.bytes().all(is_plain)) {
+        Some(key) => Err(refused("--txt-keys", format!("{key:?} is no key: printable ASCII without ="))),
+        None => Ok(TxtKeys::Only(keys)),
+    }
+}
+
+/// Which namespaces are watched.
+pub(super) fn namespaces(names: &[String], all: bool) -> Result<Namespaces, ConfigError> {
+    match (names, all) {
+        ([], false) => return Ok(Namespaces::Own),
+        ([], true) => return Ok(Namespaces::All),
+        (_, true) => return Err(refused("--namespace", "it excludes --all-namespaces; give one of them")),
+        (names, false) if names.len() > NAMESPACES_MAX => {
+            let message = format!("{} names, at most {NAMESPACES_MAX}; use --all-namespaces", names.len());
+            return Err(refused("--namespace", message));
+        }
+        _ => {}
+    }
+    let mut named: Vec<Arc<str>> = Vec::with_capacity(names.len());
+    for name in names {
+        if !is_namespace(name) {
+            let message = format!("{name:?} is no namespace: up to 63 lower-case letters, digits and inner hyphens");
+            return Err(refused("--namespace", message));
+        }
+        if !named.iter().any(|known| **known == **name) {
+            named.push(name.as_str().into());
+        }
+    }
+    Ok(Namespaces::Named(named))
+}
+
+/// A label as RFC 1123 has it, in lower case.
+fn is_namespace(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=LABEL_LEN_MAX).contains(&name.len())
+        && name.bytes().all(is_inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// What tells this server from its replicas.
+pub(super) fn nsid(text: Option<String>, environment: &Environment) -> Result<String, ConfigError> {
+    let (text, origin) = match text {
+        Some(text) => (text, "it"),
+        None => (environment.host_name().unwrap_or_else(|| "callsign".into()), "the host name"),
+    };
+    if text.is_empty() || text.len() > NSID_LEN_MAX || text.chars().any(char::is_control) {
+        let message = format!("{origin} must have 1 to {NSID_LEN_MAX} bytes, and no control characters");
+        return Err(refused("--nsid", message));
+    }
+    Ok(text)
+}
+
+/// What is logged.
+pub(super) fn log_level(text: Option<String>) -> Result<String, ConfigError> {
+    let text = text.unwrap_or_else(|| DEFAULT_LOG_LEVEL.into());
+    match logging::filter(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(refused("--log-level", error.to_string())),
+    }
+}

@@ -1,0 +1,178 @@
+//! Log lines: text or JSON, to standard error, one line an event, and nothing in them that a terminal would obey.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// For people: time, level, module, message, fields.
+    #[default]
+    Text,
+    /// For collectors: a JSON object a line.
+    Json,
+}
+
+/// Why there is no logging.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter cannot be read.
+    #[error(
+        "{0:?} is no filter: write error, warn, info, debug or trace, or a list such as callsign=debug,kube_client=info"
+    )]
+    Filter(String, #[source] Option<ParseError>),
+    /// It was started before.
+    #[error("logging was started twice")]
+    Started(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// A filter that cannot be read, and a second start.
+pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter(level)?).with_ansi(false).with_writer(|| Plain(io::stderr()));
+    match format {
+        Format::Text => subscriber.finish().try_init(),
+        Format::Json => subscriber.json().flatten_event(true).finish().try_init(),
+    }
+    .map_err(LoggingError::Started)
+}
+
+/// Reads a filter. A bare level is ours alone: from the libraries below, warnings will do.
+///
+/// # Errors
+/// What is no level and no list of directives.
+pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
+    // The parser below takes a word that is no level for a module's name, and would then log nothing else.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    let is_directive = |part: &str| match part.split_once('=') {
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
+    };
+    if !text.split(',').all(is_directive) {
+        return Err(LoggingError::Filter(text.into(), None));
+    }
+    let directives = match text.parse::<LevelFilter>() {
+        Ok(level) => format!("warn,callsign={level}"),
+        Err(_) => text.to_owned(),
+    };
+    EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
+}
+
+/// Text with every character that a terminal may obey spelt out, as JSON has it too: `\u001b`.
+pub struct Escaped<'t>(pub &'t str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if is_unsafe(character) {
+                write!(f, "\\u{:04x}", u32::from(character))?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Controls (C0, C1, DEL), line separators, and what turns the direction of text (Unicode TR 36).
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Writes an event's line, its end kept and everything else escaped. The subscriber hands over whole events.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        self.0.write_all(format!("{}{end}", Escaped(text)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const HOSTILE: &str = "a\u{1b}[2J\nERROR forged\r\u{9b}\u{202e}\u{7f}é";
+    const HARMLESS: &str = "a\\u001b[2J\\u000aERROR forged\\u000d\\u009b\\u202e\\u007fé";
+
+    #[test]
+    fn a_line_stays_one_line_without_controls() {
+        let captured = Captured::default();
+        let sink = captured.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Plain(sink.clone())).finish();
+        tracing::subscriber::with_default(subscriber, || tracing::info!(pod = %HOSTILE, "{HOSTILE}"));
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("ERROR forged").count(), 2, "{text}");
+        assert!(text.contains("é") && text.ends_with('\n'), "{text}");
+        assert!(!text.trim_end_matches('\n').contains(is_unsafe), "{text:?}");
+    }
+
+    #[test]
+    fn a_json_line_stays_json() {
+        let captured = Captured::default();
+        let sink = captured.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || Plain(sink.clone())).finish();
+        tracing::subscriber::with_default(subscriber, || tracing::info!(pod = HOSTILE, "x"));
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["fields"]["pod"], HOSTILE);
+        assert!(!text.trim_end_matches('\n').contains(is_unsafe), "{text:?}");
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(Escaped(HOSTILE).to_string(), HARMLESS);
+        assert_eq!(Escaped("plain, 中文").to_string(), "plain, 中文");
+    }
+
+    #[test]
+    fn filters() {
+        for (text, expected) in [
+            ("info", Some("callsign=info,warn")),
+            ("DEBUG", Some("callsign=debug,warn")),
+            ("callsign=trace", Some("callsign=trace")),
+            ("warn,kube_client=debug", Some("kube_client=debug,warn")),
+            ("", None),
+            ("callsign=loud", None),
+            ("a=b=c", None),
+            ("loud", None),
+            ("info,loud", None),
+            ("=info", None),
+        ] {
+            assert_eq!(filter(text).ok().map(|filter| filter.to_string()), expected.map(str::to_owned), "{text}");
+        }
+    }
+}

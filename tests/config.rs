@@ -1,0 +1,276 @@
+//! Options: three places, one meaning; and what is refused says what to do.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callsign::cli::{Cli, Command};
+use callsign::config::{Config, Environment, Namespaces, default_profiles};
+use callsign::logging::Format;
+use callsign::snapshot::TxtKeys;
+use clap::{CommandFactory, Parser};
+
+/// A file that is gone when the test is over.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(text: &str) -> TempFile {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("callsign-config-{}-{number}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        TempFile(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Loads from flags, variables and a file's text; the latter two one a line.
+fn load(flags: &str, variables: &str, file: &str) -> Result<Config, String> {
+    let file = (!file.is_empty()).then(|| TempFile::new(file));
+    let mut words: Vec<OsString> = vec!["callsign".into(), "serve".into()];
+    words.extend(flags.split_whitespace().map(OsString::from));
+    if let Some(TempFile(path)) = &file {
+        words.extend(["--config".into(), path.into()]);
+    }
+    let Command::Serve(args) = Cli::try_parse_from(words).map_err(|error| error.to_string())?.command else {
+        panic!("not serve");
+    };
+    let variables = variables.lines().filter_map(|line| line.trim().split_once('='));
+    let environment = Environment::of_variables(variables.map(|(name, value)| (name.into(), value.into())));
+    environment.and_then(|environment| Config::load(*args, &environment)).map_err(|error| error.to_string())
+}
+
+/// The configuration without what differs from host to host.
+fn shown(config: Result<Config, String>) -> String {
+    let mut config = config.unwrap();
+    config.nsid = if config.nsid == "here" { config.nsid } else { "the host's name".into() };
+    format!("{config:?}")
+}
+
+#[test]
+fn defaults() {
+    let config = load("", "HOSTNAME=callsign-0", "").unwrap();
+    assert_eq!(config.zone.to_string(), "rpc.cluster.local.");
+    assert_eq!(
+        format!("{:?}", config.name_servers),
+        "[NameServer { name: ns.rpc.cluster.local., addresses: [127.0.0.1] }]"
+    );
+    assert_eq!(format!("{:?} {:?}", config.listen, config.http), "[127.0.0.1:5354] 127.0.0.1:8053");
+    assert_eq!((config.ttl, config.stale_after, config.max_stale), (5, Duration::from_secs(180), None));
+    assert_eq!((config.lame_duck, config.nsid.as_str()), (Duration::from_secs(5), "callsign-0"));
+    let keys = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
+    assert_eq!(config.txt_keys, TxtKeys::Only(keys.map(str::to_owned).to_vec()));
+    assert_eq!(config.profiles, default_profiles());
+    assert_eq!((config.log_format, config.log_level.as_str(), config.log_queries), (Format::Text, "info", false));
+    assert!(!config.publish_not_ready && !config.trust_addresses);
+    assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
+}
+
+/// Every option, spelt in three ways. That none is forgotten here, the next test holds.
+const SPELLINGS: [(&str, &str, &str); 22] = [
+    ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
+    ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
+    ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
+    ("--ttl=9", "TTL=9", "ttl = 9"),
+    ("--txt-keys=a,b", "TXT_KEYS=a,b", "txt-keys = ['a', 'b']"),
+    ("--zones=z", "ZONES=z", "zones = 'z'"),
+    ("--manifests=m --manifests=n", "MANIFESTS=m,n", "manifests = 'm,n'"),
+    ("--kubeconfig=k", "KUBECONFIG=k", "kubeconfig = 'k'"),
+    ("--context=c", "CONTEXT=c", "context = 'c'"),
+    ("--namespace=a --namespace=b", "NAMESPACE=a,b", "namespace = ['a', 'b']"),
+    ("--all-namespaces", "ALL_NAMESPACES=true", "all-namespaces = true"),
+    ("--publish-not-ready", "PUBLISH_NOT_READY=true", "publish-not-ready = true"),
+    ("--trust-addresses", "TRUST_ADDRESSES=true", "trust-addresses = true"),
+    ("--listen=[::1]:0 --listen=10.0.0.1:53", "LISTEN=[::1]:0,10.0.0.1:53", "listen = ['[::1]:0', '10.0.0.1:53']"),
+    ("--http=[::]:80", "HTTP=[::]:80", "http = '[::]:80'"),
+    ("--stale-after=99", "STALE_AFTER=99", "stale-after = 99"),
+    ("--max-stale=200", "MAX_STALE=200", "max-stale = 200"),
+    ("--nsid=here", "NSID=here", "nsid = 'here'"),
+    ("--lame-duck=0", "LAME_DUCK=0", "lame-duck = 0"),
+    ("--log-format=json", "LOG_FORMAT=json", "log-format = 'json'"),
+    ("--log-level=callsign=debug", "LOG_LEVEL=callsign=debug", "log-level = 'callsign=debug'"),
+    ("--log-queries", "LOG_QUERIES=true", "log-queries = true"),
+];
+
+#[test]
+fn flags_environment_and_file_mean_the_same() {
+    let default = shown(load("", "", ""));
+    for (flag, variable, toml) in SPELLINGS {
+        let by_flag = shown(load(flag, "", ""));
+        assert_ne!(by_flag, default, "{flag} changes nothing");
+        assert_eq!(shown(load("", &format!("CALLSIGN_{variable}"), "")), by_flag, "{variable}");
+        assert_eq!(shown(load("", "", toml)), by_flag, "{toml}");
+    }
+}
+
+#[test]
+fn every_option_is_in_the_table_above() {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    for flag in serve.get_arguments().filter_map(|argument| argument.get_long()).filter(|&flag| flag != "config") {
+        let prefix = format!("--{flag}");
+        let is_spelt = |(typed, ..): &(&str, &str, &str)| typed.split(['=', ' ']).next() == Some(prefix.as_str());
+        assert!(SPELLINGS.iter().any(is_spelt), "{flag}");
+    }
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_before_the_file() {
+    let file = "ttl = 1\nlame-duck = 1\nnsid = 'file'\nlisten = ['10.0.0.1:1', '10.0.0.2:1']\npublish-not-ready = true";
+    let variables = "CALLSIGN_TTL=2\nCALLSIGN_LAME_DUCK=2\nCALLSIGN_NSID=";
+    let config = load("--ttl 3 --listen 10.0.0.3:1 --publish-not-ready=false", variables, file).unwrap();
+    assert_eq!((config.ttl, config.lame_duck.as_secs(), config.nsid.as_str()), (3, 2, "file"));
+    assert_eq!(format!("{:?}", config.listen), "[10.0.0.3:1]");
+    assert!(!config.publish_not_ready);
+
+    let file = TempFile::new("ttl = 7");
+    assert_eq!(load("", &format!("CALLSIGN_CONFIG={}", file.0.display()), "").unwrap().ttl, 7);
+}
+
+#[test]
+fn the_namespaces_are_one_choice() {
+    let named = |names: &[&str]| Namespaces::Named(names.iter().map(|&name| name.into()).collect());
+    for (flags, variables, file, expected) in [
+        ("--context c", "", "", Namespaces::Own),
+        ("--all-namespaces", "", "", Namespaces::All),
+        ("--namespace b --namespace a --namespace b", "", "", named(&["b", "a"])),
+        ("--all-namespaces", "", "namespace = 'a'", Namespaces::All),
+        ("--namespace a", "CALLSIGN_ALL_NAMESPACES=true", "", named(&["a"])),
+        ("--context c --all-namespaces=false", "", "all-namespaces = true", Namespaces::Own),
+        ("", "CALLSIGN_ALL_NAMESPACES=false", "namespace = 'a'", named(&["a"])),
+    ] {
+        let config = load(flags, variables, file).unwrap();
+        assert_eq!(
+            config.kubernetes.map(|kubernetes| kubernetes.namespaces),
+            Some(expected),
+            "{flags} {variables} {file}"
+        );
+    }
+}
+
+#[test]
+fn where_pods_come_from() {
+    for (flags, variables, reads_files, watches) in [
+        ("--manifests a", "", true, false),
+        ("--manifests a", "KUBERNETES_SERVICE_HOST=10.96.0.1", true, false),
+        ("", "KUBERNETES_SERVICE_HOST=10.96.0.1", false, true),
+        ("--manifests a --context c", "", true, true),
+        ("--kubeconfig k", "", false, true),
+        ("--namespace a", "", false, true),
+        ("--all-namespaces", "", false, true),
+    ] {
+        let config = load(flags, variables, "").unwrap().with_source().unwrap();
+        assert_eq!((!config.manifests.is_empty(), config.kubernetes.is_some()), (reads_files, watches), "{flags}");
+    }
+    let error = load("--zones z --all-namespaces=false", "", "").unwrap().with_source().unwrap_err().to_string();
+    assert!(error.contains("--manifests PATH") && error.contains("--all-namespaces"), "{error}");
+}
+
+#[test]
+fn profiles_of_the_file_replace_the_defaults() {
+    let file = "[[profile]]\nname = 'x'\nselector = 'a in (b)'\nannotation = 'x.io/y'\n";
+    let profiles = load("", "", file).unwrap().profiles;
+    assert_eq!(format!("{profiles:?}"), r#"[Profile { name: "x", selector: "a in (b)", annotation: "x.io/y" }]"#);
+    for (file, expected) in [
+        (format!("{file}{file}"), "given twice"),
+        (file.replace("'x'", "'X'"), "its name"),
+        (file.replace("a in (b)", " "), "its selector"),
+        (file.replace("x.io/y", "x.io/y/z"), "its annotation"),
+        (file.replace("x.io/y", "/y"), "its annotation"),
+        (file.replace("annotation = 'x.io/y'", ""), "missing field `annotation`"),
+        (file.replace("name", "names"), "line 2: unknown field `names`"),
+    ] {
+        let error = load("", "", &file).unwrap_err();
+        assert!(error.contains(expected), "{file}: {error}");
+    }
+}
+
+#[test]
+fn reverse_networks_are_normalised() {
+    for (flags, expected, warnings) in [
+        ("--reverse 10.244.3.7/16", "[10.244.0.0/16]", 0),
+        ("--reverse fd00::7/9 --reverse 10.1.0.0/16 --reverse 10.1.2.3/16", "[10.1.0.0/16, fd00::/9]", 0),
+        ("--reverse 10.1.0.0/16 --reverse 10.0.0.0/8", "[10.0.0.0/8]", 1),
+    ] {
+        let config = load(flags, "", "").unwrap();
+        assert_eq!((format!("{:?}", config.reverse).as_str(), config.warnings.len()), (expected, warnings), "{flags}");
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    let long = |len: usize| format!("--zone {}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(len - 64 - 64 - 2));
+    assert_eq!(load(&long(134), "", "").unwrap().zone.wire().len(), 134);
+    let too_long = long(135);
+    for (flags, variables, file, expected) in [
+        (too_long.as_str(), "", "", "takes 135 bytes on the wire, and at most 134"),
+        ("--zone .", "", "", "--zone: \".\" is no zone's name: it is the root"),
+        ("--zone a..b", "", "", "empty label"),
+        ("--zone a/b", "", "", "letters, digits"),
+        ("--ttl 0", "", "", "--ttl: 0 is not from 1 to 86400 seconds"),
+        ("--ttl 86401", "", "", "--ttl"),
+        ("--stale-after 0", "", "", "--stale-after"),
+        ("--max-stale 100", "", "", "less than --stale-after 180"),
+        ("--lame-duck 3601", "", "", "--lame-duck"),
+        ("--reverse 10.0.0.1", "", "", "10.244.0.0/16"),
+        ("--reverse 0.0.0.0/0", "", "", "every address"),
+        ("--txt-keys a,all", "", "", "stands alone"),
+        ("--txt-keys a=b", "", "", "is no key"),
+        ("--namespace A", "", "", "is no namespace"),
+        ("--namespace a --all-namespaces", "", "", "excludes --all-namespaces"),
+        ("", "", "namespace = 'a'\nall-namespaces = true", "excludes --all-namespaces"),
+        ("--listen 10.0.0.1:53 --listen 10.0.0.1:53", "", "", "given twice"),
+        ("--listen 127.0.0.1:8053", "", "", "also the address of --http"),
+        ("--log-level loud", "", "", "is no filter"),
+        ("", "HOSTNAME=a\u{1b}b", "", "the host name must have"),
+        ("--config /nonexistent.toml", "", "", "config file /nonexistent.toml: No such file"),
+        ("", "CALLSIGN_TTL=soon", "", "CALLSIGN_TTL: invalid value 'soon' for '--ttl <SECONDS>'"),
+        ("", "CALLSIGN_LISTEN=10.0.0.1:53,here", "", "CALLSIGN_LISTEN: invalid value 'here'"),
+        ("", "CALLSIGN_PUBLISH_NOT_READY=1", "", "CALLSIGN_PUBLISH_NOT_READY: invalid value '1'"),
+        ("", "CALLSIGN_LOG_FORMAT=xml", "", "[possible values: text, json]"),
+        ("", "CALLSIGN_ZONNE=a", "", "CALLSIGN_ZONNE; unset it, or use one of: CALLSIGN_ALL_NAMESPACES "),
+        ("", "CALLSIGN_PROFILE=a", "", "CALLSIGN_PROFILE"),
+        ("", "", "ttl = 1\n\nttll = 1", "line 3: unknown field `ttll`"),
+        ("", "", "\nttl = -1", "line 2: "),
+        ("", "", "\n\nlisten = ['10.0.0.1:53', 'here']", "line 3: \"here\": invalid socket address"),
+        ("", "", "config = 'x'", "line 1: unknown field `config`"),
+        ("", "", "publish-not-ready = 'true'", "line 1: invalid type"),
+        ("", "", "publish_not_ready = true", "unknown field"),
+    ] {
+        let error = load(flags, variables, file).map(|_| "accepted").unwrap_err();
+        assert!(error.contains(expected), "{flags} {variables} {file}: {error}");
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
+fn an_error_of_the_file_does_not_show_its_lines() {
+    let kubeconfig = "apiVersion: v1\nusers:\n- user:\n    token: s3cr3t\n";
+    for file in [kubeconfig, "token = 's3cr3t'", "a = 's3cr3t", "s3cr3t s3cr3t", "[s3cr3t", "ttl = s3cr3t"] {
+        let error = load("", "", file).unwrap_err();
+        assert!(error.contains("line 1: ") && !error.contains("s3cr3t"), "{file}: {error}");
+    }
+}
+
+#[test]
+fn variables_that_kubernetes_makes_for_services_are_not_ours() {
+    for name in [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_DNS_TCP",
+        "PORT",
+        "PORT_53_UDP",
+        "PORT_53_UDP_ADDR",
+        "HTTP_SERVICE_HOST",
+        "HTTP_PORT_80_TCP_PROTO",
+        "COMMIT",
+    ] {
+        assert!(load("", &format!("CALLSIGN_{name}=tcp://10.96.0.53:53"), "").is_ok(), "{name}");
+    }
+}
