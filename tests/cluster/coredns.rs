@@ -11,6 +11,15 @@ use crate::harness::kubelet::{POD_NETWORK, annotation};
 use crate::harness::process::{free_address, free_port};
 use crate::harness::server::Server;
 
+/// What CoreDNS counts when its upstream does not answer: failed health probes, and queries with every upstream down.
+const FAILURES: [&str; 2] = ["coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_broken_total"];
+
+/// How long an answer without data may be kept, in seconds.
+const NEGATIVE_TTL: u64 = 5;
+
+/// A name that nobody has registered.
+const NOBODY: &str = "_tri._tcp.org.acme.nobody.default.rpc.cluster.local.";
+
 /// CoreDNS's own word for an answer without data, by the SOA that it caches it by.
 fn assert_negative(reply: &Dig, status: &str) {
     reply.shows(status, &[]).unwrap();
@@ -21,9 +30,18 @@ fn assert_negative(reply: &Dig, status: &str) {
 #[test]
 fn the_stub_starts_and_says_so_where_there_is_no_server() {
     let core = CoreDns::start(free_address());
-    let reply = core.dig(&["SRV", "_tri._tcp.org.acme.greeter.default.rpc.cluster.local."]);
+    let reply = core.dig(&["SRV", NOBODY]);
     assert_eq!(reply.status, "SERVFAIL", "{}", reply.text);
     assert_eq!(core.dig(&["A", "example.org."]).status, "REFUSED", "it serves the zone alone");
+    // What `assert_never_down` looks at does move when a server is down.
+    eventually(Duration::from_secs(10), || match FAILURES.map(|metric| core.metric(metric)) {
+        [probes, all_down] if probes > 0.0 && all_down > 0.0 => Ok(()),
+        counts => {
+            core.dig(&["SRV", NOBODY]);
+            Err(format!("{FAILURES:?} are {counts:?}"))
+        }
+    });
+    assert!(core.log().contains("[ERROR]"), "{}", core.log());
 }
 
 #[test]
@@ -94,23 +112,27 @@ fn a_set_too_big_for_udp_comes_whole_over_tcp() {
 fn a_change_shows_through_the_cache_within_its_ttl() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("cached");
-    let ip = namespace.ip(1);
     let pairs = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
-    let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
-    let core = CoreDns::start(server.dns);
+    let pod = namespace.endpoint("greeter-0", &[&namespace.ip(1)], &pairs);
     let name = format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
-    let shows = |count: usize| {
-        let reply = core.dig(&["SRV", &name]);
-        if reply.answer.len() == count { Ok(()) } else { Err(reply.text) }
-    };
-    // The TTL of 5 s, a second for the way to the server, and what dig takes.
-    let patience = Duration::from_millis(6_500);
-
-    shows(0).unwrap();
-    let pod = namespace.endpoint("greeter-0", &[&ip], &pairs);
-    eventually(patience, || shows(1));
-    pod.set_ready(false);
-    eventually(patience, || shows(0));
+    // One second is less than the five for which CoreDNS keeps everything by default.
+    for ttl in [1, 5] {
+        pod.set_ready(true);
+        let server =
+            Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces", "--ttl", &ttl.to_string()]);
+        let core = CoreDns::start(server.dns);
+        let shows = |count: usize| {
+            let reply = core.dig(&["SRV", &name]);
+            if reply.answer.len() == count { Ok(()) } else { Err(reply.text) }
+        };
+        // Beside the TTL, a second for the way to the server, and half a one for dig and a full machine.
+        let patience = |ttl: u64| Duration::from_millis(1_500 + 1_000 * ttl);
+        shows(1).unwrap();
+        pod.set_ready(false);
+        eventually(patience(ttl), || shows(0));
+        pod.set_ready(true);
+        eventually(patience(NEGATIVE_TTL), || shows(1));
+    }
 }
 
 #[test]
@@ -123,9 +145,8 @@ fn a_server_that_has_not_synced_is_not_marked_down() {
     assert_eq!(server.get("/readyz").0, 503);
 
     let core = CoreDns::start(server.dns);
-    let name = "_tri._tcp.org.acme.greeter.default.rpc.cluster.local.";
     for _ in 0..5 {
-        core.dig(&["SRV", name]).shows("SERVFAIL", &[]).unwrap();
+        core.dig(&["SRV", NOBODY]).shows("SERVFAIL", &[]).unwrap();
         // Past the half second between health probes.
         sleep(Duration::from_millis(600));
     }
@@ -135,7 +156,7 @@ fn a_server_that_has_not_synced_is_not_marked_down() {
 /// CoreDNS has never found its upstream unhealthy, and has logged no error about it.
 #[track_caller]
 fn assert_never_down(core: &CoreDns) {
-    for metric in ["coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_broken_total"] {
+    for metric in FAILURES {
         assert_eq!(core.metric(metric), 0.0, "{metric}\n{}", core.log());
     }
     assert!(core.metric("coredns_proxy_request_duration_seconds_count") > 0.0, "it did ask the server");

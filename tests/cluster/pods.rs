@@ -1,7 +1,9 @@
 //! From Pod to answer: each step of a Pod's life shows in DNS within a second.
 
+use serde_json::json;
+
 use crate::harness::cluster::Cluster;
-use crate::harness::kubelet::{Namespace, POD_NETWORK, annotation};
+use crate::harness::kubelet::{NODE_ADDRESS, Namespace, POD_NETWORK, annotation};
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
@@ -138,6 +140,28 @@ fn a_pod_replaced_under_its_name_brings_its_own_address() {
     namespace.endpoint("greeter-0", &[&second], &GREETER);
     shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&second, 20880)]);
     shows(&server, "A", &target(&first), "NXDOMAIN", &[]);
+}
+
+#[test]
+fn a_dual_stack_pod_has_one_target_with_both_addresses() {
+    let (namespace, server) = start("dual");
+    let (name, ip) = (namespace.greeters(), namespace.ip(1));
+    namespace.endpoint("greeter-0", &[&ip, "fd00::1"], &GREETER);
+    shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&ip, 20880)]);
+    let glue = [format!("{} 5 IN A {ip}", target(&ip)), format!("{} 5 IN AAAA fd00::1", target(&ip))];
+    assert_eq!(server.dig(&["SRV", &name]).additional, glue);
+}
+
+#[test]
+fn pods_in_their_nodes_network_share_its_address() {
+    let (namespace, server) = start("host");
+    for (pod, port) in [("greeter-0", "20880"), ("greeter-1", "20881")] {
+        let pod = namespace.pod_with(pod, json!({ "hostNetwork": true }));
+        pod.run(&[NODE_ADDRESS]);
+        pod.register(&annotation(&[("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", port)]));
+    }
+    let both = [namespace.srv(NODE_ADDRESS, 20880), namespace.srv(NODE_ADDRESS, 20881)];
+    shows(&server, "SRV", &namespace.greeters(), "NOERROR", &[&both[0], &both[1]]);
 }
 
 #[test]

@@ -14,6 +14,9 @@ use super::cluster::Cluster;
 /// The Pod network, as in `deploy/coredns-reverse.Corefile`.
 pub(crate) const POD_NETWORK: &str = "10.244.0.0/16";
 
+/// The address of the one node.
+pub(crate) const NODE_ADDRESS: &str = "192.0.2.1";
+
 /// A namespace of one test's own, with addresses of its own, so that tests run side by side.
 pub(crate) struct Namespace {
     /// Its name.
@@ -91,8 +94,8 @@ impl Pod {
         self.patch_status(json!({
             "phase": "Running",
             "startTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "hostIP": "192.0.2.1",
-            "hostIPs": [{ "ip": "192.0.2.1" }],
+            "hostIP": NODE_ADDRESS,
+            "hostIPs": [{ "ip": NODE_ADDRESS }],
             "podIP": ips.first(),
             "podIPs": pod_ips,
             "conditions": conditions(true),
