@@ -23,7 +23,7 @@ fn seen(pod: &Pod) -> Value {
 #[test]
 fn a_pods_life_is_what_the_api_server_holds() {
     let namespace = Cluster::shared().namespace("kubelet");
-    let ips = [namespace.ip(1), "fd00::1".into()];
+    let ips = [namespace.ip(1), namespace.ip6(1)];
     let pod = namespace.pod("greeter-0");
     let pending = json!({ "phase": "Pending", "ips": [], "ready": null, "started": false, "terminating": false,
         "annotation": null });

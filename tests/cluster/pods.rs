@@ -145,10 +145,10 @@ fn a_pod_replaced_under_its_name_brings_its_own_address() {
 #[test]
 fn a_dual_stack_pod_has_one_target_with_both_addresses() {
     let (namespace, server) = start("dual");
-    let (name, ip) = (namespace.greeters(), namespace.ip(1));
-    namespace.endpoint("greeter-0", &[&ip, "fd00::1"], &GREETER);
+    let (name, ip, ip6) = (namespace.greeters(), namespace.ip(1), namespace.ip6(1));
+    namespace.endpoint("greeter-0", &[&ip, &ip6], &GREETER);
     shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&ip, 20880)]);
-    let glue = [format!("{} 5 IN A {ip}", target(&ip)), format!("{} 5 IN AAAA fd00::1", target(&ip))];
+    let glue = [format!("{} 5 IN A {ip}", target(&ip)), format!("{} 5 IN AAAA {ip6}", target(&ip))];
     assert_eq!(server.dig(&["SRV", &name]).additional, glue);
 }
 

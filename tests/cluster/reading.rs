@@ -1,6 +1,7 @@
 //! The harness's own eyes: a strict reading that lets a fault pass would make every test that uses it worthless.
 
 use std::fs;
+use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
@@ -8,7 +9,6 @@ use crate::harness::ask::{Ask, Reply, flag};
 use crate::harness::cluster::binaries;
 use crate::harness::dig::{dig, kdig};
 use crate::harness::process::{Process, free_address, http_get, scratch};
-use std::time::Duration;
 
 /// A reply to a question of type SRV at `a.` with one record, and where its parts begin.
 fn good() -> (Vec<u8>, Vec<u8>) {

@@ -45,6 +45,11 @@ impl Namespace {
         format!("10.244.{}.{host}", self.number)
     }
 
+    /// The `host`-th of its IPv6 addresses.
+    pub(crate) fn ip6(&self, host: u8) -> String {
+        format!("fd00::{:x}:{host:x}", u16::from(self.number) + 1)
+    }
+
     /// Creates a Pod that is bound to a node and has not started.
     #[track_caller]
     pub(crate) fn pod(&self, name: &str) -> Pod {
