@@ -3,15 +3,23 @@
 //! Two encodings share one JSON array of `{"k": …, "v": …}` pairs ([`fields`], [`path`]). What cannot be read becomes a
 //! [`Problem`] that names the place and the reason and never quotes a value; what can be read beside it is kept.
 
-//mod
-
-
-
+mod collector;
+mod draft;
+mod encode;
+mod fields;
+mod json;
+mod metadata;
+mod path;
+mod secret;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use collector::Collector;
+
+pub use encode::encode;
 
 /// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.
 pub const ANNOTATION_LEN_MAX: usize = 256 * 1024;
@@ -173,8 +181,102 @@ pub enum Reason {
     BadPodName,
 }
 
-/// Reads an annotation's value.
+impl Reason {
+    /// The label for metrics: the same as its serialized form.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Reason::BadBase64 => "bad-base64",
+            Reason::BadUtf8 => "bad-utf8",
+            Reason::BadJson => "bad-json",
+            Reason::NotAnArray => "not-an-array",
+            Reason::NotAPair => "not-a-pair",
+            Reason::NoKey => "no-key",
+            Reason::BadValue => "bad-value",
+            Reason::NoInterface => "no-interface",
+            Reason::NoPort => "no-port",
+            Reason::BadPort => "bad-port",
+            Reason::BadWeight => "bad-weight",
+            Reason::BadAddress => "bad-address",
+            Reason::Repeated => "repeated",
+            Reason::ControlCharacters => "control-characters",
+            Reason::Secret => "secret",
+            Reason::BadPath => "bad-path",
+            Reason::TooLarge => "too-large",
+            Reason::TooMany => "too-many",
+            Reason::ForeignAddress => "foreign-address",
+            Reason::BadPodName => "bad-pod-name",
+        }
+    }
+}
+
+/// Reads an annotation's value; total on any text, in time and memory that its bounds limit.
 pub fn decode(value: &str) -> Decoded {
-    let _ = value;
-    todo!()
+    if value.len() > ANNOTATION_LEN_MAX {
+        return refused(Problem { offset: 0, key: None, reason: Reason::TooLarge }, 0);
+    }
+    let bytes = match json::bytes(value) {
+        Ok(bytes) => bytes,
+        Err(problem) => return refused(problem, 0),
+    };
+    let decoded_len = bytes.len();
+    match json::text(bytes).and_then(|text| json::elements(&text)) {
+        Ok(elements) => registrations(&elements, decoded_len),
+        Err(problem) => refused(problem, decoded_len),
+    }
+}
+
+fn refused(problem: Problem, decoded_len: usize) -> Decoded {
+    Decoded { problems: vec![problem], decoded_len, ..Decoded::default() }
+}
+
+fn registrations(elements: &[json::Element], decoded_len: usize) -> Decoded {
+    let mut collector = Collector::new(decoded_len);
+    let mut fields = fields::Reader::default();
+    let mut has_paths = false;
+    for element in elements {
+        match path::pair(element) {
+            Some(pair) => {
+                has_paths = true;
+                path::read(pair, element, &mut collector);
+            }
+            None => fields.element(element, &mut collector),
+        }
+    }
+    fields.finish(has_paths, &mut collector);
+    collector.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_serialized_as_its_label() {
+        for reason in [
+            Reason::BadBase64,
+            Reason::BadUtf8,
+            Reason::BadJson,
+            Reason::NotAnArray,
+            Reason::NotAPair,
+            Reason::NoKey,
+            Reason::BadValue,
+            Reason::NoInterface,
+            Reason::NoPort,
+            Reason::BadPort,
+            Reason::BadWeight,
+            Reason::BadAddress,
+            Reason::Repeated,
+            Reason::ControlCharacters,
+            Reason::Secret,
+            Reason::BadPath,
+            Reason::TooLarge,
+            Reason::TooMany,
+            Reason::ForeignAddress,
+            Reason::BadPodName,
+        ] {
+            let json = serde_json::to_string(&reason).unwrap();
+            assert_eq!(json, format!("\"{}\"", reason.kind()));
+            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
+        }
+    }
 }

@@ -1,0 +1,320 @@
+//! A registration as it was written, and the checks that make a [`Registration`] of it, whichever the encoding.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use super::collector::Collector;
+use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
+
+/// What a registration is made of; every other key is metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Field {
+    Interface,
+    Group,
+    Version,
+    Protocol,
+    Ip,
+    Port,
+    Method,
+    Methods,
+    Weight,
+    Application,
+    Enabled,
+    Disabled,
+}
+
+impl Field {
+    const ALL: [Field; 12] = [
+        Field::Interface,
+        Field::Group,
+        Field::Version,
+        Field::Protocol,
+        Field::Ip,
+        Field::Port,
+        Field::Method,
+        Field::Methods,
+        Field::Weight,
+        Field::Application,
+        Field::Enabled,
+        Field::Disabled,
+    ];
+
+    /// The field that a key names, in any case.
+    pub(super) fn of(key: &str) -> Option<Field> {
+        Field::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(key))
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Field::Interface => "interface",
+            Field::Group => "group",
+            Field::Version => "version",
+            Field::Protocol => "protocol",
+            Field::Ip => "ip",
+            Field::Port => "port",
+            Field::Method => "method",
+            Field::Methods => "methods",
+            Field::Weight => "weight",
+            Field::Application => "application",
+            Field::Enabled => "enabled",
+            Field::Disabled => "disabled",
+        }
+    }
+}
+
+/// A field's value and where its element begins.
+#[derive(Clone, Copy)]
+struct Text<'t> {
+    text: &'t str,
+    offset: usize,
+    /// Where the field was given again, if it was.
+    repeated_at: Option<usize>,
+}
+
+/// What was written of one registration, or of the whole process.
+#[derive(Default)]
+pub(super) struct Draft<'t> {
+    once: BTreeMap<Field, Text<'t>>,
+    ports: Vec<Text<'t>>,
+    methods: Vec<&'t str>,
+    pairs: Vec<(&'t str, &'t str)>,
+    /// Bytes of JSON that it takes.
+    written_len: usize,
+}
+
+impl<'t> Draft<'t> {
+    /// Counts an element's bytes of JSON.
+    pub(super) fn add_len(&mut self, len: usize) {
+        self.written_len += len;
+    }
+
+    /// Whether a field has been given; not told of `port`.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.once.contains_key(&field)
+    }
+
+    /// Takes a field's value from the element at an offset.
+    pub(super) fn put(&mut self, field: Field, text: &'t str, offset: usize) {
+        let value = Text { text, offset, repeated_at: None };
+        match field {
+            Field::Port => return self.ports.push(value),
+            Field::Method if text.is_empty() => {}
+            Field::Method => self.methods.push(text),
+            Field::Methods => self.methods.extend(text.split(',').map(str::trim).filter(|name| !name.is_empty())),
+            _ => {}
+        }
+        match self.once.entry(field) {
+            Entry::Vacant(place) => _ = place.insert(value),
+            Entry::Occupied(_) if field == Field::Method => {}
+            Entry::Occupied(mut first) => _ = first.get_mut().repeated_at.get_or_insert(offset),
+        }
+    }
+
+    /// Takes a pair that is no field.
+    pub(super) fn put_pair(&mut self, key: &'t str, text: &'t str) {
+        self.pairs.push((key, text));
+    }
+
+    /// Makes registrations, one a port, of what was written at an offset and what holds for the whole process.
+    ///
+    /// A problem's place is the element at fault if it is the registration's own, else the registration's beginning.
+    pub(super) fn register(&self, process: &Draft<'_>, offset: usize, collector: &mut Collector) {
+        let merged = Merged { own: self, process, offset };
+        let mut registration = match merged.portless() {
+            Ok(registration) => registration,
+            Err(problem) => return collector.problem(problem),
+        };
+        let is_own = !self.ports.is_empty();
+        let ports = if is_own { &self.ports } else { &process.ports };
+        if ports.is_empty() {
+            collector.problem(problem(offset, Field::Port, Reason::NoPort));
+        }
+        for (index, port) in ports.iter().enumerate() {
+            let place = if is_own { port.offset } else { offset };
+            match port_number(port.text) {
+                None => collector.problem(problem(place, Field::Port, Reason::BadPort)),
+                Some(port) => {
+                    registration.port = port;
+                    registration.offset = if index == 0 { offset } else { place };
+                    if collector.has_room(registration.offset, self.written_len + process.written_len) {
+                        collector.registration(registration.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A registration's own fields over those that hold for the whole process.
+struct Merged<'d, 't, 'p> {
+    own: &'d Draft<'t>,
+    process: &'d Draft<'p>,
+    offset: usize,
+}
+
+impl Merged<'_, '_, '_> {
+    /// The registration without its port.
+    fn portless(&self) -> Result<Registration, Problem> {
+        let fields = [Field::Methods, Field::Application, Field::Enabled, Field::Disabled];
+        fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // said twice, they say nothing
+        let no_interface = problem(self.place(Field::Interface), Field::Interface, Reason::NoInterface);
+        let weight = self.weight()?;
+        let says = |field, word: &str| self.plain(field).is_some_and(|text| text.eq_ignore_ascii_case(word));
+        let written = metadata::Written {
+            application: self.plain(Field::Application).unwrap_or_default(),
+            methods: if self.own.has(Field::Method) || self.own.has(Field::Methods) {
+                &self.own.methods
+            } else {
+                &self.process.methods
+            },
+            own: &self.own.pairs,
+            process: &self.process.pairs,
+            weight: weight.map(|weight| weight.max(1)),
+        };
+        Ok(Registration {
+            interface: self.name(Field::Interface)?.ok_or(no_interface)?,
+            group: self.name(Field::Group)?,
+            version: self.name(Field::Version)?,
+            protocol: self.name(Field::Protocol)?.unwrap_or_else(|| DEFAULT_PROTOCOL.into()),
+            address: self.address()?,
+            port: 0, // set by the caller before anybody sees it
+            weight: weight.unwrap_or(DEFAULT_WEIGHT).max(1),
+            enabled: weight != Some(0) && !says(Field::Enabled, "false") && !says(Field::Disabled, "true"),
+            metadata: written.metadata(),
+            offset: self.offset,
+        })
+    }
+
+    /// Where a field's problems are.
+    fn place(&self, field: Field) -> usize {
+        self.own.once.get(&field).map_or(self.offset, |value| value.offset)
+    }
+
+    /// A field's value, if it was given.
+    fn plain(&self, field: Field) -> Option<&str> {
+        let value = self.own.once.get(&field).or_else(|| self.process.once.get(&field));
+        value.map(|value| value.text)
+    }
+
+    /// A field's value, empty where there is none.
+    fn text(&self, field: Field) -> Result<&str, Problem> {
+        let repeated = |place| Err(problem(place, field, Reason::Repeated));
+        match (self.own.once.get(&field), self.process.once.get(&field)) {
+            (Some(Text { repeated_at: Some(place), .. }), _) => repeated(*place),
+            (None, Some(Text { repeated_at: Some(_), .. })) => repeated(self.offset),
+            (Some(value), _) | (None, Some(value)) => Ok(value.text),
+            (None, None) => Ok(""),
+        }
+    }
+
+    fn name(&self, field: Field) -> Result<Option<Arc<str>>, Problem> {
+        name(self.text(field)?, field, self.place(field))
+    }
+
+    fn address(&self) -> Result<Option<IpAddr>, Problem> {
+        let text = self.text(Field::Ip)?;
+        address(text).ok_or_else(|| problem(self.place(Field::Ip), Field::Ip, Reason::BadAddress))
+    }
+
+    fn weight(&self) -> Result<Option<u16>, Problem> {
+        let text = self.text(Field::Weight)?;
+        weight(text).ok_or_else(|| problem(self.place(Field::Weight), Field::Weight, Reason::BadWeight))
+    }
+}
+
+fn problem(offset: usize, field: Field, reason: Reason) -> Problem {
+    Problem { offset, key: Some(field.name()), reason }
+}
+
+/// An interface, group, version or protocol; none where it is empty.
+///
+/// # Errors
+/// Control characters, and what looks like a secret.
+pub(super) fn name(text: &str, field: Field, offset: usize) -> Result<Option<Arc<str>>, Problem> {
+    if text.chars().any(char::is_control) {
+        return Err(problem(offset, field, Reason::ControlCharacters));
+    }
+    if secret::is_secret(text) {
+        return Err(problem(offset, field, Reason::Secret));
+    }
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// `Some(None)` where the Pod's own addresses are meant, `None` for what is no address.
+fn address(text: &str) -> Option<Option<IpAddr>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = match bracketed {
+        Some(text) => IpAddr::V6(text.parse::<Ipv6Addr>().ok()?),
+        None => text.parse::<IpAddr>().ok()?,
+    };
+    let address = address.to_canonical(); // IPv4-mapped is IPv4
+    Some((!address.is_unspecified()).then_some(address))
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    is_plain.then(|| text.parse().ok())?
+}
+
+/// `Some(None)` where none is given, `None` for what is no whole number; what is too large is the largest.
+fn weight(text: &str) -> Option<Option<u16>> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u16::MAX))) // digits fail by size alone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let given = |text: &str| Some(Some(text.parse::<IpAddr>().unwrap()));
+        for (text, expected) in [
+            ("", Some(None)),
+            ("0.0.0.0", Some(None)),
+            ("::", Some(None)),
+            ("[::]", Some(None)),
+            ("::ffff:0.0.0.0", Some(None)),
+            ("10.244.0.81", given("10.244.0.81")),
+            ("::ffff:10.0.0.1", given("10.0.0.1")),
+            ("FD00::1", given("fd00::1")),
+            ("[fd00::1]", given("fd00::1")),
+            ("[10.0.0.1]", None),
+            ("fe80::1%eth0", None),
+            ("[fd00::1", None),
+            ("10.0.0.01", None),
+            ("10.0.0", None),
+            (" 10.0.0.1", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(address(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ports_and_weights() {
+        for (text, port, weighed) in [
+            ("1", Some(1), Some(Some(1))),
+            ("65535", Some(65535), Some(Some(65535))),
+            ("65536", None, Some(Some(65535))),
+            ("99999999999999999999999", None, Some(Some(65535))),
+            ("0", None, Some(Some(0))),
+            ("080", None, Some(Some(80))),
+            ("", None, Some(None)),
+            ("abc", None, None),
+            ("+1", None, None),
+            ("-1", None, None),
+            ("1.0", None, None),
+            (" 1", None, None),
+            ("١", None, None),
+        ] {
+            assert_eq!(port_number(text), port, "{text:?}");
+            assert_eq!(weight(text), weighed, "{text:?}");
+        }
+    }
+}

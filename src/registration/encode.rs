@@ -1,0 +1,40 @@
+//! Registrations become an annotation's value, in fields.
+
+use std::iter;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::draft::Field;
+use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Registration};
+
+/// Writes registrations as an annotation's value: standard base64, padded, of fields.
+///
+/// [`decode`](super::decode) reads the same registrations from it, but for their offsets and what had been withheld or
+/// left out. The bounds are the reader's: a value may come out longer than
+/// [`ANNOTATION_LEN_MAX`](super::ANNOTATION_LEN_MAX).
+pub fn encode(registrations: &[Registration]) -> String {
+    let pairs = registrations.iter().flat_map(pairs).map(|(key, value)| json!({ "k": key, "v": value }));
+    STANDARD.encode(Value::from_iter(pairs).to_string())
+}
+
+fn pairs(registration: &Registration) -> Vec<(&str, String)> {
+    let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset: _ } =
+        registration;
+    let field = |field: Field, value: &str| (field.name(), value.to_owned());
+    let mut pairs = vec![field(Field::Interface, interface)];
+    pairs.extend(group.iter().map(|group| field(Field::Group, group)));
+    pairs.extend(version.iter().map(|version| field(Field::Version, version)));
+    pairs.extend((**protocol != *DEFAULT_PROTOCOL).then(|| field(Field::Protocol, protocol)));
+    pairs.extend(address.map(|address| field(Field::Ip, &address.to_string())));
+    pairs.push(field(Field::Port, &port.to_string()));
+    pairs.extend(metadata.application.iter().map(|application| field(Field::Application, application)));
+    pairs.extend(metadata.methods.iter().map(|method| field(Field::Method, method)));
+    pairs.extend(iter::once(field(Field::Enabled, "false")).filter(|_| !enabled));
+    let others = metadata.pairs.iter().filter(|(key, _)| **key != *Field::Weight.name());
+    let tells_weight = *weight != DEFAULT_WEIGHT || others.clone().count() < metadata.pairs.len();
+    pairs.extend(tells_weight.then(|| field(Field::Weight, &weight.to_string())));
+    pairs.extend(others.map(|(key, value)| (&**key, value.to_string())));
+    pairs
+}

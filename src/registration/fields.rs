@@ -1,0 +1,84 @@
+//! The encoding in fields: `k` is a field's name; each `interface` opens a registration, and what comes before the first
+//! one holds for the whole process.
+
+use super::collector::Collector;
+use super::draft::{Draft, Field};
+use super::json::{BadPair, Element, Pair};
+use super::{Problem, Reason};
+
+/// Reads fields in the order written.
+#[derive(Default)]
+pub(super) struct Reader<'t> {
+    process: Draft<'t>,
+    open: Option<Open<'t>>,
+    /// The first pair, where no interface has come yet.
+    homeless: Option<usize>,
+}
+
+/// The registration that pairs now belong to.
+struct Open<'t> {
+    offset: usize,
+    draft: Draft<'t>,
+    /// The first of its pairs that could not be read: it might have been any field, so the whole is not believed.
+    fault: Option<Problem>,
+}
+
+impl<'t> Reader<'t> {
+    /// Takes the next element that is no registry path.
+    pub(super) fn element(&mut self, element: &'t Element, collector: &mut Collector) {
+        match &element.pair {
+            Ok(pair) => self.pair(pair, element, collector),
+            Err(BadPair { member, reason }) => {
+                self.fault(Problem { offset: element.offset, key: *member, reason: *reason }, collector);
+            }
+        }
+    }
+
+    /// Ends the last registration; tells of pairs that belong to none, unless there were registry paths beside them.
+    pub(super) fn finish(mut self, has_paths: bool, collector: &mut Collector) {
+        self.close(collector);
+        if let (Some(offset), false) = (self.homeless, has_paths) {
+            let key = Some(Field::Interface.name());
+            collector.problem(Problem { offset, key, reason: Reason::NoInterface });
+        }
+    }
+
+    fn pair(&mut self, pair: &'t Pair, element: &Element, collector: &mut Collector) {
+        let field = Field::of(&pair.key);
+        if field == Some(Field::Interface) {
+            self.close(collector);
+            self.homeless = None;
+            self.open = Some(Open { offset: element.offset, draft: Draft::default(), fault: None });
+        } else if self.open.is_none() {
+            self.homeless.get_or_insert(element.offset);
+        }
+        let value = match &pair.value {
+            Ok(value) => value,
+            Err(reason) => {
+                let key = field.map(Field::name);
+                return self.fault(Problem { offset: element.offset, key, reason: *reason }, collector);
+            }
+        };
+        let draft = self.open.as_mut().map_or(&mut self.process, |open| &mut open.draft);
+        draft.add_len(element.len);
+        match field {
+            Some(field) => draft.put(field, value, element.offset),
+            None => draft.put_pair(&pair.key, value),
+        }
+    }
+
+    fn fault(&mut self, problem: Problem, collector: &mut Collector) {
+        match &mut self.open {
+            Some(open) => _ = open.fault.get_or_insert(problem),
+            None => collector.problem(problem),
+        }
+    }
+
+    fn close(&mut self, collector: &mut Collector) {
+        match self.open.take() {
+            Some(Open { fault: Some(problem), .. }) => collector.problem(problem),
+            Some(open) => open.draft.register(&self.process, open.offset, collector),
+            None => {}
+        }
+    }
+}

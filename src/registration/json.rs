@@ -1,0 +1,267 @@
+//! From an annotation's value to the elements of its JSON array, each with its place and none more than looked at.
+
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Problem, Reason};
+
+/// One element of the array.
+pub(super) struct Element {
+    /// Where it begins, in bytes of the JSON.
+    pub offset: usize,
+    /// How many bytes of JSON it takes.
+    pub len: usize,
+    /// What it says.
+    pub pair: Result<Pair, BadPair>,
+}
+
+/// A `k` with its `v`; a `v` that is none of ours still has its `k`, which tells what is lost with it.
+pub(super) struct Pair {
+    /// The value of `k`.
+    pub key: String,
+    /// The value of `v` as text: empty where there is none, numbers as they were written.
+    pub value: Result<String, Reason>,
+}
+
+/// Why an element is no pair.
+#[derive(Clone, Copy)]
+pub(super) struct BadPair {
+    /// The member at fault, if it is one.
+    pub member: Option<&'static str>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD_ALPHABET: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+const URL_SAFE_ALPHABET: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+
+/// The bytes behind the base64 of a value, in either alphabet but not in both, padded or not, with white space anywhere
+/// (`base64` wraps its lines, and `kubectl annotate` keeps the breaks).
+///
+/// # Errors
+/// [`Reason::BadBase64`] at the byte of the value that is none of the alphabet's, or at the value's end.
+pub(super) fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
+    let symbols: Vec<u8> = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let is_url_safe = symbols.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let engine = if is_url_safe { URL_SAFE_ALPHABET } else { STANDARD_ALPHABET };
+    engine.decode(&symbols).map_err(|error| {
+        let symbol = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol { offset: at, .. } => at,
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => symbols.len(),
+        };
+        let mut places = value.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
+        let offset = places.nth(symbol).map_or(value.len(), |(place, _)| place);
+        Problem { offset, key: None, reason: Reason::BadBase64 }
+    })
+}
+
+/// The text of bytes.
+///
+/// # Errors
+/// [`Reason::BadUtf8`] at the first byte that is part of no character.
+pub(super) fn text(bytes: Vec<u8>) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| Problem {
+        offset: error.utf8_error().valid_up_to(),
+        key: None,
+        reason: Reason::BadUtf8,
+    })
+}
+
+/// The elements of a JSON array.
+///
+/// # Errors
+/// [`Reason::BadJson`] where the text stops being JSON: then nothing of it is believed, since a torn write may have lost
+/// what comes after. [`Reason::NotAnArray`] for any other JSON.
+pub(super) fn elements(text: &str) -> Result<Vec<Element>, Problem> {
+    let bad_json = |error| Problem { offset: offset_of(&error, text), key: None, reason: Reason::BadJson };
+    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'); // RFC 8259 §2
+    let start = text.bytes().take_while(is_white).count();
+    if text.as_bytes().get(start) != Some(&b'[') {
+        serde_json::from_str::<&RawValue>(text).map_err(bad_json)?;
+        return Err(Problem { offset: start, key: None, reason: Reason::NotAnArray });
+    }
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(bad_json)?;
+    let element = |raw: &RawValue| Element {
+        offset: raw.get().as_ptr().addr() - text.as_ptr().addr(), // it is a part of the text
+        len: raw.get().len(),
+        pair: pair(raw),
+    };
+    Ok(raw.into_iter().map(element).collect())
+}
+
+/// A line and a column of serde_json as an offset; its columns count bytes from 1.
+fn offset_of(error: &serde_json::Error, text: &str) -> usize {
+    if error.is_eof() {
+        return text.len();
+    }
+    let lines_before = error.line().saturating_sub(1);
+    let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
+    (line_start + error.column().saturating_sub(1)).min(text.len())
+}
+
+fn pair(raw: &RawValue) -> Result<Pair, BadPair> {
+    let no_pair = BadPair { member: None, reason: Reason::NotAPair };
+    if !raw.get().starts_with('{') {
+        return Err(no_pair);
+    }
+    let members: Members<'_> = serde_json::from_str(raw.get()).map_err(|_| no_pair)?;
+    if let Some(member) = members.repeated {
+        return Err(BadPair { member: Some(member), reason: Reason::Repeated });
+    }
+    let key = members.k.ok_or(BadPair { member: None, reason: Reason::NoKey })?;
+    let key = serde_json::from_str(key.get()).map_err(|_| no_pair)?;
+    Ok(Pair { key, value: members.v.map_or(Ok(String::new()), scalar) })
+}
+
+/// A string, number or boolean as text.
+fn scalar(raw: &RawValue) -> Result<String, Reason> {
+    match raw.get().as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw.get()).map_err(|_| Reason::BadValue), // half of a surrogate pair
+        Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(raw.get().to_owned()),
+        _ => Err(Reason::BadValue),
+    }
+}
+
+/// The members of an object that matter; derived code would take an array for it, and `null` for nothing.
+#[derive(Default)]
+struct Members<'t> {
+    k: Option<&'t RawValue>,
+    v: Option<&'t RawValue>,
+    repeated: Option<&'static str>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Member {
+    K,
+    V,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object with k and v")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(member) = map.next_key::<Member>()? {
+            let (name, place) = match member {
+                Member::K => ("k", &mut members.k),
+                Member::V => ("v", &mut members.v),
+                Member::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if place.replace(map.next_value()?).is_some() {
+                members.repeated = Some(name);
+            }
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_in_either_alphabet() {
+        for (value, expected) in [
+            ("", Ok(&b""[..])),
+            ("+/8=", Ok(b"\xfb\xff")),
+            ("-_8=", Ok(b"\xfb\xff")),
+            ("-_8", Ok(b"\xfb\xff")),
+            (" +/\r\n8\t=\n", Ok(b"\xfb\xff")),
+            ("+_8=", Err(0)),
+            ("-/8=", Err(1)),
+            ("QUJD*", Err(4)),
+            ("QU\nJD\n*", Err(6)),
+            ("QUJDé", Err(4)),
+            ("QUJDR", Err(5)),
+            ("QUJD\nR", Err(6)),
+            ("QR==", Err(1)),
+            ("QQ==QQ==", Err(2)),
+        ] {
+            let read = bytes(value).map_err(|problem| {
+                assert_eq!((problem.key, problem.reason), (None, Reason::BadBase64), "{value:?}");
+                problem.offset
+            });
+            assert_eq!(read.as_deref(), expected.as_deref(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_array_is_refused_whole() {
+        for (json, offset, reason) in [
+            ("", 0, Reason::BadJson),
+            ("  ", 2, Reason::BadJson),
+            ("这", 0, Reason::BadJson),
+            ("{}", 0, Reason::NotAnArray),
+            ("\n \"[]\"", 2, Reason::NotAnArray),
+            ("null", 0, Reason::NotAnArray),
+            ("{\"k\":", 5, Reason::BadJson),
+            ("[1,2", 4, Reason::BadJson),
+            ("[1,\n2,\nx]", 7, Reason::BadJson),
+            ("[1,]", 3, Reason::BadJson),
+            ("[] x", 3, Reason::BadJson),
+            ("[\"\n\"]", 1, Reason::BadJson), // the string that may not hold it
+            ("\u{feff}[]", 0, Reason::BadJson),
+        ] {
+            let problem = elements(json).err().map(|problem| (problem.offset, problem.key, problem.reason));
+            assert_eq!(problem, Some((offset, None, reason)), "{json:?}");
+        }
+    }
+
+    #[test]
+    fn elements_have_their_places() {
+        let json = " [ {\"k\":\"é\"} ,\n7,{\"v\":1e3,\"x\":[[]],\"k\":\"\\u00e9\"}]";
+        let places: Vec<&str> = elements(json).unwrap().iter().map(|one| &json[one.offset..][..one.len]).collect();
+        assert_eq!(places, ["{\"k\":\"é\"}", "7", "{\"v\":1e3,\"x\":[[]],\"k\":\"\\u00e9\"}"]);
+        assert!(elements(&format!("[{}1{}]", "[".repeat(90_000), "]".repeat(90_000))).is_ok(), "depth costs no stack");
+    }
+
+    #[test]
+    fn a_pair_is_an_object_with_k() {
+        for (json, expected) in [
+            (r#"{"k":"a","v":"b"}"#, Ok(("a", Ok("b")))),
+            (r#"{"k":"a"}"#, Ok(("a", Ok("")))),
+            (r#"{"v":20880,"k":"a","more":{"k":1}}"#, Ok(("a", Ok("20880")))),
+            (r#"{"k":"a","v":-1.50}"#, Ok(("a", Ok("-1.50")))),
+            (r#"{"k":"a","v":true}"#, Ok(("a", Ok("true")))),
+            (r#"{"k":"a","v":null}"#, Ok(("a", Err(Reason::BadValue)))),
+            (r#"{"k":"a","v":[]}"#, Ok(("a", Err(Reason::BadValue)))),
+            (r#"{"k":"a","v":{}}"#, Ok(("a", Err(Reason::BadValue)))),
+            (r#"{"k":"a","v":"\ud800"}"#, Ok(("a", Err(Reason::BadValue)))),
+            (r#"{"v":"b"}"#, Err((None, Reason::NoKey))),
+            (r#"{"K":"a"}"#, Err((None, Reason::NoKey))),
+            (r#"{"k":null}"#, Err((None, Reason::NotAPair))),
+            (r#"{"k":"\ud800"}"#, Err((None, Reason::NotAPair))),
+            (r#"["a","b"]"#, Err((None, Reason::NotAPair))),
+            (r#""a""#, Err((None, Reason::NotAPair))),
+            (r#"{"k":"a","k":"a"}"#, Err((Some("k"), Reason::Repeated))),
+            (r#"{"k":"a","v":1,"v":2}"#, Err((Some("v"), Reason::Repeated))),
+        ] {
+            let read = pair(serde_json::from_str(json).unwrap());
+            let read = read.as_ref().map(|pair| (pair.key.as_str(), pair.value.as_deref().map_err(|reason| *reason)));
+            assert_eq!(read.map_err(|bad| (bad.member, bad.reason)), expected, "{json}");
+        }
+    }
+}

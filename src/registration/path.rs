@@ -1,0 +1,180 @@
+//! Registry paths as dubbo-go's Kubernetes registry writes them: `/dubbo/<interface>/providers/<form-encoded URL>`.
+
+use percent_encoding::percent_decode;
+
+use super::collector::Collector;
+use super::draft::{Draft, Field, name};
+use super::json::{Element, Pair};
+use super::{Consumer, Problem, Reason, secret};
+
+/// The one root that paths have.
+const ROOT: &str = "dubbo";
+
+/// The version that stands for none in a registry path.
+const NO_VERSION: &str = "0.0.0";
+
+/// The pair of an element that is a registry path.
+pub(super) fn pair(element: &Element) -> Option<&Pair> {
+    element.pair.as_ref().ok().filter(|pair| pair.key.starts_with('/'))
+}
+
+/// Reads a registry path. Parent paths and categories other than providers and consumers carry nothing.
+pub(super) fn read(pair: &Pair, element: &Element, collector: &mut Collector) {
+    let offset = element.offset;
+    let problem = |reason| Problem { offset, key: None, reason };
+    if let Err(reason) = pair.value {
+        return collector.problem(problem(reason));
+    }
+    let mut segments = pair.key.split('/').skip(1);
+    let [root, interface, category, url] = std::array::from_fn(|_| segments.next().unwrap_or_default());
+    let is_read = match (root, category) {
+        ("", _) if pair.key == "/" => Some(()),
+        (ROOT, "providers" | "consumers") if segments.next().is_some() => None,
+        (ROOT, "providers") if !url.is_empty() => provider(interface, url, element, collector),
+        (ROOT, "consumers") if !url.is_empty() => consumer(interface, url, offset, collector),
+        (ROOT, _) => Some(()),
+        _ => None,
+    };
+    if is_read.is_none() {
+        collector.problem(problem(Reason::BadPath));
+    }
+}
+
+fn provider(path_interface: &str, encoded: &str, element: &Element, collector: &mut Collector) -> Option<()> {
+    let text = form_decoded(encoded)?;
+    let url = Url::parse(&text)?;
+    let interface = url.interface(path_interface)?;
+    let offset = element.offset;
+    let mut draft = Draft::default();
+    draft.add_len(element.len);
+    draft.put(Field::Interface, &interface, offset);
+    draft.put(Field::Protocol, url.scheme, offset);
+    draft.put(Field::Ip, url.host, offset);
+    if let Some(port) = url.port {
+        draft.put(Field::Port, port, offset);
+    }
+    for (key, value) in &url.parameters {
+        match Field::of(key).filter(|field| field.name() == key) {
+            Some(Field::Ip | Field::Port | Field::Protocol) => {} // the URL's authority and scheme say it
+            Some(field) if draft.has(field) => {}                 // the first one holds, as for dubbo-go
+            Some(Field::Version) if value == NO_VERSION => draft.put(Field::Version, "", offset),
+            Some(field) if field != Field::Method => draft.put(field, value, offset),
+            _ => draft.put_pair(key, value),
+        }
+    }
+    draft.register(&Draft::default(), offset, collector);
+    Some(())
+}
+
+fn consumer(path_interface: &str, encoded: &str, offset: usize, collector: &mut Collector) -> Option<()> {
+    let text = form_decoded(encoded)?;
+    let url = Url::parse(&text)?;
+    let interface = url.interface(path_interface)?;
+    let named = |field: Field| name(url.first(field.name()).unwrap_or_default(), field, offset);
+    let consumer = || {
+        let no_interface = Problem { offset, key: Some(Field::Interface.name()), reason: Reason::NoInterface };
+        let application = url.first(Field::Application.name()).filter(|text| !text.is_empty());
+        Ok(Consumer {
+            interface: name(&interface, Field::Interface, offset)?.ok_or(no_interface)?,
+            group: named(Field::Group)?,
+            version: named(Field::Version)?.filter(|version| **version != *NO_VERSION),
+            application: application.filter(|text| !secret::is_secret(text)).map(Into::into),
+        })
+    };
+    match consumer() {
+        Ok(consumer) => collector.consumer(offset, consumer),
+        Err(problem) => collector.problem(problem),
+    }
+    Some(())
+}
+
+/// What matters of a provider's or consumer's URL; its user and password are never kept.
+struct Url<'t> {
+    scheme: &'t str,
+    /// With the brackets of an IPv6 address.
+    host: &'t str,
+    port: Option<&'t str>,
+    parameters: Vec<(String, String)>,
+}
+
+impl<'t> Url<'t> {
+    fn parse(text: &'t str) -> Option<Url<'t>> {
+        let (scheme, rest) = text.split_once("://")?;
+        if scheme.is_empty() || scheme.contains(['/', '?', '#', '@']) {
+            return None;
+        }
+        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = place.split_once('/').map_or(place, |(authority, _)| authority);
+        let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (address, None),
+        };
+        if host.contains(':') && !host.starts_with('[') {
+            return None; // where its port begins is anybody's guess
+        }
+        let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+        let decoded = parameters.map(|parameter| {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            Some((form_decoded(key)?, form_decoded(value)?))
+        });
+        let port = port.filter(|port| !port.is_empty());
+        Some(Url { scheme, host, port, parameters: decoded.collect::<Option<_>>()? })
+    }
+
+    fn first(&self, key: &str) -> Option<&str> {
+        self.parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The interface that the URL names, else the path's; the path's may be a bean's name.
+    fn interface(&self, path_interface: &str) -> Option<String> {
+        match self.first(Field::Interface.name()) {
+            Some(interface) if !interface.is_empty() => Some(interface.to_owned()),
+            _ => form_decoded(path_interface),
+        }
+    }
+}
+
+/// Decodes `application/x-www-form-urlencoded` text; a `%` that no two digits follow stays, and what is no UTF-8 is
+/// nothing.
+fn form_decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, expected) in [
+            ("dubbo://10.0.0.1:20880/x", Some(("dubbo", "10.0.0.1", Some("20880")))),
+            ("tri://[fd00::1]:50051", Some(("tri", "[fd00::1]", Some("50051")))),
+            ("tri://[fd00::1]/x:1", Some(("tri", "[fd00::1]", None))),
+            ("dubbo://u:p@h:1?a=b", Some(("dubbo", "h", Some("1")))),
+            ("dubbo://u:p@@h:1#x", Some(("dubbo", "h", Some("1")))),
+            ("dubbo:///x", Some(("dubbo", "", None))),
+            ("dubbo://h:/x", Some(("dubbo", "h", None))),
+            ("dubbo://fd00::1:20880/x", None),
+            ("://h:1", None),
+            ("h:1/x?a=dubbo://h", None),
+            ("dubbo:h:1", None),
+            ("dubbo://h:1?a=%FF", None),
+            ("", None),
+        ] {
+            let url = Url::parse(text).map(|url| (url.scheme, url.host, url.port));
+            assert_eq!(url, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded_once_more() {
+        let url = Url::parse("a://h?x=1%2C2&&y&=z&p=50%&s=a+b%2Bc&x=3").unwrap();
+        let parameters: Vec<(&str, &str)> = url.parameters.iter().map(|(key, value)| (&**key, &**value)).collect();
+        assert_eq!(parameters, [("x", "1,2"), ("y", ""), ("", "z"), ("p", "50%"), ("s", "a b+c"), ("x", "3")]);
+        assert_eq!((url.first("x"), url.first("q")), (Some("1,2"), None));
+    }
+}

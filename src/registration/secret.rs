@@ -1,0 +1,122 @@
+//! What looks like a secret and must never be told: not in DNS, over HTTP, in a log or to a person.
+//!
+//! The rule is meant to err on the safe side: what it withholds by mistake is one entry of metadata.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`.
+const WORDS: [&[u8]; 8] =
+    [b"token", b"password", b"passwd", b"pwd", b"secret", b"accesskey", b"credential", b"private"];
+
+/// Whether a pair's key or value looks like a secret, also once and twice percent-decoded.
+pub(super) fn is_secret_pair(key: &str, value: &str) -> bool {
+    is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading)) || is_secret(value)
+}
+
+/// Whether a text holds `://user:password@`, or a secret's key before a `=`, also once and twice percent-decoded.
+pub(super) fn is_secret(text: &str) -> bool {
+    is_any_reading(text, holds_secret)
+}
+
+fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
+    let once: Cow<'_, [u8]> = percent_decode(text.as_bytes()).into();
+    let twice: Cow<'_, [u8]> = percent_decode(&once).into();
+    is_secret(text.as_bytes()) || is_secret(&once) || is_secret(&twice)
+}
+
+fn holds_secret(text: &[u8]) -> bool {
+    text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text)
+}
+
+/// Whether a word holds `://`, then a `:`, then an `@`. What may stand between is left open: a password may hold any
+/// character that its writer forgot to escape.
+fn holds_password(word: &[u8]) -> bool {
+    let after = |text: &mut &[u8], mark: &[u8]| {
+        let found = text.windows(mark.len()).position(|window| window == mark);
+        *text = found.and_then(|at| text.get(at + mark.len()..)).unwrap_or_default();
+        found.is_some()
+    };
+    let mut rest = word;
+    after(&mut rest, b"://") && after(&mut rest, b":") && after(&mut rest, b"@")
+}
+
+/// Whether a secret's key stands before a `=`.
+fn holds_assignment(text: &[u8]) -> bool {
+    let is_between = |byte: &u8| matches!(byte, b'&' | b'?' | b';' | b',') || byte.is_ascii_whitespace();
+    let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'=').collect();
+    parts.pop(); // what no `=` follows
+    parts.iter().any(|part| part.trim_ascii_end().rsplit(is_between).next().is_some_and(names_secret))
+}
+
+fn names_secret(key: &[u8]) -> bool {
+    let bare = key.iter().filter(|byte| !matches!(byte, b'-' | b'_' | b'.'));
+    let bare: Vec<u8> = bare.map(u8::to_ascii_lowercase).collect();
+    WORDS.iter().any(|word| bare.windows(word.len()).any(|window| window == *word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_name_a_secret() {
+        for key in [
+            "token",
+            "accessToken",
+            "PASSWORD",
+            "db.pass-wd",
+            "p.w-d_",
+            "client_secret",
+            "Access-Key-Id",
+            "credentials",
+            "private.key",
+            "pass%77ord",
+            "pass%2577ord",
+            "redis://a:b@c",
+        ] {
+            assert!(is_secret_pair(key, ""), "{key}");
+        }
+        for key in ["", "auth", "key", "access", "toke", "service.filter", "passive", "pass word"] {
+            assert!(!is_secret_pair(key, "token,password"), "{key}");
+        }
+    }
+
+    #[test]
+    fn values_that_hold_a_secret() {
+        for value in [
+            "redis://user:hunter2@host",
+            "redis://:hunter2@host",
+            "see mysql://root:a/b?c@host now",
+            "jdbc%3Amysql%3A%2F%2Froot%3Ax%40host",
+            "jdbc%253Amysql%253A%252F%252Froot%253Ax%2540host",
+            "a=1&token=x",
+            "token=",
+            "a=1; access_key = x",
+            "url?pass%77ord%3Dx",
+            "secret%253Dx",
+            "\"password\"=\"x\"",
+            "a b=1,c=2,my.to-ken=3",
+        ] {
+            assert!(is_secret(value), "{value}");
+        }
+        for value in [
+            "",
+            "token",
+            "echo,token,accesslog",
+            "echo%2Ctoken%2Caccesslog",
+            "=token",
+            "filter=token",
+            "token,a=b",
+            "http://host:80/path",
+            "http://user@host/",
+            "http://host:80/ a@b",
+            "%",
+            "%3",
+            "%ff%fe",
+        ] {
+            assert!(!is_secret(value), "{value}");
+        }
+    }
+}
