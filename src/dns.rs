@@ -342,6 +342,13 @@ fn push_label(wire: &mut Vec<u8>, label: &[u8]) -> Result<(), NameError> {
 #[derive(Clone, Debug)]
 pub struct Labels<'n>(&'n [u8]);
 
+impl<'n> Labels<'n> {
+    /// The labels of a name that was read from a message before.
+    pub(crate) fn of_wire(wire: &'n [u8]) -> Labels<'n> {
+        Labels(wire)
+    }
+}
+
 impl<'n> Iterator for Labels<'n> {
     type Item = &'n [u8];
 
@@ -474,6 +481,12 @@ impl Path {
     /// The whole name as key bytes.
     pub fn key(&self) -> &[u8] {
         self.span(0, self.len())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Key::from(self.key()).fmt(f)
     }
 }
 

@@ -71,8 +71,8 @@ struct Source {
 pub struct Difference {
     /// The services whose answers changed.
     pub services: HashSet<ServiceId>,
-    /// The Pods whose records changed, by namespace and name.
-    pub pods: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// The Pods whose records changed.
+    pub pods: BTreeSet<PodSlot>,
     /// The addresses whose forward or reverse names changed.
     pub addresses: BTreeSet<std::net::IpAddr>,
     /// A Pod's own name came or went.

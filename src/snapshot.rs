@@ -17,7 +17,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use smallvec::SmallVec;
 
-use crate::dns::{Name, Path};
+use crate::dns::{Key, Name, Path};
 use crate::name::{self, Alias, Selector, Service, ServiceName};
 use crate::zones::Zones;
 
@@ -270,6 +270,48 @@ impl Snapshot {
         Name::from_labels([target.as_bytes()].into_iter().chain(below).chain(zone.labels())).ok()
     }
 
+    /// The servers' names: those set, and those of the zone's own file.
+    pub fn server_names(&self) -> impl Iterator<Item = &Name> {
+        self.settings.ns.iter()
+    }
+
+    /// What the SOA of the Pods' zone and of the reverse zones says: of the zone's own file where there is one.
+    pub fn start_of_authority(&self) -> StartOfAuthority<'_> {
+        match (self.zones.overlay().and_then(|overlay| overlay.own_soa()), self.settings.ns.first()) {
+            (Some(soa), _) => StartOfAuthority {
+                mname: &soa.mname,
+                rname: &soa.rname,
+                refresh: soa.refresh,
+                retry: soa.retry,
+                expire: soa.expire,
+            },
+            (None, first) => StartOfAuthority {
+                mname: first.unwrap_or(&self.settings.origin),
+                rname: &self.settings.rname,
+                refresh: SOA_REFRESH,
+                retry: SOA_RETRY,
+                expire: SOA_EXPIRE,
+            },
+        }
+    }
+
+    /// The zone's origin as a key.
+    pub fn zone_key(&self) -> &Key {
+        &self.settings.key
+    }
+
+    /// How many labels the zone's origin has.
+    pub fn zone_labels(&self) -> usize {
+        self.settings.labels
+    }
+
+    /// Whether a server's name or one of the zone's own file is below a name of the zone.
+    pub fn has_fixed_name_below(&self, name: &Path) -> bool {
+        let is_below = |key: &Key| key.as_bytes().starts_with(name.key());
+        self.settings.ns_addresses.keys().any(is_below)
+            || self.zones.overlay().is_some_and(|overlay| overlay.has_below(name.key()))
+    }
+
     /// The reverse zone that a name is in, if it is in one: the most specific.
     pub fn reverse_zone(&self, name: &Path) -> Option<&Name> {
         let reverse = &self.settings.reverse;
@@ -278,6 +320,21 @@ impl Snapshot {
         }
         (0..=name.len()).rev().find_map(|labels| reverse.get(name.span(0, labels)))
     }
+}
+
+/// The fields of an SOA record that an operator sets.
+#[derive(Clone, Copy, Debug)]
+pub struct StartOfAuthority<'s> {
+    /// The first server.
+    pub mname: &'s Name,
+    /// Who answers for the zone.
+    pub rname: &'s Name,
+    /// Seconds between a secondary's looks.
+    pub refresh: u32,
+    /// Seconds between its tries.
+    pub retry: u32,
+    /// Seconds until it gives up.
+    pub expire: u32,
 }
 
 /// What a service's name selects.

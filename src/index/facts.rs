@@ -20,8 +20,7 @@ pub(super) fn carry(
     new: Option<Arc<PodRecord>>,
 ) {
     let record = new.as_deref();
-    let either = old.or(record);
-    difference.pods.extend(either.map(|pod| (pod.namespace.clone(), pod.name.clone())));
+    difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
     carry_services(next, difference, slot, old, record);
     carry_name(next, difference, slot, old, record);

@@ -10,6 +10,10 @@ use crate::dns::{Key, Name};
 pub struct ZoneSettings {
     /// `Z`
     pub origin: Name,
+    /// `Z` as a key.
+    pub key: Key,
+    /// How many labels `Z` has.
+    pub labels: usize,
     /// TTL of every record, in seconds.
     pub ttl: u32,
     /// The SOA's MINIMUM: how long a negative answer may be kept, in seconds.

@@ -1,0 +1,302 @@
+//! A question and a snapshot make an answer: facts, and nothing of bytes.
+//!
+//! An [`Answer`] says which facts stand in which section and in what order they begin; how many of them fit is the
+//! composer's to find out. Pure: the same snapshot and question give the same answer.
+
+mod pods;
+mod records;
+mod statics;
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::dns::{Class, Name, Path, Rcode, Rtype};
+use crate::name::TargetLabel;
+use crate::snapshot::{Addresses, Snapshot};
+use crate::zones::{RrSet, Zone};
+
+pub use records::{InstanceLabel, Members, Rdata, Records, Soa};
+
+/// The most links of a CNAME chain that are followed within our zones.
+const LINKS_MAX: usize = 8;
+
+/// A question, and what of its asking bears on the answer.
+#[derive(Clone, Debug)]
+pub struct Question<'q> {
+    /// The name.
+    pub name: &'q Path,
+    /// The type.
+    pub rtype: Rtype,
+    /// The class.
+    pub class: Class,
+    /// Who asks: where a set's records begin.
+    pub client: IpAddr,
+    /// How old what is known of Pods is.
+    pub freshness: Freshness,
+}
+
+/// How long nothing was heard of some source of Pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// Not long.
+    #[default]
+    Fresh,
+    /// Longer than `--stale-after`: answers go on and say so.
+    Stale,
+    /// Longer than `--max-stale`: no answers.
+    Expired,
+}
+
+/// What to reply.
+#[derive(Clone, Debug)]
+pub struct Answer<'s> {
+    /// The response code.
+    pub rcode: Rcode,
+    /// The AA bit.
+    pub is_authoritative: bool,
+    /// The aliases that lead from the question to the records' owner.
+    pub links: SmallVec<[Link<'s>; 1]>,
+    /// The answer section behind the links.
+    pub records: Records<'s>,
+    /// The authority section.
+    pub authority: Authority<'s>,
+    /// An extended error (RFC 8914).
+    pub error: Option<ExtendedError>,
+}
+
+/// One step of an alias chain.
+#[derive(Clone, Debug)]
+pub enum Link<'s> {
+    /// A CNAME record at the current name.
+    Cname {
+        /// The record.
+        rrset: &'s RrSet,
+        /// The name that it leads to.
+        target: Name,
+    },
+    /// A DNAME record above the current name, and the CNAME that follows from it (RFC 6672 §3.1).
+    Dname {
+        /// The DNAME's owner.
+        owner: &'s Name,
+        /// The record.
+        rrset: &'s RrSet,
+        /// The name that it leads to; none where that is too long for a name.
+        target: Option<Name>,
+    },
+}
+
+/// What the authority section says.
+#[derive(Clone, Debug)]
+pub enum Authority<'s> {
+    /// Nothing.
+    None,
+    /// The zone's SOA, as every negative answer has it (RFC 2308).
+    Soa(Soa<'s>),
+    /// The servers of a delegated zone.
+    Referral {
+        /// The zone cut.
+        cut: &'s Name,
+        /// Its NS records.
+        ns: &'s RrSet,
+        /// The zone whose glue goes with them.
+        zone: &'s Zone,
+    },
+}
+
+/// An extended error's code (RFC 8914 §5.2 and the IANA registry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError(pub u16);
+
+impl ExtendedError {
+    /// Stale Answer.
+    pub const STALE: ExtendedError = ExtendedError(3);
+    /// Not Ready.
+    pub const NOT_READY: ExtendedError = ExtendedError(14);
+    /// Stale NXDOMAIN Answer.
+    pub const STALE_NXDOMAIN: ExtendedError = ExtendedError(19);
+    /// Not Authoritative.
+    pub const NOT_AUTHORITATIVE: ExtendedError = ExtendedError(20);
+    /// No Reachable Authority.
+    pub const NO_REACHABLE_AUTHORITY: ExtendedError = ExtendedError(22);
+}
+
+/// What one name says to a question, before its aliases are followed.
+enum Step<'s> {
+    /// Records of the type.
+    Records(Records<'s>),
+    /// The name exists, not with this type.
+    NoData(Soa<'s>),
+    /// The name does not exist.
+    NxDomain(Soa<'s>),
+    /// The name is another one's alias.
+    Link(Link<'s>),
+    /// The name is delegated.
+    Referral { cut: &'s Name, ns: &'s RrSet, zone: &'s Zone },
+    /// It cannot be told now.
+    Unknown(ExtendedError),
+}
+
+/// The zone that a name is in.
+enum Authoritative<'s> {
+    Pods,
+    Reverse(&'s Name),
+    Static(&'s Zone),
+}
+
+/// Answers a question.
+pub fn answer<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Answer<'s> {
+    match question.rtype {
+        Rtype::OPT | Rtype::TKEY | Rtype::TSIG => return failure(Rcode::FORMERR, None), // no types of a question
+        _ if question.class != Class::IN => return failure(Rcode::REFUSED, None),
+        _ => {}
+    }
+    let Some(zone) = zone_of(snapshot, question.name) else {
+        return failure(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+    };
+    if matches!(question.rtype, Rtype::AXFR | Rtype::IXFR) {
+        return failure(Rcode::REFUSED, None);
+    }
+    follow(snapshot, question, zone)
+}
+
+/// Looks the name up, and on from it as long as it is an alias within our zones.
+fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Answer<'s> {
+    let mut links = SmallVec::new();
+    let mut next: Option<Path> = None;
+    let mut zone = Some(zone);
+    let mut is_of_pods = false;
+    while let Some(here) = zone.take() {
+        let name = next.as_ref().unwrap_or(question.name);
+        is_of_pods |= !matches!(here, Authoritative::Static(_));
+        let link = match step(snapshot, question, name, here) {
+            Step::Link(link) if links.len() < LINKS_MAX => link,
+            step => return conclude(step, links, question, is_of_pods),
+        };
+        let target = link.target().cloned();
+        links.push(link);
+        let Some(target) = target else {
+            return Answer { rcode: Rcode::YXDOMAIN, links, ..Answer::positive(Records::None) };
+        };
+        let path = Path::of(target.labels());
+        zone = zone_of(snapshot, &path);
+        next = Some(path);
+    }
+    Answer { links, ..Answer::positive(Records::None) }
+}
+
+/// The last name of a chain gives the response code (RFC 6604).
+fn conclude<'s>(
+    step: Step<'s>,
+    links: SmallVec<[Link<'s>; 1]>,
+    question: &Question<'_>,
+    is_of_pods: bool,
+) -> Answer<'s> {
+    let is_stale = is_of_pods && question.freshness == Freshness::Stale;
+    let answer = match step {
+        Step::Records(records) => Answer::positive(records),
+        Step::NoData(soa) => Answer { authority: Authority::Soa(soa), ..Answer::positive(Records::None) },
+        Step::NxDomain(soa) => {
+            Answer { rcode: Rcode::NXDOMAIN, authority: Authority::Soa(soa), ..Answer::positive(Records::None) }
+        }
+        Step::Unknown(error) if links.is_empty() => return failure(Rcode::SERVFAIL, Some(error)),
+        Step::Referral { cut, ns, zone } if links.is_empty() => Answer {
+            is_authoritative: false,
+            authority: Authority::Referral { cut, ns, zone },
+            ..Answer::positive(Records::None)
+        },
+        // A chain that leaves what we can tell ends in its last alias.
+        Step::Unknown(_) | Step::Referral { .. } | Step::Link(_) => Answer::positive(Records::None),
+    };
+    let error = match answer.rcode {
+        Rcode::NXDOMAIN => ExtendedError::STALE_NXDOMAIN,
+        _ => ExtendedError::STALE,
+    };
+    Answer { links, error: is_stale.then_some(error), ..answer }
+}
+
+fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path, zone: Authoritative<'s>) -> Step<'s> {
+    if let Authoritative::Static(zone) = zone {
+        return statics::step(zone, name, question.rtype);
+    }
+    if let Some(step) = statics::overlay_step(snapshot, name, question.rtype) {
+        return step;
+    }
+    if !snapshot.is_synced {
+        return Step::Unknown(ExtendedError::NOT_READY);
+    }
+    if question.freshness == Freshness::Expired {
+        return Step::Unknown(ExtendedError::NO_REACHABLE_AUTHORITY);
+    }
+    let Authoritative::Reverse(origin) = zone else { return pods::step(snapshot, question, name) };
+    pods::reverse_step(snapshot, question, name, origin)
+}
+
+/// The most specific of our zones that a name is in; of two at one name the static one.
+fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path) -> Option<Authoritative<'s>> {
+    let depth = |zone: &Name| zone.label_count();
+    let own = snapshot.zone_key();
+    let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
+    let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
+    let fixed = snapshot.zones.find(name.key()).map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
+    [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)
+}
+
+/// The addresses that an SRV target goes with, IPv4 first: what a question for the target would be answered with.
+pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> Addresses {
+    if snapshot.zones.overlay().is_some() {
+        let label = TargetLabel::of(target);
+        let name = Name::from_labels([label.as_bytes(), b"p"].into_iter().chain(snapshot.settings.origin.labels()));
+        return name.map(|name| glue_of_name(snapshot, &name)).into_iter().flatten().map(|(address, _)| address).collect();
+    }
+    if snapshot.wide_targets == 0 {
+        return std::iter::once(target).collect();
+    }
+    snapshot.target_addresses(target).unwrap_or_default()
+}
+
+/// The addresses and TTLs of a name within our zones, IPv4 first.
+pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32); 2]> {
+    let mut glue = SmallVec::new();
+    let path = Path::of(name.labels());
+    for rtype in [Rtype::A, Rtype::AAAA] {
+        let (client, freshness) = (IpAddr::from([0; 4]), Freshness::Fresh);
+        let question = Question { name: &path, rtype, class: Class::IN, client, freshness };
+        let Some(zone) = zone_of(snapshot, &path) else { return glue };
+        let Step::Records(records) = step(snapshot, &question, &path, zone) else { continue };
+        let ttl = if let Records::Static(rrset) = &records { rrset.ttl() } else { snapshot.settings.ttl };
+        let _ = records.visit(snapshot, |rdata| {
+            glue.extend(rdata.address().map(|address| (address, ttl)));
+            std::ops::ControlFlow::Continue(())
+        });
+    }
+    glue
+}
+
+/// An answer of a code alone.
+pub fn failure<'s>(rcode: Rcode, error: Option<ExtendedError>) -> Answer<'s> {
+    Answer { rcode, is_authoritative: false, error, ..Answer::positive(Records::None) }
+}
+
+impl<'s> Answer<'s> {
+    fn positive(records: Records<'s>) -> Answer<'s> {
+        Answer {
+            rcode: Rcode::NOERROR,
+            is_authoritative: true,
+            links: SmallVec::new(),
+            records,
+            authority: Authority::None,
+            error: None,
+        }
+    }
+}
+
+impl Link<'_> {
+    /// The name that it leads to.
+    pub fn target(&self) -> Option<&Name> {
+        match self {
+            Link::Cname { target, .. } => Some(target),
+            Link::Dname { target, .. } => target.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What the Pods' zone and the reverse zones say to a question.
+
+use smallvec::SmallVec;
+
+use super::records::{InstanceLabel, Members, Records, Soa};
+use super::{Question, Step};
+use crate::dns::{Name, Path, Rtype};
+use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
+use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
+
+/// The types that the Pods' names may have, the likeliest first: what an ANY question looks for.
+const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
+
+/// A name in the Pods' zone.
+pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path) -> Step<'s> {
+    let soa = Soa::Pods(&snapshot.settings.origin);
+    let look = |rtype| lookup(snapshot, &Question { rtype, ..question.clone() }, name);
+    let found = match question.rtype {
+        Rtype::ANY => any(look),
+        rtype => look(rtype),
+    };
+    match found {
+        Found::Here(records) => Step::Records(records),
+        Found::Between => Step::NoData(soa),
+        Found::Missing if snapshot.has_fixed_name_below(name) => Step::NoData(soa),
+        Found::Missing => Step::NxDomain(soa),
+    }
+}
+
+/// A name in a reverse zone.
+pub(super) fn reverse_step<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    name: &Path,
+    origin: &'s Name,
+) -> Step<'s> {
+    let soa = Soa::Pods(origin);
+    let is_apex = name.len() == origin.label_count();
+    let look = |rtype| match (is_apex, rtype) {
+        (true, Rtype::SOA) => Found::Here(Records::Soa(soa)),
+        (true, Rtype::NS) => Found::Here(Records::Ns),
+        (true, _) if !matches!(name::read_reverse(name), Some(ReverseName::Address(_))) => Found::Between,
+        (_, rtype) => pointers(snapshot, name, rtype),
+    };
+    let found = match question.rtype {
+        Rtype::ANY => any(look),
+        rtype => look(rtype),
+    };
+    match found {
+        Found::Here(records) => Step::Records(records),
+        Found::Between => Step::NoData(soa),
+        Found::Missing if is_apex => Step::NoData(soa),
+        Found::Missing => Step::NxDomain(soa),
+    }
+}
+
+/// RFC 8482 §4.2: any name that has records says HINFO.
+fn any<'s>(look: impl Fn(Rtype) -> Found<Records<'s>>) -> Found<Records<'s>> {
+    let mut found = Found::Missing;
+    for rtype in TYPES {
+        match look(rtype) {
+            Found::Here(_) => return Found::Here(Records::Hinfo),
+            other => found = other,
+        }
+    }
+    found
+}
+
+fn pointers<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Found<Records<'s>> {
+    let address = match name::read_reverse(name) {
+        Some(ReverseName::Address(address)) => address,
+        Some(ReverseName::Network(first, last)) if snapshot.has_pointer_within(first, last) => return Found::Between,
+        _ => return Found::Missing,
+    };
+    let pods = snapshot.pointers(address).iter().filter_map(|slot| snapshot.pod(*slot));
+    let names: Vec<Name> = pods.filter_map(|pod| snapshot.pod_name(pod)).collect();
+    match rtype {
+        _ if names.is_empty() => Found::Missing,
+        Rtype::PTR => Found::Here(Records::Names(names)),
+        _ => Found::Between,
+    }
+}
+
+/// The records of one type at a name; `Between` where it exists without them.
+fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path) -> Found<Records<'s>> {
+    if let Some(addresses) = snapshot.settings.ns_addresses.get(name.key()) {
+        return of_addresses(addresses.iter().copied().collect(), question.rtype);
+    }
+    match name::read(name, snapshot.zone_labels()) {
+        Place::Apex => match question.rtype {
+            Rtype::SOA => Found::Here(Records::Soa(Soa::Pods(&snapshot.settings.origin))),
+            Rtype::NS => Found::Here(Records::Ns),
+            _ => Found::Between,
+        },
+        Place::DnsVersion if question.rtype == Rtype::TXT => Found::Here(Records::Version),
+        Place::DnsVersion | Place::Targets | Place::Pods => Found::Between,
+        Place::Target(address) => match snapshot.target_addresses(address) {
+            Some(addresses) => of_addresses(addresses, question.rtype),
+            None => Found::Missing,
+        },
+        Place::Pod { namespace, labels } => of_pod(snapshot, namespace, labels, question.rtype),
+        Place::Namespace { namespace, .. } if !snapshot.has_namespace(namespace) => Found::Missing,
+        Place::Namespace { namespace, below: BelowNamespace::Browse } if question.rtype == Rtype::PTR => {
+            Found::Here(Records::Names(interfaces(snapshot, namespace)))
+        }
+        Place::Namespace { .. } => Found::Between,
+        Place::Service { namespace, name, below } => match snapshot.service(namespace, &name) {
+            Found::Here(selected) => of_service(snapshot, question, selected, below),
+            Found::Between if below == Below::Itself => Found::Between,
+            _ => beside_alias(snapshot, namespace, &name, below),
+        },
+        Place::Missing => Found::Missing,
+    }
+}
+
+/// A namespace of Pods may be called like an alias; then its name exists, as those of its Pods do.
+fn beside_alias<'s>(snapshot: &Snapshot, namespace: &[u8], name: &ServiceName<'_>, below: Below<'_>) -> Found<Records<'s>> {
+    match (namespace, name, below) {
+        (b"pod", ServiceName::Alias(alias), Below::Itself) => {
+            match snapshot.pods_named(alias.label().as_bytes(), b"") {
+                Found::Missing => Found::Missing,
+                _ => Found::Between,
+            }
+        }
+        _ => Found::Missing,
+    }
+}
+
+/// `<pod>.<ns>.pod.Z` and what is above it.
+fn of_pod<'s>(snapshot: &'s Snapshot, namespace: &[u8], labels: &[u8], rtype: Rtype) -> Found<Records<'s>> {
+    match snapshot.pods_named(namespace, labels) {
+        Found::Here(slots) => {
+            let pods = slots.iter().filter_map(|slot| snapshot.pod(*slot));
+            let mut addresses = Addresses::new();
+            for address in pods.flat_map(|pod| &pod.status.pod_ips) {
+                if !addresses.contains(address) {
+                    addresses.push(*address);
+                }
+            }
+            of_addresses(addresses, rtype)
+        }
+        Found::Between => Found::Between,
+        Found::Missing => Found::Missing,
+    }
+}
+
+fn of_addresses<'s>(mut addresses: Addresses, rtype: Rtype) -> Found<Records<'s>> {
+    addresses.retain(|address| match rtype {
+        Rtype::A => address.is_ipv4(),
+        Rtype::AAAA => address.is_ipv6(),
+        _ => false,
+    });
+    if addresses.is_empty() { Found::Between } else { Found::Here(Records::Addresses(addresses)) }
+}
+
+/// Every interface's name, and the alias of what has no other.
+fn interfaces(snapshot: &Snapshot, namespace: &[u8]) -> Vec<Name> {
+    let natural = snapshot.interfaces_of(namespace);
+    let nameless = snapshot.services_of(namespace).map(|facts| &facts.service).filter(|one| one.natural().is_none());
+    natural.chain(nameless).filter_map(|service| service.plain_name(&snapshot.settings.origin)).collect()
+}
+
+fn of_service<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    selected: Selected<'s>,
+    below: Below<'_>,
+) -> Found<Records<'s>> {
+    let members = |protocol| Members::new(selected.set, protocol, question.client);
+    match below {
+        Below::Itself => match question.rtype {
+            Rtype::A | Rtype::AAAA => of_endpoints(snapshot, members(None), question.rtype),
+            Rtype::SRV => non_empty(members(None), Records::Srv),
+            Rtype::PTR if selected.has_instances => non_empty(members(None), Records::Instances),
+            _ => Found::Between,
+        },
+        Below::Tcp => Found::Between,
+        Below::Protocol(protocol) => {
+            let protocol = match protocol.map(|protocol| selected.set.ready(protocol)) {
+                None => None,
+                Some(Some((protocol, _))) => Some(protocol),
+                Some(None) => return Found::Missing,
+            };
+            match question.rtype {
+                Rtype::SRV => non_empty(members(protocol), Records::Srv),
+                Rtype::TXT => non_empty(members(protocol), Records::Txt),
+                Rtype::PTR if selected.has_instances => non_empty(members(protocol), Records::Instances),
+                _ => Found::Between,
+            }
+        }
+        Below::Instance(protocol, label) if selected.has_instances => {
+            of_instance(snapshot, question, selected, protocol, label)
+        }
+        Below::Between if selected.has_instances => Found::Between,
+        Below::Protocols if selected.has_instances => match question.rtype {
+            Rtype::PTR => Found::Here(Records::Names(protocols(snapshot, selected))),
+            _ => Found::Between,
+        },
+        Below::Instance(..) | Below::Between | Below::Protocols | Below::Interfaces => Found::Missing,
+    }
+}
+
+fn non_empty<'s>(members: Members<'s>, records: impl Fn(Members<'s>) -> Records<'s>) -> Found<Records<'s>> {
+    if members.is_empty() { Found::Between } else { Found::Here(records(members)) }
+}
+
+/// The addresses of the ready endpoints, if there is one of the family.
+fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) -> Found<Records<'s>> {
+    let is_v4 = rtype == Rtype::A;
+    let has_one = members.iter(snapshot).any(|endpoint| match endpoint.sole_ipv4() {
+        Some(_) => is_v4,
+        None => snapshot.addresses_of(endpoint).iter().any(|address| address.is_ipv4() == is_v4),
+    });
+    if has_one { Found::Here(Records::Of { members, is_v4 }) } else { Found::Between }
+}
+
+/// `_<protocol>._tcp` names of a service, and `_rpc._tcp`.
+fn protocols(snapshot: &Snapshot, selected: Selected<'_>) -> Vec<Name> {
+    let zone = &snapshot.settings.origin;
+    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else { return Vec::new() };
+    let labels = selected.set.protocols().chain(["rpc"]).map(|protocol| format!("_{protocol}"));
+    labels
+        .filter_map(|label| Name::from_labels([label.as_bytes(), b"_tcp"].into_iter().chain(service.labels())).ok())
+        .collect()
+}
+
+/// One Pod's registrations at one port, as the DNS-SD instance that they are.
+fn of_instance<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    selected: Selected<'s>,
+    protocol: Option<&[u8]>,
+    label: &[u8],
+) -> Found<Records<'s>> {
+    let Some((host, port)) = split_instance(label) else { return Found::Missing };
+    let Some(namespace) = selected.services.first().map(|service| service.namespace.as_bytes()) else {
+        return Found::Missing;
+    };
+    let mut key: SmallVec<[u8; 64]> = SmallVec::new();
+    key.push(host.len() as u8);
+    key.extend_from_slice(host);
+    let by_name = match snapshot.pods_named(namespace, &key) {
+        Found::Here(slots) => slots,
+        _ => &[],
+    };
+    let by_target = TargetLabel::read(host).map(|target| snapshot.pods_at_target(target)).unwrap_or_default();
+    for slot in by_name.iter().chain(by_target) {
+        let Some(pod) = snapshot.pod(*slot) else { continue };
+        let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
+            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(&one.service))
+            .filter(|one| protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol)))
+            .collect();
+        let is_it = registered.first().and_then(|first| InstanceLabel::of(pod, first)).is_some_and(|own| own.is(label));
+        if is_it {
+            return match question.rtype {
+                Rtype::SRV => Found::Here(Records::InstanceSrv { pod, registered }),
+                Rtype::TXT => Found::Here(Records::InstanceTxt { pod, registered }),
+                _ => Found::Between,
+            };
+        }
+    }
+    Found::Missing
+}
+
+/// `<host>-<port>`
+fn split_instance(label: &[u8]) -> Option<(&[u8], u16)> {
+    let hyphen = label.iter().rposition(|byte| *byte == b'-')?;
+    let port = std::str::from_utf8(&label[hyphen + 1..]).ok()?.parse().ok()?;
+    Some((&label[..hyphen], port))
+}
+
+/// Where the order of a set's records begins for a client.
+pub(super) fn turn(client: std::net::IpAddr, len: usize) -> usize {
+    let hash = match client {
+        std::net::IpAddr::V4(address) => crate::snapshot::hash(1, &address.octets()),
+        std::net::IpAddr::V6(address) => crate::snapshot::hash(1, &address.octets()),
+    };
+    (hash % len.max(1) as u64) as usize
+}
+
+/// Whether an endpoint speaks a protocol, by its mark and then by its registration.
+pub(super) fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
+    endpoint.may_speak(protocol)
+        && snapshot.registered(endpoint).is_some_and(|(_, one)| one.protocol_label.as_deref() == Some(protocol))
+}

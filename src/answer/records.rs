@@ -1,0 +1,320 @@
+//! The facts of an answer section, walked in order without being gathered first.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
+
+use smallvec::SmallVec;
+
+use super::pods::{speaks, turn};
+use crate::dns::{LABEL_LEN_MAX, Name, Rtype};
+use crate::name::{self, TargetLabel};
+use crate::snapshot::{Addresses, Endpoint, PodRecord, Registered, Set, Snapshot};
+use crate::txt::Text;
+use crate::zones::{RrSet, Zone};
+
+/// The records of an answer section, all of one type and one owner.
+#[derive(Clone, Debug)]
+pub enum Records<'s> {
+    /// None.
+    None,
+    /// SRV records of endpoints.
+    Srv(Members<'s>),
+    /// TXT records of endpoints.
+    Txt(Members<'s>),
+    /// PTR records to the DNS-SD instances of endpoints.
+    Instances(Members<'s>),
+    /// A or AAAA records of endpoints.
+    Of {
+        /// The endpoints.
+        members: Members<'s>,
+        /// A, not AAAA.
+        is_v4: bool,
+    },
+    /// The SRV record of one DNS-SD instance.
+    InstanceSrv {
+        /// Its Pod.
+        pod: &'s PodRecord,
+        /// Its registrations, at least one.
+        registered: SmallVec<[&'s Registered; 1]>,
+    },
+    /// The TXT record of one DNS-SD instance.
+    InstanceTxt {
+        /// Its Pod.
+        pod: &'s PodRecord,
+        /// Its registrations, at least one.
+        registered: SmallVec<[&'s Registered; 1]>,
+    },
+    /// A and AAAA records.
+    Addresses(Addresses),
+    /// PTR records.
+    Names(Vec<Name>),
+    /// The schema's version.
+    Version,
+    /// A zone's SOA.
+    Soa(Soa<'s>),
+    /// The NS records of the Pods' zone or of a reverse zone.
+    Ns,
+    /// What ANY is answered with (RFC 8482 §4.2).
+    Hinfo,
+    /// Records of a zone file.
+    Static(&'s RrSet),
+}
+
+/// The SOA of a zone.
+#[derive(Clone, Copy, Debug)]
+pub enum Soa<'s> {
+    /// Of the Pods' zone or of a reverse zone, by its origin.
+    Pods(&'s Name),
+    /// Of a static zone.
+    Static(&'s Zone),
+}
+
+/// The data of one record.
+#[derive(Clone, Debug)]
+pub enum Rdata<'a> {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// A service's place, at the target that the address spells.
+    Srv {
+        /// The weight.
+        weight: u16,
+        /// The port.
+        port: u16,
+        /// The address.
+        target: IpAddr,
+    },
+    /// A registration's metadata.
+    Txt(Text<'a>),
+    /// A pointer to a label below the owner itself.
+    Instance(InstanceLabel),
+    /// A pointer to a name.
+    Ptr(&'a Name),
+    /// The schema's version, as TXT.
+    Version,
+    /// A zone's SOA.
+    Soa(Soa<'a>),
+    /// A server's name.
+    Ns(&'a Name),
+    /// What ANY is answered with.
+    Hinfo,
+    /// Data of a zone file, uncompressed.
+    Raw(&'a RrSet, &'a [u8]),
+}
+
+impl Rdata<'_> {
+    /// The address that an A or AAAA record holds.
+    pub fn address(&self) -> Option<IpAddr> {
+        match *self {
+            Rdata::A(address) => Some(address.into()),
+            Rdata::Aaaa(address) => Some(address.into()),
+            Rdata::Raw(rrset, data) if rrset.rtype() == Rtype::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+            Rdata::Raw(rrset, data) if rrset.rtype() == Rtype::AAAA => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
+}
+
+impl<'s> Records<'s> {
+    /// Walks the records in order until there are no more or the visitor has enough.
+    pub fn visit(
+        &self,
+        snapshot: &'s Snapshot,
+        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self {
+            Records::None => ControlFlow::Continue(()),
+            Records::Srv(members) => members.visit_srv(snapshot, each),
+            Records::Txt(members) => members.visit_txt(snapshot, each),
+            Records::Instances(members) => members.visit_instances(snapshot, each),
+            Records::Of { members, is_v4 } => members.visit_addresses(snapshot, *is_v4, each),
+            Records::InstanceSrv { pod, registered } => {
+                let socket = registered.first().and_then(|first| pod.socket(first));
+                let weight = registered.iter().map(|one| one.weight).max().unwrap_or_default();
+                socket.map_or(ControlFlow::Continue(()), |socket| {
+                    each(Rdata::Srv { weight, port: socket.port(), target: socket.ip() })
+                })
+            }
+            Records::InstanceTxt { pod, registered } => each(Rdata::Txt(Text { pod, registered: registered.clone() })),
+            Records::Addresses(addresses) => addresses.iter().try_for_each(|address| each(of_address(*address))),
+            Records::Names(names) => names.iter().try_for_each(|name| each(Rdata::Ptr(name))),
+            Records::Version => each(Rdata::Version),
+            Records::Soa(soa) => each(Rdata::Soa(*soa)),
+            Records::Ns => snapshot.server_names().try_for_each(|name| each(Rdata::Ns(name))),
+            Records::Hinfo => each(Rdata::Hinfo),
+            Records::Static(rrset) => rrset.records().try_for_each(|rdata| each(Rdata::Raw(rrset, rdata))),
+        }
+    }
+}
+
+fn of_address(address: IpAddr) -> Rdata<'static> {
+    match address {
+        IpAddr::V4(address) => Rdata::A(address),
+        IpAddr::V6(address) => Rdata::Aaaa(address),
+    }
+}
+
+/// The ready endpoints of a set that speak a protocol, from where the client's turn begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<'s> {
+    set: &'s Set,
+    /// None where every endpoint will do.
+    protocol: Option<&'s str>,
+    client: IpAddr,
+}
+
+impl<'s> Members<'s> {
+    /// Those of a protocol that the set has, or of any.
+    pub(super) fn new(set: &'s Set, protocol: Option<&'s str>, client: IpAddr) -> Members<'s> {
+        let ready = protocol.and_then(|protocol| set.ready(protocol.as_bytes()));
+        let is_every = ready.is_some_and(|(_, ready)| ready == set.endpoints().len());
+        Members { set, protocol: protocol.filter(|_| !is_every), client }
+    }
+
+    /// Whether none is ready.
+    pub fn is_empty(&self) -> bool {
+        match self.protocol.and_then(|protocol| self.set.ready(protocol.as_bytes())) {
+            Some((_, ready)) => ready == 0,
+            None => self.set.endpoints().is_empty(),
+        }
+    }
+
+    /// The endpoints in the client's order; those of one target and port are neighbours.
+    pub fn iter(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Endpoint> + use<'s> {
+        let Members { set, protocol, .. } = *self;
+        let speaks = move |endpoint: &&Endpoint| protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
+        set.endpoints().iter_from(self.start(snapshot)).filter(speaks)
+    }
+
+    /// Where the client's turn begins: hash(client) mod the number of SRV records.
+    fn start(&self, snapshot: &Snapshot) -> usize {
+        let endpoints = self.set.endpoints();
+        if self.protocol.is_none() && endpoints.places() == endpoints.len() {
+            return turn(self.client, endpoints.len());
+        }
+        let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
+        let firsts = || {
+            let mut last: Option<&Endpoint> = None;
+            let members = endpoints.iter().enumerate().filter(move |(_, endpoint)| is_member(endpoint));
+            members.filter(move |(_, endpoint)| {
+                let is_first = last.is_none_or(|last| !last.is_same_place(endpoint));
+                last = Some(*endpoint);
+                is_first
+            })
+        };
+        firsts().nth(turn(self.client, firsts().count())).map_or(0, |(at, _)| at)
+    }
+
+    /// One record a target and port; of several registrations there the largest weight.
+    fn visit_srv(
+        &self,
+        snapshot: &'s Snapshot,
+        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut members = self.iter(snapshot).peekable();
+        while let Some(first) = members.next() {
+            let mut weight = first.weight();
+            while let Some(same) = members.next_if(|next| next.is_same_place(first)) {
+                weight = weight.max(same.weight());
+            }
+            let Some(target) = target_of(snapshot, first) else { continue };
+            each(Rdata::Srv { weight, port: first.port(), target })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn visit_txt(
+        &self,
+        snapshot: &'s Snapshot,
+        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let is_any = self.protocol.is_none();
+        for endpoint in self.iter(snapshot).filter(|endpoint| !(is_any && endpoint.repeats_txt())) {
+            let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
+            each(Rdata::Txt(Text { pod, registered: std::iter::once(registered).collect() }))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn visit_instances(
+        &self,
+        snapshot: &'s Snapshot,
+        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut seen = HashSet::new();
+        for endpoint in self.iter(snapshot) {
+            if !seen.insert((endpoint.pod(), endpoint.port())) {
+                continue;
+            }
+            let label = snapshot.registered(endpoint).and_then(|(pod, registered)| InstanceLabel::of(pod, registered));
+            if let Some(label) = label {
+                each(Rdata::Instance(label))?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The distinct addresses; endpoints of one IPv4 address each, the rule, are distinct if their neighbours are.
+    fn visit_addresses(
+        &self,
+        snapshot: &'s Snapshot,
+        is_v4: bool,
+        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let mut seen = HashSet::new();
+        let mut first: Option<&Endpoint> = None;
+        let mut last: Option<&Endpoint> = None;
+        let is_plain = snapshot.wide_targets == 0;
+        for endpoint in self.iter(snapshot) {
+            let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_target(endpoint));
+            let is_repeated = is_plain && (is_same(last) || is_same(first));
+            first = first.or(Some(endpoint));
+            last = Some(endpoint);
+            if is_repeated {
+                continue;
+            }
+            for address in snapshot.addresses_of(endpoint) {
+                if address.is_ipv4() == is_v4 && (is_plain || seen.insert(address)) {
+                    each(of_address(address))?;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The address that an endpoint's target is spelt from.
+fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
+    match endpoint.sole_ipv4() {
+        Some(address) => Some(address.into()),
+        None => snapshot.addresses_of(endpoint).first().copied(),
+    }
+}
+
+/// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
+
+impl InstanceLabel {
+    /// Of a Pod's registrations at one port; none without an address.
+    pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
+        let own = name::instance_label(&pod.name, registered.port);
+        let label = match own {
+            Some(own) => own,
+            None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),
+        };
+        Some(InstanceLabel(label.as_bytes().into()))
+    }
+
+    /// The label's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a question's label, in lower case, is this one.
+    pub(super) fn is(&self, label: &[u8]) -> bool {
+        self.0.eq_ignore_ascii_case(label)
+    }
+}

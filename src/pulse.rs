@@ -1,0 +1,34 @@
+//! A sign of life that one task gives and another looks at.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest that a beat may take: what the largest batch of changes costs, many times over.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// When a task last showed that it turns.
+#[derive(Debug)]
+pub struct Pulse {
+    started: Instant,
+    /// Milliseconds since the start.
+    last: AtomicU64,
+}
+
+impl Default for Pulse {
+    fn default() -> Pulse {
+        Pulse { started: Instant::now(), last: AtomicU64::new(0) }
+    }
+}
+
+impl Pulse {
+    /// The task turns.
+    pub fn beat(&self) {
+        self.last.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether it turned of late.
+    pub fn is_beating(&self) -> bool {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(last) < SILENCE_MAX
+    }
+}

@@ -1,0 +1,329 @@
+//! What people and programs are told of a snapshot beside DNS: over HTTP, and by `ls` and `why`.
+//!
+//! Everything here is plain data, written as JSON by the server and read back by the command line, so that both say the
+//! same. Secrets were left behind when the annotation was read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dns::Name;
+use crate::name::Service;
+use crate::registration::Reason;
+use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
+use crate::source::Phase;
+
+/// A service, and how to ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The interface in its exact case.
+    pub interface: String,
+    /// The group, if it has one.
+    pub group: Option<String>,
+    /// The version, if it has one.
+    pub version: Option<String>,
+    /// The namespace.
+    pub namespace: String,
+    /// How many endpoints are ready.
+    pub endpoints: usize,
+    /// The protocols that have a name, by name.
+    pub protocols: Vec<String>,
+    /// The name for SRV and TXT questions, of any protocol.
+    pub name: String,
+    /// The name that every service has.
+    pub alias: String,
+}
+
+/// One ready endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The Pod.
+    pub pod: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The interface in its exact case.
+    pub interface: String,
+    /// The group, if it has one.
+    pub group: Option<String>,
+    /// The version, if it has one.
+    pub version: Option<String>,
+    /// The protocol as it was registered.
+    pub protocol: String,
+    /// The addresses; the first is the SRV target's.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The weight.
+    pub weight: u16,
+    /// All that was registered beside it, but secrets.
+    pub metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// Something that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bad {
+    /// The namespace.
+    pub namespace: String,
+    /// The Pod.
+    pub pod: String,
+    /// The profile whose annotation it is in.
+    pub profile: String,
+    /// Where, in bytes: of the value for `bad-base64` and `too-large`, else of the JSON in it.
+    pub offset: usize,
+    /// The key that it is about, if it is about one.
+    pub key: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The same for people.
+    pub message: String,
+}
+
+/// A Pod that carries a profile's label, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The uid.
+    pub uid: String,
+    /// `Running`, `Pending`, …
+    pub phase: String,
+    /// It is ready.
+    pub ready: bool,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What it registered.
+    pub registrations: Vec<Registration>,
+    /// What of its annotations was refused.
+    pub refused: Vec<Bad>,
+    /// The interfaces that it calls.
+    pub consumes: Vec<String>,
+}
+
+/// A registration, and whether it is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The interface in its exact case.
+    pub interface: String,
+    /// The group, if it has one.
+    pub group: Option<String>,
+    /// The version, if it has one.
+    pub version: Option<String>,
+    /// The protocol as it was registered.
+    pub protocol: String,
+    /// The addresses that it stands for.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The name it is found under, of any protocol.
+    pub name: String,
+    /// Why it is not published; none where it is.
+    pub withheld: Option<String>,
+}
+
+/// Which services are asked for; what is absent is any.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// The interface, in any letter case.
+    pub interface: Option<String>,
+    /// The group, exact; empty for those without one.
+    pub group: Option<String>,
+    /// The version, exact; empty for those without one.
+    pub version: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+impl Filter {
+    fn takes(&self, service: &Service) -> bool {
+        let is_asked = |asked: &Option<String>, own: Option<&str>| {
+            asked.as_deref().is_none_or(|asked| asked == own.unwrap_or_default())
+        };
+        self.interface.as_deref().is_none_or(|asked| asked.eq_ignore_ascii_case(&service.interface))
+            && is_asked(&self.group, service.group.as_deref())
+            && is_asked(&self.version, service.version.as_deref())
+            && is_asked(&self.namespace, Some(&service.namespace))
+    }
+}
+
+/// The services, by namespace, interface, group and version.
+pub fn interfaces(snapshot: &Snapshot, filter: &Filter) -> Vec<Interface> {
+    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
+    let mut interfaces: Vec<Interface> = services.map(|facts| interface(snapshot, facts)).collect();
+    interfaces.sort_by(|one, other| {
+        let key = |row: &Interface| (row.namespace.clone(), row.interface.clone(), row.group.clone(), row.version.clone());
+        key(one).cmp(&key(other))
+    });
+    interfaces
+}
+
+fn interface(snapshot: &Snapshot, facts: &ServiceFacts) -> Interface {
+    let service = &facts.service;
+    Interface {
+        interface: service.interface.to_string(),
+        group: text(&service.group),
+        version: text(&service.version),
+        namespace: service.namespace.to_string(),
+        endpoints: facts.set.endpoints().len(),
+        protocols: facts.set.protocols().map(str::to_owned).collect(),
+        name: question_name(service, &snapshot.settings.origin),
+        alias: service.alias.label(),
+    }
+}
+
+/// `_rpc._tcp.<service>`
+fn question_name(service: &Service, zone: &Name) -> String {
+    service.exact_name(zone).map(|name| format!("_rpc._tcp.{name}")).unwrap_or_default()
+}
+
+/// The ready endpoints, by service and in the order of their set.
+pub fn endpoints(snapshot: &Snapshot, filter: &Filter) -> Vec<Endpoint> {
+    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
+    let found = services.flat_map(|facts| facts.set.endpoints().iter());
+    found.filter_map(|endpoint| snapshot.registered(endpoint)).map(|(pod, one)| endpoint(pod, one)).collect()
+}
+
+fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
+    let published = &registered.published;
+    let mut metadata: std::collections::BTreeMap<String, String> = published
+        .pairs
+        .iter()
+        .chain(registered.unpublished.iter())
+        .map(|(key, value)| (key.to_string(), value.to_string()))
+        .collect();
+    metadata.extend(published.application.iter().map(|name| ("application".to_owned(), name.to_string())));
+    if !published.methods.is_empty() {
+        metadata.insert("methods".to_owned(), published.methods.join(","));
+    }
+    Endpoint {
+        pod: pod.name.to_string(),
+        namespace: pod.namespace.to_string(),
+        interface: registered.service.interface.to_string(),
+        group: text(&registered.service.group),
+        version: text(&registered.service.version),
+        protocol: registered.protocol.to_string(),
+        addresses: pod.addresses(registered).to_vec(),
+        port: registered.port,
+        weight: registered.weight,
+        metadata,
+    }
+}
+
+/// All that was refused, by namespace and Pod.
+pub fn bad(snapshot: &Snapshot) -> Vec<Bad> {
+    let mut bad: Vec<Bad> = snapshot.pods().flat_map(|pod| pod.refusals().map(|refused| refusal(pod, &refused))).collect();
+    bad.sort_by(|one, other| (&one.namespace, &one.pod, one.offset).cmp(&(&other.namespace, &other.pod, other.offset)));
+    bad
+}
+
+/// One refusal in plain words.
+pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
+    let message = match refused.key {
+        Some(key) => format!("{key}: {}", refused.reason),
+        None => refused.reason.to_string(),
+    };
+    Bad {
+        namespace: pod.namespace.to_string(),
+        pod: pod.name.to_string(),
+        profile: refused.profile.to_string(),
+        offset: refused.offset,
+        key: refused.key.map(str::to_owned),
+        reason: refused.reason,
+        message,
+    }
+}
+
+/// The Pods that carry a profile's label, by namespace and name.
+pub fn pods(snapshot: &Snapshot, namespace: Option<&str>) -> Vec<Pod> {
+    let asked = snapshot.pods().filter(|pod| namespace.is_none_or(|namespace| *pod.namespace == *namespace));
+    let mut pods: Vec<Pod> = asked.map(|record| pod(snapshot, record)).collect();
+    pods.sort_by(|one, other| (&one.namespace, &one.name, &one.uid).cmp(&(&other.namespace, &other.name, &other.uid)));
+    pods
+}
+
+/// The Pods of one name: one, and for a moment the one that it replaces.
+pub fn pods_named(snapshot: &Snapshot, namespace: Option<&str>, name: &str) -> Vec<Pod> {
+    let is_asked = |record: &&Arc<PodRecord>| {
+        *record.name == *name && namespace.is_none_or(|namespace| *record.namespace == *namespace)
+    };
+    snapshot.pods().filter(is_asked).map(|record| pod(snapshot, record)).collect()
+}
+
+fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
+    let registration = |registered: &Registered| Registration {
+        interface: registered.service.interface.to_string(),
+        group: text(&registered.service.group),
+        version: text(&registered.service.version),
+        protocol: registered.protocol.to_string(),
+        addresses: record.claimed_addresses(registered).to_vec(),
+        port: registered.port,
+        name: question_name(&registered.service, &snapshot.settings.origin),
+        withheld: withheld(snapshot, record, registered),
+    };
+    Pod {
+        namespace: record.namespace.to_string(),
+        name: record.name.to_string(),
+        uid: record.uid.to_string(),
+        phase: phase(record.status.phase).to_owned(),
+        ready: record.status.ready,
+        terminating: record.status.terminating,
+        addresses: record.status.pod_ips.clone(),
+        registrations: record.registrations.iter().map(registration).collect(),
+        refused: record.refusals().map(|refused| refusal(record, &refused)).collect(),
+        consumes: record.consumers.iter().map(|consumer| consumer.interface.to_string()).collect(),
+    }
+}
+
+/// Why a registration is not among the answers; none where it is.
+fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Option<String> {
+    let status = &pod.status;
+    let reason = match registered.standing {
+        Standing::Foreign => "foreign address: it names an address that is not the Pod's own".to_owned(),
+        _ if pod.is_replaced => "replaced: a newer Pod has its name".to_owned(),
+        _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
+        _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
+        _ if registered.is_repeated => "repeated: a later registration has the same place".to_owned(),
+        _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),
+        _ if status.phase != Phase::Running => format!("not running: the Pod's phase is {}", phase(status.phase)),
+        _ if !pod.is_serving => "not ready: the Pod's condition Ready is not True".to_owned(),
+        _ if pod.claimed_addresses(registered).is_empty() => "no address: the Pod has none yet".to_owned(),
+        _ if pod.addresses(registered).is_empty() => lost(snapshot, pod, registered),
+        _ => return None,
+    };
+    Some(reason)
+}
+
+/// Names the Pod that holds the place.
+fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String {
+    let is_winner = |other: &&Arc<PodRecord>| {
+        let claims = |one: &Registered| {
+            one.port == registered.port
+                && one.is_admitted()
+                && other.addresses(one).iter().any(|address| registered.lost.contains(address))
+        };
+        other.uid != pod.uid && other.is_registering() && other.registrations.iter().any(claims)
+    };
+    match snapshot.pods().find(is_winner) {
+        Some(winner) => format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name),
+        None => "lost to another Pod that holds the address and port".to_owned(),
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Running => "Running",
+        Phase::Succeeded => "Succeeded",
+        Phase::Failed => "Failed",
+        Phase::Unknown => "Unknown",
+    }
+}
+
+fn text(value: &Option<Arc<str>>) -> Option<String> {
+    value.as_deref().map(str::to_owned)
+}

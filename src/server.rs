@@ -1,0 +1,100 @@
+//! Messages in, messages out: one [`Responder`] for every transport.
+
+pub mod stream;
+pub mod udp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::answer::{self, Freshness, Question};
+use crate::dns::{Rcode, Rtype};
+use crate::metrics::{Dropped, Metrics, Transport};
+use crate::snapshot::Snapshot;
+use crate::wire::{self, Limits, Outcome, Query, Received};
+
+/// What all transports share: the zone of the moment, and how to answer from it.
+pub struct Responder {
+    /// The snapshot to answer from.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// How old what is known of Pods is; kept up by the app's clock.
+    pub freshness: SharedFreshness,
+    /// The server's identity (RFC 5001).
+    pub nsid: Box<[u8]>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// One log line a query.
+    pub logs_queries: bool,
+}
+
+/// A [`Freshness`] that one task sets and all read.
+#[derive(Debug, Default)]
+pub struct SharedFreshness(AtomicU8);
+
+impl SharedFreshness {
+    /// What it is now.
+    pub fn load(&self) -> Freshness {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Freshness::Fresh,
+            1 => Freshness::Stale,
+            _ => Freshness::Expired,
+        }
+    }
+
+    /// Sets it.
+    pub fn store(&self, freshness: Freshness) {
+        self.0.store(freshness as u8, Ordering::Relaxed);
+    }
+}
+
+impl Responder {
+    /// Appends the reply to a message; false where there is none to give.
+    pub fn respond(&self, message: &[u8], client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
+        let (rtype, outcome) = match wire::parse(message) {
+            Received::Nothing => {
+                self.metrics.dropped(Dropped::NotAQuery);
+                return false;
+            }
+            Received::Malformed(malformed) => (None, malformed.reply(&self.nsid, out)),
+            Received::Query(query) => (Some(query.rtype), self.answer(&query, client, transport, out)),
+        };
+        self.metrics.query(rtype.unwrap_or(Rtype(0)), transport, outcome.rcode);
+        if outcome.is_cut {
+            self.metrics.cut(transport);
+        }
+        true
+    }
+
+    fn answer(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> Outcome {
+        let snapshot = self.snapshot.load();
+        let question = Question {
+            name: &query.name,
+            rtype: query.rtype,
+            class: query.class,
+            client: client.ip().to_canonical(),
+            freshness: self.freshness.load(),
+        };
+        let answer = match query.signature {
+            Some(_) => answer::failure(Rcode::NOTAUTH, None), // no key is ours
+            None => answer::answer(&snapshot, &question),
+        };
+        let limits = match transport {
+            Transport::Udp => Limits::udp(query.edns),
+            Transport::Tcp => Limits::tcp(),
+        };
+        let outcome = wire::reply(query, &answer, &snapshot, limits, &self.nsid, out);
+        if self.logs_queries {
+            let name = query.presentation();
+            tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);
+        }
+        outcome
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Responder").finish_non_exhaustive()
+    }
+}

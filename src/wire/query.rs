@@ -1,0 +1,243 @@
+//! Reading what came in.
+
+use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Path, Rcode, Rtype};
+
+use super::{HEADER_LEN, UDP_LEN_MIN};
+
+/// The option that asks for the server's identity (RFC 5001).
+const OPTION_NSID: u16 = 3;
+
+/// The DO bit of the OPT record's flags (RFC 3225).
+const DNSSEC_OK: u16 = 0x8000;
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub enum Received<'m> {
+    /// Nothing to reply to: no header, or itself a reply.
+    Nothing,
+    /// Something to refuse.
+    Malformed(Malformed<'m>),
+    /// A query.
+    Query(Box<Query<'m>>),
+}
+
+/// A message that is answered with a code alone.
+#[derive(Clone, Debug)]
+pub struct Malformed<'m> {
+    /// The message's ID.
+    pub id: u16,
+    /// Its opcode.
+    pub opcode: u8,
+    /// The RD bit to give back.
+    pub is_recursion_desired: bool,
+    /// The question, if it could be read, to give back.
+    pub question: &'m [u8],
+    /// Its EDNS, if that was read.
+    pub edns: Option<Edns>,
+    /// The code.
+    pub rcode: Rcode,
+}
+
+/// A well-formed query.
+#[derive(Debug)]
+pub struct Query<'m> {
+    /// The ID.
+    pub id: u16,
+    /// The RD bit.
+    pub is_recursion_desired: bool,
+    /// The question as it came: name, type and class.
+    pub question: &'m [u8],
+    /// Its name, folded.
+    pub name: Path,
+    /// Its type.
+    pub rtype: Rtype,
+    /// Its class.
+    pub class: Class,
+    /// Its EDNS, if it has any.
+    pub edns: Option<Edns>,
+    /// Its signature, by a key that we cannot have.
+    pub signature: Option<Signature<'m>>,
+}
+
+/// What a client says of itself in an OPT record (RFC 6891).
+#[derive(Clone, Copy, Debug)]
+pub struct Edns {
+    /// How large a reply it takes over UDP, at least 512.
+    pub udp_len_max: usize,
+    /// The DO bit, given back as it came (RFC 3225 §3).
+    pub is_dnssec_ok: bool,
+    /// It asks who we are.
+    pub wants_nsid: bool,
+}
+
+/// A TSIG record (RFC 8945), as much of it as its refusal gives back.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature<'m> {
+    /// The key's name.
+    pub key: &'m [u8],
+    /// The algorithm's name.
+    pub algorithm: &'m [u8],
+    /// The time signed and the fudge.
+    pub time_and_fudge: &'m [u8],
+}
+
+/// Reads a message.
+pub fn parse(message: &[u8]) -> Received<'_> {
+    let Some((header, body)) = message.split_at_checked(HEADER_LEN) else { return Received::Nothing };
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (id, flags) = (word(0), word(2));
+    if flags & 0x8000 != 0 {
+        return Received::Nothing; // a reply: to answer it would let two servers talk for ever
+    }
+    let opcode = (flags >> 11) as u8 & 0xf;
+    let is_recursion_desired = flags & 0x0100 != 0;
+    let malformed = Malformed { id, opcode, is_recursion_desired, question: &[], edns: None, rcode: Rcode::FORMERR };
+    if opcode != 0 {
+        return Received::Malformed(Malformed { rcode: Rcode::NOTIMP, is_recursion_desired: false, ..malformed });
+    }
+    let mut reader = Reader { rest: body };
+    let question = (word(4) == 1).then(|| reader.question()).flatten();
+    let Some((question, name, rtype, class)) = question else { return Received::Malformed(malformed) };
+    let malformed = Malformed { question, ..malformed };
+    let has_only_a_question = word(6) == 0 && (word(8) == 0 || rtype == Rtype::IXFR); // IXFR carries the client's SOA
+    let additional = if has_only_a_question { reader.additional(word(8), word(10)) } else { None };
+    let Some(Additional { edns, version, signature }) = additional else { return Received::Malformed(malformed) };
+    if version > 0 {
+        return Received::Malformed(Malformed { edns, rcode: Rcode::BADVERS, ..malformed });
+    }
+    Received::Query(Box::new(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature }))
+}
+
+/// What the additional section said.
+#[derive(Default)]
+struct Additional<'m> {
+    edns: Option<Edns>,
+    version: u8,
+    signature: Option<Signature<'m>>,
+}
+
+/// The bytes not read yet; every method takes some, or gives none where they are not as they must be.
+struct Reader<'m> {
+    rest: &'m [u8],
+}
+
+impl<'m> Reader<'m> {
+    fn bytes(&mut self, len: usize) -> Option<&'m [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.bytes(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+    }
+
+    /// An uncompressed name: at the front of a message there is nothing to point to (RFC 9267 §2).
+    fn name(&mut self) -> Option<&'m [u8]> {
+        let mut len = 0;
+        loop {
+            match usize::from(*self.rest.get(len)?) {
+                0 => return self.bytes(len + 1),
+                label if label > LABEL_LEN_MAX => return None,
+                label => len += 1 + label,
+            }
+            if len >= NAME_LEN_MAX {
+                return None;
+            }
+        }
+    }
+
+    fn question(&mut self) -> Option<(&'m [u8], Path, Rtype, Class)> {
+        let start = self.rest;
+        let name = self.name()?;
+        let (rtype, class) = (self.u16()?, self.u16()?);
+        let question = &start[..name.len() + 4];
+        Some((question, Path::of(Labels::of_wire(name)), Rtype(rtype), Class(class)))
+    }
+
+    /// Everything behind the question; trailing bytes are an error.
+    fn additional(&mut self, authority: u16, count: u16) -> Option<Additional<'m>> {
+        for _ in 0..authority {
+            self.record()?;
+        }
+        let mut additional = Additional::default();
+        for _ in 0..count {
+            if additional.signature.is_some() {
+                return None; // a signature is the last record (RFC 8945 §5.1)
+            }
+            let record = self.record()?;
+            match record.rtype {
+                Rtype::OPT if additional.edns.is_some() || record.owner != [0] => return None,
+                Rtype::OPT => {
+                    additional.edns = Some(record.edns()?);
+                    additional.version = (record.ttl >> 16) as u8;
+                }
+                Rtype::TSIG => additional.signature = Some(record.signature()?),
+                _ => {}
+            }
+        }
+        self.rest.is_empty().then_some(additional)
+    }
+
+    fn record(&mut self) -> Option<Record<'m>> {
+        let owner = self.owner()?;
+        let (rtype, class) = (Rtype(self.u16()?), self.u16()?);
+        let ttl = u32::from(self.u16()?) << 16 | u32::from(self.u16()?);
+        let len = self.u16()?;
+        Some(Record { owner, rtype, class, ttl, data: self.bytes(usize::from(len))? })
+    }
+
+    /// A record's owner, which may end in a pointer; where to does not matter.
+    fn owner(&mut self) -> Option<&'m [u8]> {
+        let mut len = 0;
+        loop {
+            match usize::from(*self.rest.get(len)?) {
+                0 => return self.bytes(len + 1),
+                pointer if pointer >= 0xc0 => return self.bytes(len + 2),
+                label if label > LABEL_LEN_MAX => return None,
+                label => len += 1 + label,
+            }
+            if len >= NAME_LEN_MAX {
+                return None;
+            }
+        }
+    }
+}
+
+/// A record of the additional section.
+struct Record<'m> {
+    owner: &'m [u8],
+    rtype: Rtype,
+    class: u16,
+    ttl: u32,
+    data: &'m [u8],
+}
+
+impl<'m> Record<'m> {
+    /// An OPT record's class is a size, its TTL is flags, and its data is options.
+    fn edns(&self) -> Option<Edns> {
+        let mut options = Reader { rest: self.data };
+        let mut wants_nsid = false;
+        while !options.rest.is_empty() {
+            let (code, len) = (options.u16()?, options.u16()?);
+            options.bytes(usize::from(len))?;
+            wants_nsid |= code == OPTION_NSID;
+        }
+        let is_dnssec_ok = self.ttl as u16 & DNSSEC_OK != 0;
+        Some(Edns { udp_len_max: usize::from(self.class).max(UDP_LEN_MIN), is_dnssec_ok, wants_nsid })
+    }
+
+    fn signature(&self) -> Option<Signature<'m>> {
+        let mut data = Reader { rest: self.data };
+        let algorithm = data.name()?;
+        let time_and_fudge = data.bytes(8)?;
+        let mac_len = data.u16()?;
+        data.bytes(usize::from(mac_len))?;
+        data.bytes(4)?; // original ID and error
+        let other_len = data.u16()?;
+        data.bytes(usize::from(other_len))?;
+        let is_whole = data.rest.is_empty() && Class(self.class) == Class::ANY && self.ttl == 0;
+        let key = Reader { rest: self.owner }.name()?;
+        is_whole.then_some(Signature { key, algorithm, time_and_fudge })
+    }
+}

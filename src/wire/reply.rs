@@ -1,0 +1,436 @@
+//! Answers become messages.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use smallvec::SmallVec;
+
+use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
+use crate::dns::{Class, NAME_LEN_MAX, Name, Rcode, Rtype};
+use crate::name::TargetLabel;
+use crate::snapshot::Snapshot;
+use crate::zones::RrSet;
+
+use super::compose::{Composer, Full, Owner, Place, Section};
+use super::query::{Edns, Malformed, Query, Signature};
+use super::{TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
+
+const FLAG_QR: u16 = 0x8000;
+const FLAG_AA: u16 = 0x0400;
+const FLAG_TC: u16 = 0x0200;
+const FLAG_RD: u16 = 0x0100;
+
+/// The server's identity (RFC 5001), and extended errors (RFC 8914).
+const OPTION_NSID: u16 = 3;
+const OPTION_EDE: u16 = 15;
+
+/// The TSIG error of a key that the server does not know (RFC 8945 §3).
+const BADKEY: u16 = 17;
+
+/// What stands before a record's data behind its owner: type, class, TTL and length.
+const RECORD_HEAD_LEN: usize = 10;
+
+/// What stands before the target in SRV data: priority, weight and port (RFC 2782).
+const SRV_HEAD_LEN: usize = 6;
+
+/// What a transport carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest message.
+    pub len_max: usize,
+    /// A cut answer says so by TC; over TCP there is nowhere to turn to, and older Go fails on it.
+    pub marks_cut: bool,
+}
+
+impl Limits {
+    /// UDP to a client with this EDNS.
+    pub fn udp(edns: Option<Edns>) -> Limits {
+        let offered = edns.map_or(UDP_LEN_MIN, |edns| edns.udp_len_max);
+        Limits { len_max: offered.min(UDP_LEN_MAX), marks_cut: true }
+    }
+
+    /// TCP.
+    pub fn tcp() -> Limits {
+        Limits { len_max: TCP_LEN_MAX, marks_cut: false }
+    }
+}
+
+/// What became of a message, for the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The response code, the extended part included.
+    pub rcode: Rcode,
+    /// Records were left out that belong to the answer.
+    pub is_cut: bool,
+}
+
+/// Appends the reply to a query.
+pub fn reply<'s>(
+    query: &Query<'_>,
+    answer: &Answer<'s>,
+    snapshot: &'s Snapshot,
+    limits: Limits,
+    nsid: &[u8],
+    out: &mut Vec<u8>,
+) -> Outcome {
+    let tail = Tail {
+        edns: query.edns,
+        rcode: answer.rcode,
+        nsid: query.edns.filter(|edns| edns.wants_nsid).map(|_| nsid),
+        error: query.edns.and(answer.error).map(|error| error.0),
+        signature: query.signature.map(|signature| (signature, query.id)),
+    };
+    let composer = Composer::begin(out, query.question, limits.len_max - tail.len());
+    let mut writer = Writer { composer, snapshot, question: query.question, targets: SmallVec::new() };
+    let is_cut = writer.sections(answer).is_err();
+    let mut flags = FLAG_QR | (answer.rcode.0 & 0xf);
+    flags |= if answer.is_authoritative { FLAG_AA } else { 0 };
+    flags |= if is_cut && limits.marks_cut { FLAG_TC } else { 0 };
+    flags |= if query.is_recursion_desired { FLAG_RD } else { 0 };
+    writer.composer.finish(query.id, flags, |out| tail.append(out));
+    Outcome { rcode: answer.rcode, is_cut }
+}
+
+impl Malformed<'_> {
+    /// Appends the reply: the code, the question if there was one, and no records.
+    pub fn reply(&self, nsid: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let nsid = self.edns.filter(|edns| edns.wants_nsid).map(|_| nsid);
+        let tail = Tail { edns: self.edns, rcode: self.rcode, nsid, error: None, signature: None };
+        let mut flags = FLAG_QR | u16::from(self.opcode) << 11 | (self.rcode.0 & 0xf);
+        flags |= if self.is_recursion_desired { FLAG_RD } else { 0 };
+        Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));
+        Outcome { rcode: self.rcode, is_cut: false }
+    }
+}
+
+/// The records that stand last and are never left out.
+struct Tail<'a> {
+    edns: Option<Edns>,
+    rcode: Rcode,
+    nsid: Option<&'a [u8]>,
+    error: Option<u16>,
+    signature: Option<(Signature<'a>, u16)>,
+}
+
+impl Tail<'_> {
+    fn len(&self) -> usize {
+        let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
+        let opt = self.edns.map_or(0, |_| 1 + RECORD_HEAD_LEN + options);
+        let signature = self.signature.map_or(0, |(signature, _)| {
+            signature.key.len() + RECORD_HEAD_LEN + signature.algorithm.len() + signature.time_and_fudge.len() + 8
+        });
+        opt + signature
+    }
+
+    /// Appends them; how many.
+    fn append(&self, out: &mut Vec<u8>) -> u16 {
+        let mut count = 0;
+        if let Some(edns) = self.edns {
+            count += 1;
+            let flags = if edns.is_dnssec_ok { 0x8000 } else { 0 };
+            let ttl = u32::from(self.rcode.0 >> 4) << 24 | flags;
+            let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
+            out.push(0);
+            push_u16s(out, &[Rtype::OPT.0, UDP_LEN_MAX as u16]);
+            out.extend_from_slice(&ttl.to_be_bytes());
+            push_u16s(out, &[options as u16]);
+            if let Some(nsid) = self.nsid {
+                push_u16s(out, &[OPTION_NSID, nsid.len() as u16]);
+                out.extend_from_slice(nsid);
+            }
+            if let Some(error) = self.error {
+                push_u16s(out, &[OPTION_EDE, 2, error]);
+            }
+        }
+        if let Some((signature, id)) = self.signature {
+            count += 1;
+            append_bad_key(out, &signature, id);
+        }
+        count
+    }
+}
+
+/// An unsigned TSIG record that says that we have no such key (RFC 8945 §5.2.1).
+fn append_bad_key(out: &mut Vec<u8>, signature: &Signature<'_>, id: u16) {
+    let data_len = signature.algorithm.len() + signature.time_and_fudge.len() + 8;
+    out.extend_from_slice(signature.key);
+    push_u16s(out, &[Rtype::TSIG.0, Class::ANY.0, 0, 0, data_len as u16]);
+    out.extend_from_slice(signature.algorithm);
+    out.extend_from_slice(signature.time_and_fudge);
+    push_u16s(out, &[0, id, BADKEY, 0]); // no MAC, original ID, error, no other data
+}
+
+fn push_u16s(out: &mut Vec<u8>, words: &[u16]) {
+    words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+}
+
+/// One message in the making.
+struct Writer<'b, 's> {
+    composer: Composer<'b>,
+    snapshot: &'s Snapshot,
+    question: &'b [u8],
+    /// The targets of the SRV records written, each once, and where they stand.
+    targets: SmallVec<[(IpAddr, Place); 32]>,
+}
+
+/// The name that records are written for: the question's, or the last alias's target.
+type Current<'n> = Option<(Place, &'n Name)>;
+
+impl<'b, 's> Writer<'b, 's> {
+    /// All sections; an error where something that belongs to the answer had to be left out.
+    fn sections(&mut self, answer: &Answer<'s>) -> Result<(), Full> {
+        let current = self.links(answer)?;
+        if let Err(full) = self.records(&answer.records, current) {
+            self.targets_glue();
+            return Err(full);
+        }
+        match answer.authority {
+            Authority::None => {}
+            Authority::Soa(soa) => self.authority_soa(soa)?,
+            Authority::Referral { cut, ns, zone } => return self.referral(cut, ns, zone),
+        }
+        self.targets_glue();
+        self.names_glue(&answer.records);
+        Ok(())
+    }
+
+    /// The alias chain; the name at its end.
+    fn links<'n>(&mut self, answer: &'n Answer<'s>) -> Result<Current<'n>, Full> {
+        let mut current: Current<'n> = None;
+        for link in &answer.links {
+            let (target, ttl) = match link {
+                Link::Cname { rrset, target } => (Some(target), rrset.ttl()),
+                Link::Dname { owner, rrset, target } => {
+                    let mut records = rrset.records();
+                    records.try_for_each(|data| {
+                        let owner = self.ancestor(owner);
+                        self.composer.record(owner, Rtype::DNAME, rrset.ttl(), |out| out.extend_from_slice(data)).map(drop)
+                    })?;
+                    (target.as_ref(), rrset.ttl())
+                }
+            };
+            let Some(target) = target else { return Ok(current) };
+            let owner = owner_of(current);
+            let place = self.composer.record(owner, Rtype::CNAME, ttl, |out| out.extend_from_slice(target.wire()))?;
+            current = Some((place, target));
+        }
+        Ok(current)
+    }
+
+    /// The answer section: whole, or the longest run of records that fits together with its glue.
+    fn records(&mut self, records: &Records<'s>, current: Current<'_>) -> Result<(), Full> {
+        let mark = self.composer.mark();
+        if self.run(records, current, false).is_continue() {
+            return Ok(());
+        }
+        self.composer.back_to(mark);
+        self.targets.clear();
+        let _ = self.run(records, current, true);
+        Err(Full)
+    }
+
+    /// Writes records until one does not fit; with glue, until one does not fit together with its own.
+    fn run(&mut self, records: &Records<'s>, current: Current<'_>, with_glue: bool) -> ControlFlow<()> {
+        let snapshot = self.snapshot;
+        let ttl = ttl_of(records, snapshot);
+        let mut glue_len = 0;
+        records.visit(snapshot, |rdata| {
+            if let Rdata::Instance(label) = &rdata
+                && 1 + label.as_bytes().len() + self.current_wire(current).len() > NAME_LEN_MAX
+            {
+                return ControlFlow::Continue(()); // a name that does not fit does not exist
+            }
+            let before = self.composer.mark();
+            let Ok(place) = self.record(&rdata, ttl, current) else { return ControlFlow::Break(()) };
+            let Rdata::Srv { target, .. } = rdata else { return ControlFlow::Continue(()) };
+            let place = place.plus(SRV_HEAD_LEN);
+            let is_known = |known: Option<&(IpAddr, Place)>| known.is_some_and(|(known, _)| *known == target);
+            if is_known(self.targets.last()) || is_known(self.targets.first()) {
+                return ControlFlow::Continue(()); // endpoints of one target are neighbours, round the turn too
+            }
+            glue_len += glue_len_of(snapshot, target, place);
+            if with_glue && self.composer.room() < glue_len {
+                self.composer.back_to(before);
+                return ControlFlow::Break(());
+            }
+            self.targets.push((target, place));
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn record(&mut self, rdata: &Rdata<'_>, ttl: u32, current: Current<'_>) -> Result<Place, Full> {
+        let snapshot = self.snapshot;
+        let zone = &snapshot.settings.origin;
+        let owner = owner_of(current);
+        let parent = self.current_wire(current);
+        let mut write = |rtype, data: &dyn Fn(&mut Vec<u8>)| self.composer.record(owner, rtype, ttl, |out| data(out));
+        match rdata {
+            Rdata::A(address) => write(Rtype::A, &|out| out.extend_from_slice(&address.octets())),
+            Rdata::Aaaa(address) => write(Rtype::AAAA, &|out| out.extend_from_slice(&address.octets())),
+            Rdata::Srv { weight, port, target } => write(Rtype::SRV, &|out| {
+                push_u16s(out, &[0, *weight, *port]);
+                append_target(out, *target, zone);
+            }),
+            Rdata::Txt(text) => write(Rtype::TXT, &|out| text.append_rdata(out)),
+            Rdata::Version => write(Rtype::TXT, &|out| out.extend_from_slice(b"\x051.0.0")),
+            Rdata::Instance(label) => {
+                let pointed = current.is_none();
+                write(Rtype::PTR, &|out| {
+                    out.push(label.as_bytes().len() as u8);
+                    out.extend_from_slice(label.as_bytes());
+                    if pointed { push_u16s(out, &[0xc00c]) } else { out.extend_from_slice(parent) }
+                })
+            }
+            Rdata::Ptr(name) => write(Rtype::PTR, &|out| out.extend_from_slice(name.wire())),
+            Rdata::Ns(name) => write(Rtype::NS, &|out| out.extend_from_slice(name.wire())),
+            Rdata::Soa(soa) => write(Rtype::SOA, &|out| append_soa(out, *soa, snapshot)),
+            Rdata::Hinfo => write(Rtype::HINFO, &|out| out.extend_from_slice(b"\x07RFC8482\x00")),
+            Rdata::Raw(rrset, data) => write(rrset.rtype(), &|out| out.extend_from_slice(data)),
+        }
+    }
+
+    /// The wire form of the name that records are written for.
+    fn current_wire<'n>(&self, current: Current<'n>) -> &'n [u8]
+    where
+        'b: 'n,
+    {
+        current.map_or(&self.question[..self.question.len() - 4], |(_, name)| name.wire())
+    }
+
+    fn authority_soa(&mut self, soa: Soa<'_>) -> Result<(), Full> {
+        self.composer.section(Section::Authority);
+        let (origin, ttl) = match soa {
+            Soa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
+            Soa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
+        };
+        let owner = self.ancestor(origin);
+        let snapshot = self.snapshot;
+        self.composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, soa, snapshot)).map(drop)
+    }
+
+    /// NS records and all glue within the delegated zone, or it is not whole (RFC 9471); glue beside it as it fits.
+    fn referral(&mut self, cut: &Name, ns: &RrSet, zone: &crate::zones::Zone) -> Result<(), Full> {
+        self.composer.section(Section::Authority);
+        for data in ns.records() {
+            let owner = self.ancestor(cut);
+            self.composer.record(owner, Rtype::NS, ns.ttl(), |out| out.extend_from_slice(data))?;
+        }
+        self.composer.section(Section::Additional);
+        let (inside, beside): (Vec<_>, Vec<_>) = zone.glue(ns).partition(|(owner, _)| owner.is_within(cut));
+        for (owner, rrset) in inside {
+            self.rrset(owner, rrset)?;
+        }
+        for (owner, rrset) in beside {
+            let mark = self.composer.mark();
+            if self.rrset(owner, rrset).is_err() {
+                self.composer.back_to(mark);
+            }
+        }
+        Ok(())
+    }
+
+    fn rrset(&mut self, owner: &Name, rrset: &RrSet) -> Result<(), Full> {
+        rrset.records().try_for_each(|data| {
+            let owner = Owner::Name(owner.wire());
+            self.composer.record(owner, rrset.rtype(), rrset.ttl(), |out| out.extend_from_slice(data)).map(drop)
+        })
+    }
+
+    /// Each target's A and AAAA, in the answer's order, as many whole targets as fit.
+    fn targets_glue(&mut self) {
+        self.composer.section(Section::Additional);
+        let snapshot = self.snapshot;
+        let ttl = snapshot.settings.ttl;
+        for (target, place) in std::mem::take(&mut self.targets) {
+            let mut wire = Vec::new();
+            append_target(&mut wire, target, &snapshot.settings.origin);
+            let owner = Owner::Written(place, &wire);
+            let mark = self.composer.mark();
+            let addresses = answer::glue_of_target(snapshot, target);
+            if addresses.iter().any(|address| self.address(owner, *address, ttl).is_err()) {
+                self.composer.back_to(mark);
+                return;
+            }
+        }
+    }
+
+    /// The addresses of the names that NS, MX and SRV records of zone files and apexes point to, as they fit.
+    fn names_glue(&mut self, records: &Records<'s>) {
+        self.composer.section(Section::Additional);
+        let names: Vec<Name> = match records {
+            Records::Ns => self.snapshot.server_names().cloned().collect(),
+            Records::Static(rrset) if matches!(rrset.rtype(), Rtype::NS | Rtype::MX | Rtype::SRV) => {
+                rrset.targets().collect()
+            }
+            _ => return,
+        };
+        for name in names {
+            let mark = self.composer.mark();
+            let glue = answer::glue_of_name(self.snapshot, &name);
+            let mut addresses = glue.iter();
+            if addresses.any(|(address, ttl)| self.address(Owner::Name(name.wire()), *address, *ttl).is_err()) {
+                self.composer.back_to(mark);
+            }
+        }
+    }
+
+    fn address(&mut self, owner: Owner<'_>, address: IpAddr, ttl: u32) -> Result<(), Full> {
+        let composer = &mut self.composer;
+        let place = match address {
+            IpAddr::V4(address) => composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets())),
+            IpAddr::V6(address) => composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets())),
+        };
+        place.map(drop)
+    }
+
+    /// A name above the question's as a pointer into it, or in full where it is not above.
+    fn ancestor<'n>(&self, name: &'n Name) -> Owner<'n> {
+        let question = &self.question[..self.question.len() - 4];
+        match question.len().checked_sub(name.wire().len()) {
+            Some(skipped) if question[skipped..].eq_ignore_ascii_case(name.wire()) => Owner::Question(skipped),
+            _ => Owner::Name(name.wire()),
+        }
+    }
+}
+
+fn owner_of(current: Current<'_>) -> Owner<'_> {
+    current.map_or(Owner::Question(0), |(place, name)| Owner::Written(place, name.wire()))
+}
+
+fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
+    match records {
+        Records::Static(rrset) => rrset.ttl(),
+        Records::Soa(Soa::Static(zone)) => zone.soa().ttl,
+        _ => snapshot.settings.ttl,
+    }
+}
+
+/// What a target's glue will take.
+fn glue_len_of(snapshot: &Snapshot, target: IpAddr, place: Place) -> usize {
+    let wire_len = 1 + TargetLabel::of(target).as_bytes().len() + 2 + snapshot.settings.origin.wire().len();
+    let head = place.owner_len(wire_len) + RECORD_HEAD_LEN;
+    answer::glue_of_target(snapshot, target).iter().map(|address| head + if address.is_ipv4() { 4 } else { 16 }).sum()
+}
+
+/// `<target>.p.Z`, never compressed (RFC 2782).
+fn append_target(out: &mut Vec<u8>, target: IpAddr, zone: &Name) {
+    let label = TargetLabel::of(target);
+    out.push(label.as_bytes().len() as u8);
+    out.extend_from_slice(label.as_bytes());
+    out.extend_from_slice(b"\x01p");
+    out.extend_from_slice(zone.wire());
+}
+
+fn append_soa(out: &mut Vec<u8>, soa: Soa<'_>, snapshot: &Snapshot) {
+    match soa {
+        Soa::Static(zone) => out.extend_from_slice(zone.soa_rdata()),
+        Soa::Pods(_) => {
+            let start = snapshot.start_of_authority();
+            out.extend_from_slice(start.mname.wire());
+            out.extend_from_slice(start.rname.wire());
+            for number in [snapshot.serial, start.refresh, start.retry, start.expire, snapshot.settings.negative_ttl] {
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The task that turns what sources say into snapshots: it alone holds the index.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::index::{Difference, Index, Now};
+use crate::pulse::Pulse;
+use crate::server::Responder;
+use crate::snapshot::{PodRecord, Snapshot};
+use crate::source::Event;
+use crate::zones::Zones;
+
+/// The most that waits to be taken in; a source that is faster waits too, and the API server's socket with it.
+pub const QUEUE_LEN_MAX: usize = 1024;
+
+/// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
+const BATCH_MAX: usize = 256;
+
+/// How often the writer shows that it turns while there is nothing to do.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What the writer takes in.
+#[derive(Debug)]
+pub enum Input {
+    /// What a source of Pods saw.
+    Event(Event),
+    /// The static zones as they are now.
+    Zones(Arc<Zones>),
+}
+
+/// Takes in what comes until nobody can send any more.
+pub async fn run(mut index: Index, mut inputs: mpsc::Receiver<Input>, responder: Arc<Responder>, pulse: Arc<Pulse>) {
+    let started = Instant::now();
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        pulse.beat();
+        let wait = index.serial_due().map_or(BEAT, |due| due.saturating_sub(started.elapsed()).min(BEAT));
+        match timeout(wait, inputs.recv_many(&mut batch, BATCH_MAX)).await {
+            Ok(0) => return,
+            Ok(_) | Err(_) => {}
+        }
+        let taken = Instant::now();
+        let is_idle = batch.is_empty();
+        for input in batch.drain(..) {
+            match input {
+                Input::Event(event) => index.apply(event),
+                Input::Zones(zones) => index.set_zones(zones),
+            }
+        }
+        let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
+        let before = responder.snapshot.swap(snapshot.clone());
+        if !is_idle {
+            responder.metrics.observe_event_lag(taken.elapsed());
+        }
+        report(&before, &snapshot, &difference);
+    }
+}
+
+fn now(started: Instant) -> Now {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { monotonic: started.elapsed(), wall_eighths: (unix.as_millis() / 125) as u32 }
+}
+
+/// One line for the first sync, and one for each registration that is newly refused.
+fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
+    if after.is_synced && !before.is_synced {
+        let (pods, services, endpoints) = (after.tally.pods, after.service_count(), after.tally.endpoints);
+        tracing::info!(pods, services, endpoints, serial = after.serial, "all Pods are known: ready");
+    }
+    tracing::debug!(
+        revision = after.revision,
+        serial = after.serial,
+        services = difference.services.len(),
+        pods = difference.pods.len(),
+        addresses = difference.addresses.len(),
+        "published"
+    );
+    for slot in &difference.pods {
+        let Some(pod) = after.pod(*slot) else { continue };
+        let known: Vec<_> = before.pod(*slot).filter(|old| is_same(old, pod)).map(|old| old.refusals().collect()).unwrap_or_default();
+        for refused in pod.refusals().filter(|refused| !known.contains(refused)) {
+            let (namespace, name, profile) = (&*pod.namespace, &*pod.name, &*refused.profile);
+            let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
+            tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
+        }
+    }
+}
+
+fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
+    old.uid == new.uid && old.cluster == new.cluster
+}
