@@ -1,6 +1,9 @@
 //! Every metric in one struct. What a query costs here is one addition to one atomic number.
 //!
 //! Counters live here; what the zone and the sources know of themselves is read from them at the scrape.
+//!
+//! The text is Prometheus' own format 0.0.4, which every scraper and `promtool check metrics` read, and not the
+//! OpenMetrics that the library writes by itself: there a counter's family lacks the `_total` of its samples.
 
 mod queries;
 mod state;
@@ -11,12 +14,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::dns::{Rcode, Rtype};
 use crate::snapshot::Snapshot;
@@ -25,7 +27,7 @@ pub use state::SourceStats;
 use state::State;
 
 /// The media type of [`Metrics::encode`]'s text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What every name starts with.
 const PREFIX: &str = "callsign";
@@ -95,6 +97,7 @@ pub struct Metrics {
 /// The numbers that this process counts itself.
 #[derive(Debug, Default)]
 struct Counters {
+    build: [(&'static str, &'static str); 2],
     queries: Queries,
     truncated: [AtomicU64; Transport::ALL.len()],
     dropped: [AtomicU64; Dropped::ALL.len()],
@@ -104,13 +107,11 @@ struct Counters {
 impl Metrics {
     /// Metrics that all stand at zero, of a program of this version and commit.
     pub fn new(version: &'static str, commit: &'static str) -> Metrics {
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters { build: [("version", version), ("commit", commit)], ..Counters::default() });
         let event_lag = Histogram::new(EVENT_LAG_BUCKETS);
-        let build = Info::new([("version", version), ("commit", commit)]);
         let mut registry = Registry::with_prefix(PREFIX);
-        registry.register("build", "What this program was built from", build);
         let help = "Seconds from the receipt of an event to the zone that shows it";
-        registry.register_with_unit("event_lag", help, Unit::Seconds, event_lag.clone());
+        registry.register("event_lag_seconds", help, event_lag.clone());
         registry.register_collector(Box::new(counters.clone()));
         Metrics { counters, event_lag, registry }
     }
@@ -150,7 +151,7 @@ impl Metrics {
         self.event_lag.observe(lag.as_secs_f64());
     }
 
-    /// All metrics as OpenMetrics text, of [`CONTENT_TYPE`].
+    /// All metrics as text, of [`CONTENT_TYPE`].
     pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats]) -> String {
         self.encode_with(State::new(snapshot, sources))
     }
@@ -159,10 +160,8 @@ impl Metrics {
         let mut scraped = Registry::with_prefix(PREFIX);
         scraped.register_collector(Box::new(state));
         let mut text = String::new();
-        // No number here is out of its range, and a String takes everything.
-        let result = encode_registry(&mut text, &self.registry)
-            .and_then(|()| encode_registry(&mut text, &scraped))
-            .and_then(|()| encode_eof(&mut text));
+        // A String takes everything.
+        let result = encode_registry(&mut text, &self.registry).and_then(|()| encode_registry(&mut text, &scraped));
         debug_assert!(result.is_ok());
         text
     }
@@ -170,67 +169,69 @@ impl Metrics {
 
 impl Collector for Counters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut encoder = Families(&mut encoder);
-        encoder.counters("queries", "Queries that were answered", self.queries.samples())?;
+        let mut families = Families(&mut encoder);
+        families.gauges("build_info", "What this program was built from", [(self.build, 1_u32)])?;
+        families.counters("queries_total", "Queries that were answered", self.queries.samples())?;
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let truncated = Transport::ALL.iter().zip(&self.truncated);
-        encoder.counters(
-            "truncated",
+        families.counters(
+            "truncated_total",
             "Replies that left out records of their answer",
             truncated.map(|(transport, count)| ([("transport", transport.to_string())], load(count))),
         )?;
         let dropped = Dropped::ALL.iter().zip(&self.dropped);
-        encoder.counters(
-            "dropped",
+        families.counters(
+            "dropped_total",
             "Messages and connections that got no reply",
             dropped.map(|(reason, count)| ([("reason", reason.label())], load(count))),
         )?;
-        let open = self.tcp_connections.load(Ordering::Relaxed);
-        encoder.gauge("tcp_connections", "TCP connections that are open", open)
+        families.gauge("tcp_connections", "TCP connections that are open", self.tcp_connections.load(Ordering::Relaxed))
     }
 }
 
-/// Writes whole families of samples.
+/// Writes whole families of samples, under the names that are given.
 struct Families<'e, 'w>(&'e mut DescriptorEncoder<'w>);
 
 impl Families<'_, '_> {
-    /// Counters of one name.
+    /// Counters, whose name ends in `_total`.
     fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
         samples: impl IntoIterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-        }
-        Ok(())
+        self.family(name, help, MetricType::Counter, samples)
     }
 
-    /// Gauges of one name; the unit is written behind it.
-    fn gauges<L: EncodeLabelSet>(
+    /// Gauges.
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<&Unit>,
-        samples: impl IntoIterator<Item = (L, f64)>,
+        samples: impl IntoIterator<Item = (L, V)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, &format!("{help}."), unit, MetricType::Gauge)?;
+        self.family(name, help, MetricType::Gauge, samples)
+    }
+
+    /// One gauge without labels.
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// The library writes a gauge's name as it is, but puts `_total` behind a counter's: so counters are written as
+    /// gauges below a counter's head.
+    fn family<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, &format!("{help}."), None, kind)?;
         for (labels, value) in samples {
             family.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())
-    }
-
-    /// One gauge without labels.
-    fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: impl prometheus_client::encoding::EncodeGaugeValue,
-    ) -> fmt::Result {
-        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
     }
 }
 

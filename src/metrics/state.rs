@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::registry::Unit;
 
 use super::Families;
 use crate::snapshot::{Snapshot, Tally};
@@ -52,50 +51,48 @@ impl State {
         }
     }
 
-    fn encode_zone(&self, encoder: &mut Families<'_, '_>) -> fmt::Result {
+    fn encode_zone(&self, families: &mut Families<'_, '_>) -> fmt::Result {
         let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, alias_only, refused } = &self.tally;
-        encoder.gauge("pods", "Pods that carry a profile's label", *pods)?;
-        encoder.gauge("registrations", "Registrations that were read", *registrations)?;
-        let refused = refused.iter().map(|(reason, count)| ([("reason", reason.kind())], *count as f64));
-        encoder.gauges("registrations_refused", "Registrations and annotations that were refused", None, refused)?;
-        encoder.gauge("endpoints", "Registrations among the answers", *endpoints)?;
-        encoder.gauge("conflicts", "Registrations at an address and port of another Pod", *conflicts)?;
-        encoder.gauge("malformed_protocols", "Registrations whose protocol has no name", *malformed_protocols)?;
-        encoder.gauge("services", "Services that exist", self.services)?;
-        encoder.gauge("services_alias_only", "Services that have their alias alone", *alias_only)?;
-        encoder.gauge("zone_serial", "The serial of the zone", self.serial)?;
-        encoder.gauge("snapshot_revision", "Counts the snapshots that were published", self.revision)?;
-        encoder.gauge("synced", "Whether every source has told all that it has, once", u32::from(self.is_synced))
+        families.gauge("pods", "Pods that carry a profile's label", *pods)?;
+        families.gauge("registrations", "Registrations that were read", *registrations)?;
+        let refused = refused.iter().map(|(reason, count)| ([("reason", reason.kind())], *count));
+        families.gauges("registrations_refused", "Registrations and annotations that were refused", refused)?;
+        families.gauge("endpoints", "Registrations among the answers", *endpoints)?;
+        families.gauge("conflicts", "Registrations at an address and port of another Pod", *conflicts)?;
+        families.gauge("malformed_protocols", "Registrations whose protocol has no name", *malformed_protocols)?;
+        families.gauge("services", "Services that exist", self.services)?;
+        families.gauge("services_alias_only", "Services that have their alias alone", *alias_only)?;
+        families.gauge("zone_serial", "The serial of the zone", self.serial)?;
+        families.gauge("snapshot_revision", "Counts the snapshots that were published", self.revision)?;
+        families.gauge("synced", "Whether every source has told all that it has, once", u32::from(self.is_synced))
     }
 
-    fn encode_sources(&self, encoder: &mut Families<'_, '_>) -> fmt::Result {
+    fn encode_sources(&self, families: &mut Families<'_, '_>) -> fmt::Result {
         let sources = || self.sources.iter().map(|source| (labels(&source.source), source));
-        encoder.gauges(
+        families.gauges(
             "source_synced",
             "Whether the source has told all that it has, once",
-            None,
-            sources().map(|(labels, source)| (labels, f64::from(u8::from(source.is_synced)))),
+            sources().map(|(labels, source)| (labels, u32::from(source.is_synced))),
         )?;
-        encoder.gauges(
-            "source_last_frame",
+        families.gauges(
+            "source_last_frame_seconds",
             "Seconds since anything came from the source",
-            Some(&Unit::Seconds),
             sources().filter_map(|(labels, source)| Some((labels, source.silence?.as_secs_f64()))),
         )?;
-        encoder.counters(
-            "source_restarts",
+        families.counters(
+            "source_restarts_total",
             "How often the watch was opened again",
             sources().flat_map(|(labels, source)| {
                 source.restarts.iter().map(move |(reason, count)| ((labels, [("reason", *reason)]), *count))
             }),
         )?;
-        encoder.counters(
-            "source_relists",
+        families.counters(
+            "source_relists_total",
             "Lists that were whole, the first one included",
             sources().map(|(labels, source)| (labels, source.relists)),
         )?;
-        encoder.counters(
-            "source_skipped",
+        families.counters(
+            "source_skipped_total",
             "Objects that could not be read",
             sources().map(|(labels, source)| (labels, source.skipped)),
         )
@@ -104,9 +101,9 @@ impl State {
 
 impl Collector for State {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut encoder = Families(&mut encoder);
-        self.encode_zone(&mut encoder)?;
-        self.encode_sources(&mut encoder)
+        let mut families = Families(&mut encoder);
+        self.encode_zone(&mut families)?;
+        self.encode_sources(&mut families)
     }
 }
 
