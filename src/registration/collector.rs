@@ -12,8 +12,8 @@ const PROBLEMS_MAX: usize = REGISTRATIONS_MAX;
 #[derive(Default)]
 pub(super) struct Collector {
     decoded: Decoded,
-    /// Bytes of JSON that the registrations would take, were each written with all that it inherits. Otherwise 1,024 of
-    /// them could share, and multiply, 200 KB of pairs that hold for the whole process.
+    /// Bytes of JSON that the registrations read so far, good or bad, would take, were each written with all that it
+    /// inherits. Otherwise 1,024 of them could share, and multiply, 200 KB of pairs that hold for the whole process.
     written_out_len: usize,
     too_many: Option<Problem>,
 }
@@ -23,9 +23,9 @@ impl Collector {
         Collector { decoded: Decoded { decoded_len, ..Decoded::default() }, ..Collector::default() }
     }
 
-    /// Whether there is room for one more registration, which begins at an offset and would take so many bytes if it
-    /// were written out; else the reason is told.
-    pub(super) fn has_room(&mut self, offset: usize, written_out_len: usize) -> bool {
+    /// Makes room for one more registration, which begins at an offset and would take so many bytes if it were written
+    /// out; false, and the reason is told, where there is none.
+    pub(super) fn make_room(&mut self, offset: usize, written_out_len: usize) -> bool {
         if self.decoded.registrations.len() >= REGISTRATIONS_MAX {
             self.too_many(offset);
             return false;

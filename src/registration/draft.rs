@@ -121,6 +121,10 @@ impl<'t> Draft<'t> {
     ///
     /// A problem's place is the element at fault if it is the registration's own, else the registration's beginning.
     pub(super) fn register(&self, process: &Draft<'_>, offset: usize, collector: &mut Collector) {
+        let written_out_len = self.written_len + process.written_len;
+        if !collector.make_room(offset, written_out_len) {
+            return; // before any work on it
+        }
         let merged = Merged { own: self, process, offset };
         let mut registration = match merged.portless() {
             Ok(registration) => registration,
@@ -133,15 +137,11 @@ impl<'t> Draft<'t> {
         }
         for (index, port) in ports.iter().enumerate() {
             let place = if is_own { port.offset } else { offset };
+            registration.offset = if index == 0 { offset } else { place };
             match port_number(port.text) {
                 None => collector.problem(problem(place, Field::Port, Reason::BadPort)),
-                Some(port) => {
-                    registration.port = port;
-                    registration.offset = if index == 0 { offset } else { place };
-                    if collector.has_room(registration.offset, self.written_len + process.written_len) {
-                        collector.registration(registration.clone());
-                    }
-                }
+                Some(_) if index > 0 && !collector.make_room(place, written_out_len) => {}
+                Some(port) => collector.registration(Registration { port, ..registration.clone() }),
             }
         }
     }

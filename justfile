@@ -1,0 +1,23 @@
+# What can be done here. CI calls the same scripts.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Serves the demo's Pods and zone on a port that needs no root.
+run *args:
+    cargo run -- serve --manifests zones/demo --zones zones/demo {{ args }}
+
+# The fast checks: format, lints, the library's own tests.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo test --lib
+
+# Everything, a real API server and the static binary included.
+test:
+    scripts/test
+
+# The tests against a real API server, or those whose name holds a word.
+cluster *words:
+    cargo test --test cluster -- {{ words }}

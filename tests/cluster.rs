@@ -1,0 +1,12 @@
+//! Everything that needs a real API server: one test binary, so that one cluster serves it all.
+
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod harness;
+
+mod cluster {
+    mod coredns;
+    mod deploy;
+    mod kubelet;
+    mod pods;
+    mod reading;
+}

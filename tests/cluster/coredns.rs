@@ -1,0 +1,164 @@
+//! Through CoreDNS with the stub of `deploy/`: what a cluster's clients see.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::coredns::CoreDns;
+use crate::harness::dig::Dig;
+use crate::harness::eventually;
+use crate::harness::kubelet::{POD_NETWORK, annotation};
+use crate::harness::process::{free_address, free_port};
+use crate::harness::server::Server;
+
+/// What CoreDNS counts when its upstream does not answer: failed health probes, and queries with every upstream down.
+const FAILURES: [&str; 2] = ["coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_broken_total"];
+
+/// How long an answer without data may be kept, in seconds.
+const NEGATIVE_TTL: u64 = 5;
+
+/// A name that nobody has registered.
+const NOBODY: &str = "_tri._tcp.org.acme.nobody.default.rpc.cluster.local.";
+
+/// CoreDNS's own word for an answer without data, by the SOA that it caches it by.
+fn assert_negative(reply: &Dig, status: &str) {
+    reply.shows(status, &[]).unwrap();
+    let soa = reply.authority.first().unwrap_or_else(|| panic!("no SOA:\n{}", reply.text));
+    assert!(soa.contains(" IN SOA "), "{soa}");
+}
+
+#[test]
+fn the_stub_starts_and_says_so_where_there_is_no_server() {
+    let core = CoreDns::start(free_address());
+    let reply = core.dig(&["SRV", NOBODY]);
+    assert_eq!(reply.status, "SERVFAIL", "{}", reply.text);
+    assert_eq!(core.dig(&["A", "example.org."]).status, "REFUSED", "it serves the zone alone");
+    // What `assert_never_down` looks at does move when a server is down.
+    eventually(Duration::from_secs(10), || match FAILURES.map(|metric| core.metric(metric)) {
+        [probes, all_down] if probes > 0.0 && all_down > 0.0 => Ok(()),
+        counts => {
+            core.dig(&["SRV", NOBODY]);
+            Err(format!("{FAILURES:?} are {counts:?}"))
+        }
+    });
+    assert!(core.log().contains("[ERROR]"), "{}", core.log());
+}
+
+#[test]
+fn clients_behind_the_stub_see_what_the_server_says() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("stub");
+    let ips = [1, 2].map(|host| namespace.ip(host));
+    for (ip, group) in ips.iter().zip(["gray", "blue"]) {
+        let pairs = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880"), ("group", group)];
+        namespace.endpoint(&format!("greeter-{group}"), &[ip], &pairs);
+    }
+    let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces", "--reverse", POD_NETWORK]);
+    let core = CoreDns::start(server.dns);
+    let service = format!("org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
+    let target = |ip: &str| format!("{}.p.rpc.cluster.local.", ip.replace('.', "-"));
+
+    let any = core.dig(&["SRV", &format!("_tri._tcp.{service}")]);
+    assert_eq!(any.data(), [target(&ips[0]), target(&ips[1])].map(|target| format!("0 100 20880 {target}")));
+    let gray = format!("_tri._tcp.org.acme.greeter.g-gray.{}.rpc.cluster.local.", namespace.name);
+    assert_eq!(core.dig(&["SRV", &gray]).data(), [format!("0 100 20880 {}", target(&ips[0]))]);
+    let txt = core.dig(&["TXT", &gray]);
+    assert_eq!(txt.answer.len(), 1, "{}", txt.text);
+    assert!(txt.answer[0].contains("\"pod=greeter-gray\"") && txt.answer[0].contains("\"group=gray\""), "{}", txt.text);
+    assert_eq!(core.dig(&["A", &service]).data(), ips);
+    assert_eq!(core.dig(&["A", &target(&ips[0])]).data(), [ips[0].as_str()]);
+    assert_eq!(core.dig(&["-x", &ips[0]]).data(), [format!("greeter-gray.{}.pod.rpc.cluster.local.", namespace.name)]);
+
+    assert_negative(
+        &core.dig(&["SRV", &format!("_tri._tcp.nobody.{}.rpc.cluster.local.", namespace.name)]),
+        "NXDOMAIN",
+    );
+    assert_negative(&core.dig(&["AAAA", &service]), "NOERROR");
+    assert_negative(&core.dig(&["-x", &namespace.ip(99)]), "NXDOMAIN");
+    assert_never_down(&core);
+}
+
+#[test]
+fn a_set_too_big_for_udp_comes_whole_over_tcp() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("big");
+    let ports: Vec<String> = (20_000..20_100).map(|port: u16| port.to_string()).collect();
+    let pairs: Vec<(&str, &str)> = ports
+        .iter()
+        .flat_map(|port| [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", port.as_str())])
+        .collect();
+    let pod = namespace.pod("greeter-0");
+    pod.run(&[&namespace.ip(1)]);
+    pod.register(&annotation(&pairs));
+    let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
+    let core = CoreDns::start(server.dns);
+    let name = format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
+
+    // Every size that a client may say it takes, none at all among them.
+    for size in ["+noedns", "+bufsize=512", "+bufsize=1232", "+bufsize=4096"] {
+        let cut = core.dig(&["SRV", &name, size, "+ignore"]);
+        assert!(cut.has_flag("tc"), "{size}: {}", cut.text);
+        assert_eq!(cut.status, "NOERROR", "{size}: {}", cut.text);
+        assert!(cut.answer.len() < ports.len(), "{size}: {}", cut.text);
+    }
+    let whole = core.dig(&["SRV", &name]);
+    assert!(whole.text.contains("retrying in TCP"), "{}", whole.text);
+    assert_eq!(whole.answer.len(), ports.len(), "{}", whole.text);
+    assert!(!whole.has_flag("tc"), "{}", whole.text);
+    assert_never_down(&core);
+}
+
+#[test]
+fn a_change_shows_through_the_cache_within_its_ttl() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("cached");
+    let pairs = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
+    let pod = namespace.endpoint("greeter-0", &[&namespace.ip(1)], &pairs);
+    let name = format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
+    // One second is less than the five for which CoreDNS keeps everything by default.
+    for ttl in [1, 5] {
+        pod.set_ready(true);
+        let server =
+            Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces", "--ttl", &ttl.to_string()]);
+        let core = CoreDns::start(server.dns);
+        let shows = |count: usize| {
+            let reply = core.dig(&["SRV", &name]);
+            if reply.answer.len() == count { Ok(()) } else { Err(reply.text) }
+        };
+        // Beside the TTL, a second for the way to the server, and half a one for dig and a full machine.
+        let patience = |ttl: u64| Duration::from_millis(1_500 + 1_000 * ttl);
+        shows(1).unwrap();
+        pod.set_ready(false);
+        eventually(patience(ttl), || shows(0));
+        pod.set_ready(true);
+        eventually(patience(NEGATIVE_TTL), || shows(1));
+    }
+}
+
+#[test]
+fn a_server_that_has_not_synced_is_not_marked_down() {
+    // The API server is out of reach: nobody listens on this port.
+    let kubeconfig = Cluster::shared().kubeconfig_to(free_port());
+    let mut server =
+        Server::launch(&[env!("CARGO_BIN_EXE_callsign")], &["--kubeconfig", &kubeconfig, "--all-namespaces"]);
+    server.wait_for("/livez");
+    assert_eq!(server.get("/readyz").0, 503);
+
+    let core = CoreDns::start(server.dns);
+    for _ in 0..5 {
+        core.dig(&["SRV", NOBODY]).shows("SERVFAIL", &[]).unwrap();
+        // Past the half second between health probes.
+        sleep(Duration::from_millis(600));
+    }
+    assert_never_down(&core);
+}
+
+/// CoreDNS has never found its upstream unhealthy, and has logged no error about it.
+#[track_caller]
+fn assert_never_down(core: &CoreDns) {
+    for metric in FAILURES {
+        assert_eq!(core.metric(metric), 0.0, "{metric}\n{}", core.log());
+    }
+    assert!(core.metric("coredns_proxy_request_duration_seconds_count") > 0.0, "it did ask the server");
+    assert!(!core.log().contains("[ERROR]"), "{}", core.log());
+}

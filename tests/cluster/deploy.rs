@@ -1,0 +1,120 @@
+//! `deploy/`: rendered by kubectl, accepted by the real API server, and granting what it says and no more.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, PostParams};
+use kube::core::NamespaceResourceScope;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::harness::cluster::{Cluster, OWN_NAMESPACE};
+use crate::harness::coredns::{SERVICE_ADDRESS, stub};
+
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+
+/// What `deploy/` consists of.
+const OBJECTS: [&str; 8] = [
+    "namespace/callsign-system",
+    "serviceaccount/callsign",
+    "clusterrole.rbac.authorization.k8s.io/callsign",
+    "clusterrolebinding.rbac.authorization.k8s.io/callsign",
+    "deployment.apps/callsign",
+    "poddisruptionbudget.policy/callsign",
+    "networkpolicy.networking.k8s.io/callsign",
+    "service/callsign",
+];
+
+/// The object called `callsign` as the API server holds it.
+fn applied<K>() -> K
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let cluster = Cluster::shared();
+    let api: Api<K> = Api::namespaced(cluster.admin(), OWN_NAMESPACE);
+    cluster.block_on(api.get("callsign")).expect("an object of deploy/")
+}
+
+#[test]
+fn kustomize_renders_it_and_the_api_server_accepts_it() {
+    let cluster = Cluster::shared();
+    let rendered = cluster.kubectl(&["kustomize", DEPLOY]);
+    assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
+    // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
+    let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", DEPLOY]);
+    let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
+    let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+}
+
+#[test]
+fn its_pods_pass_the_strictest_security_standard() {
+    let cluster = Cluster::shared();
+    let template = applied::<Deployment>().spec.expect("a spec").template;
+    let mut metadata = template.metadata.expect("metadata");
+    metadata.name = Some("replica".into());
+    let pod = Pod { metadata, spec: template.spec, status: None };
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let api: Api<Pod> = Api::namespaced(cluster.admin(), OWN_NAMESPACE);
+    cluster.block_on(api.create(&dry_run, &pod)).expect("its own Pod is let in");
+
+    let mut privileged = pod;
+    let spec = privileged.spec.as_mut().expect("a spec");
+    spec.host_network = Some(true);
+    let refused = cluster.block_on(api.create(&dry_run, &privileged)).expect_err("the standard is in force");
+    assert!(refused.to_string().contains("PodSecurity"), "{refused}");
+}
+
+#[test]
+fn its_parts_find_each_other() {
+    let template = applied::<Deployment>().spec.expect("a spec").template;
+    let labels = template.metadata.and_then(|metadata| metadata.labels).expect("labels");
+    let containers = template.spec.expect("a spec").containers;
+    let ports: Vec<_> = containers.into_iter().flat_map(|container| container.ports.unwrap_or_default()).collect();
+    let port_of = |name: &str, protocol: &str| {
+        let found = ports.iter().find(|port| port.name.as_deref() == Some(name));
+        found.filter(|port| port.protocol.as_deref() == Some(protocol)).map(|port| port.container_port)
+    };
+    assert_eq!(port_of("dns", "UDP"), Some(1053));
+    assert_eq!(port_of("dns-tcp", "TCP"), Some(1053));
+    assert_eq!(port_of("http", "TCP"), Some(8080));
+
+    let service = applied::<Service>().spec.expect("a spec");
+    assert_eq!(service.selector.as_ref(), Some(&labels));
+    assert_eq!(service.cluster_ip.as_deref(), Some(SERVICE_ADDRESS));
+    let budget = applied::<PodDisruptionBudget>().spec.expect("a spec").selector.expect("a selector");
+    assert_eq!(budget.match_labels.as_ref(), Some(&labels));
+    let policy = applied::<k8s_openapi::api::networking::v1::NetworkPolicy>().spec.expect("a spec");
+    assert_eq!(policy.pod_selector.and_then(|selector| selector.match_labels).as_ref(), Some(&labels));
+    for file in ["coredns-stub.Corefile", "coredns-reverse.Corefile"] {
+        let forward = format!("forward . {SERVICE_ADDRESS} {{");
+        assert!(stub(file).lines().any(|line| line.trim() == forward), "{file} forwards to the Service");
+    }
+}
+
+#[test]
+fn the_service_account_may_read_pods_and_nothing_else() {
+    let cluster = Cluster::shared();
+    let review: SelfSubjectRulesReview =
+        serde_json::from_value(json!({ "spec": { "namespace": "default" } })).expect("a review");
+    let api: Api<SelfSubjectRulesReview> = Api::all(cluster.own_client());
+    let review = cluster.block_on(api.create(&PostParams::default(), &review)).expect("a service account may ask this");
+    let status = review.status.expect("an answer");
+    assert!(!status.incomplete, "{status:?}");
+    // Every account may ask about itself; all else is what deploy/ grants.
+    let about_itself = ["authentication.k8s.io", "authorization.k8s.io"].map(str::to_owned);
+    let mut granted: Vec<_> = status.resource_rules;
+    granted.retain(|rule| !rule.api_groups.iter().flatten().all(|group| about_itself.contains(group)));
+    assert_eq!(granted.len(), 1, "{granted:?}");
+    let rule = &granted[0];
+    assert_eq!(rule.api_groups, Some(vec![String::new()]));
+    assert_eq!(rule.resources, Some(vec!["pods".to_owned()]));
+    assert_eq!(rule.resource_names, None);
+    assert_eq!(
+        rule.verbs.iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["get", "list", "watch"].map(str::to_owned)).iter().collect()
+    );
+}

@@ -1,0 +1,67 @@
+//! CoreDNS with the stub of `deploy/` in front of a server.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::cluster::binaries;
+use super::dig::{Dig, dig};
+use super::process::{Process, free_address, http_get, scratch};
+
+/// The Service's address in `deploy/`, which stands in the stub.
+pub(crate) const SERVICE_ADDRESS: &str = "10.96.0.53";
+
+/// How long CoreDNS may take until it answers.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running CoreDNS; dropping it stops it.
+pub(crate) struct CoreDns {
+    /// Where it answers DNS.
+    pub(crate) dns: SocketAddr,
+    metrics: SocketAddr,
+    process: Process,
+}
+
+impl CoreDns {
+    /// Starts it with `deploy/`'s server blocks, their ports and the upstream's address replaced.
+    pub(crate) fn start(upstream: SocketAddr) -> CoreDns {
+        let (dns, metrics, health) = (free_address(), free_address(), free_address());
+        let blocks = [stub("coredns-stub.Corefile"), stub("coredns-reverse.Corefile")].concat();
+        let blocks = blocks
+            .replace(":53 {\n", &format!(":{} {{\n    bind {}\n    prometheus {metrics}\n", dns.port(), dns.ip()))
+            .replace(&format!("forward . {SERVICE_ADDRESS} "), &format!("forward . {upstream} "));
+        // Its health has a block of its own, so that the stub's stay what they are.
+        let corefile = format!("{blocks}\nhealth.invalid:{} {{\n    health {health}\n}}\n", dns.port());
+        let path = scratch("corefile").join("Corefile");
+        fs::write(&path, corefile).expect("write a Corefile");
+        let mut process = Process::start(binaries().join("coredns"), ["-conf".as_ref(), path.as_os_str()]);
+        process.wait_until(START_PATIENCE, || http_get(health, "/health").is_ok_and(|(status, _)| status == 200));
+        CoreDns { dns, metrics, process }
+    }
+
+    /// Asks it by dig; the arguments are dig's, without server and port.
+    #[track_caller]
+    pub(crate) fn dig(&self, args: &[&str]) -> Dig {
+        dig(self.dns, args)
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The sum of a metric's samples over all its labels; 0 where it has none.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (status, text) = http_get(self.metrics, "/metrics").expect("CoreDNS's metrics");
+        assert_eq!(status, 200, "CoreDNS's metrics: {text}");
+        let samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+/// One of the stub's files as it is in `deploy/`.
+pub(crate) fn stub(file: &str) -> String {
+    let path = format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

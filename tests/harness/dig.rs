@@ -1,0 +1,123 @@
+//! dig and kdig, run and read.
+
+use std::net::SocketAddr;
+
+use super::process::output;
+
+/// What dig or kdig printed of one reply.
+#[derive(Debug, Default)]
+pub(crate) struct Dig {
+    /// The RCODE by name, the extended one where there is one: `NOERROR`.
+    pub(crate) status: String,
+    /// The header's flags, in the order printed: `["qr", "aa"]`.
+    pub(crate) flags: Vec<String>,
+    /// The records of the answer section, as zone text with single spaces, in the order they came.
+    pub(crate) answer: Vec<String>,
+    /// Those of the authority section.
+    pub(crate) authority: Vec<String>,
+    /// Those of the additional section, without OPT.
+    pub(crate) additional: Vec<String>,
+    /// The lines about OPT, without their leading semicolons; empty where the reply has none.
+    pub(crate) edns: Vec<String>,
+    /// All that was printed.
+    pub(crate) text: String,
+}
+
+/// Asks by dig; the arguments are dig's, without server and port. One try of 5 s, and a fallback to TCP unless `+ignore`.
+#[track_caller]
+pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Dig {
+    run("dig", server, &["+tries=1", "+time=5"], args)
+}
+
+/// Asks by kdig, likewise.
+#[track_caller]
+pub(crate) fn kdig(server: SocketAddr, args: &[&str]) -> Dig {
+    run("kdig", server, &["+retry=0", "+timeout=5"], args)
+}
+
+impl Dig {
+    /// Whether it has this status and these records as its answer, in any order; else all that was printed.
+    pub(crate) fn shows(&self, status: &str, answer: &[&str]) -> Result<(), String> {
+        let (mut seen, mut wanted) = (self.answer.clone(), answer.to_vec());
+        seen.sort();
+        wanted.sort_unstable();
+        if self.status == status && seen == wanted {
+            return Ok(());
+        }
+        Err(format!("wanted {status} and {answer:#?}, got\n{}", self.text))
+    }
+
+    /// Whether a flag is set in the header.
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
+        self.flags.iter().any(|set| set == flag)
+    }
+
+    /// The records' own data (without owner, TTL, class and type), sorted.
+    pub(crate) fn data(&self) -> Vec<String> {
+        let data = |record: &String| record.splitn(5, ' ').nth(4).unwrap_or_default().to_owned();
+        let mut data: Vec<String> = self.answer.iter().map(data).collect();
+        data.sort();
+        data
+    }
+
+    /// Reads what either program prints.
+    fn parse(text: String) -> Dig {
+        let mut dig = Dig::default();
+        let mut section = None;
+        for line in text.lines() {
+            let comment = line.trim_start_matches([';', ' ']);
+            if let Some(name) = comment.strip_suffix(':').filter(|_| line.starts_with(";;")) {
+                section = name.split(' ').next();
+            } else if let Some(header) = comment.strip_prefix("->>HEADER<<- ") {
+                dig.status = part(header, "status: ").to_owned();
+            } else if let Some(flags) = comment.strip_prefix("flags:").or(comment.strip_prefix("Flags:")) {
+                dig.flags = flags.split(';').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+            } else if line.starts_with(';') {
+                if section == Some("OPT") || section == Some("EDNS") {
+                    dig.edns.push(comment.to_owned());
+                }
+            } else if !line.is_empty() {
+                let record = record(line);
+                match section {
+                    Some("ANSWER") => dig.answer.push(record),
+                    Some("AUTHORITY") => dig.authority.push(record),
+                    Some("ADDITIONAL") => dig.additional.push(record),
+                    _ => {}
+                }
+            } else {
+                section = None;
+            }
+        }
+        // kdig shows an extended RCODE in its EDNS section alone.
+        if let Some(extended) = dig.edns.iter().find_map(|line| line.split_once("ext-rcode: ")) {
+            dig.status = extended.1.to_owned();
+        }
+        dig.text = text;
+        dig
+    }
+}
+
+#[track_caller]
+fn run(program: &str, server: SocketAddr, first: &[&str], args: &[&str]) -> Dig {
+    let (at, port) = (format!("@{}", server.ip()), server.port().to_string());
+    let dig = Dig::parse(output(program, [&at, "-p", &port].iter().chain(first).chain(args)));
+    assert!(!dig.status.is_empty(), "{program} {args:?} got no reply:\n{}", dig.text);
+    dig
+}
+
+/// A record's line with single spaces between its fields; what is in its data stays as it is.
+fn record(line: &str) -> String {
+    let (mut rest, mut fields) = (line, Vec::new());
+    while fields.len() < 4 {
+        let Some((field, after)) = rest.split_once([' ', '\t']) else { break };
+        fields.push(field);
+        rest = after.trim_start();
+    }
+    fields.push(rest);
+    fields.join(" ")
+}
+
+/// What follows `label`, up to the next `,` or `;`.
+fn part<'t>(text: &'t str, label: &str) -> &'t str {
+    text.split_once(label).and_then(|(_, rest)| rest.split([',', ';']).next()).unwrap_or_default()
+}

@@ -1,0 +1,186 @@
+//! Plays what a cluster has beside its API server: the scheduler, the kubelet, and the process that registers itself.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+
+/// The Pod network, as in `deploy/coredns-reverse.Corefile`.
+pub(crate) const POD_NETWORK: &str = "10.244.0.0/16";
+
+/// The address of the one node.
+pub(crate) const NODE_ADDRESS: &str = "192.0.2.1";
+
+/// A namespace of one test's own, with addresses of its own, so that tests run side by side.
+pub(crate) struct Namespace {
+    /// Its name.
+    pub(crate) name: String,
+    cluster: &'static Cluster,
+    number: u8,
+}
+
+impl Cluster {
+    /// Creates a namespace whose name begins with `stem`.
+    pub(crate) fn namespace(&'static self, stem: &str) -> Namespace {
+        static COUNT: AtomicU8 = AtomicU8::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        assert!(number < u8::MAX, "a suite has addresses for 255 namespaces");
+        let name = format!("{stem}-{number}");
+        let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).expect("a namespace");
+        let api: Api<core::Namespace> = Api::all(self.admin());
+        self.block_on(api.create(&PostParams::default(), &namespace)).expect("create a namespace");
+        Namespace { name, cluster: self, number }
+    }
+}
+
+impl Namespace {
+    /// The `host`-th of this namespace's own addresses in [`POD_NETWORK`].
+    pub(crate) fn ip(&self, host: u8) -> String {
+        format!("10.244.{}.{host}", self.number)
+    }
+
+    /// The `host`-th of its IPv6 addresses.
+    pub(crate) fn ip6(&self, host: u8) -> String {
+        format!("fd00::{:x}:{host:x}", u16::from(self.number) + 1)
+    }
+
+    /// Creates a Pod that is bound to a node and has not started.
+    #[track_caller]
+    pub(crate) fn pod(&self, name: &str) -> Pod {
+        self.pod_with(name, json!({}))
+    }
+
+    /// The same, with more in its spec.
+    #[track_caller]
+    pub(crate) fn pod_with(&self, name: &str, more: Value) -> Pod {
+        let mut spec = json!({ "nodeName": "node", "containers": [{ "name": "main", "image": "process" }] });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        let pod = json!({ "metadata": { "name": name }, "spec": spec });
+        let pod: core::Pod = serde_json::from_value(pod).expect("a Pod");
+        let api = Api::namespaced(self.cluster.admin(), &self.name);
+        let made = self.cluster.block_on(api.create(&PostParams::default(), &pod)).expect("create a Pod");
+        let uid = made.metadata.uid.expect("a Pod has a uid");
+        Pod { name: name.to_owned(), uid, api, cluster: self.cluster }
+    }
+
+    /// Creates a Pod that runs, is ready at these addresses, and has registered itself.
+    #[track_caller]
+    pub(crate) fn endpoint(&self, name: &str, ips: &[&str], pairs: &[(&str, &str)]) -> Pod {
+        let pod = self.pod(name);
+        pod.run(ips);
+        pod.register(&annotation(pairs));
+        pod
+    }
+}
+
+/// A Pod in the API server. Every write returns when the API server has acknowledged it.
+pub(crate) struct Pod {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its uid, which no other Pod ever has.
+    pub(crate) uid: String,
+    api: Api<core::Pod>,
+    cluster: &'static Cluster,
+}
+
+impl Pod {
+    /// All containers run and are ready, at these addresses.
+    #[track_caller]
+    pub(crate) fn run(&self, ips: &[&str]) {
+        let pod_ips: Vec<Value> = ips.iter().map(|ip| json!({ "ip": ip })).collect();
+        self.patch_status(json!({
+            "phase": "Running",
+            "startTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "hostIP": NODE_ADDRESS,
+            "hostIPs": [{ "ip": NODE_ADDRESS }],
+            "podIP": ips.first(),
+            "podIPs": pod_ips,
+            "conditions": conditions(true),
+        }));
+    }
+
+    /// Its readiness changes.
+    #[track_caller]
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.patch_status(json!({ "conditions": conditions(ready) }));
+    }
+
+    /// The process registers: it labels and annotates its own Pod, in one patch.
+    #[track_caller]
+    pub(crate) fn register(&self, annotation: &str) {
+        self.patch(json!({ "metadata": {
+            "labels": { "app.io/label": "app.io-value" },
+            "annotations": { "app.io/annotation": annotation },
+        } }));
+    }
+
+    /// Its containers are over (`Succeeded` or `Failed`); it keeps the address that it had.
+    #[track_caller]
+    pub(crate) fn finish(&self, phase: &str) {
+        self.patch_status(json!({ "phase": phase, "conditions": conditions(false) }));
+    }
+
+    /// It is asked to end, and has 30 s for it: it gets a deletionTimestamp and stays, still ready.
+    #[track_caller]
+    pub(crate) fn terminate(&self) {
+        self.delete_within(30);
+    }
+
+    /// The kubelet has seen its end: it is gone at once.
+    #[track_caller]
+    pub(crate) fn delete(&self) {
+        self.delete_within(0);
+    }
+
+    /// Patches anything but the status (a JSON merge patch).
+    #[track_caller]
+    pub(crate) fn patch(&self, patch: Value) {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        self.cluster.block_on(self.api.patch(&self.name, &params, &patch)).expect("patch a Pod");
+    }
+
+    /// Patches the status (a JSON merge patch of what is in `status`).
+    #[track_caller]
+    pub(crate) fn patch_status(&self, status: Value) {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(json!({ "status": status })));
+        self.cluster.block_on(self.api.patch_status(&self.name, &params, &patch)).expect("patch a Pod's status");
+    }
+
+    /// The Pod as the API server has it; none where it is gone or another one has its name.
+    #[track_caller]
+    pub(crate) fn now(&self) -> Option<core::Pod> {
+        let pod = self.cluster.block_on(self.api.get_opt(&self.name)).expect("get a Pod");
+        pod.filter(|pod| pod.metadata.uid.as_ref() == Some(&self.uid))
+    }
+
+    #[track_caller]
+    fn delete_within(&self, grace_seconds: u32) {
+        let params = DeleteParams { grace_period_seconds: Some(grace_seconds), ..DeleteParams::default() };
+        self.cluster.block_on(self.api.delete(&self.name, &params)).expect("delete a Pod");
+    }
+}
+
+/// An annotation's value that holds these fields.
+pub(crate) fn annotation(pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<Value> = pairs.iter().map(|(k, v)| json!({ "k": k, "v": v })).collect();
+    STANDARD.encode(Value::Array(pairs).to_string())
+}
+
+/// A Pod's conditions as the kubelet writes them.
+fn conditions(ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!([
+        { "type": "Initialized", "status": "True" },
+        { "type": "ContainersReady", "status": status },
+        { "type": "Ready", "status": status },
+        { "type": "PodScheduled", "status": "True" },
+    ])
+}
