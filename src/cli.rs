@@ -8,17 +8,20 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::config::{Options, ServeArgs};
 
-/// The commit that this program was built from.
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that it was built from.
 pub const COMMIT: &str = match option_env!("CALLSIGN_COMMIT") {
     Some(commit) if !commit.is_empty() => commit,
     _ => "unknown",
 };
 
-static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {COMMIT})", env!("CARGO_PKG_VERSION")));
+static VERSION_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (commit {COMMIT})"));
 
 /// A DNS server for RPC processes that register themselves in their Pod's annotation.
 #[derive(Debug, Parser)]
-#[command(name = "callsign", version = VERSION.as_str(), arg_required_else_help = true, max_term_width = 120)]
+#[command(name = "callsign", version = VERSION_AND_COMMIT.as_str(), arg_required_else_help = true, max_term_width = 120)]
 pub struct Cli {
     /// What is to be done.
     #[command(subcommand)]

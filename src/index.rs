@@ -231,7 +231,9 @@ impl Index {
         if own.is_listing && own.is_synced {
             own.pending.insert(slot);
         } else {
-            self.sources.iter_mut().for_each(|source| drop(source.pending.remove(&slot)));
+            for source in &mut self.sources {
+                source.pending.remove(&slot);
+            }
             self.dirty.insert(slot);
         }
         self.touch_namesakes(slot);

@@ -5,6 +5,7 @@ pub mod config;
 pub mod dns;
 pub mod index;
 pub mod logging;
+pub mod metrics;
 pub mod name;
 pub mod pulse;
 pub mod registration;

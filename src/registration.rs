@@ -82,7 +82,7 @@ pub struct Metadata {
     /// The methods, in the order written, repeats left out.
     pub methods: Box<[Box<str>]>,
     /// Every other pair that may be published, by key; keys are printable ASCII without `=`, distinct without letter
-    /// case, and none of ours.
+    /// case, and none of ours. The weight is one of them where it was given, as the registration has it.
     pub pairs: Box<[(Box<str>, Box<str>)]>,
     /// How many pairs were kept back because their key or value looks like a secret.
     pub withheld: u32,
@@ -109,7 +109,7 @@ pub struct Problem {
     /// Where, in bytes: of the annotation's value for [`Reason::BadBase64`] and [`Reason::TooLarge`], else of the decoded
     /// JSON.
     pub offset: usize,
-    /// The key it is about, if it is about one: a known field's name, never a stranger's text.
+    /// The key it is about, if it is about one: a known field's name, or `k` or `v`; never a stranger's text.
     pub key: Option<&'static str>,
     /// What is wrong.
     pub reason: Reason,
@@ -167,7 +167,8 @@ pub enum Reason {
     /// A registry path that is not one of ours, or whose URL cannot be read.
     #[error("not a registry path")]
     BadPath,
-    /// The value is over [`ANNOTATION_LEN_MAX`], or the Pod's values together are over [`DECODED_LEN_MAX`].
+    /// The value is over [`ANNOTATION_LEN_MAX`], or the Pod's values together are over [`DECODED_LEN_MAX`]; or a value's
+    /// registrations would be, were each written with all the pairs that it inherits.
     #[error("too large")]
     TooLarge,
     /// The Pod holds more than [`REGISTRATIONS_MAX`] registrations.

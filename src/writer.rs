@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use crate::index::{Difference, Index, Now};
 use crate::pulse::Pulse;
@@ -22,38 +22,31 @@ const BATCH_MAX: usize = 256;
 /// How often the writer shows that it turns while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What the writer takes in.
-#[derive(Debug)]
-pub enum Input {
-    /// What a source of Pods saw.
-    Event(Event),
-    /// The static zones as they are now.
-    Zones(Arc<Zones>),
-}
-
-/// Takes in what comes until nobody can send any more.
-pub async fn run(mut index: Index, mut inputs: mpsc::Receiver<Input>, responder: Arc<Responder>, pulse: Arc<Pulse>) {
+/// Takes in what comes until no source can send any more.
+pub async fn run(
+    mut index: Index,
+    mut events: mpsc::Receiver<Event>,
+    mut zones: watch::Receiver<Arc<Zones>>,
+    responder: Arc<Responder>,
+    pulse: Arc<Pulse>,
+) {
     let started = Instant::now();
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
         pulse.beat();
         let wait = index.serial_due().map_or(BEAT, |due| due.saturating_sub(started.elapsed()).min(BEAT));
-        match timeout(wait, inputs.recv_many(&mut batch, BATCH_MAX)).await {
-            Ok(0) => return,
-            Ok(_) | Err(_) => {}
+        tokio::select! {
+            taken = events.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+            Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
+            () = sleep(wait) => {}
         }
-        let taken = Instant::now();
-        let is_idle = batch.is_empty();
-        for input in batch.drain(..) {
-            match input {
-                Input::Event(event) => index.apply(event),
-                Input::Zones(zones) => index.set_zones(zones),
-            }
-        }
+        let taken_at = Instant::now();
+        let took_events = !batch.is_empty();
+        batch.drain(..).for_each(|event| index.apply(event));
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
         let before = responder.snapshot.swap(snapshot.clone());
-        if !is_idle {
-            responder.metrics.observe_event_lag(taken.elapsed());
+        if took_events {
+            responder.metrics.event_lag(taken_at.elapsed());
         }
         report(&before, &snapshot, &difference);
     }
@@ -80,7 +73,8 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
     );
     for slot in &difference.pods {
         let Some(pod) = after.pod(*slot) else { continue };
-        let known: Vec<_> = before.pod(*slot).filter(|old| is_same(old, pod)).map(|old| old.refusals().collect()).unwrap_or_default();
+        let old = before.pod(*slot).filter(|old| is_same(old, pod));
+        let known: Vec<_> = old.map(|old| old.refusals().collect()).unwrap_or_default();
         for refused in pod.refusals().filter(|refused| !known.contains(refused)) {
             let (namespace, name, profile) = (&*pod.namespace, &*pod.name, &*refused.profile);
             let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);

@@ -116,5 +116,5 @@ fn help_teaches() {
         assert!(help.contains(&format!("callsign {name}")), "{name}");
     }
     let error = Cli::try_parse_from(["callsign", "--version"]).unwrap_err().to_string();
-    assert_eq!(error.trim(), format!("callsign {} (commit {COMMIT})", env!("CARGO_PKG_VERSION")));
+    assert_eq!(error.trim(), format!("callsign {VERSION} (commit {COMMIT})"));
 }

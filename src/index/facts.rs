@@ -43,8 +43,11 @@ fn carry_services(
     let (mut before, after) = (memberships(old, slot), memberships(new, slot));
     for (key, (service, add)) in after {
         let take = before.remove(&key).map(|(_, take)| take).unwrap_or_default();
-        if take != add {
-            change_service(next, &service, &take, &add);
+        if take == add {
+            continue;
+        }
+        change_service(next, &service, &take, &add);
+        if !looks_same(&take, &add) {
             difference.services.insert((key.namespace, key.alias));
         }
     }
@@ -52,6 +55,18 @@ fn carry_services(
         change_service(next, &service, &take, &[]);
         difference.services.insert((key.namespace, key.alias));
     }
+}
+
+/// Whether no answer tells the two apart: a registration may have moved in its Pod for one that was never shown.
+fn looks_same(before: &[Membership], after: &[Membership]) -> bool {
+    let is_same = |((one, told), (other, tells)): (&Membership, &Membership)| {
+        let endpoints = match (&one.endpoint, &other.endpoint) {
+            (Some(one), Some(other)) => one.looks_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        endpoints && one.protocol == other.protocol && told == tells
+    };
+    before.len() == after.len() && before.iter().zip(after).all(is_same)
 }
 
 /// What a Pod adds to which services.

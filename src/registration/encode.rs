@@ -38,3 +38,31 @@ fn pairs(registration: &Registration) -> Vec<(&str, String)> {
     pairs.extend(others.map(|(key, value)| (&**key, value.to_string())));
     pairs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Metadata, decode};
+    use super::*;
+
+    #[test]
+    fn a_weight_is_written_though_no_pair_tells_it() {
+        for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight".into(), "7".into())])] {
+            let registration = Registration {
+                interface: "org.acme.Greeter".into(),
+                group: None,
+                version: None,
+                protocol: DEFAULT_PROTOCOL.into(),
+                address: None,
+                port: 20880,
+                weight,
+                enabled: true,
+                metadata: Metadata::default(),
+                offset: 1,
+            };
+            let metadata = Metadata { pairs: pairs.into(), ..Metadata::default() };
+            let decoded = decode(&encode(std::slice::from_ref(&registration)));
+            assert_eq!(decoded.registrations, [Registration { metadata, ..registration }]);
+        }
+        assert_eq!(decode(&encode(&[])).problems, []);
+    }
+}

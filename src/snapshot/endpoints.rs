@@ -115,6 +115,13 @@ impl Endpoint {
         self.is_same_target(other) && self.port == other.port
     }
 
+    /// Whether both are the same but for their registration's place in the Pod.
+    pub fn looks_same(&self, other: &Endpoint) -> bool {
+        const FLAGS: u16 = INDIRECT | REPEATS_TXT;
+        let place = self.place & FLAGS | other.place & !FLAGS;
+        Endpoint { place, ..*self } == *other
+    }
+
     /// Whether both have the same target.
     pub fn is_same_target(&self, other: &Endpoint) -> bool {
         (self.order, self.ipv4) == (other.order, other.ipv4)

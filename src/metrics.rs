@@ -1,0 +1,239 @@
+//! Every metric in one struct. What a query costs here is one addition to one atomic number.
+//!
+//! Counters live here; what the zone and the sources know of themselves is read from them at the scrape.
+//!
+//! The text is Prometheus' own format 0.0.4, which every scraper and `promtool check metrics` read, and not the
+//! OpenMetrics that the library writes by itself: there a counter's family lacks the `_total` of its samples.
+
+mod queries;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::dns::{Rcode, Rtype};
+use crate::snapshot::Snapshot;
+use queries::Queries;
+pub use state::SourceStats;
+use state::State;
+
+/// The media type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What every name starts with.
+const PREFIX: &str = "callsign";
+
+/// Seconds from an event's receipt to the snapshot that shows it: from what one change should take to what nobody
+/// should wait for.
+const EVENT_LAG_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What carried a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl Transport {
+    /// All of them, in the order of their counters.
+    const ALL: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        })
+    }
+}
+
+/// Why a message or a connection got no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// It was a response, or too short to be answered at all.
+    NotAQuery,
+    /// A datagram could not be read from its socket.
+    Receive,
+    /// The reply could not be sent.
+    Send,
+    /// A connection could not be taken.
+    Accept,
+}
+
+impl Dropped {
+    /// All of them, in the order of their counters.
+    const ALL: [Dropped; 4] = [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept];
+
+    fn label(self) -> &'static str {
+        match self {
+            Dropped::NotAQuery => "not-a-query",
+            Dropped::Receive => "receive",
+            Dropped::Send => "send",
+            Dropped::Accept => "accept",
+        }
+    }
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    counters: Arc<Counters>,
+    event_lag: Histogram,
+    registry: Registry,
+}
+
+/// The numbers that this process counts itself.
+#[derive(Debug, Default)]
+struct Counters {
+    build: [(&'static str, &'static str); 2],
+    queries: Queries,
+    truncated: [AtomicU64; Transport::ALL.len()],
+    dropped: [AtomicU64; Dropped::ALL.len()],
+    tcp_connections: AtomicI64,
+}
+
+impl Metrics {
+    /// Metrics that all stand at zero, of a program of this version and commit.
+    pub fn new(version: &'static str, commit: &'static str) -> Metrics {
+        let counters = Arc::new(Counters { build: [("version", version), ("commit", commit)], ..Counters::default() });
+        let event_lag = Histogram::new(EVENT_LAG_BUCKETS);
+        let mut registry = Registry::with_prefix(PREFIX);
+        let help = "Seconds from the receipt of an event to the zone that shows it";
+        registry.register("event_lag_seconds", help, event_lag.clone());
+        registry.register_collector(Box::new(counters.clone()));
+        Metrics { counters, event_lag, registry }
+    }
+
+    /// Counts a reply to a question of this type; type 0, which nobody can ask for, stands for one that was not
+    /// readable.
+    pub fn query(&self, rtype: Rtype, transport: Transport, rcode: Rcode) {
+        self.counters.queries.count(rtype, transport, rcode);
+    }
+
+    /// Counts a reply that left out records of its answer.
+    pub fn cut(&self, transport: Transport) {
+        if let Some(count) = self.counters.truncated.get(transport as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts what got no reply.
+    pub fn dropped(&self, reason: Dropped) {
+        if let Some(count) = self.counters.dropped.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A TCP connection was taken; [`Metrics::tcp_closed`] must follow.
+    pub fn tcp_opened(&self) {
+        self.counters.tcp_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A TCP connection ended.
+    pub fn tcp_closed(&self) {
+        self.counters.tcp_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How long an event took from its receipt to the published snapshot.
+    pub fn observe_event_lag(&self, lag: Duration) {
+        self.event_lag.observe(lag.as_secs_f64());
+    }
+
+    /// All metrics as text, of [`CONTENT_TYPE`].
+    pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats]) -> String {
+        self.encode_with(State::new(snapshot, sources))
+    }
+
+    fn encode_with(&self, state: State) -> String {
+        let mut scraped = Registry::with_prefix(PREFIX);
+        scraped.register_collector(Box::new(state));
+        let mut text = String::new();
+        // A String takes everything.
+        let result = encode_registry(&mut text, &self.registry).and_then(|()| encode_registry(&mut text, &scraped));
+        debug_assert!(result.is_ok());
+        text
+    }
+}
+
+impl Collector for Counters {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families(&mut encoder);
+        families.gauges("build_info", "What this program was built from", [(self.build, 1_u32)])?;
+        families.counters("queries_total", "Queries that were answered", self.queries.samples())?;
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let truncated = Transport::ALL.iter().zip(&self.truncated);
+        families.counters(
+            "truncated_total",
+            "Replies that left out records of their answer",
+            truncated.map(|(transport, count)| ([("transport", transport.to_string())], load(count))),
+        )?;
+        let dropped = Dropped::ALL.iter().zip(&self.dropped);
+        families.counters(
+            "dropped_total",
+            "Messages and connections that got no reply",
+            dropped.map(|(reason, count)| ([("reason", reason.label())], load(count))),
+        )?;
+        families.gauge("tcp_connections", "TCP connections that are open", self.tcp_connections.load(Ordering::Relaxed))
+    }
+}
+
+/// Writes whole families of samples, under the names that are given.
+struct Families<'e, 'w>(&'e mut DescriptorEncoder<'w>);
+
+impl Families<'_, '_> {
+    /// Counters, whose name ends in `_total`.
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        self.family(name, help, MetricType::Counter, samples)
+    }
+
+    /// Gauges.
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        self.family(name, help, MetricType::Gauge, samples)
+    }
+
+    /// One gauge without labels.
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// The library writes a gauge's name as it is, but puts `_total` behind a counter's: so counters are written as
+    /// gauges below a counter's head.
+    fn family<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, &format!("{help}."), None, kind)?;
+        for (labels, value) in samples {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

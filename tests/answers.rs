@@ -1,0 +1,13 @@
+//! Questions and their replies, without sockets: Pods in, bytes out, each reply read by the `domain` crate.
+
+#[allow(dead_code, reason = "the live tests use the rest")]
+#[path = "harness/ask.rs"]
+mod ask;
+mod answers {
+    mod existence;
+    mod names;
+    mod pods;
+    mod records;
+    mod sizes;
+    pub(crate) mod world;
+}

@@ -1,0 +1,213 @@
+//! A zone made from a few Pods, and a way to ask it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use callsign::answer::{self, Freshness, Question};
+use callsign::dns::Name;
+use callsign::index::{Index, Now};
+use callsign::name;
+use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
+use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
+use callsign::wire::{self, Limits, Received};
+use callsign::zones::Zones;
+use domain::base::iana::Rtype;
+
+use crate::ask::{Ask, Reply};
+
+/// The zone of all these tests.
+pub(crate) const ZONE: &str = "rpc.cluster.local.";
+
+/// What writes the zone, and what is told by it.
+pub(crate) struct World {
+    index: Index,
+    snapshot: Arc<Snapshot>,
+    millis: u64,
+    pub(crate) client: IpAddr,
+    pub(crate) freshness: Freshness,
+}
+
+/// The operator's settings, for a test to change.
+pub(crate) fn settings() -> ZoneSettings {
+    let origin: Name = ZONE.parse().unwrap();
+    let ns: Name = format!("ns.{ZONE}").parse().unwrap();
+    let networks = ["10.244.0.0/16", "fd00::/8"].map(|network| network.parse().unwrap());
+    let reverse = networks.into_iter().flat_map(|network| name::reverse_zones(network).unwrap());
+    let keys = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
+    ZoneSettings {
+        ttl: 5,
+        negative_ttl: 5,
+        ns_addresses: [(ns.key(), vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()])].into(),
+        ns: vec![ns],
+        rname: format!("hostmaster.{ZONE}").parse().unwrap(),
+        reverse: reverse.map(|zone| (zone.key(), zone)).collect(),
+        txt_keys: TxtKeys::Only(keys.map(str::to_owned).to_vec()),
+        publish_not_ready: false,
+        trust_addresses: false,
+        key: origin.key(),
+        labels: origin.label_count(),
+        origin,
+    }
+}
+
+/// The source of a profile.
+pub(crate) fn source(profile: &str) -> SourceId {
+    SourceId { cluster: "test".into(), profile: profile.into(), namespace: None }
+}
+
+impl World {
+    /// A synced zone of these Pods.
+    pub(crate) fn of(pods: impl IntoIterator<Item = Pod>) -> World {
+        World::with(settings(), pods)
+    }
+
+    /// The same under other settings.
+    pub(crate) fn with(settings: ZoneSettings, pods: impl IntoIterator<Item = Pod>) -> World {
+        let mut world = World::unsynced(settings);
+        world.send(Change::Begin);
+        pods.into_iter().for_each(|pod| world.send(Change::Apply(Box::new(pod))));
+        world.send(Change::Commit);
+        world.publish();
+        world
+    }
+
+    /// A zone that has heard nothing yet.
+    pub(crate) fn unsynced(settings: ZoneSettings) -> World {
+        let (settings, zones) = (Arc::new(settings), Arc::new(Zones::default()));
+        let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
+        let index = Index::new(settings, zones, vec![source("app")]);
+        World { index, snapshot, millis: 0, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
+    }
+
+    /// Hands the index one change.
+    pub(crate) fn send(&mut self, change: Change) {
+        self.index.apply(Event { source: source("app"), change });
+    }
+
+    /// Hands it a Pod as it is now, and publishes.
+    pub(crate) fn apply(&mut self, pod: Pod) {
+        self.send(Change::Apply(Box::new(pod)));
+        self.publish();
+    }
+
+    /// Publishes, a second after the last time; whether anything changed.
+    pub(crate) fn publish(&mut self) -> bool {
+        self.millis += 1000;
+        let now = Now { monotonic: Duration::from_millis(self.millis), wall_eighths: (self.millis / 125) as u32 };
+        let published = self.index.publish(now);
+        let is_new = published.is_some();
+        if let Some((snapshot, _)) = published {
+            self.snapshot = snapshot;
+        }
+        is_new
+    }
+
+    /// What is answered from.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The reply to a question, over TCP.
+    #[track_caller]
+    pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Reply {
+        self.exchange(&Ask::new(name, rtype), Limits::tcp())
+    }
+
+    /// The reply over UDP, by what the query's EDNS says.
+    #[track_caller]
+    pub(crate) fn udp(&self, ask: &Ask) -> Reply {
+        let query = ask.to_wire();
+        let Received::Query(parsed) = wire::parse(&query) else { panic!("{ask:?} cannot be read") };
+        self.exchange(ask, Limits::udp(parsed.edns))
+    }
+
+    #[track_caller]
+    fn exchange(&self, ask: &Ask, limits: Limits) -> Reply {
+        let query = ask.to_wire();
+        let Received::Query(parsed) = wire::parse(&query) else { panic!("{ask:?} cannot be read") };
+        let question = Question {
+            name: &parsed.name,
+            rtype: parsed.rtype,
+            class: parsed.class,
+            client: self.client,
+            freshness: self.freshness,
+        };
+        let answer = answer::answer(&self.snapshot, &question);
+        let mut reply = Vec::new();
+        wire::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut reply);
+        assert!(reply.len() <= limits.len_max, "{} bytes of {}", reply.len(), limits.len_max);
+        Reply::read(&query, reply)
+    }
+
+    /// The code and the sorted answer section, data without owner, TTL, class and type, `Z` for the zone.
+    #[track_caller]
+    pub(crate) fn data(&self, name: &str, rtype: Rtype) -> (String, Vec<String>) {
+        let reply = self.ask(&whole(name), rtype);
+        let mut data: Vec<String> = reply.answer.iter().map(|line| data_of(line)).collect();
+        data.sort();
+        (reply.rcode, data)
+    }
+
+    /// `NXDOMAIN`, `NODATA` or `DATA`, with the negatives' SOA looked at.
+    #[track_caller]
+    pub(crate) fn verdict(&self, name: &str, rtype: Rtype) -> &'static str {
+        let reply = self.ask(&whole(name), rtype);
+        let has_soa = reply.authority.len() == 1 && reply.authority[0].contains(" SOA ");
+        match (reply.rcode.as_str(), reply.answer.is_empty()) {
+            ("NOERROR", false) => "DATA",
+            ("NOERROR", true) if has_soa => "NODATA",
+            ("NXDOMAIN", true) if has_soa => "NXDOMAIN",
+            _ => panic!("{name} {rtype}: {reply:?}"),
+        }
+    }
+}
+
+/// A name that ends in `Z` in full.
+pub(crate) fn whole(name: &str) -> String {
+    match name.strip_suffix('Z') {
+        Some(below) => format!("{below}{ZONE}"),
+        None => name.to_owned(),
+    }
+}
+
+fn data_of(line: &str) -> String {
+    let data = line.split_whitespace().skip(4).collect::<Vec<_>>().join(" ");
+    data.replace(ZONE, "Z")
+}
+
+/// A running and ready Pod in the namespace `default`, with one address, that registers nothing.
+pub(crate) fn pod(name: &str, address: &str) -> Pod {
+    Pod {
+        namespace: "default".into(),
+        name: name.into(),
+        uid: format!("uid-{name}").into(),
+        resource_version: 1,
+        status: PodStatus {
+            phase: Phase::Running,
+            ready: true,
+            pod_ips: address.split(',').filter(|ip| !ip.is_empty()).map(|ip| ip.parse().unwrap()).collect(),
+            start_time: Some(1),
+            ..PodStatus::default()
+        },
+        annotation: None,
+    }
+}
+
+/// Registers, in the fields encoding: `interface=a port=1 interface=b …`.
+pub(crate) fn registering(pod: Pod, fields: &str) -> Pod {
+    let pairs: Vec<_> = fields
+        .split_whitespace()
+        .map(|field| field.split_once('=').unwrap())
+        .map(|(k, v)| serde_json::json!({ "k": k, "v": v }))
+        .collect();
+    let value = BASE64_STANDARD.encode(serde_json::to_vec(&pairs).unwrap());
+    Pod { annotation: Some(value.into()), ..pod }
+}
+
+/// Both at once.
+pub(crate) fn endpoint(name: &str, address: &str, fields: &str) -> Pod {
+    registering(pod(name, address), fields)
+}
