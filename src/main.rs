@@ -1,1 +1,44 @@
-fn main() {}
+//! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use callsign::cli::{Cli, Command};
+use callsign::commands::{self, Outcome};
+use callsign::config::{Config, Environment};
+use callsign::logging::Escaped;
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(Cli::parse().command).await {
+        Ok(outcome) => ExitCode::from(u8::from(outcome.has_findings)),
+        Err(error) => {
+            eprintln!("callsign: {}", Escaped(&format!("{error:#}")));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    let environment = Environment::of_process()?;
+    let outcome = match command {
+        Command::Serve(args) => {
+            callsign::app::serve(Config::load(*args, &environment)?.with_source()?).await?;
+            Outcome::default()
+        }
+        Command::Ls(args) => commands::ls(&args, &environment).await?,
+        Command::Why(args) => commands::why(&args, &environment).await?,
+        Command::Decode(args) => commands::decode(&args, &mut io::stdin().lock())?,
+        Command::Encode(args) => commands::encode(&args, &mut io::stdin().lock())?,
+        Command::Check(args) => commands::check(args, &environment).await?,
+    };
+    io::stderr().write_all(outcome.notes.as_bytes())?;
+    // A reader that has seen enough, such as `head`, is no failure.
+    match io::stdout().write_all(outcome.text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(outcome),
+    }
+}

@@ -1,0 +1,141 @@
+//! `callsign why`: what of a Pod is published, what is not, and why not.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::local::{self, Absence};
+use super::print::{Table, count, escaped, json, sockets};
+use super::remote::Server;
+use super::{CommandError, Outcome, local_config, snapshot_of};
+use crate::cli::{PodRef, WhyArgs};
+use crate::config::{Environment, default_profiles};
+use crate::report::{self, Bad, Pod, Registration};
+use crate::source::Profile;
+
+/// The namespace of a Pod that is named without one, where no kubeconfig says another.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What is known of a Pod.
+#[derive(Serialize)]
+struct Story {
+    /// The Pods of that name: one, and for a moment the one that it replaces.
+    pods: Vec<Pod>,
+    /// Why there is none.
+    unknown: Option<String>,
+}
+
+/// Tells what became of a Pod; a Pod that is not known is a finding.
+///
+/// # Errors
+/// The source cannot be read; two namespaces.
+pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    let pod = args.pod().map_err(CommandError::Usage)?;
+    let story = if args.from.asks_server() {
+        remote_story(&Server::at(&args.from.server)?, &pod).await?
+    } else {
+        local_story(args, &pod, environment).await?
+    };
+    let text = match (args.json, &story.unknown) {
+        (true, _) => json(&story),
+        (false, None) => story.pods.iter().map(told).collect::<Vec<_>>().join("\n"),
+        (false, Some(reason)) => format!("{reason}\n"),
+    };
+    Ok(Outcome { text, notes: String::new(), has_findings: story.unknown.is_some() })
+}
+
+async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandError> {
+    let namespace = pod.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let pods: Vec<Pod> = server.list("/v1/pods", &[("name", Some(&pod.name)), ("namespace", Some(namespace))]).await?;
+    let unknown = pods.is_empty().then(|| {
+        format!(
+            "no Pod {} carries a profile's label among what this server watches. {}",
+            shown(namespace, &pod.name),
+            label_hint("By default a profile's label is", &default_profiles())
+        )
+    });
+    Ok(Story { pods, unknown })
+}
+
+async fn local_story(args: &WhyArgs, pod: &PodRef, environment: &Environment) -> Result<Story, CommandError> {
+    let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
+    let config = local_config(&args.from, &namespaces, false, environment)?;
+    let namespace = match &pod.namespace {
+        Some(namespace) => namespace.clone(),
+        None => local::own_namespace(&config).await?.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+    };
+    let pods = report::pods_named(&*snapshot_of(&config).await?, Some(&namespace), &pod.name);
+    if !pods.is_empty() {
+        return Ok(Story { pods, unknown: None });
+    }
+    let name = shown(&namespace, &pod.name);
+    let unknown = match local::absence(&config, &namespace, &pod.name).await? {
+        Absence::NoPod => format!("no such Pod: {name}"),
+        Absence::NoLabel => {
+            let hint = label_hint("A profile's label is", &config.profiles);
+            format!("no label: the Pod {name} is there, but carries no profile's label. {hint}")
+        }
+    };
+    Ok(Story { pods, unknown: Some(unknown) })
+}
+
+/// What to compare the Pod's labels with.
+fn label_hint(opening: &str, profiles: &[Profile]) -> String {
+    let profiles: Vec<String> = profiles.iter().map(|profile| escaped(&profile.selector.to_string())).collect();
+    format!("{opening} {}; `kubectl get pod --show-labels` tells the Pod's", profiles.join(", or "))
+}
+
+fn shown(namespace: &str, name: &str) -> String {
+    escaped(&format!("{namespace}/{name}"))
+}
+
+/// One Pod: its state, its registrations, and what was refused.
+fn told(pod: &Pod) -> String {
+    let Pod { namespace, name, uid: _, phase, ready, terminating, addresses, registrations, refused, consumes } = pod;
+    let readiness = if *ready { "ready" } else { "not ready" };
+    let ending = if *terminating { ", terminating" } else { "" };
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let place = if addresses.is_empty() { "without an address".into() } else { format!("at {}", addresses.join(", ")) };
+    let mut text = format!("Pod {}: {}, {readiness}{ending}, {place}\n", shown(namespace, name), escaped(phase));
+
+    let published = registrations.iter().filter(|one| one.withheld.is_none()).count();
+    let _ = match (registrations.len(), refused.len()) {
+        (0, 0) => writeln!(text, "It registers nothing: its annotation is absent or holds no provider"),
+        (all, 0) => writeln!(text, "{published} of {} published", count(all, "registration")),
+        (all, bad) => writeln!(text, "{published} of {} published, {bad} refused", count(all, "registration")),
+    };
+    if !consumes.is_empty() {
+        let _ = writeln!(text, "It calls {}", escaped(&consumes.join(", ")));
+    }
+    if !registrations.is_empty() {
+        let _ = write!(text, "\n{}", registrations_table(registrations));
+    }
+    if !refused.is_empty() {
+        let _ = write!(text, "\n{}", refused_table(refused));
+    }
+    text
+}
+
+fn registrations_table(registrations: &[Registration]) -> Table {
+    let header = ["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "PUBLISHED-AS", "WHY-NOT"];
+    let mut table = Table::new(&header);
+    for row in registrations {
+        let Registration { interface, group, version, protocol, addresses, port, name, withheld } = row;
+        let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
+        let sockets = sockets(addresses, "-", *port);
+        let (name, reason) = match withheld {
+            None => (name.as_str(), ""),
+            Some(reason) => ("", reason.as_str()),
+        };
+        table.push([interface, group, version, protocol, &sockets, name, reason]);
+    }
+    table
+}
+
+fn refused_table(refused: &[Bad]) -> Table {
+    let mut table = Table::new(&["PROFILE", "OFFSET", "REFUSED-BECAUSE"]);
+    for row in refused {
+        table.push([&row.profile, &row.offset.to_string(), &row.message]);
+    }
+    table
+}
