@@ -104,7 +104,9 @@ It prints the registrations, and then what could not be read: reason and offset.
 const ENCODE_HELP: &str = "\
 Examples:
     callsign encode --interface org.acme.Greeter --port 20880 --group gray
-    kubectl annotate pod greeter-0 app.io/annotation=\"$(callsign encode --interface org.acme.Greeter --port 20880)\"
+    kubectl annotate pod greeter-0 \\
+        app.io/annotation=\"$(callsign encode --interface org.acme.Greeter --port 20880)\"
+    kubectl label pod greeter-0 app.io/label=app.io-value
     echo '[{\"k\":\"interface\",\"v\":\"org.acme.Greeter\"},{\"k\":\"port\",\"v\":20880}]' | callsign encode -
 
 It prints the value on one line: base64 of a JSON array of pairs. Several ports make

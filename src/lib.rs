@@ -1,8 +1,10 @@
 //! callsign
 pub mod answer;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod dns;
+pub mod http;
 pub mod index;
 pub mod logging;
 pub mod metrics;
@@ -10,8 +12,10 @@ pub mod name;
 pub mod pulse;
 pub mod registration;
 pub mod report;
+pub mod server;
 pub mod snapshot;
 pub mod source;
 pub mod txt;
 pub mod wire;
+pub mod writer;
 pub mod zones;

@@ -46,7 +46,7 @@ pub async fn run(
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
         let before = responder.snapshot.swap(snapshot.clone());
         if took_events {
-            responder.metrics.event_lag(taken_at.elapsed());
+            responder.metrics.observe_event_lag(taken_at.elapsed());
         }
         report(&before, &snapshot, &difference);
     }

@@ -222,6 +222,7 @@ fn what_is_refused() {
         ("--reverse 0.0.0.0/0", "", "", "every address"),
         ("--txt-keys a,all", "", "", "stands alone"),
         ("--txt-keys a=b", "", "", "is no key"),
+        ("--txt-keys a,,b", "", "", "is no key"),
         ("--namespace A", "", "", "is no namespace"),
         ("--namespace a --all-namespaces", "", "", "excludes --all-namespaces"),
         ("", "", "namespace = 'a'\nall-namespaces = true", "excludes --all-namespaces"),

@@ -152,6 +152,7 @@ pub(super) fn txt_keys(keys: Vec<String>) -> Result<TxtKeys, ConfigError> {
     if keys.is_empty() {
         return Ok(TxtKeys::Only(DEFAULT_TXT_KEYS.map(str::to_owned).to_vec()));
     }
+    let keys: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
     if keys.iter().any(|key| key == "all") {
         let is_alone = keys.len() == 1;
         return is_alone.then_some(TxtKeys::All).ok_or_else(|| refused("--txt-keys", "`all` stands alone"));

@@ -99,6 +99,7 @@ async fn converse(
     let mut wait = FIRST_BYTE_WAIT;
     loop {
         let is_open = tokio::select! {
+            biased; // what was sent before the end is still answered
             begun = timeout(wait, reader.fill_buf()) => !begun??.is_empty(),
             _ = closing.wait_for(|closing| *closing) => false,
         };

@@ -123,5 +123,5 @@ fn a_long_txt_value_goes_on_and_stops_at_four_kib() {
     let pairs: String = (10..40).map(|n| format!(" k{n}={}", "v".repeat(200))).collect();
     let world = World::with(settings, [endpoint("a", "10.0.0.1", &format!("interface=a.B port=1{pairs}"))]);
     let text = world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::TXT).answer[0].clone();
-    assert!(text.contains(r#""truncated=10""#) && text.ends_with(r#""truncated=10""#), "{text}");
+    assert!(text.contains(r#""truncated=11""#) && text.ends_with(r#""truncated=11""#), "{text}");
 }

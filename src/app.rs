@@ -1,0 +1,138 @@
+//! Wiring: tasks, signals, and the end.
+//!
+//! ```text
+//! sources ─(events)─► writer ─(snapshots)─► responder ◄─ UDP, TCP
+//! zone files ─(zones)─┘                         └─► HTTP
+//! ```
+
+mod settings;
+mod sources;
+mod statics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::answer::Freshness;
+use crate::cli::COMMIT;
+use crate::config::Config;
+use crate::http::{self, Pages};
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::pulse::Pulse;
+use crate::server::{Responder, SharedFreshness, stream, udp};
+use crate::snapshot::Snapshot;
+use crate::{logging, writer};
+
+pub use settings::zone_settings;
+pub use sources::{Sources, snapshot_of};
+
+/// How often it is looked at how long the sources have been silent.
+const FRESHNESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the open TCP connections have to end after the lame duck: a message and its reply.
+const DRAIN_WAIT: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting: an address that is taken, a kubeconfig that cannot be read.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    logging::init(config.log_format, &config.log_level)?;
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let settings = Arc::new(zone_settings(&config)?);
+    let rereads = Arc::new(Rereads::default());
+    let zones = statics::watch(&config, rereads.clone());
+
+    let responder = Arc::new(Responder {
+        snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
+        freshness: SharedFreshness::default(),
+        nsid: config.nsid.as_bytes().into(),
+        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
+        logs_queries: config.log_queries,
+    });
+    let (closing, closed) = watch::channel(false);
+    let mut streams = JoinSet::new();
+    for address in &config.listen {
+        let socket = udp::bind(*address).with_context(|| format!("cannot listen on {address} (UDP)"))?;
+        let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TCP)"))?;
+        tokio::spawn(udp::serve(socket, responder.clone()));
+        streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
+    }
+    let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
+
+    let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
+    let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
+    let index = Index::new(settings, zones.borrow().clone(), sources.ids());
+    let pulse = Arc::new(Pulse::default());
+    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), pulse.clone()));
+    tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
+
+    let is_ending = Arc::new(AtomicBool::new(false));
+    let stats = Box::new(move || sources.stats());
+    let pages = Pages { responder, pulse, is_ending: is_ending.clone(), sources: stats };
+    tokio::spawn(http::serve(http, Arc::new(pages)));
+    tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
+
+    wait_for_end(&rereads).await?;
+    is_ending.store(true, Ordering::Relaxed);
+    tracing::info!(lame_duck = ?config.lame_duck, "ending: not ready any more, answers go on for the lame duck");
+    tokio::select! {
+        () = tokio::time::sleep(config.lame_duck) => {}
+        ended = wait_for_end(&rereads) => ended?, // asked twice: at once
+    }
+    closing.send_replace(true);
+    let _ = tokio::time::timeout(DRAIN_WAIT, async { while streams.join_next().await.is_some() {} }).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Who is to read files again on SIGHUP.
+#[derive(Debug, Default)]
+struct Rereads {
+    manifests: Arc<Notify>,
+    zones: Arc<Notify>,
+}
+
+/// Waits for SIGTERM or SIGINT, and sees to each SIGHUP meanwhile.
+async fn wait_for_end(rereads: &Rereads) -> anyhow::Result<()> {
+    let on = |kind| -> anyhow::Result<Signal> { signal(kind).context("cannot listen to signals") };
+    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let mut hang_up = on(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                tracing::info!("reading files again");
+                rereads.manifests.notify_one();
+                rereads.zones.notify_one();
+            }
+        }
+    }
+}
+
+/// Tells the responder when what is known of Pods has become old.
+async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<Responder>) {
+    let mut last = Freshness::Fresh;
+    loop {
+        tokio::time::sleep(FRESHNESS_INTERVAL).await;
+        let silence = sources.longest_silence();
+        let freshness = match silence {
+            Some(silence) if config.max_stale.is_some_and(|max| silence > max) => Freshness::Expired,
+            Some(silence) if silence > config.stale_after => Freshness::Stale,
+            _ => Freshness::Fresh,
+        };
+        responder.freshness.store(freshness);
+        if freshness != last {
+            tracing::warn!(?silence, "what is known of Pods is now {freshness:?}");
+            last = freshness;
+        }
+    }
+}

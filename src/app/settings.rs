@@ -1,0 +1,43 @@
+//! The configuration as answers need it.
+
+use anyhow::Context;
+
+use crate::config::Config;
+use crate::dns::Name;
+use crate::name;
+use crate::snapshot::ZoneSettings;
+
+/// Who answers for the zone, below its apex: the mailbox that RFC 2142 §7 names.
+const RNAME_LABEL: &[u8] = b"hostmaster";
+
+/// The longest that a negative answer may be kept, in seconds: a process that starts is not to be hidden by an answer
+/// that was right before it did.
+const NEGATIVE_TTL_MAX: u32 = 5;
+
+/// What of the configuration bears on answers.
+///
+/// # Errors
+/// A name made from the zone's that does not fit.
+pub fn zone_settings(config: &Config) -> anyhow::Result<ZoneSettings> {
+    let origin = config.zone.clone();
+    let rname = Name::from_labels([RNAME_LABEL].into_iter().chain(origin.labels())).context("the zone is too long")?;
+    let own = config.name_servers.iter().filter(|server| server.name.is_within(&origin));
+    let mut reverse = Vec::new();
+    for network in &config.reverse {
+        reverse.extend(name::reverse_zones(*network).with_context(|| format!("--reverse {network}"))?);
+    }
+    Ok(ZoneSettings {
+        ttl: config.ttl,
+        negative_ttl: config.ttl.min(NEGATIVE_TTL_MAX),
+        ns: config.name_servers.iter().map(|server| server.name.clone()).collect(),
+        ns_addresses: own.map(|server| (server.name.key(), server.addresses.clone())).collect(),
+        rname,
+        reverse: reverse.into_iter().map(|zone| (zone.key(), zone)).collect(),
+        txt_keys: config.txt_keys.clone(),
+        publish_not_ready: config.publish_not_ready,
+        trust_addresses: config.trust_addresses,
+        key: origin.key(),
+        labels: origin.label_count(),
+        origin,
+    })
+}

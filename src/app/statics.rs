@@ -1,0 +1,62 @@
+//! The zone files, read again when they change.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::Rereads;
+use crate::config::Config;
+use crate::source::poll::{Fingerprint, POLL_INTERVAL};
+use crate::zones::Zones;
+
+/// The zones of the folder as they are now; what is wrong with a file goes to the log.
+pub(super) fn load(config: &Config) -> Arc<Zones> {
+    match &config.zones {
+        Some(folder) => read(&Zones::of(&config.zone), folder, config),
+        None => Arc::new(Zones::of(&config.zone)),
+    }
+}
+
+/// The same, and from then on each time that a file changes or SIGHUP comes.
+pub(super) fn watch(config: &Config, rereads: Arc<Rereads>) -> watch::Receiver<Arc<Zones>> {
+    let before = config.zones.as_ref().map(|folder| Fingerprint::of(std::slice::from_ref(folder)));
+    let (zones, receiver) = watch::channel(load(config));
+    if let (Some(folder), Some(before)) = (config.zones.clone(), before) {
+        tokio::spawn(keep(zones, folder, before, config.clone(), rereads));
+    }
+    receiver
+}
+
+async fn keep(
+    zones: watch::Sender<Arc<Zones>>,
+    folder: PathBuf,
+    mut before: Fingerprint,
+    config: Config,
+    rereads: Arc<Rereads>,
+) {
+    loop {
+        let is_asked = tokio::select! {
+            () = rereads.zones.notified() => true,
+            () = sleep(POLL_INTERVAL) => false,
+        };
+        let now = Fingerprint::of(std::slice::from_ref(&folder));
+        if is_asked || now != before {
+            let current = zones.borrow().clone();
+            zones.send_replace(read(&current, &folder, &config));
+            before = now;
+        }
+    }
+}
+
+/// A bad file leaves its old zone in service.
+fn read(current: &Zones, folder: &std::path::Path, config: &Config) -> Arc<Zones> {
+    let (zones, errors) = current.reload(folder);
+    errors.iter().for_each(|error| tracing::error!("{error}"));
+    for hidden in zones.hidden_below(config.zone.key().as_bytes()) {
+        tracing::warn!(zone = %hidden, "the static zone hides what Pods have below it");
+    }
+    tracing::info!(folder = %folder.display(), zones = zones.len(), "static zones read");
+    Arc::new(zones)
+}
