@@ -16,12 +16,14 @@ use std::io::{self, Read};
 pub use check::check;
 pub use codec::{decode, encode};
 pub use list::ls;
-pub use local::{LocalError, snapshot_of};
+pub use local::LocalError;
 pub use remote::RemoteError;
 pub use why::why;
 
 use crate::cli::FromArgs;
 use crate::config::{Config, ConfigError, Environment};
+use crate::source::files::FileProblem;
+use local::Local;
 
 /// The most bytes that are read from standard input: four times the longest annotation, so that one that is too long is
 /// told so by its reader.
@@ -36,6 +38,18 @@ pub struct Outcome {
     pub notes: String,
     /// Something is wrong with what was looked at; the exit code is 1.
     pub has_findings: bool,
+}
+
+impl Outcome {
+    /// The same, and what of the manifests that it was made from cannot be used: a finding, beside what can.
+    fn beside(mut self, problems: &[FileProblem]) -> Outcome {
+        for problem in problems {
+            self.notes.push_str(&print::escaped(&problem.to_string()));
+            self.notes.push('\n');
+        }
+        self.has_findings |= !problems.is_empty();
+        self
+    }
 }
 
 /// Why a command could not do its work.
@@ -56,6 +70,16 @@ pub enum CommandError {
     /// What was asked contradicts itself.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Reads Pods without a server, as the flags, the environment and the file say.
+async fn read_local(
+    from: &FromArgs,
+    namespaces: &[String],
+    all_namespaces: bool,
+    environment: &Environment,
+) -> Result<Local, CommandError> {
+    Ok(Local::read(local_config(from, namespaces, all_namespaces, environment)?).await?)
 }
 
 /// The configuration that `ls` and `why` read Pods by themselves with.

@@ -100,7 +100,7 @@ impl Sources {
     }
 
     /// What is wrong with the sources now, for people.
-    fn errors(&self) -> String {
+    pub fn errors(&self) -> String {
         let errors = self.watches.iter().chain(&self.manifests).filter_map(|(_, health)| health.error());
         errors.collect::<Vec<_>>().join("; ")
     }

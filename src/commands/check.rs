@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::local;
+use super::local::Local;
 use super::print::escaped;
 use super::{CommandError, Outcome};
 use crate::cli::CheckArgs;
@@ -24,28 +24,30 @@ pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome
     };
     let mut mistakes = Vec::new();
     let mut warnings = config.warnings.clone();
-    check_manifests(&config, &mut mistakes);
+    check_manifests(&config, &mut mistakes).await?;
     check_zones(&config, &mut mistakes, &mut warnings);
     Ok(outcome(&mistakes, &warnings))
 }
 
 /// Files that cannot be read, and what of their Pods' annotations is refused.
-fn check_manifests(config: &Config, mistakes: &mut Vec<String>) {
-    let manifests = crate::source::files::load(&config.manifests);
-    mistakes.extend(manifests.problems.iter().map(ToString::to_string));
-    let bad = report::bad(&local::snapshot_of_manifests(config, &manifests));
+async fn check_manifests(config: &Config, mistakes: &mut Vec<String>) -> Result<(), CommandError> {
+    let without_cluster = Config { kubernetes: None, ..config.clone() };
+    let local = Local::read(without_cluster).await?;
+    mistakes.extend(local.problems().iter().map(ToString::to_string));
+    let bad = report::bad(&local.snapshot);
     mistakes.extend(bad.iter().map(|bad| {
         let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
         format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
     }));
+    Ok(())
 }
 
 /// Zone files that cannot be served, and zones that hide what Pods have below them.
 fn check_zones(config: &Config, mistakes: &mut Vec<String>, warnings: &mut Vec<String>) {
     let Some(folder) = &config.zones else { return };
-    let (zones, errors) = Zones::load(folder, config.zone.clone());
+    let (zones, errors) = Zones::of(&config.zone).reload(folder);
     mistakes.extend(errors.iter().map(ToString::to_string));
-    warnings.extend(zones.hidden_below(&config.zone.key()).map(|origin| {
+    warnings.extend(zones.hidden_below(config.zone.key().as_bytes()).map(|origin| {
         format!("the static zone {origin} hides what Pods have below it in {}", config.zone)
     }));
 }

@@ -2,7 +2,7 @@
 
 use super::print::{Table, escaped, json};
 use super::remote::Server;
-use super::{CommandError, Outcome, local_config, snapshot_of};
+use super::{CommandError, Outcome, read_local};
 use crate::cli::LsArgs;
 use crate::config::Environment;
 use crate::report::{self, Bad, Filter, Interface};
@@ -17,12 +17,12 @@ pub async fn ls(args: &LsArgs, environment: &Environment) -> Result<Outcome, Com
             let message = "--bad lists what could not be read, which has no interface: leave INTERFACE out";
             Err(CommandError::Usage(message.into()))
         }
-        (None, true) => Ok(refusals(args, &bad(args, environment).await?)),
-        (_, false) => Ok(services(args, &interfaces(args, environment).await?)),
+        (None, true) => bad(args, environment).await,
+        (_, false) => interfaces(args, environment).await,
     }
 }
 
-async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Vec<Interface>, CommandError> {
+async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let interface = args.interface.as_deref();
     let namespaces = namespaces(args);
     let mut found = Vec::new();
@@ -32,26 +32,28 @@ async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Vec<Inte
             let query = [("interface", interface), ("namespace", namespace)];
             found.append(&mut server.list("/v1/interfaces", &query).await?);
         }
-        return Ok(found);
+        return Ok(services(args, &found));
     }
-    let snapshot = snapshot_of(&local_config(&args.from, &args.namespace, args.all_namespaces, environment)?).await?;
+    let local = read_local(&args.from, &args.namespace, args.all_namespaces, environment).await?;
     for namespace in namespaces {
         let (interface, namespace) = (interface.map(str::to_owned), namespace.map(str::to_owned));
         let filter = Filter { interface, namespace, ..Filter::default() };
-        found.append(&mut report::interfaces(&snapshot, &filter));
+        found.append(&mut report::interfaces(&local.snapshot, &filter));
     }
-    Ok(found)
+    Ok(services(args, &found).beside(local.problems()))
 }
 
-async fn bad(args: &LsArgs, environment: &Environment) -> Result<Vec<Bad>, CommandError> {
-    let mut found = if args.from.asks_server() {
-        Server::at(&args.from.server)?.list("/v1/bad", &[]).await?
-    } else {
-        let config = local_config(&args.from, &args.namespace, args.all_namespaces, environment)?;
-        report::bad(&*snapshot_of(&config).await?)
-    };
-    found.retain(|row| args.namespace.is_empty() || args.namespace.contains(&row.namespace));
-    Ok(found)
+async fn bad(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    let is_asked = |row: &Bad| args.namespace.is_empty() || args.namespace.contains(&row.namespace);
+    if args.from.asks_server() {
+        let mut found: Vec<Bad> = Server::at(&args.from.server)?.list("/v1/bad", &[]).await?;
+        found.retain(is_asked);
+        return Ok(refusals(args, &found));
+    }
+    let local = read_local(&args.from, &args.namespace, args.all_namespaces, environment).await?;
+    let mut found = report::bad(&local.snapshot);
+    found.retain(is_asked);
+    Ok(refusals(args, &found).beside(local.problems()))
 }
 
 /// The namespaces that are asked for, in order and each once; a single none stands for all.

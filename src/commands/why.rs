@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::local::{self, Absence};
+use super::local::{Absence, Local};
 use super::print::{Table, count, escaped, json, sockets};
 use super::remote::Server;
-use super::{CommandError, Outcome, local_config, snapshot_of};
+use super::{CommandError, Outcome, read_local};
 use crate::cli::{PodRef, WhyArgs};
 use crate::config::{Environment, default_profiles};
 use crate::report::{self, Bad, Pod, Registration};
@@ -31,17 +31,21 @@ struct Story {
 /// The source cannot be read; two namespaces.
 pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let pod = args.pod().map_err(CommandError::Usage)?;
-    let story = if args.from.asks_server() {
-        remote_story(&Server::at(&args.from.server)?, &pod).await?
-    } else {
-        local_story(args, &pod, environment).await?
-    };
+    if args.from.asks_server() {
+        return Ok(outcome(args, &remote_story(&Server::at(&args.from.server)?, &pod).await?));
+    }
+    let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
+    let local = read_local(&args.from, &namespaces, false, environment).await?;
+    Ok(outcome(args, &local_story(&local, &pod).await?).beside(local.problems()))
+}
+
+fn outcome(args: &WhyArgs, story: &Story) -> Outcome {
     let text = match (args.json, &story.unknown) {
-        (true, _) => json(&story),
+        (true, _) => json(story),
         (false, None) => story.pods.iter().map(told).collect::<Vec<_>>().join("\n"),
         (false, Some(reason)) => format!("{reason}\n"),
     };
-    Ok(Outcome { text, notes: String::new(), has_findings: story.unknown.is_some() })
+    Outcome { text, notes: String::new(), has_findings: story.unknown.is_some() }
 }
 
 async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandError> {
@@ -57,24 +61,26 @@ async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandErr
     Ok(Story { pods, unknown })
 }
 
-async fn local_story(args: &WhyArgs, pod: &PodRef, environment: &Environment) -> Result<Story, CommandError> {
-    let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
-    let config = local_config(&args.from, &namespaces, false, environment)?;
+async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError> {
     let namespace = match &pod.namespace {
-        Some(namespace) => namespace.clone(),
-        None => local::own_namespace(&config).await?.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+        Some(namespace) => namespace.as_str().into(),
+        None => local.own_namespace().await?.unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
     };
-    let pods = report::pods_named(&*snapshot_of(&config).await?, Some(&namespace), &pod.name);
+    let pods = report::pods_named(&local.snapshot, Some(&namespace), &pod.name);
     if !pods.is_empty() {
         return Ok(Story { pods, unknown: None });
     }
     let name = shown(&namespace, &pod.name);
-    let unknown = match local::absence(&config, &namespace, &pod.name).await? {
+    let unknown = match local.absence(&namespace, &pod.name).await? {
         Absence::NoPod => format!("no such Pod: {name}"),
         Absence::NoLabel => {
-            let hint = label_hint("A profile's label is", &config.profiles);
+            let hint = label_hint("A profile's label is", local.profiles());
             format!("no label: the Pod {name} is there, but carries no profile's label. {hint}")
         }
+        Absence::NotWatched => format!(
+            "not watched: the Pod {name} carries a profile's label, but is in no namespace that is read; give -n {}",
+            escaped(&namespace)
+        ),
     };
     Ok(Story { pods, unknown: Some(unknown) })
 }
