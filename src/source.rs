@@ -4,8 +4,10 @@
 //! and its events are in order. A relist is a `Begin`, the Pods that are there, and a `Commit` that says that those were
 //! all; an `Abort` says that the rest is not known.
 
+pub mod files;
 pub mod health;
 pub mod kube;
+pub mod poll;
 pub mod selector;
 
 use std::net::IpAddr;

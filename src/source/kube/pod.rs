@@ -96,6 +96,9 @@ struct Address<'j> {
 impl<'j> RawPod<'j> {
     /// Takes the JSON of a Pod apart; fails only where it is no JSON object.
     pub(in crate::source) fn read(json: &'j [u8]) -> Result<RawPod<'j>, serde_json::Error> {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(serde::de::Error::custom("no object")); // serde would take an array's items for fields
+        }
         serde_json::from_slice(json)
     }
 
@@ -448,7 +451,7 @@ mod tests {
     #[test]
     fn what_cannot_be_json_is_told() {
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));
-        for json in ["", "\"x\"", "{", r#"{"metadata":{"#, deep.as_str()] {
+        for json in ["", "[]", "\"x\"", "{", r#"{"metadata":{"#, deep.as_str()] {
             assert!(RawPod::read(json.as_bytes()).is_err());
         }
     }
