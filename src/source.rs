@@ -4,11 +4,16 @@
 //! and its events are in order. A relist is a `Begin`, the Pods that are there, and a `Commit` that says that those were
 //! all; an `Abort` says that the rest is not known.
 
-
-
+pub mod files;
+pub mod health;
+pub mod kube;
+pub mod poll;
+pub mod selector;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use self::selector::Selector;
 
 /// Which watch an event comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,8 +114,8 @@ impl Phase {
 pub struct Profile {
     /// The profile's name.
     pub name: Arc<str>,
-    /// The label selector, as the API server reads it.
-    pub selector: String,
+    /// The label selector: its text is for the API server, its parsed form for manifests.
+    pub selector: Selector,
     /// The annotation's key.
     pub annotation: String,
 }

@@ -1,0 +1,223 @@
+//! Pods of a cluster: a LIST and a WATCH of our own over kube's client.
+//!
+//! One [`Watch`] is one task for one profile in one namespace, or in all. It lists, then watches from the list's resource
+//! version, and goes on from the last one it heard whenever the watch ends; it lists again only where the server no
+//! longer knows that version. Bodies are read as streams, an object at a time, so that memory stays flat.
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
+//! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
+//! | the same version is refused twice, for whatever other reason | relist |
+//! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
+//! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
+//! | HTML, JSON of another kind, an ERROR without a Status | the same; what is known stays |
+//! | one object that cannot be read | it is skipped and counted |
+
+mod backoff;
+mod client;
+mod event;
+mod fault;
+mod json;
+mod list;
+pub(super) mod pod;
+mod request;
+mod watch;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio::sync::mpsc::Sender;
+use tracing::{info, warn};
+
+use self::backoff::Backoff;
+pub use self::client::{ClientError, client};
+use self::fault::{Fault, Refusal};
+use self::list::Method;
+use super::health::SourceHealth;
+use super::{Change, Event, Profile, SourceId};
+
+/// A watch for one profile, in one namespace or in all.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    id: SourceId,
+    profile: Profile,
+    pace: Pace,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// From a question to the head of its answer.
+    header: Duration,
+    /// The same for a list that is asked for in one piece: the API server's own bound on a request.
+    whole_list: Duration,
+    /// Between two chunks of a list.
+    quiet: Duration,
+    /// What the server is asked to end a watch after, at most. With `grace` it is how late a dead connection is noticed,
+    /// and that must stay below a minute. Bookmarks cannot tell it: they come about once a minute.
+    watch: Duration,
+    /// How much later than asked the end of a watch may come.
+    grace: Duration,
+}
+
+const PACE: Pace = Pace {
+    header: Duration::from_secs(10),
+    whole_list: Duration::from_secs(60),
+    quiet: Duration::from_secs(10),
+    watch: Duration::from_secs(45),
+    grace: Duration::from_secs(5),
+};
+
+/// A watch that lived this long was no failure: whatever ends it, the next one need not wait long.
+const SOUND_WATCH: Duration = Duration::from_secs(1);
+
+/// How often one resource version may be refused before it is given up.
+const REFUSALS_MAX: u32 = 2;
+
+impl Watch {
+    /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
+    pub fn new(cluster: Arc<str>, profile: Profile, namespace: Option<Arc<str>>) -> Watch {
+        let id = SourceId { cluster, profile: profile.name.clone(), namespace };
+        Watch { id, profile, pace: PACE }
+    }
+
+    /// The source that its events name.
+    pub fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    /// Runs until the receiver of the events is gone. Faults are never fatal: they are told in the log, once a change,
+    /// and in `health`.
+    pub async fn run(self, client: Client, events: Sender<Event>, health: Arc<SourceHealth>) {
+        let receiver = events.clone();
+        let run = Run {
+            watch: self,
+            client,
+            events,
+            health,
+            backoff: Backoff::new(),
+            position: None,
+            refusals: 0,
+            is_listing: false,
+            method: Method::Streaming,
+            has_streaming: true,
+        };
+        tokio::select! {
+            () = receiver.closed() => {}
+            () = run.run() => {}
+        }
+    }
+}
+
+/// A watch at work.
+struct Run {
+    watch: Watch,
+    client: Client,
+    events: Sender<Event>,
+    health: Arc<SourceHealth>,
+    backoff: Backoff,
+    /// The resource version to watch from; none where a list is needed.
+    position: Option<String>,
+    /// How often the server refused this position in a row.
+    refusals: u32,
+    /// `Begin` was sent, and neither `Commit` nor `Abort`.
+    is_listing: bool,
+    /// How the next list is asked for.
+    method: Method,
+    /// The server is not known to refuse streaming lists.
+    has_streaming: bool,
+}
+
+impl Run {
+    async fn run(mut self) {
+        loop {
+            let started = Instant::now();
+            let (verb, result) = match self.position.clone() {
+                None => ("list", self.list().await),
+                Some(from) => ("watch", self.watch(&from).await),
+            };
+            let Err(fault) = result else { continue };
+            if verb == "watch" && started.elapsed() >= SOUND_WATCH {
+                self.backoff.reset();
+            }
+            match self.settle(verb, fault).await {
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Draws the conclusions of a fault and says how long to wait.
+    async fn settle(&mut self, verb: &'static str, fault: Fault) -> Result<Duration, Fault> {
+        if matches!(fault, Fault::Closed) {
+            return Err(fault);
+        }
+        if self.is_listing {
+            self.is_listing = false;
+            self.send(Change::Abort).await?;
+        }
+        self.health.count_restart(fault.restart());
+        if let Fault::Refused(refusal) = &fault {
+            self.refusals += u32::from(refusal.is_of_request());
+            if refusal.is_expired() || self.refusals >= REFUSALS_MAX {
+                self.position = None;
+                self.refusals = 0;
+            }
+        }
+        let is_normal = matches!(&fault, Fault::EndedEarly) || matches!(&fault, Fault::Refused(r) if r.is_expired());
+        if is_normal {
+            info!(source = %self.name(), "{verb}: {fault}");
+        } else {
+            self.tell(verb, &fault);
+        }
+        Ok(self.backoff.wait(fault.retry_after()))
+    }
+
+    /// Puts a fault into the log and the health, the log only if it is another one than before.
+    fn tell(&self, verb: &'static str, fault: &Fault) {
+        let text = match fault {
+            Fault::Refused(Refusal { code: 403, message, .. }) => self.forbidden(verb, message),
+            fault => format!("{verb}: {fault}"),
+        };
+        if self.health.set_error(Some(text.clone())) {
+            warn!(source = %self.name(), "{text}");
+        }
+    }
+
+    /// What is missing where the server forbids it.
+    fn forbidden(&self, verb: &str, message: &str) -> String {
+        let (place, role) = match &self.watch.id.namespace {
+            Some(namespace) => (format!("in namespace {namespace}"), "Role and RoleBinding in that namespace"),
+            None => ("in all namespaces".to_owned(), "ClusterRole and ClusterRoleBinding"),
+        };
+        format!(
+            "may not {verb} pods {place}: give our account a {role} with apiGroups [\"\"], resources [pods], verbs [get, \
+             list, watch] (403: {message})"
+        )
+    }
+
+    /// All is well: whatever was wrong is over.
+    fn recover(&mut self) {
+        self.refusals = 0;
+        if self.health.set_error(None) {
+            info!(source = %self.name(), "recovered");
+        }
+    }
+
+    async fn send(&self, change: Change) -> Result<(), Fault> {
+        let event = Event { source: self.watch.id.clone(), change };
+        self.events.send(event).await.map_err(|_| Fault::Closed)
+    }
+
+    /// The source in a log line: `cluster/profile/namespace`.
+    fn name(&self) -> String {
+        let SourceId { cluster, profile, namespace } = &self.watch.id;
+        format!("{cluster}/{profile}/{}", namespace.as_deref().unwrap_or("*"))
+    }
+
+    fn uri(&self, ask: request::Ask<'_>) -> String {
+        request::uri(self.watch.id.namespace.as_deref(), self.watch.profile.selector.as_str(), ask)
+    }
+}

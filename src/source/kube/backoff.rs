@@ -1,0 +1,76 @@
+//! How long to wait after a fault: exponential with full jitter, so that replicas do not come back in step.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// The most that is waited after the first fault.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The most that is ever waited: how late the end of a long outage may be noticed.
+const LAST: Duration = Duration::from_secs(10);
+
+/// The most that a server's `Retry-After` can make us wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// The waits between attempts.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new() -> Backoff {
+        Backoff { next: FIRST }
+    }
+
+    /// Something went well: the next wait is a short one.
+    pub(super) fn reset(&mut self) {
+        self.next = FIRST;
+    }
+
+    /// The next wait; at least as long as the server asked for, within bounds.
+    pub(super) fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
+        let most = self.next;
+        self.next = (most * 2).min(LAST);
+        retry_after.unwrap_or_default().min(RETRY_AFTER_MAX) + jitter(most)
+    }
+}
+
+/// A duration from none to `most`, evenly spread. Not for secrets.
+pub(super) fn jitter(most: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    most.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_its_bound_and_starts_again() {
+        let mut backoff = Backoff::new();
+        for most_ms in [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
+            assert_eq!(backoff.next, Duration::from_millis(most_ms));
+            assert!(backoff.wait(None) <= Duration::from_millis(most_ms));
+        }
+        backoff.reset();
+        assert!(backoff.wait(None) <= FIRST);
+    }
+
+    #[test]
+    fn waits_as_long_as_the_server_asks_but_not_for_ever() {
+        for (asked, least) in [(0, 0), (3, 3), (30, 30), (86_400, 30)] {
+            let wait = Backoff::new().wait(Some(Duration::from_secs(asked)));
+            let least = Duration::from_secs(least);
+            assert!(wait >= least && wait <= least + FIRST, "{asked} gives {wait:?}");
+        }
+    }
+
+    #[test]
+    fn jitter_spreads() {
+        let waits: Vec<Duration> = (0..64).map(|_| jitter(Duration::from_secs(1))).collect();
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(1)));
+        assert!(waits.iter().any(|wait| *wait < Duration::from_millis(500)));
+        assert!(waits.iter().any(|wait| *wait > Duration::from_millis(500)));
+    }
+}

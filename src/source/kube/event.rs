@@ -1,0 +1,207 @@
+//! One event of a watch, and the envelope of a list.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::fault::{Fault, Refusal};
+use super::pod::RawPod;
+use crate::source::Pod;
+
+/// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// What a watch says.
+#[derive(Debug, PartialEq)]
+pub(super) enum WatchEvent {
+    /// ADDED or MODIFIED.
+    Apply(Box<Pod>),
+    /// DELETED: only the uid counts, the last state with it is history.
+    Remove(std::sync::Arc<str>),
+    /// BOOKMARK; `ends_list` where it says that the initial events were all.
+    Bookmark {
+        /// It ends a streaming list.
+        ends_list: bool,
+    },
+    /// A Pod that cannot be read, or a type of event that we do not know.
+    Unreadable,
+}
+
+/// An event and the resource version to go on from behind it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Frame {
+    pub(super) event: WatchEvent,
+    pub(super) version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawEvent<'j> {
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'j, str>,
+    #[serde(borrow)]
+    object: Option<&'j RawValue>,
+}
+
+impl Frame {
+    /// Reads an event's JSON. An ERROR event, an object of another kind, and what is no event at all are faults.
+    pub(super) fn read(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
+        let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
+            // Some servers put the Status there bare.
+            return Err(Refusal::of_status(json, None).map_or(Fault::Garbage("no watch event"), Fault::Refused));
+        };
+        let object = event.object.map_or("{}", RawValue::get);
+        if event.kind == "ERROR" {
+            let refusal = Refusal::of_status(object.as_bytes(), None);
+            return Err(refusal.map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused));
+        }
+        let Ok(pod) = RawPod::read(object.as_bytes()) else {
+            return Ok(Frame { event: WatchEvent::Unreadable, version: None });
+        };
+        if pod.kind().is_some_and(|kind| kind != "Pod") {
+            return Err(Fault::Garbage("an event about something else than a Pod"));
+        }
+        let known = match event.kind.as_ref() {
+            "ADDED" | "MODIFIED" => pod.to_pod(annotation).map(|pod| WatchEvent::Apply(Box::new(pod))),
+            "DELETED" => pod.uid().map(|uid| WatchEvent::Remove(uid.into())),
+            "BOOKMARK" => {
+                let ends_list = pod.annotation(INITIAL_EVENTS_END).as_deref() == Some("true");
+                Some(WatchEvent::Bookmark { ends_list })
+            }
+            _ => None,
+        };
+        let version = pod.resource_version().filter(|version| is_version(version)).map(str::to_owned);
+        Ok(Frame { event: known.unwrap_or(WatchEvent::Unreadable), version })
+    }
+}
+
+/// A list without its items.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Envelope {
+    kind: Option<String>,
+    metadata: ListMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: Option<String>,
+    #[serde(rename = "continue")]
+    more: Option<String>,
+}
+
+impl Envelope {
+    /// Reads the envelope's JSON.
+    pub(super) fn read(json: &[u8]) -> Result<Envelope, Fault> {
+        serde_json::from_slice(json).map_err(|_| Fault::Garbage("the list is broken"))
+    }
+
+    /// Whether it tells, as far as it was read, that the list is of something else.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| kind != "PodList")
+    }
+
+    /// The list's resource version and the token that the next page is asked for with, if there is one.
+    pub(super) fn end(self) -> Result<(String, Option<String>), Fault> {
+        if self.kind.as_deref() != Some("PodList") {
+            return Err(Fault::Garbage("the list is of something else than Pods"));
+        }
+        let version = self.metadata.resource_version.filter(|version| is_version(version));
+        let version = version.ok_or(Fault::Garbage("the list has no resource version"))?;
+        Ok((version, self.metadata.more.filter(|token| !token.is_empty())))
+    }
+}
+
+/// Whether a watch can go on from it: 0 means anywhere.
+fn is_version(version: &str) -> bool {
+    !version.is_empty() && version != "0"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<(WatchEvent, Option<String>), String> {
+        let frame = Frame::read(json.as_bytes(), "k").map_err(|fault| fault.to_string())?;
+        Ok((frame.event, frame.version))
+    }
+
+    #[test]
+    fn reads_events() {
+        let sound = r#"{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"u","resourceVersion":"7"}}"#;
+        for kind in ["ADDED", "MODIFIED"] {
+            let (event, version) = read(&format!(r#"{{"type":"{kind}","object":{sound}}}"#)).expect(kind);
+            assert!(matches!(event, WatchEvent::Apply(pod) if &*pod.uid == "u" && pod.resource_version == 7));
+            assert_eq!(version.as_deref(), Some("7"));
+        }
+        let cases = [
+            (format!(r#"{{"type":"DELETED","object":{sound}}}"#), WatchEvent::Remove("u".into()), Some("7")),
+            (
+                r#"{"type":"BOOKMARK","object":{"kind":"Pod","metadata":{"resourceVersion":"9","creationTimestamp":null}}}"#.into(),
+                WatchEvent::Bookmark { ends_list: false },
+                Some("9"),
+            ),
+            (
+                r#"{"object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}},"type":"BOOKMARK"}"#.into(),
+                WatchEvent::Bookmark { ends_list: true },
+                Some("9"),
+            ),
+            (r#"{"type":"ADDED","object":{"kind":"Pod","metadata":{"resourceVersion":"7"}}}"#.into(), WatchEvent::Unreadable, Some("7")),
+            (r#"{"type":"ADDED","object":{"metadata":{"resourceVersion":"0"}}}"#.into(), WatchEvent::Unreadable, None),
+            (r#"{"type":"ADDED","object":7}"#.into(), WatchEvent::Unreadable, None),
+            (r#"{"type":"ADDED","object":null}"#.into(), WatchEvent::Unreadable, None),
+            (r#"{"type":"ADDED"}"#.into(), WatchEvent::Unreadable, None),
+            (format!(r#"{{"type":"RENAMED","object":{sound}}}"#), WatchEvent::Unreadable, Some("7")),
+        ];
+        for (json, event, version) in cases {
+            assert_eq!(read(&json), Ok((event, version.map(str::to_owned))), "{json}");
+        }
+    }
+
+    #[test]
+    fn tells_faults() {
+        let cases = [
+            (
+                r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"old"}}"#,
+                "answers 410 Expired: old",
+            ),
+            (r#"{"kind":"Status","code":500,"reason":"InternalError"}"#, "answers 500 InternalError"),
+            (r#"{"type":"ERROR","object":{"code":410}}"#, "ERROR event without a Status"),
+            (r#"{"type":"ERROR"}"#, "ERROR event without a Status"),
+            (
+                r#"{"type":"ADDED","object":{"kind":"Service","metadata":{"name":"p","namespace":"n","uid":"u"}}}"#,
+                "something else than a Pod",
+            ),
+            (r#"{"kind":"PodList","items":[]}"#, "no watch event"),
+            ("{}", "no watch event"),
+        ];
+        for (json, expected) in cases {
+            let fault = read(json).expect_err(json);
+            assert!(fault.contains(expected), "{json}: {fault}");
+        }
+    }
+
+    #[test]
+    fn reads_envelopes() {
+        let cases = [
+            (r#"{"kind":"PodList","metadata":{"resourceVersion":"5"},"items":[]}"#, Ok(("5".into(), None))),
+            (r#"{"kind":"PodList","metadata":{"resourceVersion":"5","continue":""}}"#, Ok(("5".into(), None))),
+            (
+                r#"{"kind":"PodList","metadata":{"resourceVersion":"5","continue":"x"}}"#,
+                Ok(("5".into(), Some("x".into()))),
+            ),
+            (r#"{"kind":"PodList","metadata":{}}"#, Err("no resource version")),
+            (r#"{"kind":"PodList","metadata":{"resourceVersion":"0"}}"#, Err("no resource version")),
+            (r#"{"kind":"ServiceList","metadata":{"resourceVersion":"5"}}"#, Err("something else than Pods")),
+            ("{}", Err("something else than Pods")),
+            (r#"{"kind":"PodList","metadata":7}"#, Err("the list is broken")),
+        ];
+        for (json, expected) in cases {
+            let end: Result<(String, Option<String>), String> =
+                Envelope::read(json.as_bytes()).and_then(Envelope::end).map_err(|fault| fault.to_string());
+            match expected {
+                Ok(expected) => assert_eq!(end, Ok(expected), "{json}"),
+                Err(text) => assert!(end.as_ref().is_err_and(|error| error.contains(text)), "{json}: {end:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What can go wrong between us and an API server, and what each of it means.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::json::NotJson;
+use crate::source::health::Restart;
+
+/// The most characters of a server's message that are repeated in a log line.
+const MESSAGE_LEN_MAX: usize = 300;
+
+/// Why a list or a watch came to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// Nobody reads our events any more.
+    #[error("the program is ending")]
+    Closed,
+    /// There is no connection to speak over.
+    #[error("cannot reach the API server: {0}")]
+    Unreachable(String),
+    /// The server said no, by an HTTP status or by an ERROR event.
+    #[error("the API server answers {0}")]
+    Refused(Refusal),
+    /// Nothing came for this long.
+    #[error("nothing from the API server for {0:?}")]
+    Silent(Duration),
+    /// The body broke, or ended inside an object or before a list's end.
+    #[error("the API server's answer broke off: {0}")]
+    Broken(String),
+    /// A watch ended in good order, but long before its time.
+    #[error("the API server ended the watch early")]
+    EndedEarly,
+    /// The body is no JSON, or JSON of something else.
+    #[error("not an answer of a Kubernetes API server: {0}")]
+    Garbage(&'static str),
+}
+
+impl Fault {
+    /// The reason under which it is counted.
+    pub(super) fn restart(&self) -> Restart {
+        match self {
+            Fault::Refused(refusal) if refusal.is_expired() => Restart::Expired,
+            Fault::Refused(_) => Restart::Refused,
+            Fault::Silent(_) => Restart::Silent,
+            Fault::Broken(_) => Restart::Broken,
+            Fault::Garbage(_) => Restart::Garbage,
+            Fault::Closed | Fault::EndedEarly => Restart::Ended,
+            Fault::Unreachable(_) => Restart::Unreachable,
+        }
+    }
+
+    /// How long the server asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Fault::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl From<NotJson> for Fault {
+    fn from(NotJson: NotJson) -> Fault {
+        Fault::Garbage("the body is no JSON")
+    }
+}
+
+/// The server's no.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The HTTP status, or the code that an ERROR event's `Status` has.
+    pub(super) code: u16,
+    /// The `Status` object's reason, `Expired` for one.
+    pub(super) reason: String,
+    /// The `Status` object's message, cut and without control characters.
+    pub(super) message: String,
+    /// `Retry-After`, or the same in the `Status`.
+    pub(super) retry_after: Option<Duration>,
+    /// It carried a `Status`: the API server itself speaks, not a proxy before it.
+    pub(super) has_status: bool,
+}
+
+impl Refusal {
+    /// Reads a `Status` object; none if it is something else. `http` is the response's own code, if it was an error's.
+    pub(super) fn of_status(json: &[u8], http: Option<u16>) -> Option<Refusal> {
+        let status: Status = serde_json::from_slice(json).ok()?;
+        if status.kind != "Status" {
+            return None;
+        }
+        Some(Refusal {
+            code: http.or(status.code).unwrap_or(0),
+            reason: clean(&status.reason),
+            message: clean(&status.message),
+            retry_after: status.details.and_then(|details| details.retry_after_seconds).map(Duration::from_secs),
+            has_status: true,
+        })
+    }
+
+    /// Reads the body of an error's response; a body that is no `Status` says nothing.
+    pub(super) fn of_response(code: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
+        let refusal = Refusal::of_status(body, Some(code)).unwrap_or(Refusal {
+            code,
+            reason: String::new(),
+            message: String::new(),
+            retry_after: None,
+            has_status: false,
+        });
+        Refusal { retry_after: retry_after.or(refusal.retry_after), ..refusal }
+    }
+
+    /// The resource version or the continue token is of no use any more. Only a new list helps. Too large is one that the
+    /// server has not come to, as after etcd was restored from a backup.
+    pub(super) fn is_expired(&self) -> bool {
+        matches!(self.reason.as_str(), "Expired" | "Gone")
+            || self.code == 410
+            || (self.code == 504 && self.message.contains("Too large resource version"))
+    }
+
+    /// The server does not know streaming lists, or cannot serve them from its etcd.
+    pub(super) fn is_of_streaming(&self) -> bool {
+        let words = ["RequestWatchProgress", "sendInitialEvents", "resourceVersionMatch", "WatchList"];
+        matches!(self.code, 400 | 405 | 422 | 501) || words.iter().any(|word| self.message.contains(word))
+    }
+
+    /// The server refused this very request, rather than us (401, 403) or any request at the moment (429, 503). A proxy's
+    /// error says nothing of the request.
+    pub(super) fn is_of_request(&self) -> bool {
+        self.has_status && !matches!(self.code, 401 | 403 | 429 | 503)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.code)?;
+        for (separator, text) in [(" ", &self.reason), (": ", &self.message)] {
+            if !text.is_empty() {
+                write!(f, "{separator}{text}")?;
+            }
+        }
+        if self.code == 401 {
+            f.write_str("; a rotated token file is read again within a minute")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Status {
+    kind: String,
+    code: Option<u16>,
+    reason: String,
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: Option<u64>,
+}
+
+/// A stranger's text, fit for a log line.
+fn clean(text: &str) -> String {
+    text.chars().take(MESSAGE_LEN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, reason: &str, message: &str) -> Refusal {
+        let json = serde_json::json!({"kind": "Status", "code": code, "reason": reason, "message": message});
+        Refusal::of_status(json.to_string().as_bytes(), None).expect("a Status")
+    }
+
+    #[test]
+    fn knows_what_a_refusal_means() {
+        // (code, reason, message), expired, about streaming lists, about this request
+        let cases = [
+            ((410, "Expired", "too old resource version: 1 (2)"), true, false, true),
+            ((410, "Gone", ""), true, false, true),
+            ((0, "Expired", ""), true, false, true),
+            ((504, "Timeout", "Too large resource version: 9, current: 1"), true, false, true),
+            ((504, "Timeout", "request timed out"), false, false, true),
+            ((400, "BadRequest", ""), false, true, true),
+            ((422, "Invalid", "sendInitialEvents: Forbidden"), false, true, true),
+            ((500, "InternalError", "required storage feature RequestWatchProgress is disabled"), false, true, true),
+            ((500, "InternalError", "etcdserver: leader changed"), false, false, true),
+            ((401, "Unauthorized", ""), false, false, false),
+            ((403, "Forbidden", ""), false, false, false),
+            ((429, "TooManyRequests", ""), false, false, false),
+            ((503, "ServiceUnavailable", ""), false, false, false),
+        ];
+        for ((code, reason, message), expired, streaming, request) in cases {
+            let refusal = status(code, reason, message);
+            assert_eq!(refusal.is_expired(), expired, "{refusal}");
+            assert_eq!(refusal.is_of_streaming(), streaming, "{refusal}");
+            assert_eq!(refusal.is_of_request(), request, "{refusal}");
+        }
+        assert!(!Refusal::of_response(502, b"<html>Bad Gateway", None).is_of_request());
+    }
+
+    #[test]
+    fn reads_how_long_to_wait() {
+        let body = br#"{"kind":"Status","code":429,"details":{"retryAfterSeconds":7}}"#;
+        let seconds = Duration::from_secs;
+        assert_eq!(Refusal::of_response(429, body, None).retry_after, Some(seconds(7)));
+        assert_eq!(Refusal::of_response(429, body, Some(seconds(3))).retry_after, Some(seconds(3)));
+        assert_eq!(Refusal::of_response(503, b"", Some(seconds(3))).retry_after, Some(seconds(3)));
+        assert_eq!(Refusal::of_response(503, b"", None).retry_after, None);
+    }
+
+    #[test]
+    fn is_no_status() {
+        for json in ["", "{}", "[]", r#"{"kind":"Pod"}"#, r#"{"kind":"Status","code":"x"}"#, r#"{"kind":7}"#] {
+            assert_eq!(Refusal::of_status(json.as_bytes(), None), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_bounded_line() {
+        let refusal = status(500, "", &format!("a\nb\u{1b}{}", "x".repeat(10_000)));
+        assert!(refusal.message.starts_with("a b x"));
+        assert!(refusal.to_string().len() < 400);
+    }
+}

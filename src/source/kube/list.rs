@@ -1,0 +1,162 @@
+//! A list of all Pods: streamed where the server can, by pages where not, whole where pages expire.
+
+use tracing::info;
+
+use super::Run;
+use super::event::{Envelope, Frame, WatchEvent};
+use super::fault::Fault;
+use super::json::{Piece, Shape};
+use super::pod::RawPod;
+use super::request::{self, Ask, Patience};
+use crate::source::Change;
+
+/// The Pods of a page: what kubectl and client-go ask for.
+const PAGE_LEN: u32 = 500;
+
+/// How a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// As the first events of a watch (Kubernetes 1.34 by default, etcd 3.4.31, 3.5.13 or later).
+    Streaming,
+    /// By pages, whose token is good for some minutes.
+    Pages,
+    /// In one answer, which no token can expire under.
+    Whole,
+}
+
+impl Run {
+    /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from.
+    pub(super) async fn list(&mut self) -> Result<(), Fault> {
+        let result = match self.method {
+            Method::Streaming => self.list_streaming().await,
+            Method::Pages => self.list_pages(Some(PAGE_LEN)).await,
+            Method::Whole => self.list_pages(None).await,
+        };
+        match result {
+            Ok(version) => {
+                self.begin().await?;
+                self.is_listing = false;
+                self.send(Change::Commit).await?;
+                self.position = Some(version);
+                self.method = if self.has_streaming { Method::Streaming } else { Method::Pages };
+                self.health.commit();
+                self.recover();
+                Ok(())
+            }
+            Err(fault) => self.another_way(fault),
+        }
+    }
+
+    /// Chooses how to list next after a fault. A server that does not know streaming lists is no fault.
+    fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
+        match (&fault, self.method) {
+            (Fault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
+                info!(source = %self.name(), "no streaming lists here, so lists come by pages ({fault})");
+                self.has_streaming = false;
+                self.method = Method::Pages;
+                // It may have refused only after the first events, or have sent them without the end.
+                if !self.is_listing {
+                    return Ok(());
+                }
+            }
+            // No word about the method: the next attempt is as this one was.
+            (Fault::Refused(refusal), Method::Streaming) if !refusal.is_of_request() => {}
+            (Fault::Unreachable(_) | Fault::Closed, _) => {}
+            (_, Method::Streaming) => self.method = Method::Pages,
+            (Fault::Refused(refusal), Method::Pages) if refusal.is_expired() => self.method = Method::Whole,
+            (_, Method::Pages | Method::Whole) => {}
+        }
+        Err(fault)
+    }
+
+    /// Reads the first events of a watch up to the bookmark that ends them.
+    async fn list_streaming(&mut self) -> Result<String, Fault> {
+        let pace = self.watch.pace;
+        let uri = self.uri(Ask::StreamingList);
+        let patience = Patience::Between(pace.quiet);
+        let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
+        while answer.fill().await? {
+            while let Some(piece) = answer.splitter.next()? {
+                self.begin().await?;
+                let frame = self.frame(piece)?;
+                match (frame.event, frame.version) {
+                    (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
+                    (event, _) => self.apply(event).await?,
+                }
+            }
+        }
+        Err(Fault::Broken("the list had no end".to_owned()))
+    }
+
+    /// Reads pages up to the last one.
+    async fn list_pages(&mut self, limit: Option<u32>) -> Result<String, Fault> {
+        let mut token: Option<String> = None;
+        loop {
+            let (version, next) = self.list_page(limit, token.as_deref()).await?;
+            match next {
+                // A server that answers a token with itself would keep us for ever.
+                Some(_) if next == token => return Err(Fault::Garbage("the list's pages go round in a circle")),
+                Some(_) => token = next,
+                None => return Ok(version),
+            }
+        }
+    }
+
+    /// Reads a page: its resource version, and the token of the page behind it.
+    async fn list_page(&mut self, limit: Option<u32>, token: Option<&str>) -> Result<(String, Option<String>), Fault> {
+        let pace = self.watch.pace;
+        let uri = self.uri(Ask::Page { limit, token });
+        let header = if limit.is_some() { pace.header } else { pace.whole_list };
+        let mut answer = request::ask(&self.client, &uri, Shape::List, header, Patience::Between(pace.quiet)).await?;
+        let mut is_checked = false;
+        while answer.fill().await? {
+            while let Some(piece) = answer.splitter.next()? {
+                let pod = match piece {
+                    Piece::Object(json) => {
+                        let pod = RawPod::read(json).ok().and_then(|pod| pod.to_pod(&self.watch.profile.annotation));
+                        pod.map(Box::new)
+                    }
+                    Piece::Unreadable => None,
+                };
+                if !is_checked && Envelope::read(&answer.splitter.envelope())?.is_foreign() {
+                    return Err(Fault::Garbage("the list is of something else than Pods"));
+                }
+                is_checked = true;
+                self.begin().await?;
+                self.apply(pod.map_or(WatchEvent::Unreadable, WatchEvent::Apply)).await?;
+            }
+        }
+        Envelope::read(&answer.splitter.envelope())?.end()
+    }
+
+    /// Says `Begin`, once a list and as late as can be: a list that is refused is none.
+    async fn begin(&mut self) -> Result<(), Fault> {
+        if !self.is_listing {
+            self.send(Change::Begin).await?;
+            self.is_listing = true;
+        }
+        Ok(())
+    }
+
+    /// Reads a watch's event; one that is too large is as unreadable as a broken one.
+    pub(super) fn frame(&self, piece: Piece<'_>) -> Result<Frame, Fault> {
+        match piece {
+            Piece::Object(json) => Frame::read(json, &self.watch.profile.annotation),
+            Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+        }
+    }
+
+    /// Passes an event on.
+    pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), Fault> {
+        self.health.hear();
+        match event {
+            WatchEvent::Apply(pod) => self.send(Change::Apply(pod)).await,
+            WatchEvent::Remove(uid) => self.send(Change::Remove(uid)).await,
+            WatchEvent::Bookmark { .. } => Ok(()),
+            WatchEvent::Unreadable => {
+                self.health.count_skipped(1);
+                Ok(())
+            }
+        }
+    }
+}

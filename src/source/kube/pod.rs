@@ -1,0 +1,458 @@
+//! The slim Pod, read from the JSON of a whole one.
+//!
+//! Every field is optional and read by itself: one of an odd type counts as absent and leaves the rest alone, because an
+//! object that another client got past the API server must not blind us to its neighbours. What is not needed is skipped
+//! in place, without memory of its own.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::source::{Phase, Pod, PodStatus};
+
+/// The most addresses that are taken from `podIPs` or `hostIPs`. Kubernetes allows one a family.
+const ADDRESSES_MAX: usize = 16;
+
+/// A Pod's JSON, taken apart as far as it is needed. Borrows from the text.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::source) struct RawPod<'j> {
+    #[serde(borrow)]
+    kind: Loose<Text<'j>>,
+    #[serde(borrow)]
+    metadata: Loose<Metadata<'j>>,
+    spec: Loose<Spec>,
+    #[serde(borrow)]
+    status: Loose<Status<'j>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'j> {
+    #[serde(borrow)]
+    namespace: Loose<Text<'j>>,
+    #[serde(borrow)]
+    name: Loose<Text<'j>>,
+    #[serde(borrow)]
+    uid: Loose<Text<'j>>,
+    #[serde(borrow)]
+    resource_version: Loose<Text<'j>>,
+    /// Anything but null means that it is set: better one process less for a moment than one that is ending.
+    #[serde(borrow)]
+    deletion_timestamp: Option<&'j RawValue>,
+    #[serde(borrow)]
+    labels: Option<&'j RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'j RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    host_network: Loose<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status<'j> {
+    #[serde(borrow)]
+    phase: Loose<Text<'j>>,
+    #[serde(borrow)]
+    conditions: Loose<Vec<Loose<Condition<'j>>>>,
+    #[serde(borrow, rename = "podIP")]
+    pod_ip: Loose<Text<'j>>,
+    #[serde(borrow, rename = "podIPs")]
+    pod_ips: Loose<Vec<Loose<Address<'j>>>>,
+    #[serde(borrow, rename = "hostIP")]
+    host_ip: Loose<Text<'j>>,
+    #[serde(borrow, rename = "hostIPs")]
+    host_ips: Loose<Vec<Loose<Address<'j>>>>,
+    #[serde(borrow)]
+    start_time: Loose<Text<'j>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Condition<'j> {
+    #[serde(borrow, rename = "type")]
+    kind: Loose<Text<'j>>,
+    #[serde(borrow)]
+    status: Loose<Text<'j>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Address<'j> {
+    #[serde(borrow)]
+    ip: Loose<Text<'j>>,
+}
+
+impl<'j> RawPod<'j> {
+    /// Takes the JSON of a Pod apart; fails only where it is no JSON object.
+    pub(in crate::source) fn read(json: &'j [u8]) -> Result<RawPod<'j>, serde_json::Error> {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(serde::de::Error::custom("no object")); // serde would take an array's items for fields
+        }
+        serde_json::from_slice(json)
+    }
+
+    /// `kind`, where it is told: items of a list do not tell it.
+    pub(in crate::source) fn kind(&self) -> Option<&str> {
+        self.kind.text()
+    }
+
+    /// `metadata.namespace`
+    pub(in crate::source) fn namespace(&self) -> Option<&str> {
+        self.metadata()?.namespace.text()
+    }
+
+    /// `metadata.name`
+    pub(in crate::source) fn name(&self) -> Option<&str> {
+        self.metadata()?.name.text()
+    }
+
+    /// `metadata.uid`
+    pub(in crate::source) fn uid(&self) -> Option<&str> {
+        self.metadata()?.uid.text()
+    }
+
+    /// `metadata.resourceVersion`, an opaque text by the API's convention.
+    pub(in crate::source) fn resource_version(&self) -> Option<&str> {
+        self.metadata()?.resource_version.text()
+    }
+
+    /// The value of one annotation.
+    pub(in crate::source) fn annotation(&self, key: &str) -> Option<Arc<str>> {
+        let annotations = self.metadata()?.annotations?;
+        serde_json::Deserializer::from_str(annotations.get()).deserialize_map(Pick(key)).ok().flatten()
+    }
+
+    /// All annotations that are strings.
+    pub(in crate::source) fn annotations(&self) -> BTreeMap<String, String> {
+        string_map(self.metadata().and_then(|metadata| metadata.annotations))
+    }
+
+    /// All labels that are strings.
+    pub(in crate::source) fn labels(&self) -> BTreeMap<String, String> {
+        string_map(self.metadata().and_then(|metadata| metadata.labels))
+    }
+
+    /// Whether `status.phase` is told.
+    pub(in crate::source) fn has_phase(&self) -> bool {
+        self.status.0.as_ref().is_some_and(|status| status.phase.0.is_some())
+    }
+
+    /// Whether `status.conditions` is told.
+    pub(in crate::source) fn has_conditions(&self) -> bool {
+        self.status.0.as_ref().is_some_and(|status| status.conditions.0.is_some())
+    }
+
+    /// Its state.
+    pub(in crate::source) fn status(&self) -> PodStatus {
+        let nothing = Status::default();
+        let status = self.status.0.as_ref().unwrap_or(&nothing);
+        PodStatus {
+            phase: phase(status.phase.text()),
+            ready: status.conditions.iter().any(Condition::is_ready),
+            terminating: self.metadata().is_some_and(|metadata| metadata.deletion_timestamp.is_some()),
+            host_network: self.spec.0.as_ref().and_then(|spec| spec.host_network.0).unwrap_or(false),
+            pod_ips: addresses(&status.pod_ips, &status.pod_ip),
+            host_ips: addresses(&status.host_ips, &status.host_ip),
+            start_time: status.start_time.text().and_then(seconds),
+        }
+    }
+
+    /// The slim Pod with one annotation; none without a name and a uid, which nothing can be told apart by.
+    pub(in crate::source) fn to_pod(&self, annotation: &str) -> Option<Pod> {
+        Some(Pod {
+            namespace: self.namespace()?.into(),
+            name: self.name()?.into(),
+            uid: self.uid()?.into(),
+            resource_version: self.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
+            status: self.status(),
+            annotation: self.annotation(annotation),
+        })
+    }
+
+    fn metadata(&self) -> Option<&Metadata<'j>> {
+        self.metadata.0.as_ref()
+    }
+}
+
+impl Condition<'_> {
+    fn is_ready(&self) -> bool {
+        self.kind.text() == Some("Ready") && self.status.text() == Some("True")
+    }
+}
+
+fn phase(text: Option<&str>) -> Phase {
+    match text {
+        Some("Pending") => Phase::Pending,
+        Some("Running") => Phase::Running,
+        Some("Succeeded") => Phase::Succeeded,
+        Some("Failed") => Phase::Failed,
+        _ => Phase::Unknown,
+    }
+}
+
+/// The addresses of the list, or the single one where the list has none.
+fn addresses(list: &Loose<Vec<Loose<Address<'_>>>>, single: &Loose<Text<'_>>) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for text in list.iter().filter_map(|address| address.ip.text()) {
+        if found.len() < ADDRESSES_MAX
+            && let Some(address) = ip(text)
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    if found.is_empty() {
+        found.extend(single.text().and_then(ip));
+    }
+    found
+}
+
+/// An address; one that is IPv4 in IPv6's clothes as the IPv4 that it is.
+fn ip(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+fn seconds(rfc3339: &str) -> Option<i64> {
+    rfc3339.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}
+
+fn string_map(raw: Option<&RawValue>) -> BTreeMap<String, String> {
+    let loose: BTreeMap<String, Loose<String>> =
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    loose.into_iter().filter_map(|(key, value)| Some((key, value.0?))).collect()
+}
+
+/// A value that may be of another type than it should: then it counts as absent.
+#[derive(Debug)]
+struct Loose<T>(Option<T>);
+
+impl<T> Default for Loose<T> {
+    fn default() -> Loose<T> {
+        Loose(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Loose<T>, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Loose(serde_json::from_str(raw.get()).ok()))
+    }
+}
+
+impl Loose<Text<'_>> {
+    /// The text; an empty one counts as absent, as it does in the API.
+    fn text(&self) -> Option<&str> {
+        self.0.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
+    }
+}
+
+impl<T> Loose<Vec<Loose<T>>> {
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten().filter_map(|item| item.0.as_ref())
+    }
+}
+
+/// A string that is borrowed from the JSON unless it has escapes.
+#[derive(Debug, Deserialize)]
+struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
+
+/// Reads one key of an object and skips the others.
+struct Pick<'k>(&'k str);
+
+impl<'de> Visitor<'de> for Pick<'_> {
+    type Value = Option<Arc<str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Arc<str>>, A::Error> {
+        let mut picked = None;
+        while let Some(is_it) = map.next_key_seed(Equals(self.0))? {
+            if is_it {
+                picked = map.next_value::<Loose<Text<'de>>>()?.0.map(|text| Arc::from(text.0.as_ref()));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(picked)
+    }
+}
+
+/// Whether a key is the one looked for.
+struct Equals<'k>(&'k str);
+
+impl<'de> DeserializeSeed<'de> for Equals<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Equals<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "app.io/annotation";
+
+    fn pod(json: &str) -> Option<Pod> {
+        RawPod::read(json.as_bytes()).expect(json).to_pod(KEY)
+    }
+
+    #[test]
+    fn reads_what_a_pod_is() {
+        let json = r#"{
+            "kind": "Pod", "apiVersion": "v1",
+            "metadata": {
+                "name": "p-0", "namespace": "n", "uid": "u", "resourceVersion": "42",
+                "annotations": {"other": "x", "app.io\/annotation": "W10=", "kubectl": "{\"a\":\"b\"}"},
+                "labels": {"a": "b"}, "managedFields": [{"fieldsV1": {"f:metadata": {}}}]
+            },
+            "spec": {"hostNetwork": true, "containers": [{"name": "c"}]},
+            "status": {
+                "phase": "Running", "startTime": "2024-01-02T03:04:05Z",
+                "conditions": [{"type": "PodScheduled", "status": "False"}, {"type": "Ready", "status": "True"}],
+                "podIP": "10.0.0.9", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}, {"ip": "::ffff:10.0.0.1"}],
+                "hostIP": "::ffff:192.0.2.1"
+            }
+        }"#;
+        let expected = Pod {
+            namespace: "n".into(),
+            name: "p-0".into(),
+            uid: "u".into(),
+            resource_version: 42,
+            status: PodStatus {
+                phase: Phase::Running,
+                ready: true,
+                terminating: false,
+                host_network: true,
+                pod_ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+                host_ips: vec!["192.0.2.1".parse().unwrap()],
+                start_time: Some(1_704_164_645),
+            },
+            annotation: Some("W10=".into()),
+        };
+        assert_eq!(pod(json), Some(expected));
+    }
+
+    #[test]
+    fn needs_a_name_a_namespace_and_a_uid() {
+        for (metadata, is_pod) in [
+            (r#"{"name":"p","namespace":"n","uid":"u"}"#, true),
+            (r#"{"name":"p","namespace":"n"}"#, false),
+            (r#"{"name":"p","namespace":"n","uid":""}"#, false),
+            (r#"{"name":"p","namespace":"n","uid":7}"#, false),
+            (r#"{"namespace":"n","uid":"u"}"#, false),
+            (r#"{"name":"p","uid":"u"}"#, false),
+            ("[]", false),
+            ("null", false),
+        ] {
+            assert_eq!(pod(&format!("{{\"metadata\":{metadata}}}")).is_some(), is_pod, "{metadata}");
+        }
+        assert_eq!(pod("{}"), None);
+    }
+
+    /// What each odd value leaves of a Pod that is otherwise sound.
+    #[test]
+    fn an_odd_field_counts_as_absent_and_poisons_nothing() {
+        let sound = r#""metadata":{"name":"p","namespace":"n","uid":"u"}"#;
+        let plain = pod(&format!("{{{sound}}}")).expect("a Pod");
+        assert_eq!(plain.status, PodStatus::default());
+        assert_eq!((plain.resource_version, plain.annotation.clone()), (0, None));
+        for odd in [
+            "null",
+            "7",
+            "-1.5e300",
+            "true",
+            "\"x\"",
+            "[]",
+            "[null]",
+            "[7,[]]",
+            "{}",
+            r#"{"a":[{}]}"#,
+            "[{}]",
+            r#"[{"ip":"x"},{"ip":7}]"#,
+        ] {
+            let status = ["phase", "conditions", "podIP", "podIPs", "hostIP", "hostIPs", "startTime"];
+            for field in status {
+                let json = format!("{{{sound},\"status\":{{\"{field}\":{odd}}}}}");
+                assert_eq!(pod(&json), Some(plain.clone()), "{json}");
+            }
+            for field in ["status", "spec"] {
+                let json = format!("{{{sound},\"{field}\":{odd}}}");
+                assert_eq!(pod(&json), Some(plain.clone()), "{json}");
+            }
+            for field in ["resourceVersion", "annotations", "labels"] {
+                let json = format!(r#"{{"metadata":{{"name":"p","{field}":{odd},"namespace":"n","uid":"u"}}}}"#);
+                assert_eq!(pod(&json), Some(plain.clone()), "{json}");
+            }
+            let json =
+                format!(r#"{{"metadata":{{"name":"p","namespace":"n","uid":"u","annotations":{{"{KEY}":{odd}}}}}}}"#);
+            let is_text = odd.starts_with('"');
+            assert_eq!(pod(&json).and_then(|pod| pod.annotation).as_deref(), is_text.then_some("x"), "{json}");
+            let json = format!(r#"{{{sound},"spec":{{"hostNetwork":{odd}}}}}"#);
+            assert_eq!(pod(&json).map(|pod| pod.status.host_network), Some(odd == "true"), "{json}");
+        }
+    }
+
+    #[test]
+    fn reads_phases_and_the_end() {
+        for (text, expected) in [
+            ("Pending", Phase::Pending),
+            ("Running", Phase::Running),
+            ("Succeeded", Phase::Succeeded),
+            ("Failed", Phase::Failed),
+            ("Unknown", Phase::Unknown),
+            ("running", Phase::Unknown),
+        ] {
+            assert_eq!(phase(Some(text)), expected, "{text}");
+        }
+        for (value, terminating) in [("\"2024-01-02T03:04:05Z\"", true), ("null", false), ("0", true)] {
+            let json =
+                format!(r#"{{"metadata":{{"name":"p","namespace":"n","uid":"u","deletionTimestamp":{value}}}}}"#);
+            assert_eq!(pod(&json).map(|pod| pod.status.terminating), Some(terminating), "{value}");
+        }
+    }
+
+    #[test]
+    fn takes_a_bounded_number_of_addresses() {
+        let ips: Vec<String> = (0..1000).map(|n| format!(r#"{{"ip":"10.0.{}.{}"}}"#, n / 256, n % 256)).collect();
+        let json = format!(
+            r#"{{"metadata":{{"name":"p","namespace":"n","uid":"u"}},"status":{{"podIPs":[{}]}}}}"#,
+            ips.join(",")
+        );
+        assert_eq!(pod(&json).map(|pod| pod.status.pod_ips.len()), Some(ADDRESSES_MAX));
+    }
+
+    #[test]
+    fn what_cannot_be_json_is_told() {
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        for json in ["", "[]", "\"x\"", "{", r#"{"metadata":{"#, deep.as_str()] {
+            assert!(RawPod::read(json.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Has something changed among a set of files and folders? Asked by looking, every [`POLL_INTERVAL`].
+//!
+//! Looking works everywhere, also on network file systems and on the links that the kubelet turns when it updates a
+//! mounted ConfigMap, where notification by the kernel does not.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often files are looked at: how late a change may be seen.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The name by which standard input goes among paths.
+pub const STDIN: &str = "-";
+
+/// What a set of paths looked like. Equal ones mean that nothing has to be read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint(Vec<(PathBuf, Option<Mark>)>);
+
+/// What changes when a file does: length, time of change in nanoseconds, device and inode.
+type Mark = (u64, i128, u64, u64);
+
+impl Fingerprint {
+    /// Looks at files, and at the files in folders. Take it before the files are read: a change in between is then seen.
+    pub fn of(paths: &[PathBuf]) -> Fingerprint {
+        let mut marks = Vec::new();
+        for path in paths.iter().filter(|path| !is_stdin(path)) {
+            marks.push((path.clone(), mark(path)));
+            for file in entries(path).unwrap_or_default() {
+                let mark = mark(&file);
+                marks.push((file, mark));
+            }
+        }
+        Fingerprint(marks)
+    }
+}
+
+/// Whether the path means standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == STDIN
+}
+
+/// The visible entries of a folder, sorted; none if the path is no folder. Hidden ones are left out: editors' files, and
+/// the `..data` of a mounted ConfigMap, whose files are linked beside it.
+pub fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A file's mark, of what a link points to; none if it is not there.
+fn mark(path: &Path) -> Option<Mark> {
+    let metadata: Metadata = std::fs::metadata(path).ok()?;
+    let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    Some((metadata.len(), changed_ns, metadata.dev(), metadata.ino()))
+}

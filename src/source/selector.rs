@@ -1,0 +1,306 @@
+//! Label selectors of Kubernetes: parsed for manifests, where no API server selects for us.
+//!
+//! The text form is that of `kubectl -l`: requirements joined by commas, all of which must hold. A profile's selector is
+//! parsed at start, so that a typing error is told there and not by an API server's 400 later.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest name part of a label's key, and the longest value (Kubernetes: "Labels and Selectors").
+const NAME_LEN_MAX: usize = 63;
+
+/// The longest prefix of a label's key, a DNS subdomain.
+const PREFIX_LEN_MAX: usize = 253;
+
+/// A label selector. The empty one selects everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    text: String,
+    requirements: Vec<Requirement>,
+}
+
+/// Why a selector cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("label selector, character {}: {reason}", .at + 1)]
+pub struct SelectorError {
+    /// Where, in bytes from the start.
+    pub at: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Exists,
+    Missing,
+    In(Vec<String>),
+    NotIn(Vec<String>),
+}
+
+impl Selector {
+    /// The text that it was read from, for the API server's `labelSelector`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it selects what carries these labels.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.requirements.iter().all(|requirement| {
+            let value = labels.get(&requirement.key);
+            match &requirement.test {
+                Test::Exists => value.is_some(),
+                Test::Missing => value.is_none(),
+                Test::In(values) => value.is_some_and(|value| values.contains(value)),
+                // What lacks the label is selected too, as the API server does it.
+                Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            }
+        })
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Selector, SelectorError> {
+        let mut reader = Reader { text, at: 0 };
+        let mut requirements = Vec::new();
+        if reader.peek().is_some() {
+            requirements.push(reader.requirement()?);
+            while reader.take(",") {
+                requirements.push(reader.requirement()?);
+            }
+            if reader.peek().is_some() {
+                return Err(reader.error("expected a comma or the end"));
+            }
+        }
+        Ok(Selector { text: text.to_owned(), requirements })
+    }
+}
+
+/// Reads the text from left to right.
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
+        if self.take("!") {
+            return Ok(Requirement { key: self.key()?, test: Test::Missing });
+        }
+        let key = self.key()?;
+        let test = match self.peek() {
+            None | Some(',') => Test::Exists,
+            Some('!') if self.take("!=") => Test::NotIn(vec![self.value()?]),
+            Some('=') => {
+                let _ = self.take("==") || self.take("=");
+                Test::In(vec![self.value()?])
+            }
+            Some('<' | '>') => return Err(self.error("< and > are not supported")),
+            Some(_) => {
+                let (at, operator) = self.word();
+                match operator {
+                    "in" => Test::In(self.values()?),
+                    "notin" => Test::NotIn(self.values()?),
+                    _ => {
+                        let reason = "expected one of =, ==, !=, in, notin, a comma or the end";
+                        return Err(SelectorError { at, reason });
+                    }
+                }
+            }
+        };
+        Ok(Requirement { key, test })
+    }
+
+    fn key(&mut self) -> Result<String, SelectorError> {
+        let (at, key) = self.word();
+        check_key(key).map_err(|reason| SelectorError { at, reason })?;
+        Ok(key.to_owned())
+    }
+
+    fn value(&mut self) -> Result<String, SelectorError> {
+        let (at, value) = self.word();
+        if !value.is_empty() && !is_name(value) {
+            let reason = "a value is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends";
+            return Err(SelectorError { at, reason });
+        }
+        Ok(value.to_owned())
+    }
+
+    fn values(&mut self) -> Result<Vec<String>, SelectorError> {
+        if !self.take("(") {
+            return Err(self.error("expected ( and a list of values"));
+        }
+        if self.peek() == Some(')') {
+            return Err(self.error("a list of values is not empty"));
+        }
+        let mut values = vec![self.value()?];
+        while self.take(",") {
+            values.push(self.value()?);
+        }
+        if !self.take(")") {
+            return Err(self.error("expected a comma or )"));
+        }
+        Ok(values)
+    }
+
+    /// The characters up to the next blank or sign, and where they start.
+    fn word(&mut self) -> (usize, &'t str) {
+        self.skip_blanks();
+        let rest = self.rest();
+        let end = rest.find(|c: char| c.is_whitespace() || "=!,()<>".contains(c)).unwrap_or(rest.len());
+        let at = self.at;
+        self.at += end;
+        (at, rest.get(..end).unwrap_or_default())
+    }
+
+    fn take(&mut self, sign: &str) -> bool {
+        self.skip_blanks();
+        let is_next = self.rest().starts_with(sign);
+        if is_next {
+            self.at += sign.len();
+        }
+        is_next
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.skip_blanks();
+        self.rest().chars().next()
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn error(&self, reason: &'static str) -> SelectorError {
+        SelectorError { at: self.at, reason }
+    }
+}
+
+fn check_key(key: &str) -> Result<(), &'static str> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    if key.is_empty() {
+        return Err("expected a label's key");
+    }
+    if !is_name(name) {
+        return Err("a key is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends");
+    }
+    if prefix.is_some_and(|prefix| prefix.len() > PREFIX_LEN_MAX || !prefix.split('.').all(is_prefix_label)) {
+        return Err("a key's prefix is a DNS name of lower case letters, digits, - and .");
+    }
+    Ok(())
+}
+
+fn is_name(text: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= NAME_LEN_MAX
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+}
+
+fn is_prefix_label(label: &str) -> bool {
+    let is_inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    !label.is_empty() && label.bytes().all(|byte| is_inner(&byte)) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(text: &str) -> BTreeMap<String, String> {
+        let pair = |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        text.split_whitespace().filter_map(pair).collect()
+    }
+
+    #[test]
+    fn selects() {
+        let cases = [
+            ("", "", true),
+            ("", "a=b", true),
+            ("a=b", "a=b", true),
+            ("a==b", "a=b", true),
+            (" a = b ", "a=b", true),
+            ("a=b", "a=c", false),
+            ("a=b", "", false),
+            ("a=", "a=", true),
+            ("a!=b", "a=c", true),
+            ("a!=b", "a=b", false),
+            ("a!=b", "", true),
+            ("a", "a=", true),
+            ("a", "b=c", false),
+            ("!a", "b=c", true),
+            ("! a", "a=c", false),
+            ("a in (x, y)", "a=y", true),
+            ("a in (x,y)", "a=z", false),
+            ("a in (x)", "", false),
+            ("a in (x,)", "a=", true),
+            ("a notin (x)", "a=x", false),
+            ("a notin (x)", "a=y", true),
+            ("a notin (x)", "", true),
+            ("a=b,!c,d in (e)", "a=b d=e", true),
+            ("a=b,!c,d in (e)", "a=b d=e c=", false),
+            ("app.io/label=app.io-value", "app.io/label=app.io-value", true),
+            ("dubbo.io/label in (dubbo.io-value, dubbo.io.provider)", "dubbo.io/label=dubbo.io.provider", true),
+            ("in in (in)", "in=in", true),
+        ];
+        for (selector, given, expected) in cases {
+            let parsed: Selector = selector.parse().expect(selector);
+            assert_eq!(parsed.matches(&labels(given)), expected, "{selector:?} on {given:?}");
+            assert_eq!(parsed.as_str(), selector);
+        }
+    }
+
+    #[test]
+    fn tells_what_is_wrong_and_where() {
+        let cases = [
+            (",", 0, "expected a label's key"),
+            ("a,", 2, "expected a label's key"),
+            ("a=b c", 4, "expected a comma or the end"),
+            ("a like b", 2, "expected one of"),
+            ("a in x", 5, "expected ("),
+            ("a in (", 6, "expected a comma or )"),
+            ("a in ()", 6, "not empty"),
+            ("a in (x", 7, "expected a comma or )"),
+            ("a>5", 1, "not supported"),
+            ("a=ü", 2, "a value is"),
+            ("a=-", 2, "a value is"),
+            ("_a", 0, "a key is"),
+            ("a/b/c", 0, "a key is"),
+            ("A.io/b", 0, "prefix"),
+            ("/b", 0, "prefix"),
+            ("a!b", 1, "expected one of"),
+        ];
+        for (selector, at, reason) in cases {
+            let error = selector.parse::<Selector>().expect_err(selector);
+            assert_eq!(error.at, at, "{selector:?}: {error}");
+            assert!(error.reason.contains(reason), "{selector:?}: {error}");
+        }
+        let long = "x".repeat(64);
+        assert!(long.parse::<Selector>().is_err());
+        assert!(format!("a={long}").parse::<Selector>().is_err());
+        assert!(format!("{}/a", "x".repeat(254)).parse::<Selector>().is_err());
+    }
+}
