@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     match run(Cli::parse().command).await {
         Ok(outcome) => ExitCode::from(u8::from(outcome.has_findings)),
         Err(error) => {
-            eprintln!("callsign: {}", Escaped(&format!("{error:#}")));
+            eprintln!("callsign: {}", Escaped(&told(&error)));
             ExitCode::from(2)
         }
     }
@@ -41,4 +41,16 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(outcome),
     }
+}
+
+/// An error and its causes on one line, without those that the text before already ends with.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }
