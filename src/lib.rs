@@ -2,3 +2,4 @@
 pub mod dns;
 pub mod registration;
 pub mod source;
+pub mod zones;
