@@ -11,10 +11,10 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use crate::dns::{Class, Name, Path, Rcode, Rtype};
+use crate::dns::{Class, Key, Name, Path, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::{Addresses, Snapshot};
-use crate::zones::{RrSet, Zone};
+use crate::zones::{Referral, RrSet, Zone};
 
 pub use records::{InstanceLabel, Members, Rdata, Records, Soa};
 
@@ -24,8 +24,10 @@ const LINKS_MAX: usize = 8;
 /// A question, and what of its asking bears on the answer.
 #[derive(Clone, Debug)]
 pub struct Question<'q> {
-    /// The name.
+    /// The name, folded.
     pub name: &'q Path,
+    /// The name as it came: a well-formed wire name.
+    pub spelling: &'q [u8],
     /// The type.
     pub rtype: Rtype,
     /// The class.
@@ -94,14 +96,7 @@ pub enum Authority<'s> {
     /// The zone's SOA, as every negative answer has it (RFC 2308).
     Soa(Soa<'s>),
     /// The servers of a delegated zone.
-    Referral {
-        /// The zone cut.
-        cut: &'s Name,
-        /// Its NS records.
-        ns: &'s RrSet,
-        /// The zone whose glue goes with them.
-        zone: &'s Zone,
-    },
+    Referral(Referral<'s>),
 }
 
 /// An extended error's code (RFC 8914 §5.2 and the IANA registry).
@@ -132,7 +127,7 @@ enum Step<'s> {
     /// The name is another one's alias.
     Link(Link<'s>),
     /// The name is delegated.
-    Referral { cut: &'s Name, ns: &'s RrSet, zone: &'s Zone },
+    Referral(Referral<'s>),
     /// It cannot be told now.
     Unknown(ExtendedError),
 }
@@ -151,7 +146,7 @@ pub fn answer<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Answer<'s>
         _ if question.class != Class::IN => return failure(Rcode::REFUSED, None),
         _ => {}
     }
-    let Some(zone) = zone_of(snapshot, question.name) else {
+    let Some(zone) = zone_of(snapshot, question.name, question.rtype) else {
         return failure(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
     };
     if matches!(question.rtype, Rtype::AXFR | Rtype::IXFR) {
@@ -163,13 +158,15 @@ pub fn answer<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Answer<'s>
 /// Looks the name up, and on from it as long as it is an alias within our zones.
 fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Answer<'s> {
     let mut links = SmallVec::new();
-    let mut next: Option<Path> = None;
+    let mut next: Option<(Path, Name)> = None;
     let mut zone = Some(zone);
     let mut is_of_pods = false;
     while let Some(here) = zone.take() {
-        let name = next.as_ref().unwrap_or(question.name);
+        let (name, spelling) =
+            next.as_ref().map_or((question.name, question.spelling), |(path, name)| (path, name.wire()));
+        let here_asked = Question { name, spelling, ..question.clone() };
         is_of_pods |= !matches!(here, Authoritative::Static(_));
-        let link = match step(snapshot, question, name, here) {
+        let link = match step(snapshot, &here_asked, here) {
             Step::Link(link) if links.len() < LINKS_MAX => link,
             step => return conclude(step, links, question, is_of_pods),
         };
@@ -179,8 +176,8 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
             return Answer { rcode: Rcode::YXDOMAIN, links, ..Answer::positive(Records::None) };
         };
         let path = Path::of(target.labels());
-        zone = zone_of(snapshot, &path);
-        next = Some(path);
+        zone = zone_of(snapshot, &path, question.rtype);
+        next = Some((path, target));
     }
     Answer { links, ..Answer::positive(Records::None) }
 }
@@ -200,13 +197,13 @@ fn conclude<'s>(
             Answer { rcode: Rcode::NXDOMAIN, authority: Authority::Soa(soa), ..Answer::positive(Records::None) }
         }
         Step::Unknown(error) if links.is_empty() => return failure(Rcode::SERVFAIL, Some(error)),
-        Step::Referral { cut, ns, zone } if links.is_empty() => Answer {
+        Step::Referral(referral) if links.is_empty() => Answer {
             is_authoritative: false,
-            authority: Authority::Referral { cut, ns, zone },
+            authority: Authority::Referral(referral),
             ..Answer::positive(Records::None)
         },
         // A chain that leaves what we can tell ends in its last alias.
-        Step::Unknown(_) | Step::Referral { .. } | Step::Link(_) => Answer::positive(Records::None),
+        Step::Unknown(_) | Step::Referral(_) | Step::Link(_) => Answer::positive(Records::None),
     };
     let error = match answer.rcode {
         Rcode::NXDOMAIN => ExtendedError::STALE_NXDOMAIN,
@@ -215,11 +212,11 @@ fn conclude<'s>(
     Answer { links, error: is_stale.then_some(error), ..answer }
 }
 
-fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path, zone: Authoritative<'s>) -> Step<'s> {
+fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Step<'s> {
     if let Authoritative::Static(zone) = zone {
-        return statics::step(zone, name, question.rtype);
+        return statics::step(zone, question);
     }
-    if let Some(step) = statics::overlay_step(snapshot, name, question.rtype) {
+    if let Some(step) = statics::overlay_step(snapshot, question) {
         return step;
     }
     if !snapshot.is_synced {
@@ -228,17 +225,17 @@ fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path, zone: 
     if question.freshness == Freshness::Expired {
         return Step::Unknown(ExtendedError::NO_REACHABLE_AUTHORITY);
     }
-    let Authoritative::Reverse(origin) = zone else { return pods::step(snapshot, question, name) };
-    pods::reverse_step(snapshot, question, name, origin)
+    let Authoritative::Reverse(origin) = zone else { return pods::step(snapshot, question) };
+    pods::reverse_step(snapshot, question, origin)
 }
 
 /// The most specific of our zones that a name is in; of two at one name the static one.
-fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path) -> Option<Authoritative<'s>> {
+fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Authoritative<'s>> {
     let depth = |zone: &Name| zone.label_count();
     let own = snapshot.zone_key();
     let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
     let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
-    let fixed = snapshot.zones.find(name.key()).map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
+    let fixed = snapshot.zones.find(&Key::from(name.key()), rtype).map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
     [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)
 }
 
@@ -261,10 +258,10 @@ pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32)
     let path = Path::of(name.labels());
     for rtype in [Rtype::A, Rtype::AAAA] {
         let (client, freshness) = (IpAddr::from([0; 4]), Freshness::Fresh);
-        let question = Question { name: &path, rtype, class: Class::IN, client, freshness };
-        let Some(zone) = zone_of(snapshot, &path) else { return glue };
-        let Step::Records(records) = step(snapshot, &question, &path, zone) else { continue };
-        let ttl = if let Records::Static(rrset) = &records { rrset.ttl() } else { snapshot.settings.ttl };
+        let question = Question { name: &path, spelling: name.wire(), rtype, class: Class::IN, client, freshness };
+        let Some(zone) = zone_of(snapshot, &path, rtype) else { return glue };
+        let Step::Records(records) = step(snapshot, &question, zone) else { continue };
+        let ttl = if let Records::Static(rrset) = &records { rrset.ttl } else { snapshot.settings.ttl };
         let _ = records.visit(snapshot, |rdata| {
             glue.extend(rdata.address().map(|address| (address, ttl)));
             std::ops::ControlFlow::Continue(())

@@ -31,7 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::{logging, writer};
 
 pub use settings::zone_settings;
-pub use sources::{Sources, snapshot_of};
+pub use sources::Sources;
 
 /// How often it is looked at how long the sources have been silent.
 const FRESHNESS_INTERVAL: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ mod print;
 mod remote;
 mod why;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 pub use check::check;
 pub use codec::{decode, encode};
@@ -41,6 +41,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Prints it; whether there are findings.
+    ///
+    /// # Errors
+    /// What the system says, but that a reader has seen enough, such as `head`.
+    pub fn print(&self) -> io::Result<bool> {
+        io::stderr().write_all(self.notes.as_bytes())?;
+        match io::stdout().write_all(self.text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(self.has_findings),
+        }
+    }
+
     /// The same, and what of the manifests that it was made from cannot be used: a finding, beside what can.
     fn beside(mut self, problems: &[FileProblem]) -> Outcome {
         for problem in problems {

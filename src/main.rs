@@ -1,6 +1,6 @@
 //! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use callsign::cli::{Cli, Command};
@@ -13,8 +13,9 @@ use clap::Parser;
 async fn main() -> ExitCode {
     // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(Cli::parse().command).await {
-        Ok(outcome) => ExitCode::from(u8::from(outcome.has_findings)),
+    let printed = run(Cli::parse().command).await.and_then(|outcome| Ok(outcome.print()?));
+    match printed {
+        Ok(has_findings) => ExitCode::from(u8::from(has_findings)),
         Err(error) => {
             eprintln!("callsign: {}", Escaped(&told(&error)));
             ExitCode::from(2)
@@ -24,7 +25,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<Outcome> {
     let environment = Environment::of_process()?;
-    let outcome = match command {
+    Ok(match command {
         Command::Serve(args) => {
             callsign::app::serve(Config::load(*args, &environment)?.with_source()?).await?;
             Outcome::default()
@@ -34,13 +35,7 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Decode(args) => commands::decode(&args, &mut io::stdin().lock())?,
         Command::Encode(args) => commands::encode(&args, &mut io::stdin().lock())?,
         Command::Check(args) => commands::check(args, &environment).await?,
-    };
-    io::stderr().write_all(outcome.notes.as_bytes())?;
-    // A reader that has seen enough, such as `head`, is no failure.
-    match io::stdout().write_all(outcome.text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(outcome),
-    }
+    })
 }
 
 /// An error and its causes on one line, without those that the text before already ends with.

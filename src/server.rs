@@ -71,6 +71,7 @@ impl Responder {
         let snapshot = self.snapshot.load();
         let question = Question {
             name: &query.name,
+            spelling: query.name_wire(),
             rtype: query.rtype,
             class: query.class,
             client: client.ip().to_canonical(),
@@ -86,7 +87,7 @@ impl Responder {
         };
         let outcome = wire::reply(query, &answer, &snapshot, limits, &self.nsid, out);
         if self.logs_queries {
-            let name = query.presentation();
+            let name = query.spelled();
             tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);
         }
         outcome

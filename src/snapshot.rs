@@ -17,9 +17,9 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use smallvec::SmallVec;
 
-use crate::dns::{Key, Name, Path};
+use crate::dns::{Key, Name, Path, Rtype};
 use crate::name::{self, Alias, Selector, Service, ServiceName};
-use crate::zones::Zones;
+use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
@@ -271,13 +271,16 @@ impl Snapshot {
     }
 
     /// The servers' names: those set, and those of the zone's own file.
-    pub fn server_names(&self) -> impl Iterator<Item = &Name> {
-        self.settings.ns.iter()
+    pub fn server_names(&self) -> Vec<Name> {
+        let mut names = self.settings.ns.clone();
+        let added = self.zones.overlay().and_then(|overlay| overlay.ns()).into_iter().flat_map(|ns| ns.targets());
+        names.extend(added.filter(|name| !self.settings.ns.contains(name)));
+        names
     }
 
     /// What the SOA of the Pods' zone and of the reverse zones says: of the zone's own file where there is one.
     pub fn start_of_authority(&self) -> StartOfAuthority<'_> {
-        match (self.zones.overlay().and_then(|overlay| overlay.own_soa()), self.settings.ns.first()) {
+        match (self.zones.overlay().map(|overlay| overlay.soa()), self.settings.ns.first()) {
             (Some(soa), _) => StartOfAuthority {
                 mname: &soa.mname,
                 rname: &soa.rname,
@@ -308,8 +311,8 @@ impl Snapshot {
     /// Whether a server's name or one of the zone's own file is below a name of the zone.
     pub fn has_fixed_name_below(&self, name: &Path) -> bool {
         let is_below = |key: &Key| key.as_bytes().starts_with(name.key());
-        self.settings.ns_addresses.keys().any(is_below)
-            || self.zones.overlay().is_some_and(|overlay| overlay.has_below(name.key()))
+        let in_file = |overlay: &Arc<Zone>| !matches!(overlay.lookup(&Key::from(name.key()), Rtype::ANY), Lookup::NxDomain);
+        self.settings.ns_addresses.keys().any(is_below) || self.zones.overlay().is_some_and(in_file)
     }
 
     /// The reverse zone that a name is in, if it is in one: the most specific.

@@ -12,9 +12,10 @@ use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
 const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
 
 /// A name in the Pods' zone.
-pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path) -> Step<'s> {
+pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<'s> {
+    let name = question.name;
     let soa = Soa::Pods(&snapshot.settings.origin);
-    let look = |rtype| lookup(snapshot, &Question { rtype, ..question.clone() }, name);
+    let look = |rtype| lookup(snapshot, &Question { rtype, ..question.clone() });
     let found = match question.rtype {
         Rtype::ANY => any(look),
         rtype => look(rtype),
@@ -31,9 +32,9 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &P
 pub(super) fn reverse_step<'s>(
     snapshot: &'s Snapshot,
     question: &Question<'_>,
-    name: &Path,
     origin: &'s Name,
 ) -> Step<'s> {
+    let name = question.name;
     let soa = Soa::Pods(origin);
     let is_apex = name.len() == origin.label_count();
     let look = |rtype| match (is_apex, rtype) {
@@ -82,7 +83,8 @@ fn pointers<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Found<Reco
 }
 
 /// The records of one type at a name; `Between` where it exists without them.
-fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>, name: &Path) -> Found<Records<'s>> {
+fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<'s>> {
+    let name = question.name;
     if let Some(addresses) = snapshot.settings.ns_addresses.get(name.key()) {
         return of_addresses(addresses.iter().copied().collect(), question.rtype);
     }

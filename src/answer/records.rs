@@ -110,8 +110,8 @@ impl Rdata<'_> {
         match *self {
             Rdata::A(address) => Some(address.into()),
             Rdata::Aaaa(address) => Some(address.into()),
-            Rdata::Raw(rrset, data) if rrset.rtype() == Rtype::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
-            Rdata::Raw(rrset, data) if rrset.rtype() == Rtype::AAAA => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+            Rdata::Raw(rrset, data) if rrset.rtype == Rtype::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+            Rdata::Raw(rrset, data) if rrset.rtype == Rtype::AAAA => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
             _ => None,
         }
     }
@@ -142,9 +142,9 @@ impl<'s> Records<'s> {
             Records::Names(names) => names.iter().try_for_each(|name| each(Rdata::Ptr(name))),
             Records::Version => each(Rdata::Version),
             Records::Soa(soa) => each(Rdata::Soa(*soa)),
-            Records::Ns => snapshot.server_names().try_for_each(|name| each(Rdata::Ns(name))),
+            Records::Ns => snapshot.server_names().iter().try_for_each(|name| each(Rdata::Ns(name))),
             Records::Hinfo => each(Rdata::Hinfo),
-            Records::Static(rrset) => rrset.records().try_for_each(|rdata| each(Rdata::Raw(rrset, rdata))),
+            Records::Static(rrset) => rrset.records.iter().try_for_each(|rdata| each(Rdata::Raw(rrset, rdata))),
         }
     }
 }

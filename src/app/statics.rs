@@ -12,10 +12,10 @@ use crate::source::poll::{Fingerprint, POLL_INTERVAL};
 use crate::zones::Zones;
 
 /// The zones of the folder as they are now; what is wrong with a file goes to the log.
-pub(super) fn load(config: &Config) -> Arc<Zones> {
+fn load(config: &Config) -> Arc<Zones> {
     match &config.zones {
-        Some(folder) => read(&Zones::of(&config.zone), folder, config),
-        None => Arc::new(Zones::of(&config.zone)),
+        Some(folder) => read(&Zones::none(config.zone.clone()), folder, config),
+        None => Arc::new(Zones::none(config.zone.clone())),
     }
 }
 
@@ -54,9 +54,9 @@ async fn keep(
 fn read(current: &Zones, folder: &std::path::Path, config: &Config) -> Arc<Zones> {
     let (zones, errors) = current.reload(folder);
     errors.iter().for_each(|error| tracing::error!("{error}"));
-    for hidden in zones.hidden_below(config.zone.key().as_bytes()) {
+    for hidden in zones.hidden_below(&config.zone.key()) {
         tracing::warn!(zone = %hidden, "the static zone hides what Pods have below it");
     }
-    tracing::info!(folder = %folder.display(), zones = zones.len(), "static zones read");
+    tracing::info!(folder = %folder.display(), zones = zones.iter().count(), "static zones read");
     Arc::new(zones)
 }

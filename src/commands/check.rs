@@ -45,11 +45,13 @@ async fn check_manifests(config: &Config, mistakes: &mut Vec<String>) -> Result<
 /// Zone files that cannot be served, and zones that hide what Pods have below them.
 fn check_zones(config: &Config, mistakes: &mut Vec<String>, warnings: &mut Vec<String>) {
     let Some(folder) = &config.zones else { return };
-    let (zones, errors) = Zones::of(&config.zone).reload(folder);
+    let (zones, errors) = Zones::load(folder, config.zone.clone());
     mistakes.extend(errors.iter().map(ToString::to_string));
-    warnings.extend(zones.hidden_below(config.zone.key().as_bytes()).map(|origin| {
-        format!("the static zone {origin} hides what Pods have below it in {}", config.zone)
-    }));
+    warnings.extend(
+        zones
+            .hidden_below(&config.zone.key())
+            .map(|origin| format!("the static zone {origin} hides what Pods have below it in {}", config.zone)),
+    );
 }
 
 fn outcome(mistakes: &[String], warnings: &[String]) -> Outcome {

@@ -286,7 +286,9 @@ a.B               -      -        rpc       [fd00::1]:1   disabled  application=
 
     #[test]
     fn what_cannot_be_read_is_told_beside_what_can() {
-        let outcome = decoded(r#"[{"k":"interface","v":"a.B"},{"k":"port","v":"abc"},{"k":"interface","v":"c.D"},{"k":"port","v":1}]"#);
+        let outcome = decoded(
+            r#"[{"k":"interface","v":"a.B"},{"k":"port","v":"abc"},{"k":"interface","v":"c.D"},{"k":"port","v":1}]"#,
+        );
         let expected = "\
 INTERFACE  GROUP  VERSION  PROTOCOL  ADDRESS:PORT  WEIGHT  METADATA
 c.D        -      -        rpc       <pod>:1       100     -
@@ -302,7 +304,9 @@ OFFSET  COULD-NOT-BE-READ
     #[test]
     fn findings() {
         let chinese = "5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u";
-        for (value, expected) in [(chinese, "bad JSON"), ("%%%", "bad base64"), ("", "bad JSON"), ("e30=", "not a JSON array")] {
+        for (value, expected) in
+            [(chinese, "bad JSON"), ("%%%", "bad base64"), ("", "bad JSON"), ("e30=", "not a JSON array")]
+        {
             for outcome in [run(&["decode"], value), run(&["decode", "--json"], value)] {
                 assert!(outcome.has_findings && outcome.text.contains(expected), "{value}: {}", outcome.text);
             }

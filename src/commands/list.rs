@@ -162,7 +162,8 @@ mod tests {
     /// A server of two services and two refusals, which filters by namespace as the real one does.
     async fn server() -> String {
         let interfaces = |Query(filter): Query<Filter>| async move {
-            let mut all = vec![interface("org.acme.Greeter", Some("gray"), "default", 12), interface("a.B", None, "shop", 0)];
+            let mut all =
+                vec![interface("org.acme.Greeter", Some("gray"), "default", 12), interface("a.B", None, "shop", 0)];
             all.retain(|row| filter.namespace.as_ref().is_none_or(|asked| *asked == row.namespace));
             all.retain(|row| filter.interface.as_ref().is_none_or(|asked| *asked == row.interface));
             Json(all)

@@ -127,7 +127,7 @@ async fn snapshot(config: &Config, manifests: &Loaded) -> Result<Arc<Snapshot>, 
     let of_files = || config.profiles.iter().map(|profile| (profile, manifest_source(&profile.name)));
     let ids = watches.ids().into_iter().chain(of_files().map(|(_, id)| id)).collect();
     let settings = zone_settings(config).map_err(LocalError::Setup)?;
-    let mut index = Index::new(Arc::new(settings), Arc::new(Zones::of(&config.zone)), ids);
+    let mut index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
     for (profile, source) in of_files() {
         manifests.changes(profile).for_each(|change| index.apply(Event { source: source.clone(), change }));
     }
@@ -149,7 +149,9 @@ async fn snapshot(config: &Config, manifests: &Loaded) -> Result<Arc<Snapshot>, 
     };
     match timeout(SYNC_WAIT, sync).await {
         Ok(result) => result,
-        Err(_) => Err(LocalError::NotListed(format!("not within {} seconds. {}", SYNC_WAIT.as_secs(), watches.errors()))),
+        Err(_) => {
+            Err(LocalError::NotListed(format!("not within {} seconds. {}", SYNC_WAIT.as_secs(), watches.errors())))
+        }
     }
 }
 

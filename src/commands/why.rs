@@ -91,6 +91,12 @@ fn label_hint(opening: &str, profiles: &[Profile]) -> String {
     format!("{opening} {}; `kubectl get pod --show-labels` tells the Pod's", profiles.join(", or "))
 }
 
+/// Where a registration would have to be.
+fn annotation_hint() -> String {
+    let keys: Vec<String> = default_profiles().into_iter().map(|profile| profile.annotation).collect();
+    format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
+}
+
 fn shown(namespace: &str, name: &str) -> String {
     escaped(&format!("{namespace}/{name}"))
 }
@@ -106,7 +112,8 @@ fn told(pod: &Pod) -> String {
 
     let published = registrations.iter().filter(|one| one.withheld.is_none()).count();
     let _ = match (registrations.len(), refused.len()) {
-        (0, 0) => writeln!(text, "It registers nothing: its annotation is absent or holds no provider"),
+        (0, 0) => writeln!(text, "It registers nothing: {}", annotation_hint()),
+        (0, bad) => writeln!(text, "Nothing published, {bad} refused"),
         (all, 0) => writeln!(text, "{published} of {} published", count(all, "registration")),
         (all, bad) => writeln!(text, "{published} of {} published, {bad} refused", count(all, "registration")),
     };
@@ -144,4 +151,77 @@ fn refused_table(refused: &[Bad]) -> Table {
         table.push([&row.profile, &row.offset.to_string(), &row.message]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::Reason;
+
+    fn registration(port: u16, withheld: Option<&str>) -> Registration {
+        Registration {
+            interface: "a.B".into(),
+            group: None,
+            version: Some("1".into()),
+            protocol: "tri".into(),
+            addresses: vec!["10.0.0.1".parse().expect("an address"), "fd00::1".parse().expect("an address")],
+            port,
+            name: "_rpc._tcp.a.B.v-1.shop.Z.".into(),
+            withheld: withheld.map(str::to_owned),
+        }
+    }
+
+    fn pod(registrations: Vec<Registration>, refused: Vec<Bad>) -> Pod {
+        Pod {
+            namespace: "shop".into(),
+            name: "a-0".into(),
+            uid: "u".into(),
+            phase: "Running".into(),
+            ready: false,
+            terminating: true,
+            addresses: vec!["10.0.0.1".parse().expect("an address")],
+            registrations,
+            refused,
+            consumes: vec!["c.\u{1b}D".into()],
+        }
+    }
+
+    #[test]
+    fn a_pod_is_told_from_its_state_to_each_reason() {
+        let refused = Bad {
+            namespace: "shop".into(),
+            pod: "a-0".into(),
+            profile: "app".into(),
+            offset: 7,
+            key: None,
+            reason: Reason::NoPort,
+            message: "no port".into(),
+        };
+        let both = vec![registration(1, None), registration(2, Some("lost to another Pod: shop/a-1 holds it"))];
+        let expected = "\
+Pod shop/a-0: Running, not ready, terminating, at 10.0.0.1
+1 of 2 registrations published, 1 refused
+It calls c.\\u001bD
+
+INTERFACE  GROUP  VERSION  PROTOCOL  ADDRESS:PORT            PUBLISHED-AS               WHY-NOT
+a.B        -      1        tri       10.0.0.1:1,[fd00::1]:1  _rpc._tcp.a.B.v-1.shop.Z.  -
+a.B        -      1        tri       10.0.0.1:2,[fd00::1]:2  -                          lost to another Pod: shop/a-1 holds it
+
+PROFILE  OFFSET  REFUSED-BECAUSE
+app      7       no port
+";
+        assert_eq!(told(&pod(both, vec![refused.clone()])), expected);
+        for (registrations, refused, expected) in [
+            (
+                vec![],
+                vec![],
+                "It registers nothing: its annotation (by default app.io/annotation or dubbo.io/annotation)",
+            ),
+            (vec![], vec![refused], "Nothing published, 1 refused"),
+            (vec![registration(1, None)], vec![], "1 of 1 registration published\n"),
+        ] {
+            let text = told(&pod(registrations, refused));
+            assert!(text.contains(expected), "{text}");
+        }
+    }
 }

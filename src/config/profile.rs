@@ -18,7 +18,7 @@ const ANNOTATION_KEY_LEN_MAX: usize = 253 + 1 + 63;
 pub fn default_profiles() -> Vec<Profile> {
     let profile = |name: &str, selector: &str, annotation: &str| Profile {
         name: name.into(),
-        selector: selector.into(),
+        selector: selector.parse().expect("a selector that a test reads"),
         annotation: annotation.into(),
     };
     vec![
@@ -59,6 +59,10 @@ pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigEr
         if !is_annotation_key(&annotation) {
             return wrong("its annotation is no annotation's key, such as app.io/annotation");
         }
+        let selector = match selector.parse() {
+            Ok(selector) => selector,
+            Err(error) => return wrong(&format!("{error}")),
+        };
         profiles.push(Profile { name: name.into(), selector, annotation });
     }
     Ok(profiles)

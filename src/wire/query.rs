@@ -1,6 +1,6 @@
 //! Reading what came in.
 
-use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Path, Rcode, Rtype};
+use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Name, Path, Rcode, Rtype};
 
 use super::{HEADER_LEN, UDP_LEN_MIN};
 
@@ -106,6 +106,18 @@ pub fn parse(message: &[u8]) -> Received<'_> {
         return Received::Malformed(Malformed { edns, rcode: Rcode::BADVERS, ..malformed });
     }
     Received::Query(Box::new(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature }))
+}
+
+impl Query<'_> {
+    /// The name in master-file form, what is not plain printable escaped.
+    pub fn spelled(&self) -> String {
+        Name::from_wire(self.name_wire()).map(|name| name.to_string()).unwrap_or_default()
+    }
+
+    /// The name as it came, a well-formed wire name.
+    pub fn name_wire(&self) -> &[u8] {
+        &self.question[..self.question.len() - 4]
+    }
 }
 
 /// What the additional section said.

@@ -9,7 +9,7 @@ use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
 use crate::dns::{Class, NAME_LEN_MAX, Name, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
-use crate::zones::RrSet;
+use crate::zones::{Referral, RrSet};
 
 use super::compose::{Composer, Full, Owner, Place, Section};
 use super::query::{Edns, Malformed, Query, Signature};
@@ -187,7 +187,7 @@ impl<'b, 's> Writer<'b, 's> {
         match answer.authority {
             Authority::None => {}
             Authority::Soa(soa) => self.authority_soa(soa)?,
-            Authority::Referral { cut, ns, zone } => return self.referral(cut, ns, zone),
+            Authority::Referral(ref referral) => return self.referral(referral),
         }
         self.targets_glue();
         self.names_glue(&answer.records);
@@ -199,14 +199,13 @@ impl<'b, 's> Writer<'b, 's> {
         let mut current: Current<'n> = None;
         for link in &answer.links {
             let (target, ttl) = match link {
-                Link::Cname { rrset, target } => (Some(target), rrset.ttl()),
+                Link::Cname { rrset, target } => (Some(target), rrset.ttl),
                 Link::Dname { owner, rrset, target } => {
-                    let mut records = rrset.records();
-                    records.try_for_each(|data| {
+                    rrset.records.iter().try_for_each(|data| {
                         let owner = self.ancestor(owner);
-                        self.composer.record(owner, Rtype::DNAME, rrset.ttl(), |out| out.extend_from_slice(data)).map(drop)
+                        self.composer.record(owner, Rtype::DNAME, rrset.ttl, |out| out.extend_from_slice(data)).map(drop)
                     })?;
-                    (target.as_ref(), rrset.ttl())
+                    (target.as_ref(), rrset.ttl)
                 }
             };
             let Some(target) = target else { return Ok(current) };
@@ -285,7 +284,7 @@ impl<'b, 's> Writer<'b, 's> {
             Rdata::Ns(name) => write(Rtype::NS, &|out| out.extend_from_slice(name.wire())),
             Rdata::Soa(soa) => write(Rtype::SOA, &|out| append_soa(out, *soa, snapshot)),
             Rdata::Hinfo => write(Rtype::HINFO, &|out| out.extend_from_slice(b"\x07RFC8482\x00")),
-            Rdata::Raw(rrset, data) => write(rrset.rtype(), &|out| out.extend_from_slice(data)),
+            Rdata::Raw(rrset, data) => write(rrset.rtype, &|out| out.extend_from_slice(data)),
         }
     }
 
@@ -309,20 +308,20 @@ impl<'b, 's> Writer<'b, 's> {
     }
 
     /// NS records and all glue within the delegated zone, or it is not whole (RFC 9471); glue beside it as it fits.
-    fn referral(&mut self, cut: &Name, ns: &RrSet, zone: &crate::zones::Zone) -> Result<(), Full> {
+    fn referral(&mut self, referral: &Referral<'s>) -> Result<(), Full> {
         self.composer.section(Section::Authority);
-        for data in ns.records() {
-            let owner = self.ancestor(cut);
-            self.composer.record(owner, Rtype::NS, ns.ttl(), |out| out.extend_from_slice(data))?;
+        for data in &referral.ns.records {
+            let owner = self.ancestor(referral.cut);
+            self.composer.record(owner, Rtype::NS, referral.ns.ttl, |out| out.extend_from_slice(data))?;
         }
         self.composer.section(Section::Additional);
-        let (inside, beside): (Vec<_>, Vec<_>) = zone.glue(ns).partition(|(owner, _)| owner.is_within(cut));
-        for (owner, rrset) in inside {
-            self.rrset(owner, rrset)?;
-        }
-        for (owner, rrset) in beside {
+        for glue in referral.glue() {
             let mark = self.composer.mark();
-            if self.rrset(owner, rrset).is_err() {
+            let mut sets = glue.a.into_iter().chain(glue.aaaa);
+            let written = sets.try_for_each(|rrset| self.rrset(&glue.owner, rrset));
+            if glue.in_domain {
+                written?;
+            } else if written.is_err() {
                 self.composer.back_to(mark);
             }
         }
@@ -330,9 +329,9 @@ impl<'b, 's> Writer<'b, 's> {
     }
 
     fn rrset(&mut self, owner: &Name, rrset: &RrSet) -> Result<(), Full> {
-        rrset.records().try_for_each(|data| {
+        rrset.records.iter().try_for_each(|data| {
             let owner = Owner::Name(owner.wire());
-            self.composer.record(owner, rrset.rtype(), rrset.ttl(), |out| out.extend_from_slice(data)).map(drop)
+            self.composer.record(owner, rrset.rtype, rrset.ttl, |out| out.extend_from_slice(data)).map(drop)
         })
     }
 
@@ -358,8 +357,8 @@ impl<'b, 's> Writer<'b, 's> {
     fn names_glue(&mut self, records: &Records<'s>) {
         self.composer.section(Section::Additional);
         let names: Vec<Name> = match records {
-            Records::Ns => self.snapshot.server_names().cloned().collect(),
-            Records::Static(rrset) if matches!(rrset.rtype(), Rtype::NS | Rtype::MX | Rtype::SRV) => {
+            Records::Ns => self.snapshot.server_names(),
+            Records::Static(rrset) if matches!(rrset.rtype, Rtype::NS | Rtype::MX | Rtype::SRV) => {
                 rrset.targets().collect()
             }
             _ => return,
@@ -399,7 +398,7 @@ fn owner_of(current: Current<'_>) -> Owner<'_> {
 
 fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
     match records {
-        Records::Static(rrset) => rrset.ttl(),
+        Records::Static(rrset) => rrset.ttl,
         Records::Soa(Soa::Static(zone)) => zone.soa().ttl,
         _ => snapshot.settings.ttl,
     }
@@ -423,7 +422,7 @@ fn append_target(out: &mut Vec<u8>, target: IpAddr, zone: &Name) {
 
 fn append_soa(out: &mut Vec<u8>, soa: Soa<'_>, snapshot: &Snapshot) {
     match soa {
-        Soa::Static(zone) => out.extend_from_slice(zone.soa_rdata()),
+        Soa::Static(zone) => out.extend_from_slice(&zone.soa().rdata),
         Soa::Pods(_) => {
             let start = snapshot.start_of_authority();
             out.extend_from_slice(start.mname.wire());

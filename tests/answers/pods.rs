@@ -245,7 +245,7 @@ fn an_event_of_another_profile_adds_and_removes_its_own() {
     use callsign::index::{Index, Now};
     use callsign::source::Event;
     let now = |millis| Now { monotonic: std::time::Duration::from_millis(millis), wall_eighths: 1 };
-    let zones = Arc::new(callsign::zones::Zones::default());
+    let zones = Arc::new(callsign::zones::Zones::none(settings().origin));
     let mut index = Index::new(Arc::new(settings()), zones, vec![source("app"), source("dubbo")]);
     let pod = |fields: &str| Box::new(registering(one(), fields));
     for (profile, fields) in [("app", "interface=a.A port=1"), ("dubbo", "interface=b.B port=2")] {

@@ -76,7 +76,8 @@ impl World {
 
     /// A zone that has heard nothing yet.
     pub(crate) fn unsynced(settings: ZoneSettings) -> World {
-        let (settings, zones) = (Arc::new(settings), Arc::new(Zones::default()));
+        let zones = Arc::new(Zones::none(settings.origin.clone()));
+        let settings = Arc::new(settings);
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
         let index = Index::new(settings, zones, vec![source("app")]);
         World { index, snapshot, millis: 0, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
@@ -130,6 +131,7 @@ impl World {
         let Received::Query(parsed) = wire::parse(&query) else { panic!("{ask:?} cannot be read") };
         let question = Question {
             name: &parsed.name,
+            spelling: parsed.name_wire(),
             rtype: parsed.rtype,
             class: parsed.class,
             client: self.client,

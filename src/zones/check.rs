@@ -1,0 +1,104 @@
+//! What a zone's records must be, among themselves, for the zone to be served.
+
+use super::Role;
+use super::fault::{Fault, Reason};
+use super::file::Record;
+use super::overlay;
+use super::rrset::folded;
+use crate::dns::{Key, Name, Rtype};
+
+/// Checks records that are sorted by key, then by type.
+///
+/// # Errors
+/// The first one found, in the order of the names; what is missing from the origin comes last.
+pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
+    for record in records {
+        check_record(record, origin).map_err(|reason| Fault::in_line(record.line, reason))?;
+        if role == Role::Overlay {
+            overlay::check_record(record, origin).map_err(|reason| Fault::in_line(record.line, reason))?;
+        }
+    }
+    for owner in records.chunk_by(|one, next| one.key == next.key) {
+        check_owner(owner, origin)?;
+    }
+    check_below_dnames(records)?;
+    check_apex(records, origin, role)
+}
+
+/// What one record must be by itself.
+fn check_record(record: &Record, origin: &Key) -> Result<(), Reason> {
+    let owner = || record.owner.clone();
+    if !record.key.is_within(origin) {
+        return Err(Reason::OutOfZone(owner()));
+    }
+    match record.rtype {
+        Rtype::SOA if record.key != *origin => Err(Reason::SoaBelowApex(owner())),
+        rtype @ (Rtype::NS | Rtype::DNAME) if is_wildcard(&record.owner) => {
+            Err(Reason::AtWildcard { rtype, owner: owner() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a name's leftmost label is `*` (RFC 4592 §2.1.1).
+pub(super) fn is_wildcard(name: &Name) -> bool {
+    name.labels().next() == Some(b"*")
+}
+
+/// What the records of one owner must be together.
+fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
+    let Some(first) = records.first() else { return Ok(()) };
+    for set in records.chunk_by(|one, next| one.rtype == next.rtype) {
+        let Some((first, others)) = set.split_first() else { continue };
+        let rtype = first.rtype;
+        if !matches!(rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME) {
+            continue;
+        }
+        let first_rdata = folded(rtype, &first.rdata);
+        if let Some(second) = others.iter().find(|other| folded(rtype, &other.rdata) != first_rdata) {
+            return Err(Fault::in_line(second.line, Reason::Several { rtype, owner: first.owner.clone() }));
+        }
+    }
+    let of_type = |rtype| records.iter().find(|record| record.rtype == rtype);
+    if let Some(cname) = of_type(Rtype::CNAME)
+        && let Some(other) = records.iter().find(|record| record.rtype != Rtype::CNAME)
+    {
+        let line = cname.line.max(other.line); // the later of the two, which was probably added
+        return Err(Fault::in_line(line, Reason::CnameAndOther(cname.owner.clone())));
+    }
+    if first.key != *origin
+        && let Some(dname) = of_type(Rtype::DNAME)
+        && of_type(Rtype::NS).is_some()
+    {
+        return Err(Fault::in_line(dname.line, Reason::DnameAtCut(dname.owner.clone())));
+    }
+    Ok(())
+}
+
+/// Nothing may stand below a DNAME; what is below it comes right behind it.
+fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
+    let mut last_dname: Option<&Record> = None;
+    for record in records {
+        if let Some(dname) = last_dname.filter(|dname| record.key != dname.key && record.key.is_within(&dname.key)) {
+            let reason = Reason::BelowDname { owner: record.owner.clone(), dname: dname.owner.clone() };
+            return Err(Fault::in_line(record.line, reason));
+        }
+        if record.rtype == Rtype::DNAME {
+            last_dname = Some(record);
+        }
+    }
+    Ok(())
+}
+
+/// The origin has an SOA, and NS but in the Pod zone's file, where the server has its own.
+fn check_apex(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
+    let has = |rtype| records.iter().any(|record| record.key == *origin && record.rtype == rtype);
+    let missing = |reason| Err(Fault { place: None, reason });
+    if !has(Rtype::SOA) {
+        return missing(Reason::NoSoa);
+    }
+    if role == Role::Own && !has(Rtype::NS) {
+        return missing(Reason::NoNs);
+    }
+    Ok(())
+}

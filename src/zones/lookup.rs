@@ -1,0 +1,177 @@
+//! What a zone has to say to a question: RFC 1034 §4.3.2 with wildcards (RFC 4592) and DNAME (RFC 6672).
+
+use super::rrset::RrSet;
+use super::tree::{At, descent};
+use super::zone::{Node, Zone};
+use crate::dns::{Key, Name, Rtype};
+
+/// What a zone has to say to a question.
+#[derive(Clone, Debug)]
+pub enum Lookup<'z> {
+    /// Records of the type asked for; their owner is the question's name, also where a wildcard gave them.
+    Answer {
+        /// Those records.
+        rrset: &'z RrSet,
+    },
+    /// The name is an alias; its owner is the question's name. Following it is the caller's.
+    Cname {
+        /// The one CNAME record.
+        rrset: &'z RrSet,
+        /// Where it points.
+        target: Name,
+    },
+    /// The name is below a DNAME.
+    Dname(Dname<'z>),
+    /// The name is in, or below, a zone that another server has.
+    Referral(Referral<'z>),
+    /// Every type was asked for, and the name has records; the caller answers as RFC 8482 has it.
+    Exists,
+    /// The name exists without records of the type (RFC 2308 §2.2).
+    NoData,
+    /// The name does not exist, and nothing below it does (RFC 8020).
+    NxDomain,
+}
+
+/// A redirection of all that is below a name (RFC 6672).
+#[derive(Clone, Copy, Debug)]
+pub struct Dname<'z> {
+    /// The name, in the file's letter case.
+    pub owner: &'z Name,
+    /// The one DNAME record.
+    pub rrset: &'z RrSet,
+}
+
+/// A zone cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Referral<'z> {
+    zone: &'z Zone,
+    /// The name of the zone that is delegated, in the file's letter case.
+    pub cut: &'z Name,
+    /// Its name servers.
+    pub ns: &'z RrSet,
+}
+
+/// The addresses of a name server that is in the zone or below one of its cuts.
+pub struct Glue<'z> {
+    /// Its name as the NS record spells it.
+    pub owner: Name,
+    /// Whether it is at or below the cut, so that nobody can find it without its glue (RFC 9471 §2.1).
+    pub in_domain: bool,
+    /// Its IPv4 addresses.
+    pub a: Option<&'z RrSet>,
+    /// Its IPv6 addresses.
+    pub aaaa: Option<&'z RrSet>,
+}
+
+impl Zone {
+    /// Answers for a name in this zone; one outside it does not exist here.
+    pub fn lookup(&self, name: &Key, qtype: Rtype) -> Lookup<'_> {
+        if !name.is_within(&self.apex) {
+            return Lookup::NxDomain;
+        }
+        match self.reach(name, qtype) {
+            Reached::Cut(node, ns) => Lookup::Referral(Referral { zone: self, cut: &node.owner, ns }),
+            Reached::Dname(node, rrset) => Lookup::Dname(Dname { owner: &node.owner, rrset }),
+            Reached::Name(at) => of_type(at, qtype),
+            Reached::Nothing { encloser } => match self.nodes.wildcard_below(encloser) {
+                At::Nothing => Lookup::NxDomain,
+                source => of_type(source, qtype),
+            },
+        }
+    }
+
+    /// The A and AAAA records that an additional section may name for a target: none for a name outside this zone, in a
+    /// zone that it delegates, or of a wildcard.
+    pub fn addresses(&self, name: &Key) -> (Option<&RrSet>, Option<&RrSet>) {
+        if name.is_within(&self.apex)
+            && let Reached::Name(At::Entry(node)) = self.reach(name, Rtype::A)
+        {
+            (node.rrset(Rtype::A), node.rrset(Rtype::AAAA))
+        } else {
+            (None, None)
+        }
+    }
+
+    /// Whether this zone delegates exactly this name.
+    pub(super) fn delegates(&self, name: &Key) -> bool {
+        matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key() == *name)
+    }
+
+    /// Goes from the apex down to the name, or to what ends the way.
+    fn reach<'z, 'k>(&'z self, name: &'k Key, qtype: Rtype) -> Reached<'z, 'k> {
+        let mut encloser: &[u8] = &[];
+        for here in descent(name.as_bytes(), self.apex.as_bytes().len()) {
+            let at = self.nodes.at(here);
+            let is_name = here.len() == name.as_bytes().len();
+            if let At::Entry(node) = at {
+                let is_apex = here.len() == self.apex.as_bytes().len();
+                let is_ours = is_apex || (is_name && qtype == Rtype::DS); // RFC 4035 §3.1.4.1: DS is the parent's
+                if !is_ours && let Some(ns) = node.rrset(Rtype::NS) {
+                    return Reached::Cut(node, ns);
+                }
+                if !is_name && let Some(dname) = node.rrset(Rtype::DNAME) {
+                    return Reached::Dname(node, dname);
+                }
+            }
+            match at {
+                At::Nothing => return Reached::Nothing { encloser },
+                at if is_name => return Reached::Name(at),
+                _ => encloser = here,
+            }
+        }
+        Reached::Nothing { encloser }
+    }
+}
+
+/// Where the way from the apex to a name ended.
+enum Reached<'z, 'k> {
+    /// At a zone cut, at the name or above it.
+    Cut(&'z Node, &'z RrSet),
+    /// At a DNAME above the name.
+    Dname(&'z Node, &'z RrSet),
+    /// At the name.
+    Name(At<'z, Node>),
+    /// Below the closest encloser, whose key this is (RFC 4592 §3.3.1).
+    Nothing { encloser: &'k [u8] },
+}
+
+/// What an existing name has of a type.
+fn of_type(at: At<'_, Node>, qtype: Rtype) -> Lookup<'_> {
+    let At::Entry(node) = at else { return Lookup::NoData };
+    if qtype == Rtype::ANY {
+        return Lookup::Exists;
+    }
+    if let Some(rrset) = node.rrset(qtype) {
+        return Lookup::Answer { rrset };
+    }
+    let cname = node.rrset(Rtype::CNAME).and_then(|rrset| Some((rrset, rrset.targets().next()?)));
+    cname.map_or(Lookup::NoData, |(rrset, target)| Lookup::Cname { rrset, target })
+}
+
+impl Dname<'_> {
+    /// Where a name below the owner is redirected to; none where that is too long a name: YXDOMAIN (RFC 6672 §2.2).
+    pub fn target_of(&self, name: &Name) -> Option<Name> {
+        let target = self.rrset.targets().next()?;
+        let kept = name.label_count().checked_sub(self.owner.label_count())?;
+        Name::from_labels(name.labels().take(kept).chain(target.labels())).ok()
+    }
+}
+
+impl<'z> Referral<'z> {
+    /// The addresses that the zone file has of the name servers, the indispensable ones first.
+    pub fn glue(&self) -> impl Iterator<Item = Glue<'z>> {
+        let (zone, ns, cut) = (self.zone, self.ns, self.cut.key());
+        let of_kind = move |in_domain: bool, cut: Key| {
+            ns.targets().filter_map(move |owner| {
+                let key = owner.key();
+                if key.is_within(&cut) != in_domain {
+                    return None;
+                }
+                let node = zone.nodes.value(key.as_bytes())?;
+                let (a, aaaa) = (node.rrset(Rtype::A), node.rrset(Rtype::AAAA));
+                (a.is_some() || aaaa.is_some()).then_some(Glue { owner, in_domain, a, aaaa })
+            })
+        };
+        of_kind(true, cut.clone()).chain(of_kind(false, cut))
+    }
+}

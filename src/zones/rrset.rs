@@ -1,0 +1,65 @@
+//! Records of one owner and type, as they go on the wire.
+
+use crate::dns::{Name, Rtype};
+
+/// The records of one owner and type (RFC 2181 §5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RrSet {
+    /// Their type.
+    pub rtype: Rtype,
+    /// Their one TTL, in seconds.
+    pub ttl: u32,
+    /// The rdata of each, uncompressed, in the order of the file; never empty, no two alike.
+    pub records: Box<[Box<[u8]>]>,
+}
+
+impl RrSet {
+    /// The names that NS, CNAME, PTR, DNAME, MX and SRV records point to, in their order; nothing for other types.
+    pub fn targets(&self) -> impl Iterator<Item = Name> {
+        let at = target_offset(self.rtype);
+        self.records.iter().filter_map(move |rdata| Name::from_wire(rdata.get(at?..)?).ok())
+    }
+}
+
+/// Where the target begins in the rdata of a type whose rdata ends with one, in bytes.
+pub(super) fn target_offset(rtype: Rtype) -> Option<usize> {
+    match rtype {
+        Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => Some(0),
+        Rtype::MX => Some(2),  // preference
+        Rtype::SRV => Some(6), // priority, weight, port
+        _ => None,
+    }
+}
+
+/// The rdata with the letters of its target in lower case: equal for what is one record in two spellings (RFC 4343).
+pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
+    let mut folded = rdata.to_vec();
+    if let Some(target) = target_offset(rtype).and_then(|at| folded.get_mut(at..)) {
+        target.make_ascii_lowercase(); // a length byte is at most 63, so it is no letter
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_targets_behind_their_numbers() {
+        for (rtype, rdata, expected) in [
+            (Rtype::NS, &b"\x02Ns\x00"[..], Some("Ns.")),
+            (Rtype::MX, b"\x00\x0a\x02mx\x00", Some("mx.")),
+            (Rtype::SRV, b"\x00\x00\x00\x64\x50\x50\x04host\x00", Some("host.")),
+            (Rtype::TXT, b"\x02ns\x00", None),
+        ] {
+            let set = RrSet { rtype, ttl: 5, records: Box::new([rdata.into()]) };
+            assert_eq!(set.targets().next().map(|name| name.to_string()).as_deref(), expected, "{rtype}");
+        }
+    }
+
+    #[test]
+    fn folds_the_target_and_no_number() {
+        assert_eq!(folded(Rtype::MX, b"AB\x02Mx\x00"), b"AB\x02mx\x00");
+        assert_eq!(folded(Rtype::TXT, b"\x01A"), b"\x01A");
+    }
+}

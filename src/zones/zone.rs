@@ -1,0 +1,157 @@
+//! One zone, read from its file, checked, and from then on unchanged.
+
+use super::check::check;
+use super::fault::{Fault, Reason};
+use super::file::{self, Record};
+use super::rrset::{RrSet, folded};
+use super::tree::Tree;
+use crate::dns::{Key, Name, Rtype};
+use std::collections::HashSet;
+use std::fmt;
+
+/// What a zone file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A zone of its own.
+    Own,
+    /// What is added to the Pod zone: no wildcard, no DNAME, no NS below the origin; NS at the origin may be left out.
+    Overlay,
+}
+
+/// A zone, immutable.
+pub struct Zone {
+    pub(super) origin: Name,
+    /// The key of the origin.
+    pub(super) apex: Key,
+    pub(super) soa: Soa,
+    /// Every owner, those below zone cuts too.
+    pub(super) nodes: Tree<Node>,
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Zone").field("origin", &self.origin).field("soa", &self.soa).finish_non_exhaustive()
+    }
+}
+
+/// One owner's records.
+pub(super) struct Node {
+    pub(super) owner: Name,
+    /// By type, never empty.
+    pub(super) rrsets: Box<[RrSet]>,
+}
+
+/// A zone's start of authority (RFC 1035 §3.3.13).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soa {
+    /// The primary server.
+    pub mname: Name,
+    /// The mailbox of who is responsible.
+    pub rname: Name,
+    /// The version of the zone (RFC 1982).
+    pub serial: u32,
+    /// Seconds between two refreshes of a secondary.
+    pub refresh: u32,
+    /// Seconds to the next try after a refresh that failed.
+    pub retry: u32,
+    /// Seconds after which a secondary gives up.
+    pub expire: u32,
+    /// The bound on the TTL of negative answers, in seconds (RFC 2308 §4), 0 if its first bit is set (RFC 2181 §8).
+    pub minimum: u32,
+    /// The record's own TTL, in seconds.
+    pub ttl: u32,
+    /// The record's data, uncompressed.
+    pub rdata: Box<[u8]>,
+}
+
+impl Zone {
+    /// Reads a zone file (RFC 1035 §5) whose names are below `origin`.
+    ///
+    /// # Errors
+    /// The first thing in it that cannot be served, with its place.
+    pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, Fault> {
+        let apex = origin.key();
+        let mut records = file::read(text, origin)?;
+        records.sort_by(|one, other| (&one.key, one.rtype).cmp(&(&other.key, other.rtype)));
+        check(&records, &apex, role)?;
+
+        let soa = records.iter().find(|record| record.rtype == Rtype::SOA).and_then(Soa::read);
+        let soa = soa.ok_or(Fault { place: None, reason: Reason::NoSoa })?;
+        let nodes = records.chunk_by_mut(|one, next| one.key == next.key).filter_map(entry).collect();
+        Ok(Zone { origin: origin.clone(), apex, soa, nodes: Tree::new(nodes) })
+    }
+
+    /// The name of the apex.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// The start of authority.
+    pub fn soa(&self) -> &Soa {
+        &self.soa
+    }
+
+    /// The name servers at the apex; none only in a file for the Pod zone that leaves them to the server.
+    pub fn ns(&self) -> Option<&RrSet> {
+        self.nodes.value(self.apex.as_bytes())?.rrset(Rtype::NS)
+    }
+
+    /// Whether the file has records at exactly this name.
+    pub fn owns(&self, key: &Key) -> bool {
+        self.nodes.value(key.as_bytes()).is_some()
+    }
+
+    /// Every name that has records, the apex first.
+    pub fn owners(&self) -> impl Iterator<Item = (&Key, &Name)> {
+        self.nodes.iter().map(|(key, node)| (key, &node.owner))
+    }
+}
+
+impl Node {
+    /// The records of a type.
+    pub(super) fn rrset(&self, rtype: Rtype) -> Option<&RrSet> {
+        self.rrsets.iter().find(|set| set.rtype == rtype)
+    }
+}
+
+impl Soa {
+    fn read(record: &Record) -> Option<Soa> {
+        let mname_len = file::name_len(&record.rdata);
+        let (mname, rest) = record.rdata.split_at_checked(mname_len)?;
+        let (rname, rest) = rest.split_at_checked(file::name_len(rest))?;
+        let (numbers, _) = rest.as_chunks::<4>();
+        let &[serial, refresh, retry, expire, minimum] = numbers else { return None };
+        Some(Soa {
+            mname: Name::from_wire(mname).ok()?,
+            rname: Name::from_wire(rname).ok()?,
+            serial: u32::from_be_bytes(serial),
+            refresh: u32::from_be_bytes(refresh),
+            retry: u32::from_be_bytes(retry),
+            expire: u32::from_be_bytes(expire),
+            minimum: file::seconds(u32::from_be_bytes(minimum)),
+            ttl: record.ttl,
+            rdata: record.rdata.clone(),
+        })
+    }
+}
+
+/// The tree's entry for the records of one owner, sorted by type, whose data it takes.
+fn entry(records: &mut [Record]) -> Option<(Key, Node)> {
+    let first = records.first()?;
+    let (key, owner) = (first.key.clone(), first.owner.clone());
+    let rrsets = records.chunk_by_mut(|one, next| one.rtype == next.rtype).filter_map(rrset).collect();
+    Some((key, Node { owner, rrsets }))
+}
+
+/// Records of one owner and type as a set: no two alike, and of one TTL, the smallest (RFC 2181 §5).
+fn rrset(records: &mut [Record]) -> Option<RrSet> {
+    let rtype = records.first()?.rtype;
+    let ttl = records.iter().map(|record| record.ttl).min()?;
+    let mut seen = HashSet::new();
+    let records = records
+        .iter_mut()
+        .filter(|record| seen.insert(folded(rtype, &record.rdata)))
+        .map(|record| std::mem::take(&mut record.rdata))
+        .collect();
+    Some(RrSet { rtype, ttl, records })
+}
