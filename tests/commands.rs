@@ -227,6 +227,7 @@ fn check_tells_each_mistake_on_a_line() {
     let config = "context = \"no-such\"\nmanifests = []\n";
     let folder = Folder::new("warns", &[("shop.rpc.cluster.local.zone", hides), ("callsign.toml", config)]);
     let ran = run(&["check", "--config", &folder.path("callsign.toml"), "--zones", &folder.path("")], "");
-    let warning = "warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.";
+    let warning =
+        "warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.";
     assert_eq!((ran.code, ran.out.as_str(), ran.err), (0, "", format!("{warning}\nno mistakes found\n")));
 }
