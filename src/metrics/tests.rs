@@ -144,5 +144,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 22);
+    assert_eq!(families.len(), 25);
 }
