@@ -178,11 +178,14 @@ impl Index {
             fingerprint: Some(fingerprint),
             ..*hold
         };
+        let before = held.status_version();
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
         let has_news = is_newest && current.status != pod.status;
-        if !is_reread && !has_news {
+        let is_newer = held.status_version() != before; // which matters among Pods of one name alone
+        let has_namesake = || self.bearers.get(&held.name).is_some_and(|bearers| bearers.len() > 1);
+        if !is_reread && !has_news && !(is_newer && has_namesake()) {
             return;
         }
         let mut record = current.clone();
@@ -250,17 +253,6 @@ impl Index {
                 source.pending.remove(&slot);
             }
             self.dirty.insert(slot);
-        }
-        self.touch_namesakes(slot);
-    }
-
-    /// Of several Pods of one name the newest is the one; which it is may have changed.
-    fn touch_namesakes(&mut self, slot: PodSlot) {
-        let Some(held) = &self.held[slot as usize] else { return };
-        if let Some(bearers) = self.bearers.get(&held.name)
-            && bearers.len() > 1
-        {
-            self.dirty.extend(bearers.iter().filter(|bearer| **bearer != slot));
         }
     }
 

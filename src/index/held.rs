@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub staged: Option<Box<PodRecord>>,
     /// The resource version of its status, and the source that told it.
     status_of: (u64, usize),
+    /// The version that it was settled at: how new it is among the Pods of its name. None before that.
+    pub settled_at: Option<u64>,
     /// The sources that hold it.
     holds: SmallVec<[Hold; 1]>,
 }
@@ -36,7 +38,7 @@ pub(super) struct Hold {
 
 impl Held {
     pub fn new(name: [Arc<str>; 3], record: PodRecord) -> Held {
-        Held { name, staged: Some(Box::new(record)), status_of: (0, 0), holds: SmallVec::new() }
+        Held { name, staged: Some(Box::new(record)), status_of: (0, 0), settled_at: None, holds: SmallVec::new() }
     }
 
     /// The source's hold, made where there is none.
@@ -64,7 +66,7 @@ impl Held {
         !self.holds.is_empty()
     }
 
-    /// How new its state is; of two Pods of one name the newer is the one.
+    /// How new its state is.
     pub fn status_version(&self) -> u64 {
         self.status_of.0
     }
