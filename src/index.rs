@@ -185,7 +185,8 @@ impl Index {
         let has_news = is_newest && current.status != pod.status;
         let is_newer = held.status_version() != before; // which matters among Pods of one name alone
         let has_namesake = || self.bearers.get(&held.name).is_some_and(|bearers| bearers.len() > 1);
-        if !is_reread && !has_news && !(is_newer && has_namesake()) {
+        let is_due = is_reread || has_news || (is_newer && has_namesake());
+        if !is_due {
             return;
         }
         let mut record = current.clone();
