@@ -98,6 +98,8 @@ impl Watch {
             events,
             health,
             backoff: Backoff::new(),
+            relist_backoff: Backoff::new(),
+            is_doubted: false,
             position: None,
             refusals: 0,
             is_listing: false,
@@ -117,7 +119,13 @@ struct Run {
     client: Client,
     events: Sender<Event>,
     health: Arc<SourceHealth>,
+    /// Between attempts that fail.
     backoff: Backoff,
+    /// Before lists that an expired version asks for: a server may grant every list and refuse every watch. Apart from the
+    /// other, so that the relist that follows an outage does not inherit its waits.
+    relist_backoff: Backoff,
+    /// The last answer began well and went on with an error or with garbage: the head of the next one proves nothing.
+    is_doubted: bool,
     /// The resource version to watch from; none where a list is needed.
     position: Option<String>,
     /// How often the server refused this position in a row.
@@ -139,8 +147,9 @@ impl Run {
                 Some(from) => ("watch", self.watch(&from).await),
             };
             let Err(fault) = result else { continue };
-            if verb == "watch" && started.elapsed() >= SOUND_WATCH {
+            if verb == "watch" && started.elapsed() >= SOUND_WATCH && !matches!(fault, Fault::Unreachable(_)) {
                 self.backoff.reset();
+                self.relist_backoff.reset();
             }
             match self.settle(verb, fault).await {
                 Ok(wait) => tokio::time::sleep(wait).await,
@@ -159,6 +168,11 @@ impl Run {
             self.send(Change::Abort).await?;
         }
         self.health.count_restart(fault.restart());
+        self.is_doubted = match &fault {
+            Fault::Garbage(_) => true,
+            Fault::Refused(refusal) => refusal.is_event,
+            _ => false,
+        };
         if let Fault::Refused(refusal) = &fault {
             self.refusals += u32::from(refusal.is_of_request());
             if refusal.is_expired() || self.refusals >= REFUSALS_MAX {
@@ -166,13 +180,17 @@ impl Run {
                 self.refusals = 0;
             }
         }
-        let is_normal = matches!(&fault, Fault::EndedEarly) || matches!(&fault, Fault::Refused(r) if r.is_expired());
-        if is_normal {
-            info!(source = %self.name(), "{verb}: {fault}");
-        } else {
-            self.tell(verb, &fault);
+        match &fault {
+            Fault::Refused(refusal) if refusal.is_expired() => {
+                info!(source = %self.name(), "{verb}: {fault}; listing again");
+                Ok(self.relist_backoff.wait(refusal.retry_after))
+            }
+            Fault::EndedEarly => Ok(self.backoff.wait(None)),
+            fault => {
+                self.tell(verb, fault);
+                Ok(self.backoff.wait(fault.retry_after()))
+            }
         }
-        Ok(self.backoff.wait(fault.retry_after()))
     }
 
     /// Puts a fault into the log and the health, the log only if it is another one than before.
@@ -198,9 +216,17 @@ impl Run {
         )
     }
 
-    /// All is well: whatever was wrong is over.
+    /// The server gave a list, an event or a watch's end in good order: faults are over, and so are their waits.
     fn recover(&mut self) {
         self.refusals = 0;
+        self.is_doubted = false;
+        self.backoff.reset();
+        self.hear();
+    }
+
+    /// The server is there.
+    fn hear(&self) {
+        self.health.hear();
         if self.health.set_error(None) {
             info!(source = %self.name(), "recovered");
         }

@@ -20,6 +20,11 @@ impl Run {
         let uri = self.uri(Ask::Watch { from, timeout });
         let patience = Patience::Until(started + timeout + pace.grace);
         let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
+        // On a quiet cluster this head and the end are all that a watch brings: a server sends no bookmark of the version
+        // that the watch began with.
+        if !self.is_doubted {
+            self.hear();
+        }
         while answer.fill().await? {
             while let Some(piece) = answer.splitter.next()? {
                 let frame = self.frame(piece)?;
@@ -27,7 +32,7 @@ impl Run {
                 if let Some(version) = frame.version {
                     self.position = Some(version);
                 }
-                self.backoff.reset();
+                self.relist_backoff.reset();
                 self.recover();
             }
         }
