@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
 //! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
+//! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
 //! | the same version is refused twice, for whatever other reason | relist |
 //! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
 //! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
@@ -102,6 +103,7 @@ impl Watch {
             is_doubted: false,
             position: None,
             refusals: 0,
+            is_unproved: false,
             is_listing: false,
             method: Method::Streaming,
             has_streaming: true,
@@ -128,6 +130,8 @@ struct Run {
     is_doubted: bool,
     /// The resource version to watch from; none where a list is needed.
     position: Option<String>,
+    /// Whether the server has come to this position is to be asked before the next watch.
+    is_unproved: bool,
     /// How often the server refused this position in a row.
     refusals: u32,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
@@ -168,22 +172,21 @@ impl Run {
             self.send(Change::Abort).await?;
         }
         self.health.count_restart(fault.restart());
+        self.is_unproved = true;
         self.is_doubted = match &fault {
             Fault::Garbage(_) => true,
             Fault::Refused(refusal) => refusal.is_event,
             _ => false,
         };
-        if let Fault::Refused(refusal) = &fault {
-            self.refusals += u32::from(refusal.is_of_request());
-            if refusal.is_expired() || self.refusals >= REFUSALS_MAX {
-                self.position = None;
-                self.refusals = 0;
-            }
+        self.refusals += u32::from(matches!(&fault, Fault::Refused(refusal) if refusal.is_of_request()));
+        if fault.is_expired() || self.refusals >= REFUSALS_MAX {
+            self.position = None;
+            self.refusals = 0;
         }
         match &fault {
-            Fault::Refused(refusal) if refusal.is_expired() => {
+            fault if fault.is_expired() => {
                 info!(source = %self.name(), "{verb}: {fault}; listing again");
-                Ok(self.relist_backoff.wait(refusal.retry_after))
+                Ok(self.relist_backoff.wait(fault.retry_after()))
             }
             Fault::EndedEarly => Ok(self.backoff.wait(None)),
             fault => {

@@ -22,6 +22,14 @@ pub(super) enum Fault {
     /// The server said no, by an HTTP status or by an ERROR event.
     #[error("the API server answers {0}")]
     Refused(Refusal),
+    /// Our resource version is from a future that was undone.
+    #[error("the API server is at resource version {current}, before our {position}")]
+    Undone {
+        /// The server's version.
+        current: u64,
+        /// Ours.
+        position: u64,
+    },
     /// Nothing came for this long.
     #[error("nothing from the API server for {0:?}")]
     Silent(Duration),
@@ -40,6 +48,7 @@ impl Fault {
     /// The reason under which it is counted.
     pub(super) fn restart(&self) -> Restart {
         match self {
+            Fault::Undone { .. } => Restart::Expired,
             Fault::Refused(refusal) if refusal.is_expired() => Restart::Expired,
             Fault::Refused(_) => Restart::Refused,
             Fault::Silent(_) => Restart::Silent,
@@ -47,6 +56,15 @@ impl Fault {
             Fault::Garbage(_) => Restart::Garbage,
             Fault::Closed | Fault::EndedEarly => Restart::Ended,
             Fault::Unreachable(_) => Restart::Unreachable,
+        }
+    }
+
+    /// Only a new list helps.
+    pub(super) fn is_expired(&self) -> bool {
+        match self {
+            Fault::Refused(refusal) => refusal.is_expired(),
+            Fault::Undone { .. } => true,
+            _ => false,
         }
     }
 

@@ -39,6 +39,7 @@ impl Run {
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
                 self.method = if self.has_streaming { Method::Streaming } else { Method::Pages };
+                self.is_unproved = false;
                 self.health.commit();
                 self.recover();
                 Ok(())
