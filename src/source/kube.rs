@@ -23,6 +23,8 @@ mod json;
 mod list;
 pub(super) mod pod;
 mod request;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
+use super::client::plain;
 use super::fault::{Fault, Refusal};
 use super::json::{Shape, Splitter};
 
@@ -109,7 +110,7 @@ pub(super) async fn ask(
     let response = timeout(header, client.send(request))
         .await
         .map_err(|_| Fault::Silent(header))?
-        .map_err(|error| Fault::Unreachable(chain(&error)))?;
+        .map_err(|error| Fault::Unreachable(plain(&error)))?;
     if response.status().is_success() {
         let splitter = Splitter::new(shape);
         return Ok(Answer { body: response.into_body(), splitter, patience, last: Instant::now() });
@@ -133,7 +134,7 @@ impl Answer {
                 Err(_) => return Err(Fault::Silent(self.last.elapsed())),
                 Ok(None) if self.splitter.is_whole() => return Ok(false),
                 Ok(None) => return Err(Fault::Broken("it ended inside an object".to_owned())),
-                Ok(Some(Err(error))) => return Err(Fault::Broken(chain(&error))),
+                Ok(Some(Err(error))) => return Err(Fault::Broken(plain(&error))),
                 // Trailers are no data.
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
@@ -160,21 +161,6 @@ async fn error_body(mut body: Body) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// An error and its causes in a line: the outermost alone says no more than that a request failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
