@@ -169,7 +169,8 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// A YAML error's text in a line, without the place, which is told apart.
+/// A YAML error's text without its place, which is told apart.
 fn plain(error: &serde_saphyr::Error) -> String {
-    error.render()
+    let text = error.render();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
 }
