@@ -142,8 +142,11 @@ impl Index {
         }
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
-        self.is_changed |= is_synced != self.next.is_synced;
-        self.next.is_synced = is_synced;
+        if is_synced != self.next.is_synced {
+            self.next.is_synced = is_synced;
+            self.is_changed = true;
+            self.serial.is_due = true; // every answer changes, also where there are no Pods
+        }
         if let Some(serial) = self.serial.advance(self.next.serial, now) {
             self.next.serial = serial;
             self.is_changed = true;
@@ -251,7 +254,6 @@ impl Index {
             }
             self.dirty.insert(slot);
         }
-        self.touch_namesakes(slot);
     }
 
     /// Of several Pods of one name the newest is the one; which it is may have changed.

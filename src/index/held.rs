@@ -15,6 +15,8 @@ pub(super) struct Held {
     pub name: [Arc<str>; 3],
     /// What it is now, where that is not settled and published yet.
     pub staged: Option<Box<PodRecord>>,
+    /// How new the state is that is published; none where none is. Of two Pods of one name the newer is the one.
+    pub settled: Option<u64>,
     /// The resource version of its status, and the source that told it.
     status_of: (u64, usize),
     /// The sources that hold it.
@@ -36,7 +38,7 @@ pub(super) struct Hold {
 
 impl Held {
     pub fn new(name: [Arc<str>; 3], record: PodRecord) -> Held {
-        Held { name, staged: Some(Box::new(record)), status_of: (0, 0), holds: SmallVec::new() }
+        Held { name, staged: Some(Box::new(record)), settled: None, status_of: (0, 0), holds: SmallVec::new() }
     }
 
     /// The source's hold, made where there is none.
@@ -64,7 +66,7 @@ impl Held {
         !self.holds.is_empty()
     }
 
-    /// How new its state is; of two Pods of one name the newer is the one.
+    /// How new its state is, published or not.
     pub fn status_version(&self) -> u64 {
         self.status_of.0
     }

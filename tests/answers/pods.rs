@@ -152,6 +152,32 @@ fn a_pod_replaced_under_its_name() {
 }
 
 #[test]
+fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
+    // The old Pod once gave way to one that waited for the list's end, for good if the list broke off.
+    let with_uid = |uid: &str, address: &str, version: u64| {
+        let pod = endpoint("one", address, "interface=a.B port=1");
+        Pod { uid: uid.into(), resource_version: version, ..pod }
+    };
+    let mut world = World::of([with_uid("u1", "10.244.0.1", 5)]);
+    for end in [Change::Abort, Change::Commit] {
+        world.send(Change::Begin);
+        world.send(Change::Apply(Box::new(with_uid("u2", "10.244.0.2", 9))));
+        assert!(!world.publish());
+        assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+        let is_whole = matches!(end, Change::Commit);
+        world.send(end);
+        assert_eq!(world.publish(), is_whole);
+    }
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
+    // Both are listed: the older one is shown again once the newer one has gone.
+    let mut world = World::of([with_uid("u1", "10.244.0.1", 5), with_uid("u2", "10.244.0.2", 9)]);
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
+    world.send(Change::Remove("u2".into()));
+    world.publish();
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+}
+
+#[test]
 fn a_bad_registration_harms_nobody() {
     let mut bad = pod("bad", "10.244.0.2");
     bad.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
@@ -191,6 +217,11 @@ fn a_watch_never_goes_back_and_a_list_may() {
     world.send(Change::Commit);
     world.publish();
     assert_eq!(world.verdict(NAME, Rtype::SRV), "NODATA");
+}
+
+#[test]
+fn a_zone_without_pods_has_a_serial() {
+    assert_eq!(World::of([]).snapshot().serial, 8, "the first sync changes every answer");
 }
 
 #[test]
