@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::intern::Interner;
-use crate::name::{Service, protocol_label};
+use crate::name::{Service, is_namespace, is_pod_name, protocol_label};
 use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 use crate::snapshot::{PodRecord, Published, Refused, Registered, Standing, ZoneSettings};
 
@@ -107,6 +107,9 @@ impl Held {
         if others + decoded.decoded_len > DECODED_LEN_MAX {
             decoded = refused_whole(Reason::TooLarge);
         }
+        if annotation.is_some() && !(is_namespace(&record.namespace) && is_pod_name(&record.name)) {
+            decoded = refused_whole(Reason::BadPodName);
+        }
         self.hold_of(source).decoded_len = decoded.decoded_len;
         limit_count(&mut decoded, REGISTRATIONS_MAX.saturating_sub(record.registrations.len()));
         let refused = decoded.problems.iter().map(|problem| Refused {
@@ -116,7 +119,8 @@ impl Held {
             reason: problem.reason,
         });
         record.refused = record.refused.iter().cloned().chain(refused).collect();
-        record.consumers = record.consumers.iter().cloned().chain(decoded.consumers).collect();
+        let consumers = decoded.consumers.into_iter().map(|consumer| (profile.clone(), consumer));
+        record.consumers = record.consumers.iter().cloned().chain(consumers).collect();
         let mut registrations = record.registrations.to_vec();
         for registration in decoded.registrations {
             registrations.push(registered(registration, profile, &record.namespace, interner, settings));
@@ -130,7 +134,7 @@ impl Held {
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.registrations = record.registrations.iter().filter(|one| one.profile != *profile).cloned().collect();
     record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
-    record.consumers = Box::default(); // registry paths of one profile alone name consumers
+    record.consumers = record.consumers.iter().filter(|(of, _)| of != profile).cloned().collect();
 }
 
 fn refused_whole(reason: Reason) -> Decoded {

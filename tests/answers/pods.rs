@@ -191,6 +191,40 @@ fn a_bad_registration_harms_nobody() {
 }
 
 #[test]
+fn a_pod_that_kubernetes_cannot_have_is_refused() {
+    // A namespace too long for a label once made the room for names negative, and the index ended.
+    for (namespace, name) in [("n".repeat(64), "one".to_owned()), ("n".repeat(250), "one".into())]
+        .into_iter()
+        .chain([("Default".into(), "one".into()), ("a.b".into(), "one".into())])
+        .chain([("default".into(), "One".into()), ("default".into(), "a..b".into()), ("default".into(), "a".repeat(254))])
+    {
+        let odd = Pod { namespace: namespace.as_str().into(), name: name.as_str().into(), ..changed(|_| ()) };
+        let world = World::of([one(), Pod { uid: "odd".into(), ..odd }]);
+        assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+        assert_eq!(world.snapshot().service_count(), 1);
+        let bad = callsign::report::bad(world.snapshot());
+        assert_eq!(bad.len(), 1, "{namespace} {name}");
+        assert_eq!(bad[0].message, "not a name of a Pod");
+    }
+}
+
+#[test]
+fn each_profile_tells_of_its_own_consumers() {
+    // What one profile's annotation said of consumers was lost when another's was read.
+    let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
+    let consumer = r#"[{"k": "/dubbo/a.B/consumers/consumer%3A%2F%2F10.244.0.1%2Fa.B%3Finterface%3Da.B"}]"#;
+    let consumer = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, consumer);
+    world.list_of("dubbo", [Pod { annotation: Some(consumer.into()), ..one() }]);
+    world.list_of("app", [one()]);
+    world.publish();
+    let consumes = |world: &World| callsign::report::pods(world.snapshot(), None)[0].consumes.clone();
+    assert_eq!(consumes(&world), ["a.B"]);
+    world.send_of("dubbo", Change::Remove("uid-one".into()));
+    world.publish();
+    assert_eq!(consumes(&world), Vec::<String>::new());
+}
+
+#[test]
 fn a_relist_shows_whole_or_not_at_all() {
     let mut world = World::of([one(), endpoint("two", "10.244.0.2", "interface=a.B port=1")]);
     let before = world.data(NAME, Rtype::SRV);
