@@ -142,8 +142,11 @@ impl Index {
         }
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
-        self.is_changed |= is_synced != self.next.is_synced;
-        self.next.is_synced = is_synced;
+        if is_synced != self.next.is_synced {
+            self.next.is_synced = is_synced;
+            self.is_changed = true;
+            self.serial.is_due = true; // every answer changes, also where there are no Pods
+        }
         if let Some(serial) = self.serial.advance(self.next.serial, now) {
             self.next.serial = serial;
             self.is_changed = true;
@@ -254,6 +257,16 @@ impl Index {
                 source.pending.remove(&slot);
             }
             self.dirty.insert(slot);
+        }
+    }
+
+    /// Of several Pods of one name the newest is the one; which it is may have changed.
+    fn touch_namesakes(&mut self, slot: PodSlot) {
+        let Some(held) = &self.held[slot as usize] else { return };
+        if let Some(bearers) = self.bearers.get(&held.name)
+            && bearers.len() > 1
+        {
+            self.dirty.extend(bearers.iter().filter(|bearer| **bearer != slot));
         }
     }
 
