@@ -1,0 +1,118 @@
+//! What Knot DNS tests of itself, restated. Its sizes are in `sizes`, each flag alone also in `rfc8906`.
+
+use domain::base::iana::Rtype;
+
+use crate::harness::ask::flag;
+use crate::harness::dig::kdig;
+
+use super::site::{NSID, Z, ask, data, dns, extended_error, negative_soa, options, provoke};
+
+#[test]
+fn basic_flags() {
+    // Each set alone, on every kind of answer: RD comes back, no other does.
+    let kinds = [("Z", Rtype::SOA), ("Z", Rtype::MX), ("nope.default.Z", Rtype::A), ("example.org.", Rtype::A)];
+    let each = [flag::RD, flag::CD, flag::TC, flag::AD, flag::RA, flag::Z, flag::AA];
+    for (name, rtype) in kinds {
+        let plain = ask(name, rtype).udp(dns());
+        for sent in each {
+            let reply = ask(name, rtype).flags(sent).udp(dns());
+            let kept = sent & flag::RD;
+            assert_eq!(reply.flags, plain.flags | kept, "{sent:#06x} to {name} {rtype}");
+        }
+    }
+}
+
+#[test]
+fn edns_version() {
+    let reply = kdig(dns(), &["+edns=0", Z, "SOA"]);
+    assert_eq!(reply.status, "NOERROR", "{}", reply.text);
+    assert!(reply.edns.iter().any(|line| line.contains("Version: 0")), "{}", reply.text);
+    let reply = kdig(dns(), &["+edns=1", Z, "SOA"]);
+    assert_eq!(reply.status, "BADVERS", "{}", reply.text);
+    assert!(reply.edns.iter().any(|line| line.contains("Version: 0")), "{}", reply.text);
+    assert!(reply.answer.is_empty() && reply.authority.is_empty(), "{}", reply.text);
+}
+
+#[test]
+fn edns_ede() {
+    // A zone that is not loaded yet has 14 (schema.md): `first_sync`.
+    for (name, rcode, code) in [
+        ("example.org.", "REFUSED", Some(20)),
+        (".", "REFUSED", Some(20)),
+        ("Z", "NOERROR", None),
+        ("nope.Z", "NXDOMAIN", None),
+    ] {
+        let reply = ask(name, Rtype::A).edns(1232).udp(dns());
+        assert_eq!((reply.rcode.as_str(), extended_error(&reply)), (rcode, code), "{name}");
+        let plain = ask(name, Rtype::A).udp(dns());
+        assert_eq!((plain.rcode.as_str(), plain.edns), (rcode, None), "{name}: EDE is for those who sent OPT");
+    }
+    let reply = kdig(dns(), &["+edns", "example.org.", "A"]);
+    assert!(reply.edns.iter().any(|line| line.contains("EDE: 20 (Not Authoritative)")), "{}", reply.text);
+}
+
+#[test]
+fn edns_nsid() {
+    let asked = ask("Z", Rtype::SOA).opt(options(&[(3, &[])])).udp(dns());
+    assert_eq!(asked.edns.expect("OPT").options, [(3, NSID.as_bytes().to_vec())]);
+    let not_asked = ask("Z", Rtype::SOA).edns(1232).udp(dns());
+    assert_eq!(not_asked.edns.expect("OPT").options, []);
+    let reply = kdig(dns(), &["+nsid", Z, "SOA"]);
+    assert!(reply.edns.iter().any(|line| line.contains(NSID)), "{}", reply.text);
+}
+
+#[test]
+fn security_dnsheader() {
+    for len in 1..=16 {
+        let reply = provoke(dns(), &vec![0; len]);
+        let expected = (len >= 12).then(|| [0, flag::QR | 1, 0, 0, 0, 0].map(u16::to_be_bytes).concat());
+        assert_eq!(reply, expected, "{len} zero bytes: no header is silence, no question FORMERR");
+    }
+}
+
+#[test]
+fn basic_query() {
+    for (name, rtype, rcode, is_ours, soa) in [
+        ("example.org.", Rtype::A, "REFUSED", false, None),
+        ("cluster.local.", Rtype::SOA, "REFUSED", false, None),
+        ("xrpc.cluster.local.", Rtype::SOA, "REFUSED", false, None),
+        ("1.0.0.127.in-addr.arpa.", Rtype::PTR, "REFUSED", false, None),
+        ("nope.default.Z", Rtype::A, "NXDOMAIN", true, Some((Z, 5))),
+        ("org.acme.greeter.default.Z", Rtype::MX, "NOERROR", true, Some((Z, 5))),
+        // The file's TTL is 300 and its MINIMUM 60.
+        ("nope.static.test.", Rtype::A, "NXDOMAIN", true, Some(("static.test.", 60))),
+        ("www.static.test.", Rtype::AAAA, "NOERROR", true, Some(("static.test.", 60))),
+    ] {
+        let reply = ask(name, rtype).udp(dns());
+        assert_eq!((reply.rcode.as_str(), reply.has(flag::AA)), (rcode, is_ours), "{name} {rtype}");
+        match soa {
+            Some(expected) => assert_eq!(negative_soa(&reply), expected, "{name} {rtype}"),
+            None => assert!(reply.answer.is_empty() && reply.authority.is_empty(), "{reply:?}"),
+        }
+    }
+}
+
+#[test]
+fn basic_zerobyte() {
+    // A label is bytes: what stands behind a NUL counts, and a dot in a label is no border.
+    for (name, expected) in [
+        ("a.static.test.", Some("192.0.2.1")),
+        (r"a\000b.static.test.", Some("192.0.2.2")),
+        (r"A\000B.static.test.", Some("192.0.2.2")),
+        (r"a\000.static.test.", None),
+        (r"a\000c.static.test.", None),
+        (r"\000a.static.test.", None),
+        (r"org.acme.greeter\000.default.Z", None),
+        (r"org\.acme.greeter.default.Z", None),
+        (r"org.acme.greeter.default\.rpc.cluster.local.", None),
+        ("a.mixed.static.test.", Some("192.0.2.3")),
+        ("A.MIXED.Static.Test.", Some("192.0.2.3")),
+    ] {
+        let reply = ask(name, Rtype::A).udp(dns());
+        assert_eq!(data(&reply.answer), expected.into_iter().collect::<Vec<_>>(), "{name}");
+        if expected.is_none() {
+            let is_refused = name.contains(r"default\.rpc");
+            assert_eq!(reply.rcode, if is_refused { "REFUSED" } else { "NXDOMAIN" }, "{name}");
+        }
+    }
+}
