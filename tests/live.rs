@@ -10,8 +10,12 @@ mod harness;
 mod live {
     mod bad_input;
     mod coredns_kubernetes;
+    mod field_issues;
+    mod first_sync;
     mod forward;
+    mod http;
     mod knot;
+    mod lifecycle;
     mod rfc8906;
     mod site;
     mod sizes;
