@@ -4,8 +4,10 @@ use domain::base::iana::Rtype;
 
 use crate::harness::ask::flag;
 use crate::harness::dig::kdig;
+use crate::harness::process::scratch;
+use crate::harness::server::Server;
 
-use super::site::{NSID, Z, ask, data, dns, extended_error, negative_soa, options, provoke};
+use super::site::{NSID, Z, ask, data, dns, extended_error, manifests, negative_soa, options, provoke, text};
 
 #[test]
 fn basic_flags() {
@@ -115,4 +117,73 @@ fn basic_zerobyte() {
             assert_eq!(reply.rcode, if is_refused { "REFUSED" } else { "NXDOMAIN" }, "{name}");
         }
     }
+}
+
+#[test]
+fn static_zones_beside_the_pods() {
+    for (name, rtype, rcode, is_ours, answer, authority, additional) in [
+        ("www.static.test.", Rtype::A, "NOERROR", true, vec!["192.0.2.80"], 0, 0),
+        ("alias.static.test.", Rtype::A, "NOERROR", true, vec!["192.0.2.80", "www.static.test."], 0, 0),
+        ("alias.static.test.", Rtype::AAAA, "NOERROR", true, vec!["www.static.test."], 1, 0),
+        ("outside.static.test.", Rtype::A, "NOERROR", true, vec!["www.example.org."], 0, 0),
+        ("x.y.wild.static.test.", Rtype::TXT, "NOERROR", true, vec!["\"any\""], 0, 0),
+        ("x.wild.static.test.", Rtype::A, "NOERROR", true, vec![], 1, 0),
+        ("wild.static.test.", Rtype::TXT, "NOERROR", true, vec![], 1, 0),
+        ("x.cut.static.test.", Rtype::A, "NOERROR", false, vec![], 1, 1),
+        ("cut.static.test.", Rtype::NS, "NOERROR", false, vec![], 1, 1),
+        ("cut.static.test.", Rtype::DS, "NOERROR", true, vec![], 1, 0),
+        ("static.test.", Rtype::NS, "NOERROR", true, vec!["ns.static.test."], 0, 1),
+    ] {
+        let reply = ask(name, rtype).udp(dns());
+        assert_eq!((reply.rcode.as_str(), reply.has(flag::AA)), (rcode, is_ours), "{name} {rtype}: {reply:?}");
+        assert_eq!(data(&reply.answer), answer, "{name} {rtype}");
+        assert_eq!(
+            (reply.authority.len(), reply.additional.len()),
+            (authority, additional),
+            "{name} {rtype}: {reply:?}"
+        );
+    }
+}
+
+#[test]
+fn odd_zones_are_served_or_refused_and_harm_no_other() {
+    // records/huge_rrset, records/empty_rdata, zone/case_sensitivity.
+    let folder = scratch("zones");
+    let head = "$TTL 60\n@ IN SOA ns a 1 2 3 4 5\n@ IN NS ns\nns IN A 192.0.2.1\n";
+    let huge: String = (0..400).map(|n| format!("huge IN TXT \"{n:0>250}\"\n")).collect();
+    for (file, text) in [
+        ("huge.test.zone", format!("{head}{huge}")),
+        ("empty.test.zone", format!("{head}empty IN TXT \"\"\n")),
+        ("Case.TEST.zone", format!("{head}WWW IN A 192.0.2.2\nwww IN A 192.0.2.3\n")),
+        ("nosoa.test.zone", "www 60 IN A 192.0.2.1\n".to_owned()),
+        ("broken.test.zone", format!("{head}www IN A 192.0.2.\n")),
+        ("blank.test.zone", String::new()),
+        ("good.test.zone", head.to_owned()),
+    ] {
+        std::fs::write(folder.join(file), text).expect("write");
+    }
+    let server = Server::start(&["--manifests", manifests(), "--zones", text(&folder)]);
+    for (name, rtype, expected) in [
+        ("ns.good.test.", Rtype::A, Some(vec!["192.0.2.1"])),
+        ("empty.empty.test.", Rtype::TXT, Some(vec!["\"\""])),
+        ("www.case.test.", Rtype::A, Some(vec!["192.0.2.2", "192.0.2.3"])),
+        ("www.nosoa.test.", Rtype::A, None),
+        ("ns.broken.test.", Rtype::A, None),
+        ("blank.test.", Rtype::SOA, None),
+    ] {
+        let reply = ask(name, rtype).udp(server.dns);
+        match expected {
+            Some(expected) => assert_eq!(data(&reply.answer), expected, "{name}"),
+            None => assert_eq!(reply.rcode, "REFUSED", "{name}: not loaded, so none of ours"),
+        }
+    }
+    let reply = ask("huge.huge.test.", Rtype::TXT).tcp(server.dns);
+    assert!(reply.wire.len() > 65_000 && reply.answer.len() < 400, "what 64 KiB hold of 100 kB: {}", reply.wire.len());
+    let reply = ask("huge.huge.test.", Rtype::TXT).udp(server.dns);
+    assert!(reply.has(flag::TC) && reply.answer.len() == 1, "{reply:?}");
+    let log = server.log();
+    for file in ["nosoa.test.zone", "broken.test.zone", "blank.test.zone"] {
+        assert!(log.contains(file), "nothing about {file} in\n{log}");
+    }
+    assert!(log.lines().any(|line| line.contains("broken.test.zone") && line.contains('5')), "its line: {log}");
 }

@@ -3,8 +3,10 @@
 //! The byte limits are Knot's `basic/flags` and `edns/payload_*`; the rest is what users of Consul, HAProxy and CoreDNS ran
 //! into (consul#1931, #375, #788, #3850, #3948, coredns#5362, #4449, #5366, #4547) and Consul's own tests of large replies.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
@@ -121,6 +123,26 @@ fn a_cut_set_is_stable() {
     assert!((0..5).all(|_| question.udp(LARGE.0.dns).answer == first));
     let elsewhere = ask("_tri._tcp.six-hundred.default.Z", Rtype::SRV).edns(1232).udp(LARGE.1).answer;
     assert_ne!(first, elsewhere, "another client starts elsewhere");
+}
+
+#[test]
+fn clients_are_spread_over_a_set() {
+    // Each begins elsewhere, and where it begins stays. Of 20 clients of 30 endpoints, chance leaves about 15 beginnings.
+    let first = |client: u8| {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 1, client), 0)).expect("a socket");
+        let query = ask("thirty.default.Z", Rtype::A).edns(1232).to_wire();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket.send_to(&query, LARGE.0.dns).expect("send");
+        let mut reply = vec![0; 1232];
+        let len = socket.recv(&mut reply).expect("a reply");
+        reply.truncate(len);
+        Reply::read(&query, reply).answer
+    };
+    let answers: Vec<_> = (1..=20).map(first).collect();
+    assert_eq!(answers, (1..=20).map(first).collect::<Vec<_>>());
+    let beginnings: HashSet<_> = answers.iter().map(|answer| &answer[0]).collect();
+    assert!(beginnings.len() >= 8, "{beginnings:?}");
+    assert!(answers.iter().all(|answer| answer.iter().collect::<HashSet<_>>().len() == 30));
 }
 
 #[test]

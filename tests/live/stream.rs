@@ -9,6 +9,7 @@ use domain::base::iana::{Class, Rtype};
 
 use crate::harness::ask::{Ask, Reply, exchange_tcp, flag, read_message};
 use crate::harness::eventually;
+use crate::harness::process::output;
 use crate::harness::server::Server;
 
 use super::site::{ask, dns, manifests};
@@ -158,11 +159,55 @@ fn six_mebibytes_of_queries_in_one_stream() {
     assert!(grown < 16 * 1024, "{grown} KiB more");
 }
 
+/// As many connections as the server takes at once.
+const CONNECTIONS_MAX: usize = 1024;
+
+#[test]
+fn one_connection_more_than_the_limit() {
+    // BIND's tcp-clients: the limit holds, UDP does not notice, and a place that is free again is taken. Both sides need
+    // more files than a process has by default.
+    raise_file_limit(std::process::id());
+    let mut server =
+        Server::launch(&["prlimit", "--nofile=4096:", env!("CARGO_BIN_EXE_callsign")], &["--manifests", manifests()]);
+    server.wait_for("/readyz");
+    let open = || {
+        let metrics = server.get("/metrics").1;
+        let value = metrics.lines().find_map(|line| line.strip_prefix("callsign_tcp_connections "));
+        value.and_then(|value| value.parse::<usize>().ok()).expect("the gauge")
+    };
+    let mut streams: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect(server.dns)).collect();
+    streams.iter_mut().for_each(|stream| drop(converse(stream, &soa())));
+    assert_eq!(open(), CONNECTIONS_MAX);
+    let mut more = connect(server.dns);
+    let query = soa().to_wire();
+    more.write_all(&framed(&query)).expect("write");
+    more.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    let early = read_message(&mut more).expect_err("nothing yet");
+    assert!(matches!(early.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{early}");
+    assert_eq!((soa().udp(server.dns).answer.len(), open()), (1, CONNECTIONS_MAX));
+    more.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    drop(streams.pop());
+    Reply::read(&query, read_message(&mut more).expect("a reply"));
+    drop((streams, more));
+    eventually(Duration::from_secs(5), || match open() {
+        0 => Ok(()),
+        count => Err(format!("{count} open")),
+    });
+    soa().tcp(server.dns);
+}
+
+fn raise_file_limit(pid: u32) {
+    output("prlimit", ["--pid", &pid.to_string(), "--nofile=4096:"]);
+}
+
+/// What is waited for, how it is measured, and the least and most seconds.
+type Wait = (&'static str, fn() -> Duration, f64, f64);
+
 /// The waits of seconds, side by side.
 #[test]
 fn waits() {
     let seconds = Duration::from_secs_f64;
-    let checks: [(&str, fn() -> Duration, f64, f64); 5] = [
+    let checks: [Wait; 5] = [
         ("nothing is ever sent: 2.5 s", || closed(&mut connect(dns())), 2.0, 4.5),
         ("idle after an answer: 15 s, more than the 10 s that CoreDNS keeps a connection", idle, 14.0, 18.0),
         ("a length that was begun: 5 s", || stalled(&[0]), 4.0, 8.0),
