@@ -300,14 +300,14 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     let room = NAME_LEN_MAX - zone.wire().len() - "\x03pod".len() - (1 + namespace.len());
-    (pod.split('.').all(is_label) && 1 + pod.len() <= room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
+    (pod.split('.').all(is_label) && pod.len() < room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
 }
 
 /// `<pod>-<port>`, where that is one label of letters, digits and hyphens.
 pub fn instance_label(pod: &str, port: u16) -> Option<String> {
     let label = format!("{pod}-{port}");
-    let is_label = label.len() <= LABEL_LEN_MAX
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_label =
+        label.len() <= LABEL_LEN_MAX && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_label.then_some(label)
 }
 

@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use super::records::{InstanceLabel, Members, Records, Soa};
-use super::{Question, Step};
-use crate::dns::{Name, Path, Rtype};
+use super::{Freshness, Question, Step};
+use crate::dns::{Class, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
 use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
 
@@ -28,12 +28,17 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<
     }
 }
 
+/// Whether Pods have records at a name.
+pub(super) fn has_records(snapshot: &Snapshot, name: &Name) -> bool {
+    let path = Path::of(name.labels());
+    let (client, freshness) = (std::net::IpAddr::from([0; 4]), Freshness::Fresh);
+    let question =
+        Question { name: &path, spelling: name.wire(), rtype: Rtype::ANY, class: Class::IN, client, freshness };
+    matches!(step(snapshot, &question), Step::Records(_))
+}
+
 /// A name in a reverse zone.
-pub(super) fn reverse_step<'s>(
-    snapshot: &'s Snapshot,
-    question: &Question<'_>,
-    origin: &'s Name,
-) -> Step<'s> {
+pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, origin: &'s Name) -> Step<'s> {
     let name = question.name;
     let soa = Soa::Pods(origin);
     let is_apex = name.len() == origin.label_count();
@@ -116,7 +121,12 @@ fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<
 }
 
 /// A namespace of Pods may be called like an alias; then its name exists, as those of its Pods do.
-fn beside_alias<'s>(snapshot: &Snapshot, namespace: &[u8], name: &ServiceName<'_>, below: Below<'_>) -> Found<Records<'s>> {
+fn beside_alias<'s>(
+    snapshot: &Snapshot,
+    namespace: &[u8],
+    name: &ServiceName<'_>,
+    below: Below<'_>,
+) -> Found<Records<'s>> {
     match (namespace, name, below) {
         (b"pod", ServiceName::Alias(alias), Below::Itself) => {
             match snapshot.pods_named(alias.label().as_bytes(), b"") {
@@ -155,11 +165,18 @@ fn of_addresses<'s>(mut addresses: Addresses, rtype: Rtype) -> Found<Records<'s>
     if addresses.is_empty() { Found::Between } else { Found::Here(Records::Addresses(addresses)) }
 }
 
+/// More names than fit into any message: what is beyond them would be cut.
+const NAMES_MAX: usize = 4096;
+
 /// Every interface's name, and the alias of what has no other.
 fn interfaces(snapshot: &Snapshot, namespace: &[u8]) -> Vec<Name> {
     let natural = snapshot.interfaces_of(namespace);
-    let nameless = snapshot.services_of(namespace).map(|facts| &facts.service).filter(|one| one.natural().is_none());
-    natural.chain(nameless).filter_map(|service| service.plain_name(&snapshot.settings.origin)).collect()
+    let nameless = snapshot.alias_only_of(namespace);
+    natural
+        .chain(nameless)
+        .take(NAMES_MAX)
+        .filter_map(|service| service.plain_name(&snapshot.settings.origin))
+        .collect()
 }
 
 fn of_service<'s>(
@@ -209,6 +226,9 @@ fn non_empty<'s>(members: Members<'s>, records: impl Fn(Members<'s>) -> Records<
 /// The addresses of the ready endpoints, if there is one of the family.
 fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) -> Found<Records<'s>> {
     let is_v4 = rtype == Rtype::A;
+    if !is_v4 && members.are_sole_ipv4() {
+        return Found::Between; // what most clients ask beside A, at once also for the largest set
+    }
     let has_one = members.iter(snapshot).any(|endpoint| match endpoint.sole_ipv4() {
         Some(_) => is_v4,
         None => snapshot.addresses_of(endpoint).iter().any(|address| address.is_ipv4() == is_v4),
@@ -219,7 +239,9 @@ fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) 
 /// `_<protocol>._tcp` names of a service, and `_rpc._tcp`.
 fn protocols(snapshot: &Snapshot, selected: Selected<'_>) -> Vec<Name> {
     let zone = &snapshot.settings.origin;
-    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else { return Vec::new() };
+    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else {
+        return Vec::new();
+    };
     let labels = selected.set.protocols().chain(["rpc"]).map(|protocol| format!("_{protocol}"));
     labels
         .filter_map(|label| Name::from_labels([label.as_bytes(), b"_tcp"].into_iter().chain(service.labels())).ok())
@@ -250,7 +272,9 @@ fn of_instance<'s>(
         let Some(pod) = snapshot.pod(*slot) else { continue };
         let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
             .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(&one.service))
-            .filter(|one| protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol)))
+            .filter(|one| {
+                protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
+            })
             .collect();
         let is_it = registered.first().and_then(|first| InstanceLabel::of(pod, first)).is_some_and(|own| own.is(label));
         if is_it {

@@ -119,11 +119,7 @@ impl Rdata<'_> {
 
 impl<'s> Records<'s> {
     /// Walks the records in order until there are no more or the visitor has enough.
-    pub fn visit(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    pub fn visit(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         match self {
             Records::None => ControlFlow::Continue(()),
             Records::Srv(members) => members.visit_srv(snapshot, each),
@@ -181,6 +177,11 @@ impl<'s> Members<'s> {
         }
     }
 
+    /// Whether each is one IPv4 address.
+    pub(super) fn are_sole_ipv4(&self) -> bool {
+        self.set.endpoints().are_sole_ipv4()
+    }
+
     /// The endpoints in the client's order; those of one target and port are neighbours.
     pub fn iter(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Endpoint> + use<'s> {
         let Members { set, protocol, .. } = *self;
@@ -208,11 +209,7 @@ impl<'s> Members<'s> {
     }
 
     /// One record a target and port; of several registrations there the largest weight.
-    fn visit_srv(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn visit_srv(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut members = self.iter(snapshot).peekable();
         while let Some(first) = members.next() {
             let mut weight = first.weight();
@@ -225,11 +222,7 @@ impl<'s> Members<'s> {
         ControlFlow::Continue(())
     }
 
-    fn visit_txt(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn visit_txt(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let is_any = self.protocol.is_none();
         for endpoint in self.iter(snapshot).filter(|endpoint| !(is_any && endpoint.repeats_txt())) {
             let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Difference;
 use crate::name::{self, Service};
 use crate::snapshot::{
-    Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey, SetFacts,
-    SetKey, Snapshot, Tally, order_seed,
+    Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey,
+    SetFacts, SetKey, Snapshot, Tally, order_seed,
 };
 
 /// Puts a Pod's new record in place of its old one, and with it everything that follows from the two.
@@ -117,7 +117,12 @@ fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membershi
         next.services.insert(key, ServiceFacts { service: service.clone(), set: set.clone() });
     }
     if service.natural().is_none() {
-        next.tally.alias_only = next.tally.alias_only + usize::from(is_new) - usize::from(is_gone);
+        let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
+        if is_gone {
+            next.alias_only.remove(&key.as_ref());
+        } else {
+            next.alias_only.insert(key, service.clone());
+        }
     }
     for key in set_keys(service) {
         let mut facts = match next.sets.get(&key.as_ref()) {
@@ -286,8 +291,7 @@ fn carry_targets(
 /// All addresses of the endpoints that use a target; none where that is the target's own alone.
 fn owned_by(next: &Snapshot, target: IpAddr, pods: &[PodSlot]) -> Vec<IpAddr> {
     let records = pods.iter().filter_map(|slot| next.pod(*slot));
-    let mut owned: Vec<IpAddr> =
-        records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
+    let mut owned: Vec<IpAddr> = records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
     owned.sort();
     owned.dedup();
     if owned == [target] { Vec::new() } else { owned }
@@ -302,6 +306,8 @@ fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodReco
     change(&mut tally.endpoints, before.endpoints, after.endpoints);
     change(&mut tally.conflicts, before.conflicts, after.conflicts);
     change(&mut tally.malformed_protocols, before.malformed_protocols, after.malformed_protocols);
+    change(&mut tally.withheld, before.withheld, after.withheld);
+    change(&mut tally.left_out, before.left_out, after.left_out);
     for (reason, number) in after.refused {
         *tally.refused.entry(reason).or_default() += number;
     }
@@ -319,6 +325,8 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
         tally.conflicts += usize::from(!registered.lost.is_empty());
+        tally.withheld += registered.withheld as usize;
+        tally.left_out += registered.left_out as usize;
         let is_plain = registered.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
         tally.malformed_protocols += usize::from(registered.protocol_label.is_none() && !is_plain);
     }

@@ -134,6 +134,8 @@ pub struct Endpoints {
     chunks: Vec<Arc<[Endpoint]>>,
     len: usize,
     places: usize,
+    /// How many are more than one IPv4 address.
+    indirect: usize,
 }
 
 impl Endpoints {
@@ -152,6 +154,11 @@ impl Endpoints {
         self.places
     }
 
+    /// Whether each is one IPv4 address.
+    pub fn are_sole_ipv4(&self) -> bool {
+        self.indirect == 0
+    }
+
     /// Adds one; nothing happens if it is there.
     pub fn insert(&mut self, endpoint: Endpoint) {
         let (chunk, at) = match self.find(&endpoint) {
@@ -160,6 +167,7 @@ impl Endpoints {
         };
         self.places += usize::from(!self.has_neighbour(chunk, at, at, &endpoint));
         self.len += 1;
+        self.indirect += usize::from(endpoint.sole_ipv4().is_none());
         let Some(old) = self.chunks.get(chunk) else {
             self.chunks.push(Arc::new([endpoint]));
             return;
@@ -178,6 +186,7 @@ impl Endpoints {
         let Ok((chunk, at)) = self.find(endpoint) else { return };
         self.places -= usize::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
         self.len -= 1;
+        self.indirect -= usize::from(endpoint.sole_ipv4().is_none());
         let old = &self.chunks[chunk];
         let new: Vec<Endpoint> = old[..at].iter().chain(&old[at + 1..]).copied().collect();
         if new.is_empty() {
@@ -213,10 +222,7 @@ impl Endpoints {
         let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_place(endpoint));
         let last_of = |chunk: usize| self.chunks.get(chunk).and_then(|chunk| chunk.last());
         let Some(here) = self.chunks.get(chunk) else { return false };
-        let previous = before.checked_sub(1).map_or_else(
-            || chunk.checked_sub(1).and_then(last_of),
-            |at| here.get(at),
-        );
+        let previous = before.checked_sub(1).map_or_else(|| chunk.checked_sub(1).and_then(last_of), |at| here.get(at));
         let next = here.get(after).or_else(|| self.chunks.get(chunk + 1).and_then(|chunk| chunk.first()));
         same(previous) || same(next)
     }
@@ -291,7 +297,8 @@ mod tests {
 
     #[test]
     fn large_sets_are_chunked_and_shrink_again() {
-        let all: Vec<Endpoint> = (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
+        let all: Vec<Endpoint> =
+            (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
         let mut endpoints = Endpoints::default();
         all.iter().for_each(|endpoint| endpoints.insert(*endpoint));
         assert_eq!((endpoints.len(), endpoints.places()), (1000, 1000));
