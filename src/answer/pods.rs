@@ -174,7 +174,6 @@ fn of_service<'s>(
         Below::Itself => match question.rtype {
             Rtype::A | Rtype::AAAA => of_endpoints(snapshot, members(None), question.rtype),
             Rtype::SRV => non_empty(members(None), Records::Srv),
-            Rtype::PTR if selected.has_instances => non_empty(members(None), Records::Instances),
             _ => Found::Between,
         },
         Below::Tcp => Found::Between,
@@ -256,9 +255,9 @@ fn of_instance<'s>(
             .filter(|one| {
                 protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
             })
+            .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
             .collect();
-        let is_it = registered.first().and_then(|first| InstanceLabel::of(pod, first)).is_some_and(|own| own.is(label));
-        if is_it {
+        if !registered.is_empty() {
             return match question.rtype {
                 Rtype::SRV => Found::Here(Records::InstanceSrv { pod, registered }),
                 Rtype::TXT => Found::Here(Records::InstanceTxt { pod, registered }),
