@@ -196,7 +196,11 @@ fn a_pod_that_kubernetes_cannot_have_is_refused() {
     for (namespace, name) in [("n".repeat(64), "one".to_owned()), ("n".repeat(250), "one".into())]
         .into_iter()
         .chain([("Default".into(), "one".into()), ("a.b".into(), "one".into())])
-        .chain([("default".into(), "One".into()), ("default".into(), "a..b".into()), ("default".into(), "a".repeat(254))])
+        .chain([
+            ("default".into(), "One".into()),
+            ("default".into(), "a..b".into()),
+            ("default".into(), "a".repeat(254)),
+        ])
     {
         let odd = Pod { namespace: namespace.as_str().into(), name: name.as_str().into(), ..changed(|_| ()) };
         let world = World::of([one(), Pod { uid: "odd".into(), ..odd }]);
