@@ -10,4 +10,5 @@ mod answers {
     mod records;
     mod sizes;
     pub(crate) mod world;
+    mod zones;
 }
