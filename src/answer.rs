@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::dns::{Class, Key, Name, Path, Rcode, Rtype};
 use crate::name::TargetLabel;
-use crate::snapshot::{Addresses, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet, Zone};
 
 pub use records::{InstanceLabel, Members, Rdata, Records, Soa};
@@ -168,6 +168,9 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
         is_of_pods |= !matches!(here, Authoritative::Static(_));
         let link = match step(snapshot, &here_asked, here) {
             Step::Link(link) if links.len() < LINKS_MAX => link,
+            Step::NxDomain(soa) if snapshot.has_zone_below(name) => {
+                return conclude(Step::NoData(soa), links, question, is_of_pods);
+            }
             step => return conclude(step, links, question, is_of_pods),
         };
         let target = link.target().cloned();
@@ -235,29 +238,29 @@ fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Auth
     let own = snapshot.zone_key();
     let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
     let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
-    let fixed = snapshot
-        .zones
-        .find(&Key::from(name.key()), rtype)
-        .map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
+    let key = Key::from(name.key());
+    let found = snapshot.zones.find(&key, rtype);
+    let fixed = found.map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
+    // DS of a zone is its parent's to tell, if that is here and delegates it (RFC 4035 §3.1.4.1).
+    if let Some(parent) = found.filter(|zone| rtype == Rtype::DS && zone.delegates(&key)) {
+        return Some(Authoritative::Static(parent));
+    }
     [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)
 }
 
-/// The addresses that an SRV target goes with, IPv4 first: what a question for the target would be answered with.
-pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> Addresses {
+/// The addresses and TTLs that an SRV target goes with, IPv4 first: what a question for the target is answered with.
+pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr, u32); 2]> {
+    let ttl = snapshot.settings.ttl;
     if snapshot.zones.overlay().is_some() {
         let label = TargetLabel::of(target);
         let name = Name::from_labels([label.as_bytes(), b"p"].into_iter().chain(snapshot.settings.origin.labels()));
-        return name
-            .map(|name| glue_of_name(snapshot, &name))
-            .into_iter()
-            .flatten()
-            .map(|(address, _)| address)
-            .collect();
+        return name.map(|name| glue_of_name(snapshot, &name)).unwrap_or_default();
     }
     if snapshot.wide_targets == 0 {
-        return std::iter::once(target).collect();
+        return std::iter::once((target, ttl)).collect();
     }
-    snapshot.target_addresses(target).unwrap_or_default()
+    let addresses = snapshot.target_addresses(target).unwrap_or_default();
+    addresses.into_iter().map(|address| (address, ttl)).collect()
 }
 
 /// The addresses and TTLs of a name within our zones, IPv4 first.

@@ -325,6 +325,13 @@ impl Snapshot {
         self.settings.ns_addresses.keys().any(is_below) || self.zones.overlay().is_some_and(in_file)
     }
 
+    /// Whether one of our zones begins below a name: then the name exists, whichever zone it is in (RFC 8020).
+    pub fn has_zone_below(&self, name: &Path) -> bool {
+        let is_above = |zone: &Key| zone.as_bytes().starts_with(name.key());
+        let is_above_reverse = || name.label(0) == Some(b"arpa") && self.settings.reverse.keys().any(is_above);
+        is_above(self.zone_key()) || self.zones.is_above_one(name.key()) || is_above_reverse()
+    }
+
     /// The reverse zone that a name is in, if it is in one: the most specific.
     pub fn reverse_zone(&self, name: &Path) -> Option<&Name> {
         let reverse = &self.settings.reverse;

@@ -186,6 +186,11 @@ impl Zones {
         self.overlay.as_ref().map(|loaded| &loaded.zone)
     }
 
+    /// Whether one of these zones begins below a name.
+    pub fn is_above_one(&self, key: &[u8]) -> bool {
+        matches!(self.zones.at(key), At::EmptyNonTerminal)
+    }
+
     /// All zones but the Pod zone's.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter().map(|(_, loaded)| &loaded.zone)

@@ -11,4 +11,5 @@ mod answers {
     mod sequences;
     mod sizes;
     pub(crate) mod world;
+    mod zones;
 }

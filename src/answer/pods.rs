@@ -1,10 +1,12 @@
 //! What the Pods' zone and the reverse zones say to a question.
 
+use std::ops::ControlFlow;
+
 use smallvec::SmallVec;
 
-use super::records::{InstanceLabel, Members, Records, Soa};
+use super::records::{InstanceLabel, Members, Rdata, Records, Soa};
 use super::{Freshness, Question, Step};
-use crate::dns::{Class, Name, Path, Rtype};
+use crate::dns::{Class, NAME_LEN_MAX, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
 use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
 
@@ -190,7 +192,6 @@ fn of_service<'s>(
         Below::Itself => match question.rtype {
             Rtype::A | Rtype::AAAA => of_endpoints(snapshot, members(None), question.rtype),
             Rtype::SRV => non_empty(members(None), Records::Srv),
-            Rtype::PTR if selected.has_instances => non_empty(members(None), Records::Instances),
             _ => Found::Between,
         },
         Below::Tcp => Found::Between,
@@ -203,7 +204,7 @@ fn of_service<'s>(
             match question.rtype {
                 Rtype::SRV => non_empty(members(protocol), Records::Srv),
                 Rtype::TXT => non_empty(members(protocol), Records::Txt),
-                Rtype::PTR if selected.has_instances => non_empty(members(protocol), Records::Instances),
+                Rtype::PTR if selected.has_instances => instances(snapshot, question, members(protocol)),
                 _ => Found::Between,
             }
         }
@@ -221,6 +222,17 @@ fn of_service<'s>(
 
 fn non_empty<'s>(members: Members<'s>, records: impl Fn(Members<'s>) -> Records<'s>) -> Found<Records<'s>> {
     if members.is_empty() { Found::Between } else { Found::Here(records(members)) }
+}
+
+/// The instances right below a name, if the name of one fits.
+fn instances<'s>(snapshot: &'s Snapshot, question: &Question<'_>, members: Members<'s>) -> Found<Records<'s>> {
+    let records = Records::Instances(members);
+    let fits = |label: &InstanceLabel| question.spelling.len() + 1 + label.as_bytes().len() <= NAME_LEN_MAX;
+    let found = records.visit(snapshot, |rdata| match rdata {
+        Rdata::Instance(label) if fits(&label) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if found.is_break() { Found::Here(records) } else { Found::Between }
 }
 
 /// The addresses of the ready endpoints, if there is one of the family.
@@ -275,9 +287,9 @@ fn of_instance<'s>(
             .filter(|one| {
                 protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
             })
+            .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
             .collect();
-        let is_it = registered.first().and_then(|first| InstanceLabel::of(pod, first)).is_some_and(|own| own.is(label));
-        if is_it {
+        if !registered.is_empty() {
             return match question.rtype {
                 Rtype::SRV => Found::Here(Records::InstanceSrv { pod, registered }),
                 Rtype::TXT => Found::Here(Records::InstanceTxt { pod, registered }),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -222,10 +223,21 @@ impl<'s> Members<'s> {
         ControlFlow::Continue(())
     }
 
+    /// One record a registration, but those of one Pod and place that say the same are one: a set holds no record twice
+    /// (RFC 2181 §5).
     fn visit_txt(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
-        let is_any = self.protocol.is_none();
-        for endpoint in self.iter(snapshot).filter(|endpoint| !(is_any && endpoint.repeats_txt())) {
+        let mut seen = HashSet::new();
+        let mut last: Option<&Endpoint> = None;
+        for endpoint in self.iter(snapshot) {
             let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
+            if !last.is_some_and(|last| last.is_same_place(endpoint)) {
+                seen.clear();
+            }
+            last = Some(endpoint);
+            let published = Arc::as_ptr(&registered.published); // equal ones are kept once
+            if !seen.insert((endpoint.pod(), registered.service.alias, published)) {
+                continue;
+            }
             each(Rdata::Txt(Text { pod, registered: std::iter::once(registered).collect() }))?;
         }
         ControlFlow::Continue(())
@@ -238,11 +250,10 @@ impl<'s> Members<'s> {
     ) -> ControlFlow<()> {
         let mut seen = HashSet::new();
         for endpoint in self.iter(snapshot) {
-            if !seen.insert((endpoint.pod(), endpoint.port())) {
-                continue;
-            }
             let label = snapshot.registered(endpoint).and_then(|(pod, registered)| InstanceLabel::of(pod, registered));
-            if let Some(label) = label {
+            if let Some(label) = label
+                && seen.insert(label.clone())
+            {
                 each(Rdata::Instance(label))?;
             }
         }
@@ -287,7 +298,7 @@ fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
 }
 
 /// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
 
 impl InstanceLabel {

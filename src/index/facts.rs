@@ -84,7 +84,6 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> BTreeMap<ServiceKey, (
             protocol: registered.protocol_label.as_deref(),
             pod: slot,
             registration: place as u16,
-            repeats_txt: registered.repeats_txt,
         };
         let endpoint = if pod.is_published(registered) { Endpoint::new(parts) } else { None };
         let published = endpoint.map(|_| registered.published.clone());

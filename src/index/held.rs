@@ -83,7 +83,7 @@ impl Held {
 
     /// The Pod as it is now, published or not.
     pub fn record<'r>(&'r self, published: Option<&'r PodRecord>) -> &'r PodRecord {
-        const { assert!(REGISTRATIONS_MAX <= 1 << 14) }; // the place of a registration in an endpoint has 14 bits
+        const { assert!(REGISTRATIONS_MAX <= 1 << 15) }; // the place of a registration in an endpoint has 15 bits
         match (&self.staged, published) {
             (Some(staged), _) => staged,
             (None, Some(published)) => published,
@@ -176,7 +176,6 @@ fn registered(
         weight,
         is_enabled: enabled,
         lost: Box::default(),
-        repeats_txt: false,
         published: interner.published(published),
         unpublished: interner.unpublished(unpublished),
         withheld: metadata.withheld,

@@ -1,11 +1,12 @@
 //! A changed Pod against its rules and the other Pods.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::claims::claims_of;
 use super::{Index, facts};
-use crate::snapshot::{PodRecord, PodSlot, Registered, Standing, ZoneSettings};
+use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
 use crate::source::Phase;
 
 impl Index {
@@ -88,20 +89,18 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
             Some(_) => Standing::Foreign,
         };
     }
-    mark_repeats(&mut record.registrations);
+    let pod_ips = status.pod_ips.clone();
+    mark_repeats(&mut record.registrations, &pod_ips);
 }
 
-/// Registries append: of one (service, protocol, address, port) the last one counts. And two protocols at one port have
-/// one TXT record between them where it would say the same.
-fn mark_repeats(registrations: &mut [Registered]) {
+/// Registries append: of one (service, protocol, address, port) the last one counts. An address that is not named is the
+/// Pod's own, and a protocol in another letter case has the same names.
+fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
-        let Registered { service, protocol, address, port, .. } = &*registered;
-        registered.is_repeated = !places.insert((service.clone(), protocol.clone(), *address, *port));
-    }
-    let mut records = HashSet::new();
-    for registered in registrations.iter_mut().filter(|registered| registered.is_admitted()) {
-        let Registered { service, address, port, published, .. } = &*registered;
-        registered.repeats_txt = !records.insert((service.clone(), *address, *port, published.clone()));
+        let Registered { service, address, port, .. } = &*registered;
+        let protocol = registered.protocol_label.as_ref().unwrap_or(&registered.protocol);
+        let addresses: Addresses = address.map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
+        registered.is_repeated = !places.insert((service.clone(), protocol.clone(), addresses, *port));
     }
 }

@@ -104,7 +104,7 @@ pub fn read(name: &Path, zone_labels: usize) -> Place<'_> {
             Some(address) if name.len() == below + 1 => Place::Target(address),
             _ => read_service(name, namespace, below),
         },
-        (b"pod", Some(label)) if !reads_as_alias(name, label, below) => {
+        (b"pod", Some(label)) if !label.starts_with(b"_") && !reads_as_alias(name, label, below) => {
             Place::Pod { namespace: label, labels: name.span(below + 1, name.len()) }
         }
         _ => read_service(name, namespace, below),

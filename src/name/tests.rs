@@ -168,6 +168,8 @@ fn pods_and_aliases_share_a_subtree() {
     assert_eq!(read(&pod, 3), Place::Pod { namespace: b"default", labels: b"\x01b\x01a" });
     let alias = path("_rpc._tcp.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.pod.rpc.cluster.local");
     assert!(matches!(read(&alias, 3), Place::Service { namespace: b"pod", .. }));
+    let browse = path("b._dns-sd._udp.pod.rpc.cluster.local");
+    assert_eq!(read(&browse, 3), Place::Namespace { namespace: b"pod", below: BelowNamespace::Browse });
     let odd = path("a.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.pod.rpc.cluster.local");
     assert!(matches!(read(&odd, 3), Place::Pod { labels: b"\x01a", .. }));
 }

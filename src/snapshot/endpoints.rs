@@ -22,7 +22,7 @@ pub struct Endpoint {
     /// The first address where it is IPv4; else 0, and the Pod tells.
     ipv4: u32,
     port: u16,
-    /// The registration's place in its Pod, below 1,024, and the flags above it.
+    /// The registration's place in its Pod, below 1,024, and a flag above it.
     place: u16,
     pod: PodSlot,
     weight: u16,
@@ -31,9 +31,6 @@ pub struct Endpoint {
 
 /// The Pod's record must be asked for the addresses: the first is IPv6, or there are several.
 const INDIRECT: u16 = 1 << 15;
-
-/// An earlier registration of the Pod has the same TXT record in every set of any protocol.
-const REPEATS_TXT: u16 = 1 << 14;
 
 /// What an [`Endpoint`] is made of.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +49,6 @@ pub struct EndpointParts<'a> {
     pub pod: PodSlot,
     /// The registration's place in the Pod.
     pub registration: u16,
-    /// An earlier registration of the Pod has the same TXT record.
-    pub repeats_txt: bool,
 }
 
 impl Endpoint {
@@ -61,9 +56,6 @@ impl Endpoint {
     pub fn new(parts: EndpointParts<'_>) -> Option<Endpoint> {
         let target = *parts.addresses.first()?;
         let mut place = parts.registration;
-        if parts.repeats_txt {
-            place |= REPEATS_TXT;
-        }
         if target.is_ipv6() || parts.addresses.len() > 1 {
             place |= INDIRECT;
         }
@@ -82,7 +74,7 @@ impl Endpoint {
 
     /// The registration's place in the Pod.
     pub fn registration(&self) -> usize {
-        usize::from(self.place & !(INDIRECT | REPEATS_TXT))
+        usize::from(self.place & !INDIRECT)
     }
 
     /// The port.
@@ -100,11 +92,6 @@ impl Endpoint {
         (self.place & INDIRECT == 0).then(|| self.ipv4.into())
     }
 
-    /// Whether an earlier registration of the Pod has the same TXT record, in sets of any protocol.
-    pub fn repeats_txt(&self) -> bool {
-        self.place & REPEATS_TXT != 0
-    }
-
     /// Whether it may speak the protocol: a mark of 16 bits, so a yes is only a likely one.
     pub fn may_speak(&self, protocol: &str) -> bool {
         self.protocol == protocol_mark(protocol)
@@ -117,8 +104,7 @@ impl Endpoint {
 
     /// Whether both are the same but for their registration's place in the Pod.
     pub fn looks_same(&self, other: &Endpoint) -> bool {
-        const FLAGS: u16 = INDIRECT | REPEATS_TXT;
-        let place = self.place & FLAGS | other.place & !FLAGS;
+        let place = self.place & INDIRECT | other.place & !INDIRECT;
         Endpoint { place, ..*self } == *other
     }
 
@@ -285,7 +271,6 @@ mod tests {
             protocol: Some("dubbo"),
             pod,
             registration: 0,
-            repeats_txt: false,
         })
         .unwrap()
     }

@@ -64,8 +64,6 @@ pub struct Registered {
     pub is_enabled: bool,
     /// The addresses at which another Pod holds the port.
     pub lost: Box<[IpAddr]>,
-    /// An earlier registration of the Pod has the same TXT record in sets of any protocol.
-    pub repeats_txt: bool,
     /// What its TXT record tells.
     pub published: Arc<Published>,
     /// What else it tells, shown over HTTP alone.

@@ -278,14 +278,13 @@ impl<'b, 's> Writer<'b, 's> {
     fn targets_glue(&mut self) {
         self.composer.section(Section::Additional);
         let snapshot = self.snapshot;
-        let ttl = snapshot.settings.ttl;
         for (target, place) in std::mem::take(&mut self.targets) {
             let mut wire = Vec::new();
             append_target(&mut wire, target, &snapshot.settings.origin);
             let owner = Owner::Written(place, &wire);
             let mark = self.composer.mark();
-            let addresses = answer::glue_of_target(snapshot, target);
-            if addresses.iter().any(|address| self.address(owner, *address, ttl).is_err()) {
+            let glue = answer::glue_of_target(snapshot, target);
+            if glue.iter().any(|(address, ttl)| self.address(owner, *address, *ttl).is_err()) {
                 self.composer.back_to(mark);
                 return;
             }
@@ -298,7 +297,13 @@ impl<'b, 's> Writer<'b, 's> {
         let names: Vec<Name> = match records {
             Records::Ns => self.snapshot.server_names(),
             Records::Static(rrset) if matches!(rrset.rtype, Rtype::NS | Rtype::MX | Rtype::SRV) => {
-                rrset.targets().collect()
+                let mut names: Vec<Name> = Vec::new();
+                rrset.targets().for_each(|name| {
+                    if !names.contains(&name) {
+                        names.push(name)
+                    }
+                });
+                names
             }
             _ => return,
         };
@@ -351,7 +356,10 @@ fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
 fn glue_len_of(snapshot: &Snapshot, target: IpAddr, place: Place) -> usize {
     let wire_len = 1 + TargetLabel::of(target).as_bytes().len() + 2 + snapshot.settings.origin.wire().len();
     let head = place.owner_len(wire_len) + RECORD_HEAD_LEN;
-    answer::glue_of_target(snapshot, target).iter().map(|address| head + if address.is_ipv4() { 4 } else { 16 }).sum()
+    answer::glue_of_target(snapshot, target)
+        .iter()
+        .map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 })
+        .sum()
 }
 
 /// `<target>.p.Z`, never compressed (RFC 2782).

@@ -93,7 +93,7 @@ impl Zone {
     }
 
     /// Whether this zone delegates exactly this name.
-    pub(super) fn delegates(&self, name: &Key) -> bool {
+    pub fn delegates(&self, name: &Key) -> bool {
         matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key() == *name)
     }
 

@@ -16,6 +16,52 @@ fn letter_case_is_given_back_and_does_not_matter() {
 }
 
 #[test]
+fn namespaces_that_are_called_like_something_else() {
+    // That of `b._dns-sd._udp.pod.Z` once was a Pod's called `b`, in a namespace `_udp`.
+    for namespace in ["p", "pod", "dns-version", "ns", "g-a", "v-1", "x-roj5ef7gfqkq2nsidracg0h94kcuj8ap", "default"] {
+        let pod = endpoint("one", "10.244.0.1", "interface=org.acme.Greeter protocol=tri port=1");
+        let world = World::of([callsign::source::Pod { namespace: namespace.into(), ..pod }]);
+        let plain = match namespace {
+            "p" | "pod" => format!("x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.{namespace}.Z"),
+            _ => format!("org.acme.Greeter.{namespace}.Z"),
+        };
+        let one = "0 100 1 10-244-0-1.p.Z".to_owned();
+        for (name, rtype, data) in [
+            (format!("b._dns-sd._udp.{namespace}.Z"), Rtype::PTR, plain.clone()),
+            (format!("_rpc._tcp.{plain}"), Rtype::SRV, one.clone()),
+            (format!("_tri._tcp.{plain}"), Rtype::PTR, format!("one-1._tri._tcp.{plain}")),
+            (format!("one-1._tri._tcp.{plain}"), Rtype::SRV, one.clone()),
+            (format!("_tri._tcp.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.{namespace}.Z"), Rtype::SRV, one.clone()),
+            (format!("one.{namespace}.pod.Z"), Rtype::A, "10.244.0.1".to_owned()),
+        ] {
+            assert_eq!(world.data(&name, rtype), ("NOERROR".into(), vec![data]), "{name} {rtype}");
+        }
+        for name in ["_udp.", "_dns-sd._udp.", "", "_tcp.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap."] {
+            assert_eq!(world.verdict(&format!("{name}{namespace}.Z"), Rtype::HINFO), "NODATA", "{name}{namespace}");
+        }
+        assert_eq!(world.verdict(&format!("_tcp.{namespace}.Z"), Rtype::HINFO), "NXDOMAIN");
+    }
+}
+
+#[test]
+fn an_instance_whose_name_does_not_fit_is_not_pointed_to() {
+    // 233 bytes are the longest name of a service; none of its instances fits, and that is NODATA with its SOA.
+    let label = "a".repeat(63);
+    for (last, verdict) in [(13, "NODATA"), (9, "NODATA"), (8, "DATA")] {
+        let interface = format!("{label}.{label}.{label}.{}", "b".repeat(last));
+        let world = World::of([endpoint(
+            "pod-number-one",
+            "10.244.0.1",
+            &format!("interface={interface} protocol=tri port=1"),
+        )]);
+        for name in [format!("_rpc._tcp.{interface}.default.Z"), format!("_tri._tcp.{interface}.default.Z")] {
+            assert_eq!(world.verdict(&name, Rtype::PTR), verdict, "{last}");
+            assert_eq!(world.verdict(&name, Rtype::SRV), "DATA", "{last}");
+        }
+    }
+}
+
+#[test]
 fn services_that_differ_in_case_share_natural_names_and_keep_their_aliases() {
     let world = World::of([
         endpoint("one", "10.244.0.1", "interface=a.Greeter port=1"),

@@ -78,7 +78,7 @@ fn instances() {
     let instances = world.data("_rpc._tcp.a.b.default.Z", Rtype::PTR).1;
     assert_eq!(instances, below(&["10-244-0-2-2", "10-244-0-3-3", "one-1"]));
     assert_eq!(world.data("_dubbo._tcp.a.b.default.Z", Rtype::PTR).1, ["one-1._dubbo._tcp.a.b.default.Z"]);
-    assert_eq!(world.data("a.b.default.Z", Rtype::PTR).1.len(), 3);
+    assert_eq!(world.verdict("a.b.default.Z", Rtype::PTR), "NODATA", "no instance is below the plain name");
     let instance = "one-1._dubbo._tcp.a.b.default.Z";
     assert_eq!(world.data(instance, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
     let text = r#""pod=one" "addr=10.244.0.1:1" "interface=a.B" "group=x,y" "version=2" "methods=f,g" "weight=3""#;
@@ -99,6 +99,45 @@ fn instances() {
 }
 
 #[test]
+fn every_instance_that_is_pointed_to_is_there() {
+    // A Pod whose name is no label, with two addresses that it names itself: two instances, whoever asks.
+    let fields = "interface=a.B protocol=tri port=1 ip=10.244.0.1 interface=a.B protocol=tri port=1 ip=fd00::1";
+    let mut world = World::of([endpoint("two.dotted", "10.244.0.1,fd00::1", fields)]);
+    for host in 1..=8 {
+        world.client = [10, 9, 8, host].into();
+        let instances = world.data("_tri._tcp.a.b.default.Z", Rtype::PTR).1;
+        let labels = ["10-244-0-1-1", "fd00-0-0-0-0-0-0-1-1"];
+        assert_eq!(instances, labels.map(|label| format!("{label}._tri._tcp.a.b.default.Z")));
+        instances.iter().for_each(|name| assert_eq!(world.verdict(name, Rtype::SRV), "DATA", "{name}"));
+    }
+    // Two Pods of one host whose names are no labels, at one port: one name, pointed to once.
+    let on_host = |name: &str| {
+        let mut pod = endpoint(name, "192.0.2.7", "interface=a.B port=5");
+        pod.status.host_network = true;
+        pod
+    };
+    let world = World::of([on_host("a.b"), on_host("b.c")]);
+    assert_eq!(world.data("_rpc._tcp.a.b.default.Z", Rtype::PTR).1, ["192-0-2-7-5._rpc._tcp.a.b.default.Z"]);
+}
+
+#[test]
+fn a_registration_said_twice_is_one() {
+    // In whichever words: with its address and without, in another letter case of the protocol.
+    let fields = "interface=a.B protocol=tri port=1 zone=a interface=a.B protocol=tri port=1 ip=10.244.0.1 zone=b \
+                  interface=a.B protocol=TRI port=1 zone=c";
+    let world = World::of([endpoint("one", "10.244.0.1", fields)]);
+    let text = r#""pod=one" "addr=10.244.0.1:1" "interface=a.B" "zone=c""#;
+    assert_eq!(world.data("_tri._tcp.a.b.default.Z", Rtype::TXT).1, [text]);
+    // One that names one address of two, and one for both: two registrations, and one record where they say the same.
+    let fields = "interface=a.B protocol=tri port=1 ip=10.244.0.1 interface=a.B protocol=tri port=1 \
+                  interface=a.B protocol=dubbo port=1";
+    let world = World::of([endpoint("one", "10.244.0.1,fd00::1", fields)]);
+    for protocol in ["tri", "rpc"] {
+        assert_eq!(world.data(&format!("_{protocol}._tcp.a.b.default.Z"), Rtype::TXT).1.len(), 1, "{protocol}");
+    }
+}
+
+#[test]
 fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
     let world = World::of([endpoint("one", "10.244.0.1", "interface=a.v-1 protocol=tri port=1")]);
     let alias = world.snapshot().services().next().unwrap().service.alias.label();
@@ -106,7 +145,6 @@ fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
     for (name, rtype, expected) in [
         (format!("_tri._tcp.{plain}"), Rtype::SRV, "0 100 1 10-244-0-1.p.Z".to_owned()),
         (format!("_tri._tcp.{plain}"), Rtype::PTR, format!("one-1._tri._tcp.{plain}")),
-        (plain.clone(), Rtype::PTR, format!("one-1.{plain}")),
         (format!("one-1._tri._tcp.{plain}"), Rtype::SRV, "0 100 1 10-244-0-1.p.Z".to_owned()),
         ("b._dns-sd._udp.default.Z".into(), Rtype::PTR, plain.clone()),
         (plain.clone(), Rtype::A, "10.244.0.1".to_owned()),
