@@ -221,4 +221,13 @@ fn check_tells_each_mistake_on_a_line() {
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/zones");
     let ran = run(&["check", "--zones", demo], "");
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", "no mistakes found\n"));
+
+    // A cluster that a configuration names is not asked, and what is likely not meant is no mistake.
+    let hides = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+    let config = "context = \"no-such\"\nmanifests = []\n";
+    let folder = Folder::new("warns", &[("shop.rpc.cluster.local.zone", hides), ("callsign.toml", config)]);
+    let ran = run(&["check", "--config", &folder.path("callsign.toml"), "--zones", &folder.path("")], "");
+    let warning =
+        "warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err), (0, "", format!("{warning}\nno mistakes found\n")));
 }

@@ -33,8 +33,8 @@ pub struct PodRecord {
     pub registrations: Box<[Registered]>,
     /// What of its annotations was refused.
     pub refused: Box<[Refused]>,
-    /// The interfaces that it calls.
-    pub consumers: Box<[Consumer]>,
+    /// The interfaces that it calls, each with the profile whose annotation says so.
+    pub consumers: Box<[(Arc<str>, Consumer)]>,
 }
 
 /// A registration that was read.
@@ -70,6 +70,10 @@ pub struct Registered {
     pub published: Arc<Published>,
     /// What else it tells, shown over HTTP alone.
     pub unpublished: Arc<[Pair]>,
+    /// How many pairs were kept back because they look like secrets.
+    pub withheld: u32,
+    /// How many pairs were left out because their key cannot be one of a TXT record.
+    pub left_out: u32,
 }
 
 /// Whose the address of a registration is.
