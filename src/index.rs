@@ -16,6 +16,7 @@ mod facts;
 mod held;
 mod intern;
 mod serial;
+mod services;
 mod settle;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -137,9 +138,7 @@ impl Index {
 
     /// The next snapshot and what it changes; none where nothing would be seen of it.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
-        while let Some(slot) = self.dirty.pop_first() {
-            self.settle(slot);
-        }
+        self.settle();
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
         if is_synced != self.next.is_synced {
@@ -257,16 +256,6 @@ impl Index {
                 source.pending.remove(&slot);
             }
             self.dirty.insert(slot);
-        }
-    }
-
-    /// Of several Pods of one name the newest is the one; which it is may have changed.
-    fn touch_namesakes(&mut self, slot: PodSlot) {
-        let Some(held) = &self.held[slot as usize] else { return };
-        if let Some(bearers) = self.bearers.get(&held.name)
-            && bearers.len() > 1
-        {
-            self.dirty.extend(bearers.iter().filter(|bearer| **bearer != slot));
         }
     }
 

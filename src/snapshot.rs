@@ -63,7 +63,7 @@ pub struct ServiceFacts {
 }
 
 /// What a natural name stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SetFacts {
     /// The services that it selects, at least one.
     pub services: SmallVec<[Arc<Service>; 1]>,

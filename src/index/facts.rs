@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Difference;
-use crate::name::{self, Service};
-use crate::snapshot::{
-    Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey,
-    SetFacts, SetKey, Snapshot, Tally, order_seed,
-};
+use super::{Difference, services};
+use crate::name;
+use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 
 /// Puts a Pod's new record in place of its old one, and with it everything that follows from the two.
 pub(super) fn carry(
@@ -22,149 +19,12 @@ pub(super) fn carry(
     let record = new.as_deref();
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
-    carry_services(next, difference, slot, old, record);
+    services::carry(next, difference, slot, old, record);
     carry_name(next, difference, slot, old, record);
     carry_pointers(next, difference, slot, old, record);
     let (before, after) = (targets_of(old), targets_of(record));
     next.pods.set(slot as usize, new); // the targets are made from the records
     carry_targets(next, difference, slot, &before, &after);
-}
-
-/// A registration as its service's set has it, and what its TXT record says.
-type Membership = (Member, Option<Arc<Published>>);
-
-fn carry_services(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
-    let (mut before, after) = (memberships(old, slot), memberships(new, slot));
-    for (key, (service, add)) in after {
-        let take = before.remove(&key).map(|(_, take)| take).unwrap_or_default();
-        if take == add {
-            continue;
-        }
-        change_service(next, &service, &take, &add);
-        if !looks_same(&take, &add) {
-            difference.services.insert((key.namespace, key.alias));
-        }
-    }
-    for (key, (service, take)) in before {
-        change_service(next, &service, &take, &[]);
-        difference.services.insert((key.namespace, key.alias));
-    }
-}
-
-/// Whether no answer tells the two apart: a registration may have moved in its Pod for one that was never shown.
-fn looks_same(before: &[Membership], after: &[Membership]) -> bool {
-    let is_same = |((one, told), (other, tells)): (&Membership, &Membership)| {
-        let endpoints = match (&one.endpoint, &other.endpoint) {
-            (Some(one), Some(other)) => one.looks_same(other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        endpoints && one.protocol == other.protocol && told == tells
-    };
-    before.len() == after.len() && before.iter().zip(after).all(is_same)
-}
-
-/// What a Pod adds to which services.
-fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> BTreeMap<ServiceKey, (Arc<Service>, Vec<Membership>)> {
-    let mut memberships: BTreeMap<ServiceKey, (Arc<Service>, Vec<Membership>)> = BTreeMap::new();
-    let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return memberships };
-    for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
-        let service = &registered.service;
-        let addresses = pod.addresses(registered);
-        let parts = EndpointParts {
-            seed: seed_of(service),
-            addresses: &addresses,
-            port: registered.port,
-            weight: registered.weight,
-            protocol: registered.protocol_label.as_deref(),
-            pod: slot,
-            registration: place as u16,
-        };
-        let endpoint = if pod.is_published(registered) { Endpoint::new(parts) } else { None };
-        let published = endpoint.map(|_| registered.published.clone());
-        let member = Member { protocol: registered.protocol_label.clone(), endpoint };
-        let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
-        memberships.entry(key).or_insert_with(|| (service.clone(), Vec::new())).1.push((member, published));
-    }
-    memberships
-}
-
-/// Services that share a natural name share an order, so that their endpoints can stand in one set.
-fn seed_of(service: &Service) -> u64 {
-    let interface = service.natural().map_or(service.interface.as_bytes(), |natural| natural);
-    order_seed(&service.namespace, interface)
-}
-
-/// Changes one service's set, and the sets of the names that select it.
-fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membership], add: &[Membership]) {
-    let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
-    let found = next.services.get(&key.as_ref());
-    let is_new = found.is_none();
-    let mut set = found.map(|facts| (*facts.set).clone()).unwrap_or_default();
-    take.iter().for_each(|(member, _)| set.take(member));
-    add.iter().for_each(|(member, _)| set.add(member));
-    let is_gone = set.is_unregistered();
-    let set = Arc::new(set);
-    if is_gone {
-        next.services.remove(&key.as_ref());
-    } else {
-        next.services.insert(key, ServiceFacts { service: service.clone(), set: set.clone() });
-    }
-    if service.natural().is_none() {
-        let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
-        if is_gone {
-            next.alias_only.remove(&key.as_ref());
-        } else {
-            next.alias_only.insert(key, service.clone());
-        }
-    }
-    for key in set_keys(service) {
-        let mut facts = match next.sets.get(&key.as_ref()) {
-            Some(facts) => facts.clone(),
-            None => SetFacts { services: Default::default(), set: Arc::default() },
-        };
-        if is_new {
-            let at = facts.services.partition_point(|other| other.alias < service.alias);
-            facts.services.insert(at, service.clone()); // in an order that does not tell who came first
-        }
-        if is_gone {
-            facts.services.retain(|other| other != service);
-        }
-        match facts.services.as_slice() {
-            [] => {
-                next.sets.remove(&key.as_ref());
-                continue;
-            }
-            [only] if only == service => facts.set = set.clone(),
-            [only] => {
-                let own = ServiceKey { namespace: only.namespace.clone(), alias: only.alias };
-                facts.set = next.services.get(&own.as_ref()).map(|facts| facts.set.clone()).unwrap_or_default();
-            }
-            _ => {
-                let union = Arc::make_mut(&mut facts.set);
-                take.iter().for_each(|(member, _)| union.take(member));
-                add.iter().for_each(|(member, _)| union.add(member));
-            }
-        }
-        next.sets.insert(key, facts);
-    }
-}
-
-fn set_keys(service: &Service) -> impl Iterator<Item = SetKey> {
-    let interface = service.natural();
-    service.selections().iter().zip(std::iter::repeat(interface)).filter_map(|((group, version), interface)| {
-        Some(SetKey {
-            namespace: service.namespace.clone(),
-            group: group.clone(),
-            version: version.clone(),
-            interface: interface?.clone(),
-        })
-    })
 }
 
 /// `<pod>.<ns>.pod.Z`
@@ -272,19 +132,23 @@ fn carry_targets(
     let changed: std::collections::BTreeSet<IpAddr> = changed.copied().collect();
     for target in changed {
         let mut facts = next.targets.get(&target).cloned().unwrap_or_default();
+        let was_there = !facts.pods.is_empty();
         let was_wide = !facts.owned.is_empty();
         facts.pods.retain(|other| *other != slot);
         if after.contains_key(&target) {
             facts.pods.push(slot);
         }
-        facts.owned = owned_by(next, target, &facts.pods);
+        let owned = owned_by(next, target, &facts.pods);
+        if was_there == facts.pods.is_empty() || owned != facts.owned {
+            difference.addresses.insert(target);
+        }
+        facts.owned = owned;
         next.wide_targets = next.wide_targets + usize::from(!facts.owned.is_empty()) - usize::from(was_wide);
         if facts.pods.is_empty() {
             next.targets.remove(&target);
         } else {
             next.targets.insert(target, facts);
         }
-        difference.addresses.insert(target);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A changed Pod against its rules and the other Pods.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,32 +9,69 @@ use super::{Index, facts};
 use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
 use crate::source::Phase;
 
+/// A Pod's record on its way into the snapshot.
+struct Settling {
+    record: PodRecord,
+    /// No source holds the Pod any more.
+    is_gone: bool,
+}
+
 impl Index {
-    /// Brings one Pod's record up to date and carries the difference into the facts.
-    pub(super) fn settle(&mut self, slot: PodSlot) {
-        let is_waiting = self.sources.iter().any(|source| source.pending.contains(&slot));
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        let old = self.next.pod(slot).cloned();
+    /// Settles every Pod that is due: first who bears which name, then who holds which address, and then, once for each
+    /// Pod, the difference between its old record and its new one is carried into the facts.
+    pub(super) fn settle(&mut self) {
+        let mut due = std::mem::take(&mut self.dirty);
+        let namesakes: Vec<PodSlot> = due.iter().flat_map(|slot| self.age(*slot)).collect();
+        due.extend(namesakes);
+        let mut settling: BTreeMap<PodSlot, Settling> =
+            due.into_iter().filter_map(|slot| Some((slot, self.take_up(slot)?))).collect();
+        let mut rivals = BTreeSet::new();
+        for (slot, Settling { record, is_gone }) in &settling {
+            let old_claims = self.next.pod(*slot).map(|old| claims_of(old, *slot)).unwrap_or_default();
+            let new_claims = if *is_gone { Vec::new() } else { claims_of(record, *slot) };
+            rivals.extend(self.claims.replace(*slot, &old_claims, &new_claims));
+        }
+        for slot in rivals.into_iter().filter(|slot| !settling.contains_key(slot)).collect::<Vec<_>>() {
+            settling.extend(self.take_up(slot).map(|rival| (slot, rival))); // its own claims are what they were
+        }
+        for (slot, pod) in settling {
+            self.finish(slot, pod);
+        }
+    }
+
+    /// Notes how new the Pod is that will be published; the Pods of its name, if that is news.
+    fn age(&mut self, slot: PodSlot) -> Vec<PodSlot> {
+        let is_waiting = self.is_waiting(slot);
+        let Some(held) = self.held[slot as usize].as_mut().filter(|_| !is_waiting) else { return Vec::new() };
+        let settled = held.is_held().then(|| held.status_version());
+        if std::mem::replace(&mut held.settled, settled) == settled {
+            return Vec::new();
+        }
+        let bearers = self.bearers.get(&held.name).into_iter().flatten();
+        bearers.copied().filter(|bearer| *bearer != slot).collect()
+    }
+
+    /// The Pod's record as it is to be published, by all that is its own.
+    fn take_up(&mut self, slot: PodSlot) -> Option<Settling> {
+        let is_waiting = self.is_waiting(slot);
+        let held = self.held[slot as usize].as_mut()?;
         let staged = if is_waiting { None } else { held.staged.take() };
         let is_gone = !held.is_held() && !is_waiting;
-        let settled = if is_waiting { held.settled } else { held.is_held().then(|| held.status_version()) };
-        let is_other_age = std::mem::replace(&mut held.settled, settled) != settled;
-        let mut new = match (staged, &old) {
-            (Some(staged), _) => *staged,
-            (None, Some(old)) => (**old).clone(),
-            (None, None) => return,
+        let mut record = match staged {
+            Some(staged) => *staged,
+            None => (**self.next.pod(slot)?).clone(),
         };
-        if is_other_age {
-            self.touch_namesakes(slot);
-        }
-        new.is_replaced = self.is_replaced(slot);
-        place(&mut new, &self.next.settings);
-        let old_claims = old.as_deref().map(|old| claims_of(old, slot)).unwrap_or_default();
-        let new_claims = if is_gone { Vec::new() } else { claims_of(&new, slot) };
-        self.dirty.extend(self.claims.replace(slot, &old_claims, &new_claims));
-        self.find_lost(&mut new, slot);
-        let uid = new.uid.clone();
-        let new = (!is_gone).then(|| Arc::new(new));
+        record.is_replaced = self.is_replaced(slot);
+        place(&mut record, &self.next.settings);
+        Some(Settling { record, is_gone })
+    }
+
+    /// Sees what the Pod lost to others, and carries the difference.
+    fn finish(&mut self, slot: PodSlot, Settling { mut record, is_gone }: Settling) {
+        self.find_lost(&mut record, slot);
+        let old = self.next.pod(slot).cloned();
+        let uid = record.uid.clone();
+        let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed = true;
             facts::carry(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
@@ -42,6 +79,11 @@ impl Index {
         if is_gone {
             self.free_slot(slot, uid);
         }
+    }
+
+    /// Whether the Pod was changed by a list that is not whole yet.
+    fn is_waiting(&self, slot: PodSlot) -> bool {
+        self.sources.iter().any(|source| source.pending.contains(&slot))
     }
 
     /// Another Pod bears the same name, is published, and is newer.

@@ -64,6 +64,24 @@ impl Set {
         }
     }
 
+    /// Adds all that another set has; no registration is in both.
+    pub fn join(&mut self, other: &Set) {
+        self.registered += other.registered;
+        for ProtocolUse { label, registered, ready } in &other.protocols {
+            match self.protocols.binary_search_by(|entry| entry.label.cmp(label)) {
+                Ok(at) => {
+                    self.protocols[at].registered += registered;
+                    self.protocols[at].ready += ready;
+                }
+                Err(at) => {
+                    let entry = ProtocolUse { label: label.clone(), registered: *registered, ready: *ready };
+                    self.protocols.insert(at, entry);
+                }
+            }
+        }
+        other.endpoints.iter().for_each(|endpoint| self.endpoints.insert(*endpoint));
+    }
+
     /// Whether no unfinished Pod registers it any more.
     pub fn is_unregistered(&self) -> bool {
         self.registered == 0
