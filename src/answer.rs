@@ -235,7 +235,10 @@ fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Auth
     let own = snapshot.zone_key();
     let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
     let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
-    let fixed = snapshot.zones.find(&Key::from(name.key()), rtype).map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
+    let fixed = snapshot
+        .zones
+        .find(&Key::from(name.key()), rtype)
+        .map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
     [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)
 }
 
@@ -244,7 +247,12 @@ pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> Addresses {
     if snapshot.zones.overlay().is_some() {
         let label = TargetLabel::of(target);
         let name = Name::from_labels([label.as_bytes(), b"p"].into_iter().chain(snapshot.settings.origin.labels()));
-        return name.map(|name| glue_of_name(snapshot, &name)).into_iter().flatten().map(|(address, _)| address).collect();
+        return name
+            .map(|name| glue_of_name(snapshot, &name))
+            .into_iter()
+            .flatten()
+            .map(|(address, _)| address)
+            .collect();
     }
     if snapshot.wide_targets == 0 {
         return std::iter::once(target).collect();

@@ -469,7 +469,8 @@ impl Path {
 
     /// One label's bytes, in lower case; none beyond the last.
     pub fn label(&self, index: usize) -> Option<&[u8]> {
-        (index < self.len()).then(|| &self.bytes[usize::from(self.starts[index]) + 1..usize::from(self.starts[index + 1])])
+        (index < self.len())
+            .then(|| &self.bytes[usize::from(self.starts[index]) + 1..usize::from(self.starts[index + 1])])
     }
 
     /// The key bytes of the labels `from..to`; what lies beyond the last is left out.

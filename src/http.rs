@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::pulse::Pulse;
 use crate::metrics::SourceStats;
+use crate::pulse::Pulse;
 use crate::report::{self, Filter};
 use crate::server::Responder;
 use crate::snapshot::Snapshot;

@@ -171,7 +171,13 @@ impl Index {
             return; // a stale API server after a reconnect: never go back within one watch
         }
         let is_reread = hold.fingerprint != Some(fingerprint);
-        *hold = Hold { source, generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
+        *hold = Hold {
+            source,
+            generation,
+            resource_version: pod.resource_version,
+            fingerprint: Some(fingerprint),
+            ..*hold
+        };
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
@@ -183,7 +189,14 @@ impl Index {
             record.status = pod.status;
         }
         if is_reread {
-            held.reread(&mut record, source, &profile, pod.annotation.as_deref(), &mut self.interner, &self.next.settings);
+            held.reread(
+                &mut record,
+                source,
+                &profile,
+                pod.annotation.as_deref(),
+                &mut self.interner,
+                &self.next.settings,
+            );
         }
         held.staged = Some(Box::new(record));
         self.touch(source, slot);
@@ -213,7 +226,8 @@ impl Index {
     fn commit(&mut self, source: usize) {
         let generation = self.sources[source].generation;
         let is_swept = |held: &Held| held.holds_since(source).is_some_and(|seen| seen != generation);
-        let swept: Vec<PodSlot> = (0..).zip(&self.held)
+        let swept: Vec<PodSlot> = (0..)
+            .zip(&self.held)
             .filter_map(|(slot, held)| held.as_ref().is_some_and(is_swept).then_some(slot))
             .collect();
         for slot in swept {

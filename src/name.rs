@@ -306,8 +306,8 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
 /// `<pod>-<port>`, where that is one label of letters, digits and hyphens.
 pub fn instance_label(pod: &str, port: u16) -> Option<String> {
     let label = format!("{pod}-{port}");
-    let is_label = label.len() <= LABEL_LEN_MAX
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_label =
+        label.len() <= LABEL_LEN_MAX && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_label.then_some(label)
 }
 

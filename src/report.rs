@@ -156,7 +156,8 @@ pub fn interfaces(snapshot: &Snapshot, filter: &Filter) -> Vec<Interface> {
     let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
     let mut interfaces: Vec<Interface> = services.map(|facts| interface(snapshot, facts)).collect();
     interfaces.sort_by(|one, other| {
-        let key = |row: &Interface| (row.namespace.clone(), row.interface.clone(), row.group.clone(), row.version.clone());
+        let key =
+            |row: &Interface| (row.namespace.clone(), row.interface.clone(), row.group.clone(), row.version.clone());
         key(one).cmp(&key(other))
     });
     interfaces
@@ -216,7 +217,8 @@ fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
 
 /// All that was refused, by namespace and Pod.
 pub fn bad(snapshot: &Snapshot) -> Vec<Bad> {
-    let mut bad: Vec<Bad> = snapshot.pods().flat_map(|pod| pod.refusals().map(|refused| refusal(pod, &refused))).collect();
+    let mut bad: Vec<Bad> =
+        snapshot.pods().flat_map(|pod| pod.refusals().map(|refused| refusal(pod, &refused))).collect();
     bad.sort_by(|one, other| (&one.namespace, &one.pod, one.offset).cmp(&(&other.namespace, &other.pod, other.offset)));
     bad
 }

@@ -28,8 +28,10 @@ impl Text<'_> {
     /// Appends the record's data, at most [`TXT_LEN_MAX`] bytes, never none.
     pub fn append_rdata(&self, out: &mut Vec<u8>) {
         let entries = self.entries();
-        let lengths: SmallVec<[usize; 16]> = entries.iter().map(|(key, value)| strings(key, value, |_, _| ())).collect();
-        let room = if lengths.iter().sum::<usize>() <= TXT_LEN_MAX { TXT_LEN_MAX } else { TXT_LEN_MAX - TRUNCATED_LEN_MAX };
+        let lengths: SmallVec<[usize; 16]> =
+            entries.iter().map(|(key, value)| strings(key, value, |_, _| ())).collect();
+        let room =
+            if lengths.iter().sum::<usize>() <= TXT_LEN_MAX { TXT_LEN_MAX } else { TXT_LEN_MAX - TRUNCATED_LEN_MAX };
         let mut used = 0;
         let fitting = lengths.iter().take_while(|len| {
             used += **len;
@@ -65,7 +67,10 @@ impl Text<'_> {
     }
 
     /// What all registrations name, joined by commas, each once.
-    fn list<'a, I: Iterator<Item = &'a str>>(&'a self, values: impl Fn(&'a Registered) -> I) -> std::borrow::Cow<'a, str> {
+    fn list<'a, I: Iterator<Item = &'a str>>(
+        &'a self,
+        values: impl Fn(&'a Registered) -> I,
+    ) -> std::borrow::Cow<'a, str> {
         let mut seen: SmallVec<[&str; 8]> = SmallVec::new();
         for value in self.registered.iter().flat_map(|registered| values(registered)) {
             if self.registered.len() == 1 || !seen.contains(&value) {

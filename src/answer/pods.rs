@@ -29,11 +29,7 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<
 }
 
 /// A name in a reverse zone.
-pub(super) fn reverse_step<'s>(
-    snapshot: &'s Snapshot,
-    question: &Question<'_>,
-    origin: &'s Name,
-) -> Step<'s> {
+pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, origin: &'s Name) -> Step<'s> {
     let name = question.name;
     let soa = Soa::Pods(origin);
     let is_apex = name.len() == origin.label_count();
@@ -116,7 +112,12 @@ fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<
 }
 
 /// A namespace of Pods may be called like an alias; then its name exists, as those of its Pods do.
-fn beside_alias<'s>(snapshot: &Snapshot, namespace: &[u8], name: &ServiceName<'_>, below: Below<'_>) -> Found<Records<'s>> {
+fn beside_alias<'s>(
+    snapshot: &Snapshot,
+    namespace: &[u8],
+    name: &ServiceName<'_>,
+    below: Below<'_>,
+) -> Found<Records<'s>> {
     match (namespace, name, below) {
         (b"pod", ServiceName::Alias(alias), Below::Itself) => {
             match snapshot.pods_named(alias.label().as_bytes(), b"") {
@@ -219,7 +220,9 @@ fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) 
 /// `_<protocol>._tcp` names of a service, and `_rpc._tcp`.
 fn protocols(snapshot: &Snapshot, selected: Selected<'_>) -> Vec<Name> {
     let zone = &snapshot.settings.origin;
-    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else { return Vec::new() };
+    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else {
+        return Vec::new();
+    };
     let labels = selected.set.protocols().chain(["rpc"]).map(|protocol| format!("_{protocol}"));
     labels
         .filter_map(|label| Name::from_labels([label.as_bytes(), b"_tcp"].into_iter().chain(service.labels())).ok())
@@ -250,7 +253,9 @@ fn of_instance<'s>(
         let Some(pod) = snapshot.pod(*slot) else { continue };
         let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
             .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(&one.service))
-            .filter(|one| protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol)))
+            .filter(|one| {
+                protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
+            })
             .collect();
         let is_it = registered.first().and_then(|first| InstanceLabel::of(pod, first)).is_some_and(|own| own.is(label));
         if is_it {

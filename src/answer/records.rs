@@ -119,11 +119,7 @@ impl Rdata<'_> {
 
 impl<'s> Records<'s> {
     /// Walks the records in order until there are no more or the visitor has enough.
-    pub fn visit(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    pub fn visit(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         match self {
             Records::None => ControlFlow::Continue(()),
             Records::Srv(members) => members.visit_srv(snapshot, each),
@@ -208,11 +204,7 @@ impl<'s> Members<'s> {
     }
 
     /// One record a target and port; of several registrations there the largest weight.
-    fn visit_srv(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn visit_srv(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut members = self.iter(snapshot).peekable();
         while let Some(first) = members.next() {
             let mut weight = first.weight();
@@ -225,11 +217,7 @@ impl<'s> Members<'s> {
         ControlFlow::Continue(())
     }
 
-    fn visit_txt(
-        &self,
-        snapshot: &'s Snapshot,
-        mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn visit_txt(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let is_any = self.protocol.is_none();
         for endpoint in self.iter(snapshot).filter(|endpoint| !(is_any && endpoint.repeats_txt())) {
             let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };

@@ -37,7 +37,9 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
     }
     let admitted = record.registrations.iter().filter(|registered| registered.is_admitted());
     let mut claims: Vec<(Place, Claim)> = admitted
-        .flat_map(|registered| record.claimed_addresses(registered).into_iter().map(move |address| (registered, address)))
+        .flat_map(|registered| {
+            record.claimed_addresses(registered).into_iter().map(move |address| (registered, address))
+        })
         .map(|(registered, address)| {
             let is_own = registered.standing == Standing::Own;
             let claim = Claim { is_own, start_time: record.status.start_time, uid: record.uid.clone(), slot };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Difference;
 use crate::name::{self, Service};
 use crate::snapshot::{
-    Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey, SetFacts,
-    SetKey, Snapshot, Tally, order_seed,
+    Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey,
+    SetFacts, SetKey, Snapshot, Tally, order_seed,
 };
 
 /// Puts a Pod's new record in place of its old one, and with it everything that follows from the two.
@@ -286,8 +286,7 @@ fn carry_targets(
 /// All addresses of the endpoints that use a target; none where that is the target's own alone.
 fn owned_by(next: &Snapshot, target: IpAddr, pods: &[PodSlot]) -> Vec<IpAddr> {
     let records = pods.iter().filter_map(|slot| next.pod(*slot));
-    let mut owned: Vec<IpAddr> =
-        records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
+    let mut owned: Vec<IpAddr> = records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
     owned.sort();
     owned.dedup();
     if owned == [target] { Vec::new() } else { owned }

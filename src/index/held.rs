@@ -151,7 +151,8 @@ fn registered(
     interner: &mut Interner,
     settings: &ZoneSettings,
 ) -> Registered {
-    let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } = registration;
+    let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } =
+        registration;
     let service = Service::new(namespace, &interface, group.as_ref(), version.as_ref(), &settings.origin);
     let (published, unpublished) =
         metadata.pairs.into_iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));

@@ -59,7 +59,8 @@ impl Index {
                     return Box::default();
                 }
                 let mut addresses = record.claimed_addresses(registered);
-                addresses.retain(|address| self.claims.is_lost(&(record.cluster.clone(), *address, registered.port), slot));
+                addresses
+                    .retain(|address| self.claims.is_lost(&(record.cluster.clone(), *address, registered.port), slot));
                 addresses.into_iter().collect()
             })
             .collect();
@@ -75,9 +76,8 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
     let is_ready = status.ready || settings.publish_not_ready;
     record.is_serving = status.phase == Phase::Running && !status.terminating && is_ready;
     for registered in &mut record.registrations {
-        let is_own = |address| {
-            status.pod_ips.contains(&address) || (status.host_network && status.host_ips.contains(&address))
-        };
+        let is_own =
+            |address| status.pod_ips.contains(&address) || (status.host_network && status.host_ips.contains(&address));
         registered.standing = match registered.address {
             None => Standing::Own,
             Some(address) if is_own(address) => Standing::Own,

@@ -128,6 +128,7 @@ pub(super) fn v4_from(octets: &[u8]) -> Ipv4Addr {
 
 /// The IPv6 address that nibbles from the top begin with; the rest zero.
 pub(super) fn v6_from(nibbles: &[u8]) -> Ipv6Addr {
-    let bits = nibbles.iter().enumerate().fold(0u128, |bits, (at, nibble)| bits | u128::from(*nibble) << (124 - 4 * at));
+    let bits =
+        nibbles.iter().enumerate().fold(0u128, |bits, (at, nibble)| bits | u128::from(*nibble) << (124 - 4 * at));
     Ipv6Addr::from(bits)
 }

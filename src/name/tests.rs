@@ -23,7 +23,10 @@ fn reading(text: &str) -> String {
 
 #[test]
 fn an_alias_is_the_contracts() {
-    assert_eq!(Alias::of(Some("gray"), "org.acme.Greeter", Some("1.0.0")).label(), "x-v7tq8opdh05gb5vfsbe8f42p2vj23mgb");
+    assert_eq!(
+        Alias::of(Some("gray"), "org.acme.Greeter", Some("1.0.0")).label(),
+        "x-v7tq8opdh05gb5vfsbe8f42p2vj23mgb"
+    );
     assert_eq!(Alias::of(None, "org.acme.Greeter", None).label(), "x-roj5ef7gfqkq2nsidracg0h94kcuj8ap");
 }
 
@@ -130,7 +133,11 @@ fn a_services_names_are_read() {
         ("_udp.Greeter.org", greeter, Below::Between),
         ("_dns-sd._udp.Greeter.org", greeter, Below::Between),
         ("_services._dns-sd._udp.Greeter.org", greeter, Below::Protocols),
-        ("Greeter.v-1-0.g-Gray", natural(Selector::Value(b"gray"), Selector::Value(b"1-0"), b"\x07greeter"), Below::Itself),
+        (
+            "Greeter.v-1-0.g-Gray",
+            natural(Selector::Value(b"gray"), Selector::Value(b"1-0"), b"\x07greeter"),
+            Below::Itself,
+        ),
         ("Greeter.v--none.g--none", natural(Selector::None, Selector::None, b"\x07greeter"), Below::Itself),
         ("Greeter.g-a.v-1", natural(Selector::Any, Selector::Value(b"1"), b"\x03g-a\x07greeter"), Below::Itself),
         ("g-a", natural(Selector::Value(b"a"), Selector::Any, b""), Below::Itself),

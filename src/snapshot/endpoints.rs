@@ -213,10 +213,7 @@ impl Endpoints {
         let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_place(endpoint));
         let last_of = |chunk: usize| self.chunks.get(chunk).and_then(|chunk| chunk.last());
         let Some(here) = self.chunks.get(chunk) else { return false };
-        let previous = before.checked_sub(1).map_or_else(
-            || chunk.checked_sub(1).and_then(last_of),
-            |at| here.get(at),
-        );
+        let previous = before.checked_sub(1).map_or_else(|| chunk.checked_sub(1).and_then(last_of), |at| here.get(at));
         let next = here.get(after).or_else(|| self.chunks.get(chunk + 1).and_then(|chunk| chunk.first()));
         same(previous) || same(next)
     }
@@ -291,7 +288,8 @@ mod tests {
 
     #[test]
     fn large_sets_are_chunked_and_shrink_again() {
-        let all: Vec<Endpoint> = (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
+        let all: Vec<Endpoint> =
+            (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
         let mut endpoints = Endpoints::default();
         all.iter().for_each(|endpoint| endpoints.insert(*endpoint));
         assert_eq!((endpoints.len(), endpoints.places()), (1000, 1000));

@@ -141,10 +141,7 @@ impl PodRecord {
 
     /// Whether a registration is among the answers.
     pub fn is_published(&self, registered: &Registered) -> bool {
-        self.is_registering()
-            && self.is_serving
-            && registered.is_admitted()
-            && !self.addresses(registered).is_empty()
+        self.is_registering() && self.is_serving && registered.is_admitted() && !self.addresses(registered).is_empty()
     }
 
     /// What of its annotations was refused, foreign addresses among it.

@@ -203,7 +203,9 @@ impl<'b, 's> Writer<'b, 's> {
                 Link::Dname { owner, rrset, target } => {
                     rrset.records.iter().try_for_each(|data| {
                         let owner = self.ancestor(owner);
-                        self.composer.record(owner, Rtype::DNAME, rrset.ttl, |out| out.extend_from_slice(data)).map(drop)
+                        self.composer
+                            .record(owner, Rtype::DNAME, rrset.ttl, |out| out.extend_from_slice(data))
+                            .map(drop)
                     })?;
                     (target.as_ref(), rrset.ttl)
                 }
@@ -376,8 +378,12 @@ impl<'b, 's> Writer<'b, 's> {
     fn address(&mut self, owner: Owner<'_>, address: IpAddr, ttl: u32) -> Result<(), Full> {
         let composer = &mut self.composer;
         let place = match address {
-            IpAddr::V4(address) => composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets())),
-            IpAddr::V6(address) => composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets())),
+            IpAddr::V4(address) => {
+                composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets()))
+            }
+            IpAddr::V6(address) => {
+                composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets()))
+            }
         };
         place.map(drop)
     }

@@ -11,7 +11,11 @@ use super::world::{World, ZONE, endpoint, whole};
 
 #[test]
 fn empty_non_terminals_and_what_is_not_there() {
-    let world = World::of([endpoint("greeter-0", "10.244.0.81", "interface=org.acme.Greeter group=gray version=1.0 protocol=dubbo port=1")]);
+    let world = World::of([endpoint(
+        "greeter-0",
+        "10.244.0.81",
+        "interface=org.acme.Greeter group=gray version=1.0 protocol=dubbo port=1",
+    )]);
     for (names, verdict) in [
         (
             "p.Z pod.Z default.pod.Z default.Z acme.greeter.default.Z greeter.default.Z _tcp.org.acme.greeter.default.Z \
@@ -34,7 +38,8 @@ fn empty_non_terminals_and_what_is_not_there() {
     ] {
         for name in names.split_whitespace() {
             assert_eq!(world.verdict(name, Rtype::HINFO), verdict, "{name}");
-            let upper = name.strip_suffix('Z').map_or(name.to_uppercase(), |below| format!("{}Z", below.to_uppercase()));
+            let upper =
+                name.strip_suffix('Z').map_or(name.to_uppercase(), |below| format!("{}Z", below.to_uppercase()));
             assert_eq!(world.verdict(&upper, Rtype::HINFO), verdict, "{upper}");
         }
     }
@@ -80,13 +85,15 @@ fn process() -> impl Strategy<Value = Process> {
     let group = proptest::option::of("[aA]|b\\.c|-x");
     let version = proptest::option::of("1|1\\.0|none");
     let protocol = proptest::option::of("tri|dubbo|9|rpc");
-    (interface, group, version, protocol, any::<bool>())
-        .prop_map(|(interface, group, version, protocol, is_ready)| Process { interface, group, version, protocol, is_ready })
+    (interface, group, version, protocol, any::<bool>()).prop_map(|(interface, group, version, protocol, is_ready)| {
+        Process { interface, group, version, protocol, is_ready }
+    })
 }
 
 /// Every name of the schema that these processes make, the slow way: spelled out and put into one set.
 fn all_names(processes: &[Process]) -> BTreeSet<String> {
-    let mut owners: Vec<String> = ["Z", "p.Z", "pod.Z", "dns-version.Z", "ns.Z", "b._dns-sd._udp.default.Z"].map(str::to_owned).to_vec();
+    let mut owners: Vec<String> =
+        ["Z", "p.Z", "pod.Z", "dns-version.Z", "ns.Z", "b._dns-sd._udp.default.Z"].map(str::to_owned).to_vec();
     if processes.is_empty() {
         owners.pop();
     }
@@ -178,7 +185,9 @@ proptest! {
 
 #[test]
 fn reverse_names_exist_as_their_addresses_do() {
-    let world = World::of((0..6).map(|n| endpoint(&format!("pod-{n}"), &format!("10.244.{n}.1,fd00::{n}:1"), "interface=a.B port=1")));
+    let world = World::of(
+        (0..6).map(|n| endpoint(&format!("pod-{n}"), &format!("10.244.{n}.1,fd00::{n}:1"), "interface=a.B port=1")),
+    );
     for address in ["10.244.3.1", "fd00::3:1"] {
         let mut name: Name = reverse_name(address.parse().unwrap()).parse().unwrap();
         let apex_labels = 4; // 244.10.in-addr.arpa., d.f.ip6.arpa.

@@ -159,7 +159,8 @@ fn a_bad_registration_harms_nobody() {
     let mixed = endpoint("mixed", "10.244.0.3", "interface=a.B port=0 interface=a.B port=1");
     let world = World::of([one(), bad, mixed]);
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z", "0 100 1 10-244-0-3.p.Z"]);
-    let refused: Vec<_> = callsign::report::bad(world.snapshot()).into_iter().map(|bad| (bad.pod, bad.message)).collect();
+    let refused: Vec<_> =
+        callsign::report::bad(world.snapshot()).into_iter().map(|bad| (bad.pod, bad.message)).collect();
     let port = "port: port is not a number from 1 to 65535";
     assert_eq!(refused, [("bad".to_owned(), "bad JSON".to_owned()), ("mixed".to_owned(), port.to_owned())]);
 }
@@ -217,7 +218,12 @@ fn before_the_first_sync_and_after_long_silence() {
     let mut world = World::unsynced(settings());
     let ask = |world: &World, name: &str| {
         let reply = world.udp(&Ask::new(&whole(name), Rtype::SRV).edns(1232));
-        let code = reply.edns.unwrap().options.first().map(|(code, data)| (*code, u16::from(data[0]) << 8 | u16::from(data[1])));
+        let code = reply
+            .edns
+            .unwrap()
+            .options
+            .first()
+            .map(|(code, data)| (*code, u16::from(data[0]) << 8 | u16::from(data[1])));
         (reply.rcode, code)
     };
     world.send(Change::Begin);

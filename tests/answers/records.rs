@@ -73,7 +73,8 @@ fn instances() {
         endpoint("two.dotted", "10.244.0.2", "interface=a.B protocol=tri port=2"),
         endpoint(long, "10.244.0.3", "interface=a.B protocol=tri port=3"),
     ]);
-    let below = |labels: &[&str]| labels.iter().map(|label| format!("{label}._rpc._tcp.a.b.default.Z")).collect::<Vec<_>>();
+    let below =
+        |labels: &[&str]| labels.iter().map(|label| format!("{label}._rpc._tcp.a.b.default.Z")).collect::<Vec<_>>();
     let instances = world.data("_rpc._tcp.a.b.default.Z", Rtype::PTR).1;
     assert_eq!(instances, below(&["10-244-0-2-2", "10-244-0-3-3", "one-1"]));
     assert_eq!(world.data("_dubbo._tcp.a.b.default.Z", Rtype::PTR).1, ["one-1._dubbo._tcp.a.b.default.Z"]);
@@ -162,7 +163,8 @@ fn dual_stack_and_ipv6() {
 fn the_apex() {
     let world = World::of(greeters());
     let soa = world.ask(&whole("Z"), Rtype::SOA);
-    let expected = "rpc.cluster.local. 5 IN SOA ns.rpc.cluster.local. hostmaster.rpc.cluster.local. 8 7200 1800 86400 5";
+    let expected =
+        "rpc.cluster.local. 5 IN SOA ns.rpc.cluster.local. hostmaster.rpc.cluster.local. 8 7200 1800 86400 5";
     assert_eq!(soa.answer, [expected]);
     let ns = world.ask(&whole("Z"), Rtype::NS);
     assert_eq!(ns.answer, ["rpc.cluster.local. 5 IN NS ns.rpc.cluster.local."]);

@@ -10,7 +10,11 @@ use crate::ask::{Ask, Edns, Reply, flag};
 
 fn pods(count: usize) -> impl Iterator<Item = Pod> {
     (0..count).map(|n| {
-        endpoint(&format!("pod-{n}"), &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), "interface=a.B port=20880")
+        endpoint(
+            &format!("pod-{n}"),
+            &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255),
+            "interface=a.B port=20880",
+        )
     })
 }
 
@@ -118,8 +122,14 @@ fn a_long_txt_value_goes_on_and_stops_at_four_kib() {
     let methods: String = (0..100).map(|n| format!(" method=method-number-{n}")).collect();
     let world = World::of([endpoint("a", "10.0.0.1", &format!("interface=a.B port=1{methods}"))]);
     let text = world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::TXT).answer[0].clone();
-    assert!(text.contains(r#""methods=method-number-0,"#) && text.contains(r#""methods.1="#) && text.contains(r#""methods.6="#), "{text}");
-    let settings = callsign::snapshot::ZoneSettings { txt_keys: callsign::snapshot::TxtKeys::All, ..super::world::settings() };
+    assert!(
+        text.contains(r#""methods=method-number-0,"#)
+            && text.contains(r#""methods.1="#)
+            && text.contains(r#""methods.6="#),
+        "{text}"
+    );
+    let settings =
+        callsign::snapshot::ZoneSettings { txt_keys: callsign::snapshot::TxtKeys::All, ..super::world::settings() };
     let pairs: String = (10..40).map(|n| format!(" k{n}={}", "v".repeat(200))).collect();
     let world = World::with(settings, [endpoint("a", "10.0.0.1", &format!("interface=a.B port=1{pairs}"))]);
     let text = world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::TXT).answer[0].clone();
