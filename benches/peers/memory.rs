@@ -43,7 +43,9 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
         [vec![name.to_owned(), format!("{ENTRIES} {what}")], figures.to_vec()].concat()
     });
     table(
-        &format!("Memory: resident MiB with {LARGE_PODS} Pods, {LARGE_INTERFACES} registrations each, {ENDPOINTS} a service"),
+        &format!(
+            "Memory: resident MiB with {LARGE_PODS} Pods, {LARGE_INTERFACES} registrations each, {ENDPOINTS} a service"
+        ),
         &["", "holds", "empty", "full, at rest", "full, peak so far", "bytes each"],
         rows,
     );

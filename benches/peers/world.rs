@@ -42,7 +42,7 @@ const WRITES_MAX: usize = 32;
 const FIXTURES: &str = include_str!("../../tests/fixtures/dubbo-go.json");
 
 /// The provider among them; every registration of the large world is a copy of it under a name of its own.
-const PROVIDER: &str = "F2";
+const PROVIDER: &str = "a provider whose path ends in a bean's name";
 
 /// An object to be created, and the status it gets then.
 struct Object {
@@ -166,7 +166,7 @@ fn large_pod(provider: &str, n: usize) -> Object {
 /// The registry path of the fixture's provider, as it stands in the annotation.
 fn provider_path() -> String {
     let fixtures: Vec<Value> = serde_json::from_str(FIXTURES).expect("the fixtures are JSON");
-    let fixture = fixtures.into_iter().find(|fixture| fixture["id"] == PROVIDER).expect("the provider is there");
+    let fixture = fixtures.into_iter().find(|fixture| fixture["what"] == PROVIDER).expect("the provider is there");
     let json = STANDARD.decode(fixture["annotation"].as_str().expect("an annotation")).expect("base64");
     let pairs: Vec<Value> = serde_json::from_slice(&json).expect("pairs");
     let keys = pairs.iter().filter_map(|pair| pair["k"].as_str());
