@@ -6,7 +6,7 @@ default:
 
 # Serves the demo's Pods and zone on a port that needs no root.
 run *args:
-    cargo run -- serve --manifests zones/demo --zones zones/demo {{ args }}
+    cargo run -- serve --manifests zones/demo --zones zones {{ args }}
 
 # The fast checks: format, lints, the library's own tests.
 check:

@@ -24,14 +24,15 @@ use crate::cli::COMMIT;
 use crate::config::Config;
 use crate::http::{self, Pages};
 use crate::index::Index;
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::server::{Responder, SharedFreshness, stream, udp};
 use crate::snapshot::Snapshot;
-use crate::{logging, writer};
+use crate::writer;
 
 pub use settings::zone_settings;
-pub use sources::{Sources, snapshot_of};
+pub use sources::Sources;
 
 /// How often it is looked at how long the sources have been silent.
 const FRESHNESS_INTERVAL: Duration = Duration::from_millis(500);

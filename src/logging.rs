@@ -87,7 +87,7 @@ impl fmt::Display for Escaped<'_> {
 /// Controls (C0, C1, DEL), line separators, and what turns the direction of text (Unicode TR 36).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes an event's line, its end kept and everything else escaped. The subscriber hands over whole events.

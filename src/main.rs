@@ -1,17 +1,51 @@
-//! The program: parse, run, exit code.
+//! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done.
+
+use std::io;
+use std::process::ExitCode;
 
 use callsign::cli::{Cli, Command};
+use callsign::commands::{self, Outcome};
 use callsign::config::{Config, Environment};
+use callsign::logging::Escaped;
 use clap::Parser;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().command {
-        Command::Serve(args) => {
-            let config = Config::load(*args, &Environment::of_process()?)?.with_source()?;
-            callsign::app::serve(config).await
+    let printed = run(Cli::parse().command).await.and_then(|outcome| Ok(outcome.print()?));
+    match printed {
+        Ok(has_findings) => ExitCode::from(u8::from(has_findings)),
+        Err(error) => {
+            eprintln!("callsign: {}", Escaped(&told(&error)));
+            ExitCode::from(2)
         }
-        other => anyhow::bail!("not built yet: {other:?}"),
     }
+}
+
+async fn run(command: Command) -> anyhow::Result<Outcome> {
+    let environment = Environment::of_process()?;
+    Ok(match command {
+        Command::Serve(args) => {
+            callsign::app::serve(Config::load(*args, &environment)?.with_source()?).await?;
+            Outcome::default()
+        }
+        Command::Ls(args) => commands::ls(&args, &environment).await?,
+        Command::Why(args) => commands::why(&args, &environment).await?,
+        Command::Decode(args) => commands::decode(&args, &mut io::stdin().lock())?,
+        Command::Encode(args) => commands::encode(&args, &mut io::stdin().lock())?,
+        Command::Check(args) => commands::check(args, &environment).await?,
+    })
+}
+
+/// An error and its causes on one line, without those that the text before already ends with.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }

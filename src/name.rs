@@ -300,7 +300,7 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     let room = NAME_LEN_MAX - zone.wire().len() - "\x03pod".len() - (1 + namespace.len());
-    (pod.split('.').all(is_label) && 1 + pod.len() <= room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
+    (pod.split('.').all(is_label) && pod.len() < room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
 }
 
 /// `<pod>-<port>`, where that is one label of letters, digits and hyphens.

@@ -8,6 +8,7 @@
 mod compose;
 mod query;
 mod reply;
+mod tail;
 
 pub use query::{Edns, Malformed, Query, Received, Signature, parse};
 pub use reply::{Limits, Outcome, reply};
@@ -23,6 +24,3 @@ pub const TCP_LEN_MAX: usize = 65535;
 
 /// The length of a message's header.
 pub const HEADER_LEN: usize = 12;
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@
 mod harness;
 
 mod cluster {
+    mod commands;
     mod coredns;
     mod deploy;
     mod kubelet;

@@ -176,11 +176,13 @@ fn where_pods_come_from() {
 fn profiles_of_the_file_replace_the_defaults() {
     let file = "[[profile]]\nname = 'x'\nselector = 'a in (b)'\nannotation = 'x.io/y'\n";
     let profiles = load("", "", file).unwrap().profiles;
-    assert_eq!(format!("{profiles:?}"), r#"[Profile { name: "x", selector: "a in (b)", annotation: "x.io/y" }]"#);
+    let parts: Vec<_> = profiles.iter().map(|one| (&*one.name, one.selector.as_str(), &*one.annotation)).collect();
+    assert_eq!(parts, [("x", "a in (b)", "x.io/y")]);
     for (file, expected) in [
         (format!("{file}{file}"), "given twice"),
         (file.replace("'x'", "'X'"), "its name"),
         (file.replace("a in (b)", " "), "its selector"),
+        (file.replace("a in (b)", "a in b"), "label selector, character 6"),
         (file.replace("x.io/y", "x.io/y/z"), "its annotation"),
         (file.replace("x.io/y", "/y"), "its annotation"),
         (file.replace("annotation = 'x.io/y'", ""), "missing field `annotation`"),

@@ -3,25 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use tokio::sync::{Notify, mpsc};
 
-use super::{statics, zone_settings};
 use crate::config::{Config, Kubernetes, Namespaces};
-use crate::index::{Index, Now};
 use crate::metrics::SourceStats;
-use crate::snapshot::Snapshot;
 use crate::source::files::Manifests;
 use crate::source::health::{Restart, SourceHealth};
 use crate::source::kube::{Watch, client};
 use crate::source::{Event, SourceId};
-use crate::writer::QUEUE_LEN_MAX;
 
 /// What the cluster that is watched is called.
 const CLUSTER: &str = "kubernetes";
-
-/// How long a command waits for the sources' first lists.
-const SYNC_WAIT: Duration = Duration::from_secs(30);
 
 /// Running sources.
 #[derive(Debug)]
@@ -100,34 +92,8 @@ impl Sources {
     }
 
     /// What is wrong with the sources now, for people.
-    fn errors(&self) -> String {
+    pub fn errors(&self) -> String {
         let errors = self.watches.iter().chain(&self.manifests).filter_map(|(_, health)| health.error());
         errors.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// The zone as the sources tell it now, for a command that runs without a server.
-///
-/// # Errors
-/// A source that does not tell all that it has within [`SYNC_WAIT`], with what it said was wrong.
-pub async fn snapshot_of(config: &Config) -> anyhow::Result<Arc<Snapshot>> {
-    let (events, mut incoming) = mpsc::channel(QUEUE_LEN_MAX);
-    let sources = Sources::start(config, events, Arc::default()).await?;
-    let mut index = Index::new(Arc::new(zone_settings(config)?), statics::load(config), sources.ids());
-    let sync = async {
-        let mut batch = Vec::new();
-        while incoming.recv_many(&mut batch, QUEUE_LEN_MAX).await > 0 {
-            batch.drain(..).for_each(|event| index.apply(event));
-            let published = index.publish(Now { monotonic: Duration::ZERO, wall_eighths: 1 });
-            if let Some((snapshot, _)) = published.filter(|(snapshot, _)| snapshot.is_synced) {
-                return Some(snapshot);
-            }
-        }
-        None
-    };
-    let synced = tokio::time::timeout(SYNC_WAIT, sync).await;
-    match synced {
-        Ok(snapshot) => snapshot.context("the sources ended"),
-        Err(_) => bail!("the Pods were not all told within {} s: {}", SYNC_WAIT.as_secs(), sources.errors()),
     }
 }

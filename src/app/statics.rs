@@ -12,7 +12,7 @@ use crate::source::poll::{Fingerprint, POLL_INTERVAL};
 use crate::zones::Zones;
 
 /// The zones of the folder as they are now; what is wrong with a file goes to the log.
-pub(super) fn load(config: &Config) -> Arc<Zones> {
+fn load(config: &Config) -> Arc<Zones> {
     match &config.zones {
         Some(folder) => read(&Zones::none(config.zone.clone()), folder, config),
         None => Arc::new(Zones::none(config.zone.clone())),

@@ -173,5 +173,7 @@ fn registered(
         repeats_txt: false,
         published: interner.published(published),
         unpublished: interner.unpublished(unpublished),
+        withheld: metadata.withheld,
+        left_out: metadata.left_out,
     }
 }

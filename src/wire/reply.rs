@@ -6,29 +6,20 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
-use crate::dns::{Class, NAME_LEN_MAX, Name, Rcode, Rtype};
+use crate::dns::{NAME_LEN_MAX, Name, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet};
 
 use super::compose::{Composer, Full, Owner, Place, Section};
-use super::query::{Edns, Malformed, Query, Signature};
+use super::query::{Edns, Malformed, Query};
+use super::tail::{RECORD_HEAD_LEN, Tail, push_u16s};
 use super::{TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
 const FLAG_TC: u16 = 0x0200;
 const FLAG_RD: u16 = 0x0100;
-
-/// The server's identity (RFC 5001), and extended errors (RFC 8914).
-const OPTION_NSID: u16 = 3;
-const OPTION_EDE: u16 = 15;
-
-/// The TSIG error of a key that the server does not know (RFC 8945 §3).
-const BADKEY: u16 = 17;
-
-/// What stands before a record's data behind its owner: type, class, TTL and length.
-const RECORD_HEAD_LEN: usize = 10;
 
 /// What stands before the target in SRV data: priority, weight and port (RFC 2782).
 const SRV_HEAD_LEN: usize = 6;
@@ -101,67 +92,6 @@ impl Malformed<'_> {
         Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));
         Outcome { rcode: self.rcode, is_cut: false }
     }
-}
-
-/// The records that stand last and are never left out.
-struct Tail<'a> {
-    edns: Option<Edns>,
-    rcode: Rcode,
-    nsid: Option<&'a [u8]>,
-    error: Option<u16>,
-    signature: Option<(Signature<'a>, u16)>,
-}
-
-impl Tail<'_> {
-    fn len(&self) -> usize {
-        let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
-        let opt = self.edns.map_or(0, |_| 1 + RECORD_HEAD_LEN + options);
-        let signature = self.signature.map_or(0, |(signature, _)| {
-            signature.key.len() + RECORD_HEAD_LEN + signature.algorithm.len() + signature.time_and_fudge.len() + 8
-        });
-        opt + signature
-    }
-
-    /// Appends them; how many.
-    fn append(&self, out: &mut Vec<u8>) -> u16 {
-        let mut count = 0;
-        if let Some(edns) = self.edns {
-            count += 1;
-            let flags = if edns.is_dnssec_ok { 0x8000 } else { 0 };
-            let ttl = u32::from(self.rcode.0 >> 4) << 24 | flags;
-            let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
-            out.push(0);
-            push_u16s(out, &[Rtype::OPT.0, UDP_LEN_MAX as u16]);
-            out.extend_from_slice(&ttl.to_be_bytes());
-            push_u16s(out, &[options as u16]);
-            if let Some(nsid) = self.nsid {
-                push_u16s(out, &[OPTION_NSID, nsid.len() as u16]);
-                out.extend_from_slice(nsid);
-            }
-            if let Some(error) = self.error {
-                push_u16s(out, &[OPTION_EDE, 2, error]);
-            }
-        }
-        if let Some((signature, id)) = self.signature {
-            count += 1;
-            append_bad_key(out, &signature, id);
-        }
-        count
-    }
-}
-
-/// An unsigned TSIG record that says that we have no such key (RFC 8945 §5.2.1).
-fn append_bad_key(out: &mut Vec<u8>, signature: &Signature<'_>, id: u16) {
-    let data_len = signature.algorithm.len() + signature.time_and_fudge.len() + 8;
-    out.extend_from_slice(signature.key);
-    push_u16s(out, &[Rtype::TSIG.0, Class::ANY.0, 0, 0, data_len as u16]);
-    out.extend_from_slice(signature.algorithm);
-    out.extend_from_slice(signature.time_and_fudge);
-    push_u16s(out, &[0, id, BADKEY, 0]); // no MAC, original ID, error, no other data
-}
-
-fn push_u16s(out: &mut Vec<u8>, words: &[u16]) {
-    words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
 }
 
 /// One message in the making.

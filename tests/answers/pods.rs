@@ -56,13 +56,12 @@ fn what_a_pods_state_does_to_its_names() {
 #[test]
 fn readiness_can_be_lifted_and_nothing_else() {
     let settings = callsign::snapshot::ZoneSettings { publish_not_ready: true, ..settings() };
-    let states: [(fn(&mut Pod), &str); 3] = [
-        (|pod| pod.status.ready = false, "DATA"),
-        (|pod| pod.status.terminating = true, "NODATA"),
-        (|pod| pod.status.phase = Phase::Pending, "NODATA"),
-    ];
-    for (change, verdict) in states {
-        assert_eq!(World::with(settings.clone(), [changed(change)]).verdict(NAME, Rtype::SRV), verdict);
+    for (pod, verdict) in [
+        (changed(|pod| pod.status.ready = false), "DATA"),
+        (changed(|pod| pod.status.terminating = true), "NODATA"),
+        (changed(|pod| pod.status.phase = Phase::Pending), "NODATA"),
+    ] {
+        assert_eq!(World::with(settings.clone(), [pod]).verdict(NAME, Rtype::SRV), verdict);
     }
 }
 

@@ -1,0 +1,239 @@
+//! `callsign ls`: the services that are served and the names to dig, or what was refused.
+
+use super::print::{Table, escaped, json};
+use super::remote::Server;
+use super::{CommandError, Outcome, read_local};
+use crate::cli::LsArgs;
+use crate::config::Environment;
+use crate::report::{self, Bad, Filter, Interface};
+
+/// Lists services, or refusals, of a server or of the command's own source.
+///
+/// # Errors
+/// The source cannot be read; an interface together with `--bad`.
+pub async fn ls(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    match (&args.interface, args.bad) {
+        (Some(_), true) => {
+            let message = "--bad lists what could not be read, which has no interface: leave INTERFACE out";
+            Err(CommandError::Usage(message.into()))
+        }
+        (None, true) => bad(args, environment).await,
+        (_, false) => interfaces(args, environment).await,
+    }
+}
+
+async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    let interface = args.interface.as_deref();
+    let namespaces = namespaces(args);
+    let mut found = Vec::new();
+    if args.from.asks_server() {
+        let server = Server::at(&args.from.server)?;
+        for namespace in namespaces {
+            let query = [("interface", interface), ("namespace", namespace)];
+            found.append(&mut server.list("/v1/interfaces", &query).await?);
+        }
+        return Ok(services(args, &found));
+    }
+    let local = read_local(&args.from, &args.namespace, args.all_namespaces, environment).await?;
+    for namespace in namespaces {
+        let (interface, namespace) = (interface.map(str::to_owned), namespace.map(str::to_owned));
+        let filter = Filter { interface, namespace, ..Filter::default() };
+        found.append(&mut report::interfaces(&local.snapshot, &filter));
+    }
+    Ok(services(args, &found).beside(local.problems()))
+}
+
+async fn bad(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    let is_asked = |row: &Bad| args.namespace.is_empty() || args.namespace.contains(&row.namespace);
+    if args.from.asks_server() {
+        let mut found: Vec<Bad> = Server::at(&args.from.server)?.list("/v1/bad", &[]).await?;
+        found.retain(is_asked);
+        return Ok(refusals(args, &found));
+    }
+    let local = read_local(&args.from, &args.namespace, args.all_namespaces, environment).await?;
+    let mut found = report::bad(&local.snapshot);
+    found.retain(is_asked);
+    Ok(refusals(args, &found).beside(local.problems()))
+}
+
+/// The namespaces that are asked for, in order and each once; a single none stands for all.
+fn namespaces(args: &LsArgs) -> Vec<Option<&str>> {
+    let mut namespaces: Vec<Option<&str>> = args.namespace.iter().map(|name| Some(name.as_str())).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    if namespaces.is_empty() { vec![None] } else { namespaces }
+}
+
+fn services(args: &LsArgs, found: &[Interface]) -> Outcome {
+    let notes = match &args.interface {
+        _ if !found.is_empty() => String::new(),
+        None => "no registration was seen: check the Pods' label and annotation, `callsign why POD` tells what is \
+                 missing, and `callsign ls --bad` what was refused\n"
+            .to_owned(),
+        Some(interface) => format!(
+            "no registration of {} was seen: `callsign ls` lists those that were, and `callsign why POD` tells what \
+             became of a Pod's\n",
+            escaped(interface)
+        ),
+    };
+    let text = match (args.json, found.is_empty()) {
+        (true, _) => json(&found),
+        (false, true) => String::new(),
+        (false, false) => services_table(found).to_string(),
+    };
+    Outcome { text, notes, has_findings: false }
+}
+
+fn services_table(found: &[Interface]) -> Table {
+    let mut table = Table::new(&["INTERFACE", "GROUP", "VERSION", "NAMESPACE", "ENDPOINTS", "NAME-TO-DIG"]);
+    for row in found {
+        let Interface { interface, group, version, namespace, endpoints, protocols: _, name, alias: _ } = row;
+        let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
+        table.push([interface, group, version, namespace, &endpoints.to_string(), name]);
+    }
+    table
+}
+
+fn refusals(args: &LsArgs, found: &[Bad]) -> Outcome {
+    let notes = match found.is_empty() {
+        true => "no registration was refused; `callsign why POD` tells why one that was read is not published\n",
+        false => "",
+    };
+    let text = match (args.json, found.is_empty()) {
+        (true, _) => json(&found),
+        (false, true) => String::new(),
+        (false, false) => refusals_table(found).to_string(),
+    };
+    Outcome { text, notes: notes.into(), has_findings: false }
+}
+
+fn refusals_table(found: &[Bad]) -> Table {
+    let mut table = Table::new(&["POD", "PROFILE", "OFFSET", "REASON"]);
+    for row in found {
+        let Bad { namespace, pod, profile, offset, key: _, reason: _, message } = row;
+        table.push([&format!("{namespace}/{pod}"), profile, &offset.to_string(), message]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Query;
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use clap::Parser;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::registration::Reason;
+
+    fn args(line: &str) -> LsArgs {
+        let words = std::iter::once("callsign").chain(line.split_whitespace());
+        let Ok(Cli { command: Command::Ls(args) }) = Cli::try_parse_from(words) else { panic!("{line}") };
+        args
+    }
+
+    fn interface(interface: &str, group: Option<&str>, namespace: &str, endpoints: usize) -> Interface {
+        Interface {
+            interface: interface.into(),
+            group: group.map(str::to_owned),
+            version: None,
+            namespace: namespace.into(),
+            endpoints,
+            protocols: vec!["tri".into()],
+            name: format!("_rpc._tcp.{interface}.{namespace}.rpc.cluster.local."),
+            alias: "x-roj5ef7gfqkq2nsidracg0h94kcuj8ap".into(),
+        }
+    }
+
+    fn refused(namespace: &str) -> Bad {
+        Bad {
+            namespace: namespace.into(),
+            pod: "greeter-0".into(),
+            profile: "app".into(),
+            offset: 35,
+            key: Some("port".into()),
+            reason: Reason::BadPort,
+            message: "port: port is not a number from 1 to 65535".into(),
+        }
+    }
+
+    /// A server of two services and two refusals, which filters by namespace as the real one does.
+    async fn server() -> String {
+        let interfaces = |Query(filter): Query<Filter>| async move {
+            let mut all =
+                vec![interface("org.acme.Greeter", Some("gray"), "default", 12), interface("a.B", None, "shop", 0)];
+            all.retain(|row| filter.namespace.as_ref().is_none_or(|asked| *asked == row.namespace));
+            all.retain(|row| filter.interface.as_ref().is_none_or(|asked| *asked == row.interface));
+            Json(all)
+        };
+        let bad = || async { Json(vec![refused("default"), refused("shop")]) };
+        let router = Router::new().route("/v1/interfaces", get(interfaces)).route("/v1/bad", get(bad));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn tables() {
+        let server = server().await;
+        for (line, expected) in [
+            (
+                "ls",
+                "\
+INTERFACE         GROUP  VERSION  NAMESPACE  ENDPOINTS  NAME-TO-DIG
+org.acme.Greeter  gray   -        default    12         _rpc._tcp.org.acme.Greeter.default.rpc.cluster.local.
+a.B               -      -        shop       0          _rpc._tcp.a.B.shop.rpc.cluster.local.
+",
+            ),
+            (
+                "ls a.B -n shop -n default",
+                "\
+INTERFACE  GROUP  VERSION  NAMESPACE  ENDPOINTS  NAME-TO-DIG
+a.B        -      -        shop       0          _rpc._tcp.a.B.shop.rpc.cluster.local.
+",
+            ),
+            (
+                "ls --bad -n shop",
+                "\
+POD             PROFILE  OFFSET  REASON
+shop/greeter-0  app      35      port: port is not a number from 1 to 65535
+",
+            ),
+        ] {
+            let outcome = ls(&args(&format!("{line} --server {server}")), &Environment::default()).await.expect(line);
+            assert_eq!(outcome, Outcome { text: expected.into(), ..Outcome::default() }, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn json_is_what_the_server_gave() {
+        let line = format!("ls --json -n shop --server {}", server().await);
+        let outcome = ls(&args(&line), &Environment::default()).await.expect("an answer");
+        let found: Vec<Interface> = serde_json::from_str(&outcome.text).expect("JSON");
+        assert_eq!(found, [interface("a.B", None, "shop", 0)]);
+    }
+
+    #[tokio::test]
+    async fn nothing_says_what_to_do_next() {
+        let server = server().await;
+        for (line, text, expected) in [
+            ("ls -n empty", "", "callsign why POD"),
+            ("ls -n empty --json", "[]\n", "callsign why POD"),
+            ("ls no.Such", "", "no registration of no.Such was seen"),
+            ("ls --bad -n empty", "", "no registration was refused"),
+        ] {
+            let outcome = ls(&args(&format!("{line} --server {server}")), &Environment::default()).await.expect(line);
+            assert_eq!((outcome.text.as_str(), outcome.has_findings), (text, false), "{line}");
+            assert!(outcome.notes.contains(expected) && outcome.notes.lines().count() == 1, "{}", outcome.notes);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_has_no_interface() {
+        let error = ls(&args("ls a.B --bad"), &Environment::default()).await.expect_err("a contradiction");
+        assert!(error.to_string().contains("leave INTERFACE out"), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The commands' own source: what manifests and a cluster hold now, read once and without a server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as api;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::timeout;
+
+use crate::app::{Sources, zone_settings};
+use crate::config::{Config, Kubernetes};
+use crate::index::{Index, Now};
+use crate::snapshot::Snapshot;
+use crate::source::files::{self, FileProblem, Loaded};
+use crate::source::kube::{ClientError, client};
+use crate::source::{Event, Profile, SourceId};
+use crate::writer::QUEUE_LEN_MAX;
+use crate::zones::Zones;
+
+/// How long a cluster's sources may take for their first lists: 100,000 Pods take some ten seconds.
+const SYNC_WAIT: Duration = Duration::from_secs(60);
+
+/// How long they may tell nothing while something is wrong: a try or two more, and then the person is told.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// How long one Pod may take.
+const POD_WAIT: Duration = Duration::from_secs(10);
+
+/// Why Pods could not be read without a server.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The kubeconfig cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The sources or the zone cannot be set up.
+    #[error("{0:#}")]
+    Setup(anyhow::Error),
+    /// The cluster did not list its Pods.
+    #[error("the cluster did not list its Pods: {0}")]
+    NotListed(String),
+    /// The cluster did not tell of one Pod.
+    #[error("the cluster did not tell of the Pod: {0}")]
+    NotTold(String),
+    /// Reading files broke off.
+    #[error("reading the manifests broke off: {0}")]
+    Broken(#[from] JoinError),
+}
+
+/// What was read.
+pub(super) struct Local {
+    /// The Pods that carry a profile's label.
+    pub(super) snapshot: Arc<Snapshot>,
+    manifests: Loaded,
+    config: Config,
+}
+
+/// Why a Pod is not in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// There is no Pod of that name.
+    NoPod,
+    /// It carries no profile's label.
+    NoLabel,
+    /// It carries one, but nobody looks into its namespace, or it has only just come.
+    NotWatched,
+}
+
+impl Local {
+    /// Reads all that the configuration names: manifests once, since standard input can be read only once, and a cluster
+    /// until each watch has told its first list.
+    pub(super) async fn read(config: Config) -> Result<Local, LocalError> {
+        let paths = config.manifests.clone();
+        let manifests = tokio::task::spawn_blocking(move || files::load(&paths)).await?;
+        let snapshot = snapshot(&config, &manifests).await?;
+        Ok(Local { snapshot, manifests, config })
+    }
+
+    /// What of the manifests cannot be used.
+    pub(super) fn problems(&self) -> &[FileProblem] {
+        &self.manifests.problems
+    }
+
+    /// What Pods are found by.
+    pub(super) fn profiles(&self) -> &[Profile] {
+        &self.config.profiles
+    }
+
+    /// The namespace that the cluster's configuration names; none where no cluster is read.
+    pub(super) async fn own_namespace(&self) -> Result<Option<Arc<str>>, LocalError> {
+        let Some(Kubernetes { kubeconfig, context, namespaces: _ }) = &self.config.kubernetes else {
+            return Ok(None);
+        };
+        let (_, namespace) = client(kubeconfig.as_deref(), context.as_deref()).await?;
+        Ok(Some(namespace))
+    }
+
+    /// Why a Pod is not in the snapshot.
+    pub(super) async fn absence(&self, namespace: &str, name: &str) -> Result<Absence, LocalError> {
+        let is_asked = |pod: &crate::source::Pod| *pod.namespace == *namespace && *pod.name == *name;
+        if self.manifests.pods.iter().any(|found| is_asked(&found.pod)) {
+            return Ok(Absence::NoLabel);
+        }
+        let Some(Kubernetes { kubeconfig, context, namespaces: _ }) = &self.config.kubernetes else {
+            return Ok(Absence::NoPod);
+        };
+        let (client, _) = client(kubeconfig.as_deref(), context.as_deref()).await?;
+        let pods: kube::Api<api::Pod> = kube::Api::namespaced(client, namespace);
+        match timeout(POD_WAIT, pods.get_metadata_opt(name)).await {
+            Ok(Ok(Some(pod))) => {
+                let labels = pod.metadata.labels.unwrap_or_default();
+                let has_label = self.profiles().iter().any(|profile| profile.selector.matches(&labels));
+                Ok(if has_label { Absence::NotWatched } else { Absence::NoLabel })
+            }
+            Ok(Ok(None)) => Ok(Absence::NoPod),
+            Ok(Err(error)) => Err(LocalError::NotTold(error.to_string())),
+            Err(_) => Err(LocalError::NotTold(format!("no answer within {} seconds", POD_WAIT.as_secs()))),
+        }
+    }
+}
+
+/// One snapshot of the manifests and of what a cluster lists.
+async fn snapshot(config: &Config, manifests: &Loaded) -> Result<Arc<Snapshot>, LocalError> {
+    let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
+    let watched = Config { manifests: Vec::new(), ..config.clone() };
+    let watches = Sources::start(&watched, sender, Arc::default()).await.map_err(LocalError::Setup)?;
+    let of_files = || config.profiles.iter().map(|profile| (profile, manifest_source(&profile.name)));
+    let ids = watches.ids().into_iter().chain(of_files().map(|(_, id)| id)).collect();
+    let settings = zone_settings(config).map_err(LocalError::Setup)?;
+    let mut index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
+    for (profile, source) in of_files() {
+        manifests.changes(profile).for_each(|change| index.apply(Event { source: source.clone(), change }));
+    }
+    let sync = async {
+        loop {
+            if let Some(snapshot) = synced(&mut index) {
+                return Ok(snapshot);
+            }
+            match timeout(SILENCE_MAX, events.recv()).await {
+                Ok(Some(event)) => index.apply(event),
+                Ok(None) => return Err(LocalError::NotListed("its watch ended".into())),
+                Err(_) if watches.errors().is_empty() => {} // a quiet server is not a broken one
+                Err(_) => return Err(LocalError::NotListed(watches.errors())),
+            }
+            while let Ok(event) = events.try_recv() {
+                index.apply(event);
+            }
+        }
+    };
+    match timeout(SYNC_WAIT, sync).await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(LocalError::NotListed(format!("not within {} seconds. {}", SYNC_WAIT.as_secs(), watches.errors())))
+        }
+    }
+}
+
+fn manifest_source(profile: &Arc<str>) -> SourceId {
+    SourceId { cluster: files::CLUSTER.into(), profile: profile.clone(), namespace: None }
+}
+
+/// The snapshot, once every source has told its first list.
+fn synced(index: &mut Index) -> Option<Arc<Snapshot>> {
+    let now = Now { monotonic: Duration::ZERO, wall_eighths: 0 }; // nobody asks for this snapshot's serial
+    index.publish(now).map(|(snapshot, _)| snapshot).filter(|snapshot| snapshot.is_synced)
+}

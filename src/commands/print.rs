@@ -1,0 +1,137 @@
+//! Tables and JSON that no Pod's text can break: each cell and each JSON text is escaped here, and nowhere else.
+
+use std::fmt::{self, Write};
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::logging::Escaped;
+
+/// What stands for something absent.
+const ABSENT: &str = "-";
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// A table with a header; columns are as wide as what they hold, and no line ends in blanks.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table of these columns.
+    pub(super) fn new(header: &[&str]) -> Table {
+        Table { rows: vec![header.iter().map(|&title| title.to_owned()).collect()] }
+    }
+
+    /// Adds a row, a cell a column; an empty cell is shown as absent.
+    pub(super) fn push<const CELLS: usize>(&mut self, cells: [&str; CELLS]) {
+        let cell = |text: &str| if text.is_empty() { ABSENT.to_owned() } else { escaped(text) };
+        self.rows.push(cells.into_iter().map(cell).collect());
+    }
+
+    fn width(&self, column: usize) -> usize {
+        self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
+        for row in &self.rows {
+            let mut blanks = 0;
+            for (cell, width) in row.iter().zip(&widths) {
+                write!(f, "{:blanks$}{cell}", "")?;
+                blanks = width - cell.chars().count() + GAP;
+            }
+            f.write_char('\n')?;
+        }
+        Ok(())
+    }
+}
+
+/// A text of another's that is safe to show: what would steer a terminal is spelt out.
+pub(super) fn escaped(text: &str) -> String {
+    Escaped(text).to_string()
+}
+
+/// Indented JSON, with what would steer a terminal as `\u` escapes, which say the same in JSON.
+pub(super) fn json(value: &impl Serialize) -> String {
+    // Only a map whose keys are no strings, or a type that refuses, could fail; the types of this crate are neither.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut safe = String::with_capacity(text.len() + 1);
+    for line in text.lines() {
+        safe.push_str(&escaped(line));
+        safe.push('\n');
+    }
+    safe
+}
+
+/// `10.0.0.1:80`, `10.0.0.1:80,[fd00::1]:80`; with no address what stands for it.
+pub(super) fn sockets(addresses: &[IpAddr], absent: &str, port: u16) -> String {
+    if addresses.is_empty() {
+        return format!("{absent}:{port}");
+    }
+    let sockets = addresses.iter().map(|address| std::net::SocketAddr::new(*address, port).to_string());
+    sockets.collect::<Vec<_>>().join(",")
+}
+
+/// `1 registration`, `2 registrations`
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let mut table = Table::new(&["NAME", "COUNT", "NOTE"]);
+        table.push(["a", "1", ""]);
+        table.push(["长长长长长", "12345678", "x"]);
+        table.push(["", "", "two words"]);
+        let expected = "\
+NAME   COUNT     NOTE
+a      1         -
+长长长长长  12345678  x
+-      -         two words
+";
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn the_last_column_is_not_padded() {
+        let mut table = Table::new(&["NAME", "A LONG TITLE"]);
+        table.push(["x", "y"]);
+        assert_eq!(table.to_string(), "NAME  A LONG TITLE\nx     y\n");
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        for (hostile, harmless) in [
+            ("\x1b[2Jgone", "\\u001b[2Jgone"),
+            ("two\nlines\r\t", "two\\u000alines\\u000d\\u0009"),
+            ("\u{7f}\u{9b}31m\0", "\\u007f\\u009b31m\\u0000"),
+            ("a\u{202e}b\u{2066}c\u{200f}d\u{61c}e\u{200e}\u{202a}", "a\\u202eb\\u2066c\\u200fd\\u061ce\\u200e\\u202a"),
+            ("org.acme.Grüße", "org.acme.Grüße"),
+        ] {
+            assert_eq!(escaped(hostile), harmless);
+            let mut table = Table::new(&["X"]);
+            table.push([hostile]);
+            assert_eq!(table.to_string(), format!("X\n{harmless}\n"));
+            let text = json(&[hostile]);
+            assert!(text.lines().all(|line| escaped(line) == line), "{text}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&text).expect("JSON"), [hostile]);
+        }
+    }
+
+    #[test]
+    fn sockets_and_counts() {
+        let addresses: Vec<IpAddr> = ["10.0.0.1", "fd00::1"].iter().filter_map(|text| text.parse().ok()).collect();
+        assert_eq!(sockets(&addresses, "-", 80), "10.0.0.1:80,[fd00::1]:80");
+        assert_eq!(sockets(&[], "<pod>", 80), "<pod>:80");
+        assert_eq!((count(0, "Pod"), count(1, "Pod")), ("0 Pods".into(), "1 Pod".into()));
+    }
+}

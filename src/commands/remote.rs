@@ -1,0 +1,243 @@
+//! A running server, asked over plain HTTP.
+
+use std::time::Duration;
+
+use http::{StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::print::escaped;
+
+/// How long an answer may take, to its last byte: a list of 100,000 Pods takes a second or two.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest answer: 500,000 registrations take some 150 bytes each in a list of interfaces.
+const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// Why a server's answer is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The URL is none that can be asked.
+    #[error("--server: {0}; write it as http://127.0.0.1:8053")]
+    BadUrl(&'static str),
+    /// Nobody is there.
+    #[error(
+        "no server at {server} ({reason}): start one with `callsign serve`, name another one with --server URL, or read \
+         the Pods without one, with --manifests PATH or --kubeconfig FILE"
+    )]
+    Unreachable {
+        /// The server.
+        server: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The answer did not come in time.
+    #[error("{server} did not answer within {} seconds; its log and {server}/livez tell how it is", DEADLINE.as_secs())]
+    Late {
+        /// The server.
+        server: String,
+    },
+    /// It does not know all Pods yet.
+    #[error("{server} is not ready ({reason}): try again soon; if that lasts, its log tells what it waits for")]
+    NotReady {
+        /// The server.
+        server: String,
+        /// What it says.
+        reason: String,
+    },
+    /// It is another kind of server, or of another version.
+    #[error("{server} answers, but not as callsign's HTTP API does ({reason}): is it the address of --http?")]
+    Foreign {
+        /// The server.
+        server: String,
+        /// What is odd.
+        reason: String,
+    },
+    /// The answer is larger than any that is read.
+    #[error("the answer of {server} is over {BODY_LEN_MAX} bytes; ask for one interface or one namespace")]
+    TooLarge {
+        /// The server.
+        server: String,
+    },
+}
+
+/// A server's address.
+pub(super) struct Server {
+    /// The URL without a slash at its end.
+    base: String,
+}
+
+impl Server {
+    /// Takes a URL.
+    pub(super) fn at(url: &str) -> Result<Server, RemoteError> {
+        let uri: Uri = url.parse().map_err(|_| RemoteError::BadUrl("it is no URL"))?;
+        match (uri.scheme_str(), uri.authority(), uri.query()) {
+            (Some("https"), ..) => Err(RemoteError::BadUrl("only http is spoken")),
+            (Some("http"), Some(authority), None) if !authority.as_str().contains('@') => {
+                Ok(Server { base: url.trim_end_matches('/').to_owned() })
+            }
+            (Some("http"), Some(_), None) => Err(RemoteError::BadUrl("it holds a user's name")),
+            (Some("http"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it holds a query")),
+            _ => Err(RemoteError::BadUrl("it does not start with http://")),
+        }
+    }
+
+    /// Asks for a JSON array; what of the query is absent is left out.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<&str>)],
+    ) -> Result<Vec<T>, RemoteError> {
+        let uri = self.uri(path, query)?;
+        let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(uri)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(RemoteError::Late { server: self.shown() }),
+        };
+        match status {
+            StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
+                self.foreign(format!("no list of what was asked for, line {}, column {}", error.line(), error.column()))
+            }),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(RemoteError::NotReady { server: self.shown(), reason: told(&body, status) })
+            }
+            status => Err(self.foreign(told(&body, status))),
+        }
+    }
+
+    fn uri(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Uri, RemoteError> {
+        let mut encoded = form_urlencoded::Serializer::new(String::new());
+        encoded.extend_pairs(query.iter().filter_map(|(key, value)| Some((key, (*value)?))));
+        let (base, encoded) = (&self.base, encoded.finish());
+        let separator = if encoded.is_empty() { "" } else { "?" };
+        // The rest is encoded: what can still be wrong with it is its length.
+        format!("{base}{path}{separator}{encoded}").parse().map_err(|_| RemoteError::BadUrl("it is too long"))
+    }
+
+    async fn fetch(&self, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
+        let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(HttpConnector::new());
+        let request = http::Request::get(uri).header(header::ACCEPT, "application/json").body(Empty::new());
+        let request = request.map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
+        let answer = client.request(request).await.map_err(|error| {
+            if error.is_connect() {
+                return RemoteError::Unreachable { server: self.shown(), reason: root_cause(&error) };
+            }
+            self.foreign(root_cause(&error))
+        })?;
+        let status = answer.status();
+        match Limited::new(answer.into_body(), BODY_LEN_MAX).collect().await {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.shown() }),
+            Err(error) => Err(self.foreign(root_cause(&*error))),
+        }
+    }
+
+    fn foreign(&self, reason: String) -> RemoteError {
+        RemoteError::Foreign { server: self.shown(), reason }
+    }
+
+    /// The address as an error shows it.
+    fn shown(&self) -> String {
+        escaped(&self.base)
+    }
+}
+
+/// What the innermost error says: the ones around it only name layers.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let last = std::iter::successors(Some(error), |error| error.source()).last();
+    escaped(&last.unwrap_or(error).to_string())
+}
+
+/// What an error's body says, if it is one of ours, else its status.
+fn told(body: &[u8], status: StatusCode) -> String {
+    #[derive(Deserialize)]
+    struct Told {
+        error: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Told { error }) => escaped(&error),
+        Err(_) => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::extract::RawQuery;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn only_plain_urls() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8053", Some("http://127.0.0.1:8053/v1/bad")),
+            ("http://[::1]:8053/", Some("http://[::1]:8053/v1/bad")),
+            ("http://gate/dns/", Some("http://gate/dns/v1/bad")),
+            ("https://127.0.0.1", None),
+            ("127.0.0.1:8053", None),
+            ("localhost", None),
+            ("http://", None),
+            ("http://user:hunter2@host", None),
+            ("http://host/?a=b", None),
+            ("", None),
+        ] {
+            let uri = Server::at(url).and_then(|server| server.uri("/v1/bad", &[("name", None)]));
+            assert_eq!(uri.as_ref().ok().map(Uri::to_string).as_deref(), expected, "{url}");
+            assert!(uri.is_ok() || !uri.unwrap_err().to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_query_is_encoded() {
+        let server = Server::at("http://x").expect("a URL");
+        let uri = server.uri("/v1/pods", &[("name", Some("a&b=c d\u{202e}")), ("namespace", None)]).expect("a URI");
+        assert_eq!(uri.query(), Some("name=a%26b%3Dc+d%E2%80%AE"));
+    }
+
+    /// A server that answers a few paths, each in its own way; its task ends with the test's runtime.
+    async fn server() -> Server {
+        let unsynced = (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"wait\u001b[2J"}"#);
+        let router = Router::new()
+            .route("/echo", get(|RawQuery(query)| async move { axum::Json(vec![query.unwrap_or_default()]) }))
+            .route("/unsynced", get(move || async move { unsynced }))
+            .route("/html", get(|| async { "<html>" }))
+            .route("/large", get(|| async { vec![b' '; BODY_LEN_MAX + 1] }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Server::at(&format!("http://{address}")).expect("a URL")
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_or_explained() {
+        let server = server().await;
+        let found: Vec<String> = server.list("/echo", &[("name", Some("a/b"))]).await.expect("a list");
+        assert_eq!(found, ["name=a%2Fb"]);
+        for (path, expected) in [
+            ("/unsynced", "is not ready (wait\\u001b[2J)"),
+            ("/html", "is it the address of --http?"),
+            ("/none", "404 Not Found"),
+            ("/large", "ask for one interface"),
+        ] {
+            let error = server.list::<String>(path, &[]).await.expect_err(path).to_string();
+            assert!(error.contains(expected), "{path}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        drop(listener);
+        let server = Server::at(&format!("http://{address}")).expect("a URL");
+        let error = server.list::<String>("/v1/bad", &[]).await.expect_err("nobody").to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("callsign serve"), "{error}");
+        assert!(error.contains("refused"), "{error}");
+    }
+}

@@ -1,0 +1,227 @@
+//! `callsign why`: what of a Pod is published, what is not, and why not.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::local::{Absence, Local};
+use super::print::{Table, count, escaped, json, sockets};
+use super::remote::Server;
+use super::{CommandError, Outcome, read_local};
+use crate::cli::{PodRef, WhyArgs};
+use crate::config::{Environment, default_profiles};
+use crate::report::{self, Bad, Pod, Registration};
+use crate::source::Profile;
+
+/// The namespace of a Pod that is named without one, where no kubeconfig says another.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What is known of a Pod.
+#[derive(Serialize)]
+struct Story {
+    /// The Pods of that name: one, and for a moment the one that it replaces.
+    pods: Vec<Pod>,
+    /// Why there is none.
+    unknown: Option<String>,
+}
+
+/// Tells what became of a Pod; a Pod that is not known is a finding.
+///
+/// # Errors
+/// The source cannot be read; two namespaces.
+pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+    let pod = args.pod().map_err(CommandError::Usage)?;
+    if args.from.asks_server() {
+        return Ok(outcome(args, &remote_story(&Server::at(&args.from.server)?, &pod).await?));
+    }
+    let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
+    let local = read_local(&args.from, &namespaces, false, environment).await?;
+    Ok(outcome(args, &local_story(&local, &pod).await?).beside(local.problems()))
+}
+
+fn outcome(args: &WhyArgs, story: &Story) -> Outcome {
+    let text = match (args.json, &story.unknown) {
+        (true, _) => json(story),
+        (false, None) => story.pods.iter().map(told).collect::<Vec<_>>().join("\n"),
+        (false, Some(reason)) => format!("{reason}\n"),
+    };
+    Outcome { text, notes: String::new(), has_findings: story.unknown.is_some() }
+}
+
+async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandError> {
+    let namespace = pod.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let pods: Vec<Pod> = server.list("/v1/pods", &[("name", Some(&pod.name)), ("namespace", Some(namespace))]).await?;
+    let unknown = pods.is_empty().then(|| {
+        format!(
+            "no Pod {} carries a profile's label among what this server watches. {}",
+            shown(namespace, &pod.name),
+            label_hint("By default a profile's label is", &default_profiles())
+        )
+    });
+    Ok(Story { pods, unknown })
+}
+
+async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError> {
+    let namespace = match &pod.namespace {
+        Some(namespace) => namespace.as_str().into(),
+        None => local.own_namespace().await?.unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
+    };
+    let pods = report::pods_named(&local.snapshot, Some(&namespace), &pod.name);
+    if !pods.is_empty() {
+        return Ok(Story { pods, unknown: None });
+    }
+    let name = shown(&namespace, &pod.name);
+    let unknown = match local.absence(&namespace, &pod.name).await? {
+        Absence::NoPod => format!("no such Pod: {name}"),
+        Absence::NoLabel => {
+            let hint = label_hint("A profile's label is", local.profiles());
+            format!("no label: the Pod {name} is there, but carries no profile's label. {hint}")
+        }
+        Absence::NotWatched => format!(
+            "not watched: the Pod {name} carries a profile's label, but is in no namespace that is read; give -n {}",
+            escaped(&namespace)
+        ),
+    };
+    Ok(Story { pods, unknown: Some(unknown) })
+}
+
+/// What to compare the Pod's labels with.
+fn label_hint(opening: &str, profiles: &[Profile]) -> String {
+    let profiles: Vec<String> = profiles.iter().map(|profile| escaped(&profile.selector.to_string())).collect();
+    format!("{opening} {}; `kubectl get pod --show-labels` tells the Pod's", profiles.join(", or "))
+}
+
+/// Where a registration would have to be.
+fn annotation_hint() -> String {
+    let keys: Vec<String> = default_profiles().into_iter().map(|profile| profile.annotation).collect();
+    format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
+}
+
+fn shown(namespace: &str, name: &str) -> String {
+    escaped(&format!("{namespace}/{name}"))
+}
+
+/// One Pod: its state, its registrations, and what was refused.
+fn told(pod: &Pod) -> String {
+    let Pod { namespace, name, uid: _, phase, ready, terminating, addresses, registrations, refused, consumes } = pod;
+    let readiness = if *ready { "ready" } else { "not ready" };
+    let ending = if *terminating { ", terminating" } else { "" };
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let place = if addresses.is_empty() { "without an address".into() } else { format!("at {}", addresses.join(", ")) };
+    let mut text = format!("Pod {}: {}, {readiness}{ending}, {place}\n", shown(namespace, name), escaped(phase));
+
+    let published = registrations.iter().filter(|one| one.withheld.is_none()).count();
+    let _ = match (registrations.len(), refused.len()) {
+        (0, 0) => writeln!(text, "It registers nothing: {}", annotation_hint()),
+        (0, bad) => writeln!(text, "Nothing published, {bad} refused"),
+        (all, 0) => writeln!(text, "{published} of {} published", count(all, "registration")),
+        (all, bad) => writeln!(text, "{published} of {} published, {bad} refused", count(all, "registration")),
+    };
+    if !consumes.is_empty() {
+        let _ = writeln!(text, "It calls {}", escaped(&consumes.join(", ")));
+    }
+    if !registrations.is_empty() {
+        let _ = write!(text, "\n{}", registrations_table(registrations));
+    }
+    if !refused.is_empty() {
+        let _ = write!(text, "\n{}", refused_table(refused));
+    }
+    text
+}
+
+fn registrations_table(registrations: &[Registration]) -> Table {
+    let header = ["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "PUBLISHED-AS", "WHY-NOT"];
+    let mut table = Table::new(&header);
+    for row in registrations {
+        let Registration { interface, group, version, protocol, addresses, port, name, withheld } = row;
+        let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
+        let sockets = sockets(addresses, "-", *port);
+        let (name, reason) = match withheld {
+            None => (name.as_str(), ""),
+            Some(reason) => ("", reason.as_str()),
+        };
+        table.push([interface, group, version, protocol, &sockets, name, reason]);
+    }
+    table
+}
+
+fn refused_table(refused: &[Bad]) -> Table {
+    let mut table = Table::new(&["PROFILE", "OFFSET", "REFUSED-BECAUSE"]);
+    for row in refused {
+        table.push([&row.profile, &row.offset.to_string(), &row.message]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::Reason;
+
+    fn registration(port: u16, withheld: Option<&str>) -> Registration {
+        Registration {
+            interface: "a.B".into(),
+            group: None,
+            version: Some("1".into()),
+            protocol: "tri".into(),
+            addresses: vec!["10.0.0.1".parse().expect("an address"), "fd00::1".parse().expect("an address")],
+            port,
+            name: "_rpc._tcp.a.B.v-1.shop.Z.".into(),
+            withheld: withheld.map(str::to_owned),
+        }
+    }
+
+    fn pod(registrations: Vec<Registration>, refused: Vec<Bad>) -> Pod {
+        Pod {
+            namespace: "shop".into(),
+            name: "a-0".into(),
+            uid: "u".into(),
+            phase: "Running".into(),
+            ready: false,
+            terminating: true,
+            addresses: vec!["10.0.0.1".parse().expect("an address")],
+            registrations,
+            refused,
+            consumes: vec!["c.\u{1b}D".into()],
+        }
+    }
+
+    #[test]
+    fn a_pod_is_told_from_its_state_to_each_reason() {
+        let refused = Bad {
+            namespace: "shop".into(),
+            pod: "a-0".into(),
+            profile: "app".into(),
+            offset: 7,
+            key: None,
+            reason: Reason::NoPort,
+            message: "no port".into(),
+        };
+        let both = vec![registration(1, None), registration(2, Some("lost to another Pod: shop/a-1 holds it"))];
+        let expected = "\
+Pod shop/a-0: Running, not ready, terminating, at 10.0.0.1
+1 of 2 registrations published, 1 refused
+It calls c.\\u001bD
+
+INTERFACE  GROUP  VERSION  PROTOCOL  ADDRESS:PORT            PUBLISHED-AS               WHY-NOT
+a.B        -      1        tri       10.0.0.1:1,[fd00::1]:1  _rpc._tcp.a.B.v-1.shop.Z.  -
+a.B        -      1        tri       10.0.0.1:2,[fd00::1]:2  -                          lost to another Pod: shop/a-1 holds it
+
+PROFILE  OFFSET  REFUSED-BECAUSE
+app      7       no port
+";
+        assert_eq!(told(&pod(both, vec![refused.clone()])), expected);
+        for (registrations, refused, expected) in [
+            (
+                vec![],
+                vec![],
+                "It registers nothing: its annotation (by default app.io/annotation or dubbo.io/annotation)",
+            ),
+            (vec![], vec![refused], "Nothing published, 1 refused"),
+            (vec![registration(1, None)], vec![], "1 of 1 registration published\n"),
+        ] {
+            let text = told(&pod(registrations, refused));
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Names as paths down the tree of a zone.
+
+use std::fmt;
+
+use super::{LABEL_LEN_MAX, Labels, NAME_LEN_MAX};
+
+/// A name folded to lower case, root first, each label behind its length: the order of a zone as a tree.
+///
+/// `www.Example.org.` is `3org7example3www`. A key that starts with another one is a name below it, because a label's
+/// length comes before its bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Key(smallvec::SmallVec<[u8; 32]>);
+
+impl Key {
+    /// The key of labels that come leftmost first.
+    pub fn of<'l>(labels: impl Iterator<Item = &'l [u8]>) -> Key {
+        let labels: smallvec::SmallVec<[&[u8]; 24]> = labels.collect();
+        let mut key = Key::default();
+        for label in labels.into_iter().rev() {
+            key.push(label);
+        }
+        key
+    }
+
+    /// Goes one label down.
+    pub fn push(&mut self, label: &[u8]) {
+        debug_assert!(label.len() <= LABEL_LEN_MAX);
+        self.0.push(label.len() as u8);
+        self.0.extend(label.iter().map(u8::to_ascii_lowercase));
+    }
+
+    /// Whether this key is the other one or below it.
+    pub fn is_within(&self, ancestor: &Key) -> bool {
+        self.0.starts_with(&ancestor.0)
+    }
+
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The labels, root's side first.
+    pub fn labels_down(&self) -> Labels<'_> {
+        Labels(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Key {
+    /// Takes key bytes as [`Path::span`] gives them.
+    fn from(bytes: &[u8]) -> Key {
+        Key(bytes.into())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for label in self.labels_down() {
+            write!(f, ".{}", label.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// A name as a key on the stack, with every label's place: what a question's name is read by, without allocating.
+///
+/// Labels are counted from the root's side: label 0 is the top-level domain.
+#[derive(Clone)]
+pub struct Path {
+    bytes: [u8; NAME_LEN_MAX],
+    /// Where each label's length byte is; one more for the end.
+    starts: [u8; LABELS_MAX + 1],
+    count: u8,
+}
+
+/// The most labels that 255 bytes can hold (RFC 1035 §2.3.4: a length byte and a byte each, and the root).
+const LABELS_MAX: usize = 127;
+
+impl Path {
+    /// Reads a well-formed wire name.
+    pub fn of(name: Labels<'_>) -> Path {
+        let mut path = Path { bytes: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX + 1], count: 0 };
+        let labels: smallvec::SmallVec<[&[u8]; LABELS_MAX]> = name.take(LABELS_MAX).collect();
+        let mut at = 0;
+        for (index, label) in labels.iter().rev().enumerate() {
+            path.bytes[at] = label.len() as u8;
+            path.bytes[at + 1..at + 1 + label.len()].copy_from_slice(label);
+            at += 1 + label.len();
+            path.starts[index + 1] = at as u8;
+        }
+        path.bytes[..at].make_ascii_lowercase(); // a length is at most 63, below any letter
+        path.count = labels.len() as u8;
+        path
+    }
+
+    /// How many labels, the root's not counted.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether this is the root.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// One label's bytes, in lower case; none beyond the last.
+    pub fn label(&self, index: usize) -> Option<&[u8]> {
+        (index < self.len())
+            .then(|| &self.bytes[usize::from(self.starts[index]) + 1..usize::from(self.starts[index + 1])])
+    }
+
+    /// The key bytes of the labels `from..to`; what lies beyond the last is left out.
+    pub fn span(&self, from: usize, to: usize) -> &[u8] {
+        let (from, to) = (from.min(self.len()), to.min(self.len()));
+        &self.bytes[usize::from(self.starts[from])..usize::from(self.starts[to])]
+    }
+
+    /// The whole name as key bytes.
+    pub fn key(&self) -> &[u8] {
+        self.span(0, self.len())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Key::from(self.key()).fmt(f)
+    }
+}

@@ -1,0 +1,77 @@
+//! OPT, and the refusal of a signature: the records behind all others.
+
+use crate::dns::{Class, Rcode, Rtype};
+
+use super::UDP_LEN_MAX;
+use super::query::{Edns, Signature};
+
+/// The server's identity (RFC 5001), and extended errors (RFC 8914).
+const OPTION_NSID: u16 = 3;
+const OPTION_EDE: u16 = 15;
+
+/// The TSIG error of a key that the server does not know (RFC 8945 §3).
+const BADKEY: u16 = 17;
+
+/// What stands before a record's data behind its owner: type, class, TTL and length.
+pub(super) const RECORD_HEAD_LEN: usize = 10;
+
+/// The records that stand last and are never left out.
+pub(super) struct Tail<'a> {
+    pub edns: Option<Edns>,
+    pub rcode: Rcode,
+    pub nsid: Option<&'a [u8]>,
+    pub error: Option<u16>,
+    pub signature: Option<(Signature<'a>, u16)>,
+}
+
+impl Tail<'_> {
+    pub fn len(&self) -> usize {
+        let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
+        let opt = self.edns.map_or(0, |_| 1 + RECORD_HEAD_LEN + options);
+        let signature = self.signature.map_or(0, |(signature, _)| {
+            signature.key.len() + RECORD_HEAD_LEN + signature.algorithm.len() + signature.time_and_fudge.len() + 8
+        });
+        opt + signature
+    }
+
+    /// Appends them; how many.
+    pub fn append(&self, out: &mut Vec<u8>) -> u16 {
+        let mut count = 0;
+        if let Some(edns) = self.edns {
+            count += 1;
+            let flags = if edns.is_dnssec_ok { 0x8000 } else { 0 };
+            let ttl = u32::from(self.rcode.0 >> 4) << 24 | flags;
+            let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
+            out.push(0);
+            push_u16s(out, &[Rtype::OPT.0, UDP_LEN_MAX as u16]);
+            out.extend_from_slice(&ttl.to_be_bytes());
+            push_u16s(out, &[options as u16]);
+            if let Some(nsid) = self.nsid {
+                push_u16s(out, &[OPTION_NSID, nsid.len() as u16]);
+                out.extend_from_slice(nsid);
+            }
+            if let Some(error) = self.error {
+                push_u16s(out, &[OPTION_EDE, 2, error]);
+            }
+        }
+        if let Some((signature, id)) = self.signature {
+            count += 1;
+            append_bad_key(out, &signature, id);
+        }
+        count
+    }
+}
+
+/// An unsigned TSIG record that says that we have no such key (RFC 8945 §5.2.1).
+fn append_bad_key(out: &mut Vec<u8>, signature: &Signature<'_>, id: u16) {
+    let data_len = signature.algorithm.len() + signature.time_and_fudge.len() + 8;
+    out.extend_from_slice(signature.key);
+    push_u16s(out, &[Rtype::TSIG.0, Class::ANY.0, 0, 0, data_len as u16]);
+    out.extend_from_slice(signature.algorithm);
+    out.extend_from_slice(signature.time_and_fudge);
+    push_u16s(out, &[0, id, BADKEY, 0]); // no MAC, original ID, error, no other data
+}
+
+pub(super) fn push_u16s(out: &mut Vec<u8>, words: &[u16]) {
+    words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+}

@@ -1,0 +1,233 @@
+//! The commands other than `serve`, as the user runs them: the built program, its two outputs and its exit code.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// What a run of the program gave.
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs the program with no environment, so that nothing of the caller's shell changes a test.
+fn run(args: &[&str], input: &str) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_callsign"))
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start the program");
+    // It may end without reading all: then the pipe is broken, and its code and words are what counts.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("its end");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Run { code: output.status.code().expect("a code"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A folder of the test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Folder {
+        let folder = Folder(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("commands-{name}")));
+        let _ = std::fs::remove_dir_all(&folder.0);
+        std::fs::create_dir_all(&folder.0).expect("make a folder");
+        for (file, text) in files {
+            std::fs::write(folder.0.join(file), text).expect("write a file");
+        }
+        folder
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.0.join(file).to_str().expect("a path of UTF-8").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A Pod's manifest: its label and annotation if it has a value, and the rest of its metadata and status as given.
+fn pod(name: &str, value: Option<&str>, metadata: &str, status: &str) -> String {
+    let registered = value.map(|value| {
+        format!(", labels: {{app.io/label: app.io-value}}, annotations: {{app.io/annotation: '{value}'}}")
+    });
+    let registered = registered.unwrap_or_default();
+    format!("---\nkind: Pod\nmetadata: {{name: {name}{registered}{metadata}}}\nstatus: {{{status}}}\n")
+}
+
+/// An annotation's value.
+fn value(flags: &[&str]) -> String {
+    let Run { code, out, err } =
+        run(&[&["encode", "--interface", "org.acme.Greeter", "--port", "20880"], flags].concat(), "");
+    assert_eq!((code, err.as_str(), out.lines().count()), (0, "", 1));
+    out.trim_end().to_owned()
+}
+
+/// Pods of every fate, one each.
+fn pods() -> String {
+    let plain = value(&[]);
+    let at = |ip: &str| format!("podIPs: [{{ip: {ip}}}]");
+    let started = |day: u8| format!(", startTime: '2026-01-0{day}T00:00:00Z'");
+    [
+        pod("fine", Some(&value(&["--group", "gray"])), "", &at("10.0.0.1")),
+        pod("unlabelled", None, "", &at("10.0.0.2")),
+        pod("unready", Some(&plain), "", &(at("10.0.0.3") + ", conditions: [{type: Ready, status: 'False'}]")),
+        pod("ending", Some(&plain), ", deletionTimestamp: '2026-01-01T00:00:00Z'", &at("10.0.0.4")),
+        pod("finished", Some(&plain), "", &(at("10.0.0.5") + ", phase: Succeeded")),
+        pod("garbled", Some("%%%"), "", &at("10.0.0.6")),
+        pod("foreign", Some(&value(&["--ip", "10.0.0.1"])), "", &at("10.0.0.7")),
+        pod("loser", Some(&plain), "", &(at("10.0.0.8") + &started(1))),
+        pod("winner", Some(&plain), "", &(at("10.0.0.8") + &started(2))),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_value_goes_there_and_back() {
+    let value = value(&["--version", "1.0.0", "--protocol", "tri", "--method", "hello", "--meta", "region=eu"]);
+    let expected = "\
+INTERFACE         GROUP  VERSION  PROTOCOL  ADDRESS:PORT  WEIGHT  METADATA
+org.acme.Greeter  -      1.0.0    tri       <pod>:20880   100     methods=hello region=eu
+
+1 registration, 0 consumers, 0 problems; 0 pairs withheld as secrets, 0 pairs left out for their keys
+";
+    for shown in [run(&["decode", &value], ""), run(&["decode"], &value), run(&["decode", "-"], &format!("{value}\n"))]
+    {
+        assert_eq!((shown.code, shown.out.as_str(), shown.err.as_str()), (0, expected, ""));
+    }
+    let pairs = r#"[{"k":"interface","v":"a.B"},{"k":"port","v":1}]"#;
+    let from_json = run(&["encode", "-"], pairs);
+    assert_eq!(
+        (from_json.code, from_json.out.as_str()),
+        (0, "W3siayI6ImludGVyZmFjZSIsInYiOiJhLkIifSx7ImsiOiJwb3J0IiwidiI6MX1d\n")
+    );
+}
+
+#[test]
+fn what_is_bad_ends_with_1_and_what_cannot_be_done_with_2() {
+    for (args, code, out, err) in [
+        (&["decode", "%%%"][..], 1, "bad base64", ""),
+        (&["decode", "--json", "e30="], 1, "\"not-an-array\"", ""),
+        (&["encode", "-"], 1, "", "bad JSON, at byte 0"),
+        (&["check", "--config", "/no/such"], 1, "config file /no/such", "No such file"),
+        (&["check", "--manifests", "/no/such"], 1, "/no/such", ""),
+        (&["ls", "--manifests", "/no/such"], 1, "", "/no/such"),
+        (&["ls", "--config", "/no/such"], 2, "", "callsign: config file /no/such: "),
+        (&["ls", "--context", "no-such"], 2, "", "callsign: context no-such: "),
+        (&["ls", "--server", "https://127.0.0.1"], 2, "", "only http is spoken"),
+        (&["ls", "--server", "http://127.0.0.1:1"], 2, "", "`callsign serve`"),
+        (&["why", "a/b", "-n", "c", "--manifests", "-"], 2, "", "Give one of them"),
+        (&["nonsense"], 2, "", "Usage"),
+    ] {
+        let ran = run(args, "");
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(ran.out.contains(out) && said.contains(err), "{args:?}: {said}");
+        assert!(said.matches("os error").count() <= 1, "{args:?}: a cause is told once: {said}");
+    }
+}
+
+#[test]
+fn ls_of_manifests() {
+    let pods = pods();
+    let ran = run(&["ls", "--manifests", "-"], &pods);
+    let expected = "\
+INTERFACE         GROUP  VERSION  NAMESPACE  ENDPOINTS  NAME-TO-DIG
+org.acme.Greeter  -      -        default    1          _rpc._tcp.org.acme.Greeter.default.rpc.cluster.local.
+org.acme.Greeter  gray   -        default    1          _rpc._tcp.org.acme.Greeter.g-gray.default.rpc.cluster.local.
+";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+    let ran = run(&["ls", "--bad", "--manifests", "-"], &pods);
+    let expected = "\
+POD              PROFILE  OFFSET  REASON
+default/foreign  app      1       ip: foreign address
+default/garbled  app      0       bad base64
+";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, expected, ""));
+    let ran = run(&["ls", "-n", "shop", "--manifests", "-"], &pods);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.contains("callsign why POD")), (0, "", true), "{}", ran.err);
+}
+
+#[test]
+fn every_fate_has_its_reason() {
+    let pods = pods();
+    for (pod, code, expected) in [
+        ("fine", 0, "_rpc._tcp.org.acme.Greeter.g-gray.default.rpc.cluster.local."),
+        ("default/fine", 0, "1 of 1 registration published"),
+        ("unlabelled", 1, "no label: the Pod default/unlabelled is there"),
+        ("unlabelled", 1, "app.io/label=app.io-value"),
+        ("absent", 1, "no such Pod: default/absent"),
+        ("shop/fine", 1, "no such Pod: shop/fine"),
+        ("unready", 0, "not ready: the Pod's condition Ready is not True"),
+        ("ending", 0, "terminating: the Pod is being deleted"),
+        ("finished", 0, "finished: the Pod's phase is Succeeded"),
+        ("garbled", 0, "bad base64"),
+        ("foreign", 0, "foreign address"),
+        ("loser", 0, "lost to another Pod: default/winner holds the address and port"),
+        ("winner", 0, "1 of 1 registration published"),
+    ] {
+        let ran = run(&["why", pod, "--manifests", "-"], &pods);
+        assert!(ran.code == code && ran.out.contains(expected), "{pod}: {}{}", ran.out, ran.err);
+        let json = run(&["why", pod, "--json", "--manifests", "-"], &pods);
+        let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+        assert_eq!(json["pods"].as_array().map(Vec::len), Some(usize::from(code == 0)), "{pod}");
+        assert_eq!(json["unknown"].is_null(), code == 0, "{pod}");
+    }
+}
+
+#[test]
+fn no_pod_steers_the_terminal() {
+    let hostile = "W3siayI6ImludGVyZmFjZSIsInYiOiJh4oCuQiJ9LHsiayI6InBvcnQiLCJ2IjoxfV0="; // an interface with U+202E
+    let pods = pod("hostile", Some(hostile), "", "podIPs: [{ip: 10.0.0.1}]");
+    for args in [&["ls"][..], &["ls", "--json"], &["why", "hostile"], &["why", "hostile", "--json"]] {
+        let ran = run(&[args, &["--manifests", "-"]].concat(), &pods);
+        assert!(ran.out.contains("a\\u202eB") && !ran.out.contains('\u{202e}'), "{args:?}: {}", ran.out);
+    }
+}
+
+#[test]
+fn check_tells_each_mistake_on_a_line() {
+    let zone = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.300\n";
+    let folder = Folder::new(
+        "check",
+        &[
+            ("pods.yaml", &pods()),
+            ("torn.yaml", "kind: Pod\nmetadata: {name: [\n"),
+            ("db.example.zone", zone),
+            ("callsign.toml", "zone = \"rpc.example.org.\"\nttl = 0\n"),
+        ],
+    );
+    let (all, config) = (folder.path(""), folder.path("callsign.toml"));
+    let ran = run(&["check", "--manifests", &all, "--zones", &all], "");
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", ran.out);
+    assert!(lines[0].contains("torn.yaml, line "), "{}", lines[0]);
+    assert_eq!(lines[1], "Pod default/foreign, profile app, offset 1: ip: foreign address");
+    assert_eq!(lines[2], "Pod default/garbled, profile app, offset 0: bad base64");
+    assert!(lines[3].contains("db.example.zone:5:"), "{}", lines[3]);
+
+    let ran = run(&["check", "--config", &config], "");
+    assert_eq!((ran.code, ran.out.lines().count()), (1, 1), "{}", ran.out);
+    assert!(ran.out.starts_with("--ttl: 0 is not"), "{}", ran.out);
+
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/zones");
+    let ran = run(&["check", "--zones", demo], "");
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", "no mistakes found\n"));
+
+    // A cluster that a configuration names is not asked, and what is likely not meant is no mistake.
+    let hides = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+    let config = "context = \"no-such\"\nmanifests = []\n";
+    let folder = Folder::new("warns", &[("shop.rpc.cluster.local.zone", hides), ("callsign.toml", config)]);
+    let ran = run(&["check", "--config", &folder.path("callsign.toml"), "--zones", &folder.path("")], "");
+    let warning =
+        "warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err), (0, "", format!("{warning}\nno mistakes found\n")));
+}
