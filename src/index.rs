@@ -142,8 +142,11 @@ impl Index {
         }
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
-        self.is_changed |= is_synced != self.next.is_synced;
-        self.next.is_synced = is_synced;
+        if is_synced != self.next.is_synced {
+            self.next.is_synced = is_synced;
+            self.is_changed = true;
+            self.serial.is_due = true; // every answer changes, also where there are no Pods
+        }
         if let Some(serial) = self.serial.advance(self.next.serial, now) {
             self.next.serial = serial;
             self.is_changed = true;
@@ -178,11 +181,15 @@ impl Index {
             fingerprint: Some(fingerprint),
             ..*hold
         };
+        let before = held.status_version();
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
         let has_news = is_newest && current.status != pod.status;
-        if !is_reread && !has_news {
+        let is_newer = held.status_version() != before; // which matters among Pods of one name alone
+        let has_namesake = || self.bearers.get(&held.name).is_some_and(|bearers| bearers.len() > 1);
+        let is_due = is_reread || has_news || (is_newer && has_namesake());
+        if !is_due {
             return;
         }
         let mut record = current.clone();
@@ -251,7 +258,6 @@ impl Index {
             }
             self.dirty.insert(slot);
         }
-        self.touch_namesakes(slot);
     }
 
     /// Of several Pods of one name the newest is the one; which it is may have changed.

@@ -24,6 +24,9 @@ pub use read::{Below, BelowNamespace, Place, ReverseName, ServiceName, read, rea
 /// `_<protocol>._tcp.` at its longest: what must still fit in front of a service's name.
 const PREFIX_LEN_MAX: usize = 22;
 
+/// The longest name of a Pod, by Kubernetes' rules.
+const POD_NAME_LEN_MAX: usize = 253;
+
 /// The label of an alias: its length byte, `x-` and 32 characters.
 const ALIAS_LABEL_LEN: usize = 35;
 
@@ -291,6 +294,21 @@ pub fn protocol_label(protocol: &str) -> Option<String> {
         && hyphens_stand_alone;
     let label = protocol.to_ascii_lowercase();
     (is_name && label != crate::registration::DEFAULT_PROTOCOL).then_some(label)
+}
+
+/// Whether a text can be a namespace: a label of RFC 1123 in lower case (Kubernetes: "Object Names and IDs").
+pub fn is_namespace(text: &str) -> bool {
+    text.len() <= LABEL_LEN_MAX && is_lower_label(text)
+}
+
+/// Whether a text can be a Pod's name: a DNS subdomain in lower case; a label of it may be over 63 bytes.
+pub fn is_pod_name(text: &str) -> bool {
+    text.len() <= POD_NAME_LEN_MAX && text.split('.').all(is_lower_label)
+}
+
+fn is_lower_label(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// The labels of a Pod's own name, reversed and folded, where it can stand as it is below `<ns>.pod.Z`.

@@ -277,7 +277,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
         addresses: record.status.pod_ips.clone(),
         registrations: record.registrations.iter().map(registration).collect(),
         refused: record.refusals().map(|refused| refusal(record, &refused)).collect(),
-        consumes: record.consumers.iter().map(|consumer| consumer.interface.to_string()).collect(),
+        consumes: record.consumers.iter().map(|(_, consumer)| consumer.interface.to_string()).collect(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{ConfigError, Environment, Namespaces, refused};
 use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_TXT_KEYS, NSID_LEN_MAX};
 use crate::dns::{LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 use crate::logging;
+use crate::name::is_namespace;
 use crate::snapshot::TxtKeys;
 
 /// The longest zone, in bytes on the wire: in front of it stand a protocol (`_<15>._tcp.`, 22 bytes), an alias (a label
@@ -190,15 +191,6 @@ pub(super) fn namespaces(names: &[String], all: bool) -> Result<Namespaces, Conf
         }
     }
     Ok(Namespaces::Named(named))
-}
-
-/// A label as RFC 1123 has it, in lower case.
-fn is_namespace(name: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=LABEL_LEN_MAX).contains(&name.len())
-        && name.bytes().all(is_inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 /// What tells this server from its replicas.

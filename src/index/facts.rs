@@ -130,7 +130,8 @@ fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membershi
             None => SetFacts { services: Default::default(), set: Arc::default() },
         };
         if is_new {
-            facts.services.push(service.clone());
+            let at = facts.services.partition_point(|other| other.alias < service.alias);
+            facts.services.insert(at, service.clone()); // in an order that does not tell who came first
         }
         if is_gone {
             facts.services.retain(|other| other != service);

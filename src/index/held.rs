@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::intern::Interner;
-use crate::name::{Service, protocol_label};
+use crate::name::{Service, is_namespace, is_pod_name, protocol_label};
 use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 use crate::snapshot::{PodRecord, Published, Refused, Registered, Standing, ZoneSettings};
 
@@ -15,6 +15,8 @@ pub(super) struct Held {
     pub name: [Arc<str>; 3],
     /// What it is now, where that is not settled and published yet.
     pub staged: Option<Box<PodRecord>>,
+    /// How new the state is that is published; none where none is. Of two Pods of one name the newer is the one.
+    pub settled: Option<u64>,
     /// The resource version of its status, and the source that told it.
     status_of: (u64, usize),
     /// The sources that hold it.
@@ -36,7 +38,7 @@ pub(super) struct Hold {
 
 impl Held {
     pub fn new(name: [Arc<str>; 3], record: PodRecord) -> Held {
-        Held { name, staged: Some(Box::new(record)), status_of: (0, 0), holds: SmallVec::new() }
+        Held { name, staged: Some(Box::new(record)), settled: None, status_of: (0, 0), holds: SmallVec::new() }
     }
 
     /// The source's hold, made where there is none.
@@ -64,7 +66,7 @@ impl Held {
         !self.holds.is_empty()
     }
 
-    /// How new its state is; of two Pods of one name the newer is the one.
+    /// How new its state is, published or not.
     pub fn status_version(&self) -> u64 {
         self.status_of.0
     }
@@ -105,6 +107,9 @@ impl Held {
         if others + decoded.decoded_len > DECODED_LEN_MAX {
             decoded = refused_whole(Reason::TooLarge);
         }
+        if annotation.is_some() && !(is_namespace(&record.namespace) && is_pod_name(&record.name)) {
+            decoded = refused_whole(Reason::BadPodName);
+        }
         self.hold_of(source).decoded_len = decoded.decoded_len;
         limit_count(&mut decoded, REGISTRATIONS_MAX.saturating_sub(record.registrations.len()));
         let refused = decoded.problems.iter().map(|problem| Refused {
@@ -114,7 +119,8 @@ impl Held {
             reason: problem.reason,
         });
         record.refused = record.refused.iter().cloned().chain(refused).collect();
-        record.consumers = record.consumers.iter().cloned().chain(decoded.consumers).collect();
+        let consumers = decoded.consumers.into_iter().map(|consumer| (profile.clone(), consumer));
+        record.consumers = record.consumers.iter().cloned().chain(consumers).collect();
         let mut registrations = record.registrations.to_vec();
         for registration in decoded.registrations {
             registrations.push(registered(registration, profile, &record.namespace, interner, settings));
@@ -128,7 +134,7 @@ impl Held {
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.registrations = record.registrations.iter().filter(|one| one.profile != *profile).cloned().collect();
     record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
-    record.consumers = Box::default(); // registry paths of one profile alone name consumers
+    record.consumers = record.consumers.iter().filter(|(of, _)| of != profile).cloned().collect();
 }
 
 fn refused_whole(reason: Reason) -> Decoded {

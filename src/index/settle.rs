@@ -16,11 +16,16 @@ impl Index {
         let old = self.next.pod(slot).cloned();
         let staged = if is_waiting { None } else { held.staged.take() };
         let is_gone = !held.is_held() && !is_waiting;
+        let settled = if is_waiting { held.settled } else { held.is_held().then(|| held.status_version()) };
+        let is_other_age = std::mem::replace(&mut held.settled, settled) != settled;
         let mut new = match (staged, &old) {
             (Some(staged), _) => *staged,
             (None, Some(old)) => (**old).clone(),
             (None, None) => return,
         };
+        if is_other_age {
+            self.touch_namesakes(slot);
+        }
         new.is_replaced = self.is_replaced(slot);
         place(&mut new, &self.next.settings);
         let old_claims = old.as_deref().map(|old| claims_of(old, slot)).unwrap_or_default();
@@ -38,12 +43,9 @@ impl Index {
         }
     }
 
-    /// Another Pod bears the same name, and is newer.
+    /// Another Pod bears the same name, is published, and is newer.
     fn is_replaced(&self, slot: PodSlot) -> bool {
-        let age = |slot: PodSlot| {
-            let held = self.held[slot as usize].as_ref().filter(|held| held.is_held())?;
-            Some((held.status_version(), slot))
-        };
+        let age = |slot: PodSlot| Some((self.held[slot as usize].as_ref()?.settled?, slot));
         let Some(held) = &self.held[slot as usize] else { return false };
         let bearers = self.bearers.get(&held.name).map_or(&[][..], Vec::as_slice);
         bearers.iter().any(|bearer| *bearer != slot && age(*bearer) > age(slot))

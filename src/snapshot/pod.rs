@@ -33,8 +33,8 @@ pub struct PodRecord {
     pub registrations: Box<[Registered]>,
     /// What of its annotations was refused.
     pub refused: Box<[Refused]>,
-    /// The interfaces that it calls.
-    pub consumers: Box<[Consumer]>,
+    /// The interfaces that it calls, each with the profile whose annotation says so.
+    pub consumers: Box<[(Arc<str>, Consumer)]>,
 }
 
 /// A registration that was read.

@@ -14,7 +14,7 @@ use crate::zones::{Referral, RrSet};
 use super::compose::{Composer, Full, Owner, Place, Section};
 use super::query::{Edns, Malformed, Query};
 use super::tail::{RECORD_HEAD_LEN, Tail, push_u16s};
-use super::{TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
+use super::{HEADER_LEN, TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
@@ -64,16 +64,22 @@ pub fn reply<'s>(
     nsid: &[u8],
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let tail = Tail {
+    let mut tail = Tail {
         edns: query.edns,
         rcode: answer.rcode,
         nsid: query.edns.filter(|edns| edns.wants_nsid).map(|_| nsid),
         error: query.edns.and(answer.error).map(|error| error.0),
         signature: query.signature.map(|signature| (signature, query.id)),
     };
+    // A key and an algorithm may have names as long as the question's: then their refusal waits for TCP.
+    let room = limits.len_max.saturating_sub(HEADER_LEN + query.question.len());
+    let is_signature_cut = tail.signature.is_some() && tail.len() > room;
+    if is_signature_cut {
+        tail.signature = None;
+    }
     let composer = Composer::begin(out, query.question, limits.len_max - tail.len());
     let mut writer = Writer { composer, snapshot, question: query.question, targets: SmallVec::new() };
-    let is_cut = writer.sections(answer).is_err();
+    let is_cut = writer.sections(answer).is_err() || is_signature_cut;
     let mut flags = FLAG_QR | (answer.rcode.0 & 0xf);
     flags |= if answer.is_authoritative { FLAG_AA } else { 0 };
     flags |= if is_cut && limits.marks_cut { FLAG_TC } else { 0 };
@@ -176,15 +182,16 @@ impl<'b, 's> Writer<'b, 's> {
             let Rdata::Srv { target, .. } = rdata else { return ControlFlow::Continue(()) };
             let place = place.plus(SRV_HEAD_LEN);
             let is_known = |known: Option<&(IpAddr, Place)>| known.is_some_and(|(known, _)| *known == target);
-            if is_known(self.targets.last()) || is_known(self.targets.first()) {
-                return ControlFlow::Continue(()); // endpoints of one target are neighbours, round the turn too
-            }
-            glue_len += glue_len_of(snapshot, target, place);
+            // Endpoints of one target are neighbours, round the turn too.
+            let is_new = !is_known(self.targets.last()) && !is_known(self.targets.first());
+            glue_len += if is_new { glue_len_of(snapshot, target, place) } else { 0 };
             if with_glue && self.composer.room() < glue_len {
                 self.composer.back_to(before);
                 return ControlFlow::Break(());
             }
-            self.targets.push((target, place));
+            if is_new {
+                self.targets.push((target, place));
+            }
             ControlFlow::Continue(())
         })
     }

@@ -152,6 +152,32 @@ fn a_pod_replaced_under_its_name() {
 }
 
 #[test]
+fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
+    // The old Pod once gave way to one that waited for the list's end, for good if the list broke off.
+    let with_uid = |uid: &str, address: &str, version: u64| {
+        let pod = endpoint("one", address, "interface=a.B port=1");
+        Pod { uid: uid.into(), resource_version: version, ..pod }
+    };
+    let mut world = World::of([with_uid("u1", "10.244.0.1", 5)]);
+    for end in [Change::Abort, Change::Commit] {
+        world.send(Change::Begin);
+        world.send(Change::Apply(Box::new(with_uid("u2", "10.244.0.2", 9))));
+        assert!(!world.publish());
+        assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+        let is_whole = matches!(end, Change::Commit);
+        world.send(end);
+        assert_eq!(world.publish(), is_whole);
+    }
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
+    // Both are listed: the older one is shown again once the newer one has gone.
+    let mut world = World::of([with_uid("u1", "10.244.0.1", 5), with_uid("u2", "10.244.0.2", 9)]);
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
+    world.send(Change::Remove("u2".into()));
+    world.publish();
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+}
+
+#[test]
 fn a_bad_registration_harms_nobody() {
     let mut bad = pod("bad", "10.244.0.2");
     bad.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
@@ -162,6 +188,44 @@ fn a_bad_registration_harms_nobody() {
         callsign::report::bad(world.snapshot()).into_iter().map(|bad| (bad.pod, bad.message)).collect();
     let port = "port: port is not a number from 1 to 65535";
     assert_eq!(refused, [("bad".to_owned(), "bad JSON".to_owned()), ("mixed".to_owned(), port.to_owned())]);
+}
+
+#[test]
+fn a_pod_that_kubernetes_cannot_have_is_refused() {
+    // A namespace too long for a label once made the room for names negative, and the index ended.
+    for (namespace, name) in [("n".repeat(64), "one".to_owned()), ("n".repeat(250), "one".into())]
+        .into_iter()
+        .chain([("Default".into(), "one".into()), ("a.b".into(), "one".into())])
+        .chain([
+            ("default".into(), "One".into()),
+            ("default".into(), "a..b".into()),
+            ("default".into(), "a".repeat(254)),
+        ])
+    {
+        let odd = Pod { namespace: namespace.as_str().into(), name: name.as_str().into(), ..changed(|_| ()) };
+        let world = World::of([one(), Pod { uid: "odd".into(), ..odd }]);
+        assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
+        assert_eq!(world.snapshot().service_count(), 1);
+        let bad = callsign::report::bad(world.snapshot());
+        assert_eq!(bad.len(), 1, "{namespace} {name}");
+        assert_eq!(bad[0].message, "not a name of a Pod");
+    }
+}
+
+#[test]
+fn each_profile_tells_of_its_own_consumers() {
+    // What one profile's annotation said of consumers was lost when another's was read.
+    let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
+    let consumer = r#"[{"k": "/dubbo/a.B/consumers/consumer%3A%2F%2F10.244.0.1%2Fa.B%3Finterface%3Da.B"}]"#;
+    let consumer = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, consumer);
+    world.list_of("dubbo", [Pod { annotation: Some(consumer.into()), ..one() }]);
+    world.list_of("app", [one()]);
+    world.publish();
+    let consumes = |world: &World| callsign::report::pods(world.snapshot(), None)[0].consumes.clone();
+    assert_eq!(consumes(&world), ["a.B"]);
+    world.send_of("dubbo", Change::Remove("uid-one".into()));
+    world.publish();
+    assert_eq!(consumes(&world), Vec::<String>::new());
 }
 
 #[test]
@@ -191,6 +255,11 @@ fn a_watch_never_goes_back_and_a_list_may() {
     world.send(Change::Commit);
     world.publish();
     assert_eq!(world.verdict(NAME, Rtype::SRV), "NODATA");
+}
+
+#[test]
+fn a_zone_without_pods_has_a_serial() {
+    assert_eq!(World::of([]).snapshot().serial, 8, "the first sync changes every answer");
 }
 
 #[test]

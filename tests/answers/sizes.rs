@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use callsign::source::Pod;
+use callsign::wire::{Limits, Received};
 use domain::base::iana::Rtype;
 
 use super::world::{World, endpoint, whole};
@@ -49,6 +50,43 @@ fn srv_answers_at_every_size() {
         }
         let whole = world.ask(&name, Rtype::SRV);
         assert_eq!((whole.answer.len(), whole.additional.len()), (count, count));
+    }
+}
+
+#[test]
+fn a_cut_answer_of_several_ports_a_target_goes_with_all_of_its_glue() {
+    // The second port of a target took the room that the glue of the first was counted on.
+    let fields = "interface=a.B port=1 port=2 port=3";
+    let world = World::of((0..20).map(|n| endpoint(&format!("pod-{n}"), &format!("10.0.0.{n}"), fields)));
+    for size in 512..=1232 {
+        let reply = world.udp(&Ask::new(&whole("_rpc._tcp.a.b.default.Z"), Rtype::SRV).edns(size));
+        let mut targets: Vec<&str> = reply.answer.iter().map(|line| line.split(' ').next_back().unwrap()).collect();
+        targets.dedup();
+        let owners: Vec<&str> = reply.additional.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert!(reply.has(flag::TC));
+        assert_eq!(owners, targets, "{size} bytes");
+    }
+}
+
+#[test]
+fn the_refusal_of_a_signature_too_long_for_udp_waits_for_tcp() {
+    // Two names of 255 bytes in a TSIG record: their refusal takes more than 512 bytes, which once panicked.
+    let labels = [&[b'k'; 63][..], &[b'e'; 63], &[b'y'; 63], &[b's'; 61]];
+    let world = World::of([]);
+    let long = callsign::dns::Name::from_labels(labels).unwrap();
+    let data = [long.wire(), &[0; 8], &[0; 2], &[0, 1, 0, 0, 0, 0]].concat();
+    let mut query = Ask::new("a.b.", Rtype::A).to_wire();
+    query[11] = 1; // one additional record
+    query.extend([long.wire(), &[0, 250, 0, 255, 0, 0, 0, 0], &(data.len() as u16).to_be_bytes(), &data].concat());
+    let Received::Query(parsed) = callsign::wire::parse(&query) else { panic!("not read") };
+    let refusal = callsign::answer::failure(callsign::dns::Rcode::NOTAUTH, None);
+    for (limits, has_signature) in [(Limits::udp(None), false), (Limits::tcp(), true)] {
+        let mut wire = Vec::new();
+        callsign::wire::reply(&parsed, &refusal, world.snapshot(), limits, b"test", &mut wire);
+        let reply = Reply::read(&query, wire);
+        assert!(reply.wire.len() <= limits.len_max);
+        assert_eq!((reply.rcode.as_str(), reply.has(flag::TC)), ("NOTAUTH", !has_signature));
+        assert_eq!(reply.additional.len(), usize::from(has_signature));
     }
 }
 

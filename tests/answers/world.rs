@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -74,18 +75,43 @@ impl World {
         world
     }
 
+    /// A synced zone of these Pods beside zone files: each an origin and its text.
+    pub(crate) fn beside(files: &[(&str, &str)], pods: impl IntoIterator<Item = Pod>) -> World {
+        let mut world = World::of(pods);
+        world.index.set_zones(zones(files));
+        world.publish();
+        world
+    }
+
     /// A zone that has heard nothing yet.
     pub(crate) fn unsynced(settings: ZoneSettings) -> World {
+        World::of_profiles(settings, &["app"])
+    }
+
+    /// The same, of several profiles' sources.
+    pub(crate) fn of_profiles(settings: ZoneSettings, profiles: &[&str]) -> World {
         let zones = Arc::new(Zones::none(settings.origin.clone()));
         let settings = Arc::new(settings);
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
-        let index = Index::new(settings, zones, vec![source("app")]);
+        let index = Index::new(settings, zones, profiles.iter().map(|profile| source(profile)).collect());
         World { index, snapshot, millis: 0, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
     }
 
     /// Hands the index one change.
     pub(crate) fn send(&mut self, change: Change) {
-        self.index.apply(Event { source: source("app"), change });
+        self.send_of("app", change);
+    }
+
+    /// Hands it one of a profile's source.
+    pub(crate) fn send_of(&mut self, profile: &str, change: Change) {
+        self.index.apply(Event { source: source(profile), change });
+    }
+
+    /// Hands it a whole list of a profile's source.
+    pub(crate) fn list_of(&mut self, profile: &str, pods: impl IntoIterator<Item = Pod>) {
+        self.send_of(profile, Change::Begin);
+        pods.into_iter().for_each(|pod| self.send_of(profile, Change::Apply(Box::new(pod))));
+        self.send_of(profile, Change::Commit);
     }
 
     /// Hands it a Pod as it is now, and publishes.
@@ -165,6 +191,22 @@ impl World {
             _ => panic!("{name} {rtype}: {reply:?}"),
         }
     }
+}
+
+/// Zone files, each an origin and its text, read as the files of a folder; none may be bad.
+fn zones(files: &[(&str, &str)]) -> Arc<Zones> {
+    static FOLDERS: AtomicU32 = AtomicU32::new(0);
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("callsign-answers-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (origin, text) in files {
+        let soa = "@ 60 SOA ns1.example.net. admin.example.net. 1 2 3 4 30\n";
+        std::fs::write(folder.join(format!("{}zone", whole(origin))), format!("{soa}{text}")).unwrap();
+    }
+    let (zones, errors) = Zones::none(ZONE.parse().unwrap()).reload(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(errors.is_empty(), "{errors:?}");
+    Arc::new(zones)
 }
 
 /// A name that ends in `Z` in full.

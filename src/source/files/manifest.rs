@@ -8,16 +8,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{FileProblem, ManifestPod};
+use crate::name::{is_namespace, is_pod_name};
 use crate::source::kube::pod::RawPod;
 use crate::source::{Phase, Pod};
 
 /// The most nodes and documents of a YAML file: 100,000 Pods of 100 lines. Larger ones are `kubectl -o json`'s.
 const YAML_NODES_MAX: usize = 20_000_000;
 const YAML_DOCUMENTS_MAX: usize = 100_000;
-
-/// The longest namespace, a DNS label; the longest name of a Pod, a DNS subdomain (Kubernetes: "Object Names and IDs").
-const NAMESPACE_LEN_MAX: usize = 63;
-const NAME_LEN_MAX: usize = 253;
 
 /// What a file holds.
 #[derive(Clone, Debug, Default)]
@@ -155,21 +152,8 @@ fn manifest_pod(file: &Arc<Path>, raw: &RawPod<'_>) -> Result<ManifestPod, Strin
     })
 }
 
-fn is_namespace(text: &str) -> bool {
-    text.len() <= NAMESPACE_LEN_MAX && is_label(text)
-}
-
-fn is_pod_name(text: &str) -> bool {
-    text.len() <= NAME_LEN_MAX && text.split('.').all(is_label)
-}
-
-/// A label of RFC 1123 in lower case. Its length is its name's matter: a Pod's name may be one long label.
-fn is_label(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
 /// A YAML error's text in a line, without the place, which is told apart.
 fn plain(error: &serde_saphyr::Error) -> String {
-    error.render()
+    let text = error.render();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
 }
