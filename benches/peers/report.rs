@@ -86,7 +86,7 @@ pub(crate) fn machine() {
 /// What it says, or the module's version where it was built from that and knows none.
 fn api_server_version(said: &str) -> &str {
     const MODULE: &str = include_str!("../../tests/cluster/go.mod");
-    let required = MODULE.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
+    let required = MODULE.lines().find_map(|line| line.strip_prefix("require k8s.io/kubernetes "));
     required.filter(|_| said.contains("$Format")).unwrap_or(said)
 }
 
