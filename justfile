@@ -21,3 +21,8 @@ test:
 # The tests against a real API server, or those whose name holds a word.
 cluster *words:
     cargo test --test cluster -- {{ words }}
+
+# Callsign beside CoreDNS and a UDP echo, in release: `change`, `load`, `memory`, or all three (seven minutes).
+bench-peers *sections:
+    CALLSIGN_COMMIT="$(git describe --always --dirty)" CALLSIGN_TEST_BIN="$(tests/cluster/build | tail -n 1)" \
+        cargo bench --bench peers -- {{ sections }}

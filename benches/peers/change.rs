@@ -1,0 +1,185 @@
+//! From a write's acknowledgement to the first answer that shows it.
+//!
+//! Answers are asked for one after the other from before the write on, so that one which shows it before the API server
+//! has acknowledged it counts as that. Asking costs a core; both sides pay it.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::coredns::{CoreDns, Reader};
+use super::report::{Sample, table};
+use super::wire::{srv_ports, srv_query};
+use super::world::{self, PORT, SMALL};
+use crate::harness::cluster::Cluster;
+use crate::harness::server::Server;
+
+/// Changes of each kind.
+const CHANGES: u16 = 100;
+
+/// How long a change may take, from before its write until it shows, before the run fails.
+const SHOW_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer may take before it is asked for again.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What passes between two changes, so that the one before is over for everyone who watches.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The Pod whose annotation changes, and the Service whose slice does.
+const MOVING: &str = "moving";
+
+/// The Pod whose readiness changes.
+const BLINKING: &str = "blinking";
+
+/// Measures and prints the table.
+pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
+    world::write_single(cluster, MOVING, 0);
+    world::write_single(cluster, BLINKING, 1);
+    let callsign = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
+    let coredns = CoreDns::start(reader, &[], None);
+
+    let pods = format!("/api/v1/namespaces/{SMALL}/pods");
+    let slice = format!("/apis/discovery.k8s.io/v1/namespaces/{SMALL}/endpointslices/{MOVING}");
+    let mut kinds = [
+        Kind {
+            title: "callsign: a Pod's annotation, another port",
+            path: format!("{pods}/{MOVING}"),
+            step: |n| {
+                let value = world::fields(MOVING, PORT + n);
+                (json!({ "metadata": { "annotations": { "app.io/annotation": value } } }), vec![PORT + n])
+            },
+            poll: Poll::new(callsign.dns, &world::callsign_name(MOVING)),
+            millis: Vec::new(),
+            whole_millis: Vec::new(),
+            round_trip_millis: Vec::new(),
+        },
+        Kind {
+            title: "callsign: a Pod's readiness",
+            path: format!("{pods}/{BLINKING}/status"),
+            step: |n| {
+                let is_ready = n % 2 == 0;
+                let ports = if is_ready { vec![PORT] } else { vec![] };
+                (json!({ "status": { "conditions": world::conditions(is_ready) } }), ports)
+            },
+            poll: Poll::new(callsign.dns, &world::callsign_name(BLINKING)),
+            millis: Vec::new(),
+            whole_millis: Vec::new(),
+            round_trip_millis: Vec::new(),
+        },
+        Kind {
+            title: "CoreDNS `kubernetes`: an EndpointSlice, another port",
+            path: slice,
+            step: |n| {
+                let ports = json!([{ "name": "tri", "port": PORT + n, "protocol": "TCP" }]);
+                (json!({ "ports": ports }), vec![PORT + n])
+            },
+            poll: Poll::new(coredns.dns, &world::coredns_name(MOVING)),
+            millis: Vec::new(),
+            whole_millis: Vec::new(),
+            round_trip_millis: Vec::new(),
+        },
+    ];
+    let client = cluster.admin();
+    for n in 1..=CHANGES {
+        for kind in &mut kinds {
+            sleep(PAUSE);
+            kind.change(cluster, &client, n);
+        }
+    }
+    let rows = kinds.iter().map(|kind| {
+        let sample = Sample::new(&kind.millis);
+        let [whole, round_trip] =
+            [&kind.whole_millis, &kind.round_trip_millis].map(|millis| Sample::new(millis).median());
+        let figures = [sample.median(), sample.quantile(0.9), sample.worst(), whole, round_trip];
+        let figures = figures.map(|millis| format!("{millis:.2}"));
+        let early = kind.millis.iter().filter(|&&millis| millis < 0.0).count();
+        let counts = [kind.millis.len(), early].map(|count| count.to_string());
+        [&[kind.title.to_owned()], counts.as_slice(), figures.as_slice()].concat()
+    });
+    table(
+        "Change to answer: ms from the acknowledgement of the PATCH to the first answer that shows it",
+        &[
+            "what changes",
+            "times",
+            "before it",
+            "median",
+            "p90",
+            "worst",
+            "from sending, median",
+            "an answer's round trip, median",
+        ],
+        rows,
+    );
+}
+
+/// One kind of change and where it shows.
+struct Kind {
+    title: &'static str,
+    path: String,
+    /// The `n`-th patch, and the ports that the answer has then.
+    step: fn(u16) -> (Value, Vec<u16>),
+    poll: Poll,
+    /// From the acknowledgement to the answer; below 0 where the answer was first.
+    millis: Vec<f64>,
+    /// From before the PATCH is sent to the answer.
+    whole_millis: Vec<f64>,
+    /// Of an answer before the change: nothing finer can be told apart.
+    round_trip_millis: Vec<f64>,
+}
+
+impl Kind {
+    fn change(&mut self, cluster: &Cluster, client: &Client, n: u16) {
+        let (patch, ports) = (self.step)(n);
+        let asked = Instant::now();
+        assert_ne!(self.poll.ask().as_ref(), Some(&ports), "{}: it shows before it is written", self.title);
+        self.round_trip_millis.push(asked.elapsed().as_secs_f64() * 1e3);
+        let start = Instant::now();
+        let (shown, acknowledged) = thread::scope(|scope| {
+            let write = scope.spawn(|| {
+                world::patch(cluster, client, &self.path, &patch);
+                Instant::now()
+            });
+            while self.poll.ask().as_ref() != Some(&ports) {
+                assert!(start.elapsed() < SHOW_PATIENCE, "{}: change {n} does not show", self.title);
+            }
+            (Instant::now(), write.join().expect("the write"))
+        });
+        let late = shown.saturating_duration_since(acknowledged).as_secs_f64();
+        let early = acknowledged.saturating_duration_since(shown).as_secs_f64();
+        self.millis.push((late - early) * 1e3);
+        self.whole_millis.push(shown.duration_since(start).as_secs_f64() * 1e3);
+    }
+}
+
+/// One socket that asks one question again and again.
+struct Poll {
+    socket: UdpSocket,
+    query: Vec<u8>,
+}
+
+impl Poll {
+    fn new(server: SocketAddr, name: &str) -> Poll {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        socket.connect(server).expect("connect a UDP socket");
+        socket.set_read_timeout(Some(ANSWER_PATIENCE)).expect("set a timeout");
+        Poll { socket, query: srv_query(name) }
+    }
+
+    /// The ports of the answer; none where none came in time, or a late one to an earlier question.
+    fn ask(&mut self) -> Option<Vec<u16>> {
+        let id = u16::from_be_bytes([self.query[0], self.query[1]]).wrapping_add(1);
+        self.query[..2].copy_from_slice(&id.to_be_bytes());
+        self.socket.send(&self.query).expect("send a query");
+        let mut reply = [0; 4096];
+        match self.socket.recv(&mut reply) {
+            Ok(len) => srv_ports(&self.query, &reply[..len]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("receive an answer: {error}"),
+        }
+    }
+}

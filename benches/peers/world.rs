@@ -1,0 +1,222 @@
+//! What stands in the API server: the same endpoints as registered Pods and as headless Services.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use futures_util::stream;
+use http::{Method, Request};
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::harness::cluster::Cluster;
+use crate::harness::kubelet::{NODE_ADDRESS, annotation};
+
+/// Endpoints of one service, in both worlds.
+pub(crate) const ENDPOINTS: usize = 4;
+
+/// Services of the small world: 4,000 Pods.
+pub(crate) const SMALL_SERVICES: usize = 1000;
+
+/// Pods of the large world.
+pub(crate) const LARGE_PODS: usize = 10_000;
+
+/// Registrations of each of them.
+pub(crate) const LARGE_INTERFACES: usize = 5;
+
+/// The namespace of the small world, which changes and queries are measured in.
+pub(crate) const SMALL: &str = "small";
+
+/// The namespace of the large world, which memory is measured with. Its Services and slices have a label of this name.
+pub(crate) const LARGE: &str = "large";
+
+/// The port of everything that registers with fields.
+pub(crate) const PORT: u16 = 20_880;
+
+/// Writes that are under way at once: enough that the API server is never idle, few enough that none waits for long.
+const WRITES_MAX: usize = 32;
+
+/// What dubbo-go wrote into Pods of its samples.
+const FIXTURES: &str = include_str!("../../tests/fixtures/dubbo-go.json");
+
+/// The provider among them; every registration of the large world is a copy of it under a name of its own.
+const PROVIDER: &str = "a provider whose path ends in a bean's name";
+
+/// An object to be created, and the status it gets then.
+struct Object {
+    collection: String,
+    body: Value,
+    status: Option<Value>,
+}
+
+/// Writes the small world: [`SMALL_SERVICES`] interfaces of [`ENDPOINTS`] Pods, and as many headless Services.
+pub(crate) fn write_small(cluster: &Cluster) {
+    cluster.kubectl(&["create", "namespace", SMALL]);
+    let pods = (0..SMALL_SERVICES * ENDPOINTS).map(|n| small_pod(&format!("pod-{n}"), n / ENDPOINTS, n));
+    let services = (0..SMALL_SERVICES).flat_map(|n| {
+        let addresses: Vec<_> = (n * ENDPOINTS..(n + 1) * ENDPOINTS).map(address).collect();
+        headless(SMALL, &small_service(n), &addresses)
+    });
+    write_all(cluster, "small", pods.chain(services));
+}
+
+/// Writes the large world: [`LARGE_PODS`] Pods with [`LARGE_INTERFACES`] registry paths each, every interface in
+/// [`ENDPOINTS`] Pods, and as many headless Services with as many endpoints.
+pub(crate) fn write_large(cluster: &Cluster) {
+    cluster.kubectl(&["create", "namespace", LARGE]);
+    let provider = provider_path();
+    let pods = (0..LARGE_PODS).map(|n| large_pod(&provider, n));
+    let services = (0..LARGE_PODS / ENDPOINTS * LARGE_INTERFACES).flat_map(|n| {
+        let first = n / LARGE_INTERFACES * ENDPOINTS;
+        let addresses: Vec<_> = (first..first + ENDPOINTS).map(address).collect();
+        headless(LARGE, &format!("user-provider-{n}"), &addresses)
+    });
+    write_all(cluster, "large", pods.chain(services));
+}
+
+/// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.
+pub(crate) fn write_single(cluster: &Cluster, name: &str, number: usize) {
+    let address = address(SMALL_SERVICES * ENDPOINTS + number);
+    let pod = pod(SMALL, name, address, "app.io/label", "app.io-value", "app.io/annotation", fields(name, PORT));
+    write_all(cluster, name, std::iter::once(pod).chain(headless(SMALL, name, &[address])));
+}
+
+/// The name of the `n`-th interface, and of the headless Service beside it.
+pub(crate) fn small_service(n: usize) -> String {
+    format!("greeter-{n:04}")
+}
+
+/// An annotation's value that registers an interface at a port.
+pub(crate) fn fields(interface: &str, port: u16) -> String {
+    annotation(&[("interface", &format!("org.acme.{interface}")), ("protocol", "tri"), ("port", &port.to_string())])
+}
+
+/// Where an interface of the small world is found in callsign's zone.
+pub(crate) fn callsign_name(interface: &str) -> String {
+    format!("_tri._tcp.org.acme.{interface}.{SMALL}.rpc.cluster.local.")
+}
+
+/// Where the headless Service of the same name is found in CoreDNS's.
+pub(crate) fn coredns_name(service: &str) -> String {
+    format!("_tri._tcp.{service}.{SMALL}.svc.cluster.local.")
+}
+
+/// The conditions of a Pod that is or is not ready.
+pub(crate) fn conditions(is_ready: bool) -> Value {
+    json!([{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }])
+}
+
+/// Sends a merge patch and returns once it is acknowledged.
+pub(crate) fn patch(cluster: &Cluster, client: &Client, path: &str, patch: &Value) {
+    cluster.block_on(send(client, Method::PATCH, path, patch));
+}
+
+fn write_all(cluster: &Cluster, what: &str, objects: impl Iterator<Item = Object>) {
+    let (client, start) = (cluster.admin(), Instant::now());
+    let writes = stream::iter(objects).map(|object| write(client.clone(), object)).buffer_unordered(WRITES_MAX);
+    let count = cluster.block_on(writes.count());
+    eprintln!("wrote {what}: {count} objects in {:.1} s", start.elapsed().as_secs_f64());
+}
+
+async fn write(client: Client, object: Object) {
+    let Object { collection, body, status } = object;
+    send(&client, Method::POST, &collection, &body).await;
+    if let Some(status) = status {
+        let name = body.pointer("/metadata/name").and_then(Value::as_str).expect("an object has a name");
+        send(&client, Method::PATCH, &format!("{collection}/{name}/status"), &json!({ "status": status })).await;
+    }
+}
+
+async fn send(client: &Client, method: Method, path: &str, body: &Value) {
+    let content_type = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let request = Request::builder().method(method).uri(path).header("content-type", content_type);
+    let request = request.body(body.to_string().into_bytes()).expect("a request");
+    client.request_text(request).await.unwrap_or_else(|error| panic!("write {path}: {error}"));
+}
+
+/// The `n`-th Pod's address.
+fn address(n: usize) -> Ipv4Addr {
+    let n = u32::try_from(n).expect("few addresses");
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 64, 0, 1).to_bits() + n)
+}
+
+fn small_pod(name: &str, service: usize, n: usize) -> Object {
+    let value = fields(&small_service(service), PORT);
+    pod(SMALL, name, address(n), "app.io/label", "app.io-value", "app.io/annotation", value)
+}
+
+fn large_pod(provider: &str, n: usize) -> Object {
+    let (group, address) = (n / ENDPOINTS, address(n));
+    let paths: Vec<Value> = (0..LARGE_INTERFACES)
+        .map(|interface| {
+            // What differs by Pod in a real cluster: its address and when it started.
+            let path = provider
+                .replace("com.ikurento.user.UserProvider", &format!("com.ikurento.user{group}.UserProvider{interface}"))
+                .replace("172.17.0.7", &address.to_string())
+                .replace("1584070810", &(1_584_070_810 + n).to_string());
+            json!({ "k": path, "v": "" })
+        })
+        .collect();
+    let value = STANDARD.encode(Value::Array(paths).to_string());
+    pod(LARGE, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
+}
+
+/// The registry path of the fixture's provider, as it stands in the annotation.
+fn provider_path() -> String {
+    let fixtures: Vec<Value> = serde_json::from_str(FIXTURES).expect("the fixtures are JSON");
+    let fixture = fixtures.into_iter().find(|fixture| fixture["what"] == PROVIDER).expect("the provider is there");
+    let json = STANDARD.decode(fixture["annotation"].as_str().expect("an annotation")).expect("base64");
+    let pairs: Vec<Value> = serde_json::from_slice(&json).expect("pairs");
+    let keys = pairs.iter().filter_map(|pair| pair["k"].as_str());
+    keys.max_by_key(|key| key.len()).expect("a path").to_owned()
+}
+
+/// A Pod that runs and is ready.
+fn pod(
+    namespace: &str,
+    name: &str,
+    address: Ipv4Addr,
+    label: &str,
+    label_value: &str,
+    annotation: &str,
+    value: String,
+) -> Object {
+    let metadata = json!({ "name": name, "labels": { label: label_value }, "annotations": { annotation: value } });
+    Object {
+        collection: format!("/api/v1/namespaces/{namespace}/pods"),
+        body: json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+            "spec": { "nodeName": "node", "containers": [{ "name": "main", "image": "process" }] } }),
+        status: Some(json!({
+            "phase": "Running",
+            "startTime": "2026-01-01T00:00:00Z",
+            "hostIP": NODE_ADDRESS,
+            "hostIPs": [{ "ip": NODE_ADDRESS }],
+            "podIP": address,
+            "podIPs": [{ "ip": address }],
+            "conditions": conditions(true),
+        })),
+    }
+}
+
+/// A headless Service and its EndpointSlice, as the controllers of a whole cluster would keep them.
+fn headless(namespace: &str, name: &str, addresses: &[Ipv4Addr]) -> [Object; 2] {
+    let labels = json!({ "world": namespace, "kubernetes.io/service-name": name });
+    let metadata = json!({ "name": name, "labels": labels });
+    let ports = json!([{ "name": "tri", "port": PORT, "protocol": "TCP" }]);
+    let endpoint = |address| json!({ "addresses": [address], "conditions": { "ready": true } });
+    let service = Object {
+        collection: format!("/api/v1/namespaces/{namespace}/services"),
+        body: json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+            "spec": { "clusterIP": "None", "ports": ports } }),
+        status: None,
+    };
+    let slice = Object {
+        collection: format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"),
+        body: json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata,
+            "addressType": "IPv4", "ports": ports, "endpoints": addresses.iter().map(endpoint).collect::<Vec<_>>() }),
+        status: None,
+    };
+    [service, slice]
+}
