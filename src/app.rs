@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -47,6 +48,8 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
+    raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
     let rereads = Arc::new(Rereads::default());
     let zones = statics::watch(&config, rereads.clone());
@@ -81,12 +84,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 
-    wait_for_end(&rereads).await?;
+    signals.wait_for_end(&rereads).await;
     is_ending.store(true, Ordering::Relaxed);
     tracing::info!(lame_duck = ?config.lame_duck, "ending: not ready any more, answers go on for the lame duck");
     tokio::select! {
         () = tokio::time::sleep(config.lame_duck) => {}
-        ended = wait_for_end(&rereads) => ended?, // asked twice: at once
+        () = signals.wait_for_end(&rereads) => {} // asked twice: at once
     }
     closing.send_replace(true);
     let _ = tokio::time::timeout(DRAIN_WAIT, async { while streams.join_next().await.is_some() {} }).await;
@@ -101,21 +104,44 @@ struct Rereads {
     zones: Arc<Notify>,
 }
 
-/// Waits for SIGTERM or SIGINT, and sees to each SIGHUP meanwhile.
-async fn wait_for_end(rereads: &Rereads) -> anyhow::Result<()> {
-    let on = |kind| -> anyhow::Result<Signal> { signal(kind).context("cannot listen to signals") };
-    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    let mut hang_up = on(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {
-                tracing::info!("reading files again");
-                rereads.manifests.notify_one();
-                rereads.zones.notify_one();
+/// The signals that we act on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT, and sees to each SIGHUP meanwhile.
+    async fn wait_for_end(&mut self, rereads: &Rereads) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::info!("reading files again");
+                    rereads.manifests.notify_one();
+                    rereads.zones.notify_one();
+                }
             }
         }
+    }
+}
+
+/// The usual soft limit of 1,024 files is no more than our connections alone; the hard one is the operator's word.
+fn raise_file_limit() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

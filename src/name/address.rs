@@ -22,8 +22,8 @@ impl TargetLabel {
     pub fn of(address: IpAddr) -> TargetLabel {
         let mut label = TargetLabel { text: [0; TargetLabel::LEN_MAX], len: 0 };
         match address {
-            IpAddr::V4(address) => address.octets().iter().for_each(|octet| label.push(u16::from(*octet), 10)),
-            IpAddr::V6(address) => address.segments().iter().for_each(|group| label.push(*group, 16)),
+            IpAddr::V4(address) => address.octets().iter().for_each(|octet| label.push_decimal(*octet)),
+            IpAddr::V6(address) => address.segments().iter().for_each(|group| label.push_hex(*group)),
         }
         label
     }
@@ -56,19 +56,30 @@ impl TargetLabel {
         &self.text[..usize::from(self.len)]
     }
 
-    fn push(&mut self, number: u16, base: u16) {
+    // Spelt out, without division by what only the run knows: every SRV record goes through here.
+    fn push_decimal(&mut self, octet: u8) {
+        self.separate();
+        if octet >= 100 {
+            self.byte(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            self.byte(b'0' + octet / 10 % 10);
+        }
+        self.byte(b'0' + octet % 10);
+    }
+
+    fn push_hex(&mut self, group: u16) {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        self.separate();
+        let significant = (u16::BITS - group.leading_zeros()).div_ceil(4).max(1);
+        for nibble in (0..significant).rev() {
+            self.byte(DIGITS[usize::from(group >> (4 * nibble) & 0xf)]);
+        }
+    }
+
+    fn separate(&mut self) {
         if self.len > 0 {
             self.byte(b'-');
-        }
-        let mut unit = if base == 16 { 0x1000 } else { 100 };
-        let mut leading = true;
-        while unit > 0 {
-            let digit = (number / unit % base) as u8;
-            leading &= digit == 0 && unit > 1;
-            if !leading {
-                self.byte(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
-            }
-            unit /= base;
         }
     }
 

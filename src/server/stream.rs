@@ -107,11 +107,13 @@ async fn converse(
             return Ok(());
         }
         wait = IDLE_WAIT;
-        timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await??;
+        let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;
         let start = replies.len();
         replies.extend_from_slice(&[0; 2]);
-        if !responder.respond(&message, client, Transport::Tcp, &mut replies) {
-            return Ok(()); // no query of ours to answer: whoever speaks so is no client
+        if read.is_err() || !responder.respond(&message, client, Transport::Tcp, &mut replies) {
+            replies.truncate(start); // no query to answer: whoever speaks so is no client, but was one before
+            write(&mut writer, &mut replies).await?;
+            return read;
         }
         let len = (replies.len() - start - 2) as u16;
         replies[start..start + 2].copy_from_slice(&len.to_be_bytes());

@@ -94,6 +94,19 @@ fn pipelined_queries_are_all_answered() {
 }
 
 #[test]
+fn what_was_asked_before_the_nonsense_is_answered() {
+    let query = soa().to_wire();
+    for nonsense in [b"\x00\x02AB".to_vec(), framed(&[0x80; 12])] {
+        let mut stream = connect(dns());
+        stream.write_all(&[framed(&query), framed(&query), nonsense].concat()).expect("write");
+        for _ in 0..2 {
+            Reply::read(&query, read_message(&mut stream).expect("a reply"));
+        }
+        closed(&mut stream);
+    }
+}
+
+#[test]
 fn a_client_that_is_done_sending_is_answered_and_then_closed() {
     // CVE-2022-0396: and nothing stays behind in CLOSE_WAIT, which the server's own table of files would show.
     let server = Server::start(&["--manifests", manifests()]);
