@@ -281,6 +281,13 @@ pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32)
     glue
 }
 
+/// How many of the names that the zone's own file owns hide records of Pods.
+pub fn hidden_by_file(snapshot: &Snapshot) -> usize {
+    let Some(overlay) = snapshot.zones.overlay() else { return 0 };
+    let below = overlay.owners().filter(|(key, _)| *key != snapshot.zone_key());
+    below.filter(|(_, name)| pods::has_records(snapshot, name)).count()
+}
+
 /// An answer of a code alone.
 pub fn failure<'s>(rcode: Rcode, error: Option<ExtendedError>) -> Answer<'s> {
     Answer { rcode, is_authoritative: false, error, ..Answer::positive(Records::None) }

@@ -181,11 +181,15 @@ impl Index {
             fingerprint: Some(fingerprint),
             ..*hold
         };
+        let before = held.status_version();
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
         let has_news = is_newest && current.status != pod.status;
-        if !is_reread && !has_news {
+        let is_newer = held.status_version() != before; // which matters among Pods of one name alone
+        let has_namesake = || self.bearers.get(&held.name).is_some_and(|bearers| bearers.len() > 1);
+        let is_due = is_reread || has_news || (is_newer && has_namesake());
+        if !is_due {
             return;
         }
         let mut record = current.clone();

@@ -43,6 +43,7 @@ pub struct Snapshot {
     /// How much there is.
     pub tally: Tally,
     pub(crate) services: OrdMap<ServiceKey, ServiceFacts>,
+    pub(crate) alias_only: OrdMap<ServiceKey, Arc<Service>>,
     pub(crate) sets: OrdMap<SetKey, SetFacts>,
     pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
     pub(crate) pod_names: OrdMap<PodKey, SmallVec<[PodSlot; 1]>>,
@@ -92,8 +93,10 @@ pub struct Tally {
     pub conflicts: usize,
     /// Registrations whose protocol has no name.
     pub malformed_protocols: usize,
-    /// Services that have their alias alone.
-    pub alias_only: usize,
+    /// Pairs of registrations that were kept back because they look like secrets.
+    pub withheld: usize,
+    /// Pairs of registrations whose key cannot be one of a TXT record.
+    pub left_out: usize,
     /// Refused registrations and annotations, by reason.
     pub refused: std::collections::BTreeMap<crate::registration::Reason, usize>,
 }
@@ -120,6 +123,7 @@ impl Snapshot {
             revision: 0,
             tally: Tally::default(),
             services: OrdMap::new(),
+            alias_only: OrdMap::new(),
             sets: OrdMap::new(),
             pods: imbl::Vector::new(),
             pod_names: OrdMap::new(),
@@ -165,11 +169,11 @@ impl Snapshot {
         self.services.get_next(&first).is_some_and(|(next, _)| next.namespace.as_bytes() == namespace)
     }
 
-    /// The services of a namespace, by alias.
-    pub fn services_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s ServiceFacts> {
+    /// The services of a namespace that have their alias alone.
+    pub fn alias_only_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s Arc<Service>> {
         let first = ServiceKeyRef { namespace, alias: Alias::FIRST };
-        let from = self.services.range(first..);
-        from.take_while(move |(key, _)| key.namespace.as_bytes() == namespace).map(|(_, facts)| facts)
+        let from = self.alias_only.range(first..);
+        from.take_while(move |(key, _)| key.namespace.as_bytes() == namespace).map(|(_, service)| service)
     }
 
     /// Every service, by namespace and alias.
@@ -187,6 +191,11 @@ impl Snapshot {
         let first = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
         let from = self.sets.range(first..);
         from.take_while(move |(key, _)| key.is_plain_of(namespace)).filter_map(|(_, facts)| facts.services.first())
+    }
+
+    /// How many services have their alias alone.
+    pub fn alias_only_count(&self) -> usize {
+        self.alias_only.len()
     }
 
     /// Every Pod that carries a profile's label.

@@ -8,6 +8,7 @@ mod answers {
     mod names;
     mod pods;
     mod records;
+    mod sequences;
     mod sizes;
     pub(crate) mod world;
     mod zones;

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use super::records::{InstanceLabel, Members, Rdata, Records, Soa};
-use super::{Question, Step};
-use crate::dns::{NAME_LEN_MAX, Name, Path, Rtype};
+use super::{Freshness, Question, Step};
+use crate::dns::{Class, NAME_LEN_MAX, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
 use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
 
@@ -28,6 +28,15 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<
         Found::Missing if snapshot.has_fixed_name_below(name) => Step::NoData(soa),
         Found::Missing => Step::NxDomain(soa),
     }
+}
+
+/// Whether Pods have records at a name.
+pub(super) fn has_records(snapshot: &Snapshot, name: &Name) -> bool {
+    let path = Path::of(name.labels());
+    let (client, freshness) = (std::net::IpAddr::from([0; 4]), Freshness::Fresh);
+    let question =
+        Question { name: &path, spelling: name.wire(), rtype: Rtype::ANY, class: Class::IN, client, freshness };
+    matches!(step(snapshot, &question), Step::Records(_))
 }
 
 /// A name in a reverse zone.
@@ -158,11 +167,18 @@ fn of_addresses<'s>(mut addresses: Addresses, rtype: Rtype) -> Found<Records<'s>
     if addresses.is_empty() { Found::Between } else { Found::Here(Records::Addresses(addresses)) }
 }
 
+/// More names than fit into any message: what is beyond them would be cut.
+const NAMES_MAX: usize = 4096;
+
 /// Every interface's name, and the alias of what has no other.
 fn interfaces(snapshot: &Snapshot, namespace: &[u8]) -> Vec<Name> {
     let natural = snapshot.interfaces_of(namespace);
-    let nameless = snapshot.services_of(namespace).map(|facts| &facts.service).filter(|one| one.natural().is_none());
-    natural.chain(nameless).filter_map(|service| service.plain_name(&snapshot.settings.origin)).collect()
+    let nameless = snapshot.alias_only_of(namespace);
+    natural
+        .chain(nameless)
+        .take(NAMES_MAX)
+        .filter_map(|service| service.plain_name(&snapshot.settings.origin))
+        .collect()
 }
 
 fn of_service<'s>(
@@ -222,6 +238,9 @@ fn instances<'s>(snapshot: &'s Snapshot, question: &Question<'_>, members: Membe
 /// The addresses of the ready endpoints, if there is one of the family.
 fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) -> Found<Records<'s>> {
     let is_v4 = rtype == Rtype::A;
+    if !is_v4 && members.are_sole_ipv4() {
+        return Found::Between; // what most clients ask beside A, at once also for the largest set
+    }
     let has_one = members.iter(snapshot).any(|endpoint| match endpoint.sole_ipv4() {
         Some(_) => is_v4,
         None => snapshot.addresses_of(endpoint).iter().any(|address| address.is_ipv4() == is_v4),

@@ -178,6 +178,11 @@ impl<'s> Members<'s> {
         }
     }
 
+    /// Whether each is one IPv4 address.
+    pub(super) fn are_sole_ipv4(&self) -> bool {
+        self.set.endpoints().are_sole_ipv4()
+    }
+
     /// The endpoints in the client's order; those of one target and port are neighbours.
     pub fn iter(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Endpoint> + use<'s> {
         let Members { set, protocol, .. } = *self;

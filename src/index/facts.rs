@@ -116,7 +116,12 @@ fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membershi
         next.services.insert(key, ServiceFacts { service: service.clone(), set: set.clone() });
     }
     if service.natural().is_none() {
-        next.tally.alias_only = next.tally.alias_only + usize::from(is_new) - usize::from(is_gone);
+        let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
+        if is_gone {
+            next.alias_only.remove(&key.as_ref());
+        } else {
+            next.alias_only.insert(key, service.clone());
+        }
     }
     for key in set_keys(service) {
         let mut facts = match next.sets.get(&key.as_ref()) {
@@ -124,7 +129,8 @@ fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membershi
             None => SetFacts { services: Default::default(), set: Arc::default() },
         };
         if is_new {
-            facts.services.push(service.clone());
+            let at = facts.services.partition_point(|other| other.alias < service.alias);
+            facts.services.insert(at, service.clone()); // in an order that does not tell who came first
         }
         if is_gone {
             facts.services.retain(|other| other != service);
@@ -300,6 +306,8 @@ fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodReco
     change(&mut tally.endpoints, before.endpoints, after.endpoints);
     change(&mut tally.conflicts, before.conflicts, after.conflicts);
     change(&mut tally.malformed_protocols, before.malformed_protocols, after.malformed_protocols);
+    change(&mut tally.withheld, before.withheld, after.withheld);
+    change(&mut tally.left_out, before.left_out, after.left_out);
     for (reason, number) in after.refused {
         *tally.refused.entry(reason).or_default() += number;
     }
@@ -317,6 +325,8 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
         tally.conflicts += usize::from(!registered.lost.is_empty());
+        tally.withheld += registered.withheld as usize;
+        tally.left_out += registered.left_out as usize;
         let is_plain = registered.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
         tally.malformed_protocols += usize::from(registered.protocol_label.is_none() && !is_plain);
     }

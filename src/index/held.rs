@@ -178,5 +178,7 @@ fn registered(
         lost: Box::default(),
         published: interner.published(published),
         unpublished: interner.unpublished(unpublished),
+        withheld: metadata.withheld,
+        left_out: metadata.left_out,
     }
 }

@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::Families;
+use crate::answer;
 use crate::snapshot::{Snapshot, Tally};
 use crate::source::SourceId;
 
@@ -32,6 +33,8 @@ pub struct SourceStats {
 pub(super) struct State {
     pub(super) tally: Tally,
     pub(super) services: usize,
+    pub(super) alias_only: usize,
+    pub(super) hidden: usize,
     pub(super) serial: u32,
     pub(super) revision: u64,
     pub(super) is_synced: bool,
@@ -44,6 +47,8 @@ impl State {
         State {
             tally: snapshot.tally.clone(),
             services: snapshot.service_count(),
+            alias_only: snapshot.alias_only_count(),
+            hidden: answer::hidden_by_file(snapshot),
             serial: snapshot.serial,
             revision: snapshot.revision,
             is_synced: snapshot.is_synced,
@@ -52,7 +57,8 @@ impl State {
     }
 
     fn encode_zone(&self, families: &mut Families<'_, '_>) -> fmt::Result {
-        let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, alias_only, refused } = &self.tally;
+        let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, withheld, left_out, refused } =
+            &self.tally;
         families.gauge("pods", "Pods that carry a profile's label", *pods)?;
         families.gauge("registrations", "Registrations that were read", *registrations)?;
         let refused = refused.iter().map(|(reason, count)| ([("reason", reason.kind())], *count));
@@ -61,7 +67,14 @@ impl State {
         families.gauge("conflicts", "Registrations at an address and port of another Pod", *conflicts)?;
         families.gauge("malformed_protocols", "Registrations whose protocol has no name", *malformed_protocols)?;
         families.gauge("services", "Services that exist", self.services)?;
-        families.gauge("services_alias_only", "Services that have their alias alone", *alias_only)?;
+        families.gauge("pairs_withheld", "Pairs of registrations that look like secrets", *withheld)?;
+        families.gauge(
+            "pairs_left_out",
+            "Pairs of registrations whose key cannot be one of a TXT record",
+            *left_out,
+        )?;
+        families.gauge("services_alias_only", "Services that have their alias alone", self.alias_only)?;
+        families.gauge("names_hidden", "Names of Pods that the zone's own file has for itself", self.hidden)?;
         families.gauge("zone_serial", "The serial of the zone", self.serial)?;
         families.gauge("snapshot_revision", "Counts the snapshots that were published", self.revision)?;
         families.gauge("synced", "Whether every source has told all that it has, once", u32::from(self.is_synced))

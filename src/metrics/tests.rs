@@ -13,10 +13,13 @@ fn state() -> State {
             endpoints: 4,
             conflicts: 1,
             malformed_protocols: 2,
-            alias_only: 6,
+            withheld: 6,
+            left_out: 8,
             refused: BTreeMap::from([(Reason::BadBase64, 7), (Reason::ForeignAddress, 8)]),
         },
         services: 11,
+        alias_only: 4,
+        hidden: 9,
         serial: u32::MAX,
         revision: u64::MAX,
         is_synced: true,
@@ -81,7 +84,10 @@ fn every_number_has_its_line() {
         "callsign_conflicts 1",
         "callsign_malformed_protocols 2",
         "callsign_services 11",
-        "callsign_services_alias_only 6",
+        "callsign_pairs_withheld 6",
+        "callsign_pairs_left_out 8",
+        "callsign_services_alias_only 4",
+        "callsign_names_hidden 9",
         r#"callsign_registrations_refused{reason="bad-base64"} 7"#,
         r#"callsign_registrations_refused{reason="foreign-address"} 8"#,
         "callsign_zone_serial 4294967295",
@@ -138,5 +144,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 22);
+    assert_eq!(families.len(), 25);
 }

@@ -120,6 +120,8 @@ pub struct Endpoints {
     chunks: Vec<Arc<[Endpoint]>>,
     len: usize,
     places: usize,
+    /// How many are more than one IPv4 address.
+    indirect: usize,
 }
 
 impl Endpoints {
@@ -138,6 +140,11 @@ impl Endpoints {
         self.places
     }
 
+    /// Whether each is one IPv4 address.
+    pub fn are_sole_ipv4(&self) -> bool {
+        self.indirect == 0
+    }
+
     /// Adds one; nothing happens if it is there.
     pub fn insert(&mut self, endpoint: Endpoint) {
         let (chunk, at) = match self.find(&endpoint) {
@@ -146,6 +153,7 @@ impl Endpoints {
         };
         self.places += usize::from(!self.has_neighbour(chunk, at, at, &endpoint));
         self.len += 1;
+        self.indirect += usize::from(endpoint.sole_ipv4().is_none());
         let Some(old) = self.chunks.get(chunk) else {
             self.chunks.push(Arc::new([endpoint]));
             return;
@@ -164,6 +172,7 @@ impl Endpoints {
         let Ok((chunk, at)) = self.find(endpoint) else { return };
         self.places -= usize::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
         self.len -= 1;
+        self.indirect -= usize::from(endpoint.sole_ipv4().is_none());
         let old = &self.chunks[chunk];
         let new: Vec<Endpoint> = old[..at].iter().chain(&old[at + 1..]).copied().collect();
         if new.is_empty() {

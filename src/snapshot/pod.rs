@@ -68,6 +68,10 @@ pub struct Registered {
     pub published: Arc<Published>,
     /// What else it tells, shown over HTTP alone.
     pub unpublished: Arc<[Pair]>,
+    /// How many pairs were kept back because they look like secrets.
+    pub withheld: u32,
+    /// How many pairs were left out because their key cannot be one of a TXT record.
+    pub left_out: u32,
 }
 
 /// Whose the address of a registration is.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
 //! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
+//! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
 //! | the same version is refused twice, for whatever other reason | relist |
 //! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
 //! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
@@ -22,6 +23,8 @@ mod json;
 mod list;
 pub(super) mod pod;
 mod request;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;
@@ -98,8 +101,11 @@ impl Watch {
             events,
             health,
             backoff: Backoff::new(),
+            relist_backoff: Backoff::new(),
+            is_doubted: false,
             position: None,
             refusals: 0,
+            is_unproved: false,
             is_listing: false,
             method: Method::Streaming,
             has_streaming: true,
@@ -117,9 +123,17 @@ struct Run {
     client: Client,
     events: Sender<Event>,
     health: Arc<SourceHealth>,
+    /// Between attempts that fail.
     backoff: Backoff,
+    /// Before lists that an expired version asks for: a server may grant every list and refuse every watch. Apart from the
+    /// other, so that the relist that follows an outage does not inherit its waits.
+    relist_backoff: Backoff,
+    /// The last answer began well and went on with an error or with garbage: the head of the next one proves nothing.
+    is_doubted: bool,
     /// The resource version to watch from; none where a list is needed.
     position: Option<String>,
+    /// Whether the server has come to this position is to be asked before the next watch.
+    is_unproved: bool,
     /// How often the server refused this position in a row.
     refusals: u32,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
@@ -139,8 +153,9 @@ impl Run {
                 Some(from) => ("watch", self.watch(&from).await),
             };
             let Err(fault) = result else { continue };
-            if verb == "watch" && started.elapsed() >= SOUND_WATCH {
+            if verb == "watch" && started.elapsed() >= SOUND_WATCH && !matches!(fault, Fault::Unreachable(_)) {
                 self.backoff.reset();
+                self.relist_backoff.reset();
             }
             match self.settle(verb, fault).await {
                 Ok(wait) => tokio::time::sleep(wait).await,
@@ -159,20 +174,28 @@ impl Run {
             self.send(Change::Abort).await?;
         }
         self.health.count_restart(fault.restart());
-        if let Fault::Refused(refusal) = &fault {
-            self.refusals += u32::from(refusal.is_of_request());
-            if refusal.is_expired() || self.refusals >= REFUSALS_MAX {
-                self.position = None;
-                self.refusals = 0;
+        self.is_unproved = true;
+        self.is_doubted = match &fault {
+            Fault::Garbage(_) => true,
+            Fault::Refused(refusal) => refusal.is_event,
+            _ => false,
+        };
+        self.refusals += u32::from(matches!(&fault, Fault::Refused(refusal) if refusal.is_of_request()));
+        if fault.is_expired() || self.refusals >= REFUSALS_MAX {
+            self.position = None;
+            self.refusals = 0;
+        }
+        match &fault {
+            fault if fault.is_expired() => {
+                info!(source = %self.name(), "{verb}: {fault}; listing again");
+                Ok(self.relist_backoff.wait(fault.retry_after()))
+            }
+            Fault::EndedEarly => Ok(self.backoff.wait(None)),
+            fault => {
+                self.tell(verb, fault);
+                Ok(self.backoff.wait(fault.retry_after()))
             }
         }
-        let is_normal = matches!(&fault, Fault::EndedEarly) || matches!(&fault, Fault::Refused(r) if r.is_expired());
-        if is_normal {
-            info!(source = %self.name(), "{verb}: {fault}");
-        } else {
-            self.tell(verb, &fault);
-        }
-        Ok(self.backoff.wait(fault.retry_after()))
     }
 
     /// Puts a fault into the log and the health, the log only if it is another one than before.
@@ -198,9 +221,17 @@ impl Run {
         )
     }
 
-    /// All is well: whatever was wrong is over.
+    /// The server gave a list, an event or a watch's end in good order: faults are over, and so are their waits.
     fn recover(&mut self) {
         self.refusals = 0;
+        self.is_doubted = false;
+        self.backoff.reset();
+        self.hear();
+    }
+
+    /// The server is there.
+    fn hear(&self) {
+        self.health.hear();
         if self.health.set_error(None) {
             info!(source = %self.name(), "recovered");
         }

@@ -65,3 +65,56 @@ fn mark(path: &Path) -> Option<Mark> {
     let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     Some((metadata.len(), changed_ns, metadata.dev(), metadata.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_change_shows_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("callsign-poll-{}", std::process::id()));
+        fs::create_dir_all(folder.join("..1")).expect("a folder");
+        fs::create_dir_all(folder.join("..2")).expect("a folder");
+        fs::write(folder.join("..1/linked"), "same").expect("a file");
+        fs::write(folder.join("..2/linked"), "same").expect("a file");
+        symlink("..1", folder.join("..data")).expect("a link");
+        symlink("..data/linked", folder.join("linked")).expect("a link");
+        fs::write(folder.join("a"), "1").expect("a file");
+        let paths = [folder.clone(), folder.join("absent"), PathBuf::from(STDIN)];
+
+        let changes: [(&str, &dyn Fn(), bool); 7] = [
+            ("nothing", &|| {}, false),
+            ("another length", &|| fs::write(folder.join("a"), "12").expect("a file"), true),
+            (
+                "another file of the same length",
+                &|| {
+                    fs::write(folder.join(".new"), "34").expect("a file");
+                    fs::rename(folder.join(".new"), folder.join("a")).expect("a file");
+                },
+                true,
+            ),
+            ("one more", &|| fs::write(folder.join("b"), "").expect("a file"), true),
+            ("one less", &|| fs::remove_file(folder.join("b")).expect("a file"), true),
+            (
+                "a ConfigMap's link turned",
+                &|| {
+                    symlink("..2", folder.join("..new")).expect("a link");
+                    fs::rename(folder.join("..new"), folder.join("..data")).expect("a link");
+                },
+                true,
+            ),
+            ("a path that was absent", &|| fs::write(folder.join("absent"), "").expect("a file"), true),
+        ];
+        let mut before = Fingerprint::of(&paths);
+        for (name, change, shows) in changes {
+            change();
+            let after = Fingerprint::of(&paths);
+            assert_eq!(after != before, shows, "{name}");
+            before = after;
+        }
+        fs::remove_dir_all(&folder).expect("the folder");
+    }
+}

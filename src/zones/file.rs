@@ -13,6 +13,7 @@ use domain::base::rdata::{ComposeRecordData, ParseRecordData, RecordData};
 use domain::dep::octseq::Parser;
 use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecord, ScannedRecordData, Zonefile};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One record, and the line that it is in.
 #[derive(Debug)]
@@ -33,16 +34,29 @@ pub(super) struct Record {
 /// # Errors
 /// The first line that cannot be read, that is no data, or that is beyond a bound.
 pub(super) fn read(text: &[u8], origin: &Name) -> Result<Vec<Record>, Fault> {
+    if let Some(at) = unclosed_parenthesis(text) {
+        // The reader would panic at the end of the file, or say "short buffer".
+        return Err(syntax(Some(place_of(text, at)), "a parenthesis that is not closed"));
+    }
+    // The reader panics on some broken lines (`$INCLUDE""\` is one), and a bad file must harm nobody else.
+    let mut lines = Lines { text, at: 0, line: 1 };
+    let records = catch_unwind(AssertUnwindSafe(|| read_records(text, origin, &mut lines)));
+    records.unwrap_or_else(|_panic| {
+        let reason = "what follows this line cannot be read".to_owned();
+        Err(Fault::in_line(lines.line, Reason::Syntax(reason)))
+    })
+}
+
+/// What [`read`] does with a reader that may panic; `lines` is at the last record that was read.
+fn read_records(text: &[u8], origin: &Name, lines: &mut Lines<'_>) -> Result<Vec<Record>, Fault> {
     let mut reader = Zonefile::with_capacity(text.len() + 1);
     reader.extend_from_slice(text);
     reader.extend_from_slice(b"\n"); // the reader wants one behind the last record
-    reader.set_origin(
-        domain::base::Name::from_octets(origin.wire().to_vec().into()).map_err(|error| syntax(None, error))?,
-    );
+    let origin = domain::base::Name::from_octets(origin.wire().to_vec().into());
+    reader.set_origin(origin.map_err(|error| syntax(None, error))?);
     reader.set_default_class(Class::IN);
 
     let mut records = Vec::new();
-    let mut lines = Lines { text, at: 0, line: 1 };
     while let Some(entry) = reader.next_entry().map_err(|error| reader_fault(text, &error.to_string()))? {
         // The reader says how far it has let go of the text, which is somewhere in the record's data, counted with a
         // byte of its own in front.
@@ -128,6 +142,37 @@ pub(super) fn name_len(rdata: &[u8]) -> usize {
     crate::dns::Labels::of_wire(rdata).map(|label| 1 + label.len()).sum::<usize>() + 1
 }
 
+/// Where the outermost parenthesis stands that is still open at the end, in bytes.
+fn unclosed_parenthesis(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut opened_at) = (0_usize, 0);
+    let mut bytes = text.iter().copied().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b';' => drop(bytes.find(|&(_, byte)| byte == b'\n')),
+            b'"' => {
+                while let Some((_, byte)) = bytes.next().filter(|&(_, byte)| byte != b'"') {
+                    if byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            b'(' if depth == 0 => (depth, opened_at) = (1, at),
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1), // one too many is the reader's to refuse
+            _ => {}
+        }
+    }
+    (depth > 0).then_some(opened_at)
+}
+
+/// The line and column of a byte.
+fn place_of(text: &[u8], at: usize) -> Place {
+    let before = text.get(..at).unwrap_or_default();
+    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+    Place { line: Lines { text, at: 0, line: 1 }.line_of(at), column }
+}
+
 /// Counts lines forward.
 struct Lines<'t> {
     text: &'t [u8],
@@ -158,8 +203,8 @@ fn reader_fault(text: &[u8], error: &str) -> Fault {
     let message = parts.next().map_or(error, str::trim);
     let place = place.map(|place| match message {
         "unbalanced parens" => place,
-        _ if message.starts_with("bad symbol") => place,
-        // At a line's first byte only these two can be wrong: any other error there was found at the end of the line before.
+        _ if message.starts_with("bad symbol:") => place,
+        // At a line's first byte only these two are found: any other error there is one of the line before.
         _ if place.column <= 1 && place.line > 1 => end_of_line(text, place.line - 1),
         _ => place,
     });
@@ -174,12 +219,99 @@ fn end_of_line(text: &[u8], line: usize) -> Place {
 
 fn plainer(message: &str) -> &str {
     match message {
+        "bad symbol" => "a character that cannot stand here, or a quote that is not closed",
         "short buffer" => "the file ends within a record",
         "unexpected end of entry" => "a field is missing",
-        "trailing tokens" => "more fields than the type has, or a parenthesis that is not closed",
+        "trailing tokens" => "more fields than the type has",
         "expected rtype" => "expected a record type; a TTL is a plain number of seconds",
         "missing last owner" => "a line that begins with a space needs an owner before it",
         "unbalanced parens" => "a parenthesis that was not opened",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::zones::{Role, Zone};
+    use proptest::prelude::*;
+
+    const PIECES: [&str; 62] = [
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\n",
+        "\t",
+        "\r\n",
+        "(",
+        ")",
+        ";",
+        "\"",
+        "\\",
+        "\\1",
+        "\\300",
+        "\\046",
+        ".",
+        "..",
+        "@",
+        "*",
+        "é",
+        "\0",
+        "a",
+        "b.c.",
+        "\\#",
+        "0",
+        "1",
+        "4",
+        "300",
+        "4294967295",
+        "99999999999",
+        "c00c",
+        "IN",
+        "CH",
+        "SOA",
+        "NS",
+        "A",
+        "AAAA",
+        "TXT",
+        "MX",
+        "SRV",
+        "CNAME",
+        "DNAME",
+        "DS",
+        "CAA",
+        "NAPTR",
+        "SVCB",
+        "HTTPS",
+        "key1=\"v\"",
+        "alpn=h2",
+        "TLSA",
+        "SSHFP",
+        "DNSKEY",
+        "OPENPGPKEY",
+        "IPSECKEY",
+        "ZONEMD",
+        "HINFO",
+        "TYPE65280",
+        "192.0.2.1",
+        "2001:db8::1",
+        "$ORIGIN",
+        "$TTL",
+        "$INCLUDE",
+    ];
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)) {
+            let text = format!("@ 5 SOA a b 1 2 3 4 5\n@ NS a\n{}", pieces.concat());
+            if let Ok(zone) = Zone::parse(text.as_bytes(), &"example.".parse().unwrap(), Role::Own) {
+                prop_assert!(zone.ns().is_some());
+            }
+        }
+
+        #[test]
+        fn reading_bytes_never_panics(text in prop::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(Zone::parse(&text, &"example.".parse().unwrap(), Role::Own).is_err());
+        }
     }
 }

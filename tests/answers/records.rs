@@ -152,7 +152,7 @@ fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
         assert_eq!(world.data(&name, rtype), ("NOERROR".into(), vec![expected]), "{name} {rtype}");
     }
     assert_eq!(world.verdict("a.v-1.default.Z", Rtype::A), "NXDOMAIN");
-    assert_eq!(world.snapshot().tally.alias_only, 1);
+    assert_eq!(world.snapshot().alias_only_count(), 1);
 }
 
 #[test]

@@ -227,10 +227,10 @@ fn records(section: RecordSection<'_, &[u8]>, may_hold_opt: bool) -> Result<Vec<
     let mut opts = 0;
     for record in section {
         let record = record.map_err(|error| format!("bad record: {error}"))?;
-        if opts > 0 {
-            return Err("a record after OPT".into());
-        }
         let rtype = record.rtype();
+        if opts > 0 && rtype != Rtype::TSIG {
+            return Err("a record after OPT".into()); // but a signature, which is always the last (RFC 8945 §5.1)
+        }
         let record = record
             .to_any_record::<AllRecordData<_, ParsedName<_>>>()
             .map_err(|error| format!("bad data of a {rtype} record: {error}"))?;

@@ -154,5 +154,6 @@ fn manifest_pod(file: &Arc<Path>, raw: &RawPod<'_>) -> Result<ManifestPod, Strin
 
 /// A YAML error's text in a line, without the place, which is told apart.
 fn plain(error: &serde_saphyr::Error) -> String {
-    error.render()
+    let text = error.render();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
 }

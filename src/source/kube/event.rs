@@ -46,11 +46,11 @@ impl Frame {
     pub(super) fn read(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
             // Some servers put the Status there bare.
-            return Err(Refusal::of_status(json, None).map_or(Fault::Garbage("no watch event"), Fault::Refused));
+            return Err(Refusal::of_event(json).map_or(Fault::Garbage("no watch event"), Fault::Refused));
         };
         let object = event.object.map_or("{}", RawValue::get);
         if event.kind == "ERROR" {
-            let refusal = Refusal::of_status(object.as_bytes(), None);
+            let refusal = Refusal::of_event(object.as_bytes());
             return Err(refusal.map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused));
         }
         let Ok(pod) = RawPod::read(object.as_bytes()) else {

@@ -22,6 +22,14 @@ pub(super) enum Fault {
     /// The server said no, by an HTTP status or by an ERROR event.
     #[error("the API server answers {0}")]
     Refused(Refusal),
+    /// Our resource version is from a future that was undone.
+    #[error("the API server is at resource version {current}, before our {position}")]
+    Undone {
+        /// The server's version.
+        current: u64,
+        /// Ours.
+        position: u64,
+    },
     /// Nothing came for this long.
     #[error("nothing from the API server for {0:?}")]
     Silent(Duration),
@@ -40,6 +48,7 @@ impl Fault {
     /// The reason under which it is counted.
     pub(super) fn restart(&self) -> Restart {
         match self {
+            Fault::Undone { .. } => Restart::Expired,
             Fault::Refused(refusal) if refusal.is_expired() => Restart::Expired,
             Fault::Refused(_) => Restart::Refused,
             Fault::Silent(_) => Restart::Silent,
@@ -47,6 +56,15 @@ impl Fault {
             Fault::Garbage(_) => Restart::Garbage,
             Fault::Closed | Fault::EndedEarly => Restart::Ended,
             Fault::Unreachable(_) => Restart::Unreachable,
+        }
+    }
+
+    /// Only a new list helps.
+    pub(super) fn is_expired(&self) -> bool {
+        match self {
+            Fault::Refused(refusal) => refusal.is_expired(),
+            Fault::Undone { .. } => true,
+            _ => false,
         }
     }
 
@@ -76,36 +94,44 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// `Retry-After`, or the same in the `Status`.
     pub(super) retry_after: Option<Duration>,
+    /// It came as an event, in an answer that had begun well.
+    pub(super) is_event: bool,
     /// It carried a `Status`: the API server itself speaks, not a proxy before it.
     pub(super) has_status: bool,
 }
 
 impl Refusal {
-    /// Reads a `Status` object; none if it is something else. `http` is the response's own code, if it was an error's.
-    pub(super) fn of_status(json: &[u8], http: Option<u16>) -> Option<Refusal> {
+    /// Reads the `Status` object of an ERROR event; none if it is something else.
+    pub(super) fn of_event(json: &[u8]) -> Option<Refusal> {
         let status: Status = serde_json::from_slice(json).ok()?;
         if status.kind != "Status" {
             return None;
         }
         Some(Refusal {
-            code: http.or(status.code).unwrap_or(0),
+            code: status.code.unwrap_or(0),
             reason: clean(&status.reason),
             message: clean(&status.message),
             retry_after: status.details.and_then(|details| details.retry_after_seconds).map(Duration::from_secs),
+            is_event: true,
             has_status: true,
         })
     }
 
     /// Reads the body of an error's response; a body that is no `Status` says nothing.
     pub(super) fn of_response(code: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
-        let refusal = Refusal::of_status(body, Some(code)).unwrap_or(Refusal {
-            code,
-            reason: String::new(),
-            message: String::new(),
-            retry_after: None,
-            has_status: false,
-        });
-        Refusal { retry_after: retry_after.or(refusal.retry_after), ..refusal }
+        match Refusal::of_event(body) {
+            Some(refusal) => {
+                Refusal { code, is_event: false, retry_after: retry_after.or(refusal.retry_after), ..refusal }
+            }
+            None => Refusal {
+                code,
+                reason: String::new(),
+                message: String::new(),
+                retry_after,
+                is_event: false,
+                has_status: false,
+            },
+        }
     }
 
     /// The resource version or the continue token is of no use any more. Only a new list helps. Too large is one that the
@@ -172,7 +198,7 @@ mod tests {
 
     fn status(code: u16, reason: &str, message: &str) -> Refusal {
         let json = serde_json::json!({"kind": "Status", "code": code, "reason": reason, "message": message});
-        Refusal::of_status(json.to_string().as_bytes(), None).expect("a Status")
+        Refusal::of_event(json.to_string().as_bytes()).expect("a Status")
     }
 
     #[test]
@@ -215,7 +241,7 @@ mod tests {
     #[test]
     fn is_no_status() {
         for json in ["", "{}", "[]", r#"{"kind":"Pod"}"#, r#"{"kind":"Status","code":"x"}"#, r#"{"kind":7}"#] {
-            assert_eq!(Refusal::of_status(json.as_bytes(), None), None, "{json}");
+            assert_eq!(Refusal::of_event(json.as_bytes()), None, "{json}");
         }
     }
 

@@ -39,6 +39,7 @@ impl Run {
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
                 self.method = if self.has_streaming { Method::Streaming } else { Method::Pages };
+                self.is_unproved = false;
                 self.health.commit();
                 self.recover();
                 Ok(())
@@ -77,8 +78,8 @@ impl Run {
         let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
         while answer.fill().await? {
             while let Some(piece) = answer.splitter.next()? {
-                self.begin().await?;
                 let frame = self.frame(piece)?;
+                self.begin().await?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
                     (event, _) => self.apply(event).await?,

@@ -1,4 +1,4 @@
-//! The three questions that are put to an API server, and how an answer's body is read.
+//! The questions that are put to an API server, and how an answer's body is read.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
+use super::client::plain;
 use super::fault::{Fault, Refusal};
 use super::json::{Shape, Splitter};
 
@@ -26,19 +27,23 @@ pub(super) enum Ask<'a> {
     StreamingList,
     /// A page of all Pods, or all of them where there is no limit.
     Page { limit: Option<u32>, token: Option<&'a str> },
+    /// No Pod at all, for the resource version that such an answer tells: the server's own, read from etcd.
+    Version,
     /// What changes behind a resource version.
     Watch { from: &'a str, timeout: Duration },
 }
 
 /// The path and query of a question about the Pods that a selector finds.
 pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> String {
+    // One Pod by its name is read by its key. Without a namespace all Pods would be looked through.
+    let namespace = if matches!(ask, Ask::Version) { namespace.or(Some("default")) } else { namespace };
     let path = match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{}/pods?", utf8_percent_encode(namespace, SEGMENT)),
         None => "/api/v1/pods?".to_owned(),
     };
     let start = path.len();
     let mut query = form_urlencoded::Serializer::for_suffix(path, start);
-    if !selector.is_empty() {
+    if !selector.is_empty() && !matches!(ask, Ask::Version) {
         query.append_pair("labelSelector", selector);
     }
     match ask {
@@ -56,6 +61,9 @@ pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> Stri
             if let Some(token) = token {
                 query.append_pair("continue", token);
             }
+        }
+        Ask::Version => {
+            query.append_pair("fieldSelector", "metadata.name=callsign-asks-for-the-version");
         }
         Ask::Watch { from, timeout } => {
             query.append_pair("watch", "true");
@@ -102,7 +110,7 @@ pub(super) async fn ask(
     let response = timeout(header, client.send(request))
         .await
         .map_err(|_| Fault::Silent(header))?
-        .map_err(|error| Fault::Unreachable(chain(&error)))?;
+        .map_err(|error| Fault::Unreachable(plain(&error)))?;
     if response.status().is_success() {
         let splitter = Splitter::new(shape);
         return Ok(Answer { body: response.into_body(), splitter, patience, last: Instant::now() });
@@ -126,7 +134,7 @@ impl Answer {
                 Err(_) => return Err(Fault::Silent(self.last.elapsed())),
                 Ok(None) if self.splitter.is_whole() => return Ok(false),
                 Ok(None) => return Err(Fault::Broken("it ended inside an object".to_owned())),
-                Ok(Some(Err(error))) => return Err(Fault::Broken(chain(&error))),
+                Ok(Some(Err(error))) => return Err(Fault::Broken(plain(&error))),
                 // Trailers are no data.
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
@@ -155,21 +163,6 @@ async fn error_body(mut body: Body) -> Vec<u8> {
     bytes
 }
 
-/// An error and its causes in a line: the outermost alone says no more than that a request failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +184,10 @@ mod tests {
                 "/api/v1/namespaces/..%2Fx/pods?limit=500&continue=a%3D%26b",
             ),
             ((None, "", Ask::Page { limit: None, token: None }), "/api/v1/pods?"),
+            (
+                (None, "a=b", Ask::Version),
+                "/api/v1/namespaces/default/pods?fieldSelector=metadata.name%3Dcallsign-asks-for-the-version",
+            ),
             (
                 (None, "", Ask::Watch { from: "7", timeout: seconds(45) }),
                 "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=45&resourceVersion=7",

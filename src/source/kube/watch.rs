@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Run;
 use super::backoff::jitter;
+use super::event::Envelope;
 use super::fault::Fault;
 use super::json::Shape;
 use super::request::{self, Ask, Patience};
@@ -13,6 +14,9 @@ impl Run {
     /// Watches until the server ends it, as it is asked to; every fault is an error. The position moves with each event,
     /// so that whatever follows goes on behind the last whole one.
     pub(super) async fn watch(&mut self, from: &str) -> Result<(), Fault> {
+        if self.is_unproved {
+            self.prove(from).await?;
+        }
         let pace = self.watch.pace;
         // Shorter by up to a quarter, so that the watches of all profiles and replicas do not end together.
         let timeout = pace.watch - jitter(pace.watch / 4);
@@ -20,6 +24,12 @@ impl Run {
         let uri = self.uri(Ask::Watch { from, timeout });
         let patience = Patience::Until(started + timeout + pace.grace);
         let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
+        // On a quiet cluster this head and the end are all that a watch brings: a server sends no bookmark of the version
+        // that the watch began with.
+        if !self.is_doubted {
+            self.hear();
+        }
+        self.is_unproved = true;
         while answer.fill().await? {
             while let Some(piece) = answer.splitter.next()? {
                 let frame = self.frame(piece)?;
@@ -27,7 +37,8 @@ impl Run {
                 if let Some(version) = frame.version {
                     self.position = Some(version);
                 }
-                self.backoff.reset();
+                self.is_unproved = false;
+                self.relist_backoff.reset();
                 self.recover();
             }
         }
@@ -38,5 +49,28 @@ impl Run {
         self.health.count_restart(Restart::Ended);
         self.recover();
         Ok(())
+    }
+
+    /// Makes sure that the server has come to our position. It grants a watch from a version that it has not come to, and
+    /// leaves out all events up to there: after etcd was restored from a backup that may be for ever. So it is asked after
+    /// each fault, and after each watch that brought nothing.
+    async fn prove(&mut self, position: &str) -> Result<(), Fault> {
+        // Versions that are no numbers cannot be compared; a server that has such ones is none that we know.
+        let Ok(position) = position.parse::<u64>() else { return Ok(()) };
+        let pace = self.watch.pace;
+        let uri = self.uri(Ask::Version);
+        let mut answer =
+            request::ask(&self.client, &uri, Shape::List, pace.header, Patience::Between(pace.quiet)).await?;
+        while answer.fill().await? {
+            while answer.splitter.next()?.is_some() {}
+        }
+        let (current, _) = Envelope::read(&answer.splitter.envelope())?.end()?;
+        match current.parse::<u64>() {
+            Ok(current) if current < position => Err(Fault::Undone { current, position }),
+            _ => {
+                self.is_unproved = false;
+                Ok(())
+            }
+        }
     }
 }

@@ -1,0 +1,402 @@
+//! Each fault of a watch, played by a server on loopback that answers by a script: what is asked next, and what is told.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::channel;
+use tokio::time::timeout;
+
+use super::*;
+use crate::source::health::Restart;
+
+/// Short, so that the tests are, but not so short that a busy machine is taken for a dead server.
+const FAST: Pace = Pace {
+    header: Duration::from_millis(1000),
+    whole_list: Duration::from_millis(1000),
+    quiet: Duration::from_millis(500),
+    watch: Duration::from_millis(600),
+    grace: Duration::from_millis(400),
+};
+
+/// What the server does with one request.
+enum Reply {
+    /// A status, further header lines, and a body.
+    Status(u16, &'static str, String),
+    /// 200 and a body, then the end.
+    Whole(String),
+    /// The same, but the end comes as late as a watch was asked to end.
+    Late(String),
+    /// 200 and the beginning of a body, then silence.
+    Open(String),
+    /// 200 and the beginning of a chunked body, then a broken connection.
+    Cut(String),
+    /// Nothing at all, for ever.
+    Mute,
+    /// A broken connection at once.
+    Hangup,
+}
+use Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
+
+/// What a request's target has to hold, and the reply to it.
+type Step = (&'static str, Reply);
+
+/// What came of a script.
+struct Outcome {
+    told: String,
+    health: Arc<SourceHealth>,
+    took: Duration,
+}
+
+/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `-u1`, `commit`, `abort`.
+async fn play(script: Vec<Step>) -> Outcome {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
+    config.default_retry = false;
+    let client = Client::try_from(config).expect("a client");
+    let profile = Profile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
+    let watch = Watch { pace: FAST, ..Watch::new("c".into(), profile, None) };
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let (sender, mut events) = channel(4);
+
+    let started = Instant::now();
+    let task = tokio::spawn(watch.run(client, sender, health.clone()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listed = told.clone();
+    let listen = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            listed.lock().expect("no panic").push(match event.change {
+                Change::Begin => "begin".to_owned(),
+                Change::Apply(pod) => format!("{}@{}", pod.uid, pod.resource_version),
+                Change::Remove(uid) => format!("-{uid}"),
+                Change::Commit => "commit".to_owned(),
+                Change::Abort => "abort".to_owned(),
+            });
+        }
+    });
+    serve(listener, script.into()).await;
+    let took = started.elapsed();
+    task.abort();
+    let _ = timeout(Duration::from_secs(5), task).await;
+    timeout(Duration::from_secs(5), listen).await.expect("the end of events").expect("no panic");
+    let told = told.lock().expect("no panic").join(" ");
+    Outcome { told, health, took }
+}
+
+/// Answers request after request by the script, and a moment longer, so that what the last reply led to is told.
+async fn serve(listener: TcpListener, mut script: VecDeque<Step>) {
+    let mut held = Vec::new();
+    while let Some((expected, reply)) = script.pop_front() {
+        let (mut stream, _) =
+            timeout(Duration::from_secs(20), listener.accept()).await.expect(expected).expect("a peer");
+        let target = target(&mut stream).await;
+        assert!(target.contains(expected), "asked for {target} instead of {expected}");
+        respond(&mut stream, reply).await;
+        held.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// The target of a request, with a blank at its end.
+async fn target(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    let head = String::from_utf8(head).expect("text");
+    let line = head.lines().next().expect("a line");
+    line.trim_start_matches("GET ").trim_end_matches("HTTP/1.1").to_owned()
+}
+
+async fn respond(stream: &mut TcpStream, reply: Reply) {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let text = match &reply {
+        Status(code, headers, body) => {
+            format!("HTTP/1.1 {code} X\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        }
+        Whole(body) | Late(body) | Open(body) => format!("{head}\r\n{body}"),
+        Cut(body) => format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len()),
+        Mute | Hangup => String::new(),
+    };
+    stream.write_all(text.as_bytes()).await.expect("a listener");
+    if matches!(reply, Late(_)) {
+        tokio::time::sleep(FAST.watch).await;
+    }
+    if !matches!(reply, Open(_) | Mute) {
+        stream.shutdown().await.expect("a peer");
+    }
+}
+
+fn pod(uid: &str, version: u64) -> String {
+    format!(r#"{{"metadata":{{"name":"n","namespace":"ns","uid":"{uid}","resourceVersion":"{version}"}}}}"#)
+}
+
+fn event(kind: &str, uid: &str, version: u64) -> String {
+    format!("{{\"type\":\"{kind}\",\"object\":{}}}\n", pod(uid, version))
+}
+
+fn bookmark(version: u64) -> String {
+    format!(
+        "{{\"type\":\"BOOKMARK\",\"object\":{{\"kind\":\"Pod\",\"metadata\":{{\"resourceVersion\":\"{version}\"}}}}}}\n"
+    )
+}
+
+fn end(version: u64) -> String {
+    bookmark(version).replace("\"}}}", "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}")
+}
+
+fn error(code: u16, message: &str) -> String {
+    format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", status(code, message))
+}
+
+fn status(code: u16, message: &str) -> String {
+    format!(r#"{{"kind":"Status","code":{code},"reason":"R","message":"{message}"}}"#)
+}
+
+fn list(version: u64, more: &str, pods: &[String]) -> String {
+    let items = pods.join(",");
+    format!(
+        r#"{{"kind":"PodList","metadata":{{"resourceVersion":"{version}","continue":"{more}"}},"items":[{items}]}}"#
+    )
+}
+
+/// A list of one Pod, as most scripts begin.
+fn listed() -> Step {
+    (STREAM, Whole(event("ADDED", "u1", 5) + &end(7)))
+}
+
+/// The questions by what is in them.
+const STREAM: &str = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion= ";
+const PAGE: &str = "?labelSelector=a%3Db&limit=500 ";
+const WHOLE: &str = "?labelSelector=a%3Db ";
+const VERSION: &str = "fieldSelector";
+const WATCH_7: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=7 ";
+const WATCH_9: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=9 ";
+
+async fn check(name: &str, script: Vec<Step>, told: &str, restarts: &[(Restart, u64)]) -> Outcome {
+    let outcome = play(script).await;
+    assert_eq!(outcome.told, told, "{name}");
+    for reason in Restart::ALL {
+        let expected = restarts.iter().find(|(r, _)| *r == reason).map_or(0, |(_, count)| *count);
+        assert_eq!(outcome.health.restarts(reason), expected, "{name}: {}", reason.label());
+    }
+    outcome
+}
+
+#[tokio::test]
+async fn lists_by_stream_and_watches_on() {
+    let changes = event("MODIFIED", "u1", 8) + &event("DELETED", "u1", 8) + &event("ADDED", "u2", 8) + &bookmark(9);
+    let script = vec![
+        listed(),
+        (WATCH_7, Late(changes)),
+        (WATCH_9, Late(String::new())),
+        (VERSION, Whole(list(9, "", &[]))),
+        (WATCH_9, Open(String::new())),
+    ];
+    let outcome = check("plain", script, "begin u1@5 commit u1@8 -u1 u2@8", &[(Restart::Ended, 2)]).await;
+    assert_eq!((outcome.health.lists(), outcome.health.error()), (1, None));
+    assert!(outcome.health.is_synced());
+}
+
+#[tokio::test]
+async fn lists_by_pages_where_streams_are_refused() {
+    for refusal in [
+        Status(422, "", status(422, "sendInitialEvents: Forbidden")),
+        Status(400, "", status(400, "unknown parameter")),
+        Whole(error(500, "required storage feature RequestWatchProgress is disabled")),
+    ] {
+        let pages = [
+            (PAGE, Whole(list(7, "t", &[pod("u1", 5)]))),
+            ("&limit=500&continue=t ", Whole(list(7, "", &[pod("u2", 6)]))),
+        ];
+        let relist = [
+            (WATCH_7, Status(410, "", status(410, "old"))),
+            (PAGE, Whole(list(9, "", &[]))),
+            (WATCH_9, Open(String::new())),
+        ];
+        let script = [(STREAM, refusal)].into_iter().chain(pages).chain(relist).collect();
+        let told = "begin u1@5 u2@6 commit begin commit";
+        check("pages", script, told, &[(Restart::Expired, 1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
+    let half = format!("{{\"kind\":\"PodList\",\"metadata\":{{}},\"items\":[{},{{", pod("u1", 5));
+    let refuse = || (STREAM, Status(422, "", status(422, "no")));
+    let whole = || (WHOLE, Whole(list(9, "", &[pod("u2", 6)])));
+    let page = |more| (PAGE, Whole(list(7, more, &[pod("u1", 5)])));
+    let cases: Vec<(&str, Vec<Step>, &str, Restart)> = vec![
+        (
+            "expired token",
+            vec![refuse(), page("t"), ("continue=t", Status(410, "", status(410, "old"))), whole()],
+            "begin u1@5 abort begin u2@6 commit",
+            Restart::Expired,
+        ),
+        (
+            "truncated",
+            vec![refuse(), (PAGE, Whole(half.clone())), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Broken,
+        ),
+        (
+            "cut",
+            vec![refuse(), (PAGE, Cut(half.clone())), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Broken,
+        ),
+        ("silent", vec![refuse(), (PAGE, Open(half)), page("")], "begin u1@5 abort begin u1@5 commit", Restart::Silent),
+        (
+            "circle",
+            vec![refuse(), page("t"), ("continue=t", Whole(list(7, "t", &[]))), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Garbage,
+        ),
+        (
+            "silent stream",
+            vec![(STREAM, Open(event("ADDED", "u1", 5))), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Silent,
+        ),
+        (
+            "ended stream",
+            vec![(STREAM, Whole(event("ADDED", "u1", 5))), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Broken,
+        ),
+        (
+            "expired stream",
+            vec![(STREAM, Whole(event("ADDED", "u1", 5) + &error(410, "old"))), page("")],
+            "begin u1@5 abort begin u1@5 commit",
+            Restart::Expired,
+        ),
+        (
+            "other kind",
+            vec![refuse(), (PAGE, Whole(list(7, "", &[pod("u1", 5)]).replace("PodList", "NodeList"))), page("")],
+            "begin u1@5 commit",
+            Restart::Garbage,
+        ),
+        ("HTML", vec![refuse(), (PAGE, Whole("<html>".into())), page("")], "begin u1@5 commit", Restart::Garbage),
+        (
+            "no version",
+            vec![refuse(), (PAGE, Whole(list(0, "", &[]))), page("")],
+            "begin u1@5 commit",
+            Restart::Garbage,
+        ),
+        ("mute", vec![(STREAM, Mute), page("")], "begin u1@5 commit", Restart::Silent),
+        ("hangup", vec![(STREAM, Hangup), listed()], "begin u1@5 commit", Restart::Unreachable),
+    ];
+    for (name, mut script, told, restart) in cases {
+        script.push(("timeoutSeconds", Open(String::new())));
+        check(name, script, told, &[(restart, 1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_of_no_use_is_given_up() {
+    let refused = || (WATCH_7, Status(500, "", status(500, "no")));
+    let version = |version| (VERSION, Whole(list(version, "", &[])));
+    type Case = (&'static str, Vec<Step>, &'static [(Restart, u64)]);
+    let cases: Vec<Case> = vec![
+        ("410", vec![(WATCH_7, Status(410, "", status(410, "old")))], &[(Restart::Expired, 1)]),
+        ("410 without a Status", vec![(WATCH_7, Status(410, "", String::new()))], &[(Restart::Expired, 1)]),
+        ("410 as an event", vec![(WATCH_7, Whole(error(410, "old")))], &[(Restart::Expired, 1)]),
+        (
+            "from the future",
+            vec![(WATCH_7, Status(504, "", status(504, "Too large resource version: 7, current: 1")))],
+            &[(Restart::Expired, 1)],
+        ),
+        ("refused twice", vec![refused(), version(7), refused()], &[(Restart::Refused, 2)]),
+        (
+            "granted, but undone",
+            vec![(WATCH_7, Hangup), version(6)],
+            &[(Restart::Unreachable, 1), (Restart::Expired, 1)],
+        ),
+    ];
+    for (name, steps, restarts) in cases {
+        let script = [listed()].into_iter().chain(steps);
+        let relist = [(STREAM, Whole(end(9))), (WATCH_9, Open(String::new()))];
+        check(name, script.chain(relist).collect(), "begin u1@5 commit begin commit", restarts).await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_else_ends_a_watch_it_goes_on_behind_the_last_event() {
+    let good = event("MODIFIED", "u1", 8) + &bookmark(9);
+    let half = r#"{"type":"MODIFIED","object":{"metadata":{"uid":"u1","resourceVersion":"10""#;
+    let service = event("MODIFIED", "u1", 10).replace("{\"metadata", "{\"kind\":\"Service\",\"metadata");
+    let cases = [
+        ("truncated", Whole(format!("{good}{half}")), Restart::Broken),
+        ("cut", Cut(good.clone()), Restart::Broken),
+        ("silent", Open(good.clone()), Restart::Silent),
+        ("silent inside an event", Open(format!("{good}{half}")), Restart::Silent),
+        ("ended early", Whole(good.clone()), Restart::Ended),
+        ("HTML", Whole(format!("{good}<html>")), Restart::Garbage),
+        ("other kind", Whole(format!("{good}{service}")), Restart::Garbage),
+        ("no event", Whole(format!("{good}{{\"a\":1}}")), Restart::Garbage),
+        ("ERROR without a Status", Whole(format!("{good}{{\"type\":\"ERROR\",\"object\":{{}}}}")), Restart::Garbage),
+        ("ERROR", Whole(good.clone() + &error(500, "etcd went away")), Restart::Refused),
+    ];
+    for (name, reply, restart) in cases {
+        let script = vec![
+            listed(),
+            (WATCH_7, reply),
+            (VERSION, Whole(list(9, "", &[]))),
+            (WATCH_9, Open(event("DELETED", "u1", 11))),
+        ];
+        check(name, script, "begin u1@5 commit u1@8 -u1", &[(restart, 1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_is_skipped_and_counted() {
+    let poison = r#"{"metadata":{"name":[],"uid":7}},{"metadata":null},null,{"spec":"\ud800"}"#;
+    let items = [pod("u1", 5), poison.to_owned(), pod("u2", 6)];
+    let script = vec![
+        (STREAM, Status(422, "", String::new())),
+        (PAGE, Whole(list(7, "", &items))),
+        (
+            WATCH_7,
+            Open(
+                "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"8\"}}}\n".to_owned()
+                    + &event("ADDED", "u3", 9),
+            ),
+        ),
+    ];
+    let outcome = check("poison", script, "begin u1@5 u2@6 commit u3@9", &[]).await;
+    assert_eq!(outcome.health.skipped(), 5);
+}
+
+#[tokio::test]
+async fn what_the_server_forbids_is_told_and_recovers() {
+    let script = vec![(STREAM, Status(403, "", status(403, "pods is forbidden"))), (STREAM, Open(String::new()))];
+    let error = check("403", script, "", &[(Restart::Refused, 1)]).await.health.error().expect("an error");
+    for part in ["may not list pods in all namespaces", "ClusterRole", "[get, list, watch]", "pods is forbidden"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let refuse = |code| (STREAM, Status(code, "", status(code, "no")));
+    let script = vec![
+        refuse(403),
+        refuse(401),
+        refuse(503),
+        listed(),
+        (WATCH_7, Status(403, "", status(403, "no"))),
+        (VERSION, Whole(list(7, "", &[]))),
+        (WATCH_7, Open(String::new())),
+    ];
+    let outcome = check("recovered", script, "begin u1@5 commit", &[(Restart::Refused, 4)]).await;
+    assert_eq!(outcome.health.error(), None);
+}
+
+#[tokio::test]
+async fn waits_as_long_as_it_is_asked_to() {
+    for code in [429, 503] {
+        let script = vec![(STREAM, Status(code, "retry-after: 1\r\n", String::new())), listed()];
+        let outcome = check("Retry-After", script, "begin u1@5 commit", &[(Restart::Refused, 1)]).await;
+        assert!(outcome.took >= Duration::from_secs(1), "{:?}", outcome.took);
+    }
+}

@@ -1,0 +1,202 @@
+//! Any sequence of changes ends in the zone that its last state makes by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callsign::source::{Change, Phase, Pod};
+use domain::base::iana::Rtype;
+use proptest::prelude::*;
+
+use super::world::{World, endpoint, settings};
+
+/// A step of a watch.
+#[derive(Clone, Debug)]
+enum Step {
+    Apply(State),
+    Remove(usize),
+    /// A list of some of the Pods; whether it is whole.
+    List(Vec<State>, bool),
+}
+
+/// A Pod's state: one of a few uids that share names, addresses and ports.
+#[derive(Clone, Debug)]
+struct State {
+    uid: usize,
+    address: u8,
+    port: u16,
+    start: i64,
+    phase: usize,
+    is_ready: bool,
+    is_terminating: bool,
+    is_host: bool,
+    services: Vec<(usize, usize)>,
+}
+
+const UIDS: usize = 5;
+const NOTHING: Vec<String> = Vec::new();
+const INTERFACES: [&str; 3] = ["a.B", "A.b", "a.v-1"];
+const GROUPS: [&str; 3] = ["", "x", "-odd"];
+
+fn state() -> impl Strategy<Value = State> {
+    let place = (0..UIDS, 1u8..4, 1u16..3, 0i64..3);
+    let health = (
+        prop_oneof![4 => Just(0usize), 1 => 1usize..4],
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+    );
+    let services = prop::collection::vec((0usize..3, 0usize..3), 0..4);
+    (place, health, services).prop_map(
+        |((uid, address, port, start), (phase, is_ready, is_terminating, is_host), services)| State {
+            uid,
+            address,
+            port,
+            start,
+            phase,
+            is_ready,
+            is_terminating,
+            is_host,
+            services,
+        },
+    )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => state().prop_map(Step::Apply),
+        2 => (0..UIDS).prop_map(Step::Remove),
+        1 => (prop::collection::vec(state(), 0..4), any::<bool>()).prop_map(|(list, is_whole)| Step::List(list, is_whole)),
+    ]
+}
+
+/// Two uids share the name `pod-0`, and two `pod-1`.
+fn pod(state: &State, version: u64) -> Pod {
+    let fields: Vec<String> = state
+        .services
+        .iter()
+        .map(|(interface, group)| {
+            format!("interface={} protocol=tri port={} group={}", INTERFACES[*interface], state.port, GROUPS[*group])
+        })
+        .collect();
+    let addresses = format!("10.244.0.{},fd00::{}", state.address, state.address);
+    let mut pod = endpoint(&format!("pod-{}", state.uid / 2), &addresses, &fields.join(" "));
+    pod.uid = format!("uid-{}", state.uid).into();
+    pod.resource_version = version;
+    pod.status.phase = [Phase::Running, Phase::Succeeded, Phase::Failed, Phase::Pending][state.phase];
+    pod.status.ready = state.is_ready;
+    pod.status.terminating = state.is_terminating;
+    pod.status.host_network = state.is_host;
+    pod.status.start_time = Some(state.start);
+    pod
+}
+
+/// What two zones say differently.
+fn difference(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
+    let differs = |(name, text): (&String, &String)| {
+        let other = other.get(name).map(String::as_str).unwrap_or_default();
+        (text != other).then(|| format!("{name}: {text} / {other}"))
+    };
+    one.iter().filter_map(differs).collect()
+}
+
+/// Every answer that could be told apart.
+fn zone_text(world: &World) -> BTreeMap<String, String> {
+    let mut names = vec!["default.Z".to_owned(), "b._dns-sd._udp.default.Z".to_owned()];
+    for address in 1..4 {
+        names.push(format!("10-244-0-{address}.p.Z"));
+        names.push(format!("{address}.0.244.10.in-addr.arpa."));
+    }
+    names.extend(
+        ["pod-0.default.pod.Z", "pod-1.default.pod.Z", "pod-2.default.pod.Z", "default.pod.Z"].map(str::to_owned),
+    );
+    let mut services = Vec::new();
+    for selectors in ["", ".g-x", ".g--none", ".v--none", ".v--none.g-x"] {
+        services.push(format!("a.b{selectors}.default.Z"));
+    }
+    for interface in INTERFACES {
+        for group in GROUPS {
+            let group = (!group.is_empty()).then_some(group);
+            services.push(format!("{}.default.Z", callsign::name::Alias::of(group, interface, None).label()));
+        }
+    }
+    for service in services {
+        names.extend([
+            format!("_tri._tcp.{service}"),
+            format!("_rpc._tcp.{service}"),
+            format!("_http._tcp.{service}"),
+            service,
+        ]);
+    }
+    let mut text = BTreeMap::new();
+    for name in names {
+        for rtype in [Rtype::SRV, Rtype::TXT, Rtype::A, Rtype::AAAA, Rtype::PTR] {
+            let (rcode, data) = world.data(&name, rtype);
+            text.insert(format!("{name} {rtype}"), format!("{rcode} {data:?}"));
+        }
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn changes_end_where_their_last_state_does(steps in prop::collection::vec(step(), 1..24)) {
+        let mut world = World::of([]);
+        let mut model: BTreeMap<Arc<str>, Pod> = BTreeMap::new();
+        let mut version = 1;
+        let mut committed = model.clone();
+        for step in steps {
+            let serial = world.snapshot().serial;
+            let before = zone_text(&world);
+            match step {
+                Step::Apply(state) => {
+                    version += 1;
+                    let pod = pod(&state, version);
+                    model.insert(pod.uid.clone(), pod.clone());
+                    world.apply(pod);
+                    committed = model.clone();
+                }
+                Step::Remove(uid) => {
+                    let uid: Arc<str> = format!("uid-{uid}").into();
+                    model.remove(&uid);
+                    world.send(Change::Remove(uid));
+                    world.publish();
+                    committed = model.clone();
+                }
+                Step::List(states, is_whole) => {
+                    let mut listed = BTreeMap::new();
+                    world.send(Change::Begin);
+                    for state in states {
+                        version += 1;
+                        let pod = pod(&state, version);
+                        listed.insert(pod.uid.clone(), pod.clone());
+                        world.send(Change::Apply(Box::new(pod)));
+                    }
+                    world.publish();
+                    prop_assert_eq!(difference(&zone_text(&world), &before), NOTHING, "half a list was seen");
+                    // A list that broke off is followed by one that is whole.
+                    if !is_whole {
+                        world.send(Change::Abort);
+                        world.publish();
+                        prop_assert_eq!(difference(&zone_text(&world), &before), NOTHING, "a list that broke off was seen");
+                        world.send(Change::Begin);
+                        for pod in listed.values() {
+                            world.send(Change::Apply(Box::new(pod.clone())));
+                        }
+                    }
+                    world.send(Change::Commit);
+                    world.publish();
+                    model = listed;
+                    committed = model.clone();
+                }
+            }
+            let after = zone_text(&world);
+            let rebuilt = World::with(settings(), committed.values().cloned());
+            prop_assert_eq!(difference(&after, &zone_text(&rebuilt)), NOTHING);
+            prop_assert_eq!(world.snapshot().serial != serial, before != after, "the serial moves if and only if an answer does");
+        }
+        let counted = World::with(settings(), committed.values().cloned());
+        prop_assert_eq!(&world.snapshot().tally, &counted.snapshot().tally);
+    }
+}

@@ -1,0 +1,11 @@
+//! Clients that this project did not write, against the real server: Go's resolver and gRPC's, and HAProxy by the recipe
+//! of `deploy/clients`.
+
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod harness;
+
+mod clients {
+    mod go;
+    mod haproxy;
+    mod pods;
+}

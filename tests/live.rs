@@ -1,0 +1,26 @@
+//! The running program as clients see it: the conformance checks of other projects, and what users of others ran into.
+//!
+//! Each table is named after its source, and a row after the check in it. Where the schema decides otherwise than the
+//! source, the row says so. dig and kdig ask where they can, bytes where they cannot, and every reply is read again by
+//! the `domain` crate.
+
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod harness;
+
+mod live {
+    mod bad_input;
+    mod coredns_kubernetes;
+    mod field_issues;
+    mod first_sync;
+    mod forward;
+    mod http;
+    mod knot;
+    mod lifecycle;
+    mod rfc8906;
+    mod site;
+    mod sizes;
+    mod sockets;
+    mod stream;
+    mod types;
+    mod zonemaster;
+}

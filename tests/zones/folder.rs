@@ -1,0 +1,127 @@
+//! Folders of zone files, and what a change of them does.
+
+use super::{name, parse_question, shown, zone};
+use callsign::dns::{Name, Rtype};
+use callsign::zones::Zones;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[test]
+fn a_folder_of_zones() {
+    let folder = Folder::new("folder");
+    folder.write("example.org.zone", &zone("www A 192.0.2.1\nsub NS ns\nsub DS 1 8 2 00\n"));
+    folder.write("Sub.Example.Org.zone", &zone("www A 192.0.2.2\n"));
+    folder.write("other.example.org.zone", &zone(""));
+    folder.write("rpc.zone", "@ 5 SOA a b 1 2 3 4 5\n");
+    folder.write("a.rpc.zone", &zone(""));
+    folder.write("notes.txt", "no zone\n");
+    let (zones, errors) = Zones::load(&folder.0, name("RPC."));
+    assert!(errors.is_empty(), "{errors:?}");
+    for (question, expected) in [
+        ("example.org. A", "example.org."),
+        ("x.www.EXAMPLE.org. A", "example.org."),
+        ("www.sub.example.org. A", "Sub.Example.Org."),
+        ("sub.example.org. NS", "Sub.Example.Org."),
+        ("sub.example.org. DS", "example.org."),
+        ("www.sub.example.org. DS", "Sub.Example.Org."),
+        ("other.example.org. DS", "other.example.org."), // the parent does not delegate it
+        ("b.a.rpc. A", "a.rpc."),
+        ("rpc. A", "none"),
+        ("b.rpc. A", "none"),
+        ("org. DS", "none"),
+        (". NS", "none"),
+    ] {
+        let (name, qtype) = parse_question(question);
+        let found = zones.find(&name.key(), qtype).map_or("none".into(), |zone| zone.origin().to_string());
+        assert_eq!(found, expected, "{question}");
+    }
+    assert_eq!(zones.overlay().unwrap().soa().mname.to_string(), "a.rpc.");
+    assert_eq!(zones.hidden_below(&name("rpc.").key()).map(Name::to_string).collect::<Vec<_>>(), ["a.rpc."]);
+    assert_eq!(zones.iter().count(), 4);
+}
+
+#[test]
+fn a_bad_file_leaves_the_old_zone_and_harms_no_other() {
+    let folder = Folder::new("reload");
+    folder.write("good.zone", &zone("www A 192.0.2.1\n"));
+    folder.write("edited.zone", &zone("www A 192.0.2.1\n"));
+    folder.write("gone.zone", &zone(""));
+    folder.write("rpc.zone", "@ 5 SOA a b 1 2 3 4 5\nx A 192.0.2.1\n");
+    let (first, errors) = Zones::load(&folder.0, name("rpc."));
+    assert!(errors.is_empty(), "{errors:?}");
+
+    folder.write("edited.zone", &zone("www CNAME x\nwww A 192.0.2.2\n"));
+    folder.write("rpc.zone", "* A 192.0.2.1\n");
+    folder.write("new.zone", "nonsense\n");
+    fs::remove_file(folder.0.join("gone.zone")).unwrap();
+    let (second, errors) = first.reload(&folder.0);
+    let errors: Vec<String> =
+        errors.iter().map(|error| error.to_string().replace(&format!("{}/", folder.0.display()), "")).collect();
+    assert_eq!(
+        errors,
+        [
+            "new.zone:1:9: a field is missing",
+            "rpc.zone:1:1: *.rpc. is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it",
+            "edited.zone:7:1: a CNAME beside other records at www.edited.",
+        ]
+    );
+    let zone_of = |zones: &Zones, origin: &str| zones.find(&name(origin).key(), Rtype::SOA).cloned();
+    for origin in ["good.", "edited."] {
+        assert!(Arc::ptr_eq(&zone_of(&first, origin).unwrap(), &zone_of(&second, origin).unwrap()), "{origin}");
+    }
+    assert!(Arc::ptr_eq(first.overlay().unwrap(), second.overlay().unwrap()));
+    assert!(zone_of(&second, "gone.").is_none() && zone_of(&second, "new.").is_none());
+
+    folder.write("edited.zone", &zone("www A 192.0.2.2\n"));
+    let (third, _) = second.reload(&folder.0);
+    let edited = zone_of(&third, "edited.").unwrap();
+    assert_eq!(shown(&edited, "www.edited. A"), "answer 300 A 192.0.2.2");
+
+    let (fourth, errors) = third.reload(&folder.0.join("missing"));
+    assert_eq!((errors.len(), fourth.iter().count(), fourth.overlay().is_some()), (1, 2, true), "an unreadable folder");
+}
+
+#[test]
+fn file_names_that_are_no_zones() {
+    let folder = Folder::new("names");
+    for file in [".zone", "a..b.zone", "example.org.zone", "EXAMPLE.org.zone", &format!("{}.zone", "x".repeat(64))] {
+        folder.write(file, &zone(""));
+    }
+    fs::create_dir(folder.0.join("folder.zone")).unwrap();
+    let (zones, errors) = Zones::load(&folder.0, name("rpc."));
+    let errors: Vec<String> = errors.iter().map(|error| error.problem.to_string()).collect();
+    assert_eq!(zones.iter().map(|zone| zone.origin().to_string()).collect::<Vec<_>>(), ["EXAMPLE.org."]);
+    assert_eq!(
+        errors,
+        [
+            "not named after a zone: it has an empty label",
+            "not named after a zone: it has an empty label",
+            "another file is for example.org. too",
+            "not named after a zone: it has a label of more than 63 bytes",
+            "not a regular file",
+        ]
+    );
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("callsign-zones-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.0.join(file), text).unwrap();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
