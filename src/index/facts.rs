@@ -46,27 +46,29 @@ fn carry_services(
         if take == add {
             continue;
         }
-        change_service(next, &service, &take, &add);
-        if !looks_same(&take, &add) {
+        let are_names_changed = change_service(next, &service, &take, &add);
+        if are_names_changed || !looks_same(&take, &add) {
             difference.services.insert((key.namespace, key.alias));
         }
     }
     for (key, (service, take)) in before {
-        change_service(next, &service, &take, &[]);
-        difference.services.insert((key.namespace, key.alias));
+        let are_names_changed = change_service(next, &service, &take, &[]);
+        if are_names_changed || !looks_same(&take, &[]) {
+            difference.services.insert((key.namespace, key.alias));
+        }
     }
 }
 
-/// Whether no answer tells the two apart: a registration may have moved in its Pod for one that was never shown.
+/// Whether no record tells the two apart: what is not ready has none, and a registration may have moved in its Pod for
+/// one that was never shown.
 fn looks_same(before: &[Membership], after: &[Membership]) -> bool {
+    let before: Vec<&Membership> = before.iter().filter(|(member, _)| member.endpoint.is_some()).collect();
+    let after: Vec<&Membership> = after.iter().filter(|(member, _)| member.endpoint.is_some()).collect();
     let is_same = |((one, told), (other, tells)): (&Membership, &Membership)| {
-        let endpoints = match (&one.endpoint, &other.endpoint) {
-            (Some(one), Some(other)) => one.looks_same(other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
+        let endpoints = one.endpoint.zip(other.endpoint).is_some_and(|(one, other)| one.looks_same(&other));
         endpoints && one.protocol == other.protocol && told == tells
     };
-    before.len() == after.len() && before.iter().zip(after).all(is_same)
+    before.len() == after.len() && before.into_iter().zip(after).all(is_same)
 }
 
 /// What a Pod adds to which services.
@@ -100,16 +102,18 @@ fn seed_of(service: &Service) -> u64 {
     order_seed(&service.namespace, interface)
 }
 
-/// Changes one service's set, and the sets of the names that select it.
-fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membership], add: &[Membership]) {
+/// Changes one service's set, and the sets of the names that select it; whether names came or went by that.
+fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membership], add: &[Membership]) -> bool {
     let key = ServiceKey { namespace: service.namespace.clone(), alias: service.alias };
     let found = next.services.get(&key.as_ref());
     let is_new = found.is_none();
-    let mut set = found.map(|facts| (*facts.set).clone()).unwrap_or_default();
+    let old = found.map(|facts| facts.set.clone()).unwrap_or_default();
+    let mut set = (*old).clone();
     take.iter().for_each(|(member, _)| set.take(member));
     add.iter().for_each(|(member, _)| set.add(member));
     let is_gone = set.is_unregistered();
     let set = Arc::new(set);
+    let are_names_changed = is_new || is_gone || !old.protocols().eq(set.protocols());
     if is_gone {
         next.services.remove(&key.as_ref());
     } else {
@@ -153,6 +157,7 @@ fn change_service(next: &mut Snapshot, service: &Arc<Service>, take: &[Membershi
         }
         next.sets.insert(key, facts);
     }
+    are_names_changed
 }
 
 fn set_keys(service: &Service) -> impl Iterator<Item = SetKey> {
