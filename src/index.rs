@@ -17,6 +17,7 @@ mod held;
 mod intern;
 mod serial;
 mod settle;
+mod shown;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Difference;
+use super::shown::Touched;
 use crate::name::{self, Service};
 use crate::snapshot::{
     Addresses, Endpoint, EndpointParts, Member, PodKey, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey,
@@ -23,11 +24,17 @@ pub(super) fn carry(
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
     carry_services(next, difference, slot, old, record);
-    carry_name(next, difference, slot, old, record);
-    carry_pointers(next, difference, slot, old, record);
+    let names = [named(next, old), named(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
+    let pod_ips = [old, record].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
+    let addresses = pod_ips.chain(before.keys()).chain(after.keys()).copied().collect();
+    let touched = Touched { names: names.iter().flatten().cloned().collect(), addresses };
+    let shown = touched.shown(next);
+    carry_name(next, slot, names);
+    carry_pointers(next, slot, old, record);
     next.pods.set(slot as usize, new); // the targets are made from the records
-    carry_targets(next, difference, slot, &before, &after);
+    carry_targets(next, slot, &before, &after);
+    shown.tell(&touched.shown(next), difference);
 }
 
 /// A registration as its service's set has it, and what its TXT record says.
@@ -173,21 +180,7 @@ fn set_keys(service: &Service) -> impl Iterator<Item = SetKey> {
 }
 
 /// `<pod>.<ns>.pod.Z`
-fn carry_name(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
-    let named = |pod: Option<&PodRecord>| pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod));
-    let (before, after) = (named(old), named(new));
-    let addresses = |pod: Option<&PodRecord>| pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default();
-    if before == after && (after.is_none() || addresses(old) == addresses(new)) {
-        return;
-    }
-    difference.addresses.extend(addresses(old).into_iter().chain(addresses(new)));
-    difference.is_named_anew |= before != after;
+fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKey>; 2]) {
     if before == after {
         return;
     }
@@ -207,6 +200,10 @@ fn carry_name(
     }
 }
 
+fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
+    pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
+}
+
 /// The Pod's own labels, or its target's where they cannot stand in a name.
 fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
     let own = name::pod_key(&pod.name, &pod.namespace, &next.settings.origin);
@@ -218,13 +215,7 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
 }
 
 /// The reverse names: none for a Pod of the host's network.
-fn carry_pointers(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
+fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
         let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network);
         pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default()
@@ -238,13 +229,11 @@ fn carry_pointers(
         } else {
             next.pointers.insert(*address, slots);
         }
-        difference.addresses.insert(*address);
     }
     for address in after.iter().filter(|address| !before.contains(address)) {
         let mut slots = next.pointers.get(address).cloned().unwrap_or_default();
         slots.push(slot);
         next.pointers.insert(*address, slots);
-        difference.addresses.insert(*address);
     }
 }
 
@@ -268,7 +257,6 @@ fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
 
 fn carry_targets(
     next: &mut Snapshot,
-    difference: &mut Difference,
     slot: PodSlot,
     before: &BTreeMap<IpAddr, Addresses>,
     after: &BTreeMap<IpAddr, Addresses>,
@@ -289,7 +277,6 @@ fn carry_targets(
         } else {
             next.targets.insert(target, facts);
         }
-        difference.addresses.insert(target);
     }
 }
 

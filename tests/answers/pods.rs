@@ -304,6 +304,20 @@ fn the_serial_stands_while_one_more_is_not_ready() {
 }
 
 #[test]
+fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
+    let quiet = |uid: &str, version| {
+        let mut pod = Pod { uid: uid.into(), resource_version: version, ..one() };
+        pod.status.ready = false;
+        pod
+    };
+    let mut world = World::of([quiet("u1", 1)]);
+    let (serial, revision) = (world.snapshot().serial, world.snapshot().revision);
+    world.apply(quiet("u2", 2));
+    assert_eq!(world.snapshot().serial, serial);
+    assert!(world.snapshot().revision > revision);
+}
+
+#[test]
 fn before_the_first_sync_and_after_long_silence() {
     let mut world = World::unsynced(settings());
     let ask = |world: &World, name: &str| {
