@@ -1,6 +1,6 @@
 //! An annotation's value becomes registrations: pure, and total on any bytes.
 //!
-//! Two encodings share one JSON array of `{"k": …, "v": …}` pairs ([`fields`], [`path`]). What cannot be read becomes a
+//! Two encodings share one JSON array of `{"k": …, "v": …}` pairs (`fields`, `path`). What cannot be read becomes a
 //! [`Problem`] that names the place and the reason and never quotes a value; what can be read beside it is kept.
 
 mod collector;

@@ -20,6 +20,7 @@ mod live {
     mod site;
     mod sizes;
     mod sockets;
+    mod static_zones;
     mod stream;
     mod types;
     mod zonemaster;

@@ -34,7 +34,7 @@ pub struct Options {
     pub zone: Option<String>,
 
     /// A name server of the zone; repeats. A single label is below the zone, any other name is whole; repeat
-    /// NAME=ADDRESS for several addresses [default: ns.<zone> at POD_IPS, else at the listen addresses]
+    /// NAME=ADDRESS for several addresses [default: `ns` below the zone at POD_IPS, else at the listen addresses]
     #[arg(long, value_name = "NAME[=ADDRESS]", action = ArgAction::Append, help_heading = "Zone")]
     #[serde(deserialize_with = "list")]
     pub ns: Vec<String>,

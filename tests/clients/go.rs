@@ -72,6 +72,17 @@ fn lookups_of_the_demo() {
 }
 
 #[test]
+fn the_recipe_prints_the_demo() {
+    let server = Server::start(&["--manifests", DEMO]);
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/clients/lookup.go");
+    let run = |name| output("go", ["run", recipe, &server.dns.to_string(), "tri", name]);
+    // One endpoint: several come in an order drawn by weight.
+    let gray = run("org.acme.greeter.g-gray.default.rpc.cluster.local.");
+    assert_eq!(gray, "10-244-1-81.p.rpc.cluster.local.:50051 weight 10\n");
+    assert_eq!(run("org.acme.nobody.default.rpc.cluster.local."), "no endpoints\n");
+}
+
+#[test]
 fn a_set_too_big_for_udp_comes_whole() {
     let addresses: Vec<String> = (1..=100).map(|host| format!("10.244.0.{host}")).collect();
     let pairs = [("interface", "web"), ("protocol", "http"), ("port", "8080")];

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::thread::spawn;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients::pods::{Pods, pod};
 use crate::harness::eventually;
@@ -105,6 +105,12 @@ fn web(address: &str, port: u16, weight: u16) -> Value {
     pod(address, &[("interface", "web"), ("protocol", "http"), ("port", &port), ("weight", &weight)])
 }
 
+/// The same Pod before it is ready.
+fn not_ready(mut pod: Value) -> Value {
+    pod["status"]["conditions"] = json!([{ "type": "Ready", "status": "False" }]);
+    pod
+}
+
 /// Answers every request at an address with that address, until the test process ends.
 fn serve(address: SocketAddr) {
     let listener = TcpListener::bind(address).expect("a backend's port");
@@ -130,7 +136,7 @@ fn every_endpoint_is_a_backend_and_changes_are_followed() {
     (0..3).for_each(|host| serve(at(host)));
     let pods = Pods::of(&[web(addresses[0], port, 256), web(addresses[1], port, 2560)]);
     let server = Server::start(&["--manifests", pods.path()]);
-    let proxy = HaProxy::start(&server, &[]);
+    let proxy = HaProxy::start(&server, &[("hold other 30s", "hold other 1s")]);
 
     proxy.wait_for(&[(at(0), 1), (at(1), 10)]);
     let answering = |hosts: &[usize]| {
@@ -147,6 +153,13 @@ fn every_endpoint_is_a_backend_and_changes_are_followed() {
     pods.become_these(&[web(addresses[1], port, 512), web(addresses[2], port, 512)]);
     proxy.wait_for(&[(at(1), 2), (at(2), 2)]);
     answering(&[1, 2]);
+
+    // The last ones leave; then one is back.
+    let pods_left: Vec<Value> = [1, 2].iter().map(|host| not_ready(web(addresses[*host], port, 512))).collect();
+    pods.become_these(&pods_left);
+    proxy.wait_for(&[]);
+    pods.become_these(&[web(addresses[0], port, 512)]);
+    proxy.wait_for(&[(at(0), 2)]);
 }
 
 #[test]

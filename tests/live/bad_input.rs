@@ -5,7 +5,7 @@
 
 use crate::harness::ask::{Reply, exchange_tcp, flag};
 
-use super::site::{STATIC, Z, ask, dns, provoke};
+use super::site::{STATIC, Z, ask, dns, options, provoke};
 use domain::base::iana::Rtype;
 
 /// Header words after the ID: flags and the four counts.
@@ -228,4 +228,51 @@ fn a_flood_of_new_names_leaves_nothing_behind() {
         let reply = ask(&format!("n{n}.default.Z"), Rtype::A).udp(dns());
         assert_eq!((reply.rcode.as_str(), reply.authority.len()), ("NXDOMAIN", 1));
     }
+}
+
+/// A small generator of numbers (Knuth's MMIX constants): the same bytes in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+#[test]
+fn broken_bytes_of_good_queries() {
+    // Row 46, in small: whatever comes back is well-formed and within the limit, and the next question is answered.
+    let names = [
+        "_rpc._tcp.org.acme.greeter.default.Z",
+        "greeter-0-50051._tri._tcp.org.acme.greeter.default.Z",
+        "org.acme.greeter.v-1-0-0.g-gray.default.Z",
+        "b._dns-sd._udp.default.Z",
+        "10-244-0-82.p.Z",
+        "greeter-1.default.pod.Z",
+        "81.0.244.10.in-addr.arpa.",
+        "8.7.6.5.ip6.arpa.",
+        "service.static.test.",
+        "x.cut.static.test.",
+    ];
+    let rtypes = [Rtype::SRV, Rtype::TXT, Rtype::A, Rtype::PTR, Rtype::SOA, Rtype::ANY];
+    let mut numbers = Numbers(1);
+    let mut replies = 0;
+    for _ in 0..4000 {
+        let question = ask(names[numbers.below(names.len())], rtypes[numbers.below(rtypes.len())]);
+        let mut query = question.opt(options(&[(3, &[])])).to_wire();
+        for _ in 0..1 + numbers.below(3) {
+            let at = 2 + numbers.below(query.len() - 2);
+            query[at] = numbers.below(256) as u8;
+        }
+        if numbers.below(8) == 0 {
+            query.truncate(numbers.below(query.len()));
+        }
+        if let Some(reply) = provoke(dns(), &query) {
+            assert!(reply.len() <= 1232, "{} bytes to {query:02x?}", reply.len());
+            Reply::read(&query, reply);
+            replies += 1;
+        }
+    }
+    assert!(replies > 2000, "{replies} replies");
 }

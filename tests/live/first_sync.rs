@@ -15,8 +15,8 @@ use super::site::{ask, data, extended_error, manifests, text, zones};
 /// EDE's Not Ready (RFC 8914 §4.15).
 const NOT_READY: u16 = 14;
 
-/// How long a reply may take: no question waits for the sync.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// How long a reply may take, as CoreDNS' probe waits: no question waits for the sync.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A server that watches a port where nobody listens.
 fn unsynced(more: &[&str]) -> Server {

@@ -1,6 +1,9 @@
 //! Health, metrics and the API over HTTP, as scrapers, probes and programs read them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use serde_json::{Value, json};
@@ -26,6 +29,31 @@ fn health() {
     for path in ["/", "/nope", "/v1", "/v1/../metrics", "/v1/pods/default", "/v1/%2e%2e/%2e%2e/etc/passwd"] {
         assert_eq!(SITE.server.get(path).0, 404, "{path}");
     }
+}
+
+/// Sends bytes and gives the status that comes back.
+fn raw(request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(SITE.server.http).expect("connect");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let _ = stream.write_all(request); // it may say no before it has read all
+    let mut reply = [0; 12];
+    stream.read_exact(&mut reply).expect("a status");
+    String::from_utf8_lossy(&reply[9..]).into_owned()
+}
+
+#[test]
+fn what_it_does_not_take() {
+    let long = format!("GET /livez HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(1 << 20));
+    for (request, status) in [
+        ("POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
+        ("DELETE /v1/pods HTTP/1.1\r\nHost: x\r\n\r\n", "405"),
+        ("HEAD /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "200"),
+        ("no HTTP at all\r\n\r\n", "400"),
+        (&long, "431"),
+    ] {
+        assert_eq!(raw(request.as_bytes()), status, "{:.60}", request);
+    }
+    assert_eq!(SITE.server.get("/livez").0, 200);
 }
 
 /// A sample's name, labels and value; fails where the line is none (Prometheus text format 0.0.4).

@@ -120,32 +120,6 @@ fn basic_zerobyte() {
 }
 
 #[test]
-fn static_zones_beside_the_pods() {
-    for (name, rtype, rcode, is_ours, answer, authority, additional) in [
-        ("www.static.test.", Rtype::A, "NOERROR", true, vec!["192.0.2.80"], 0, 0),
-        ("alias.static.test.", Rtype::A, "NOERROR", true, vec!["192.0.2.80", "www.static.test."], 0, 0),
-        ("alias.static.test.", Rtype::AAAA, "NOERROR", true, vec!["www.static.test."], 1, 0),
-        ("outside.static.test.", Rtype::A, "NOERROR", true, vec!["www.example.org."], 0, 0),
-        ("x.y.wild.static.test.", Rtype::TXT, "NOERROR", true, vec!["\"any\""], 0, 0),
-        ("x.wild.static.test.", Rtype::A, "NOERROR", true, vec![], 1, 0),
-        ("wild.static.test.", Rtype::TXT, "NOERROR", true, vec![], 1, 0),
-        ("x.cut.static.test.", Rtype::A, "NOERROR", false, vec![], 1, 1),
-        ("cut.static.test.", Rtype::NS, "NOERROR", false, vec![], 1, 1),
-        ("cut.static.test.", Rtype::DS, "NOERROR", true, vec![], 1, 0),
-        ("static.test.", Rtype::NS, "NOERROR", true, vec!["ns.static.test."], 0, 1),
-    ] {
-        let reply = ask(name, rtype).udp(dns());
-        assert_eq!((reply.rcode.as_str(), reply.has(flag::AA)), (rcode, is_ours), "{name} {rtype}: {reply:?}");
-        assert_eq!(data(&reply.answer), answer, "{name} {rtype}");
-        assert_eq!(
-            (reply.authority.len(), reply.additional.len()),
-            (authority, additional),
-            "{name} {rtype}: {reply:?}"
-        );
-    }
-}
-
-#[test]
 fn odd_zones_are_served_or_refused_and_harm_no_other() {
     // records/huge_rrset, records/empty_rdata, zone/case_sensitivity.
     let folder = scratch("zones");

@@ -20,7 +20,7 @@ use super::site::{ask, data, manifest, pod, rewrite, text};
 const REREAD: Duration = Duration::from_secs(3);
 
 /// How late it may be seen after SIGHUP: well below the second between two looks.
-const AT_ONCE: Duration = Duration::from_millis(600);
+const AT_ONCE: Duration = Duration::from_millis(750);
 
 fn greeter(n: u8, fields: &str) -> serde_json::Value {
     pod(&format!("greeter-{n}"), [10, 244, 0, n], &format!("interface=a.Greeter {fields}"))

@@ -1,4 +1,4 @@
-//! The one server that all tests share which only ask, and the helpers of the others.
+//! The one server that all tests share which only ask, and what the others build theirs from.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
