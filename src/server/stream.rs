@@ -111,7 +111,8 @@ async fn converse(
         let start = replies.len();
         replies.extend_from_slice(&[0; 2]);
         if !responder.respond(&message, client, Transport::Tcp, &mut replies) {
-            return Ok(()); // no query of ours to answer: whoever speaks so is no client
+            replies.truncate(start);
+            return write(&mut writer, &mut replies).await; // whoever speaks so is no client; what it asked is answered
         }
         let len = (replies.len() - start - 2) as u16;
         replies[start..start + 2].copy_from_slice(&len.to_be_bytes());
@@ -133,7 +134,8 @@ async fn read_message(reader: &mut BufReader<OwnedReadHalf>, message: &mut Vec<u
 
 /// Whether the next query is here already, so that its reply can go with the ones before it.
 fn has_whole_message(buffer: &[u8]) -> bool {
-    buffer.first_chunk().is_some_and(|len| buffer.len() >= 2 + usize::from(u16::from_be_bytes(*len)))
+    let len = buffer.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)));
+    len.is_some_and(|len| len >= HEADER_LEN && buffer.len() >= 2 + len)
 }
 
 async fn write(writer: &mut OwnedWriteHalf, replies: &mut Vec<u8>) -> io::Result<()> {
