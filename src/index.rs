@@ -138,9 +138,7 @@ impl Index {
 
     /// The next snapshot and what it changes; none where nothing would be seen of it.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
-        while let Some(slot) = self.dirty.pop_first() {
-            self.settle(slot);
-        }
+        self.settle_all();
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
         if is_synced != self.next.is_synced {

@@ -10,23 +10,46 @@ use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneS
 use crate::source::Phase;
 
 impl Index {
+    /// Brings every changed Pod up to date: those that are replaced after those that replace them, so that a name which
+    /// stays does not go and come back, and move the serial.
+    pub(super) fn settle_all(&mut self) {
+        for slot in self.dirty.clone() {
+            self.settle_age(slot);
+        }
+        let (last, first) = self.dirty.iter().partition::<Vec<PodSlot>, _>(|slot| self.is_replaced(**slot));
+        self.dirty = last.into_iter().collect();
+        first.into_iter().for_each(|slot| self.settle(slot));
+        while let Some(slot) = self.dirty.pop_first() {
+            self.settle(slot);
+        }
+    }
+
+    fn settle_age(&mut self, slot: PodSlot) {
+        let is_waiting = self.is_waiting(slot);
+        let Some(held) = self.held[slot as usize].as_mut().filter(|_| !is_waiting) else { return };
+        let age = held.is_held().then(|| held.status_version());
+        if age != std::mem::replace(&mut held.settled, age) {
+            self.touch_namesakes(slot);
+        }
+    }
+
+    /// A list changed it that is not committed.
+    fn is_waiting(&self, slot: PodSlot) -> bool {
+        self.sources.iter().any(|source| source.pending.contains(&slot))
+    }
+
     /// Brings one Pod's record up to date and carries the difference into the facts.
-    pub(super) fn settle(&mut self, slot: PodSlot) {
-        let is_waiting = self.sources.iter().any(|source| source.pending.contains(&slot));
+    fn settle(&mut self, slot: PodSlot) {
+        let is_waiting = self.is_waiting(slot);
         let Some(held) = self.held[slot as usize].as_mut() else { return };
         let old = self.next.pod(slot).cloned();
         let staged = if is_waiting { None } else { held.staged.take() };
         let is_gone = !held.is_held() && !is_waiting;
-        let settled = if is_waiting { held.settled } else { held.is_held().then(|| held.status_version()) };
-        let is_other_age = std::mem::replace(&mut held.settled, settled) != settled;
         let mut new = match (staged, &old) {
             (Some(staged), _) => *staged,
             (None, Some(old)) => (**old).clone(),
             (None, None) => return,
         };
-        if is_other_age {
-            self.touch_namesakes(slot);
-        }
         new.is_replaced = self.is_replaced(slot);
         place(&mut new, &self.next.settings);
         let old_claims = old.as_deref().map(|old| claims_of(old, slot)).unwrap_or_default();

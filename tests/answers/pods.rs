@@ -315,6 +315,14 @@ fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
     world.apply(quiet("u2", 2));
     assert_eq!(world.snapshot().serial, serial);
     assert!(world.snapshot().revision > revision);
+    // Two at once, of which the newer one is over: nothing of either was ever there.
+    let mut world = World::of([]);
+    let serial = world.snapshot().serial;
+    let mut over = quiet("u2", 2);
+    over.status.phase = Phase::Succeeded;
+    [quiet("u1", 1), over].into_iter().for_each(|pod| world.send(Change::Apply(Box::new(pod))));
+    world.publish();
+    assert_eq!(world.snapshot().serial, serial);
 }
 
 #[test]
