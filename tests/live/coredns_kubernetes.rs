@@ -69,7 +69,8 @@ fn what_there_is() {
         // A Pod's name of more than 63 characters is no label: the target's stands for it.
         ("90.0.244.10.in-addr.arpa.", Rtype::PTR, Data(&["10-244-0-90.odd.pod.Z"])),
         ("10-244-0-90.odd.pod.Z", Rtype::A, Data(&["10.244.0.90"])),
-        ("org.acme.long.odd.Z", Rtype::PTR, Data(&["10-244-0-90-1.org.acme.long.odd.Z"])),
+        ("_rpc._tcp.org.acme.long.odd.Z", Rtype::PTR, Data(&["10-244-0-90-1._rpc._tcp.org.acme.long.odd.Z"])),
+        ("10-244-0-90-1._rpc._tcp.org.acme.long.odd.Z", Rtype::SRV, Data(&["0 100 1 10-244-0-90.p.Z"])),
         // The apex.
         ("Z", Rtype::NS, Data(&["ns.Z"])),
         (REVERSE, Rtype::NS, Data(&["ns.Z"])),
@@ -98,6 +99,7 @@ fn what_there_is_not() {
         ("172-0-0-2.p.Z", Rtype::AAAA, NoData(Z)),
         ("headless.testns.Z", Rtype::TXT, NoData(Z)),
         ("headless.testns.Z", Rtype::MX, NoData(Z)),
+        ("headless.testns.Z", Rtype::PTR, NoData(Z)),
         (HEADLESS, Rtype::A, NoData(Z)),
         // Names in between.
         ("testns.Z", Rtype::A, NoData(Z)),
