@@ -18,6 +18,7 @@ mod intern;
 mod serial;
 mod services;
 mod settle;
+mod shown;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -32,6 +33,7 @@ use held::{Held, Hold};
 use intern::Interner;
 pub use serial::Now;
 use serial::Serial;
+use shown::Touched;
 
 /// The one writer of the zone.
 pub struct Index {
@@ -48,7 +50,10 @@ pub struct Index {
     fingerprints: RandomState,
     serial: Serial,
     difference: Difference,
+    touched: Touched,
     is_changed: bool,
+    /// What was published last; it shares its memory with that.
+    last: Snapshot,
 }
 
 /// A Pod's identity: its cluster and uid.
@@ -94,8 +99,10 @@ impl Index {
     /// An index of nothing yet; the zone is synced once each of these sources has committed a list.
     pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
         let source = |id| Source { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
+        let next = Snapshot::empty(settings, zones);
         Index {
-            next: Snapshot::empty(settings, zones),
+            last: next.clone(),
+            next,
             sources: sources.into_iter().map(source).collect(),
             slots: HashMap::new(),
             held: Vec::new(),
@@ -107,6 +114,7 @@ impl Index {
             fingerprints: RandomState::new(),
             serial: Serial::default(),
             difference: Difference::default(),
+            touched: Touched::default(),
             is_changed: true,
         }
     }
@@ -139,6 +147,8 @@ impl Index {
     /// The next snapshot and what it changes; none where nothing would be seen of it.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
+        let touched = std::mem::take(&mut self.touched);
+        touched.shown(&self.last).tell(&touched.shown(&self.next), &mut self.difference);
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
         if is_synced != self.next.is_synced {
@@ -154,6 +164,7 @@ impl Index {
             return None;
         }
         self.next.revision += 1;
+        self.last = self.next.clone();
         Some((Arc::new(self.next.clone()), std::mem::take(&mut self.difference)))
     }
 

@@ -247,18 +247,6 @@ impl Snapshot {
         Some((pod, pod.registrations.get(endpoint.registration())?))
     }
 
-    /// The address that an endpoint's target is spelt from, and all that the target owns.
-    pub fn target(&self, endpoint: &Endpoint) -> Option<(IpAddr, Addresses)> {
-        let target = match endpoint.sole_ipv4() {
-            Some(address) => IpAddr::V4(address),
-            None => self.addresses_of(endpoint).first().copied()?,
-        };
-        if self.wide_targets == 0 {
-            return Some((target, std::iter::once(target).collect()));
-        }
-        Some((target, self.target_addresses(target)?))
-    }
-
     /// All addresses of an endpoint.
     pub fn addresses_of(&self, endpoint: &Endpoint) -> Addresses {
         match endpoint.sole_ipv4() {

@@ -9,14 +9,10 @@ use ipnet::IpNet;
 
 use super::{ConfigError, Environment, Namespaces, refused};
 use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_TXT_KEYS, NSID_LEN_MAX};
-use crate::dns::{LABEL_LEN_MAX, NAME_LEN_MAX, Name};
+use crate::dns::Name;
 use crate::logging;
-use crate::name::is_namespace;
+use crate::name::{ZONE_LEN_MAX, is_namespace};
 use crate::snapshot::TxtKeys;
-
-/// The longest zone, in bytes on the wire: in front of it stand a protocol (`_<15>._tcp.`, 22 bytes), an alias (a label
-/// of 34) and a namespace (a label of 63).
-const ZONE_LEN_MAX: usize = NAME_LEN_MAX - 22 - 35 - (1 + LABEL_LEN_MAX);
 
 /// Seconds: 0 would bring every lookup here, and after a day nobody would learn of a change. RFC 2181 §8 allows more.
 pub(super) const TTL_RANGE: RangeInclusive<u32> = 1..=86_400;

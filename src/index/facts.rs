@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::shown::Touched;
 use super::{Difference, services};
 use crate::name;
 use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
@@ -12,6 +13,7 @@ use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 pub(super) fn carry(
     next: &mut Snapshot,
     difference: &mut Difference,
+    touched: &mut Touched,
     slot: PodSlot,
     old: Option<&PodRecord>,
     new: Option<Arc<PodRecord>>,
@@ -20,29 +22,19 @@ pub(super) fn carry(
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
     services::carry(next, difference, slot, old, record);
-    carry_name(next, difference, slot, old, record);
-    carry_pointers(next, difference, slot, old, record);
+    let names = [named(next, old), named(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
+    let pod_ips = [old, record].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
+    touched.addresses.extend(pod_ips.chain(before.keys()).chain(after.keys()).copied());
+    touched.names.extend(names.iter().flatten().cloned());
+    carry_name(next, slot, names);
+    carry_pointers(next, slot, old, record);
     next.pods.set(slot as usize, new); // the targets are made from the records
-    carry_targets(next, difference, slot, &before, &after);
+    carry_targets(next, slot, &before, &after);
 }
 
 /// `<pod>.<ns>.pod.Z`
-fn carry_name(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
-    let named = |pod: Option<&PodRecord>| pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod));
-    let (before, after) = (named(old), named(new));
-    let addresses = |pod: Option<&PodRecord>| pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default();
-    if before == after && (after.is_none() || addresses(old) == addresses(new)) {
-        return;
-    }
-    difference.addresses.extend(addresses(old).into_iter().chain(addresses(new)));
-    difference.is_named_anew |= before != after;
+fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKey>; 2]) {
     if before == after {
         return;
     }
@@ -62,6 +54,10 @@ fn carry_name(
     }
 }
 
+fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
+    pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
+}
+
 /// The Pod's own labels, or its target's where they cannot stand in a name.
 fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
     let own = name::pod_key(&pod.name, &pod.namespace, &next.settings.origin);
@@ -73,13 +69,7 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
 }
 
 /// The reverse names: none for a Pod of the host's network.
-fn carry_pointers(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
+fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
         let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network);
         pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default()
@@ -93,13 +83,11 @@ fn carry_pointers(
         } else {
             next.pointers.insert(*address, slots);
         }
-        difference.addresses.insert(*address);
     }
     for address in after.iter().filter(|address| !before.contains(address)) {
         let mut slots = next.pointers.get(address).cloned().unwrap_or_default();
         slots.push(slot);
         next.pointers.insert(*address, slots);
-        difference.addresses.insert(*address);
     }
 }
 
@@ -123,7 +111,6 @@ fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
 
 fn carry_targets(
     next: &mut Snapshot,
-    difference: &mut Difference,
     slot: PodSlot,
     before: &BTreeMap<IpAddr, Addresses>,
     after: &BTreeMap<IpAddr, Addresses>,
@@ -132,17 +119,12 @@ fn carry_targets(
     let changed: std::collections::BTreeSet<IpAddr> = changed.copied().collect();
     for target in changed {
         let mut facts = next.targets.get(&target).cloned().unwrap_or_default();
-        let was_there = !facts.pods.is_empty();
         let was_wide = !facts.owned.is_empty();
         facts.pods.retain(|other| *other != slot);
         if after.contains_key(&target) {
             facts.pods.push(slot);
         }
-        let owned = owned_by(next, target, &facts.pods);
-        if was_there == facts.pods.is_empty() || owned != facts.owned {
-            difference.addresses.insert(target);
-        }
-        facts.owned = owned;
+        facts.owned = owned_by(next, target, &facts.pods);
         next.wide_targets = next.wide_targets + usize::from(!facts.owned.is_empty()) - usize::from(was_wide);
         if facts.pods.is_empty() {
             next.targets.remove(&target);

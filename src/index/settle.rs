@@ -34,7 +34,10 @@ impl Index {
         for slot in rivals.into_iter().filter(|slot| !settling.contains_key(slot)).collect::<Vec<_>>() {
             settling.extend(self.take_up(slot).map(|rival| (slot, rival))); // its own claims are what they were
         }
-        for (slot, pod) in settling {
+        // What takes another's place comes before that goes, so that a name which stays is not gone in between.
+        let goes = |pod: &Settling| pod.is_gone || !pod.record.is_registering();
+        let (going, coming): (Vec<_>, Vec<_>) = settling.into_iter().partition(|(_, pod)| goes(pod));
+        for (slot, pod) in coming.into_iter().chain(going) {
             self.finish(slot, pod);
         }
     }
@@ -74,7 +77,7 @@ impl Index {
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed = true;
-            facts::carry(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
+            facts::carry(&mut self.next, &mut self.difference, &mut self.touched, slot, old.as_deref(), new);
         }
         if is_gone {
             self.free_slot(slot, uid);

@@ -80,18 +80,6 @@ impl Zone {
         }
     }
 
-    /// The A and AAAA records that an additional section may name for a target: none for a name outside this zone, in a
-    /// zone that it delegates, or of a wildcard.
-    pub fn addresses(&self, name: &Key) -> (Option<&RrSet>, Option<&RrSet>) {
-        if name.is_within(&self.apex)
-            && let Reached::Name(At::Entry(node)) = self.reach(name, Rtype::A)
-        {
-            (node.rrset(Rtype::A), node.rrset(Rtype::AAAA))
-        } else {
-            (None, None)
-        }
-    }
-
     /// Whether this zone delegates exactly this name.
     pub fn delegates(&self, name: &Key) -> bool {
         matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key() == *name)

@@ -282,6 +282,50 @@ fn the_serial_moves_only_for_what_dns_shows() {
 }
 
 #[test]
+fn the_serial_stands_while_one_more_is_not_ready() {
+    let waiting = |name: &str, address: &str, fields: &str| {
+        let mut pod = endpoint(name, address, fields);
+        pod.status.ready = false;
+        pod
+    };
+    // Its Pod's own names apart, a registration that is not ready adds a name or nothing.
+    let mut world = World::of([one(), waiting("two", "10.244.0.2", "interface=x.Y port=1")]);
+    for (fields, moves) in [
+        ("interface=x.Y port=1 interface=a.B port=1", false),
+        ("interface=x.Y port=1 interface=a.B protocol=tri port=1", true),
+        ("interface=x.Y port=1 interface=a.B protocol=tri port=1 group=g", true),
+        ("interface=x.Y port=1", true),
+    ] {
+        let serial = world.snapshot().serial;
+        let version = u64::from(serial);
+        world.apply(Pod { resource_version: version, ..waiting("two", "10.244.0.2", fields) });
+        assert_eq!(world.snapshot().serial != serial, moves, "{fields}");
+    }
+}
+
+#[test]
+fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
+    let quiet = |uid: &str, version| {
+        let mut pod = Pod { uid: uid.into(), resource_version: version, ..one() };
+        pod.status.ready = false;
+        pod
+    };
+    let mut world = World::of([quiet("u1", 1)]);
+    let (serial, revision) = (world.snapshot().serial, world.snapshot().revision);
+    world.apply(quiet("u2", 2));
+    assert_eq!(world.snapshot().serial, serial);
+    assert!(world.snapshot().revision > revision);
+    // Two at once, of which the newer one is over: nothing of either was ever there.
+    let mut world = World::of([]);
+    let serial = world.snapshot().serial;
+    let mut over = quiet("u2", 2);
+    over.status.phase = Phase::Succeeded;
+    [quiet("u1", 1), over].into_iter().for_each(|pod| world.send(Change::Apply(Box::new(pod))));
+    world.publish();
+    assert_eq!(world.snapshot().serial, serial);
+}
+
+#[test]
 fn before_the_first_sync_and_after_long_silence() {
     let mut world = World::unsynced(settings());
     let ask = |world: &World, name: &str| {

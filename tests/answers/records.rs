@@ -138,6 +138,24 @@ fn a_registration_said_twice_is_one() {
 }
 
 #[test]
+fn registrations_that_change_places_are_all_kept() {
+    // They share a name, and for a moment a place: the new one went with the old.
+    let mut world = World::of([]);
+    for (version, fields, count) in [
+        (1, "interface=a.B port=1", 1),
+        (2, "interface=a.B port=1 group=x interface=a.B port=1 group=y", 2),
+        (3, "interface=a.B port=1 group=y interface=a.B port=1 group=x", 2),
+        (4, "interface=a.B port=1 group=x interface=a.B port=1 interface=a.B port=1 group=y", 3),
+    ] {
+        world.apply(Pod { resource_version: version, ..endpoint("one", "10.244.0.1", fields) });
+        assert_eq!(world.data("_rpc._tcp.a.b.default.Z", Rtype::TXT).1.len(), count, "{fields}");
+        assert_eq!(world.data("_rpc._tcp.a.b.g-x.default.Z", Rtype::TXT).1.len(), usize::from(count > 1), "{fields}");
+    }
+    world.apply(Pod { resource_version: 5, annotation: None, ..endpoint("one", "10.244.0.1", "") });
+    assert_eq!(world.verdict("_rpc._tcp.a.b.default.Z", Rtype::TXT), "NXDOMAIN");
+}
+
+#[test]
 fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
     let world = World::of([endpoint("one", "10.244.0.1", "interface=a.v-1 protocol=tri port=1")]);
     let alias = world.snapshot().services().next().unwrap().service.alias.label();

@@ -75,6 +75,21 @@ fn what_is_no_query_ends_the_connection() {
 }
 
 #[test]
+fn what_was_asked_before_what_is_no_query_is_answered() {
+    let mut response = soa().to_wire();
+    response[2] |= 0x80;
+    for bytes in [framed(b"AB"), framed(&response)] {
+        let queries = [soa().to_wire(), soa().to_wire()];
+        let mut stream = connect(dns());
+        stream.write_all(&[framed(&queries[0]), framed(&queries[1]), bytes].concat()).expect("write");
+        for query in &queries {
+            Reply::read(query, read_message(&mut stream).expect("a reply"));
+        }
+        closed(&mut stream);
+    }
+}
+
+#[test]
 fn pipelined_queries_are_all_answered() {
     let questions: Vec<_> = (0..25).map(|n| ask(&format!("n{n}.default.Z"), Rtype::A).to_wire()).collect();
     let bytes: Vec<u8> = questions.iter().flat_map(|query| framed(query)).collect();

@@ -1,7 +1,6 @@
 //! Questions to one zone (RFC 1034 §4.3.2, RFC 4592, RFC 6672).
 
-use super::{addresses, check, name, zone};
-use callsign::zones::{Role, Zone};
+use super::{check, zone};
 
 /// The example of RFC 4592 §2.2.1, with data for the records that it leaves open.
 const RFC_4592: &str = r#"
@@ -189,25 +188,4 @@ fn dname_as_rfc_6672_has_it() {
             ("example. A", "nodata"),
         ],
     );
-}
-
-#[test]
-fn addresses_for_the_additional_section() {
-    let text = zone(
-        "ns A 192.0.2.1\nns AAAA 2001:db8::1\nsix AAAA 2001:db8::6\nsub NS ns.sub\nns.sub A 192.0.2.2\n* A 192.0.2.3\nc CNAME ns\n",
-    );
-    let zone = Zone::parse(text.as_bytes(), &name("example."), Role::Own).unwrap();
-    for (target, expected) in [
-        ("NS.example.", "A 192.0.2.1, AAAA 2001:db8::1"),
-        ("six.example.", "AAAA 2001:db8::6"),
-        ("ns.sub.example.", ""),
-        ("sub.example.", ""),
-        ("wild.example.", ""),
-        ("c.example.", ""),
-        ("example.", ""),
-        ("ns.test.", ""),
-    ] {
-        let (a, aaaa) = zone.addresses(&name(target).key());
-        assert_eq!(addresses(a, aaaa), expected, "{target}");
-    }
 }
