@@ -8,8 +8,8 @@
 //! record until the relist's `Commit`, so nothing of half a list is published, and the changes of other sources need not
 //! wait for it. What a committed list did not name is swept; after an `Abort` nothing is.
 //!
-//! **Settling.** A changed Pod is settled against the others: who holds its name, its addresses and ports. Whoever loses
-//! or gains by that is settled again. Then the difference between its old and its new record is carried into the facts.
+//! **Settling.** Changed Pods are settled against the others: who holds a name, then an address and port, and who loses or
+//! gains by that. Then, once for each Pod, the difference between its old and its new record is carried into the facts.
 
 mod claims;
 mod facts;
