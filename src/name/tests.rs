@@ -244,6 +244,26 @@ proptest! {
         }
     }
 
+    /// No two services share a name that tells group and version, but by letter case.
+    #[test]
+    fn exact_names_are_distinct(
+        interfaces in ["[aA]{1,2}(\\.[aB]{1,2})?", "[aA]{1,2}(\\.[aB]{1,2})?"],
+        groups in [any_value(), any_value()], versions in [any_value(), any_value()]
+    ) {
+        let exact = |at: usize| {
+            let service = service("default", &interfaces[at], groups[at].as_deref(), versions[at].as_deref());
+            let told = |(group, version): &&(Selector, Selector)| *group != Selector::Any && *version != Selector::Any;
+            service.selections().iter().find(told).cloned().zip(service.natural().cloned())
+        };
+        if let (Some(one), Some(other)) = (exact(0), exact(1)) {
+            let folded = |at: usize| {
+                let parts = [Some(&interfaces[at]), groups[at].as_ref(), versions[at].as_ref()];
+                parts.map(|part| part.map(|part| part.to_ascii_lowercase()))
+            };
+            prop_assert_eq!(one == other, folded(0) == folded(1));
+        }
+    }
+
     /// No two values share a label but by letter case.
     #[test]
     fn selector_labels_are_distinct(a in "[a-b.-]{1,7}", b in "[a-b.-]{1,7}") {
