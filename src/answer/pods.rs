@@ -8,7 +8,7 @@ use super::records::{InstanceLabel, Members, Rdata, Records, Soa};
 use super::{Freshness, Question, Step};
 use crate::dns::{Class, NAME_LEN_MAX, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
-use crate::snapshot::{Addresses, Endpoint, Found, Selected, Snapshot};
+use crate::snapshot::{Addresses, Found, Selected, Snapshot};
 
 /// The types that the Pods' names may have, the likeliest first: what an ANY question looks for.
 const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
@@ -305,19 +305,4 @@ fn split_instance(label: &[u8]) -> Option<(&[u8], u16)> {
     let hyphen = label.iter().rposition(|byte| *byte == b'-')?;
     let port = std::str::from_utf8(&label[hyphen + 1..]).ok()?.parse().ok()?;
     Some((&label[..hyphen], port))
-}
-
-/// Where the order of a set's records begins for a client.
-pub(super) fn turn(client: std::net::IpAddr, len: usize) -> usize {
-    let hash = match client {
-        std::net::IpAddr::V4(address) => crate::snapshot::hash(1, &address.octets()),
-        std::net::IpAddr::V6(address) => crate::snapshot::hash(1, &address.octets()),
-    };
-    (hash % len.max(1) as u64) as usize
-}
-
-/// Whether an endpoint speaks a protocol, by its mark and then by its registration.
-pub(super) fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
-    endpoint.may_speak(protocol)
-        && snapshot.registered(endpoint).is_some_and(|(_, one)| one.protocol_label.as_deref() == Some(protocol))
 }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::pods::{speaks, turn};
 use crate::dns::{LABEL_LEN_MAX, Name, Rtype};
 use crate::name::{self, TargetLabel};
-use crate::snapshot::{Addresses, Endpoint, PodRecord, Registered, Set, Snapshot};
+use crate::snapshot::{Addresses, Endpoint, PodRecord, Registered, Set, Snapshot, hash};
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
 
@@ -295,6 +294,21 @@ fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
         Some(address) => Some(address.into()),
         None => snapshot.addresses_of(endpoint).first().copied(),
     }
+}
+
+/// Where the order of a set's records begins for a client.
+fn turn(client: IpAddr, len: usize) -> usize {
+    let turn = match client {
+        IpAddr::V4(address) => hash(1, &address.octets()),
+        IpAddr::V6(address) => hash(1, &address.octets()),
+    };
+    (turn % len.max(1) as u64) as usize
+}
+
+/// Whether an endpoint speaks a protocol, by its mark and then by its registration.
+fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
+    endpoint.may_speak(protocol)
+        && snapshot.registered(endpoint).is_some_and(|(_, one)| one.protocol_label.as_deref() == Some(protocol))
 }
 
 /// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
