@@ -3,6 +3,9 @@
 /// The media type of a stream of events.
 pub const CONTENT_TYPE: &str = "text/event-stream";
 
+/// The header that tells where a stream that ended may be gone on with (WHATWG HTML, section 9.2.4).
+pub const LAST_EVENT_ID: &str = "last-event-id";
+
 /// The longest event that is read: a set of 200,000 endpoints takes some 300 bytes each.
 const EVENT_LEN_MAX: usize = 64 * 1024 * 1024;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::print::escaped;
+use crate::events;
 use crate::http::LIMIT_MAX;
 use crate::report::Page;
 
@@ -124,10 +125,39 @@ impl Server {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
                 self.foreign(format!("no list of what was asked for, line {}, column {}", error.line(), error.column()))
             }),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Err(RemoteError::NotReady { server: self.shown(), reason: told(&body, status) })
+            status => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// Opens a stream of events, behind the one of this id if there is one.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, Option<&str>)],
+        last_id: Option<&str>,
+    ) -> Result<Incoming, RemoteError> {
+        let mut request = http::Request::get(self.uri(path, query)?).header(header::ACCEPT, events::CONTENT_TYPE);
+        if let Some(id) = last_id {
+            request = request.header(events::LAST_EVENT_ID, id);
+        }
+        let opening = async {
+            let answer = self.send(request).await?;
+            match answer.status() {
+                StatusCode::OK => Ok(answer.into_body()),
+                status => Err(self.refused(status, &self.body(answer.into_body()).await?)),
             }
-            status => Err(self.foreign(told(&body, status))),
+        };
+        let opened = tokio::time::timeout(DEADLINE, opening).await;
+        opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }))
+    }
+
+    /// What a status other than 200 means.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> RemoteError {
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                RemoteError::NotReady { server: self.shown(), reason: told(body, status) }
+            }
+            status => self.foreign(told(body, status)),
         }
     }
 
@@ -141,18 +171,24 @@ impl Server {
     }
 
     async fn fetch(&self, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
+        let answer = self.send(http::Request::get(uri).header(header::ACCEPT, "application/json")).await?;
+        Ok((answer.status(), self.body(answer.into_body()).await?))
+    }
+
+    async fn send(&self, request: http::request::Builder) -> Result<http::Response<Incoming>, RemoteError> {
         let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(HttpConnector::new());
-        let request = http::Request::get(uri).header(header::ACCEPT, "application/json").body(Empty::new());
-        let request = request.map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
-        let answer = client.request(request).await.map_err(|error| {
+        let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
+        client.request(request).await.map_err(|error| {
             if error.is_connect() {
                 return RemoteError::Unreachable { server: self.shown(), reason: root_cause(&error) };
             }
             self.foreign(root_cause(&error))
-        })?;
-        let status = answer.status();
-        match Limited::new(answer.into_body(), BODY_LEN_MAX).collect().await {
-            Ok(body) => Ok((status, body.to_bytes())),
+        })
+    }
+
+    async fn body(&self, body: Incoming) -> Result<Bytes, RemoteError> {
+        match Limited::new(body, BODY_LEN_MAX).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.shown() }),
             Err(error) => Err(self.foreign(root_cause(&*error))),
         }
@@ -163,7 +199,7 @@ impl Server {
     }
 
     /// The address as an error shows it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         escaped(&self.base)
     }
 }

@@ -25,9 +25,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How soon a client is to come back, in milliseconds (the field `retry` of WHATWG HTML §9.2).
 const RETRY_MS: u32 = 1_000;
 
-/// Where a stream that ended may be gone on with (WHATWG HTML §9.2.4).
-const LAST_EVENT_ID: &str = "last-event-id";
-
 /// Starts a stream.
 pub(super) async fn watch(
     State(pages): State<Arc<Pages>>,
@@ -51,7 +48,7 @@ pub(super) async fn watch(
         Err(full) => return refusal(StatusCode::SERVICE_UNAVAILABLE, &full.to_string()),
     };
     seat.outlast();
-    let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let resumed = last
         .and_then(|id| pages.changes.revision_of(id))
         .is_some_and(|revision| subscription.resume(revision, &snapshot));

@@ -1,6 +1,6 @@
 //! The endpoints of a selection as subscribers see them, and what changed of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,16 @@ impl WatchedSet {
         change
     }
 
+    /// Becomes the later set; what the change names is as it says, known before or not.
+    pub fn apply(&mut self, change: WatchedChange) {
+        let WatchedChange { added, changed, removed } = change;
+        let named = added.iter().chain(&changed).chain(&removed);
+        let named: BTreeSet<WatchedKey<'_>> = named.map(WatchedEndpoint::key).collect();
+        self.endpoints.retain(|endpoint| !named.contains(&endpoint.key()));
+        self.endpoints.extend(added.into_iter().chain(changed));
+        self.endpoints.sort_unstable();
+    }
+
     /// The endpoint of the same key.
     fn find(&self, endpoint: &WatchedEndpoint) -> Option<&WatchedEndpoint> {
         let key = endpoint.key();
@@ -174,6 +184,9 @@ mod tests {
             let found = (words(&change.added), words(&change.changed), words(&change.removed));
             assert_eq!(found, (added.into(), changed.into(), removed.into()), "{before} -> {after}");
             assert_eq!(change.is_empty(), set(before) == set(after));
+            let mut applied = set(before);
+            applied.apply(change);
+            assert_eq!(applied, set(after), "{before} -> {after}");
         }
     }
 }
