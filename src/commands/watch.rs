@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
 use super::print::{Columns, escaped, json_line};
-use super::remote::{RemoteError, Server};
+use super::remote::Server;
 use super::{CommandError, Outcome};
 use crate::cli::WatchArgs;
 use crate::events::{self, Event, Reader};
@@ -22,10 +22,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a stream may be silent: three of its heartbeats, since a connection can die without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// Prints until nobody reads on, or the server turns out to be none.
+/// Prints until nobody reads on. A server that was there once is waited for.
 ///
 /// # Errors
-/// The first try found no server, or a later one another kind of server.
+/// The first try found no server, or another kind of one.
 pub async fn watch(
     args: &WatchArgs,
     out: &mut (dyn Write + Send),
@@ -48,7 +48,6 @@ pub async fn watch(
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::default()),
                 Err(error) => return Err(CommandError::Output(error)),
             },
-            Err(error @ (RemoteError::Foreign { .. } | RemoteError::BadUrl(_))) => return Err(error.into()),
             Err(error) if view.known.is_none() => return Err(error.into()),
             Err(error) => error.to_string(),
         };
