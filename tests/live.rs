@@ -16,11 +16,14 @@ mod live {
     mod http;
     mod knot;
     mod lifecycle;
+    mod lists;
+    mod openapi;
     mod rfc8906;
     mod site;
     mod sizes;
     mod sockets;
     mod stream;
     mod types;
+    mod watch;
     mod zonemaster;
 }
