@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -156,22 +157,47 @@ fn router(pages: Arc<Pages>) -> Router {
 }
 
 /// The snapshot of the moment; 503 while it does not hold all.
-fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Response> {
+fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
     let snapshot = pages.responder.snapshot.load_full();
     match snapshot.is_synced {
         true => Ok(snapshot),
-        false => {
-            let error = "the Pods are not all known yet; try again soon";
-            Err(refusal(StatusCode::SERVICE_UNAVAILABLE, error))
-        }
+        false => Err(Refusal::later("the Pods are not all known yet; try again soon")),
     }
 }
 
 /// An error as all of the API tells it.
-fn refusal(status: StatusCode, error: &str) -> Response {
-    let body = Json(serde_json::json!({ "error": error }));
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => (status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response(),
-        _ => (status, body).into_response(),
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    error: String,
+}
+
+impl Refusal {
+    /// What was asked for is none of ours.
+    fn bad(error: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::BAD_REQUEST, error: error.into() }
+    }
+
+    /// It can be had later.
+    fn later(error: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Refusal {
+        Refusal::bad(rejection.body_text())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(serde_json::json!({ "error": self.error }));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (self.status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
+            }
+            status => (status, body).into_response(),
+        }
     }
 }

@@ -9,6 +9,9 @@ use crate::snapshot::{Addresses, Pair, PodRecord, Published};
 /// All that subscribers see of one endpoint beside its service.
 type Shown<'p> = (&'p str, &'p str, Addresses, u16, u16, &'p Published, &'p [Pair]);
 
+/// A service, and what a Pod has of it.
+type OfService<'p> = (&'p Arc<Service>, Vec<Shown<'p>>);
+
 /// The services of which the two records of a Pod show other endpoints.
 pub(super) fn touched(before: Option<&PodRecord>, after: Option<&PodRecord>) -> Vec<Arc<Service>> {
     let (mut before, after) = (shown(before), shown(after));
@@ -23,8 +26,8 @@ pub(super) fn touched(before: Option<&PodRecord>, after: Option<&PodRecord>) -> 
 }
 
 /// A Pod's endpoints by service: namespace and alias.
-fn shown(pod: Option<&PodRecord>) -> BTreeMap<(&str, &str), (&Arc<Service>, Vec<Shown<'_>>)> {
-    let mut services: BTreeMap<_, (&Arc<Service>, Vec<Shown<'_>>)> = BTreeMap::new();
+fn shown(pod: Option<&PodRecord>) -> BTreeMap<(&str, &str), OfService<'_>> {
+    let mut services: BTreeMap<_, OfService<'_>> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_serving) else { return services };
     for one in pod.registrations.iter().filter(|one| pod.is_published(one)) {
         let shown: Shown<'_> =

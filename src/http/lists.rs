@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Pages, refusal, synced};
+use super::{Pages, Refusal, synced};
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
@@ -52,89 +52,76 @@ pub(super) struct PageQuery {
 /// A query as it came, read or not.
 type Asked<Q> = Result<Query<Q>, QueryRejection>;
 
+/// A page, or why there is none.
+type Answered = Result<Response, Refusal>;
+
 pub(super) async fn interfaces(
     State(pages): State<Arc<Pages>>,
     headers: HeaderMap,
     asked: Asked<ServiceQuery>,
-) -> Response {
-    let make = |snapshot: &Snapshot, (filter, paging): &_| report::interfaces(snapshot, filter, paging);
-    list(&pages, &headers, asked.map_err(told).and_then(services), make)
+) -> Answered {
+    let (filter, paging) = asked?.0.read()?;
+    list(&pages, &headers, |snapshot| report::interfaces(snapshot, &filter, &paging))
 }
 
 pub(super) async fn endpoints(
     State(pages): State<Arc<Pages>>,
     headers: HeaderMap,
     asked: Asked<ServiceQuery>,
-) -> Response {
-    let make = |snapshot: &Snapshot, (filter, paging): &_| report::endpoints(snapshot, filter, paging);
-    list(&pages, &headers, asked.map_err(told).and_then(services), make)
+) -> Answered {
+    let (filter, paging) = asked?.0.read()?;
+    list(&pages, &headers, |snapshot| report::endpoints(snapshot, &filter, &paging))
 }
 
-pub(super) async fn pods(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PodQuery>) -> Response {
-    let asked = asked.map_err(told).and_then(|Query(PodQuery { name, namespace, limit, r#continue })| {
-        Ok((PodFilter { name, namespace }, paging(limit, r#continue)?))
-    });
-    list(&pages, &headers, asked, |snapshot, (filter, paging)| report::pods(snapshot, filter, paging))
+pub(super) async fn pods(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PodQuery>) -> Answered {
+    let PodQuery { name, namespace, limit, r#continue } = asked?.0;
+    let (filter, paging) = (PodFilter { name, namespace }, paging(limit, r#continue)?);
+    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &paging))
 }
 
 pub(super) async fn pods_named(
     State(pages): State<Arc<Pages>>,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
-) -> Response {
+) -> Answered {
     let filter = PodFilter { name: Some(name), namespace: Some(namespace) };
-    list(&pages, &headers, Ok(filter), |snapshot, filter| report::pods(snapshot, filter, &Paging::ALL))
+    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &Paging::ALL))
 }
 
-pub(super) async fn bad(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PageQuery>) -> Response {
-    let asked = asked.map_err(told).and_then(|Query(PageQuery { limit, r#continue })| paging(limit, r#continue));
-    list(&pages, &headers, asked, report::bad)
+pub(super) async fn bad(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PageQuery>) -> Answered {
+    let PageQuery { limit, r#continue } = asked?.0;
+    let paging = paging(limit, r#continue)?;
+    list(&pages, &headers, |snapshot| report::bad(snapshot, &paging))
 }
 
-fn told(rejection: QueryRejection) -> String {
-    rejection.body_text()
+impl ServiceQuery {
+    fn read(self) -> Result<(Filter, Paging), Refusal> {
+        let ServiceQuery { interface, group, version, namespace, limit, r#continue } = self;
+        Ok((Filter { interface, group, version, namespace }, paging(limit, r#continue)?))
+    }
 }
 
-fn services(Query(asked): Query<ServiceQuery>) -> Result<(Filter, Paging), String> {
-    let ServiceQuery { interface, group, version, namespace, limit, r#continue } = asked;
-    Ok((Filter { interface, group, version, namespace }, paging(limit, r#continue)?))
-}
-
-fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, String> {
+fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal> {
     let limit = match limit.unwrap_or(LIMIT_DEFAULT) {
-        0 => return Err(format!("limit: 0 is no page; write 1 to {LIMIT_MAX}")),
+        0 => return Err(Refusal::bad(format!("limit: 0 is no page; write 1 to {LIMIT_MAX}"))),
         limit => limit.min(LIMIT_MAX),
     };
-    let after = match token.as_deref() {
-        None | Some("") => None,
-        Some(token) => Some(Cursor::read(token).ok_or("continue: it is not one of an earlier page")?),
-    };
+    let read = |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not one of an earlier page"));
+    let after = token.as_deref().filter(|token| !token.is_empty()).map(read).transpose()?;
     Ok(Paging { limit, after })
 }
 
 /// A page of what a snapshot holds; 503 while it does not hold all, 304 to whoever has it already.
-fn list<Q, T: Serialize>(
-    pages: &Pages,
-    headers: &HeaderMap,
-    asked: Result<Q, String>,
-    make: impl FnOnce(&Snapshot, &Q) -> Page<T>,
-) -> Response {
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
-    };
-    let snapshot = match synced(pages) {
-        Ok(snapshot) => snapshot,
-        Err(response) => return response,
-    };
+fn list<T: Serialize>(pages: &Pages, headers: &HeaderMap, make: impl FnOnce(&Snapshot) -> Page<T>) -> Answered {
+    let snapshot = synced(pages)?;
     let tag = format!("\"{}\"", pages.changes.id(snapshot.revision));
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|tags| tags.split(',')).any(|known| is_same_tag(known.trim(), &tag));
     let head = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
-    match is_known {
+    Ok(match is_known {
         true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, Json(make(&snapshot, &asked))).into_response(),
-    }
+        false => (head, Json(make(&snapshot))).into_response(),
+    })
 }
 
 /// The weak comparison of RFC 9110 §8.8.3.2, which If-None-Match asks for.

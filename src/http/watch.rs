@@ -8,13 +8,13 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::time::timeout;
 
 use super::connection::Seat;
-use super::{Pages, refusal, synced};
+use super::{Pages, Refusal, synced};
 use crate::changes::{Gap, SentSet, Subscription};
 use crate::events;
 use crate::report::{Filter, WatchedSet};
@@ -31,22 +31,13 @@ pub(super) async fn watch(
     Extension(seat): Extension<Arc<Seat>>,
     headers: HeaderMap,
     asked: Result<Query<Filter>, QueryRejection>,
-) -> Response {
-    let filter = match asked {
-        Ok(Query(filter)) => filter,
-        Err(rejection) => return refusal(StatusCode::BAD_REQUEST, &rejection.body_text()),
-    };
+) -> Result<Response, Refusal> {
+    let Query(filter) = asked?;
     if filter.interface.as_deref().unwrap_or_default().is_empty() {
-        return refusal(StatusCode::BAD_REQUEST, "interface: which one is to be watched?");
+        return Err(Refusal::bad("interface: which one is to be watched?"));
     }
-    let snapshot = match synced(&pages) {
-        Ok(snapshot) => snapshot,
-        Err(response) => return response,
-    };
-    let mut subscription = match pages.changes.subscribe(filter) {
-        Ok(subscription) => subscription,
-        Err(full) => return refusal(StatusCode::SERVICE_UNAVAILABLE, &full.to_string()),
-    };
+    let snapshot = synced(&pages)?;
+    let mut subscription = pages.changes.subscribe(filter).map_err(|full| Refusal::later(full.to_string()))?;
     seat.outlast();
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let resumed = last
@@ -63,7 +54,7 @@ pub(super) async fn watch(
         (header::CACHE_CONTROL, "no-store"),
         (header::CONNECTION, "close"), // its place among the short connections is given away
     ];
-    (head, Body::from_stream(events)).into_response()
+    Ok((head, Body::from_stream(events)).into_response())
 }
 
 /// One subscriber's stream. It is asked for more only once the connection has room, and keeps nothing meanwhile.

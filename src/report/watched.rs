@@ -87,8 +87,8 @@ impl WatchedSet {
     /// What makes this set the later one.
     pub fn change_to(self, later: WatchedSet) -> WatchedChange {
         let is_gone = |endpoint: &WatchedEndpoint| later.find(endpoint).is_none();
-        let mut change = WatchedChange::default();
-        change.removed = self.endpoints.iter().filter(|endpoint| is_gone(endpoint)).cloned().collect();
+        let removed = self.endpoints.iter().filter(|endpoint| is_gone(endpoint)).cloned().collect();
+        let mut change = WatchedChange { removed, ..WatchedChange::default() };
         for endpoint in later.endpoints {
             match self.find(&endpoint) {
                 None => change.added.push(endpoint),

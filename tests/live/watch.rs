@@ -196,7 +196,8 @@ fn the_command_goes_on_where_a_server_comes_back() {
     let json = Process::start(program, ["watch", "a.b", "--json", "-n", "default", "--server", &url]);
     let says = |lines: &str| {
         eventually(PATIENCE, || {
-            let log: Vec<String> = watch.log().lines().filter(|line| !line.contains("asked again")).map(str::to_owned).collect();
+            let log: Vec<String> =
+                watch.log().lines().filter(|line| !line.contains("asked again")).map(str::to_owned).collect();
             let log = log.join("\n");
             if log == lines.trim() { Ok(()) } else { Err(log) }
         });
