@@ -9,6 +9,7 @@ mod settings;
 mod sources;
 mod statics;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::answer::Freshness;
+use crate::changes::Changes;
 use crate::cli::COMMIT;
 use crate::config::Config;
 use crate::http::{self, Pages};
@@ -75,12 +77,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
     let index = Index::new(settings, zones.borrow().clone(), sources.ids());
     let pulse = Arc::new(Pulse::default());
-    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), pulse.clone()));
+    let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
+    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes.clone(), pulse.clone()));
     tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let pages = Pages { responder, pulse, is_ending: is_ending.clone(), sources: stats };
+    let pages = Pages { responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 

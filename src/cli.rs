@@ -40,6 +40,9 @@ pub enum Command {
     /// Tell what of a Pod is published, what is not, and why not
     #[command(after_long_help = WHY_HELP)]
     Why(WhyArgs),
+    /// Print the endpoints of an interface, and each change of them as it comes
+    #[command(after_long_help = WATCH_HELP)]
+    Watch(WatchArgs),
     /// Show what an annotation's value says
     #[command(after_long_help = DECODE_HELP)]
     Decode(DecodeArgs),
@@ -92,6 +95,18 @@ Examples:
 It prints whether the Pod is seen and ready, then a line a registration: published
 under which name, or the reason why not (no label, not ready, terminating, finished,
 bad base64, foreign address, lost to another Pod). With --json one JSON object.";
+
+const WATCH_HELP: &str = "\
+Examples:
+    callsign watch org.acme.Greeter
+    callsign watch org.acme.Greeter --group gray -n shop
+    callsign watch org.acme.Greeter --json
+
+It prints a line an endpoint that is there, and from then on one for each that is added,
+changed or removed, until it is interrupted. With --json a JSON object a line: first
+{\"event\": \"set\", \"endpoints\": […]}, then {\"event\": \"change\", \"added\": […],
+\"changed\": […], \"removed\": […]}; a later set stands for all before it. Where the
+server goes away, it comes back to it, and prints what has changed meanwhile.";
 
 const DECODE_HELP: &str = "\
 Examples:
@@ -200,6 +215,29 @@ pub struct WhyArgs {
     /// Where the answer comes from.
     #[command(flatten)]
     pub from: FromArgs,
+}
+
+/// `callsign watch`
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The interface, in any letter case
+    pub interface: String,
+    /// Only this group; empty for endpoints without one
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Only this version; empty for endpoints without one
+    // `--version` is the program's only before a command.
+    #[arg(long, value_name = "TEXT")]
+    pub version: Option<String>,
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The server to ask, by the address of its --http
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
+    pub server: String,
 }
 
 /// A Pod as it was typed.

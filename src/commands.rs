@@ -1,6 +1,7 @@
 //! What the commands other than `serve` do: print, for people by default and as JSON on request.
 //!
-//! A command returns what it has to say as an [`Outcome`] and prints nothing itself. Whatever came from a Pod, a file or
+//! A command returns what it has to say as an [`Outcome`] and prints nothing itself, but for `watch`, which says it when
+//! it happens. Whatever came from a Pod, a file or
 //! a server goes through `print`, so that no text of theirs can steer a terminal.
 
 mod check;
@@ -9,6 +10,7 @@ mod list;
 mod local;
 mod print;
 mod remote;
+mod watch;
 mod why;
 
 use std::io::{self, Read, Write};
@@ -18,6 +20,7 @@ pub use codec::{decode, encode};
 pub use list::ls;
 pub use local::LocalError;
 pub use remote::RemoteError;
+pub use watch::watch;
 pub use why::why;
 
 use crate::cli::FromArgs;
@@ -76,6 +79,9 @@ pub enum CommandError {
     /// The command's own source could not be read.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// What happened could not be printed.
+    #[error("standard output: {0}")]
+    Output(#[source] io::Error),
     /// Standard input could not be read.
     #[error("standard input: {0}")]
     Input(#[source] io::Error),

@@ -8,48 +8,69 @@
 //! | `/v1/interfaces`, `/v1/endpoints` | services and their ready endpoints; `?interface=&group=&version=&namespace=` |
 //! | `/v1/pods`, `/v1/pods/{namespace}/{name}` | what of each Pod is published, and why not |
 //! | `/v1/bad` | what was refused |
+//! | `/v1/watch` | a service's ready endpoints, and each change of them, as server-sent events |
+//! | `/v1/openapi.json` | all of `/v1` as an OpenAPI 3.1 document |
+//!
+//! Lists come in pages: `{"items": […], "continue": "…"}`, and `?continue=` goes on. What a page and an event are of is
+//! their `<instance>-<revision>`, as ETag and as event id.
+
+mod connection;
+mod health;
+mod lists;
+mod openapi;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::changes::Changes;
 use crate::metrics::SourceStats;
 use crate::pulse::Pulse;
-use crate::report::{self, Filter};
 use crate::server::Responder;
 use crate::snapshot::Snapshot;
+use connection::{Patient, Seat};
+pub use lists::LIMIT_MAX;
 
-/// The most connections at once; one more waits.
+/// The most connections at once beside those of subscribers; one more waits.
 const CONNECTIONS_MAX: usize = 256;
 
 /// How long a client may take to send its request's head.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a connection may last: health checks, scrapes and lists are short.
+/// How long a connection may last that is no subscriber's: health checks, scrapes and lists are short.
 const CONNECTION_WAIT: Duration = Duration::from_secs(60);
 
-/// The largest head of a request.
-const HEAD_LEN_MAX: usize = 16 * 1024;
+/// How long a client may take nothing of what is written to it.
+const WRITE_WAIT: Duration = Duration::from_secs(30);
+
+/// The largest head of a request, and what is held of a reply beside the piece that is being sent.
+const BUFFER_LEN_MAX: usize = 16 * 1024;
 
 /// How long to rest when no connection can be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How soon whoever could not be served is to come back, in seconds.
+const RETRY_AFTER: &str = "1";
 
 /// What the pages are made from.
 pub struct Pages {
     /// The zone of the moment, and the counters.
     pub responder: Arc<Responder>,
+    /// The zone's recent past, and who listens to it.
+    pub changes: Arc<Changes>,
     /// Whether the writer of the zone turns.
     pub pulse: Arc<Pulse>,
     /// The server was told to end.
@@ -66,7 +87,7 @@ impl std::fmt::Debug for Pages {
 
 /// Takes connections until the task is dropped.
 pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
-    let router = router(pages);
+    let router = router(pages.clone());
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
@@ -74,18 +95,35 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
+        let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
+        let stream = Patient::new(stream, WRITE_WAIT, pages.responder.metrics.clone());
+        let router = router.clone();
         tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_WAIT)
-                .max_buf_size(HEAD_LEN_MAX)
-                .serve_connection(TokioIo::new(stream), service);
-            if !matches!(tokio::time::timeout(CONNECTION_WAIT, connection).await, Ok(Ok(()))) {
+            if !serve_connection(stream, router, place).await {
                 tracing::debug!(%client, "an HTTP connection ended early");
             }
-            drop(place);
         });
+    }
+}
+
+/// Serves one connection to its end; false where that came early.
+async fn serve_connection(stream: Patient, router: Router, place: OwnedSemaphorePermit) -> bool {
+    let (seat, service) = (Seat::new(place), TowerToHyperService::new(router));
+    let own = seat.clone();
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(own.clone());
+        service.call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .max_buf_size(BUFFER_LEN_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    match tokio::time::timeout(CONNECTION_WAIT, &mut connection).await {
+        Ok(ended) => ended.is_ok(),
+        Err(_) if seat.is_lasting() => connection.await.is_ok(),
+        Err(_) => false,
     }
 }
 
@@ -97,79 +135,69 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
+/// All that is served.
+fn routes() -> [(&'static str, MethodRouter<Arc<Pages>>); 10] {
+    [
+        ("/livez", get(health::livez)),
+        ("/readyz", get(health::readyz)),
+        ("/metrics", get(health::metrics)),
+        ("/v1/interfaces", get(lists::interfaces)),
+        ("/v1/endpoints", get(lists::endpoints)),
+        ("/v1/pods", get(lists::pods)),
+        ("/v1/pods/{namespace}/{name}", get(lists::pods_named)),
+        ("/v1/bad", get(lists::bad)),
+        ("/v1/watch", get(watch::watch)),
+        (openapi::PATH, get(openapi::document)),
+    ]
+}
+
 fn router(pages: Arc<Pages>) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/v1/interfaces", get(interfaces))
-        .route("/v1/endpoints", get(endpoints))
-        .route("/v1/pods", get(pods))
-        .route("/v1/pods/{namespace}/{name}", get(pods_named))
-        .route("/v1/bad", get(bad))
-        .with_state(pages)
+    let add = |router: Router<Arc<Pages>>, (path, method)| router.route(path, method);
+    routes().into_iter().fold(Router::new(), add).with_state(pages)
 }
 
-async fn livez(State(pages): State<Arc<Pages>>) -> Response {
-    match pages.pulse.is_beating() {
-        true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
-    }
-}
-
-async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
-    if pages.is_ending.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is ending\n").into_response();
-    }
-    match pages.responder.snapshot.load().is_synced {
-        true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the Pods are not all known yet\n").into_response(),
-    }
-}
-
-async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+/// The snapshot of the moment; 503 while it does not hold all.
+fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
     let snapshot = pages.responder.snapshot.load_full();
-    let text = pages.responder.metrics.encode(&snapshot, &(pages.sources)());
-    ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response()
-}
-
-async fn interfaces(State(pages): State<Arc<Pages>>, Query(filter): Query<Filter>) -> Response {
-    list(&pages, |snapshot| report::interfaces(snapshot, &filter))
-}
-
-async fn endpoints(State(pages): State<Arc<Pages>>, Query(filter): Query<Filter>) -> Response {
-    list(&pages, |snapshot| report::endpoints(snapshot, &filter))
-}
-
-/// Which Pods are asked for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PodFilter {
-    name: Option<String>,
-    namespace: Option<String>,
-}
-
-async fn pods(State(pages): State<Arc<Pages>>, Query(filter): Query<PodFilter>) -> Response {
-    list(&pages, |snapshot| match &filter.name {
-        Some(name) => report::pods_named(snapshot, filter.namespace.as_deref(), name),
-        None => report::pods(snapshot, filter.namespace.as_deref()),
-    })
-}
-
-async fn pods_named(State(pages): State<Arc<Pages>>, Path((namespace, name)): Path<(String, String)>) -> Response {
-    list(&pages, |snapshot| report::pods_named(snapshot, Some(&namespace), &name))
-}
-
-async fn bad(State(pages): State<Arc<Pages>>) -> Response {
-    list(&pages, report::bad)
-}
-
-/// A JSON array of what a snapshot holds; 503 while it does not hold all.
-fn list<T: Serialize>(pages: &Pages, make: impl FnOnce(&Snapshot) -> Vec<T>) -> Response {
-    let snapshot = pages.responder.snapshot.load_full();
-    if !snapshot.is_synced {
-        let error = Json(serde_json::json!({ "error": "the Pods are not all known yet; try again soon" }));
-        return (StatusCode::SERVICE_UNAVAILABLE, error).into_response();
+    match snapshot.is_synced {
+        true => Ok(snapshot),
+        false => Err(Refusal::later("the Pods are not all known yet; try again soon")),
     }
-    Json(make(&snapshot)).into_response()
+}
+
+/// An error as all of the API tells it.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    error: String,
+}
+
+impl Refusal {
+    /// What was asked for is none of ours.
+    fn bad(error: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::BAD_REQUEST, error: error.into() }
+    }
+
+    /// It can be had later.
+    fn later(error: impl Into<String>) -> Refusal {
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Refusal {
+        Refusal::bad(rejection.body_text())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(serde_json::json!({ "error": self.error }));
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (self.status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
+            }
+            status => (status, body).into_response(),
+        }
+    }
 }

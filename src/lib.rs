@@ -40,10 +40,12 @@
 
 pub mod answer;
 pub mod app;
+pub mod changes;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod dns;
+pub mod events;
 pub mod http;
 pub mod index;
 pub mod logging;

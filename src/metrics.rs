@@ -102,6 +102,8 @@ struct Counters {
     truncated: [AtomicU64; Transport::ALL.len()],
     dropped: [AtomicU64; Dropped::ALL.len()],
     tcp_connections: AtomicI64,
+    events_sent: AtomicU64,
+    slow_readers: AtomicU64,
 }
 
 impl Metrics {
@@ -146,14 +148,29 @@ impl Metrics {
         self.counters.tcp_connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// A subscriber was sent an event.
+    pub fn event_sent(&self) {
+        self.counters.events_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An HTTP reader was dropped because it did not keep up.
+    pub fn slow_reader(&self) {
+        self.counters.slow_readers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many HTTP readers were dropped because they did not keep up.
+    pub fn slow_readers(&self) -> u64 {
+        self.counters.slow_readers.load(Ordering::Relaxed)
+    }
+
     /// How long an event took from its receipt to the published snapshot.
     pub fn observe_event_lag(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
     }
 
     /// All metrics as text, of [`CONTENT_TYPE`].
-    pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats]) -> String {
-        self.encode_with(State::new(snapshot, sources))
+    pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> String {
+        self.encode_with(State::new(snapshot, sources, subscribers))
     }
 
     fn encode_with(&self, state: State) -> String {
@@ -185,6 +202,9 @@ impl Collector for Counters {
             "Messages and connections that got no reply",
             dropped.map(|(reason, count)| ([("reason", reason.label())], load(count))),
         )?;
+        families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
+        let slow = load(&self.slow_readers);
+        families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
         families.gauge("tcp_connections", "TCP connections that are open", self.tcp_connections.load(Ordering::Relaxed))
     }
 }
@@ -211,6 +231,11 @@ impl Families<'_, '_> {
         samples: impl IntoIterator<Item = (L, V)>,
     ) -> fmt::Result {
         self.family(name, help, MetricType::Gauge, samples)
+    }
+
+    /// One counter without labels.
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?.encode_gauge(&value)
     }
 
     /// One gauge without labels.

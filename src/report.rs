@@ -3,6 +3,10 @@
 //! Everything here is plain data, written as JSON by the server and read back by the command line, so that both say the
 //! same. Secrets were left behind when the annotation was read.
 
+mod page;
+mod watched;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +17,10 @@ use crate::name::Service;
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
 use crate::source::Phase;
+
+pub use page::{Cursor, Page, Paging};
+use page::{Place, page};
+pub use watched::{WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
 /// A service, and how to ask for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +65,7 @@ pub struct Endpoint {
     /// The weight.
     pub weight: u16,
     /// All that was registered beside it, but secrets.
-    pub metadata: std::collections::BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Something that was refused.
@@ -126,7 +134,7 @@ pub struct Registration {
 }
 
 /// Which services are asked for; what is absent is any.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// The interface, in any letter case.
@@ -140,7 +148,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn takes(&self, service: &Service) -> bool {
+    /// Whether a service is asked for.
+    pub fn takes(&self, service: &Service) -> bool {
         let is_asked = |asked: &Option<String>, own: Option<&str>| {
             asked.as_deref().is_none_or(|asked| asked == own.unwrap_or_default())
         };
@@ -152,15 +161,17 @@ impl Filter {
 }
 
 /// The services, by namespace, interface, group and version.
-pub fn interfaces(snapshot: &Snapshot, filter: &Filter) -> Vec<Interface> {
+pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Interface> {
     let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
-    let mut interfaces: Vec<Interface> = services.map(|facts| interface(snapshot, facts)).collect();
-    interfaces.sort_by(|one, other| {
-        let key =
-            |row: &Interface| (row.namespace.clone(), row.interface.clone(), row.group.clone(), row.version.clone());
-        key(one).cmp(&key(other))
-    });
-    interfaces
+    let rows = services.map(|facts| (place_of(&facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
+    page(rows, paging, |facts| interface(snapshot, facts))
+}
+
+/// A row's place among those of all services; interfaces that are too long to be told apart by it need more.
+fn place_of<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: [u64; 2]) -> Place<'r> {
+    let (group, version) = (service.group.as_deref(), service.version.as_deref());
+    let texts = [&service.namespace, &service.interface, group.unwrap_or(""), version.unwrap_or(""), one, two, three];
+    Place::new(texts, numbers)
 }
 
 fn interface(snapshot: &Snapshot, facts: &ServiceFacts) -> Interface {
@@ -182,25 +193,19 @@ fn question_name(service: &Service, zone: &Name) -> String {
     service.exact_name(zone).map(|name| format!("_rpc._tcp.{name}")).unwrap_or_default()
 }
 
-/// The ready endpoints, by service and in the order of their set.
-pub fn endpoints(snapshot: &Snapshot, filter: &Filter) -> Vec<Endpoint> {
+/// The ready endpoints, by service, Pod, protocol and port.
+pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Endpoint> {
     let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
-    found.filter_map(|endpoint| snapshot.registered(endpoint)).map(|(pod, one)| endpoint(pod, one)).collect()
+    let rows = found.filter_map(|found| {
+        let (pod, one) = snapshot.registered(found)?;
+        let numbers = [one.port.into(), found.registration() as u64];
+        Some((place_of(&one.service, [&pod.name, &one.protocol, &pod.uid], numbers), (pod, one)))
+    });
+    page(rows, paging, |(pod, one)| endpoint(pod, one))
 }
 
 fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
-    let published = &registered.published;
-    let mut metadata: std::collections::BTreeMap<String, String> = published
-        .pairs
-        .iter()
-        .chain(registered.unpublished.iter())
-        .map(|(key, value)| (key.to_string(), value.to_string()))
-        .collect();
-    metadata.extend(published.application.iter().map(|name| ("application".to_owned(), name.to_string())));
-    if !published.methods.is_empty() {
-        metadata.insert("methods".to_owned(), published.methods.join(","));
-    }
     Endpoint {
         pod: pod.name.to_string(),
         namespace: pod.namespace.to_string(),
@@ -211,16 +216,33 @@ fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
         addresses: pod.addresses(registered).to_vec(),
         port: registered.port,
         weight: registered.weight,
-        metadata,
+        metadata: metadata(registered),
     }
 }
 
+/// All that was registered beside the fields, but secrets.
+fn metadata(registered: &Registered) -> BTreeMap<String, String> {
+    let published = &registered.published;
+    let pairs = published.pairs.iter().chain(registered.unpublished.iter());
+    let mut metadata: BTreeMap<String, String> =
+        pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    metadata.extend(published.application.iter().map(|name| ("application".to_owned(), name.to_string())));
+    if !published.methods.is_empty() {
+        metadata.insert("methods".to_owned(), published.methods.join(","));
+    }
+    metadata
+}
+
 /// All that was refused, by namespace and Pod.
-pub fn bad(snapshot: &Snapshot) -> Vec<Bad> {
-    let mut bad: Vec<Bad> =
-        snapshot.pods().flat_map(|pod| pod.refusals().map(|refused| refusal(pod, &refused))).collect();
-    bad.sort_by(|one, other| (&one.namespace, &one.pod, one.offset).cmp(&(&other.namespace, &other.pod, other.offset)));
-    bad
+pub fn bad(snapshot: &Snapshot, paging: &Paging) -> Page<Bad> {
+    let rows = snapshot.pods().flat_map(|pod| {
+        let refusals = (0..).zip(pod.refusals());
+        refusals.map(move |(at, refused)| {
+            let numbers = [refused.offset as u64, at]; // what is at one offset can be refused more than once
+            (Place::new([&pod.namespace, &pod.name, &pod.uid], numbers), (pod, refused))
+        })
+    });
+    page(rows, paging, |(pod, refused)| refusal(pod, &refused))
 }
 
 /// One refusal in plain words.
@@ -240,20 +262,22 @@ pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
     }
 }
 
-/// The Pods that carry a profile's label, by namespace and name.
-pub fn pods(snapshot: &Snapshot, namespace: Option<&str>) -> Vec<Pod> {
-    let asked = snapshot.pods().filter(|pod| namespace.is_none_or(|namespace| *pod.namespace == *namespace));
-    let mut pods: Vec<Pod> = asked.map(|record| pod(snapshot, record)).collect();
-    pods.sort_by(|one, other| (&one.namespace, &one.name, &one.uid).cmp(&(&other.namespace, &other.name, &other.uid)));
-    pods
+/// Which Pods are asked for; what is absent is any.
+#[derive(Clone, Debug, Default)]
+pub struct PodFilter {
+    /// The name: that of one Pod, and for a moment of the one that it replaces.
+    pub name: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
 }
 
-/// The Pods of one name: one, and for a moment the one that it replaces.
-pub fn pods_named(snapshot: &Snapshot, namespace: Option<&str>, name: &str) -> Vec<Pod> {
-    let is_asked = |record: &&Arc<PodRecord>| {
-        *record.name == *name && namespace.is_none_or(|namespace| *record.namespace == *namespace)
-    };
-    snapshot.pods().filter(is_asked).map(|record| pod(snapshot, record)).collect()
+/// The Pods that carry a profile's label, by namespace and name.
+pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Pod> {
+    let is_asked = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
+    let pods = snapshot.pods().filter(|pod| is_asked(&filter.name, &pod.name));
+    let pods = pods.filter(|pod| is_asked(&filter.namespace, &pod.namespace));
+    let rows = pods.map(|pod| (Place::new([&pod.namespace, &pod.name, &pod.uid], [0, 0]), pod));
+    page(rows, paging, |record| pod(snapshot, record))
 }
 
 fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {

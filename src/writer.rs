@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use crate::changes::Changes;
 use crate::index::{Difference, Index, Now};
 use crate::pulse::Pulse;
 use crate::server::Responder;
@@ -28,6 +29,7 @@ pub async fn run(
     mut events: mpsc::Receiver<Event>,
     mut zones: watch::Receiver<Arc<Zones>>,
     responder: Arc<Responder>,
+    changes: Arc<Changes>,
     pulse: Arc<Pulse>,
 ) {
     let started = Instant::now();
@@ -45,6 +47,7 @@ pub async fn run(
         batch.drain(..).for_each(|event| index.apply(event));
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
         let before = responder.snapshot.swap(snapshot.clone());
+        changes.publish(&before, &snapshot, &difference);
         if took_events {
             responder.metrics.observe_event_lag(taken_at.elapsed());
         }

@@ -15,7 +15,7 @@ const ROWS: [&[&str]; 12] = [
     &["index", "txt"],
     &["answer"],
     &["wire"],
-    &["report", "metrics", "pulse"],
+    &["report", "metrics", "pulse", "changes", "events"],
     &["server", "writer", "http"],
     &["config", "cli", "logging", "app", "commands"],
 ];

@@ -16,6 +16,8 @@ mod live {
     mod http;
     mod knot;
     mod lifecycle;
+    mod lists;
+    mod openapi;
     mod rfc8906;
     mod site;
     mod sizes;
@@ -23,5 +25,6 @@ mod live {
     mod static_zones;
     mod stream;
     mod types;
+    mod watch;
     mod zonemaster;
 }

@@ -7,7 +7,7 @@ use super::print::escaped;
 use super::{CommandError, Outcome};
 use crate::cli::CheckArgs;
 use crate::config::{Config, Environment};
-use crate::report;
+use crate::report::{self, Paging};
 use crate::zones::Zones;
 
 /// Looks for mistakes, a line each; a mistake is a finding.
@@ -34,7 +34,7 @@ async fn check_manifests(config: &Config, mistakes: &mut Vec<String>) -> Result<
     let without_cluster = Config { kubernetes: None, ..config.clone() };
     let local = Local::read(without_cluster).await?;
     mistakes.extend(local.problems().iter().map(ToString::to_string));
-    let bad = report::bad(&local.snapshot);
+    let bad = report::bad(&local.snapshot, &Paging::ALL).items;
     mistakes.extend(bad.iter().map(|bad| {
         let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
         format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")

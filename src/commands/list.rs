@@ -5,7 +5,7 @@ use super::remote::Server;
 use super::{CommandError, Outcome, read_local};
 use crate::cli::LsArgs;
 use crate::config::Environment;
-use crate::report::{self, Bad, Filter, Interface};
+use crate::report::{self, Bad, Filter, Interface, Paging};
 
 /// Lists services, or refusals, of a server or of the command's own source.
 ///
@@ -38,7 +38,7 @@ async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Outcome,
     for namespace in namespaces {
         let (interface, namespace) = (interface.map(str::to_owned), namespace.map(str::to_owned));
         let filter = Filter { interface, namespace, ..Filter::default() };
-        found.append(&mut report::interfaces(&local.snapshot, &filter));
+        found.append(&mut report::interfaces(&local.snapshot, &filter, &Paging::ALL).items);
     }
     Ok(services(args, &found).beside(local.problems()))
 }
@@ -51,7 +51,7 @@ async fn bad(args: &LsArgs, environment: &Environment) -> Result<Outcome, Comman
         return Ok(refusals(args, &found));
     }
     let local = read_local(&args.from, &args.namespace, args.all_namespaces, environment).await?;
-    let mut found = report::bad(&local.snapshot);
+    let mut found = report::bad(&local.snapshot, &Paging::ALL).items;
     found.retain(is_asked);
     Ok(refusals(args, &found).beside(local.problems()))
 }
@@ -118,6 +118,8 @@ fn refusals_table(found: &[Bad]) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use axum::extract::Query;
     use axum::routing::get;
     use axum::{Json, Router};
@@ -127,6 +129,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use crate::registration::Reason;
+    use crate::report::Page;
 
     fn args(line: &str) -> LsArgs {
         let words = std::iter::once("callsign").chain(line.split_whitespace());
@@ -161,14 +164,14 @@ mod tests {
 
     /// A server of two services and two refusals, which filters by namespace as the real one does.
     async fn server() -> String {
-        let interfaces = |Query(filter): Query<Filter>| async move {
+        let interfaces = |Query(query): Query<BTreeMap<String, String>>| async move {
             let mut all =
                 vec![interface("org.acme.Greeter", Some("gray"), "default", 12), interface("a.B", None, "shop", 0)];
-            all.retain(|row| filter.namespace.as_ref().is_none_or(|asked| *asked == row.namespace));
-            all.retain(|row| filter.interface.as_ref().is_none_or(|asked| *asked == row.interface));
-            Json(all)
+            all.retain(|row| query.get("namespace").is_none_or(|asked| *asked == row.namespace));
+            all.retain(|row| query.get("interface").is_none_or(|asked| *asked == row.interface));
+            Json(Page { items: all, next: None })
         };
-        let bad = || async { Json(vec![refused("default"), refused("shop")]) };
+        let bad = || async { Json(Page { items: vec![refused("default"), refused("shop")], next: None }) };
         let router = Router::new().route("/v1/interfaces", get(interfaces)).route("/v1/bad", get(bad));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");

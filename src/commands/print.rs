@@ -51,9 +51,44 @@ impl fmt::Display for Table {
     }
 }
 
+/// Lines below each other that come one after the other: a column grows with what it has to hold.
+pub(super) struct Columns<const N: usize> {
+    widths: [usize; N],
+}
+
+impl<const N: usize> Columns<N> {
+    /// Columns of no width yet.
+    pub(super) fn new() -> Columns<N> {
+        Columns { widths: [0; N] }
+    }
+
+    /// These rows as lines; an empty cell is shown as absent, and no line ends in blanks.
+    pub(super) fn lines(&mut self, rows: &[[String; N]]) -> String {
+        let cell = |text: &String| if text.is_empty() { ABSENT.to_owned() } else { escaped(text) };
+        let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(cell)).collect();
+        for row in &rows {
+            let widths = self.widths.iter_mut().zip(row);
+            widths.for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+        }
+        let mut lines = String::new();
+        for row in &rows {
+            let padded = row.iter().zip(self.widths).map(|(cell, width)| format!("{cell:<width$}"));
+            lines.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
+            lines.push('\n');
+        }
+        lines
+    }
+}
+
 /// A text of another's that is safe to show: what would steer a terminal is spelt out.
 pub(super) fn escaped(text: &str) -> String {
     Escaped(text).to_string()
+}
+
+/// JSON on one line with its end, what would steer a terminal as `\u` escapes.
+pub(super) fn json_line(value: &impl Serialize) -> String {
+    // As below, nothing fails.
+    escaped(&serde_json::to_string(value).unwrap_or_default()) + "\n"
 }
 
 /// Indented JSON, with what would steer a terminal as `\u` escapes, which say the same in JSON.
@@ -99,6 +134,15 @@ a      1         -
 -      -         two words
 ";
         assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn columns_grow_and_never_shrink() {
+        let mut columns = Columns::new();
+        let row = |one: &str, two: &str| [one.to_owned(), two.to_owned()];
+        assert_eq!(columns.lines(&[row("A", "B"), row("", "x")]), "A  B\n-  x\n");
+        assert_eq!(columns.lines(&[row("long\u{1b}", "x"), row("b", "")]), "long\\u001b  x\nb           -\n");
+        assert_eq!(columns.lines(&[row("c", "y")]), "c           y\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -12,12 +12,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::print::escaped;
+use crate::events;
+use crate::http::LIMIT_MAX;
+use crate::report::Page;
 
 /// How long an answer may take, to its last byte: a list of 100,000 Pods takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The longest answer: 500,000 registrations take some 150 bytes each in a list of interfaces.
+/// The longest answer: a page of Pods with 1,024 registrations each.
 const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// The most pages of a list: some ten times what 500,000 registrations make.
+const PAGES_MAX: usize = 1_000;
 
 /// Why a server's answer is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +65,9 @@ pub enum RemoteError {
         reason: String,
     },
     /// The answer is larger than any that is read.
-    #[error("the answer of {server} is over {BODY_LEN_MAX} bytes; ask for one interface or one namespace")]
+    #[error(
+        "the answer of {server} is over {BODY_LEN_MAX} bytes or {PAGES_MAX} pages; ask for one interface or one namespace"
+    )]
     TooLarge {
         /// The server.
         server: String,
@@ -87,13 +95,28 @@ impl Server {
         }
     }
 
-    /// Asks for a JSON array; what of the query is absent is left out.
+    /// Asks for all pages of a list; what of the query is absent is left out.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, Option<&str>)],
     ) -> Result<Vec<T>, RemoteError> {
-        let uri = self.uri(path, query)?;
+        let limit = LIMIT_MAX.to_string();
+        let mut items = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let query = [query, &[("limit", Some(&*limit)), ("continue", next.as_deref())]].concat();
+            let mut page: Page<T> = self.page(self.uri(path, &query)?).await?;
+            items.append(&mut page.items);
+            next = page.next;
+            if next.is_none() {
+                return Ok(items);
+            }
+        }
+        Err(RemoteError::TooLarge { server: self.shown() })
+    }
+
+    async fn page<T: DeserializeOwned>(&self, uri: Uri) -> Result<Page<T>, RemoteError> {
         let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(uri)).await {
             Ok(answer) => answer?,
             Err(_) => return Err(RemoteError::Late { server: self.shown() }),
@@ -102,10 +125,39 @@ impl Server {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
                 self.foreign(format!("no list of what was asked for, line {}, column {}", error.line(), error.column()))
             }),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Err(RemoteError::NotReady { server: self.shown(), reason: told(&body, status) })
+            status => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// Opens a stream of events, behind the one of this id if there is one.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, Option<&str>)],
+        last_id: Option<&str>,
+    ) -> Result<Incoming, RemoteError> {
+        let mut request = http::Request::get(self.uri(path, query)?).header(header::ACCEPT, events::CONTENT_TYPE);
+        if let Some(id) = last_id {
+            request = request.header(events::LAST_EVENT_ID, id);
+        }
+        let opening = async {
+            let answer = self.send(request).await?;
+            match answer.status() {
+                StatusCode::OK => Ok(answer.into_body()),
+                status => Err(self.refused(status, &self.body(answer.into_body()).await?)),
             }
-            status => Err(self.foreign(told(&body, status))),
+        };
+        let opened = tokio::time::timeout(DEADLINE, opening).await;
+        opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }))
+    }
+
+    /// What a status other than 200 means.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> RemoteError {
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                RemoteError::NotReady { server: self.shown(), reason: told(body, status) }
+            }
+            status => self.foreign(told(body, status)),
         }
     }
 
@@ -119,18 +171,24 @@ impl Server {
     }
 
     async fn fetch(&self, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
+        let answer = self.send(http::Request::get(uri).header(header::ACCEPT, "application/json")).await?;
+        Ok((answer.status(), self.body(answer.into_body()).await?))
+    }
+
+    async fn send(&self, request: http::request::Builder) -> Result<http::Response<Incoming>, RemoteError> {
         let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(HttpConnector::new());
-        let request = http::Request::get(uri).header(header::ACCEPT, "application/json").body(Empty::new());
-        let request = request.map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
-        let answer = client.request(request).await.map_err(|error| {
+        let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
+        client.request(request).await.map_err(|error| {
             if error.is_connect() {
                 return RemoteError::Unreachable { server: self.shown(), reason: root_cause(&error) };
             }
             self.foreign(root_cause(&error))
-        })?;
-        let status = answer.status();
-        match Limited::new(answer.into_body(), BODY_LEN_MAX).collect().await {
-            Ok(body) => Ok((status, body.to_bytes())),
+        })
+    }
+
+    async fn body(&self, body: Incoming) -> Result<Bytes, RemoteError> {
+        match Limited::new(body, BODY_LEN_MAX).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.shown() }),
             Err(error) => Err(self.foreign(root_cause(&*error))),
         }
@@ -141,7 +199,7 @@ impl Server {
     }
 
     /// The address as an error shows it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         escaped(&self.base)
     }
 }
@@ -200,11 +258,18 @@ mod tests {
         assert_eq!(uri.query(), Some("name=a%26b%3Dc+d%E2%80%AE"));
     }
 
+    /// The query, in pages of which the second is the last.
+    fn echo(query: &str) -> Page<String> {
+        let next = (!query.contains("continue=")).then(|| "c/d".to_owned());
+        Page { items: vec![query.to_owned()], next }
+    }
+
     /// A server that answers a few paths, each in its own way; its task ends with the test's runtime.
     async fn server() -> Server {
         let unsynced = (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"wait\u001b[2J"}"#);
         let router = Router::new()
-            .route("/echo", get(|RawQuery(query)| async move { axum::Json(vec![query.unwrap_or_default()]) }))
+            .route("/echo", get(|RawQuery(query)| async move { axum::Json(echo(&query.unwrap_or_default())) }))
+            .route("/endless", get(|| async { axum::Json(Page::<String> { items: vec![], next: Some("x".into()) }) }))
             .route("/unsynced", get(move || async move { unsynced }))
             .route("/html", get(|| async { "<html>" }))
             .route("/large", get(|| async { vec![b' '; BODY_LEN_MAX + 1] }));
@@ -218,12 +283,13 @@ mod tests {
     async fn an_answer_is_read_or_explained() {
         let server = server().await;
         let found: Vec<String> = server.list("/echo", &[("name", Some("a/b"))]).await.expect("a list");
-        assert_eq!(found, ["name=a%2Fb"]);
+        assert_eq!(found, ["name=a%2Fb&limit=5000", "name=a%2Fb&limit=5000&continue=c%2Fd"]);
         for (path, expected) in [
             ("/unsynced", "is not ready (wait\\u001b[2J)"),
             ("/html", "is it the address of --http?"),
             ("/none", "404 Not Found"),
             ("/large", "ask for one interface"),
+            ("/endless", "or 1000 pages"),
         ] {
             let error = server.list::<String>(path, &[]).await.expect_err(path).to_string();
             assert!(error.contains(expected), "{path}: {error}");

@@ -10,7 +10,7 @@ use super::remote::Server;
 use super::{CommandError, Outcome, read_local};
 use crate::cli::{PodRef, WhyArgs};
 use crate::config::{Environment, default_profiles};
-use crate::report::{self, Bad, Pod, Registration};
+use crate::report::{self, Bad, Paging, Pod, PodFilter, Registration};
 use crate::source::Profile;
 
 /// The namespace of a Pod that is named without one, where no kubeconfig says another.
@@ -66,7 +66,8 @@ async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError>
         Some(namespace) => namespace.as_str().into(),
         None => local.own_namespace().await?.unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
     };
-    let pods = report::pods_named(&local.snapshot, Some(&namespace), &pod.name);
+    let filter = PodFilter { name: Some(pod.name.clone()), namespace: Some(namespace.to_string()) };
+    let pods = report::pods(&local.snapshot, &filter, &Paging::ALL).items;
     if !pods.is_empty() {
         return Ok(Story { pods, unknown: None });
     }

@@ -39,11 +39,12 @@ pub(super) struct State {
     pub(super) revision: u64,
     pub(super) is_synced: bool,
     pub(super) sources: Vec<SourceStats>,
+    pub(super) subscribers: usize,
 }
 
 impl State {
     /// Copies the numbers out of a snapshot.
-    pub(super) fn new(snapshot: &Snapshot, sources: &[SourceStats]) -> State {
+    pub(super) fn new(snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> State {
         State {
             tally: snapshot.tally.clone(),
             services: snapshot.service_count(),
@@ -53,6 +54,7 @@ impl State {
             revision: snapshot.revision,
             is_synced: snapshot.is_synced,
             sources: sources.to_vec(),
+            subscribers,
         }
     }
 
@@ -77,6 +79,7 @@ impl State {
         families.gauge("names_hidden", "Names of Pods that the zone's own file has for itself", self.hidden)?;
         families.gauge("zone_serial", "The serial of the zone", self.serial)?;
         families.gauge("snapshot_revision", "Counts the snapshots that were published", self.revision)?;
+        families.gauge("subscribers", "Streams of events that are open", self.subscribers)?;
         families.gauge("synced", "Whether every source has told all that it has, once", u32::from(self.is_synced))
     }
 

@@ -24,6 +24,7 @@ fn state() -> State {
         revision: u64::MAX,
         is_synced: true,
         sources: vec![source("app", None, None), source("dubbo", Some("shop"), Some(Duration::from_millis(1500)))],
+        subscribers: 12,
     }
 }
 
@@ -52,6 +53,9 @@ fn text() -> String {
     metrics.query(Rtype::TSIG, Transport::Tcp, Rcode::BADVERS);
     metrics.cut(Transport::Tcp);
     metrics.dropped(Dropped::Accept);
+    metrics.event_sent();
+    metrics.event_sent();
+    metrics.slow_reader();
     metrics.tcp_opened();
     metrics.tcp_opened();
     metrics.tcp_closed();
@@ -74,6 +78,9 @@ fn every_number_has_its_line() {
         r#"callsign_dropped_total{reason="accept"} 1"#,
         r#"callsign_dropped_total{reason="not-a-query"} 0"#,
         "callsign_tcp_connections 1",
+        "callsign_subscribers 12",
+        "callsign_events_sent_total 2",
+        "callsign_slow_readers_total 1",
         "callsign_event_lag_seconds_count 2",
         r#"callsign_event_lag_seconds_bucket{le="0.005"} 1"#,
         r#"callsign_event_lag_seconds_bucket{le="10.0"} 1"#,
@@ -144,5 +151,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 25);
+    assert_eq!(families.len(), 28);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callsign::answer::Freshness;
+use callsign::report::{self, Bad, Paging, PodFilter};
 use callsign::source::{Change, Phase, Pod};
 use domain::base::iana::Rtype;
 
@@ -73,20 +74,29 @@ fn switched_off_registrations_are_not_there() {
     }
 }
 
+fn bad(world: &World) -> Vec<Bad> {
+    report::bad(world.snapshot(), &Paging::ALL).items
+}
+
+fn pods_named(world: &World, name: Option<&str>) -> Vec<report::Pod> {
+    let filter = PodFilter { name: name.map(str::to_owned), namespace: None };
+    report::pods(world.snapshot(), &filter, &Paging::ALL).items
+}
+
 #[test]
 fn addresses_are_the_pods_own() {
     let foreign = || endpoint("thief", "10.244.0.9", "interface=a.B port=1 ip=10.244.0.1");
     let own = || endpoint("own", "10.244.0.9,fd00::9", "interface=a.B port=1 ip=fd00::9");
     let world = World::of([foreign()]);
     assert_eq!(world.verdict(NAME, Rtype::SRV), "NXDOMAIN");
-    assert_eq!(callsign::report::bad(world.snapshot())[0].message, "ip: foreign address");
+    assert_eq!(bad(&world)[0].message, "ip: foreign address");
     assert_eq!(World::of([own()]).data(NAME, Rtype::SRV).1, ["0 100 1 fd00-0-0-0-0-0-0-9.p.Z"]);
     let trusting = callsign::snapshot::ZoneSettings { trust_addresses: true, ..settings() };
     let world = World::with(trusting.clone(), [foreign()]);
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
     assert_eq!(world.verdict("1.0.244.10.in-addr.arpa.", Rtype::PTR), "NXDOMAIN");
     let world = World::with(trusting, [foreign(), one()]);
-    let shown = callsign::report::pods_named(world.snapshot(), None, "thief");
+    let shown = pods_named(&world, Some("thief"));
     let withheld = shown[0].registrations[0].withheld.as_deref().unwrap_or_default();
     assert_eq!(withheld, "lost to another Pod: default/one holds the address and port");
     let mut waiting = foreign();
@@ -179,13 +189,12 @@ fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
 
 #[test]
 fn a_bad_registration_harms_nobody() {
-    let mut bad = pod("bad", "10.244.0.2");
-    bad.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
+    let mut garbled = pod("bad", "10.244.0.2");
+    garbled.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
     let mixed = endpoint("mixed", "10.244.0.3", "interface=a.B port=0 interface=a.B port=1");
-    let world = World::of([one(), bad, mixed]);
+    let world = World::of([one(), garbled, mixed]);
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z", "0 100 1 10-244-0-3.p.Z"]);
-    let refused: Vec<_> =
-        callsign::report::bad(world.snapshot()).into_iter().map(|bad| (bad.pod, bad.message)).collect();
+    let refused: Vec<_> = bad(&world).into_iter().map(|bad| (bad.pod, bad.message)).collect();
     let port = "port: port is not a number from 1 to 65535";
     assert_eq!(refused, [("bad".to_owned(), "bad JSON".to_owned()), ("mixed".to_owned(), port.to_owned())]);
 }
@@ -206,7 +215,7 @@ fn a_pod_that_kubernetes_cannot_have_is_refused() {
         let world = World::of([one(), Pod { uid: "odd".into(), ..odd }]);
         assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z"]);
         assert_eq!(world.snapshot().service_count(), 1);
-        let bad = callsign::report::bad(world.snapshot());
+        let bad = bad(&world);
         assert_eq!(bad.len(), 1, "{namespace} {name}");
         assert_eq!(bad[0].message, "not a name of a Pod");
     }
@@ -221,7 +230,7 @@ fn each_profile_tells_of_its_own_consumers() {
     world.list_of("dubbo", [Pod { annotation: Some(consumer.into()), ..one() }]);
     world.list_of("app", [one()]);
     world.publish();
-    let consumes = |world: &World| callsign::report::pods(world.snapshot(), None)[0].consumes.clone();
+    let consumes = |world: &World| pods_named(world, None)[0].consumes.clone();
     assert_eq!(consumes(&world), ["a.B"]);
     world.send_of("dubbo", Change::Remove("uid-one".into()));
     world.publish();
@@ -278,7 +287,7 @@ fn the_serial_moves_only_for_what_dns_shows() {
     quiet.resource_version = 5;
     world.apply(quiet);
     assert_eq!(world.snapshot().serial, serial, "a bad registration");
-    assert_eq!(callsign::report::bad(world.snapshot()).len(), 1);
+    assert_eq!(bad(&world).len(), 1);
 }
 
 #[test]

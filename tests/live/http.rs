@@ -15,7 +15,9 @@ use super::site::{SITE, ask, dns, manifests};
 fn list(path: &str) -> Vec<Value> {
     let (status, body) = SITE.server.get(path);
     assert_eq!(status, 200, "{path}: {body}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    let page: Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
+    assert!(page.get("continue").is_none(), "{path} fits a page");
+    page["items"].as_array().unwrap_or_else(|| panic!("{path}: no rows: {page}")).clone()
 }
 
 fn field<'v>(rows: &'v [Value], name: &str) -> Vec<&'v str> {

@@ -1,0 +1,34 @@
+//! Health and metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Pages;
+
+pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
+    match pages.pulse.is_beating() {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
+    }
+}
+
+pub(super) async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
+    if pages.is_ending.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is ending\n").into_response();
+    }
+    match pages.responder.snapshot.load().is_synced {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the Pods are not all known yet\n").into_response(),
+    }
+}
+
+pub(super) async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
+    let snapshot = pages.responder.snapshot.load_full();
+    let metrics = &pages.responder.metrics;
+    let text = metrics.encode(&snapshot, &(pages.sources)(), pages.changes.subscriptions());
+    ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response()
+}

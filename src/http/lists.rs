@@ -1,0 +1,130 @@
+//! What the index holds, as lists: in pages, and with the revision as ETag.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::{Pages, Refusal, synced};
+use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
+use crate::snapshot::Snapshot;
+
+/// The rows of a page where nobody asks for another number, as Kubernetes' own lists have it.
+const LIMIT_DEFAULT: usize = 500;
+
+/// The most rows of a page: of 5,000 endpoints a page is some 1.5 MB.
+pub const LIMIT_MAX: usize = 5_000;
+
+/// Which services are asked for, and which of their rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceQuery {
+    interface: Option<String>,
+    group: Option<String>,
+    version: Option<String>,
+    namespace: Option<String>,
+    limit: Option<usize>,
+    r#continue: Option<String>,
+}
+
+/// Which Pods are asked for, and which of their rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PodQuery {
+    name: Option<String>,
+    namespace: Option<String>,
+    limit: Option<usize>,
+    r#continue: Option<String>,
+}
+
+/// Which rows of a list without a filter are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<usize>,
+    r#continue: Option<String>,
+}
+
+/// A query as it came, read or not.
+type Asked<Q> = Result<Query<Q>, QueryRejection>;
+
+/// A page, or why there is none.
+type Answered = Result<Response, Refusal>;
+
+pub(super) async fn interfaces(
+    State(pages): State<Arc<Pages>>,
+    headers: HeaderMap,
+    asked: Asked<ServiceQuery>,
+) -> Answered {
+    let (filter, paging) = asked?.0.read()?;
+    list(&pages, &headers, |snapshot| report::interfaces(snapshot, &filter, &paging))
+}
+
+pub(super) async fn endpoints(
+    State(pages): State<Arc<Pages>>,
+    headers: HeaderMap,
+    asked: Asked<ServiceQuery>,
+) -> Answered {
+    let (filter, paging) = asked?.0.read()?;
+    list(&pages, &headers, |snapshot| report::endpoints(snapshot, &filter, &paging))
+}
+
+pub(super) async fn pods(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PodQuery>) -> Answered {
+    let PodQuery { name, namespace, limit, r#continue } = asked?.0;
+    let (filter, paging) = (PodFilter { name, namespace }, paging(limit, r#continue)?);
+    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &paging))
+}
+
+pub(super) async fn pods_named(
+    State(pages): State<Arc<Pages>>,
+    headers: HeaderMap,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Answered {
+    let filter = PodFilter { name: Some(name), namespace: Some(namespace) };
+    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &Paging::ALL))
+}
+
+pub(super) async fn bad(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PageQuery>) -> Answered {
+    let PageQuery { limit, r#continue } = asked?.0;
+    let paging = paging(limit, r#continue)?;
+    list(&pages, &headers, |snapshot| report::bad(snapshot, &paging))
+}
+
+impl ServiceQuery {
+    fn read(self) -> Result<(Filter, Paging), Refusal> {
+        let ServiceQuery { interface, group, version, namespace, limit, r#continue } = self;
+        Ok((Filter { interface, group, version, namespace }, paging(limit, r#continue)?))
+    }
+}
+
+fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal> {
+    let limit = match limit.unwrap_or(LIMIT_DEFAULT) {
+        0 => return Err(Refusal::bad(format!("limit: 0 is no page; write 1 to {LIMIT_MAX}"))),
+        limit => limit.min(LIMIT_MAX),
+    };
+    let read = |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not one of an earlier page"));
+    let after = token.as_deref().filter(|token| !token.is_empty()).map(read).transpose()?;
+    Ok(Paging { limit, after })
+}
+
+/// A page of what a snapshot holds; 503 while it does not hold all, 304 to whoever has it already.
+fn list<T: Serialize>(pages: &Pages, headers: &HeaderMap, make: impl FnOnce(&Snapshot) -> Page<T>) -> Answered {
+    let snapshot = synced(pages)?;
+    let tag = format!("\"{}\"", pages.changes.id(snapshot.revision));
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let is_known = known.flat_map(|tags| tags.split(',')).any(|known| is_same_tag(known.trim(), &tag));
+    let head = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
+    Ok(match is_known {
+        true => (StatusCode::NOT_MODIFIED, head).into_response(),
+        false => (head, Json(make(&snapshot))).into_response(),
+    })
+}
+
+/// The weak comparison of RFC 9110 §8.8.3.2, which If-None-Match asks for.
+fn is_same_tag(known: &str, tag: &str) -> bool {
+    known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
+}
