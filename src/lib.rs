@@ -35,8 +35,9 @@
 //! The vocabulary: [`dns`] (names, types, codes), [`name`] (the schema's names), [`source`] (events and Pods).
 //! The way through: [`source::kube`], [`source::files`], [`registration`], [`index`], [`snapshot`], [`zones`] (zone
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
-//! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`http`], [`report`],
-//! [`metrics`], [`logging`], [`pulse`].
+//! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
+//! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
+//! [`logging`], [`pulse`].
 
 pub mod answer;
 pub mod app;

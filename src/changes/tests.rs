@@ -142,7 +142,7 @@ fn whom_a_change_wakes_and_what_it_tells() {
 }
 
 #[test]
-fn a_second_address_wakes_nobody_who_is_not_shown_it_wrongly() {
+fn a_second_address_is_not_shown() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
     let mut subscriber = world.subscriber(interface("a.B"));
     let mut dual = pod("one", 1, 2, "interface=a.B port=1");

@@ -148,6 +148,25 @@ fn a_set_then_its_changes() {
 }
 
 #[test]
+fn a_quiet_stream_shows_that_it_lives_and_where_to_go_on() {
+    let file = manifest(&[greeter(0, 100)]);
+    let server = Server::start(&["--manifests", text(&file)]);
+    let mut stream = Stream::open(server.http, "interface=no.Such", None);
+    let set = stream.next();
+    assert_eq!(set.data, serde_json::json!({ "endpoints": [] }));
+    change(&server, &file, &[greeter(0, 7)]); // nothing of this stream's
+    stream.reader.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let beat = stream.block().expect("a sign of life");
+    let [comment, id] = &*beat else { panic!("{beat:?}") };
+    assert_eq!(comment, ":");
+    let revision = |id: &str| id.rsplit_once('-').expect("an id").1.parse::<u64>().expect("a revision");
+    assert!(id.starts_with("id: ") && revision(id) > revision(&set.id), "{beat:?} after {}", set.id);
+    let mut later = Stream::open(server.http, "interface=a.B", Some(&id["id: ".len()..]));
+    change(&server, &file, &[greeter(0, 8)]);
+    assert_eq!(shown(&later.next().data["changed"]), ["p000:8"], "it goes on from there, without a set");
+}
+
+#[test]
 fn who_reads_too_slowly_is_dropped_and_comes_back() {
     const PORTS: usize = 1_000;
     let large = |weight: usize| {
