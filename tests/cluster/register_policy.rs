@@ -1,168 +1,21 @@
 //! `deploy/register`: with tokens that are really bound to Pods, each Pod writes its own registration and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use callsign::config::default_profiles;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1 as core;
-use kube::Client;
-use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::kubelet::{Namespace, Pod};
+use crate::harness::tenant::{ACCOUNT, POLICY_PATIENCE, REGISTER, Tenant, User};
 
-const REGISTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register/examples");
 
-/// The service account of the Pods that register.
-const ACCOUNT: &str = "greeter";
-
-/// How long a policy may take from its writing until it is in force: 1 to 5 s here.
-const POLICY_PATIENCE: Duration = Duration::from_secs(60);
-
-/// A namespace in which `deploy/register` is applied and in force, and Pods may register.
-struct Tenant {
-    namespace: Namespace,
-    cluster: &'static Cluster,
-}
-
-/// Somebody who writes to Pods.
-struct User {
-    client: Client,
-    cluster: &'static Cluster,
-}
-
-impl Tenant {
-    fn new(stem: &str) -> Tenant {
-        let cluster = Cluster::shared();
-        let tenant = Tenant { namespace: cluster.namespace(stem), cluster };
-        tenant.kubectl(&["apply", "--warnings-as-errors", "-k", REGISTER]);
-        tenant.kubectl(&["create", "serviceaccount", ACCOUNT]);
-        tenant.bind(ACCOUNT, "callsign-register");
-
-        // Before the Role counts a write is refused by RBAC, and before the policy does it is allowed: so each is another
-        // one, since what changes nothing is always allowed.
-        let (canary, forger) = (tenant.pod("canary"), tenant.unbound(ACCOUNT));
-        let mut attempts = 0;
-        eventually(POLICY_PATIENCE, || {
-            attempts += 1;
-            match forger.patch(&canary, "", &annotated("app.io/annotation", json!(attempts.to_string()))) {
-                Err(message) if message.contains("callsign: ") => Ok(()),
-                other => Err(format!("{:?}", other.err())),
-            }
-        });
-        tenant
-    }
-
-    /// Runs kubectl as administrator in the namespace.
-    #[track_caller]
-    fn kubectl(&self, args: &[&str]) -> String {
-        self.cluster.kubectl(&[&["-n", &self.namespace.name], args].concat())
-    }
-
-    /// Grants a Role of the namespace to a service account of it.
-    fn bind(&self, account: &str, role: &str) {
-        let account = format!("{}:{account}", self.namespace.name);
-        let name = format!("{role}-{}", account.replace(':', "-"));
-        self.kubectl(&["create", "rolebinding", &name, "--role", role, "--serviceaccount", &account]);
-    }
-
-    /// A Pod of the account that registers, with a finalizer, so that there is one to take away.
-    fn pod(&self, name: &str) -> Pod {
-        let pod = self.namespace.pod_with(name, json!({ "serviceAccountName": ACCOUNT }));
-        pod.patch(json!({ "metadata": {
-            "finalizers": ["example.org/kept"],
-            "labels": { "team": "a" },
-            "annotations": { "note": "b" },
-        } }));
-        pod
-    }
-
-    /// The Pod itself: whoever comes with the token that is mounted into it.
-    fn inside(&self, pod: &Pod) -> User {
-        let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod.name, "--bound-object-uid", &pod.uid];
-        User::new(self.cluster, &self.kubectl(&[&["create", "token", ACCOUNT], bound.as_slice()].concat()))
-    }
-
-    /// A service account with a token that is bound to nothing.
-    fn unbound(&self, account: &str) -> User {
-        User::new(self.cluster, &self.kubectl(&["create", "token", account]))
-    }
-
-    /// A service account with a Role of these verbs on these resources, which it has once it can read the Pod.
-    fn with_role(&self, account: &str, verbs: &str, resources: &str, pod: &Pod) -> User {
-        self.kubectl(&["create", "serviceaccount", account]);
-        self.kubectl(&["create", "role", account, "--verb", verbs, "--resource", resources]);
-        self.bind(account, account);
-        let user = self.unbound(account);
-        eventually(POLICY_PATIENCE, || user.read(pod));
-        user
-    }
-
-    /// Whether a group may patch the namespace's Pods by now.
-    fn may_patch(&self, group: &str) -> Result<(), String> {
-        let asked = json!({ "namespace": self.namespace.name, "verb": "patch", "resource": "pods" });
-        let review = json!({ "spec": { "user": "someone", "groups": [group], "resourceAttributes": asked } });
-        let review: SubjectAccessReview = serde_json::from_value(review).expect("a review");
-        let api: Api<SubjectAccessReview> = Api::all(self.cluster.admin());
-        let review = self.cluster.block_on(api.create(&PostParams::default(), &review)).expect("an answer");
-        let allowed = review.status.as_ref().is_some_and(|status| status.allowed);
-        allowed.then_some(()).ok_or_else(|| format!("{:?}", review.status))
-    }
-}
-
-impl User {
-    fn new(cluster: &'static Cluster, token: &str) -> User {
-        let mut kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).expect("read a kubeconfig");
-        let auth = kubeconfig.auth_infos[0].auth_info.as_mut().expect("a user");
-        auth.token = Some(token.trim().to_owned().into());
-        let options = KubeConfigOptions::default();
-        let config = cluster.block_on(Config::from_custom_kubeconfig(kubeconfig, &options)).expect("use a kubeconfig");
-        let client = cluster.block_on(async { Client::try_from(config) }).expect("make a client");
-        User { client, cluster }
-    }
-
-    fn pods(&self, pod: &Pod) -> Api<core::Pod> {
-        Api::namespaced(self.client.clone(), &pod.namespace)
-    }
-
-    fn read(&self, pod: &Pod) -> Result<(), String> {
-        self.cluster.block_on(self.pods(pod).get(&pod.name)).map(drop).map_err(|error| error.to_string())
-    }
-
-    /// Sends a JSON merge patch to a Pod or one of its subresources: the refusal's message, if it is one.
-    #[track_caller]
-    fn patch(&self, pod: &Pod, subresource: &str, patch: &Value) -> Result<core::Pod, String> {
-        let (pods, params, patch) = (self.pods(pod), PatchParams::default(), Patch::Merge(patch));
-        let sent = self.cluster.block_on(async {
-            match subresource {
-                "" => pods.patch(&pod.name, &params, &patch).await,
-                _ => pods.patch_subresource(subresource, &pod.name, &params, &patch).await,
-            }
-        });
-        sent.map_err(|error| match error {
-            kube::Error::Api(status) if status.is_forbidden() => status.message,
-            other => panic!("{}: {patch:?}: {other}", pod.name),
-        })
-    }
-
-    /// The message of a patch that must be refused, after a look that nothing has changed.
-    #[track_caller]
-    fn refused(&self, pod: &Pod, subresource: &str, patch: &Value) -> String {
-        let before = pod.now().expect("a Pod").metadata;
-        let Err(message) = self.patch(pod, subresource, patch) else { panic!("{}: allowed {patch}", pod.name) };
-        assert_eq!(pod.now().expect("a Pod").metadata, before, "{patch}");
-        message
-    }
-}
-
-/// Whether just one container runs `callsign register`, and gets its Pod's name and namespace from the Downward API.
+/// Whether just one container runs `callsign register`, and gets its Pod's identity from the Downward API.
 fn tells_its_pod(spec: &core::PodSpec) -> bool {
     let all = spec.init_containers.iter().flatten().chain(&spec.containers);
     let mut registering = all.filter(|container| {
@@ -173,10 +26,10 @@ fn tells_its_pod(spec: &core::PodSpec) -> bool {
         let variable = container.env.iter().flatten().find(|variable| variable.name == name)?;
         Some(variable.value_from.as_ref()?.field_ref.as_ref()?.field_path.clone())
     };
-    registering.next().is_some_and(|container| {
-        path(container, "POD_NAMESPACE").as_deref() == Some("metadata.namespace")
-            && path(container, "POD_NAME").as_deref() == Some("metadata.name")
-    }) && registering.next().is_none()
+    let wanted = [("POD_NAMESPACE", "metadata.namespace"), ("POD_NAME", "metadata.name"), ("POD_UID", "metadata.uid")];
+    let told =
+        |container: &core::Container| wanted.iter().all(|(name, of)| path(container, name).as_deref() == Some(*of));
+    registering.next().is_some_and(told) && registering.next().is_none()
 }
 
 /// What a process writes.
@@ -398,20 +251,24 @@ fn everybody_else_goes_on_as_before() {
     controller.patch(&pod, "", &others).expect("no mark, no rule");
     let operator = tenant.with_role("operator", "get,patch,update", "pods", &pod);
     tenant.bind("operator", "callsign-register");
+    let mark = json!({ "group": "callsign", "resource": "ownpod", "verb": "register" });
+    let account = |name: &str| format!("system:serviceaccount:{}:{name}", tenant.namespace.name);
+    eventually(POLICY_PATIENCE, || tenant.may(&account("operator"), "system:serviceaccounts", mark.clone()));
     operator.patch(&pod, "", &label("team", json!("d"))).expect("who may update may patch");
     // One who may do anything, and so has the mark too, though no administrators' group.
     tenant.kubectl(&["create", "serviceaccount", "root"]);
-    let account = format!("{}:root", tenant.namespace.name);
-    tenant.kubectl(&["create", "rolebinding", "root", "--clusterrole", "cluster-admin", "--serviceaccount", &account]);
+    let named = format!("{}:root", tenant.namespace.name);
+    tenant.kubectl(&["create", "rolebinding", "root", "--clusterrole", "cluster-admin", "--serviceaccount", &named]);
     let root = tenant.unbound("root");
-    eventually(POLICY_PATIENCE, || root.read(&pod));
+    eventually(POLICY_PATIENCE, || tenant.may(&account("root"), "system:serviceaccounts", mark.clone()));
     root.patch(&pod, "", &label("team", json!("e"))).expect("a cluster-admin may change anything else");
 
     // The administrators of the groups that are listed: the harness's own is in system:masters.
     pod.register("administrator");
     let group = "kubeadm:cluster-admins";
     tenant.kubectl(&["create", "rolebinding", "admins", "--clusterrole", "cluster-admin", "--group", group]);
-    eventually(POLICY_PATIENCE, || tenant.may_patch(group));
+    let patching = json!({ "resource": "pods", "verb": "patch" });
+    eventually(POLICY_PATIENCE, || tenant.may("someone", group, patching.clone()));
     let as_group = ["--as=someone", &format!("--as-group={group}")];
     tenant.kubectl(&[&as_group, ["annotate", "pod"].as_slice(), &["greeter-0", "app.io/annotation-"]].concat());
     let annotations = pod.now().expect("a Pod").metadata.annotations.unwrap_or_default();
@@ -448,7 +305,7 @@ fn the_examples_pods_are_let_in_and_may_register() {
         let pod = tenant.namespace.create(&pod);
         let spec = pod.now().and_then(|pod| pod.spec).expect("a spec");
         assert_eq!(spec.service_account_name.as_deref(), Some(ACCOUNT));
-        assert!(tells_its_pod(&spec), "{name}: POD_NAMESPACE and POD_NAME");
+        assert!(tells_its_pod(&spec), "{name}: the environment");
         tenant.inside(&pod).patch(&pod, "", &registration()).expect("its own registration");
         seen.push(name);
     }
