@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
-use crate::harness::tenant::{ACCOUNT, POLICY_PATIENCE, REGISTER, Tenant, User};
+use crate::harness::tenant::{ACCOUNT, POLICY_PATIENCE, REGISTER, Tenant};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register/examples");
 
@@ -255,6 +255,13 @@ fn everybody_else_goes_on_as_before() {
     let account = |name: &str| format!("system:serviceaccount:{}:{name}", tenant.namespace.name);
     eventually(POLICY_PATIENCE, || tenant.may(&account("operator"), "system:serviceaccounts", mark.clone()));
     operator.patch(&pod, "", &label("team", json!("d"))).expect("who may update may patch");
+    // A process that registers, and has a Role for its status besides: for a condition of its own, say.
+    let gate = tenant.with_role("gate", "get,patch", "pods,pods/status", &pod);
+    tenant.bind("gate", "callsign-register");
+    eventually(POLICY_PATIENCE, || tenant.may(&account("gate"), "system:serviceaccounts", mark.clone()));
+    let condition = json!({ "type": "example.org/open", "status": "True" });
+    gate.patch(&pod, "status", &json!({ "status": { "conditions": [condition] } })).expect("what that Role is for");
+    gate.refused(&pod, "", &label("team", json!("e")));
     // One who may do anything, and so has the mark too, though no administrators' group.
     tenant.kubectl(&["create", "serviceaccount", "root"]);
     let named = format!("{}:root", tenant.namespace.name);
