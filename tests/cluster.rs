@@ -10,4 +10,5 @@ mod cluster {
     mod kubelet;
     mod pods;
     mod reading;
+    mod register_policy;
 }

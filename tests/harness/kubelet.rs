@@ -65,10 +65,17 @@ impl Namespace {
         }
         let pod = json!({ "metadata": { "name": name }, "spec": spec });
         let pod: core::Pod = serde_json::from_value(pod).expect("a Pod");
+        self.create(&pod)
+    }
+
+    /// Creates a Pod as it is given.
+    #[track_caller]
+    pub(crate) fn create(&self, pod: &core::Pod) -> Pod {
         let api = Api::namespaced(self.cluster.admin(), &self.name);
-        let made = self.cluster.block_on(api.create(&PostParams::default(), &pod)).expect("create a Pod");
+        let made = self.cluster.block_on(api.create(&PostParams::default(), pod)).expect("create a Pod");
+        let name = made.metadata.name.expect("a Pod has a name");
         let uid = made.metadata.uid.expect("a Pod has a uid");
-        Pod { name: name.to_owned(), uid, api, cluster: self.cluster }
+        Pod { namespace: self.name.clone(), name, uid, api, cluster: self.cluster }
     }
 
     /// Creates a Pod that runs, is ready at these addresses, and has registered itself.
@@ -83,6 +90,8 @@ impl Namespace {
 
 /// A Pod in the API server. Every write returns when the API server has acknowledged it.
 pub(crate) struct Pod {
+    /// Its namespace's name.
+    pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
     /// Its uid, which no other Pod ever has.

@@ -9,6 +9,7 @@ pub(crate) mod dig;
 pub(crate) mod kubelet;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod tenant;
 
 use std::fmt::Display;
 use std::thread::sleep;
