@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and the help that teaches it.
 
+mod register;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -7,6 +9,10 @@ use std::sync::LazyLock;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::config::{Options, ServeArgs};
+use crate::register::Offer;
+use crate::register::offer::{BAD_META_KEY, is_meta_key};
+
+pub use register::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -52,6 +58,12 @@ pub enum Command {
     /// Check manifests, zone files and a configuration, without serving them
     #[command(after_long_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// Register a server in its own Pod, and withdraw it before it ends
+    #[command(after_long_help = register::REGISTER_HELP)]
+    Register(Box<RegisterArgs>),
+    /// Withdraw what a container has registered in its own Pod
+    #[command(after_long_help = register::WITHDRAW_HELP)]
+    Withdraw(WithdrawArgs),
 }
 
 const SERVE_HELP: &str = "\
@@ -306,7 +318,7 @@ pub struct EncodeArgs {
 }
 
 /// The fields of a registration that may be absent.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct FieldArgs {
     /// The group
     #[arg(long, value_name = "NAME", requires = "interface")]
@@ -338,35 +350,24 @@ pub struct FieldArgs {
 impl EncodeArgs {
     /// The pairs of all registrations, in order; none where they come from standard input.
     pub fn pairs(&self) -> Vec<(String, String)> {
-        let EncodeArgs { input: _, interface, port, fields } = self;
-        let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = fields;
-        let pair = |key: &str, value: &dyn ToString| (key.to_owned(), value.to_string());
-        let mut pairs = Vec::new();
-        for (port, interface) in port.iter().zip(interface.iter().cycle()) {
-            pairs.push(pair("interface", interface));
-            pairs.extend(group.iter().map(|group| pair("group", group)));
-            pairs.extend(version.iter().map(|version| pair("version", version)));
-            pairs.extend(protocol.iter().map(|protocol| pair("protocol", protocol)));
-            pairs.extend(ip.iter().map(|ip| pair("ip", ip)));
-            pairs.push(pair("port", port));
-            pairs.extend(method.iter().map(|method| pair("method", method)));
-            pairs.extend(weight.iter().map(|weight| pair("weight", weight)));
-            pairs.extend(application.iter().map(|application| pair("application", application)));
-            pairs.extend(meta.iter().cloned());
-        }
-        pairs
+        let offer = |interface| self.fields.offer(interface, &self.port);
+        self.interface.iter().flat_map(|interface| offer(interface).fields().flatten().collect::<Vec<_>>()).collect()
+    }
+}
+
+impl FieldArgs {
+    /// What is offered: an interface with these fields at these ports.
+    pub fn offer(&self, interface: &str, port: &[u16]) -> Offer {
+        let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = self.clone();
+        let (interface, port) = (interface.to_owned(), port.to_vec());
+        Offer { interface, port, group, version, protocol, ip, methods: method, weight, application, meta }
     }
 }
 
 fn meta_pair(text: &str) -> Result<(String, String), String> {
-    /// What has a flag of its own, or would open another registration.
-    const FIELDS: [&str; 10] =
-        ["interface", "group", "version", "protocol", "ip", "port", "method", "methods", "weight", "application"];
     match text.split_once('=') {
         None | Some(("", _)) => Err("write key=value".into()),
-        Some((key, _)) if FIELDS.iter().any(|field| key.eq_ignore_ascii_case(field)) => {
-            Err(format!("{key} is a field; use its own flag"))
-        }
+        Some((key, _)) if !is_meta_key(key) => Err(format!("{key} can be no metadata: {BAD_META_KEY}")),
         Some((key, value)) => Ok((key.into(), value.into())),
     }
 }

@@ -9,6 +9,7 @@ mod codec;
 mod list;
 mod local;
 mod print;
+mod register;
 mod remote;
 mod watch;
 mod why;
@@ -19,13 +20,18 @@ pub use check::check;
 pub use codec::{decode, encode};
 pub use list::ls;
 pub use local::LocalError;
+pub use register::{register, withdraw};
 pub use remote::RemoteError;
 pub use watch::watch;
 pub use why::why;
 
 use crate::cli::FromArgs;
 use crate::config::{Config, ConfigError, Environment};
+use crate::logging::LoggingError;
+use crate::register::RegisterError;
+use crate::register::offer::OfferError;
 use crate::source::files::FileProblem;
+use crate::source::kube::ClientError;
 use local::Local;
 
 /// The most bytes that are read from standard input: four times the longest annotation, so that one that is too long is
@@ -88,6 +94,21 @@ pub enum CommandError {
     /// What was asked contradicts itself.
     #[error("{0}")]
     Usage(String),
+    /// There is no client of an API server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// There is no logging.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// What is to be registered cannot be.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// The Pod cannot be written.
+    #[error(transparent)]
+    Register(Box<RegisterError>),
+    /// The system refuses a process or a signal.
+    #[error("cannot follow the server: {0}")]
+    System(#[source] io::Error),
 }
 
 /// Reads Pods without a server, as the flags, the environment and the file say.

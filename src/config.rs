@@ -6,6 +6,7 @@ mod environment;
 mod file;
 mod name_server;
 mod options;
+mod own_pod;
 mod profile;
 mod value;
 
@@ -25,6 +26,7 @@ use crate::source::Profile;
 pub use environment::Environment;
 pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
+pub use own_pod::own_pod;
 pub use profile::default_profiles;
 
 /// The zone that the Pods' names are in.
@@ -180,6 +182,16 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Nobody has told which Pod this process is in.
+    #[error(
+        "which Pod is this process in? Its {missing} is not told; in a Pod, give its container {}, anywhere else \
+         --namespace NAME and --pod NAME",
+        crate::register::error::ENVIRONMENT_YAML
+    )]
+    NoOwnPod {
+        /// `namespace` or `name`.
+        missing: &'static str,
+    },
     /// There is nothing to read Pods from.
     #[error(
         "no source of Pods: give --manifests PATH to read them from files, or --kubeconfig FILE, --context NAME, \
@@ -242,7 +254,7 @@ impl Config {
         let zone = value::zone(zone.as_deref().unwrap_or(DEFAULT_ZONE))?;
         let http = http.unwrap_or(DEFAULT_HTTP);
         let listen = value::listen(listen, http)?;
-        let own_addresses = name_server::own_addresses(environment.pod_ips(), &listen)?;
+        let own_addresses = name_server::own_addresses(environment.pod_ips()?, &listen);
         let name_servers = name_server::read(&ns, &zone, &own_addresses, &mut warnings)?;
         let (stale_after, max_stale) = value::staleness(stale_after, max_stale, &mut warnings)?;
         // A cluster is watched because an option names it, or, where no manifests are given, because this is a Pod.

@@ -38,6 +38,7 @@
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
 //! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
 //! [`logging`], [`pulse`].
+//! The process's side: [`register`].
 
 pub mod answer;
 pub mod app;
@@ -53,6 +54,7 @@ pub mod logging;
 pub mod metrics;
 pub mod name;
 pub mod pulse;
+pub mod register;
 pub mod registration;
 pub mod report;
 pub mod server;

@@ -1,4 +1,5 @@
-//! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done.
+//! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done;
+//! `register` with a server ends with the server's.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,9 +14,8 @@ use clap::Parser;
 async fn main() -> ExitCode {
     // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let printed = run(Cli::parse().command).await.and_then(|outcome| Ok(outcome.print()?));
-    match printed {
-        Ok(has_findings) => ExitCode::from(u8::from(has_findings)),
+    match run(Cli::parse().command).await {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("callsign: {}", Escaped(&told(&error)));
             ExitCode::from(2)
@@ -23,9 +23,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<Outcome> {
+async fn run(command: Command) -> anyhow::Result<u8> {
     let environment = Environment::of_process()?;
-    Ok(match command {
+    let outcome = match command {
         Command::Serve(args) => {
             callsign::app::serve(Config::load(*args, &environment)?.with_source()?).await?;
             Outcome::default()
@@ -36,7 +36,10 @@ async fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Decode(args) => commands::decode(&args, &mut io::stdin().lock())?,
         Command::Encode(args) => commands::encode(&args, &mut io::stdin().lock())?,
         Command::Check(args) => commands::check(args, &environment).await?,
-    })
+        Command::Register(args) => return Ok(commands::register(*args, &environment).await?),
+        Command::Withdraw(args) => commands::withdraw(args, &environment).await?,
+    };
+    Ok(u8::from(outcome.print()?))
 }
 
 /// An error and its causes on one line, without those that the text before already ends with.

@@ -8,6 +8,7 @@ mod draft;
 mod encode;
 mod fields;
 mod json;
+mod list;
 mod metadata;
 mod path;
 mod secret;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use collector::Collector;
 
 pub use encode::encode;
+pub use list::{REGISTRAR, replace};
 
 /// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.
 pub const ANNOTATION_LEN_MAX: usize = 256 * 1024;

@@ -10,5 +10,7 @@ mod cluster {
     mod kubelet;
     mod pods;
     mod reading;
+    mod register;
     mod register_policy;
+    mod register_wrapper;
 }

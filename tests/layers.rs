@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 12] = [
     &["answer"],
     &["wire"],
     &["report", "metrics", "pulse", "changes", "events"],
-    &["server", "writer", "http"],
+    &["server", "writer", "http", "register"],
     &["config", "cli", "logging", "app", "commands"],
 ];
 

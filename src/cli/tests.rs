@@ -38,6 +38,12 @@ fn what_is_accepted() {
         "encode --interface a.B --port 65535 --application x --meta a=b --meta c=d=e",
         "check --manifests a",
         "check --zones z --config c",
+        "register --interface a.B --port 1",
+        "register --interface a.B --interface c.D --port 1 --port 2 --group g --meta zone=a -- ./server --flag",
+        "register --from f --profile dubbo --container main --ready-http http://127.0.0.1:1/x --drain 0 -- server",
+        "register --from f --interface a.B --port 1 --ready-exec true -n shop --pod greeter-0 --kubeconfig f",
+        "register --once --interface a.B --port 1",
+        "withdraw --container 20880 --profile dubbo --context c --log-format json --log-level debug",
     ] {
         assert!(typed(line).is_ok(), "{line}: {}", typed(line).unwrap_err());
     }
@@ -71,6 +77,21 @@ fn what_is_refused() {
         ("encode --interface a --port 1 --meta Port=2", "its own flag"),
         ("encode --interface a --port 1 --ip here", "invalid IP address"),
         ("check", "required"),
+        ("register", "--interface"),
+        ("register --interface a.B", "--port"),
+        ("register --port 1", "--interface"),
+        ("register --from f --group g", "--interface"),
+        ("register --from f --meta registrar=x --interface a.B --port 1", "registrar"),
+        ("register --from f server", "unexpected argument"),
+        ("register --from f --once -- server", "cannot be used with"),
+        ("register --from f --once --no-wait", "cannot be used with"),
+        ("register --from f --no-wait --ready-exec true", "cannot be used with"),
+        ("register --from f --drain 5", "COMMAND"),
+        ("register --from f --drain 5000 -- server", "5000 is not in"),
+        ("register --from f --ready-http https://h/", "only http"),
+        ("register --from f --container a/b", "up to 63"),
+        ("register --from f --profile other", "possible values: app, dubbo"),
+        ("withdraw", "--container"),
     ] {
         let error = typed(line).map(|command| format!("{command:?}")).unwrap_err();
         assert!(error.contains(expected), "{line}: {error}");

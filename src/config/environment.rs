@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
@@ -14,8 +15,8 @@ use crate::logging::Escaped;
 /// What an option's variable starts with.
 const PREFIX: &str = "CALLSIGN_";
 
-/// Other variables that matter: the Pod's addresses (Downward API), the host's name, and the mark of a Pod.
-const FACTS: [&str; 3] = ["POD_IPS", "HOSTNAME", "KUBERNETES_SERVICE_HOST"];
+/// Other variables that matter: what the Downward API tells of the Pod, the host's name, and the mark of a Pod.
+const FACTS: [&str; 6] = ["POD_IPS", "POD_NAMESPACE", "POD_NAME", "POD_UID", "HOSTNAME", "KUBERNETES_SERVICE_HOST"];
 
 /// The variables that matter, read once. Those of others are not kept, since they may hold secrets.
 #[derive(Clone, Debug, Default)]
@@ -76,9 +77,27 @@ impl Environment {
         })
     }
 
-    /// The Pod's addresses as the Downward API writes them, comma-separated.
-    pub(super) fn pod_ips(&self) -> Option<&str> {
-        self.0.get("POD_IPS").map(String::as_str)
+    /// The Pod's addresses, each once, as far as the Downward API tells them.
+    ///
+    /// # Errors
+    /// What is no address.
+    pub fn pod_ips(&self) -> Result<Vec<IpAddr>, ConfigError> {
+        let mut addresses = Vec::new();
+        for part in split_list(self.fact("POD_IPS").unwrap_or_default()) {
+            let address = part.parse().map_err(|_| ConfigError::Variable {
+                name: "POD_IPS".into(),
+                message: format!("{part:?} is no IP address; set it from status.podIPs (Downward API), or unset it"),
+            })?;
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// What a variable says, if it is one of those that are kept.
+    pub(super) fn fact(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// Whether this process runs in a Pod.

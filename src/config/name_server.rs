@@ -29,19 +29,9 @@ pub(super) struct OwnAddresses {
 }
 
 /// The Pod's addresses; else what is listened on; else, for a wildcard, the loopback.
-pub(super) fn own_addresses(pod_ips: Option<&str>, listen: &[SocketAddr]) -> Result<OwnAddresses, ConfigError> {
-    if let Some(text) = pod_ips {
-        let mut addresses = Vec::new();
-        for part in super::options::split_list(text) {
-            let address = part.parse().map_err(|_| ConfigError::Variable {
-                name: "POD_IPS".into(),
-                message: format!("{part:?} is no IP address; set it from status.podIPs (Downward API), or unset it"),
-            })?;
-            push_new(&mut addresses, address);
-        }
-        if !addresses.is_empty() {
-            return Ok(OwnAddresses { addresses, is_guess: false });
-        }
+pub(super) fn own_addresses(pod_ips: Vec<IpAddr>, listen: &[SocketAddr]) -> OwnAddresses {
+    if !pod_ips.is_empty() {
+        return OwnAddresses { addresses: pod_ips, is_guess: false };
     }
     let is_guess = listen.iter().all(|at| at.ip().is_unspecified());
     let mut addresses = Vec::new();
@@ -53,7 +43,7 @@ pub(super) fn own_addresses(pod_ips: Option<&str>, listen: &[SocketAddr]) -> Res
             _ => {} // a wildcard beside addresses that are known
         }
     }
-    Ok(OwnAddresses { addresses, is_guess })
+    OwnAddresses { addresses, is_guess }
 }
 
 /// Reads `NAME[=ADDRESS]` of each `--ns`.
@@ -134,13 +124,16 @@ fn push_new(addresses: &mut Vec<IpAddr>, address: IpAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
 
     /// `name=address,address` of each, by blanks; or what the error says.
     fn servers(options: &[&str], pod_ips: Option<&str>, listen: &[&str]) -> Result<(String, usize), String> {
         let zone: Name = "rpc.cluster.local.".parse().unwrap();
         let listen: Vec<SocketAddr> = listen.iter().map(|at| at.parse().unwrap()).collect();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let own = own_addresses(pod_ips, &listen).map_err(|error| error.to_string())?;
+        let variable = pod_ips.map(|text| ("POD_IPS".into(), text.into()));
+        let pod_ips = Environment::of_variables(variable).and_then(|environment| environment.pod_ips());
+        let own = own_addresses(pod_ips.map_err(|error| error.to_string())?, &listen);
         let mut warnings = Vec::new();
         let servers = read(&options, &zone, &own, &mut warnings).map_err(|error| error.to_string())?;
         let text = servers.iter().map(|server| {

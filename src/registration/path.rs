@@ -40,6 +40,12 @@ pub(super) fn read(pair: &Pair, element: &Element, collector: &mut Collector) {
     }
 }
 
+/// The parameter of a provider's path that has this name, if there is one.
+pub(super) fn parameter(pair: &Pair, name: &str) -> Option<String> {
+    let text = form_decoded(pair.key.splitn(5, '/').nth(4)?)?;
+    Url::parse(&text)?.first(name).map(str::to_owned)
+}
+
 fn provider(path_interface: &str, encoded: &str, element: &Element, collector: &mut Collector) -> Option<()> {
     let text = form_decoded(encoded)?;
     let url = Url::parse(&text)?;

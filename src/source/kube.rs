@@ -34,8 +34,8 @@ use kube::Client;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
-use self::backoff::Backoff;
-pub use self::client::{ClientError, client};
+pub use self::backoff::Backoff;
+pub use self::client::{ClientError, client, plain};
 use self::fault::{Fault, Refusal};
 use self::list::Method;
 use super::health::SourceHealth;
@@ -100,8 +100,8 @@ impl Watch {
             client,
             events,
             health,
-            backoff: Backoff::new(),
-            relist_backoff: Backoff::new(),
+            backoff: Backoff::default(),
+            relist_backoff: Backoff::default(),
             is_doubted: false,
             position: None,
             refusals: 0,

@@ -10,6 +10,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Runtime;
 
 use super::process::{Process, free_port, output, scratch};
+use super::proxy::Proxy;
 
 /// The namespace of `deploy/`.
 pub(crate) const OWN_NAMESPACE: &str = "callsign-system";
@@ -29,6 +30,7 @@ pub(crate) struct Cluster {
     admin_kubeconfig: PathBuf,
     kubeconfig: PathBuf,
     token: String,
+    port: u16,
     _api_server: Process,
     _etcd: Process,
 }
@@ -69,6 +71,7 @@ impl Cluster {
             admin_kubeconfig,
             kubeconfig,
             token,
+            port,
             _api_server: api_server,
             _etcd: etcd,
         }
@@ -83,6 +86,30 @@ impl Cluster {
     pub(crate) fn kubeconfig_to(&self, port: u16) -> String {
         let path = write_kubeconfig(&self.dir, &format!("callsign-{port}"), port, self.token.trim());
         path.to_str().expect("a path of UTF-8").to_owned()
+    }
+
+    /// The administrator's kubeconfig.
+    pub(crate) fn admin_kubeconfig(&self) -> &str {
+        self.admin_kubeconfig.to_str().expect("a path of UTF-8")
+    }
+
+    /// The same with another port in it: the one of a [`Proxy`], while that is there.
+    pub(crate) fn admin_kubeconfig_to(&self, port: u16) -> String {
+        let path = write_kubeconfig(&self.dir, &format!("admin-{port}"), port, ADMIN_TOKEN);
+        path.to_str().expect("a path of UTF-8").to_owned()
+    }
+
+    /// The kubeconfig of a service account, with a token that is bound to no Pod.
+    #[track_caller]
+    pub(crate) fn kubeconfig_of(&self, namespace: &str, account: &str) -> String {
+        let token = self.kubectl(&["-n", namespace, "create", "token", account]);
+        let path = write_kubeconfig(&self.dir, &format!("{namespace}-{account}"), self.port, token.trim());
+        path.to_str().expect("a path of UTF-8").to_owned()
+    }
+
+    /// The API server at another port as well, until the proxy is dropped.
+    pub(crate) fn proxy(&self, port: u16) -> Proxy {
+        Proxy::start(port, self.port)
     }
 
     /// A client with the rights of callsign's service account.

@@ -8,6 +8,7 @@ pub(crate) mod coredns;
 pub(crate) mod dig;
 pub(crate) mod kubelet;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod tenant;
 

@@ -14,22 +14,24 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// The waits between attempts.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     next: Duration,
 }
 
-impl Backoff {
-    pub(super) fn new() -> Backoff {
+impl Default for Backoff {
+    fn default() -> Backoff {
         Backoff { next: FIRST }
     }
+}
 
+impl Backoff {
     /// Something went well: the next wait is a short one.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
     /// The next wait; at least as long as the server asked for, within bounds.
-    pub(super) fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
+    pub fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
         let most = self.next;
         self.next = (most * 2).min(LAST);
         retry_after.unwrap_or_default().min(RETRY_AFTER_MAX) + jitter(most)
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn doubles_up_to_its_bound_and_starts_again() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         for most_ms in [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
             assert_eq!(backoff.next, Duration::from_millis(most_ms));
             assert!(backoff.wait(None) <= Duration::from_millis(most_ms));
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn waits_as_long_as_the_server_asks_but_not_for_ever() {
         for (asked, least) in [(0, 0), (3, 3), (30, 30), (86_400, 30)] {
-            let wait = Backoff::new().wait(Some(Duration::from_secs(asked)));
+            let wait = Backoff::default().wait(Some(Duration::from_secs(asked)));
             let least = Duration::from_secs(least);
             assert!(wait >= least && wait <= least + FIRST, "{asked} gives {wait:?}");
         }

@@ -71,7 +71,7 @@ async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Conf
 
 /// An error and its causes in a line: the outermost alone says no more than that a request failed. Errors that would quote
 /// a kubeconfig's text or a credential plugin's output are told in our words.
-pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
+pub fn plain(error: &(dyn Error + 'static)) -> String {
     let chain = || std::iter::successors(Some(error), |&error| error.source());
     if let Some(text) = chain().find_map(discreet) {
         return text;

@@ -1,0 +1,178 @@
+//! What `callsign register` and `callsign withdraw` take.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use http::Uri;
+
+use super::FieldArgs;
+use crate::logging::Format;
+use crate::register::Profile;
+
+pub(super) const REGISTER_HELP: &str = "\
+Three shapes:
+    callsign register --interface NAME --port NUMBER -- ./server
+        starts the server, registers it once its port accepts a connection, withdraws it
+        before it passes SIGTERM or SIGINT on, and ends with the server's code
+    callsign register --interface NAME --port NUMBER
+        a sidecar: registers while the port accepts connections, until SIGTERM
+    callsign register --once --interface NAME --port NUMBER, and callsign withdraw
+        once, without a look at the port
+
+Examples:
+    callsign register --interface org.acme.Greeter --group gray --protocol http \\
+        --port 20880 --meta zone=a -- ./server --flag
+    callsign register --from reg.toml --ready-http http://127.0.0.1:8080/ok -- ./server
+    callsign register --once --interface org.acme.Greeter --port 20880
+    callsign withdraw --container 20880
+
+Several --interface share the other flags. What differs goes into a file, TOML or the
+same as JSON:
+    [[registration]]
+    interface = \"org.acme.Greeter\"
+    port = 20880                        # or [20880, 20881]
+    group = \"gray\"
+    methods = [\"SayHello\", \"SayBye\"]
+    meta = { zone = \"a\" }
+
+It must be told which Pod it is in, so give its container:
+    env:
+      - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+      - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+      - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+Without them it is the service account's namespace, and HOSTNAME. The Pod's service
+account needs the rights get and patch on pods.
+
+It writes a label and an annotation of its own Pod in one patch, and marks its own
+entries with a pair `registrar`: a restart replaces them, and what others have written
+stays as it is. While the API server is away the server runs, and it tries on. A second
+SIGTERM ends the wait. With --profile dubbo it writes what dubbo-go's Kubernetes registry
+reads, which forgets a provider when its Pod is deleted, not when it is withdrawn.
+
+It prints log lines to standard error.";
+
+pub(super) const WITHDRAW_HELP: &str = "\
+Examples:
+    callsign withdraw --container 20880      what `register --port 20880` has written
+    callsign withdraw --container server --namespace shop --pod greeter-0
+
+It takes the container's entries out of its own Pod's annotation; the annotation and the
+label go with the last entry. It prints log lines to standard error.";
+
+/// `callsign register`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("offered").args(["interface", "from"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("readiness").args(["ready_http", "ready_exec", "no_wait"]))]
+pub struct RegisterArgs {
+    /// An interface, such as org.acme.Greeter; repeats, and all share the ports and the fields
+    #[arg(long, value_name = "NAME", requires = "port", help_heading = "Registration")]
+    pub interface: Vec<String>,
+    /// A port; repeats, and each is a registration of its own
+    #[arg(long, value_name = "NUMBER", requires = "interface", help_heading = "Registration",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Vec<u16>,
+    /// The fields that may be absent.
+    #[command(flatten, next_help_heading = "Registration")]
+    pub fields: FieldArgs,
+    /// A file with registrations: JSON where its name ends in .json, else TOML
+    #[arg(long, value_name = "FILE", help_heading = "Registration")]
+    pub from: Option<PathBuf>,
+    /// How it is written: `app` in fields, `dubbo` as registry paths, which dubbo-go reads
+    #[arg(long, value_name = "NAME", default_value = "app", help_heading = "Registration")]
+    pub profile: Profile,
+    /// Tells this container's registrations from those of the Pod's others [default: the first port]
+    #[arg(long, value_name = "NAME", value_parser = container, help_heading = "Registration")]
+    pub container: Option<String>,
+    /// The Pod.
+    #[command(flatten)]
+    pub pod: OwnPodArgs,
+    /// The server is there when a GET of this URL says 200 to 399, and not when its ports accept connections
+    #[arg(long, value_name = "URL", value_parser = plain_http, help_heading = "Server")]
+    pub ready_http: Option<Uri>,
+    /// The server is there when this command, run by sh, ends with 0
+    #[arg(long, value_name = "CMD", help_heading = "Server")]
+    pub ready_exec: Option<OsString>,
+    /// The server is there at once
+    #[arg(long, help_heading = "Server")]
+    pub no_wait: bool,
+    /// How long the server goes on after it has been withdrawn, before it gets SIGTERM: the records' TTL, the way of the
+    /// change, and one call
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=3600),
+        requires = "command", help_heading = "Server")]
+    pub drain: u64,
+    /// Register once and end; the server is another one's care
+    #[arg(long, conflicts_with_all = ["readiness", "command", "drain"], help_heading = "Server")]
+    pub once: bool,
+    /// The logging.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+    /// The server to start, and its arguments
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Server")]
+    pub command: Vec<OsString>,
+}
+
+/// `callsign withdraw`
+#[derive(Debug, Args)]
+pub struct WithdrawArgs {
+    /// Whose registrations: the --container that they were registered with, or else the first port
+    #[arg(long, value_name = "NAME", value_parser = container)]
+    pub container: String,
+    /// How they were written
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    pub profile: Profile,
+    /// The Pod.
+    #[command(flatten)]
+    pub pod: OwnPodArgs,
+    /// The logging.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+}
+
+/// Which Pod this process is in, and how its API server is reached.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Pod")]
+pub struct OwnPodArgs {
+    /// The Pod's namespace [default: POD_NAMESPACE, the service account's, the kubeconfig's]
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The Pod's name [default: POD_NAME, HOSTNAME]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+    /// The cluster [default: KUBECONFIG, ~/.kube/config, the Pod's own]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+/// How it logs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LoggingArgs {
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: Format,
+    /// What is logged: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", default_value = crate::config::DEFAULT_LOG_LEVEL)]
+    pub log_level: String,
+}
+
+/// A container's name, or a port.
+fn container(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=63).contains(&text.len()) && text.bytes().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("write up to 63 letters, digits, hyphens, underscores and dots".into())
+    }
+}
+
+fn plain_http(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (url.scheme_str(), url.authority()) {
+        (Some("http"), Some(authority)) if !authority.as_str().contains('@') => Ok(url),
+        _ => Err("write it as http://127.0.0.1:8080/healthz; only http is spoken".into()),
+    }
+}

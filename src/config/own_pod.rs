@@ -1,0 +1,75 @@
+//! Which Pod this process is in: by flags, else the Downward API's variables, else what every Pod has.
+
+use std::fs;
+
+use super::{ConfigError, Environment, refused};
+use crate::name::{is_namespace, is_pod_name};
+use crate::register::OwnPod;
+
+/// Where a Pod finds its own namespace, beside its service account's token.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The Pod that this process is in. `context` is the namespace that a kubeconfig names, if one was given.
+///
+/// # Errors
+/// What is not told, or is no name.
+pub fn own_pod(
+    namespace: Option<&str>,
+    pod: Option<&str>,
+    context: Option<&str>,
+    environment: &Environment,
+) -> Result<OwnPod, ConfigError> {
+    let fact = |name| environment.fact(name).map(str::to_owned);
+    let of_account = || fs::read_to_string(NAMESPACE_FILE).ok().map(|text| text.trim().to_owned());
+    let found = namespace.map(str::to_owned).or_else(|| fact("POD_NAMESPACE")).or_else(of_account);
+    let found = found.or_else(|| context.map(str::to_owned));
+    let own_namespace = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
+    let found = pod.map(str::to_owned).or_else(|| fact("POD_NAME")).or_else(|| fact("HOSTNAME"));
+    let name = found.ok_or(ConfigError::NoOwnPod { missing: "name" })?;
+    if !is_namespace(&own_namespace) {
+        return Err(refused("--namespace", format!("{own_namespace:?} is no namespace's name")));
+    }
+    if !is_pod_name(&name) {
+        return Err(refused("--pod", format!("{name:?} is no Pod's name; is it from POD_NAME or HOSTNAME?")));
+    }
+    // The uid that the environment tells is that of the Pod that the environment names.
+    let uid = if namespace.is_none() && pod.is_none() { fact("POD_UID") } else { None };
+    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid: uid.map(Into::into) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(flags: [Option<&str>; 3], variables: &[(&str, &str)]) -> Result<String, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let environment = Environment::of_variables(variables).unwrap();
+        let [namespace, pod, context] = flags;
+        let found = own_pod(namespace, pod, context, &environment).map_err(|error| error.to_string())?;
+        Ok(format!("{}/{} {}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
+    }
+
+    #[test]
+    fn flags_go_before_the_environment() {
+        const ALL: &[(&str, &str)] =
+            &[("POD_NAMESPACE", "shop"), ("POD_NAME", "greeter-0"), ("POD_UID", "u"), ("HOSTNAME", "host")];
+        for (flags, variables, expected) in [
+            ([None, None, None], ALL, Ok("shop/greeter-0 u")),
+            ([None, None, Some("mine")], ALL, Ok("shop/greeter-0 u")),
+            ([Some("other"), None, None], ALL, Ok("other/greeter-0 -")),
+            ([None, Some("greeter-1"), None], ALL, Ok("shop/greeter-1 -")),
+            ([None, None, None], &[("POD_NAMESPACE", "shop"), ("HOSTNAME", "host")], Ok("shop/host -")),
+            ([None, Some("a"), Some("mine")], &[], Ok("mine/a -")),
+            ([Some("a"), None, None], &[], Err("Its name is not told")),
+            ([None, Some("a"), None], &[], Err("Its namespace is not told")),
+            ([Some("a/b"), Some("a"), None], &[], Err("no namespace's name")),
+            ([Some("a"), Some("../a"), None], &[], Err("no Pod's name")),
+        ] {
+            let told = found(flags, variables);
+            match expected {
+                Ok(text) => assert_eq!(told.as_deref(), Ok(text), "{flags:?} {variables:?}"),
+                Err(part) => assert!(told.as_ref().is_err_and(|told| told.contains(part)), "{flags:?}: {told:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The first process of a container: it starts this program again as its child, passes signals on, and reaps what nobody
+//! waits for, until the child has ended.
+//!
+//! A process of its own, because whoever waits for any child takes the exit status from those who wait for theirs.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::signals::{Signals, send};
+use super::wrapper::SIGNAL_BASE;
+
+/// This program, whatever its path was.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Whether this process is its container's first one, and the kernel gives it every orphan.
+pub fn is_first() -> bool {
+    std::process::id() == 1
+}
+
+/// Runs this program with these arguments as a child, to its end: its exit code.
+///
+/// # Errors
+/// What keeps it from being started or waited for.
+pub async fn run(args: impl Iterator<Item = OsString>) -> io::Result<u8> {
+    let mut signals = Signals::listen()?;
+    let mut ends = signal(SignalKind::child())?;
+    // In a group of its own, so that a terminal's Ctrl-C comes once.
+    let child = Command::new(THIS_PROGRAM).args(args).process_group(0).spawn()?.id();
+    loop {
+        tokio::select! {
+            signal = signals.next() => send(child, signal),
+            _ = ends.recv() => if let Some(code) = reap(child)? {
+                return Ok(code);
+            },
+        }
+    }
+}
+
+/// Reaps all that have ended: the child's exit code, if it is among them.
+fn reap(child: u32) -> io::Result<Option<u8>> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(id, code)) if id.as_raw().unsigned_abs() == child => {
+                return Ok(Some(u8::try_from(code & 0xff).unwrap_or(u8::MAX)));
+            }
+            Ok(WaitStatus::Signaled(id, signal, _)) if id.as_raw().unsigned_abs() == child => {
+                return Ok(Some(SIGNAL_BASE.saturating_add(signal as u8)));
+            }
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(None),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

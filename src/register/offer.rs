@@ -1,0 +1,323 @@
+//! What a process offers, as it is typed or read from a file, and the pairs that it becomes.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::byte_serialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::Profile;
+use crate::registration::{self, Metadata, REGISTRAR};
+
+/// The largest file of offers, in bytes: four times the longest annotation.
+const FILE_LEN_MAX: u64 = 4 * registration::ANNOTATION_LEN_MAX as u64;
+
+/// The protocol of a registry path that names none: a URL must have one.
+const DUBBO_PROTOCOL: &str = "dubbo";
+
+/// What the other flags and keys say, and no metadata may.
+const FIELDS: [&str; 10] =
+    ["interface", "group", "version", "protocol", "ip", "port", "method", "methods", "weight", "application"];
+
+/// An interface at one or more ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// The interface, such as `org.acme.Greeter`.
+    pub interface: String,
+    /// The ports; each is a registration of its own.
+    #[serde(deserialize_with = "one_or_many")]
+    pub port: Vec<u16>,
+    /// The group.
+    pub group: Option<String>,
+    /// The interface's version.
+    pub version: Option<String>,
+    /// The protocol.
+    pub protocol: Option<String>,
+    /// One of the Pod's own addresses; none is all of them.
+    pub ip: Option<IpAddr>,
+    /// The methods.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// The weight; 0 publishes nothing.
+    pub weight: Option<u16>,
+    /// The application's name.
+    pub application: Option<String>,
+    /// What else clients should know.
+    #[serde(default, deserialize_with = "table")]
+    pub meta: Vec<(String, String)>,
+}
+
+/// Why offers are none.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The file cannot be read.
+    #[error("--from {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("--from {}: {message}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, without the file's text.
+        message: String,
+    },
+    /// A server would refuse it.
+    #[error("{interface:?} cannot be registered: {message}")]
+    Refused {
+        /// The interface.
+        interface: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Offer {
+    /// The registrations in fields, one a port: each a run of pairs, `interface` first.
+    pub fn fields(&self) -> impl Iterator<Item = Vec<(String, String)>> {
+        self.port.iter().map(|port| {
+            let Offer { interface, port: _, group, version, protocol, ip, methods, weight, application, meta } = self;
+            let pair = |key: &str, value: &dyn ToString| (key.to_owned(), value.to_string());
+            let mut pairs = vec![pair("interface", interface)];
+            pairs.extend(group.iter().map(|group| pair("group", group)));
+            pairs.extend(version.iter().map(|version| pair("version", version)));
+            pairs.extend(protocol.iter().map(|protocol| pair("protocol", protocol)));
+            pairs.extend(ip.iter().map(|ip| pair("ip", ip)));
+            pairs.push(pair("port", port));
+            pairs.extend(methods.iter().map(|method| pair("method", method)));
+            pairs.extend(weight.iter().map(|weight| pair("weight", weight)));
+            pairs.extend(application.iter().map(|application| pair("application", application)));
+            pairs.extend(meta.iter().cloned());
+            pairs
+        })
+    }
+
+    /// The entries of a Pod's list, marked as the registrar's; `address` is the Pod's own, which a registry path names
+    /// where the offer does not.
+    pub fn entries(&self, profile: Profile, registrar: &str, address: IpAddr) -> Vec<Vec<(String, String)>> {
+        let marked = |mut pairs: Vec<(String, String)>| {
+            pairs.push((REGISTRAR.to_owned(), registrar.to_owned()));
+            pairs
+        };
+        match profile {
+            Profile::App => self.fields().map(marked).collect(),
+            Profile::Dubbo => {
+                let path = |port: &u16| vec![(self.path(registrar, self.ip.unwrap_or(address), *port), String::new())];
+                self.port.iter().map(path).collect()
+            }
+        }
+    }
+
+    /// `/dubbo/<interface>/providers/<form-encoded provider URL>`, the parameters by name as dubbo-go has them.
+    fn path(&self, registrar: &str, address: IpAddr, port: u16) -> String {
+        let Offer { interface, port: _, group, version, protocol, ip: _, methods, weight, application, meta } = self;
+        let mut parameters: BTreeMap<&str, String> =
+            meta.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let fixed = [
+            ("interface", interface.as_str()),
+            ("category", "providers"),
+            ("side", "provider"),
+            (REGISTRAR, registrar),
+        ];
+        parameters.extend(fixed.map(|(key, value)| (key, value.to_owned())));
+        let named = [("group", group), ("version", version), ("application", application)];
+        parameters.extend(named.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
+        parameters.extend((!methods.is_empty()).then(|| ("methods", methods.join(","))));
+        parameters.extend(weight.map(|weight| ("weight", weight.to_string())));
+
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let socket = std::net::SocketAddr::new(address, port);
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let interface = encoded(interface);
+        let scheme = protocol.as_deref().unwrap_or(DUBBO_PROTOCOL);
+        format!("/dubbo/{interface}/providers/{}", encoded(&format!("{scheme}://{socket}/{interface}?{query}")))
+    }
+
+    /// Holds it against the reader: what a server would refuse is refused here, before anything is written.
+    ///
+    /// # Errors
+    /// [`OfferError::Refused`], with the first reason.
+    pub fn check(&self, profile: Profile, registrar: &str) -> Result<(), OfferError> {
+        let refused = |message: String| Err(OfferError::Refused { interface: self.interface.clone(), message });
+        if self.port.is_empty() || self.port.contains(&0) {
+            return refused("it needs a port from 1 to 65535".into());
+        }
+        if let Some((key, _)) = self.meta.iter().find(|(key, _)| !is_meta_key(key)) {
+            return refused(format!("the metadata {key:?}: {BAD_META_KEY}"));
+        }
+        // In fields too where it is written as a path, in which a repeated key would only disappear.
+        [Profile::App, profile].into_iter().try_for_each(|profile| self.check_as(profile, registrar).or_else(refused))
+    }
+
+    fn check_as(&self, profile: Profile, registrar: &str) -> Result<(), String> {
+        let address = IpAddr::from([127, 0, 0, 1]); // any: it is the own Pod's that will be written
+        let entries = self.entries(profile, registrar, address).concat();
+        let pairs = entries.iter().map(|(key, value)| json!({ "k": key, "v": value }));
+        let decoded = registration::decode(&STANDARD.encode(Value::from_iter(pairs).to_string()));
+        if let Some(problem) = decoded.problems.first() {
+            let key = problem.key.map(|key| format!("{key}: ")).unwrap_or_default();
+            return Err(format!("{key}{}", problem.reason));
+        }
+        let sum =
+            |number: fn(&Metadata) -> u32| decoded.registrations.iter().map(|one| number(&one.metadata)).sum::<u32>();
+        if decoded.registrations.len() != self.port.len() {
+            Err("it would register nothing".into())
+        } else if sum(|metadata| metadata.withheld) > 0 {
+            Err("its metadata holds what looks like a secret, and an annotation is no place for one".into())
+        } else if sum(|metadata| metadata.left_out) > 0 {
+            Err("a key of its metadata cannot be published: printable ASCII without =, each once, none of TXT's own"
+                .into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What is wrong with a key of metadata.
+pub const BAD_META_KEY: &str = "a field has its own flag, `registrar` is ours, and none begins with /";
+
+/// Whether a key may be one of metadata.
+pub fn is_meta_key(key: &str) -> bool {
+    let is_taken = |taken: &str| key.eq_ignore_ascii_case(taken);
+    !key.is_empty() && !key.starts_with('/') && !is_taken(REGISTRAR) && !FIELDS.into_iter().any(is_taken)
+}
+
+/// What a file holds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offers {
+    registration: Vec<Offer>,
+}
+
+/// Reads offers from a file: JSON where its name ends in `.json`, else TOML, with a table `[[registration]]` each.
+///
+/// # Errors
+/// What cannot be read or is something else. The text never quotes the file: it may be another one than was meant.
+pub fn read(path: &Path) -> Result<Vec<Offer>, OfferError> {
+    let unreadable = |source| OfferError::Unreadable { path: path.into(), source };
+    let bad = |message: String| OfferError::BadFile { path: path.into(), message };
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(FILE_LEN_MAX + 1).read_to_string(&mut text)).map_err(unreadable)?;
+    if text.len() as u64 > FILE_LEN_MAX {
+        return Err(bad(format!("it has more than {FILE_LEN_MAX} bytes")));
+    }
+    let form = "it holds a list `registration`, each with `interface`, `port` and, if you like, `group`, `version`, \
+                `protocol`, `ip`, `methods`, `weight`, `application`, `meta`";
+    let offers: Offers = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        serde_json::from_str(&text).map_err(|error| bad(format!("line {}: no such JSON; {form}", error.line())))?
+    } else {
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            bad(format!("line {}: no such TOML; {form}", before.matches('\n').count() + 1))
+        })?
+    };
+    if offers.registration.is_empty() { Err(bad("no registration is in it".into())) } else { Ok(offers.registration) }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ports {
+        One(u16),
+        Many(Vec<u16>),
+    }
+    Ok(match Ports::deserialize(deserializer)? {
+        Ports::One(port) => vec![port],
+        Ports::Many(ports) => ports,
+    })
+}
+
+fn table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn greeter() -> Offer {
+        Offer { interface: "org.acme.Greeter".into(), port: vec![20880], ..Offer::default() }
+    }
+
+    fn decoded(offer: &Offer, profile: Profile) -> registration::Decoded {
+        let entries = offer.entries(profile, "main", "fd00::7".parse().unwrap());
+        registration::decode(&registration::replace(None, "main", &entries).unwrap().unwrap())
+    }
+
+    #[test]
+    fn both_encodings_say_the_same() {
+        let offer = Offer {
+            port: vec![20880, 20881],
+            group: Some("gray & green".into()),
+            version: Some("1.0.0".into()),
+            protocol: Some("tri".into()),
+            methods: vec!["SayHello".into(), "SayBye".into()],
+            weight: Some(7),
+            application: Some("hello, world".into()),
+            meta: vec![("zone".into(), "a=b&c %".into()), ("note".into(), "中文".into())],
+            ..greeter()
+        };
+        let fields = decoded(&offer, Profile::App);
+        let paths = decoded(&offer, Profile::Dubbo);
+        assert_eq!((&fields.problems, &paths.problems), (&vec![], &vec![]));
+        assert_eq!((fields.registrations.len(), paths.registrations.len()), (2, 2));
+        for (field, path) in fields.registrations.iter().zip(paths.registrations) {
+            assert_eq!((field.address, path.address), (None, "fd00::7".parse().ok()), "dubbo-go needs an address");
+            let roles = ["category", "side"];
+            let pairs = path.metadata.pairs.iter().filter(|(key, _)| !roles.contains(&&**key)).cloned().collect();
+            let metadata = Metadata { pairs, ..path.metadata };
+            let path = registration::Registration { address: None, offset: field.offset, metadata, ..path };
+            assert_eq!(*field, path);
+        }
+    }
+
+    #[test]
+    fn a_path_is_spelt_as_dubbo_go_spells_it() {
+        let offer = Offer { protocol: Some("dubbo".into()), methods: vec!["GetUser".into()], ..greeter() };
+        let path = offer.path("main", [172, 17, 0, 7].into(), 20000);
+        let url = "dubbo%3A%2F%2F172.17.0.7%3A20000%2Forg.acme.Greeter%3Fcategory%3Dproviders%26\
+                   interface%3Dorg.acme.Greeter%26methods%3DGetUser%26registrar%3Dmain%26side%3Dprovider";
+        assert_eq!(path, format!("/dubbo/org.acme.Greeter/providers/{url}"));
+    }
+
+    #[test]
+    fn what_a_server_would_refuse_is_refused_before() {
+        let with = |meta: &[(&str, &str)]| Offer {
+            meta: meta.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+            ..greeter()
+        };
+        for (offer, expected) in [
+            (greeter(), ""),
+            (with(&[("zone", "a"), ("enabled", "false")]), ""),
+            (Offer { interface: String::new(), ..greeter() }, "no interface"),
+            (Offer { interface: "a\nb".into(), ..greeter() }, "control characters"),
+            (Offer { group: Some("token=hunter2".into()), ..greeter() }, "looks like a secret"),
+            (Offer { port: vec![], ..greeter() }, "needs a port"),
+            (Offer { port: vec![1, 0], ..greeter() }, "needs a port"),
+            (with(&[("api-token", "hunter2")]), "looks like a secret"),
+            (with(&[("url", "http://u:hunter2@h")]), "looks like a secret"),
+            (with(&[("é", "x")]), "cannot be published"),
+            (with(&[("zone", "a"), ("Zone", "b")]), "cannot be published"),
+            (with(&[("Registrar", "else")]), "`registrar` is ours"),
+            (with(&[("interface", "c.D")]), "a field"),
+            (with(&[("/dubbo", "")]), "none begins with /"),
+        ] {
+            for profile in [Profile::App, Profile::Dubbo] {
+                let told = offer.check(profile, "main").map_or_else(|error| error.to_string(), |()| String::new());
+                assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{offer:?}: {told}");
+                assert!(!told.contains("hunter2"), "{told}");
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Whether the server that is registered is there: its ports, an HTTP page, or a command's word.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::Stdio;
+use std::time::Duration;
+
+use http::Uri;
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+
+use super::Offer;
+
+/// How often it is looked whether a server has come up: what a start may be delayed by.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a look may take: a server that needs longer serves nobody well.
+const LOOK_WAIT: Duration = Duration::from_secs(2);
+
+/// How a server is looked at.
+#[derive(Clone, Debug)]
+pub enum Probe {
+    /// It is not: whatever was started is there.
+    None,
+    /// All of these ports accept a connection, each at one of these addresses.
+    Ports {
+        /// Where a server may listen.
+        addresses: Vec<IpAddr>,
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// A GET of this URL is answered by 200 to 399.
+    Http(Uri),
+    /// This command, given to `sh -c`, ends with 0.
+    Exec(OsString),
+}
+
+impl Probe {
+    /// The ports of all offers, on this host: at the Pod's addresses too, where a server listens there alone.
+    pub fn of_ports(offers: &[Offer], pod_addresses: &[IpAddr]) -> Probe {
+        let local = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in
+            local.into_iter().chain(pod_addresses.iter().copied()).chain(offers.iter().filter_map(|offer| offer.ip))
+        {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let mut ports: Vec<u16> = offers.iter().flat_map(|offer| offer.port.iter().copied()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        Probe::Ports { addresses, ports }
+    }
+
+    /// Waits until the server is there.
+    pub async fn ready(&self) {
+        while !self.is_ready().await {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Looks once.
+    pub async fn is_ready(&self) -> bool {
+        let look = async {
+            match self {
+                Probe::None => true,
+                Probe::Ports { addresses, ports } => all_accept(addresses, ports).await,
+                Probe::Http(url) => answers(url).await,
+                Probe::Exec(command) => succeeds(command).await,
+            }
+        };
+        timeout(LOOK_WAIT, look).await.unwrap_or(false)
+    }
+}
+
+async fn all_accept(addresses: &[IpAddr], ports: &[u16]) -> bool {
+    for port in ports {
+        let mut is_open = false;
+        for address in addresses {
+            is_open = is_open || TcpStream::connect((*address, *port)).await.is_ok();
+        }
+        if !is_open {
+            return false;
+        }
+    }
+    true
+}
+
+async fn answers(url: &Uri) -> bool {
+    let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.get(url.clone()).await;
+    answer.is_ok_and(|answer| answer.status().is_success() || answer.status().is_redirection())
+}
+
+async fn succeeds(command: &OsString) -> bool {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    match shell.status().await {
+        Ok(status) => status.success(),
+        Err(error) => {
+            tracing::warn!("--ready-exec needs a shell: sh: {error}");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers one request at a time with this status.
+    async fn server(status: &'static str) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    fn ports(ports: &[u16]) -> Probe {
+        let offer = |port: &u16| Offer { port: vec![*port], ..Offer::default() };
+        Probe::of_ports(&ports.iter().map(offer).collect::<Vec<_>>(), &[[127, 0, 0, 9].into()])
+    }
+
+    #[tokio::test]
+    async fn a_server_is_there_or_not() {
+        let open = server("204 No Content").await;
+        let failing = server("503 Service Unavailable").await;
+        let elsewhere = TcpListener::bind(("127.0.0.9", 0)).await.unwrap().local_addr().unwrap().port();
+        let listener = TcpListener::bind(("127.0.0.9", elsewhere)).await.unwrap();
+        let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
+        let http = |port: u16| Probe::Http(format!("http://127.0.0.1:{port}/ok").parse().unwrap());
+        for (probe, expected) in [
+            (Probe::None, true),
+            (ports(&[open]), true),
+            (ports(&[elsewhere]), true),
+            (ports(&[open, elsewhere]), true),
+            (ports(&[open, closed]), false),
+            (http(open), true),
+            (http(failing), false),
+            (http(closed), false),
+            (Probe::Exec("test 1 = 1".into()), true),
+            (Probe::Exec("test 1 = 2".into()), false),
+            (Probe::Exec("sleep 60".into()), false),
+        ] {
+            assert_eq!(probe.is_ready().await, expected, "{probe:?}");
+        }
+        drop(listener);
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads the own Pod, changes the own entries of its list, and writes it in one patch.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Map, Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::error::shortened;
+use super::{Offer, OwnPod, Profile, RegisterError};
+use crate::registration::{self, ANNOTATION_LEN_MAX, Reason};
+use crate::source::kube::{Backoff, plain};
+
+/// How long one request may take: a Pod is small, and whoever ends waits for it.
+const REQUEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often in a row another writer may be faster. Each time is followed by a longer, random wait, so that even a Pod's
+/// every container at once comes through.
+const CONFLICTS_MAX: u32 = 12;
+
+/// Who we are among the writers of a Pod (`metadata.managedFields`): so that a label of ours is told from one that was
+/// there before.
+const FIELD_MANAGER: &str = "callsign-register";
+
+/// What one write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// The Pod was changed.
+    Change,
+    /// It was so already.
+    Nothing,
+}
+
+/// Writes one container's entries into its own Pod.
+pub struct Registrar {
+    pods: Api<Pod>,
+    pod: OwnPod,
+    profile: Profile,
+    name: Arc<str>,
+}
+
+impl Registrar {
+    /// A registrar for the container of this name.
+    pub fn new(client: Client, pod: OwnPod, profile: Profile, name: Arc<str>) -> Registrar {
+        Registrar { pods: Api::namespaced(client, &pod.namespace), pod, profile, name }
+    }
+
+    /// The Pod as `namespace/name`.
+    pub fn pod(&self) -> String {
+        format!("{}/{}", self.pod.namespace, self.pod.name)
+    }
+
+    /// The container's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Makes these offers the container's entries, one try.
+    ///
+    /// # Errors
+    /// What keeps them from being written; nothing has changed then, unless the answer was lost.
+    pub async fn register(&mut self, offers: &[Offer]) -> Result<Wrote, RegisterError> {
+        self.write(offers).await
+    }
+
+    /// Takes the container's entries out, one try. A Pod that is known to have been ours and is gone has none.
+    ///
+    /// # Errors
+    /// What keeps them there.
+    pub async fn withdraw(&mut self) -> Result<Wrote, RegisterError> {
+        let is_known = self.pod.uid.is_some();
+        match self.write(&[]).await {
+            Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_known => Ok(Wrote::Nothing),
+            outcome => outcome,
+        }
+    }
+
+    async fn write(&mut self, offers: &[Offer]) -> Result<Wrote, RegisterError> {
+        let mut backoff = Backoff::default();
+        for _ in 0..CONFLICTS_MAX {
+            let pod = self.read().await?;
+            let Some(patch) = self.patch(&pod, offers)? else { return Ok(Wrote::Nothing) };
+            let patch = Patch::Merge(patch);
+            let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            let patched = timeout(REQUEST_WAIT, self.pods.patch_metadata(&self.pod.name, &params, &patch));
+            match answered(patched.await) {
+                Ok(_) => return Ok(Wrote::Change),
+                Err(kube::Error::Api(status)) if status.code == 409 => sleep(backoff.wait(None)).await,
+                Err(error) => return Err(self.refusal("patch", error)),
+            }
+        }
+        Err(RegisterError::Contended(self.pod()))
+    }
+
+    /// The Pod as it is now, if it is ours; the first one that is read is.
+    async fn read(&mut self) -> Result<Pod, RegisterError> {
+        let read = timeout(REQUEST_WAIT, self.pods.get(&self.pod.name)).await;
+        let pod = answered(read).map_err(|error| self.refusal("get", error))?;
+        let found = pod.metadata.uid.as_deref().unwrap_or_default();
+        match &self.pod.uid {
+            Some(wanted) if **wanted != *found => {
+                Err(RegisterError::NotOwn { pod: self.pod(), found: found.into(), wanted: wanted.to_string() })
+            }
+            Some(_) => Ok(pod),
+            None => {
+                self.pod.uid = Some(found.into());
+                Ok(pod)
+            }
+        }
+    }
+
+    /// The patch that makes these offers our entries; none where the Pod has them already.
+    fn patch(&self, pod: &Pod, offers: &[Offer]) -> Result<Option<Value>, RegisterError> {
+        let key = self.profile.annotation();
+        let none = BTreeMap::new();
+        let annotations = pod.metadata.annotations.as_ref().unwrap_or(&none);
+        let value = self.value(pod, annotations.get(key).map(String::as_str), offers)?;
+        let mut metadata = Map::new();
+        if value.as_ref() != annotations.get(key) {
+            self.check_size(annotations, value.as_deref())?;
+            metadata.insert("annotations".into(), json!({ key: value }));
+        }
+        if let Some(label) = self.label(pod, annotations.contains_key(key), value.is_some()) {
+            metadata.insert("labels".into(), json!({ self.profile.label(): label }));
+        }
+        if metadata.is_empty() {
+            return Ok(None);
+        }
+        metadata.insert("uid".into(), json!(pod.metadata.uid));
+        metadata.insert("resourceVersion".into(), json!(pod.metadata.resource_version));
+        Ok(Some(json!({ "metadata": metadata })))
+    }
+
+    /// What the label becomes: `Some(None)` where it goes, none where it stays as it is.
+    fn label(&self, pod: &Pod, was_annotated: bool, is_annotated: bool) -> Option<Option<&'static str>> {
+        let label = self.profile.label();
+        let found = pod.metadata.labels.as_ref().and_then(|labels| labels.get(label));
+        match (found, is_annotated) {
+            (Some(found), true) if self.profile.is_found_by(found) => None,
+            (_, true) => Some(Some(self.profile.label_value())),
+            (Some(_), false) if was_annotated && is_label_ours(pod, label) => Some(None),
+            (_, false) => None,
+        }
+    }
+
+    /// The annotation's value with these offers as our entries; none where nothing is left in it.
+    fn value(&self, pod: &Pod, current: Option<&str>, offers: &[Offer]) -> Result<Option<String>, RegisterError> {
+        let address = || -> Option<IpAddr> { pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok() };
+        let mut entries = Vec::new();
+        for offer in offers {
+            let address = match (self.profile, offer.ip) {
+                (_, Some(ip)) => ip,
+                (Profile::Dubbo, None) => address().ok_or_else(|| RegisterError::NoAddress(self.pod()))?,
+                (Profile::App, None) => IpAddr::from([0, 0, 0, 0]), // not written
+            };
+            entries.extend(offer.entries(self.profile, &self.name, address));
+        }
+        registration::replace(current, &self.name, &entries).map_err(|problem| RegisterError::Unreadable {
+            pod: self.pod(),
+            namespace: self.pod.namespace.to_string(),
+            name: self.pod.name.to_string(),
+            annotation: self.profile.annotation(),
+            problem,
+        })
+    }
+
+    /// Whether the API server takes it, and a server reads all of it.
+    fn check_size(&self, annotations: &BTreeMap<String, String>, value: Option<&str>) -> Result<(), RegisterError> {
+        let Some(value) = value else { return Ok(()) };
+        let annotation = self.profile.annotation();
+        let others = annotations.iter().filter(|(key, _)| *key != annotation);
+        let len = others.map(|(key, value)| key.len() + value.len()).sum::<usize>() + annotation.len() + value.len();
+        if len > ANNOTATION_LEN_MAX {
+            return Err(RegisterError::TooLarge { len, ours: value.len(), annotation });
+        }
+        let problems = registration::decode(value).problems;
+        let beyond = problems.iter().find(|problem| matches!(problem.reason, Reason::TooMany | Reason::TooLarge));
+        beyond.map_or(Ok(()), |problem| Err(RegisterError::TooMany { reason: problem.reason }))
+    }
+
+    /// What an error of the client means.
+    fn refusal(&self, verb: &'static str, error: kube::Error) -> RegisterError {
+        let kube::Error::Api(status) = error else { return RegisterError::Unreachable(plain(&error)) };
+        let (pod, message) = (self.pod(), shortened(&status.message));
+        match status.code {
+            _ if message.contains("ValidatingAdmissionPolicy") => RegisterError::NotAllowed { pod, message },
+            401 => RegisterError::Unauthorized(message),
+            403 => RegisterError::Forbidden { verb, pod, namespace: self.pod.namespace.to_string(), message },
+            404 => RegisterError::NoSuchPod(pod),
+            429 | 500..=599 => {
+                let seconds = status.details.as_ref().map(|details| details.retry_after_seconds);
+                let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                RegisterError::Busy { code: status.code, message, retry_after }
+            }
+            code => RegisterError::Refused { verb, pod, code, message },
+        }
+    }
+}
+
+/// The answer, if it came in time.
+fn answered<T>(answer: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> kube::Result<T> {
+    answer.unwrap_or_else(|_| Err(kube::Error::Service(format!("no answer within {REQUEST_WAIT:?}").into())))
+}
+
+/// Whether it was us who put the label there, or nobody knows who: a label that the Pod was made with is not ours to take,
+/// since a ReplicaSet may find its Pods by it.
+fn is_label_ours(pod: &Pod, label: &str) -> bool {
+    let field = format!("f:{label}");
+    let managers = pod.metadata.managed_fields.iter().flatten();
+    let mut owners = managers.filter(|manager| {
+        let fields = manager.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|fields| !fields["f:metadata"]["f:labels"][&field].is_null())
+    });
+    owners.all(|owner| owner.manager.as_deref() == Some(FIELD_MANAGER))
+}

@@ -1,0 +1,46 @@
+//! The sidecar: registers a server that it has not started, for as long as it is there.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::info;
+
+use super::signals::{Signals, is_end};
+use super::{Keeper, Probe};
+
+/// How often it is looked whether the server is there.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many looks in a row must find nothing: one alone may have met a full backlog.
+const MISSES_MAX: u32 = 2;
+
+/// Registers whenever the server is there and withdraws whenever it is not, until SIGTERM or SIGINT; then withdraws.
+///
+/// # Errors
+/// The system gives no signals.
+pub async fn run(probe: &Probe, keeper: &Keeper) -> io::Result<()> {
+    let mut signals = Signals::listen()?;
+    // What an earlier run has left holds only if the server is there.
+    keeper.want(probe.is_ready().await);
+    tokio::select! {
+        () = watch(probe, keeper) => {}
+        () = async { while !is_end(signals.next().await) {} } => {}
+    }
+    info!("asked to end: withdrawing");
+    keeper.withdraw_at_last().await;
+    Ok(())
+}
+
+async fn watch(probe: &Probe, keeper: &Keeper) {
+    let mut misses = 0;
+    loop {
+        misses = if probe.is_ready().await { 0 } else { misses + 1 };
+        if misses == 0 {
+            keeper.want(true);
+        } else if misses >= MISSES_MAX {
+            keeper.want(false);
+        }
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,253 @@
+//! An annotation's value as a list that several writers share: one writer's entries come and go, everybody else's stay
+//! byte for byte.
+//!
+//! Whose an entry is, it says itself: a registration in fields by a pair `registrar`, a registry path by a parameter of
+//! that name.
+
+use std::collections::{BTreeSet, HashSet};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::json;
+
+use super::draft::Field;
+use super::json::Element;
+use super::{ANNOTATION_LEN_MAX, Problem, Reason, json, path};
+
+/// The key of the pair, or parameter, that tells who wrote a registration.
+pub const REGISTRAR: &str = "registrar";
+
+/// The value with a registrar's entries replaced by these, which go to its end; none where nothing is left.
+///
+/// An entry is a run of pairs that says whose it is: a registration in fields, `interface` first, or a registry path.
+///
+/// # Errors
+/// What is there cannot be read.
+pub fn replace(
+    value: Option<&str>,
+    registrar: &str,
+    entries: &[Vec<(String, String)>],
+) -> Result<Option<String>, Problem> {
+    let value = value.unwrap_or_default().trim();
+    if value.len() > ANNOTATION_LEN_MAX {
+        return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
+    }
+    let text = if value.is_empty() { "[]".to_owned() } else { json::text(json::bytes(value)?)? };
+    let elements = json::elements(&text)?;
+    let others = others(&elements, registrar);
+    let inherited =
+        inherited(elements.iter().zip(&others).filter_map(|(element, is_others)| is_others.then_some(element)));
+
+    let mut list = List::open(&text, &elements);
+    elements.iter().zip(others).for_each(|(element, is_others)| list.keep(element, is_others));
+    for entry in entries {
+        let plain = plain(entry, &inherited);
+        entry.iter().chain(&plain).for_each(|(key, value)| list.push(key, value));
+    }
+    let is_in_paths = |key: &str| key.starts_with('/');
+    let has_paths = elements.iter().any(|element| element.pair.as_ref().is_ok_and(|pair| is_in_paths(&pair.key)))
+        || entries.iter().flatten().any(|(key, _)| is_in_paths(key));
+    // dubbo-go reads no other alphabet. A value in fields keeps the one that it has.
+    let alphabet = if has_paths || value.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+    Ok(list.close().map(|text| alphabet.encode(text)))
+}
+
+/// Of each element whether it is somebody else's. What follows an `interface` belongs to it, up to the next one.
+fn others(elements: &[Element], registrar: &str) -> Vec<bool> {
+    let mut opened = 0;
+    let mut homes = Vec::with_capacity(elements.len());
+    let mut own = HashSet::new();
+    for element in elements {
+        let home = match &element.pair {
+            Ok(pair) if pair.key.starts_with('/') => {
+                homes.push(Home::Path { is_own: path::parameter(pair, REGISTRAR).as_deref() == Some(registrar) });
+                continue;
+            }
+            Ok(pair) if Field::of(&pair.key) == Some(Field::Interface) => {
+                opened += 1;
+                opened
+            }
+            Ok(pair) => {
+                let names_us = pair.value.as_deref() == Ok(registrar);
+                if opened > 0 && names_us && pair.key.eq_ignore_ascii_case(REGISTRAR) {
+                    own.insert(opened);
+                }
+                opened
+            }
+            Err(_) => opened,
+        };
+        homes.push(Home::Registration(home));
+    }
+    let is_others = |home: Home| match home {
+        Home::Path { is_own } => !is_own,
+        Home::Registration(number) => !own.contains(&number),
+    };
+    homes.into_iter().map(is_others).collect()
+}
+
+/// What an element is a part of.
+enum Home {
+    Path {
+        is_own: bool,
+    },
+    /// The registration of this number; 0 is before the first one.
+    Registration(usize),
+}
+
+/// The fields that hold for the whole process: those before the first `interface`.
+fn inherited<'e>(elements: impl Iterator<Item = &'e Element>) -> BTreeSet<Field> {
+    let fields = elements.filter_map(|element| Field::of(&element.pair.as_ref().ok()?.key));
+    fields.take_while(|field| *field != Field::Interface).collect()
+}
+
+/// What keeps a registration in fields from taking over another writer's fields: those that it does not give, empty.
+fn plain(entry: &[(String, String)], inherited: &BTreeSet<Field>) -> Vec<(String, String)> {
+    if entry.first().is_none_or(|(key, _)| Field::of(key) != Some(Field::Interface)) {
+        return Vec::new();
+    }
+    let once = |field: Field| if field == Field::Method { Field::Methods } else { field };
+    let given: BTreeSet<Field> = entry.iter().filter_map(|(key, _)| Field::of(key)).map(once).collect();
+    let wanted: BTreeSet<Field> = inherited.iter().copied().map(once).filter(|field| *field != Field::Port).collect();
+    wanted.difference(&given).map(|field| (field.name().to_owned(), String::new())).collect()
+}
+
+/// A JSON array in the making, from the text of another one.
+struct List<'t> {
+    from: &'t str,
+    text: String,
+    is_empty: bool,
+    /// Where the last element that was looked at ends.
+    end: usize,
+}
+
+impl<'t> List<'t> {
+    /// The text up to its first element.
+    fn open(from: &'t str, elements: &[Element]) -> List<'t> {
+        let bracket = from.find('[').map_or(0, |at| at + 1);
+        let start = elements.first().map_or(bracket, |element| element.offset);
+        List { from, text: from.get(..start).unwrap_or_default().to_owned(), is_empty: true, end: start }
+    }
+
+    /// Goes past an element; keeps it, and what separates it from the one before, or not.
+    fn keep(&mut self, element: &Element, is_kept: bool) {
+        let after = element.offset + element.len;
+        if is_kept {
+            let start = if self.is_empty { element.offset } else { self.end };
+            self.text += self.from.get(start..after).unwrap_or_default();
+            self.is_empty = false;
+        }
+        self.end = after;
+    }
+
+    /// Adds a pair.
+    fn push(&mut self, key: &str, value: &str) {
+        if !self.is_empty {
+            self.text.push(',');
+        }
+        self.text += &json!({ "k": key, "v": value }).to_string();
+        self.is_empty = false;
+    }
+
+    /// The whole, if there is anything in it.
+    fn close(self) -> Option<String> {
+        (!self.is_empty).then(|| self.text + self.from.get(self.end..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    const FOREIGN: &str = r#"[ {"k":"interface", "v":"org.acme.Other"} , {"v":1,"k":"port","x":[]},7,
+        {"k":"/dubbo/a/providers/tri%3A%2F%2F10.0.0.1%3A1%2Fa%3Fregistrar%3Dother","v":""} ]"#;
+
+    fn entry(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn greeter(registrar: &str) -> Vec<(String, String)> {
+        entry(&[("interface", "org.acme.Greeter"), ("port", "20880"), (REGISTRAR, registrar)])
+    }
+
+    fn path(registrar: &str) -> Vec<(String, String)> {
+        let url = format!("/dubbo/a.B/providers/tri%3A%2F%2F10.0.0.1%3A1%2Fa%3Fa%3Db%26registrar%3D{registrar}");
+        entry(&[(&url, "")])
+    }
+
+    fn text(value: &str) -> String {
+        json::text(json::bytes(value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_put_in_is_taken_out_and_the_rest_is_as_it_was() {
+        let odd = "[ {\"k\":\"zone\",\"v\":\"a\"} ]";
+        for before in
+            [None, Some(STANDARD.encode(FOREIGN)), Some(STANDARD.encode(odd)), Some(URL_SAFE.encode("[{\"k\":\"/\"}]"))]
+        {
+            for entries in [vec![greeter("main")], vec![greeter("main"), path("main")], vec![]] {
+                let with = replace(before.as_deref(), "main", &entries).unwrap();
+                let again = replace(with.as_deref(), "main", &entries).unwrap();
+                assert_eq!(again, with, "a restart replaces its own");
+                let two = replace(with.as_deref(), "other-1", &[greeter("other-1")]).unwrap();
+                let one = replace(two.as_deref(), "main", &[]).unwrap();
+                let none = replace(one.as_deref(), "other-1", &[]).unwrap();
+                assert_eq!(none.as_deref().map(text), before.as_deref().map(text), "{entries:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_registrars_own_are_its_own() {
+        let list = format!(
+            "[{},{},{},{}]",
+            r#"{"k":"registrar","v":"main"}"#, // of the whole process: somebody else's
+            r#"{"k":"interface","v":"a.B"},{"k":"port","v":1},{"k":"Registrar","v":"main"},{"k":"zone","v":"x"}"#,
+            r#"{"k":"interface","v":"c.D"},{"k":"port","v":2},{"k":"registrar","v":"main2"}"#,
+            r#"{"k":"interface","v":"e.F"},{"k":"port","v":3},{"k":"note","v":"main"}"#,
+        );
+        let left = replace(Some(&STANDARD.encode(&list)), "main", &[]).unwrap().unwrap();
+        let interfaces: Vec<String> =
+            decode(&left).registrations.iter().map(|registration| registration.interface.to_string()).collect();
+        assert_eq!(interfaces, ["c.D", "e.F"]);
+        assert!(text(&left).starts_with(r#"[{"k":"registrar","v":"main"},{"k":"interface","v":"c.D"}"#));
+    }
+
+    #[test]
+    fn fields_of_another_process_are_not_taken_over() {
+        let others = r#"[{"k":"group","v":"gray"},{"k":"Weight","v":"0"},{"k":"method","v":"x"},{"k":"ip","v":"10.0.0.9"},
+            {"k":"protocol","v":"tri"},{"k":"interface","v":"a.B"},{"k":"port","v":1},{"k":"version","v":"2"}]"#;
+        let own = entry(&[("interface", "c.D"), ("port", "2"), ("protocol", "http"), (REGISTRAR, "main")]);
+        let value = replace(Some(&STANDARD.encode(others)), "main", &[own]).unwrap().unwrap();
+        let decoded = decode(&value);
+        assert_eq!(decoded.problems, []);
+        let [_, ours] = &decoded.registrations[..] else { panic!("{decoded:?}") };
+        assert_eq!((&*ours.interface, &*ours.protocol, ours.group.as_deref()), ("c.D", "http", None));
+        assert_eq!((ours.weight, ours.enabled, ours.address), (100, true, None));
+        assert!(ours.metadata.methods.is_empty());
+        assert_eq!(replace(Some(&value), "main", &[]).unwrap().map(|value| text(&value)), Some(others.to_owned()));
+    }
+
+    #[test]
+    fn paths_are_written_in_the_alphabet_that_dubbo_go_reads() {
+        let value = replace(None, "a~?", &[entry(&[("/dubbo/~?~?~?>>>", "")])]).unwrap().unwrap();
+        assert!(value.contains(['-', '_']) && !value.contains(['+', '/']), "{value}");
+        let plain = replace(None, "main", &[entry(&[("interface", "~?~?~?>>>")])]).unwrap().unwrap();
+        assert!(plain.contains(['+', '/']), "{plain}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        for (value, told) in [
+            ("%%%", Some(Reason::BadBase64)),
+            ("e30=", Some(Reason::NotAnArray)),
+            ("W1", Some(Reason::BadBase64)),
+            (&"A".repeat(ANNOTATION_LEN_MAX + 1), Some(Reason::TooLarge)),
+            ("W10", None), // an empty list, not padded
+            (" ", None),
+        ] {
+            let outcome = replace(Some(value), "main", &[greeter("main")]);
+            assert_eq!(outcome.err().map(|problem| problem.reason), told, "{:.20}", value);
+        }
+    }
+}
