@@ -45,7 +45,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn succeeds(&self, pod: &Pod, args: &[&str]) -> String {
+    pub(super) fn succeeds(&self, pod: &Pod, args: &[&str]) -> String {
         let output = self.run(pod, args);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {} {told}", output.status);
@@ -59,7 +59,8 @@ pub(super) fn metadata(pod: &Pod) -> Value {
     json!({ "labels": metadata.labels, "annotations": metadata.annotations, "finalizers": metadata.finalizers })
 }
 
-fn value(pod: &Pod, key: &str) -> Option<String> {
+/// An annotation's value.
+pub(super) fn value(pod: &Pod, key: &str) -> Option<String> {
     pod.now().expect("the Pod").metadata.annotations.unwrap_or_default().remove(key)
 }
 
@@ -207,35 +208,6 @@ fn many_interfaces_from_a_file() {
         assert!(output.status.code() == Some(2) && told.contains(expected) && !told.contains("hunter2"), "{told}");
     }
     assert_eq!(registered(&pod), [""; 0]);
-}
-
-#[test]
-fn registry_paths_are_what_dubbo_go_reads() {
-    let site = Site::new("register");
-    let pod = site.namespace.pod("greeter-0");
-    let address = site.namespace.ip(1);
-    pod.run(&[&address]);
-    let before = metadata(&pod);
-    let args = ["register", "--once", "--profile", "dubbo", "--protocol", "tri", "--version", "1.0.0", "--method", "x"];
-    site.succeeds(&pod, &[&args, &GREETER[..]].concat());
-    assert_eq!(metadata(&pod)["labels"]["dubbo.io/label"], "dubbo.io.provider");
-    let written = value(&pod, "dubbo.io/annotation").expect("an annotation");
-
-    // As dubbo-go does: URL-safe base64 with padding, objects of two strings.
-    let text = base64::engine::general_purpose::URL_SAFE.decode(&written).expect("dubbo-go's base64");
-    let pairs: Vec<std::collections::BTreeMap<String, String>> = serde_json::from_slice(&text).expect("pairs");
-    let [pair] = &pairs[..] else { panic!("{pairs:?}") };
-    let rest = pair["k"].strip_prefix("/dubbo/org.acme.Greeter/providers/").expect("the path that a consumer asks for");
-    assert!(pair["v"].is_empty() && rest.starts_with("tri%3A%2F%2F"), "{rest}");
-
-    let decoded = registration::decode(&written);
-    assert_eq!(decoded.problems, []);
-    let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
-    assert_eq!((&*one.interface, &*one.protocol, one.version.as_deref()), ("org.acme.Greeter", "tri", Some("1.0.0")));
-    assert_eq!((one.address, one.port), (address.parse().ok(), 20880));
-    assert_eq!(registrar(one), "20880");
-    site.succeeds(&pod, &["withdraw", "--profile", "dubbo", "--container", "20880"]);
-    assert_eq!(metadata(&pod), before);
 }
 
 #[test]

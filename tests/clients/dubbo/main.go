@@ -52,8 +52,10 @@ func run(args []string) error {
 	found := make(providers)
 	listener := registry.NewRegistryDataListener(found)
 	listener.AddInterestedURL(consumer)
-	go remoting.NewEventListener(client).ListenServiceEvent("/dubbo/"+consumer.Service()+"/providers", listener)
-	lines, err := found.first(count)
+	list := func() {
+		remoting.NewEventListener(client).ListenServiceEvent("/dubbo/"+consumer.Service()+"/providers", listener)
+	}
+	lines, err := found.first(count, list)
 	for _, line := range lines {
 		fmt.Println(line)
 	}
@@ -86,13 +88,16 @@ func (found providers) Process(event *config_center.ConfigChangeEvent) {
 	found <- event.Value.(*common.URL)
 }
 
-// first waits for so many different providers: a line each, sorted.
-func (found providers) first(count int) ([]string, error) {
-	lines, late := map[string]bool{}, time.After(patience)
+// first waits for so many different providers: a line each, sorted. It lists over and over, since dubbo-go's listener misses
+// what its controller finds between its list and its watch.
+func (found providers) first(count int, list func()) ([]string, error) {
+	lines, late, again := map[string]bool{}, time.After(patience), time.Tick(patience/50)
 	for len(lines) < count {
 		select {
 		case one := <-found:
 			lines[fmt.Sprintf("%s %s:%s %s %s", one.Protocol, one.Ip, one.Port, one.Service(), one.GetParams().Encode())] = true
+		case <-again:
+			go list()
 		case <-late:
 			return sorted(lines), fmt.Errorf("%d of %d providers within %v", len(lines), count, patience)
 		}
