@@ -12,6 +12,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::process::{Process, free_port};
+use crate::harness::tenant::{ACCOUNT, Tenant};
 use callsign::registration::{self, Registration};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
@@ -257,6 +258,28 @@ fn an_error_says_what_to_change() {
         output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
     });
     assert_eq!(registered(&pod), ["org.acme.Greeter 20880"]);
+}
+
+#[test]
+fn no_process_registers_another_pod() {
+    let tenant = Tenant::new("register-policy");
+    let (pod, neighbour) = (tenant.pod("greeter-0"), tenant.pod("greeter-1"));
+    let before = metadata(&pod);
+    let unbound = tenant.cluster.kubeconfig_of(&tenant.namespace.name, ACCOUNT);
+    let named = format!("is bound to Pod greeter-1 (uid {})", neighbour.uid);
+    for (kubeconfig, expected) in
+        [(tenant.kubeconfig_inside(&neighbour), named.as_str()), (unbound, "is bound to no Pod")]
+    {
+        let of = ["--namespace", &tenant.namespace.name, "--pod", "greeter-0", "--kubeconfig", &kubeconfig];
+        let args = [&["register", "--once"], &GREETER[..], &of[..]].concat();
+        let output = Command::new(PROGRAM).args(args).env_clear().output().expect("run the program");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        for part in [expected, "can be changed only by that Pod itself", "Register from inside the Pod"] {
+            assert!(told.contains(part), "no {part:?} in {told}");
+        }
+        assert_eq!(metadata(&pod), before);
+    }
 }
 
 #[test]
