@@ -56,6 +56,8 @@ pub mod name;
 pub mod pulse;
 pub mod register;
 pub mod registration;
+pub mod registry;
+pub mod remote;
 pub mod report;
 pub mod server;
 pub mod snapshot;
