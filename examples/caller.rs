@@ -69,7 +69,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
                 }
             }
             _ = turn.tick(), if rate.is_some() && calls.len() < CALLS_MAX => {
-                calls.extend_one(pick(endpoints.endpoints()));
+                if let Some(endpoint) = pick(endpoints.endpoints()) {
+                    calls.spawn(call(SocketAddr::new(endpoint.address, endpoint.port)));
+                }
             }
             _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
@@ -81,4 +83,45 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     println!("{count} calls, {failed} failed");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One of them, the more often the larger its weight.
+fn pick(endpoints: &[Endpoint]) -> Option<&Endpoint> {
+    let total: u64 = endpoints.iter().map(|one| u64::from(one.weight)).sum();
+    let mut left = RandomState::new().build_hasher().finish().checked_rem(total)?;
+    endpoints.iter().find(|one| {
+        let is_it = left < one.weight.into();
+        left = left.saturating_sub(one.weight.into());
+        is_it
+    })
+}
+
+/// Asks to be greeted.
+async fn call(server: SocketAddr) -> io::Result<()> {
+    let ask = async {
+        let mut stream = TcpStream::connect(server).await?;
+        stream.write_all(b"caller\n").await?;
+        let mut reply = String::new();
+        BufReader::new(stream).read_line(&mut reply).await?;
+        if reply.starts_with("Hello caller") { Ok(()) } else { Err(io::Error::other(format!("{reply:?}"))) }
+    };
+    let late = |_| Err(io::ErrorKind::TimedOut.into());
+    let told = timeout(CALL_WAIT, ask).await.unwrap_or_else(late);
+    told.map_err(|error| io::Error::new(error.kind(), format!("{server}: {error}")))
+}
+
+fn show(update: &Update) {
+    let tell = |what: &str, list: &[Endpoint]| {
+        for Endpoint { namespace, pod, address, port, weight, .. } in list {
+            println!("{what} {namespace}/{pod} at {} with the weight {weight}", SocketAddr::new(*address, *port));
+        }
+    };
+    match update {
+        Update::Set(set) => tell("there", &set.endpoints),
+        Update::Change(change) => {
+            tell("removed", &change.removed);
+            tell("changed", &change.changed);
+            tell("added", &change.added);
+        }
+    }
 }

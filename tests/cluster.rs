@@ -13,4 +13,6 @@ mod cluster {
     mod register;
     mod register_policy;
     mod register_wrapper;
+    mod registry;
+    mod registry_watch;
 }
