@@ -14,5 +14,6 @@ mod cluster {
     mod register_policy;
     mod register_wrapper;
     mod registry;
+    mod registry_examples;
     mod registry_watch;
 }
