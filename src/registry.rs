@@ -16,7 +16,7 @@
 //! use callsign::registry::{Config, Registration, Registry, Selector, Update};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Some("http://callsign.callsign-system:8053".to_owned());
+//! let server = Some("http://callsign.callsign-system:8080".to_owned());
 //! let registry = Registry::connect(Config { server, ..Config::default() }).await?;
 //!
 //! // What this process offers.
@@ -71,7 +71,7 @@ pub use subscription::{Subscription, Update};
 /// Where a process is, and whom it asks. In a Pod that has the Downward API's variables the default will do.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// A callsign server's `--http`, such as `http://callsign.callsign-system:8053`: subscriptions read its event stream.
+    /// A callsign server's `--http`, such as `http://callsign.callsign-system:8080`: subscriptions read its event stream.
     /// None: this process watches Pods itself, which needs the rights to list and watch them.
     pub server: Option<String>,
     /// The kubeconfig; none is `$KUBECONFIG`, `~/.kube/config`, or the Pod's service account.
