@@ -270,4 +270,12 @@ fn a_slow_subscriber_gets_the_last_state_in_one_change_and_holds_up_nobody() {
         let more = async { tokio::time::timeout(Duration::from_millis(300), subscription.next()).await };
         assert!(cluster.block_on(more).is_err(), "300 changes are one");
     }
+    let subscribers = |count: usize| {
+        let (_, metrics) = http_get(http.parse().expect("an address"), "/metrics").expect("metrics");
+        let line = format!("callsign_subscribers {count}");
+        if metrics.lines().any(|found| found == line) { Ok(()) } else { Err(format!("not {count} subscribers")) }
+    };
+    assert_eq!(subscribers(2), Ok(()));
+    drop(slow);
+    eventually(PATIENCE, || subscribers(1)); // the fast one
 }
