@@ -15,4 +15,7 @@ mod cluster {
     mod register_policy;
     mod register_rolling;
     mod register_wrapper;
+    mod registry;
+    mod registry_examples;
+    mod registry_watch;
 }

@@ -134,6 +134,11 @@ impl Cluster {
         output(&self.kubectl, [as_admin.as_str()].iter().chain(args))
     }
 
+    /// Starts what goes on beside the test.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Waits for what a client does.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)

@@ -114,7 +114,7 @@ fn a_set_then_its_changes() {
     );
     let expected = serde_json::json!({
         "pod": "p000", "namespace": "default", "address": "10.9.0.0", "port": 80, "protocol": "rpc", "group": null,
-        "version": null, "weight": 100, "metadata": { "weight": "100", "zone": "x" },
+        "version": null, "weight": 100, "addresses": ["10.9.0.0"], "metadata": { "weight": "100", "zone": "x" },
     });
     assert_eq!(set.data["endpoints"][0], expected);
 
