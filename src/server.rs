@@ -1,5 +1,6 @@
 //! Messages in, messages out: one [`Responder`] for every transport.
 
+pub mod hickory;
 pub mod stream;
 pub mod udp;
 
