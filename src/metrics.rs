@@ -53,8 +53,7 @@ pub enum Transport {
 
 impl Transport {
     /// All of them, in the order of their counters.
-    const ALL: [Transport; 5] =
-        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+    const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
 
     /// Whether nobody on the way can read it.
     pub fn is_encrypted(self) -> bool {
@@ -242,11 +241,13 @@ impl Collector for Counters {
             "Certificates and keys that were read because they had changed",
             certificates.map(|(result, count)| ([("result", result)], load(count))),
         )?;
-        let connections = Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);
+        let connections =
+            Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);
         families.gauges(
             "connections",
             "Connections of DNS clients that are open",
-            connections.map(|(transport, count)| ([("transport", transport.to_string())], count.load(Ordering::Relaxed))),
+            connections
+                .map(|(transport, count)| ([("transport", transport.to_string())], count.load(Ordering::Relaxed))),
         )
     }
 }

@@ -32,17 +32,21 @@ const PROTOCOL: &[u8] = b"h2";
 /// What a client may leave unread of a connection's replies: one of the longest.
 const SEND_BUFFER_LEN: usize = 64 * 1024;
 
-/// Answers on a listener's connections until told to close.
+/// TLS for [`serve`].
 ///
 /// # Errors
-/// TLS cannot be set up at all.
+/// It cannot be set up at all.
+pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
+    server_config(certificate, PROTOCOL).map(|config| TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Answers on a listener's connections until told to close.
 pub async fn serve(
     listener: TcpListener,
-    certificate: Arc<Certificate>,
+    acceptor: TlsAcceptor,
     responder: Arc<Responder>,
     closing: watch::Receiver<bool>,
-) -> Result<(), rustls::Error> {
-    let acceptor = TlsAcceptor::from(Arc::new(server_config(certificate, &[PROTOCOL])?));
+) {
     let shared = responder.clone();
     stream::accept(listener, Transport::Https, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
@@ -52,7 +56,6 @@ pub async fn serve(
         }
     })
     .await;
-    Ok(())
 }
 
 /// One connection, until either side is done with it or no request comes for a while.

@@ -67,7 +67,7 @@ impl Within {
 /// # Errors
 /// What the system says: the address is taken, not ours, or needs a right that the process lacks.
 pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
-    let tls = server_config(certificate, &[within.protocol()]).map_err(io::Error::other)?;
+    let tls = server_config(certificate, within.protocol()).map_err(io::Error::other)?;
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(IDLE_WAIT.try_into().map_err(io::Error::other)?));
@@ -88,12 +88,7 @@ pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) 
 }
 
 /// Answers on an endpoint's connections until told to close, then waits for those that are open to end.
-pub async fn serve(
-    endpoint: Endpoint,
-    within: Within,
-    responder: Arc<Responder>,
-    mut closing: watch::Receiver<bool>,
-) {
+pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>, mut closing: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let incoming = tokio::select! {
@@ -101,7 +96,10 @@ pub async fn serve(
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Some(incoming) = incoming else { return };
-        if room.available_permits() < PLACES_FREELY_GIVEN && incoming.may_retry() && !incoming.remote_address_validated() {
+        if room.available_permits() < PLACES_FREELY_GIVEN
+            && incoming.may_retry()
+            && !incoming.remote_address_validated()
+        {
             let _ = incoming.retry(); // it may be sent, as was just asked
             continue;
         }
@@ -137,12 +135,7 @@ async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connec
     None
 }
 
-async fn converse(
-    connection: Connection,
-    within: Within,
-    responder: &Arc<Responder>,
-    closing: watch::Receiver<bool>,
-) {
+async fn converse(connection: Connection, within: Within, responder: &Arc<Responder>, closing: watch::Receiver<bool>) {
     match within {
         Within::Dns => doq::converse(connection, responder, closing).await,
         Within::Http3 => http3::converse(connection, responder, closing).await,

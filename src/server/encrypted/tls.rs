@@ -21,17 +21,21 @@ pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
 /// What a client may call this protocol; it need not.
 const PROTOCOL: &[u8] = b"dot";
 
-/// Answers on a listener's connections until told to close.
+/// TLS for [`serve`].
 ///
 /// # Errors
-/// TLS cannot be set up at all.
+/// It cannot be set up at all.
+pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
+    server_config(certificate, PROTOCOL).map(|config| TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Answers on a listener's connections until told to close.
 pub async fn serve(
     listener: TcpListener,
-    certificate: Arc<Certificate>,
+    acceptor: TlsAcceptor,
     responder: Arc<Responder>,
     closing: watch::Receiver<bool>,
-) -> Result<(), rustls::Error> {
-    let acceptor = TlsAcceptor::from(Arc::new(server_config(certificate, &[PROTOCOL])?));
+) {
     let shared = responder.clone();
     stream::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
@@ -42,7 +46,6 @@ pub async fn serve(
         }
     })
     .await;
-    Ok(())
 }
 
 /// Waits for a client to agree on keys, not for long.
