@@ -15,6 +15,7 @@ use crate::wire::{self, Received};
 
 /// Why a connection or a stream ends (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
+const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 
 /// The most that a stream carries: a length and the longest message.
@@ -30,12 +31,17 @@ pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>,
             accepted = timeout(IDLE_WAIT, connection.accept_bi()) => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
-        let Ok(Ok((send, receive))) = accepted else { break };
+        let Ok(Ok((mut send, receive))) = accepted else { break };
         let (connection, responder) = (connection.clone(), responder.clone());
         queries.spawn(async move {
-            let answered = timeout(MESSAGE_WAIT, answer(send, receive, client, &responder)).await;
-            if let Ok(Err(ProtocolError)) = answered {
-                connection.close(PROTOCOL_ERROR, b"");
+            // A stream that is only dropped ends as one that has said all.
+            match timeout(MESSAGE_WAIT, answer(&mut send, receive, client, &responder)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(ProtocolError)) => {
+                    connection.close(PROTOCOL_ERROR, b"");
+                    drop(send.reset(PROTOCOL_ERROR));
+                }
+                Err(_) => drop(send.reset(INTERNAL_ERROR)),
             }
         });
         while queries.try_join_next().is_some() {}
@@ -48,7 +54,7 @@ pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>,
 struct ProtocolError;
 
 async fn answer(
-    mut send: SendStream,
+    send: &mut SendStream,
     mut receive: RecvStream,
     client: SocketAddr,
     responder: &Responder,
