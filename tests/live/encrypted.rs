@@ -81,8 +81,8 @@ impl Encrypted {
 #[test]
 fn kdig_reads_the_same_over_every_transport() {
     for args in [
-        &["SRV", "_rpc._tcp.a.greeter.default.rpc.cluster.local."][..],
-        &["TXT", "_rpc._tcp.a.greeter.default.rpc.cluster.local."],
+        &["SRV", "_rpc._tcp.org.acme.greeter.default.rpc.cluster.local."][..],
+        &["TXT", "_rpc._tcp.org.acme.greeter.default.rpc.cluster.local."],
         &["SOA", "rpc.cluster.local."],
         &["A", "nobody.default.rpc.cluster.local."],
         &["A", "www.static.test."],
