@@ -52,19 +52,22 @@ impl SharedFreshness {
 }
 
 impl Responder {
-    /// Appends the reply to a message; false where there is none to give.
-    pub fn respond(&self, message: &[u8], client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
-        let received = wire::parse(message);
-        if transport.is_encrypted() {
-            return self.respond_by_hickory(&received, client, transport, out).is_some();
-        }
-        let (rtype, outcome) = match received {
+    /// Appends the reply to a message, from one zone; false where there is none to give.
+    pub fn respond(
+        &self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (rtype, outcome) = match wire::parse(message) {
             Received::Nothing => {
                 self.metrics.dropped(Dropped::NotAQuery);
                 return false;
             }
             Received::Malformed(malformed) => (None, malformed.reply(&self.nsid, out)),
-            Received::Query(query) => (Some(query.rtype), self.answer(&query, client, transport, out)),
+            Received::Query(query) => (Some(query.rtype), self.answer(snapshot, &query, client, transport, out)),
         };
         self.count(rtype, transport, outcome);
         true
@@ -103,11 +106,17 @@ impl Responder {
         }
     }
 
-    fn answer(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> Outcome {
-        let snapshot = self.snapshot.load();
-        let answer = self.look_up(&snapshot, query, client);
+    fn answer(
+        &self,
+        snapshot: &Snapshot,
+        query: &Query<'_>,
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let answer = self.look_up(snapshot, query, client);
         let limits = if transport == Transport::Udp { Limits::udp(query.edns) } else { Limits::tcp() };
-        let outcome = wire::reply(query, &answer, &snapshot, limits, &self.nsid, out);
+        let outcome = wire::reply(query, &answer, snapshot, limits, &self.nsid, out);
         self.log(query, client, transport, outcome);
         outcome
     }

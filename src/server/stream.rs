@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::Responder;
 use crate::metrics::{Dropped, Transport};
-use crate::wire::HEADER_LEN;
+use crate::wire::{self, HEADER_LEN};
 
 /// The most connections at once; one more waits in the kernel's backlog.
 pub(super) const CONNECTIONS_MAX: usize = 1024;
@@ -133,7 +133,7 @@ pub(super) async fn converse(
         let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;
         let start = replies.len();
         replies.extend_from_slice(&[0; 2]);
-        if read.is_err() || !responder.respond(&message, client, transport, &mut replies) {
+        if read.is_err() || !respond(responder, &message, client, transport, &mut replies) {
             replies.truncate(start); // no query to answer: whoever speaks so is no client, but was one before
             write(&mut writer, &mut replies).await?;
             return read;
@@ -144,6 +144,20 @@ pub(super) async fn converse(
             write(&mut writer, &mut replies).await?;
         }
     }
+}
+
+/// Answers from the zone of the moment, which is let go of before the next wait.
+fn respond(
+    responder: &Responder,
+    message: &[u8],
+    client: SocketAddr,
+    transport: Transport,
+    replies: &mut Vec<u8>,
+) -> bool {
+    if transport.is_encrypted() {
+        return responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some();
+    }
+    responder.respond(&responder.snapshot.load(), message, client, transport, replies)
 }
 
 /// Reads one message behind its length (RFC 1035 §4.2.2).
