@@ -41,13 +41,15 @@ where
 #[test]
 fn kustomize_renders_it_and_the_api_server_accepts_it() {
     let cluster = Cluster::shared();
-    let rendered = cluster.kubectl(&["kustomize", DEPLOY]);
-    assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
-    // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
-    let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", DEPLOY]);
-    let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
-    let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+    for folder in [DEPLOY.to_owned(), format!("{DEPLOY}/encrypted")] {
+        let rendered = cluster.kubectl(&["kustomize", &folder]);
+        assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
+        // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
+        let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", &folder]);
+        let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
+        let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -91,16 +91,19 @@ async fn converse(
 
 async fn answer(request: Request<Incoming>, client: SocketAddr, responder: &Responder) -> Response<Bytes> {
     let (head, body) = request.into_parts();
-    match doh::place(&head) {
-        Err(status) => doh::refusal(status),
-        Ok(Place::Url(message)) => doh::respond(&message, client, responder),
-        Ok(Place::Body) => match timeout(MESSAGE_WAIT, Limited::new(body, BODY_LEN_MAX).collect()).await {
-            Ok(Ok(message)) => doh::respond(&message.to_bytes(), client, responder),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                doh::refusal(StatusCode::PAYLOAD_TOO_LARGE)
-            }
-            Ok(Err(_)) => doh::refusal(StatusCode::BAD_REQUEST),
-            Err(_) => doh::refusal(StatusCode::REQUEST_TIMEOUT),
+    // Also of what will be refused: a body that is not read resets the stream, and the client may never see why.
+    let body = timeout(MESSAGE_WAIT, Limited::new(body, 2 * BODY_LEN_MAX).collect()).await;
+    match (doh::place(&head), body) {
+        (Err(status), _) => doh::refusal(status),
+        (Ok(Place::Url(message)), _) => doh::respond(&message, client, responder),
+        (Ok(Place::Body), Ok(Ok(message))) => match message.to_bytes() {
+            message if message.len() > BODY_LEN_MAX => doh::refusal(StatusCode::PAYLOAD_TOO_LARGE),
+            message => doh::respond(&message, client, responder),
         },
+        (Ok(Place::Body), Ok(Err(error))) if error.is::<LengthLimitError>() => {
+            doh::refusal(StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        (Ok(Place::Body), Ok(Err(_))) => doh::refusal(StatusCode::BAD_REQUEST),
+        (Ok(Place::Body), Err(_)) => doh::refusal(StatusCode::REQUEST_TIMEOUT),
     }
 }
