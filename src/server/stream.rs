@@ -127,7 +127,7 @@ pub(super) async fn converse(
             _ = closing.wait_for(|closing| *closing) => false,
         };
         if !is_open {
-            return writer.shutdown().await;
+            return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS has a last word
         }
         wait = IDLE_WAIT;
         let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;

@@ -118,10 +118,10 @@ fn assert_agreed(what: &dyn std::fmt::Debug, [one, other]: &[Reply; 2]) {
     assert_eq!(one.wire.len(), other.wire.len(), "the length of {what:?}, so that both cut at one place");
 }
 
-fn assert_all_agree(world: &World) -> usize {
+fn assert_all_agree(world: &World, rtypes: &[u16]) -> usize {
     let mut count = 0;
     for name in names() {
-        for rtype in RTYPES.map(Rtype::from_int) {
+        for rtype in rtypes.iter().copied().map(Rtype::from_int) {
             for ask in ways(&name, rtype) {
                 let query = ask.to_wire();
                 for limits in [&Limits::udp as &dyn Fn(Option<QueryEdns>) -> Limits, &|_| Limits::tcp()] {
@@ -136,29 +136,35 @@ fn assert_all_agree(world: &World) -> usize {
 
 #[test]
 fn every_name_and_type_is_answered_alike() {
-    let count = assert_all_agree(&World::beside(&[("shop.example.", SHOP)], pods()));
+    let count = assert_all_agree(&World::beside(&[("shop.example.", SHOP)], pods()), &RTYPES);
     assert!(count > 20_000, "{count}");
 }
 
 #[test]
 fn every_name_is_answered_alike_before_the_first_sync_and_when_stale() {
-    assert_all_agree(&World::unsynced(settings()));
+    let rtypes = [1, 6, 33, 255];
+    assert_all_agree(&World::unsynced(settings()), &rtypes);
     let mut world = World::of(pods().take(3));
     for freshness in [Freshness::Stale, Freshness::Expired] {
         world.freshness = freshness;
-        assert_all_agree(&world);
+        assert_all_agree(&world, &rtypes);
     }
 }
 
 #[test]
 fn sets_are_cut_at_one_place_at_every_size() {
     let world = World::beside(&[("shop.example.", SHOP)], pods());
-    for name in ["_rpc._tcp.many.default.Z", "_tri._tcp.dual.default.Z", "a.b.default.Z", "mail.shop.example."] {
+    for (name, rtype) in [
+        ("_rpc._tcp.many.default.Z", Rtype::SRV),
+        ("_tri._tcp.dual.default.Z", Rtype::SRV),
+        ("_rpc._tcp.dual.default.Z", Rtype::TXT),
+        ("many.default.Z", Rtype::A),
+        ("_tri._tcp.many.default.Z", Rtype::PTR),
+        ("mail.shop.example.", Rtype::MX),
+    ] {
         for size in 512..=1232 {
-            for rtype in [Rtype::SRV, Rtype::TXT, Rtype::A, Rtype::MX, Rtype::PTR] {
-                let ask = Ask::new(&whole(name), rtype).edns(size);
-                assert_agreed(&ask, &both(&world, &ask.to_wire(), Limits::udp).expect("a reply"));
-            }
+            let ask = Ask::new(&whole(name), rtype).edns(size);
+            assert_agreed(&ask, &both(&world, &ask.to_wire(), Limits::udp).expect("a reply"));
         }
     }
 }

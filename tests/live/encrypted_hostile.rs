@@ -1,7 +1,9 @@
 //! Certificates that change under open connections, and clients that mean no good.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype;
@@ -10,7 +12,9 @@ use nix::sys::signal::Signal;
 
 use crate::harness::ask::Reply;
 use crate::harness::eventually;
+use crate::harness::process::scratch;
 use crate::harness::quic::Quic;
+use crate::harness::tls::Authority;
 
 use super::encrypted::Encrypted;
 use super::site::ask;
@@ -83,6 +87,45 @@ fn a_certificate_is_exchanged_under_open_connections() {
         _ => Err("another certificate"),
     });
     Reply::read(&query, open.exchange(&query).expect("the open connection goes on"));
+}
+
+#[test]
+fn a_pair_that_cannot_be_served_is_told_of_before_it_is() {
+    let folder = scratch("pairs");
+    let authority = Authority::new();
+    let (certificate, key, _) = authority.issue();
+    let (_, another, _) = authority.issue();
+    let (cert_file, key_file) = (folder.join("tls.crt"), folder.join("tls.key"));
+    let config = folder.join("callsign.toml");
+    let table = format!("tls-cert = {cert_file:?}\ntls-key = {key_file:?}\nlisten-tls = '127.0.0.1:0'\n");
+    fs::write(&config, table).expect("write");
+    let cut = &key[..key.len() / 2];
+    for (certificate, key, expected) in [
+        (&*certificate, &*key, ""),
+        (&certificate, &another, "tls.crt: it is no certificate of the key in "),
+        (&certificate, "", "tls.key: it holds no private key in PEM"),
+        (&certificate, cut, "tls.key: it holds no private key in PEM"),
+        (&key, &key, "tls.crt: it holds no certificate in PEM"),
+        (&"x".repeat(2 << 20), &key, "tls.crt: it has more than 1048576 bytes"),
+    ] {
+        fs::write(&cert_file, certificate).expect("write");
+        fs::write(&key_file, key).expect("write");
+        let checked = Command::new(env!("CARGO_BIN_EXE_callsign")).args(["check", "--config"]).arg(&config).output();
+        let checked = checked.expect("run callsign");
+        let told = String::from_utf8_lossy(&checked.stdout);
+        assert_eq!((told.is_empty(), checked.status.success()), (expected.is_empty(), expected.is_empty()), "{told}");
+        assert!(told.contains(expected), "{told}");
+    }
+    fs::write(&cert_file, &certificate).expect("write");
+    fs::remove_file(&key_file).expect("remove");
+    let mut served = Command::new(env!("CARGO_BIN_EXE_callsign"));
+    served.args(["serve", "--manifests", "/dev/null", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--config"]);
+    let served = served.arg(&config).output().expect("run callsign");
+    let told = String::from_utf8_lossy(&served.stderr);
+    assert!(
+        !served.status.success() && told.contains("--tls-cert, --tls-key: ") && told.contains("No such file"),
+        "{told}"
+    );
 }
 
 #[test]
