@@ -22,7 +22,9 @@ mod fault;
 mod json;
 mod list;
 pub(super) mod pod;
+mod protobuf;
 mod request;
+mod split;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -37,7 +39,10 @@ use tracing::{info, warn};
 pub use self::backoff::Backoff;
 pub use self::client::{ClientError, client, plain};
 use self::fault::{Fault, Refusal};
-use self::list::Method;
+pub use self::list::Method;
+use self::request::{Answer, Patience};
+pub use self::split::Encoding;
+use self::split::Shape;
 use super::health::SourceHealth;
 use super::{Change, Event, Profile, SourceId};
 
@@ -47,6 +52,8 @@ pub struct Watch {
     id: SourceId,
     profile: Profile,
     pace: Pace,
+    encoding: Encoding,
+    method: Method,
 }
 
 /// How long things may take.
@@ -83,7 +90,13 @@ impl Watch {
     /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
     pub fn new(cluster: Arc<str>, profile: Profile, namespace: Option<Arc<str>>) -> Watch {
         let id = SourceId { cluster, profile: profile.name.clone(), namespace };
-        Watch { id, profile, pace: PACE }
+        Watch { id, profile, pace: PACE, encoding: Encoding::Protobuf, method: Method::Streaming }
+    }
+
+    /// The same, with its objects and its first list asked for in another way than the one that is best: where a server
+    /// has not that one, it comes to this.
+    pub fn asking(self, encoding: Encoding, method: Method) -> Watch {
+        Watch { encoding, method, ..self }
     }
 
     /// The source that its events name.
@@ -96,6 +109,9 @@ impl Watch {
     pub async fn run(self, client: Client, events: Sender<Event>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
         let run = Run {
+            encoding: self.encoding,
+            method: self.method,
+            has_streaming: self.method == Method::Streaming,
             watch: self,
             client,
             events,
@@ -107,8 +123,6 @@ impl Watch {
             refusals: 0,
             is_unproved: false,
             is_listing: false,
-            method: Method::Streaming,
-            has_streaming: true,
         };
         tokio::select! {
             () = receiver.closed() => {}
@@ -138,6 +152,8 @@ struct Run {
     refusals: u32,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
     is_listing: bool,
+    /// How objects are asked for.
+    encoding: Encoding,
     /// How the next list is asked for.
     method: Method,
     /// The server is not known to refuse streaming lists.
@@ -246,6 +262,19 @@ impl Run {
     fn name(&self) -> String {
         let SourceId { cluster, profile, namespace } = &self.watch.id;
         format!("{cluster}/{profile}/{}", namespace.as_deref().unwrap_or("*"))
+    }
+
+    /// Puts a question; in JSON from then on where a server has nothing to say in protobuf.
+    async fn ask(&mut self, uri: &str, shape: Shape, header: Duration, patience: Patience) -> Result<Answer, Fault> {
+        let answer = request::ask(&self.client, uri, (self.encoding, shape), header, patience).await;
+        match answer {
+            Err(Fault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
+                info!(source = %self.name(), "no protobuf here, so objects come in JSON ({refusal})");
+                self.encoding = Encoding::Json;
+                request::ask(&self.client, uri, (self.encoding, shape), header, patience).await
+            }
+            answer => answer,
+        }
     }
 
     fn uri(&self, ask: request::Ask<'_>) -> String {
