@@ -1,6 +1,6 @@
 //! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, and a UDP echo.
 //!
-//! `cargo bench --bench peers` measures all three of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
+//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
 //! table alternate, since two runs on a shared machine are not comparable. benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
@@ -15,16 +15,17 @@ mod peers {
     pub(crate) mod memory;
     pub(crate) mod process;
     pub(crate) mod report;
+    pub(crate) mod sync;
     pub(crate) mod wire;
     pub(crate) mod world;
 }
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{change, echo, load, memory, report, world};
+use peers::{change, echo, load, memory, report, sync, world};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 3] = ["change", "load", "memory"];
+const SECTIONS: [&str; 4] = ["change", "load", "memory", "sync"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -33,6 +34,11 @@ fn main() {
         && first == echo::COMMAND
     {
         return echo::serve(address, len);
+    }
+    if let [first, way, kubeconfig] = words.as_slice()
+        && first == sync::COMMAND
+    {
+        return sync::client_main(way, kubeconfig);
     }
     if let Some(word) = words.iter().find(|word| !SECTIONS.contains(&word.as_str())) {
         eprintln!("{word:?} is none of {SECTIONS:?}");
@@ -55,5 +61,9 @@ fn main() {
     if is_wanted("memory") {
         world::write_large(cluster);
         memory::measure(cluster, &reader);
+    }
+    if is_wanted("sync") {
+        world::write_sync(cluster);
+        sync::measure(cluster);
     }
 }

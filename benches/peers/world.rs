@@ -32,6 +32,9 @@ pub(crate) const SMALL: &str = "small";
 /// The namespace of the large world, which memory is measured with. Its Services and slices have a label of this name.
 pub(crate) const LARGE: &str = "large";
 
+/// The namespace of the Pods that first lists are measured with.
+pub(crate) const SYNC: &str = "sync";
+
 /// The port of everything that registers with fields.
 pub(crate) const PORT: u16 = 20_880;
 
@@ -67,13 +70,26 @@ pub(crate) fn write_small(cluster: &Cluster) {
 pub(crate) fn write_large(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", LARGE]);
     let provider = provider_path();
-    let pods = (0..LARGE_PODS).map(|n| large_pod(&provider, n));
+    let pods = (0..LARGE_PODS).map(|n| large_pod(LARGE, &provider, n));
     let services = (0..LARGE_PODS / ENDPOINTS * LARGE_INTERFACES).flat_map(|n| {
         let first = n / LARGE_INTERFACES * ENDPOINTS;
         let addresses: Vec<_> = (first..first + ENDPOINTS).map(address).collect();
         headless(LARGE, &format!("user-provider-{n}"), &addresses)
     });
     write_all(cluster, "large", pods.chain(services));
+}
+
+/// How many Pods first lists are measured with: as many as the large world has, or `CALLSIGN_BENCH_PODS`.
+pub(crate) fn sync_pods() -> usize {
+    let told = std::env::var("CALLSIGN_BENCH_PODS").ok();
+    told.map_or(LARGE_PODS, |count| count.parse().expect("CALLSIGN_BENCH_PODS is a number"))
+}
+
+/// Writes the Pods of the large world, as many as [`sync_pods`] says, into a namespace of their own.
+pub(crate) fn write_sync(cluster: &Cluster) {
+    cluster.kubectl(&["create", "namespace", SYNC]);
+    let provider = provider_path();
+    write_all(cluster, "sync", (0..sync_pods()).map(|n| large_pod(SYNC, &provider, n)));
 }
 
 /// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.
@@ -147,7 +163,7 @@ fn small_pod(name: &str, service: usize, n: usize) -> Object {
     pod(SMALL, name, address(n), "app.io/label", "app.io-value", "app.io/annotation", value)
 }
 
-fn large_pod(provider: &str, n: usize) -> Object {
+fn large_pod(namespace: &str, provider: &str, n: usize) -> Object {
     let (group, address) = (n / ENDPOINTS, address(n));
     let paths: Vec<Value> = (0..LARGE_INTERFACES)
         .map(|interface| {
@@ -160,7 +176,7 @@ fn large_pod(provider: &str, n: usize) -> Object {
         })
         .collect();
     let value = STANDARD.encode(Value::Array(paths).to_string());
-    pod(LARGE, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
+    pod(namespace, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
 }
 
 /// The registry path of the fixture's provider, as it stands in the annotation.

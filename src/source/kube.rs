@@ -44,7 +44,7 @@ use self::request::{Answer, Patience};
 pub use self::split::Encoding;
 use self::split::Shape;
 use super::health::SourceHealth;
-use super::{Change, Event, Profile, SourceId};
+use super::{Arrival, Change, Event, Profile, SourceId};
 
 /// A watch for one profile, in one namespace or in all.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl Watch {
 
     /// Runs until the receiver of the events is gone. Faults are never fatal: they are told in the log, once a change,
     /// and in `health`.
-    pub async fn run(self, client: Client, events: Sender<Event>, health: Arc<SourceHealth>) {
+    pub async fn run(self, client: Client, events: Sender<Arrival>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
         let run = Run {
             encoding: self.encoding,
@@ -123,6 +123,7 @@ impl Watch {
             refusals: 0,
             is_unproved: false,
             is_listing: false,
+            received: Instant::now(),
         };
         tokio::select! {
             () = receiver.closed() => {}
@@ -135,7 +136,7 @@ impl Watch {
 struct Run {
     watch: Watch,
     client: Client,
-    events: Sender<Event>,
+    events: Sender<Arrival>,
     health: Arc<SourceHealth>,
     /// Between attempts that fail.
     backoff: Backoff,
@@ -152,6 +153,8 @@ struct Run {
     refusals: u32,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
     is_listing: bool,
+    /// When the bytes came that are being read.
+    received: Instant,
     /// How objects are asked for.
     encoding: Encoding,
     /// How the next list is asked for.
@@ -255,7 +258,7 @@ impl Run {
 
     async fn send(&self, change: Change) -> Result<(), Fault> {
         let event = Event { source: self.watch.id.clone(), change };
-        self.events.send(event).await.map_err(|_| Fault::Closed)
+        self.events.send(Arrival { event, received: self.received }).await.map_err(|_| Fault::Closed)
     }
 
     /// The source in a log line: `cluster/profile/namespace`.

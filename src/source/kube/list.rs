@@ -79,6 +79,7 @@ impl Run {
         let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
         let encoding = answer.splitter.encoding();
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
                 let frame = self.frame(piece, encoding)?;
                 self.begin().await?;
@@ -114,6 +115,7 @@ impl Run {
         let encoding = answer.splitter.encoding();
         let mut is_checked = false;
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
                 let pod = self.item(piece, encoding);
                 if !is_checked && answer.splitter.envelope()?.is_foreign() {

@@ -73,8 +73,8 @@ async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
     let told = Arc::new(Mutex::new(Vec::new()));
     let listed = told.clone();
     let listen = tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            listed.lock().expect("no panic").push(match event.change {
+        while let Some(arrival) = events.recv().await {
+            listed.lock().expect("no panic").push(match arrival.event.change {
                 Change::Begin => "begin".to_owned(),
                 Change::Apply(pod) => format!("{}@{}", pod.uid, pod.resource_version),
                 Change::Remove(uid) => format!("-{uid}"),

@@ -31,6 +31,7 @@ impl Run {
         self.is_unproved = true;
         let encoding = answer.splitter.encoding();
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
                 let frame = self.frame(piece, encoding)?;
                 self.apply(frame.event).await?;
