@@ -91,3 +91,6 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
 fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
     old.uid == new.uid && old.cluster == new.cluster
 }
+
+#[cfg(test)]
+mod tests;
