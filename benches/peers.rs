@@ -14,6 +14,8 @@ mod peers {
     pub(crate) mod load;
     pub(crate) mod memory;
     pub(crate) mod process;
+    #[path = "../../tests/budget/provider.rs"]
+    pub(crate) mod provider;
     pub(crate) mod report;
     pub(crate) mod sync;
     pub(crate) mod wire;

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use crate::dns::{Class, Key, Name, Path, Rcode, Rtype};
+use crate::dns::{Class, Name, Path, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet, Zone};
@@ -238,11 +238,10 @@ fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Auth
     let own = snapshot.zone_key();
     let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
     let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
-    let key = Key::from(name.key());
-    let found = snapshot.zones.find(&key, rtype);
+    let found = snapshot.zones.find(name.key(), rtype);
     let fixed = found.map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
     // DS of a zone is its parent's to tell, if that is here and delegates it (RFC 4035 §3.1.4.1).
-    if let Some(parent) = found.filter(|zone| rtype == Rtype::DS && zone.delegates(&key)) {
+    if let Some(parent) = found.filter(|zone| rtype == Rtype::DS && zone.delegates(name.key())) {
         return Some(Authoritative::Static(parent));
     }
     [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)

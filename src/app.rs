@@ -10,8 +10,10 @@ mod sources;
 mod statics;
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -36,6 +38,9 @@ use crate::writer;
 
 pub use settings::zone_settings;
 pub use sources::Sources;
+
+/// The most threads that answer UDP at one address: more than any network brings queries for.
+const UDP_THREADS_MAX: usize = 16;
 
 /// How often it is looked at how long the sources have been silent.
 const FRESHNESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -66,9 +71,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (closing, closed) = watch::channel(false);
     let mut streams = JoinSet::new();
     for address in &config.listen {
-        let socket = udp::bind(*address).with_context(|| format!("cannot listen on {address} (UDP)"))?;
         let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TCP)"))?;
-        tokio::spawn(udp::serve(socket, responder.clone()));
+        for _ in 0..udp_threads() {
+            let socket = udp::bind(*address).with_context(|| format!("cannot listen on {address} (UDP)"))?;
+            udp::serve(socket, *address, responder.clone()).context("cannot start a thread")?;
+        }
         streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
     }
     let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
@@ -137,6 +144,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// A thread for each processor that we may use, a container's limit counted.
+fn udp_threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(UDP_THREADS_MAX)
 }
 
 /// The usual soft limit of 1,024 files is no more than our connections alone; the hard one is the operator's word.

@@ -50,15 +50,22 @@ impl SharedFreshness {
 }
 
 impl Responder {
-    /// Appends the reply to a message; false where there is none to give.
-    pub fn respond(&self, message: &[u8], client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> bool {
+    /// Appends the reply to a message, from one zone; false where there is none to give.
+    pub fn respond(
+        &self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let (rtype, outcome) = match wire::parse(message) {
             Received::Nothing => {
                 self.metrics.dropped(Dropped::NotAQuery);
                 return false;
             }
             Received::Malformed(malformed) => (None, malformed.reply(&self.nsid, out)),
-            Received::Query(query) => (Some(query.rtype), self.answer(&query, client, transport, out)),
+            Received::Query(query) => (Some(query.rtype), self.answer(snapshot, &query, client, transport, out)),
         };
         self.metrics.query(rtype.unwrap_or(Rtype(0)), transport, outcome.rcode);
         if outcome.is_cut {
@@ -67,8 +74,14 @@ impl Responder {
         true
     }
 
-    fn answer(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, out: &mut Vec<u8>) -> Outcome {
-        let snapshot = self.snapshot.load();
+    fn answer(
+        &self,
+        snapshot: &Snapshot,
+        query: &Query<'_>,
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let question = Question {
             name: &query.name,
             spelling: query.name_wire(),
@@ -79,13 +92,13 @@ impl Responder {
         };
         let answer = match query.signature {
             Some(_) => answer::failure(Rcode::NOTAUTH, None), // no key is ours
-            None => answer::answer(&snapshot, &question),
+            None => answer::answer(snapshot, &question),
         };
         let limits = match transport {
             Transport::Udp => Limits::udp(query.edns),
             Transport::Tcp => Limits::tcp(),
         };
-        let outcome = wire::reply(query, &answer, &snapshot, limits, &self.nsid, out);
+        let outcome = wire::reply(query, &answer, snapshot, limits, &self.nsid, out);
         if self.logs_queries {
             let name = query.spelled();
             tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);

@@ -308,8 +308,7 @@ impl Snapshot {
     /// Whether a server's name or one of the zone's own file is below a name of the zone.
     pub fn has_fixed_name_below(&self, name: &Path) -> bool {
         let is_below = |key: &Key| key.as_bytes().starts_with(name.key());
-        let in_file =
-            |overlay: &Arc<Zone>| !matches!(overlay.lookup(&Key::from(name.key()), Rtype::ANY), Lookup::NxDomain);
+        let in_file = |overlay: &Arc<Zone>| !matches!(overlay.lookup(name.key(), Rtype::ANY), Lookup::NxDomain);
         self.settings.ns_addresses.keys().any(is_below) || self.zones.overlay().is_some_and(in_file)
     }
 

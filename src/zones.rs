@@ -164,19 +164,19 @@ impl Zones {
         (Zones { pod_zone: self.pod_zone.clone(), zones: Tree::new(entries), overlay }, errors)
     }
 
-    /// The zone that a question belongs to: the one with the longest name at or above it. The Pod zone is not among them.
+    /// The zone that a question belongs to, by its name's key bytes: the one with the longest name at or above it. The Pod zone is not among them.
     ///
     /// DS of a zone's own apex is the parent's to answer (RFC 4035 §3.1.4.1), if that is here and delegates it.
-    pub fn find(&self, name: &Key, qtype: Rtype) -> Option<&Arc<Zone>> {
+    pub fn find(&self, name: &[u8], qtype: Rtype) -> Option<&Arc<Zone>> {
         let (mut found, mut above) = (None, None);
-        for here in descent(name.as_bytes(), 0) {
+        for here in descent(name, 0) {
             match self.zones.at(here) {
                 At::Entry(loaded) => (found, above) = (Some(&loaded.zone), found),
                 At::EmptyNonTerminal => {}
                 At::Nothing => break,
             }
         }
-        let is_apex = found.is_some_and(|zone| zone.apex == *name);
+        let is_apex = found.is_some_and(|zone| zone.apex.as_bytes() == name);
         let parent = above.filter(|parent| qtype == Rtype::DS && is_apex && parent.delegates(name));
         parent.or(found)
     }

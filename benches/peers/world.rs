@@ -3,14 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use futures_util::stream;
 use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::provider::Provider;
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{NODE_ADDRESS, annotation};
 
@@ -41,12 +40,6 @@ pub(crate) const PORT: u16 = 20_880;
 /// Writes that are under way at once: enough that the API server is never idle, few enough that none waits for long.
 const WRITES_MAX: usize = 32;
 
-/// What dubbo-go wrote into Pods of its samples.
-const FIXTURES: &str = include_str!("../../tests/fixtures/dubbo-go.json");
-
-/// The provider among them; every registration of the large world is a copy of it under a name of its own.
-const PROVIDER: &str = "a provider whose path ends in a bean's name";
-
 /// An object to be created, and the status it gets then.
 struct Object {
     collection: String,
@@ -69,7 +62,7 @@ pub(crate) fn write_small(cluster: &Cluster) {
 /// [`ENDPOINTS`] Pods, and as many headless Services with as many endpoints.
 pub(crate) fn write_large(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", LARGE]);
-    let provider = provider_path();
+    let provider = Provider::recorded();
     let pods = (0..LARGE_PODS).map(|n| large_pod(LARGE, &provider, n));
     let services = (0..LARGE_PODS / ENDPOINTS * LARGE_INTERFACES).flat_map(|n| {
         let first = n / LARGE_INTERFACES * ENDPOINTS;
@@ -88,7 +81,7 @@ pub(crate) fn sync_pods() -> usize {
 /// Writes the Pods of the large world, as many as [`sync_pods`] says, into a namespace of their own.
 pub(crate) fn write_sync(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", SYNC]);
-    let provider = provider_path();
+    let provider = Provider::recorded();
     write_all(cluster, "sync", (0..sync_pods()).map(|n| large_pod(SYNC, &provider, n)));
 }
 
@@ -163,30 +156,10 @@ fn small_pod(name: &str, service: usize, n: usize) -> Object {
     pod(SMALL, name, address(n), "app.io/label", "app.io-value", "app.io/annotation", value)
 }
 
-fn large_pod(namespace: &str, provider: &str, n: usize) -> Object {
+fn large_pod(namespace: &str, provider: &Provider, n: usize) -> Object {
     let (group, address) = (n / ENDPOINTS, address(n));
-    let paths: Vec<Value> = (0..LARGE_INTERFACES)
-        .map(|interface| {
-            // What differs by Pod in a real cluster: its address and when it started.
-            let path = provider
-                .replace("com.ikurento.user.UserProvider", &format!("com.ikurento.user{group}.UserProvider{interface}"))
-                .replace("172.17.0.7", &address.to_string())
-                .replace("1584070810", &(1_584_070_810 + n).to_string());
-            json!({ "k": path, "v": "" })
-        })
-        .collect();
-    let value = STANDARD.encode(Value::Array(paths).to_string());
+    let value = provider.annotation(group, n, address, LARGE_INTERFACES);
     pod(namespace, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
-}
-
-/// The registry path of the fixture's provider, as it stands in the annotation.
-fn provider_path() -> String {
-    let fixtures: Vec<Value> = serde_json::from_str(FIXTURES).expect("the fixtures are JSON");
-    let fixture = fixtures.into_iter().find(|fixture| fixture["what"] == PROVIDER).expect("the provider is there");
-    let json = STANDARD.decode(fixture["annotation"].as_str().expect("an annotation")).expect("base64");
-    let pairs: Vec<Value> = serde_json::from_slice(&json).expect("pairs");
-    let keys = pairs.iter().filter_map(|pair| pair["k"].as_str());
-    keys.max_by_key(|key| key.len()).expect("a path").to_owned()
 }
 
 /// A Pod that runs and is ready.

@@ -227,14 +227,18 @@ impl<'s> Members<'s> {
     fn visit_txt(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut seen = HashSet::new();
         let mut last: Option<&Endpoint> = None;
-        for endpoint in self.iter(snapshot) {
+        let mut members = self.iter(snapshot).peekable();
+        while let Some(endpoint) = members.next() {
             let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
-            if !last.is_some_and(|last| last.is_same_place(endpoint)) {
+            let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_place(endpoint));
+            let is_first = !is_same(last.replace(endpoint));
+            if is_first {
                 seen.clear();
             }
-            last = Some(endpoint);
+            // What stands alone at its place, the rule, repeats nothing.
+            let is_alone = is_first && !is_same(members.peek().copied());
             let published = Arc::as_ptr(&registered.published); // equal ones are kept once
-            if !seen.insert((endpoint.pod(), registered.service.alias, published)) {
+            if !is_alone && !seen.insert((endpoint.pod(), registered.service.alias, published)) {
                 continue;
             }
             each(Rdata::Txt(Text { pod, registered: std::iter::once(registered).collect() }))?;

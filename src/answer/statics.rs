@@ -2,14 +2,14 @@
 
 use super::records::{Records, Soa};
 use super::{Link, Question, Step};
-use crate::dns::{Key, Name, Rtype};
+use crate::dns::{Name, Rtype};
 use crate::snapshot::Snapshot;
 use crate::zones::{Lookup, Zone};
 
 /// A name in a static zone.
 pub(super) fn step<'s>(zone: &'s Zone, question: &Question<'_>) -> Step<'s> {
     let soa = Soa::Static(zone);
-    match zone.lookup(&Key::from(question.name.key()), question.rtype) {
+    match zone.lookup(question.name.key(), question.rtype) {
         Lookup::Answer { .. } if question.rtype == Rtype::SOA => Step::Records(Records::Soa(soa)),
         Lookup::Answer { rrset } => Step::Records(Records::Static(rrset)),
         Lookup::Exists => Step::Records(Records::Hinfo),
@@ -29,7 +29,7 @@ pub(super) fn overlay_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) 
     let overlay = snapshot.zones.overlay()?;
     let is_apex = question.name.len() == snapshot.zone_labels();
     let is_of_both = is_apex && matches!(question.rtype, Rtype::SOA | Rtype::NS | Rtype::ANY);
-    if is_of_both || !overlay.owns(&Key::from(question.name.key())) {
+    if is_of_both || !overlay.owns(question.name.key()) {
         return None;
     }
     match step(overlay, question) {

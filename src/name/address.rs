@@ -22,7 +22,7 @@ impl TargetLabel {
     pub fn of(address: IpAddr) -> TargetLabel {
         let mut label = TargetLabel { text: [0; TargetLabel::LEN_MAX], len: 0 };
         match address {
-            IpAddr::V4(address) => address.octets().iter().for_each(|octet| label.push_decimal(*octet)),
+            IpAddr::V4(address) => label.push_octets(address.octets()),
             IpAddr::V6(address) => address.segments().iter().for_each(|group| label.push_hex(*group)),
         }
         label
@@ -56,16 +56,15 @@ impl TargetLabel {
         &self.text[..usize::from(self.len)]
     }
 
-    // Spelt out, without division by what only the run knows: every SRV record goes through here.
-    fn push_decimal(&mut self, octet: u8) {
-        self.separate();
-        if octet >= 100 {
-            self.byte(b'0' + octet / 100);
+    // By a table, since every SRV record goes through here.
+    fn push_octets(&mut self, octets: [u8; 4]) {
+        let mut at = 0;
+        for octet in octets {
+            let (digits, len) = DECIMALS[usize::from(octet)];
+            self.text[at..at + 4].copy_from_slice(&digits); // the next octet goes over what is not its own
+            at += usize::from(len);
         }
-        if octet >= 10 {
-            self.byte(b'0' + octet / 10 % 10);
-        }
-        self.byte(b'0' + octet % 10);
+        self.len = at as u8 - 1; // without the last hyphen
     }
 
     fn push_hex(&mut self, group: u16) {
@@ -88,6 +87,29 @@ impl TargetLabel {
         self.len += 1;
     }
 }
+
+/// Every octet in decimal with a hyphen behind it, and how many bytes that takes.
+static DECIMALS: [([u8; 4], u8); 256] = {
+    let mut decimals = [([0; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let mut skipped = 0;
+        while skipped < 2 && digits[skipped] == 0 {
+            skipped += 1;
+        }
+        let (text, len) = &mut decimals[octet];
+        let mut at = skipped;
+        while at < 3 {
+            text[at - skipped] = b'0' + digits[at] as u8;
+            at += 1;
+        }
+        text[3 - skipped] = b'-';
+        *len = 4 - skipped as u8;
+        octet += 1;
+    }
+    decimals
+};
 
 impl fmt::Display for TargetLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -110,7 +110,7 @@ async fn converse(
         let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;
         let start = replies.len();
         replies.extend_from_slice(&[0; 2]);
-        if read.is_err() || !responder.respond(&message, client, Transport::Tcp, &mut replies) {
+        if read.is_err() || !respond(responder, &message, client, &mut replies) {
             replies.truncate(start); // no query to answer: whoever speaks so is no client, but was one before
             write(&mut writer, &mut replies).await?;
             return read;
@@ -121,6 +121,11 @@ async fn converse(
             write(&mut writer, &mut replies).await?;
         }
     }
+}
+
+/// Answers from the zone of the moment, which is let go of before the next wait.
+fn respond(responder: &Responder, message: &[u8], client: SocketAddr, replies: &mut Vec<u8>) -> bool {
+    responder.respond(&responder.snapshot.load(), message, client, Transport::Tcp, replies)
 }
 
 /// Reads one message behind its length (RFC 1035 §4.2.2).

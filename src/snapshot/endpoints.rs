@@ -4,6 +4,7 @@
 //! an answer is composed from them without a look at their Pods.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::slice;
 use std::sync::Arc;
 
 /// The most endpoints of one chunk: 6 KiB is what a change copies.
@@ -219,18 +220,45 @@ impl Endpoints {
     }
 
     /// All of them, from the one at `start` round to the one before it.
-    pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Endpoint> + Clone {
-        let mut skipped = 0;
-        let from = self.chunks.iter().position(|chunk| {
-            skipped += chunk.len();
-            skipped > start
-        });
-        let from = from.unwrap_or(0);
-        let within = start.saturating_sub(self.chunks[..from].iter().map(|chunk| chunk.len()).sum());
-        let (low, high) = self.chunks.split_at(from);
-        let turned = high.iter().chain(low).flat_map(|chunk| chunk.iter());
-        let head = high.first().map_or(&[][..], |chunk| &chunk[..within.min(chunk.len())]);
-        turned.skip(within).chain(head)
+    pub fn iter_from(&self, start: usize) -> Turned<'_> {
+        let mut skipped = start;
+        for (at, chunk) in self.chunks.iter().enumerate() {
+            if let Some((head, rest)) = chunk.split_at_checked(skipped)
+                && !rest.is_empty()
+            {
+                let (before, after) = (&self.chunks[..at], &self.chunks[at + 1..]);
+                return Turned { run: rest.iter(), after: after.iter(), before: before.iter(), head };
+            }
+            skipped -= chunk.len();
+        }
+        Turned::default()
+    }
+}
+
+/// Endpoints in their order, from one of them round to the one before it.
+#[derive(Clone, Debug, Default)]
+pub struct Turned<'e> {
+    run: slice::Iter<'e, Endpoint>,
+    after: slice::Iter<'e, Arc<[Endpoint]>>,
+    before: slice::Iter<'e, Arc<[Endpoint]>>,
+    /// What stands before the first one in its chunk, which comes last.
+    head: &'e [Endpoint],
+}
+
+impl<'e> Iterator for Turned<'e> {
+    type Item = &'e Endpoint;
+
+    fn next(&mut self) -> Option<&'e Endpoint> {
+        loop {
+            if let Some(endpoint) = self.run.next() {
+                return Some(endpoint);
+            }
+            self.run = match self.after.next().or_else(|| self.before.next()) {
+                Some(chunk) => chunk.iter(),
+                None if self.head.is_empty() => return None,
+                None => std::mem::take(&mut self.head).iter(),
+            };
+        }
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) struct Full;
 pub(super) enum Owner<'n> {
     /// The question's name without so many bytes at its front: its letter case comes back with every record.
     Question(usize),
-    /// A name that was written before, given again in full for where no pointer reaches.
-    Written(Place, &'n [u8]),
+    /// A name that was written before, in full and in so many bytes.
+    Written(Place, usize),
     /// A wire name, in full.
     Name(&'n [u8]),
 }
@@ -67,6 +67,11 @@ impl<'b> Composer<'b> {
     /// How long the message is.
     pub fn len(&self) -> usize {
         self.out.len() - self.base
+    }
+
+    /// How many bytes stand behind a place.
+    pub fn len_from(&self, place: Place) -> usize {
+        self.len() - place.0
     }
 
     /// How many bytes are left.
@@ -123,7 +128,11 @@ impl<'b> Composer<'b> {
         match owner {
             Owner::Question(skipped) => self.u16(0xc000 | (HEADER_LEN + skipped) as u16),
             Owner::Written(Place(at), _) if at <= POINTER_MAX => self.u16(0xc000 | at as u16),
-            Owner::Written(_, wire) | Owner::Name(wire) => self.out.extend_from_slice(wire),
+            Owner::Written(Place(at), len) => {
+                let at = self.base + at; // no pointer reaches it
+                self.out.extend_from_within(at..at + len);
+            }
+            Owner::Name(wire) => self.out.extend_from_slice(wire),
         }
     }
 

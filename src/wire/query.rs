@@ -12,13 +12,14 @@ const DNSSEC_OK: u16 = 0x8000;
 
 /// What a message turned out to be.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is on the stack, and most are the large one")]
 pub enum Received<'m> {
     /// Nothing to reply to: no header, or itself a reply.
     Nothing,
     /// Something to refuse.
     Malformed(Malformed<'m>),
     /// A query.
-    Query(Box<Query<'m>>),
+    Query(Query<'m>),
 }
 
 /// A message that is answered with a code alone.
@@ -105,7 +106,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     if version > 0 {
         return Received::Malformed(Malformed { edns, rcode: Rcode::BADVERS, ..malformed });
     }
-    Received::Query(Box::new(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature }))
+    Received::Query(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature })
 }
 
 impl Query<'_> {

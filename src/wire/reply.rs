@@ -105,8 +105,19 @@ struct Writer<'b, 's> {
     composer: Composer<'b>,
     snapshot: &'s Snapshot,
     question: &'b [u8],
-    /// The targets of the SRV records written, each once, and where they stand.
-    targets: SmallVec<[(IpAddr, Place); 32]>,
+    /// The targets of the SRV records written, each once.
+    targets: SmallVec<[Target; 32]>,
+}
+
+/// An SRV record's target.
+#[derive(Clone, Copy)]
+struct Target {
+    /// The address that it is spelt from.
+    address: IpAddr,
+    /// Where its name stands.
+    place: Place,
+    /// How many bytes that has.
+    name_len: usize,
 }
 
 /// The name that records are written for: the question's, or the last alias's target.
@@ -181,16 +192,17 @@ impl<'b, 's> Writer<'b, 's> {
             let Ok(place) = self.record(&rdata, ttl, current) else { return ControlFlow::Break(()) };
             let Rdata::Srv { target, .. } = rdata else { return ControlFlow::Continue(()) };
             let place = place.plus(SRV_HEAD_LEN);
-            let is_known = |known: Option<&(IpAddr, Place)>| known.is_some_and(|(known, _)| *known == target);
+            let target = Target { address: target, place, name_len: self.composer.len_from(place) };
+            let is_known = |known: Option<&Target>| known.is_some_and(|known| known.address == target.address);
             // Endpoints of one target are neighbours, round the turn too.
             let is_new = !is_known(self.targets.last()) && !is_known(self.targets.first());
-            glue_len += if is_new { glue_len_of(snapshot, target, place) } else { 0 };
-            if with_glue && self.composer.room() < glue_len {
+            glue_len += if with_glue && is_new { target.glue_len(snapshot) } else { 0 };
+            if self.composer.room() < glue_len {
                 self.composer.back_to(before);
                 return ControlFlow::Break(());
             }
             if is_new {
-                self.targets.push((target, place));
+                self.targets.push(target);
             }
             ControlFlow::Continue(())
         })
@@ -201,29 +213,31 @@ impl<'b, 's> Writer<'b, 's> {
         let zone = &snapshot.settings.origin;
         let owner = owner_of(current);
         let parent = self.current_wire(current);
-        let mut write = |rtype, data: &dyn Fn(&mut Vec<u8>)| self.composer.record(owner, rtype, ttl, |out| data(out));
+        let composer = &mut self.composer;
         match rdata {
-            Rdata::A(address) => write(Rtype::A, &|out| out.extend_from_slice(&address.octets())),
-            Rdata::Aaaa(address) => write(Rtype::AAAA, &|out| out.extend_from_slice(&address.octets())),
-            Rdata::Srv { weight, port, target } => write(Rtype::SRV, &|out| {
+            Rdata::A(address) => composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets())),
+            Rdata::Aaaa(address) => {
+                composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets()))
+            }
+            Rdata::Srv { weight, port, target } => composer.record(owner, Rtype::SRV, ttl, |out| {
                 push_u16s(out, &[0, *weight, *port]);
                 append_target(out, *target, zone);
             }),
-            Rdata::Txt(text) => write(Rtype::TXT, &|out| text.append_rdata(out)),
-            Rdata::Version => write(Rtype::TXT, &|out| out.extend_from_slice(b"\x051.0.0")),
+            Rdata::Txt(text) => composer.record(owner, Rtype::TXT, ttl, |out| text.append_rdata(out)),
+            Rdata::Version => composer.record(owner, Rtype::TXT, ttl, |out| out.extend_from_slice(b"\x051.0.0")),
             Rdata::Instance(label) => {
                 let pointed = current.is_none();
-                write(Rtype::PTR, &|out| {
+                composer.record(owner, Rtype::PTR, ttl, |out| {
                     out.push(label.as_bytes().len() as u8);
                     out.extend_from_slice(label.as_bytes());
                     if pointed { push_u16s(out, &[0xc00c]) } else { out.extend_from_slice(parent) }
                 })
             }
-            Rdata::Ptr(name) => write(Rtype::PTR, &|out| out.extend_from_slice(name.wire())),
-            Rdata::Ns(name) => write(Rtype::NS, &|out| out.extend_from_slice(name.wire())),
-            Rdata::Soa(soa) => write(Rtype::SOA, &|out| append_soa(out, *soa, snapshot)),
-            Rdata::Hinfo => write(Rtype::HINFO, &|out| out.extend_from_slice(b"\x07RFC8482\x00")),
-            Rdata::Raw(rrset, data) => write(rrset.rtype, &|out| out.extend_from_slice(data)),
+            Rdata::Ptr(name) => composer.record(owner, Rtype::PTR, ttl, |out| out.extend_from_slice(name.wire())),
+            Rdata::Ns(name) => composer.record(owner, Rtype::NS, ttl, |out| out.extend_from_slice(name.wire())),
+            Rdata::Soa(soa) => composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, *soa, snapshot)),
+            Rdata::Hinfo => composer.record(owner, Rtype::HINFO, ttl, |out| out.extend_from_slice(b"\x07RFC8482\x00")),
+            Rdata::Raw(rrset, data) => composer.record(owner, rrset.rtype, ttl, |out| out.extend_from_slice(data)),
         }
     }
 
@@ -278,12 +292,10 @@ impl<'b, 's> Writer<'b, 's> {
     fn targets_glue(&mut self) {
         self.composer.section(Section::Additional);
         let snapshot = self.snapshot;
-        for (target, place) in std::mem::take(&mut self.targets) {
-            let mut wire = Vec::new();
-            append_target(&mut wire, target, &snapshot.settings.origin);
-            let owner = Owner::Written(place, &wire);
+        for target in std::mem::take(&mut self.targets) {
+            let owner = Owner::Written(target.place, target.name_len);
             let mark = self.composer.mark();
-            let glue = answer::glue_of_target(snapshot, target);
+            let glue = answer::glue_of_target(snapshot, target.address);
             if glue.iter().any(|(address, ttl)| self.address(owner, *address, *ttl).is_err()) {
                 self.composer.back_to(mark);
                 return;
@@ -341,7 +353,7 @@ impl<'b, 's> Writer<'b, 's> {
 }
 
 fn owner_of(current: Current<'_>) -> Owner<'_> {
-    current.map_or(Owner::Question(0), |(place, name)| Owner::Written(place, name.wire()))
+    current.map_or(Owner::Question(0), |(place, name)| Owner::Written(place, name.wire().len()))
 }
 
 fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
@@ -352,14 +364,13 @@ fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
     }
 }
 
-/// What a target's glue will take.
-fn glue_len_of(snapshot: &Snapshot, target: IpAddr, place: Place) -> usize {
-    let wire_len = 1 + TargetLabel::of(target).as_bytes().len() + 2 + snapshot.settings.origin.wire().len();
-    let head = place.owner_len(wire_len) + RECORD_HEAD_LEN;
-    answer::glue_of_target(snapshot, target)
-        .iter()
-        .map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 })
-        .sum()
+impl Target {
+    /// What its glue will take.
+    fn glue_len(&self, snapshot: &Snapshot) -> usize {
+        let head = self.place.owner_len(self.name_len) + RECORD_HEAD_LEN;
+        let glue = answer::glue_of_target(snapshot, self.address);
+        glue.iter().map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 }).sum()
+    }
 }
 
 /// `<target>.p.Z`, never compressed (RFC 2782).

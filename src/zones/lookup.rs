@@ -64,9 +64,9 @@ pub struct Glue<'z> {
 }
 
 impl Zone {
-    /// Answers for a name in this zone; one outside it does not exist here.
-    pub fn lookup(&self, name: &Key, qtype: Rtype) -> Lookup<'_> {
-        if !name.is_within(&self.apex) {
+    /// Answers for a name in this zone, given as key bytes; one outside it does not exist here.
+    pub fn lookup(&self, name: &[u8], qtype: Rtype) -> Lookup<'_> {
+        if !name.starts_with(self.apex.as_bytes()) {
             return Lookup::NxDomain;
         }
         match self.reach(name, qtype) {
@@ -80,17 +80,17 @@ impl Zone {
         }
     }
 
-    /// Whether this zone delegates exactly this name.
-    pub fn delegates(&self, name: &Key) -> bool {
-        matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key() == *name)
+    /// Whether this zone delegates exactly the name of these key bytes.
+    pub fn delegates(&self, name: &[u8]) -> bool {
+        matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key().as_bytes() == name)
     }
 
     /// Goes from the apex down to the name, or to what ends the way.
-    fn reach<'z, 'k>(&'z self, name: &'k Key, qtype: Rtype) -> Reached<'z, 'k> {
+    fn reach<'z, 'k>(&'z self, name: &'k [u8], qtype: Rtype) -> Reached<'z, 'k> {
         let mut encloser: &[u8] = &[];
-        for here in descent(name.as_bytes(), self.apex.as_bytes().len()) {
+        for here in descent(name, self.apex.as_bytes().len()) {
             let at = self.nodes.at(here);
-            let is_name = here.len() == name.as_bytes().len();
+            let is_name = here.len() == name.len();
             if let At::Entry(node) = at {
                 let is_apex = here.len() == self.apex.as_bytes().len();
                 let is_ours = is_apex || (is_name && qtype == Rtype::DS); // RFC 4035 §3.1.4.1: DS is the parent's

@@ -96,9 +96,9 @@ impl Zone {
         self.nodes.value(self.apex.as_bytes())?.rrset(Rtype::NS)
     }
 
-    /// Whether the file has records at exactly this name.
-    pub fn owns(&self, key: &Key) -> bool {
-        self.nodes.value(key.as_bytes()).is_some()
+    /// Whether the file has records at exactly the name of these key bytes.
+    pub fn owns(&self, key: &[u8]) -> bool {
+        self.nodes.value(key).is_some()
     }
 
     /// Every name that has records, the apex first.

@@ -40,7 +40,7 @@ pub(crate) fn parse_question(question: &str) -> (Name, Rtype) {
 /// What a zone says to `name TYPE`.
 pub(crate) fn shown(zone: &Zone, question: &str) -> String {
     let (owner, qtype) = parse_question(question);
-    match zone.lookup(&owner.key(), qtype) {
+    match zone.lookup(owner.key().as_bytes(), qtype) {
         Lookup::Answer { rrset } => format!("answer {} {}", rrset.ttl, records(rrset)),
         Lookup::Cname { rrset, target } => format!("cname {} {} to {target}", rrset.ttl, records(rrset)),
         Lookup::Dname(dname) => {

@@ -1,0 +1,119 @@
+//! The pure parts, one at a time: an annotation is decoded, a change is applied, a question is answered and composed.
+//!
+//! `cargo bench --bench pure`, with a word to choose: no socket, no kernel, one thread. What is measured is time, so
+//! compare runs of one machine alone; tests/budget.rs asserts what does not depend on one.
+
+#[allow(dead_code, reason = "the test uses more of it")]
+#[path = "../tests/budget"]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
+use std::hint::black_box;
+
+use budget::provider::Provider;
+use budget::zone::{INTERFACES, REPLICAS, Zone, client, query, service_name};
+use callsign::answer::{self, Freshness, Question};
+use callsign::metrics::Transport;
+use callsign::registration;
+use callsign::wire::{self, Limits, Received};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+
+/// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
+const SIZES: [usize; 2] = [1_600, 100_000];
+
+const SRV: u16 = 33;
+const TXT: u16 = 16;
+
+fn decode(criterion: &mut Criterion) {
+    let annotation = Provider::recorded().annotation(7, 7, [10, 244, 0, 7].into(), INTERFACES);
+    criterion
+        .bench_function("decode/5 registry paths", |bench| bench.iter(|| registration::decode(black_box(&annotation))));
+}
+
+fn zones(criterion: &mut Criterion) {
+    for pods in SIZES {
+        let mut zone = Zone::of_pods(pods);
+        questions(criterion, &zone, pods);
+        let mut at = 0;
+        criterion.bench_with_input(BenchmarkId::new("apply and publish a Pod's change", pods), &(), |bench, ()| {
+            bench.iter(|| {
+                at += 1;
+                zone.turn(at / 2 * 17 % pods, at % 2 == 0);
+            });
+        });
+    }
+}
+
+fn questions(criterion: &mut Criterion, zone: &Zone, pods: usize) {
+    let responder = zone.responder();
+    let kinds = pods / REPLICAS;
+    let asked = |rtype| -> Vec<Vec<u8>> {
+        let names = (0..4096).map(|at| service_name(at * 613 % kinds, at % INTERFACES));
+        names.map(|name| query(&name, rtype, true)).collect()
+    };
+    let missing: Vec<_> = (0..4096).map(|at| query(&format!("x{at}.shop-1.rpc.cluster.local."), SRV, true)).collect();
+    let mut reply = Vec::with_capacity(4096);
+    let mut group = criterion.benchmark_group("respond");
+    for (what, queries) in [("SRV", asked(SRV)), ("TXT", asked(TXT)), ("NXDOMAIN", missing)] {
+        let mut at = 0;
+        group.bench_with_input(BenchmarkId::new(what, pods), &(), |bench, ()| {
+            bench.iter(|| {
+                at += 1;
+                reply.clear();
+                responder.respond(
+                    &zone.snapshot,
+                    black_box(&queries[at % queries.len()]),
+                    client(),
+                    Transport::Udp,
+                    &mut reply,
+                )
+            });
+        });
+    }
+    group.finish();
+    steps(criterion, zone, pods, &asked(SRV));
+}
+
+/// The same, a step at a time.
+fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>]) {
+    let mut group = criterion.benchmark_group("steps");
+    let mut at = 0;
+    group.bench_with_input(BenchmarkId::new("parse", pods), &(), |bench, ()| {
+        bench.iter(|| {
+            at += 1;
+            matches!(wire::parse(black_box(&queries[at % queries.len()])), Received::Query(_))
+        });
+    });
+    let parsed = queries.iter().filter_map(|query| match wire::parse(query) {
+        Received::Query(query) => Some(query),
+        _ => None,
+    });
+    let parsed: Vec<_> = parsed.collect();
+    let question = |at: usize| {
+        let query = &parsed[at % parsed.len()];
+        let (rtype, class, freshness) = (query.rtype, query.class, Freshness::Fresh);
+        Question { name: &query.name, spelling: query.name_wire(), rtype, class, client: client().ip(), freshness }
+    };
+    group.bench_with_input(BenchmarkId::new("answer", pods), &(), |bench, ()| {
+        bench.iter(|| {
+            at += 1;
+            answer::answer(&zone.snapshot, black_box(&question(at))).rcode
+        });
+    });
+    let answers: Vec<_> = (0..parsed.len()).map(|at| answer::answer(&zone.snapshot, &question(at))).collect();
+    let mut reply = Vec::with_capacity(4096);
+    group.bench_with_input(BenchmarkId::new("compose", pods), &(), |bench, ()| {
+        bench.iter(|| {
+            at += 1;
+            reply.clear();
+            let (query, answer) = (&parsed[at % parsed.len()], &answers[at % parsed.len()]);
+            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), b"", &mut reply)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode, zones);
+criterion_main!(benches);

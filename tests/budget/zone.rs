@@ -1,0 +1,157 @@
+//! A zone of any size, made of Pods like those of a real cluster, and the messages that ask for it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use callsign::dns::Name;
+use callsign::index::{Index, Now};
+use callsign::metrics::Metrics;
+use callsign::server::{Responder, SharedFreshness};
+use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
+use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
+use callsign::zones::Zones;
+
+use super::provider::{Provider, interface_name};
+
+/// Interfaces that one Pod registers.
+pub(crate) const INTERFACES: usize = 5;
+
+/// Pods that register the same interfaces.
+pub(crate) const REPLICAS: usize = 4;
+
+const ZONE: &str = "rpc.cluster.local.";
+
+/// An index that has been told of so many Pods, and its snapshot.
+pub(crate) struct Zone {
+    index: Index,
+    pub(crate) snapshot: Arc<Snapshot>,
+    provider: Provider,
+    steps: u64,
+}
+
+impl Zone {
+    /// So many Pods, four of a kind, with five registrations each.
+    pub(crate) fn of_pods(pods: usize) -> Zone {
+        let settings = Arc::new(settings());
+        let zones = Arc::new(Zones::none(settings.origin.clone()));
+        let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
+        let mut zone = Zone {
+            index: Index::new(settings, zones, vec![source()]),
+            snapshot,
+            provider: Provider::recorded(),
+            steps: 0,
+        };
+        zone.send(Change::Begin);
+        for number in 0..pods {
+            let pod = pod(&zone.provider, number, true);
+            zone.send(Change::Apply(Box::new(pod)));
+        }
+        zone.send(Change::Commit);
+        zone.publish();
+        zone
+    }
+
+    /// Tells of a Pod that has become ready, or is not any more, and publishes.
+    pub(crate) fn turn(&mut self, number: usize, ready: bool) {
+        self.steps += 1;
+        let pod = Pod { resource_version: self.steps + 1, ..pod(&self.provider, number, ready) };
+        self.send(Change::Apply(Box::new(pod)));
+        self.publish();
+    }
+
+    /// What answers from it.
+    pub(crate) fn responder(&self) -> Responder {
+        Responder {
+            snapshot: ArcSwap::new(self.snapshot.clone()),
+            freshness: SharedFreshness::default(),
+            nsid: b"budget".as_slice().into(),
+            metrics: Arc::new(Metrics::new("0", "0")),
+            logs_queries: false,
+        }
+    }
+
+    fn send(&mut self, change: Change) {
+        self.index.apply(Event { source: source(), change });
+    }
+
+    fn publish(&mut self) {
+        self.steps += 1;
+        let now = Now { monotonic: Duration::from_secs(self.steps), wall_eighths: 8 * self.steps as u32 };
+        if let Some((snapshot, _)) = self.index.publish(now) {
+            self.snapshot = snapshot;
+        }
+    }
+}
+
+/// A query as a client sends it, with EDNS or without.
+pub(crate) fn query(name: &str, rtype: u16, with_edns: bool) -> Vec<u8> {
+    let name: Name = name.parse().expect("a name");
+    let mut message = vec![0x12, 0x34, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(with_edns)];
+    message.extend_from_slice(name.wire());
+    message.extend_from_slice(&rtype.to_be_bytes());
+    message.extend_from_slice(&[0, 1]);
+    if with_edns {
+        message.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+    }
+    message
+}
+
+/// The SRV name of a service.
+pub(crate) fn service_name(kind: usize, interface: usize) -> String {
+    format!("_rpc._tcp.{}.{}.{ZONE}", interface_name(kind, interface), namespace(kind))
+}
+
+/// Who asks.
+pub(crate) fn client() -> SocketAddr {
+    SocketAddr::from(([10, 1, 2, 3], 5353))
+}
+
+fn namespace(kind: usize) -> String {
+    format!("shop-{}", kind % 10)
+}
+
+fn pod(provider: &Provider, number: usize, ready: bool) -> Pod {
+    let kind = number / REPLICAS;
+    let address = Ipv4Addr::from(0x0af4_0000 + number as u32);
+    let name = format!("shop-{kind}-6d5f7c9b8-{number:05}");
+    Pod {
+        namespace: namespace(kind).into(),
+        uid: format!("5e4d1e0a-0000-4000-8000-{number:012}").into(),
+        resource_version: 1,
+        status: PodStatus {
+            phase: Phase::Running,
+            ready,
+            pod_ips: [IpAddr::from(address)].into_iter().collect(),
+            start_time: Some(1_700_000_000),
+            ..PodStatus::default()
+        },
+        annotation: Some(provider.annotation(kind, number, address, INTERFACES).into()),
+        name: name.into(),
+    }
+}
+
+fn source() -> SourceId {
+    SourceId { cluster: "main".into(), profile: "dubbo".into(), namespace: None }
+}
+
+fn settings() -> ZoneSettings {
+    let origin: Name = ZONE.parse().expect("a name");
+    let ns: Name = format!("ns.{ZONE}").parse().expect("a name");
+    let keys = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
+    ZoneSettings {
+        ttl: 5,
+        negative_ttl: 5,
+        ns_addresses: [(ns.key(), vec![IpAddr::from([192, 0, 2, 1])])].into(),
+        ns: vec![ns],
+        rname: format!("hostmaster.{ZONE}").parse().expect("a name"),
+        reverse: [].into(),
+        txt_keys: TxtKeys::Only(keys.map(str::to_owned).to_vec()),
+        publish_not_ready: false,
+        trust_addresses: false,
+        key: origin.key(),
+        labels: origin.label_count(),
+        origin,
+    }
+}
