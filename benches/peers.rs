@@ -1,7 +1,8 @@
 //! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, and a UDP echo.
 //!
-//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
-//! table alternate, since two runs on a shared machine are not comparable. benches/README.md says what each number means.
+//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them, and a
+//! number is that of the Pods of `sync`. Both sides of a table alternate, since two runs on a shared machine are not
+//! comparable. benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
 #[path = "../tests/harness/mod.rs"]
@@ -37,11 +38,13 @@ fn main() {
     {
         return echo::serve(address, len);
     }
-    if let [first, way, kubeconfig] = words.as_slice()
+    if let [first, way, pods, kubeconfig] = words.as_slice()
         && first == sync::COMMAND
     {
-        return sync::client_main(way, kubeconfig);
+        return sync::client_main(way, pods, kubeconfig);
     }
+    let (numbers, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.parse::<usize>().is_ok());
+    let sync_pods = numbers.first().and_then(|number| number.parse().ok());
     if let Some(word) = words.iter().find(|word| !SECTIONS.contains(&word.as_str())) {
         eprintln!("{word:?} is none of {SECTIONS:?}");
         std::process::exit(2);
@@ -65,7 +68,6 @@ fn main() {
         memory::measure(cluster, &reader);
     }
     if is_wanted("sync") {
-        world::write_sync(cluster);
-        sync::measure(cluster);
+        sync::measure(cluster, sync_pods.unwrap_or(world::LARGE_PODS));
     }
 }

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::process;
 use super::report::{Sample, table};
-use super::world::{LARGE_INTERFACES, SYNC, sync_pods};
+use super::world::{self, LARGE_INTERFACES, SYNC};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::output;
 
@@ -62,8 +62,9 @@ struct Run {
     relist_peak: f64,
 }
 
-/// Measures and prints the table.
-pub(crate) fn measure(cluster: &'static Cluster) {
+/// Writes so many Pods, measures, and prints the table.
+pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
+    world::write_sync(cluster, pods);
     let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
     let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
     for round in 0..ROUNDS {
@@ -73,7 +74,7 @@ pub(crate) fn measure(cluster: &'static Cluster) {
             *bytes = len;
         }
         for (way, runs) in runs.iter_mut().enumerate() {
-            runs.push(run(cluster, way));
+            runs.push(run(cluster, way, pods));
         }
         eprintln!("round {} of {ROUNDS} is over", round + 1);
     }
@@ -98,7 +99,6 @@ pub(crate) fn measure(cluster: &'static Cluster) {
             format!("{:.2}", median(|run| run.relist_peak) / rest),
         ]
     });
-    let pods = sync_pods();
     table(
         &format!(
             "First sync: {pods} Pods, {LARGE_INTERFACES} registrations each; median of {ROUNDS} rounds (least–most)"
@@ -151,23 +151,24 @@ fn download(cluster: &Cluster, encoding: Encoding) -> (f64, f64) {
     (seconds.parse().expect("seconds"), bytes.parse().expect("bytes"))
 }
 
-fn run(cluster: &Cluster, way: usize) -> Run {
+fn run(cluster: &Cluster, way: usize, pods: usize) -> Run {
     let program = std::env::current_exe().expect("this program");
-    let told = output(program, [COMMAND, &way.to_string(), cluster.kubeconfig()]);
+    let told = output(program, [COMMAND, &way.to_string(), &pods.to_string(), cluster.kubeconfig()]);
     let numbers: Vec<f64> = told.split_whitespace().map(|word| word.parse().expect("a number")).collect();
     let [first, first_cpu, peak, rest, relist, relist_peak] = numbers[..] else { panic!("not six numbers: {told}") };
     Run { first, first_cpu, peak, rest, relist, relist_peak }
 }
 
 /// Is the client: lists in the way that is told, rests, lists again, and prints the six numbers of a [`Run`].
-pub(crate) fn client_main(way: &str, kubeconfig: &str) {
+pub(crate) fn client_main(way: &str, pods: &str, kubeconfig: &str) {
+    let pods = pods.parse().expect("a number of Pods");
     let (_, encoding, method) = WAYS[way.parse::<usize>().expect("a way's number")];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(list_twice(kubeconfig, encoding, method));
+    runtime.block_on(list_twice(kubeconfig, pods, encoding, method));
 }
 
-async fn list_twice(kubeconfig: &str, encoding: Encoding, method: Method) {
+async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: Method) {
     let pid = std::process::id();
     let used = || process::cpu_time(pid).user + process::cpu_time(pid).system;
     let started = Instant::now();
@@ -184,7 +185,7 @@ async fn list_twice(kubeconfig: &str, encoding: Encoding, method: Method) {
     }
     let (first_seconds, first_cpu) = (started.elapsed().as_secs_f64(), used());
     let peak = process::memory(pid).peak;
-    assert_eq!(responder.snapshot.load().tally.endpoints, sync_pods() * LARGE_INTERFACES, "not all endpoints");
+    assert_eq!(responder.snapshot.load().tally.endpoints, pods * LARGE_INTERFACES, "not all endpoints");
     tokio::time::sleep(REST).await;
     let rest = process::memory(pid).resident;
 
@@ -209,7 +210,7 @@ fn health() -> Arc<SourceHealth> {
 /// Starts the index's task: what it publishes is in the responder.
 fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<Responder> {
     let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
-    let environment = Environment::of_process().expect("an environment");
+    let environment = Environment::of_variables([]).expect("an environment");
     let config = Config::load(*arguments, &environment).expect("a configuration");
     let settings = Arc::new(app::zone_settings(&config).expect("settings"));
     let zones = Arc::new(Zones::none(settings.origin.clone()));

@@ -72,17 +72,11 @@ pub(crate) fn write_large(cluster: &Cluster) {
     write_all(cluster, "large", pods.chain(services));
 }
 
-/// How many Pods first lists are measured with: as many as the large world has, or `CALLSIGN_BENCH_PODS`.
-pub(crate) fn sync_pods() -> usize {
-    let told = std::env::var("CALLSIGN_BENCH_PODS").ok();
-    told.map_or(LARGE_PODS, |count| count.parse().expect("CALLSIGN_BENCH_PODS is a number"))
-}
-
-/// Writes the Pods of the large world, as many as [`sync_pods`] says, into a namespace of their own.
-pub(crate) fn write_sync(cluster: &Cluster) {
+/// Writes Pods as the large world has them, but so many, into a namespace of their own.
+pub(crate) fn write_sync(cluster: &Cluster, count: usize) {
     cluster.kubectl(&["create", "namespace", SYNC]);
     let provider = Provider::recorded();
-    write_all(cluster, "sync", (0..sync_pods()).map(|n| large_pod(SYNC, &provider, n)));
+    write_all(cluster, "sync", (0..count).map(|n| large_pod(SYNC, &provider, n)));
 }
 
 /// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.

@@ -95,7 +95,9 @@ fn watch(namespace: &Namespace, (encoding, method): (Encoding, Method)) -> (Rece
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (cluster, run_health) = (Cluster::shared(), health.clone());
     let client = cluster.own_client();
-    cluster.block_on(async { tokio::spawn(watch.run(client, sender, run_health)) });
+    cluster.block_on(async {
+        tokio::spawn(watch.run(client, sender, run_health));
+    });
     (events, health)
 }
 

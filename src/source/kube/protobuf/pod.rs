@@ -181,11 +181,10 @@ fn is_ready(condition: &[u8]) -> bool {
 
 /// The seconds of a `meta.v1.Time`: none where it has none, as the zero time is written, which is null in JSON.
 fn seconds(time: &[u8]) -> Option<i64> {
-    let seconds = Fields::of(time).find_map(|field| match field {
+    Fields::of(time).find_map(|field| match field {
         Ok((1, Value::Number(seconds))) => Some(seconds.cast_signed()),
         _ => None,
-    });
-    seconds
+    })
 }
 
 #[cfg(test)]

@@ -287,8 +287,11 @@ mod tests {
     use super::super::write::{bytes, frame, number, wrapped};
     use super::*;
 
-    /// All that comes out of a body given in chunks of this many bytes; none stands for what is unreadable.
-    fn split(shape: Shape, body: &[u8], chunk_len: usize) -> Result<(Vec<Option<Vec<u8>>>, Splitter), NotProtobuf> {
+    /// What was cut out; none stands for what is unreadable.
+    type Pieces = Vec<Option<Vec<u8>>>;
+
+    /// All that comes out of a body given in chunks of this many bytes.
+    fn split(shape: Shape, body: &[u8], chunk_len: usize) -> Result<(Pieces, Splitter), NotProtobuf> {
         let mut splitter = Splitter::new(shape);
         let mut pieces = Vec::new();
         for chunk in body.chunks(chunk_len) {
