@@ -12,6 +12,7 @@ mod peers {
     pub(crate) mod change;
     pub(crate) mod coredns;
     pub(crate) mod echo;
+    pub(crate) mod events;
     pub(crate) mod load;
     pub(crate) mod memory;
     pub(crate) mod process;
@@ -25,10 +26,10 @@ mod peers {
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{change, echo, load, memory, report, sync, world};
+use peers::{change, echo, events, load, memory, report, sync, world};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 4] = ["change", "load", "memory", "sync"];
+const SECTIONS: [&str; 5] = ["change", "events", "load", "memory", "sync"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -54,11 +55,14 @@ fn main() {
     report::machine();
     let cluster = Cluster::shared();
     let reader = Reader::create(cluster);
-    if is_wanted("change") || is_wanted("load") {
+    if ["change", "events", "load"].into_iter().any(is_wanted) {
         world::write_small(cluster);
     }
     if is_wanted("change") {
         change::measure(cluster, &reader);
+    }
+    if is_wanted("events") {
+        events::measure(cluster);
     }
     if is_wanted("load") {
         load::measure(cluster, &reader);
