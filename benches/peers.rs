@@ -1,7 +1,8 @@
 //! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, and a UDP echo.
 //!
-//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
-//! table alternate, since two runs on a shared machine are not comparable. benches/README.md says what each number means.
+//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them, and a
+//! number is that of the Pods of `sync`. Both sides of a table alternate, since two runs on a shared machine are not
+//! comparable. benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
 #[path = "../tests/harness/mod.rs"]
@@ -18,16 +19,17 @@ mod peers {
     #[path = "../../tests/budget/provider.rs"]
     pub(crate) mod provider;
     pub(crate) mod report;
+    pub(crate) mod sync;
     pub(crate) mod wire;
     pub(crate) mod world;
 }
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{change, echo, events, load, memory, report, world};
+use peers::{change, echo, events, load, memory, report, sync, world};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 4] = ["change", "events", "load", "memory"];
+const SECTIONS: [&str; 5] = ["change", "events", "load", "memory", "sync"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -37,6 +39,13 @@ fn main() {
     {
         return echo::serve(address, len);
     }
+    if let [first, way, pods, kubeconfig] = words.as_slice()
+        && first == sync::COMMAND
+    {
+        return sync::client_main(way, pods, kubeconfig);
+    }
+    let (numbers, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.parse::<usize>().is_ok());
+    let sync_pods = numbers.first().and_then(|number| number.parse().ok());
     if let Some(word) = words.iter().find(|word| !SECTIONS.contains(&word.as_str())) {
         eprintln!("{word:?} is none of {SECTIONS:?}");
         std::process::exit(2);
@@ -61,5 +70,8 @@ fn main() {
     if is_wanted("memory") {
         world::write_large(cluster);
         memory::measure(cluster, &reader);
+    }
+    if is_wanted("sync") {
+        sync::measure(cluster, sync_pods.unwrap_or(world::LARGE_PODS));
     }
 }

@@ -132,7 +132,7 @@ impl Metrics {
         let counters = Arc::new(Counters { build: [("version", version), ("commit", commit)], ..Counters::default() });
         let event_lag = Histogram::new(EVENT_LAG_BUCKETS);
         let mut registry = Registry::with_prefix(PREFIX);
-        let help = "Seconds from the receipt of an event to the zone that shows it";
+        let help = "Seconds from the receipt of an event's bytes to the zone that shows it, after the first sync";
         registry.register("event_lag_seconds", help, event_lag.clone());
         registry.register_collector(Box::new(counters.clone()));
         Metrics { counters, event_lag, registry }

@@ -12,6 +12,7 @@ pub mod selector;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use self::selector::Selector;
 
@@ -33,6 +34,15 @@ pub struct Event {
     pub source: SourceId,
     /// What it saw.
     pub change: Change,
+}
+
+/// An event on its way, and when what says so was received.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// What a source saw.
+    pub event: Event,
+    /// When the bytes came, or when the file was read.
+    pub received: Instant,
 }
 
 /// What a source can say.

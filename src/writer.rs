@@ -11,7 +11,7 @@ use crate::index::{Difference, Index, Now};
 use crate::pulse::Pulse;
 use crate::server::Responder;
 use crate::snapshot::{PodRecord, Snapshot};
-use crate::source::Event;
+use crate::source::Arrival;
 use crate::zones::Zones;
 
 /// The most that waits to be taken in; a source that is faster waits too, and the API server's socket with it.
@@ -26,7 +26,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Takes in what comes until no source can send any more.
 pub async fn run(
     mut index: Index,
-    mut events: mpsc::Receiver<Event>,
+    mut events: mpsc::Receiver<Arrival>,
     mut zones: watch::Receiver<Arc<Zones>>,
     responder: Arc<Responder>,
     changes: Arc<Changes>,
@@ -34,6 +34,7 @@ pub async fn run(
 ) {
     let started = Instant::now();
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut received = Vec::with_capacity(BATCH_MAX);
     loop {
         pulse.beat();
         let wait = index.serial_due().map_or(BEAT, |due| due.saturating_sub(started.elapsed()).min(BEAT));
@@ -42,14 +43,15 @@ pub async fn run(
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
             () = sleep(wait) => {}
         }
-        let taken_at = Instant::now();
-        let took_events = !batch.is_empty();
-        batch.drain(..).for_each(|event| index.apply(event));
+        received.clear();
+        received.extend(batch.iter().map(|arrival: &Arrival| arrival.received));
+        batch.drain(..).for_each(|arrival| index.apply(arrival.event));
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
         let before = responder.snapshot.swap(snapshot.clone());
         changes.publish(&before, &snapshot, &difference);
-        if took_events {
-            responder.metrics.observe_event_lag(taken_at.elapsed());
+        // Nothing of the first lists shows before their end, so their Pods have no lag.
+        if before.is_synced {
+            received.iter().for_each(|received| responder.metrics.observe_event_lag(received.elapsed()));
         }
         report(&before, &snapshot, &difference);
     }
@@ -89,3 +91,6 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
 fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
     old.uid == new.uid && old.cluster == new.cluster
 }
+
+#[cfg(test)]
+mod tests;

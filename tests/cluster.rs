@@ -7,6 +7,7 @@ mod cluster {
     mod commands;
     mod coredns;
     mod deploy;
+    mod encodings;
     mod kubelet;
     mod pods;
     mod reading;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use callsign::source::files::{Loaded, Manifests, load};
 use callsign::source::health::SourceHealth;
-use callsign::source::{Change, Event, Phase, Profile};
+use callsign::source::{Arrival, Change, Phase, Profile};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
@@ -221,11 +221,14 @@ fn profile(name: &str, selector: &str) -> Profile {
 }
 
 /// One round of events: by profile, the uid, version and annotation of each Pod that was applied.
-async fn round(events: &mut Receiver<Event>, profiles: usize) -> BTreeMap<String, Vec<(String, u64, Option<String>)>> {
+async fn round(
+    events: &mut Receiver<Arrival>,
+    profiles: usize,
+) -> BTreeMap<String, Vec<(String, u64, Option<String>)>> {
     let mut told = BTreeMap::new();
     let mut is_open = false;
     while told.len() < profiles || is_open {
-        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").expect("an event");
+        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").expect("an event").event;
         let pods: &mut Vec<_> = told.entry(event.source.profile.to_string()).or_default();
         match event.change {
             Change::Begin => assert!(!std::mem::replace(&mut is_open, true)),

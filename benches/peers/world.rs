@@ -31,6 +31,9 @@ pub(crate) const SMALL: &str = "small";
 /// The namespace of the large world, which memory is measured with. Its Services and slices have a label of this name.
 pub(crate) const LARGE: &str = "large";
 
+/// The namespace of the Pods that first lists are measured with.
+pub(crate) const SYNC: &str = "sync";
+
 /// The port of everything that registers with fields.
 pub(crate) const PORT: u16 = 20_880;
 
@@ -60,13 +63,20 @@ pub(crate) fn write_small(cluster: &Cluster) {
 pub(crate) fn write_large(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", LARGE]);
     let provider = Provider::recorded();
-    let pods = (0..LARGE_PODS).map(|n| large_pod(&provider, n));
+    let pods = (0..LARGE_PODS).map(|n| large_pod(LARGE, &provider, n));
     let services = (0..LARGE_PODS / ENDPOINTS * LARGE_INTERFACES).flat_map(|n| {
         let first = n / LARGE_INTERFACES * ENDPOINTS;
         let addresses: Vec<_> = (first..first + ENDPOINTS).map(address).collect();
         headless(LARGE, &format!("user-provider-{n}"), &addresses)
     });
     write_all(cluster, "large", pods.chain(services));
+}
+
+/// Writes Pods as the large world has them, but so many, into a namespace of their own.
+pub(crate) fn write_sync(cluster: &Cluster, count: usize) {
+    cluster.kubectl(&["create", "namespace", SYNC]);
+    let provider = Provider::recorded();
+    write_all(cluster, "sync", (0..count).map(|n| large_pod(SYNC, &provider, n)));
 }
 
 /// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.
@@ -140,10 +150,10 @@ fn small_pod(name: &str, service: usize, n: usize) -> Object {
     pod(SMALL, name, address(n), "app.io/label", "app.io-value", "app.io/annotation", value)
 }
 
-fn large_pod(provider: &Provider, n: usize) -> Object {
+fn large_pod(namespace: &str, provider: &Provider, n: usize) -> Object {
     let (group, address) = (n / ENDPOINTS, address(n));
     let value = provider.annotation(group, n, address, LARGE_INTERFACES);
-    pod(LARGE, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
+    pod(namespace, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
 }
 
 /// A Pod that runs and is ready.

@@ -10,7 +10,7 @@ use crate::metrics::SourceStats;
 use crate::source::files::Manifests;
 use crate::source::health::{Restart, SourceHealth};
 use crate::source::kube::{Watch, client};
-use crate::source::{Event, SourceId};
+use crate::source::{Arrival, SourceId};
 
 /// What the cluster that is watched is called.
 const CLUSTER: &str = "kubernetes";
@@ -27,7 +27,7 @@ impl Sources {
     ///
     /// # Errors
     /// A kubeconfig that cannot be used.
-    pub async fn start(config: &Config, events: mpsc::Sender<Event>, reread: Arc<Notify>) -> anyhow::Result<Sources> {
+    pub async fn start(config: &Config, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) -> anyhow::Result<Sources> {
         let started = Instant::now();
         let mut sources = Sources { watches: Vec::new(), manifests: Vec::new() };
         if let Some(kubernetes) = &config.kubernetes {
@@ -47,7 +47,7 @@ impl Sources {
         &mut self,
         config: &Config,
         kubernetes: &Kubernetes,
-        events: &mpsc::Sender<Event>,
+        events: &mpsc::Sender<Arrival>,
         started: Instant,
     ) -> anyhow::Result<()> {
         let Kubernetes { kubeconfig, context, namespaces } = kubernetes;

@@ -126,8 +126,8 @@ impl<'t> Draft<'t> {
             return; // before any work on it
         }
         let merged = Merged { own: self, process, offset };
-        let mut registration = match merged.portless() {
-            Ok(registration) => registration,
+        let mut portless = match merged.portless() {
+            Ok(registration) => Some(registration),
             Err(problem) => return collector.problem(problem),
         };
         let is_own = !self.ports.is_empty();
@@ -137,11 +137,17 @@ impl<'t> Draft<'t> {
         }
         for (index, port) in ports.iter().enumerate() {
             let place = if is_own { port.offset } else { offset };
-            registration.offset = if index == 0 { offset } else { place };
             match port_number(port.text) {
                 None => collector.problem(problem(place, Field::Port, Reason::BadPort)),
                 Some(_) if index > 0 && !collector.make_room(place, written_out_len) => {}
-                Some(port) => collector.registration(Registration { port, ..registration.clone() }),
+                Some(port) => {
+                    let is_last = index + 1 == ports.len();
+                    let written = if is_last { portless.take() } else { portless.clone() };
+                    let offset = if index == 0 { offset } else { place };
+                    if let Some(registration) = written {
+                        collector.registration(Registration { port, offset, ..registration });
+                    }
+                }
             }
         }
     }

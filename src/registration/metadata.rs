@@ -1,5 +1,6 @@
 //! What is told about a registration beside its place: which pairs are kept, withheld and left out.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::draft::Field;
@@ -51,11 +52,12 @@ impl Written<'_> {
     fn pairs(&self, metadata: &mut Metadata) -> Box<[(Box<str>, Box<str>)]> {
         let mut kept: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(self.own.len() + self.process.len() + 1);
         kept.extend(self.weight.map(|weight| (Field::Weight.name().into(), weight.to_string().into())));
-        let own: HashSet<String> = self.own.iter().map(|(key, _)| key.to_ascii_lowercase()).collect();
-        let inherited = self.process.iter().filter(|(key, _)| !own.contains(&key.to_ascii_lowercase()));
+        let inherits = !self.process.is_empty();
+        let own: HashSet<Cow<'_, str>> = self.own.iter().filter(|_| inherits).map(|(key, _)| folded(key)).collect();
+        let inherited = self.process.iter().filter(|(key, _)| !own.contains(&folded(key)));
         let mut seen = HashSet::new();
         for (key, value) in self.own.iter().chain(inherited) {
-            let is_first = seen.insert(key.to_ascii_lowercase());
+            let is_first = seen.insert(folded(key));
             if secret::is_secret_pair(key, value) {
                 metadata.withheld += 1;
             } else if !is_first || !is_key(key) {
@@ -67,6 +69,11 @@ impl Written<'_> {
         kept.sort();
         kept.into()
     }
+}
+
+/// A key in lower case: most are already.
+fn folded(key: &str) -> Cow<'_, str> {
+    if key.bytes().any(|byte| byte.is_ascii_uppercase()) { key.to_ascii_lowercase().into() } else { key.into() }
 }
 
 /// Whether a key can be one of a TXT record (RFC 6763 §6.4) and is taken for nothing else, there or in an annotation.

@@ -1,5 +1,7 @@
 //! Registry paths as dubbo-go's Kubernetes registry writes them: `/dubbo/<interface>/providers/<form-encoded URL>`.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode;
 
 use super::collector::Collector;
@@ -100,7 +102,7 @@ struct Url<'t> {
     /// With the brackets of an IPv6 address.
     host: &'t str,
     port: Option<&'t str>,
-    parameters: Vec<(String, String)>,
+    parameters: Vec<(Cow<'t, str>, Cow<'t, str>)>,
 }
 
 impl<'t> Url<'t> {
@@ -130,13 +132,13 @@ impl<'t> Url<'t> {
     }
 
     fn first(&self, key: &str) -> Option<&str> {
-        self.parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.parameters.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
     /// The interface that the URL names, else the path's; the path's may be a bean's name.
-    fn interface(&self, path_interface: &str) -> Option<String> {
+    fn interface<'u>(&'u self, path_interface: &'u str) -> Option<Cow<'u, str>> {
         match self.first(Field::Interface.name()) {
-            Some(interface) if !interface.is_empty() => Some(interface.to_owned()),
+            Some(interface) if !interface.is_empty() => Some(interface.into()),
             _ => form_decoded(path_interface),
         }
     }
@@ -144,10 +146,13 @@ impl<'t> Url<'t> {
 
 /// Decodes `application/x-www-form-urlencoded` text; a `%` that no two digits follow stays, and what is no UTF-8 is
 /// nothing.
-fn form_decoded(text: &str) -> Option<String> {
+fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['+', '%']) {
+        return Some(text.into()); // most parameters
+    }
     let spaced = text.replace('+', " ");
     let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

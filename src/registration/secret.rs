@@ -5,8 +5,10 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
+use smallvec::SmallVec;
 
-/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`.
+/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`; see [`names_secret`] for their first
+/// letters.
 const WORDS: [&[u8]; 8] =
     [b"token", b"password", b"passwd", b"pwd", b"secret", b"accesskey", b"credential", b"private"];
 
@@ -21,13 +23,21 @@ pub(super) fn is_secret(text: &str) -> bool {
 }
 
 fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
+    if is_secret(text.as_bytes()) {
+        return true;
+    }
+    if !text.contains('%') {
+        return false; // it reads the same
+    }
     let once: Cow<'_, [u8]> = percent_decode(text.as_bytes()).into();
     let twice: Cow<'_, [u8]> = percent_decode(&once).into();
-    is_secret(text.as_bytes()) || is_secret(&once) || is_secret(&twice)
+    is_secret(&once) || is_secret(&twice)
 }
 
 fn holds_secret(text: &[u8]) -> bool {
-    text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text)
+    // Most texts have neither mark, and every pair of every Pod is looked at.
+    (text.contains(&b'@') && text.split(u8::is_ascii_whitespace).any(holds_password))
+        || (text.contains(&b'=') && holds_assignment(text))
 }
 
 /// Whether a word holds `://`, then a `:`, then an `@`. What may stand between is left open: a password may hold any
@@ -52,8 +62,15 @@ fn holds_assignment(text: &[u8]) -> bool {
 
 fn names_secret(key: &[u8]) -> bool {
     let bare = key.iter().filter(|byte| !matches!(byte, b'-' | b'_' | b'.'));
-    let bare: Vec<u8> = bare.map(u8::to_ascii_lowercase).collect();
-    WORDS.iter().any(|word| bare.windows(word.len()).any(|window| window == *word))
+    let bare: SmallVec<[u8; 64]> = bare.map(u8::to_ascii_lowercase).collect();
+    let mut rest = bare.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        if matches!(first, b't' | b'p' | b's' | b'a' | b'c') && WORDS.iter().any(|word| rest.starts_with(word)) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 #[cfg(test)]

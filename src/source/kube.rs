@@ -22,7 +22,9 @@ mod fault;
 mod json;
 mod list;
 pub(super) mod pod;
+mod protobuf;
 mod request;
+mod split;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -37,9 +39,12 @@ use tracing::{info, warn};
 pub use self::backoff::Backoff;
 pub use self::client::{ClientError, client, plain};
 use self::fault::{Fault, Refusal};
-use self::list::Method;
+pub use self::list::Method;
+use self::request::{Answer, Patience};
+pub use self::split::Encoding;
+use self::split::Shape;
 use super::health::SourceHealth;
-use super::{Change, Event, Profile, SourceId};
+use super::{Arrival, Change, Event, Profile, SourceId};
 
 /// A watch for one profile, in one namespace or in all.
 #[derive(Clone, Debug)]
@@ -47,6 +52,8 @@ pub struct Watch {
     id: SourceId,
     profile: Profile,
     pace: Pace,
+    encoding: Encoding,
+    method: Method,
 }
 
 /// How long things may take.
@@ -83,7 +90,13 @@ impl Watch {
     /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
     pub fn new(cluster: Arc<str>, profile: Profile, namespace: Option<Arc<str>>) -> Watch {
         let id = SourceId { cluster, profile: profile.name.clone(), namespace };
-        Watch { id, profile, pace: PACE }
+        Watch { id, profile, pace: PACE, encoding: Encoding::Protobuf, method: Method::Streaming }
+    }
+
+    /// The same, with its objects and its first list asked for in another way than the one that is best: where a server
+    /// has not that one, it comes to this.
+    pub fn asking(self, encoding: Encoding, method: Method) -> Watch {
+        Watch { encoding, method, ..self }
     }
 
     /// The source that its events name.
@@ -93,9 +106,12 @@ impl Watch {
 
     /// Runs until the receiver of the events is gone. Faults are never fatal: they are told in the log, once a change,
     /// and in `health`.
-    pub async fn run(self, client: Client, events: Sender<Event>, health: Arc<SourceHealth>) {
+    pub async fn run(self, client: Client, events: Sender<Arrival>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
         let run = Run {
+            encoding: self.encoding,
+            method: self.method,
+            has_streaming: self.method == Method::Streaming,
             watch: self,
             client,
             events,
@@ -107,8 +123,7 @@ impl Watch {
             refusals: 0,
             is_unproved: false,
             is_listing: false,
-            method: Method::Streaming,
-            has_streaming: true,
+            received: Instant::now(),
         };
         tokio::select! {
             () = receiver.closed() => {}
@@ -121,7 +136,7 @@ impl Watch {
 struct Run {
     watch: Watch,
     client: Client,
-    events: Sender<Event>,
+    events: Sender<Arrival>,
     health: Arc<SourceHealth>,
     /// Between attempts that fail.
     backoff: Backoff,
@@ -138,6 +153,10 @@ struct Run {
     refusals: u32,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
     is_listing: bool,
+    /// When the bytes came that are being read.
+    received: Instant,
+    /// How objects are asked for.
+    encoding: Encoding,
     /// How the next list is asked for.
     method: Method,
     /// The server is not known to refuse streaming lists.
@@ -239,13 +258,26 @@ impl Run {
 
     async fn send(&self, change: Change) -> Result<(), Fault> {
         let event = Event { source: self.watch.id.clone(), change };
-        self.events.send(event).await.map_err(|_| Fault::Closed)
+        self.events.send(Arrival { event, received: self.received }).await.map_err(|_| Fault::Closed)
     }
 
     /// The source in a log line: `cluster/profile/namespace`.
     fn name(&self) -> String {
         let SourceId { cluster, profile, namespace } = &self.watch.id;
         format!("{cluster}/{profile}/{}", namespace.as_deref().unwrap_or("*"))
+    }
+
+    /// Puts a question; in JSON from then on where a server has nothing to say in protobuf.
+    async fn ask(&mut self, uri: &str, shape: Shape, header: Duration, patience: Patience) -> Result<Answer, Fault> {
+        let answer = request::ask(&self.client, uri, (self.encoding, shape), header, patience).await;
+        match answer {
+            Err(Fault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
+                info!(source = %self.name(), "no protobuf here, so objects come in JSON ({refusal})");
+                self.encoding = Encoding::Json;
+                request::ask(&self.client, uri, (self.encoding, shape), header, patience).await
+            }
+            answer => answer,
+        }
     }
 
     fn uri(&self, ask: request::Ask<'_>) -> String {

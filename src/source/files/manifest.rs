@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{FileProblem, ManifestPod};
 use crate::name::{is_namespace, is_pod_name};
-use crate::source::kube::pod::RawPod;
+use crate::source::kube::pod::{PodObject, RawPod};
 use crate::source::{Phase, Pod};
 
 /// The most nodes and documents of a YAML file: 100,000 Pods of 100 lines. Larger ones are `kubectl -o json`'s.

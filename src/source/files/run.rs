@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -14,7 +15,7 @@ use super::read::Kept;
 use super::{CLUSTER, FileProblem, Loaded};
 use crate::source::health::SourceHealth;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL};
-use crate::source::{Event, Profile, SourceId};
+use crate::source::{Arrival, Event, Profile, SourceId};
 
 /// One source of manifests, which serves every profile.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Manifests {
 
     /// Runs until the receiver of the events is gone: reads, tells every profile its Pods, and does so again whenever the
     /// files have changed or `reread` is notified.
-    pub async fn run(self, events: Sender<Event>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
+    pub async fn run(self, events: Sender<Arrival>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
         let mut kept = Kept::default();
         let mut told = BTreeSet::new();
         loop {
@@ -63,11 +64,13 @@ impl Manifests {
         }
     }
 
-    async fn emit(&self, loaded: &Loaded, events: &Sender<Event>) -> Result<(), SendError<Event>> {
+    async fn emit(&self, loaded: &Loaded, events: &Sender<Arrival>) -> Result<(), SendError<Arrival>> {
+        let received = Instant::now();
         for profile in &self.profiles {
             let source = id(profile);
             for change in loaded.changes(profile) {
-                events.send(Event { source: source.clone(), change }).await?;
+                let event = Event { source: source.clone(), change };
+                events.send(Arrival { event, received }).await?;
             }
         }
         Ok(())

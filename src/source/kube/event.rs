@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fault::{Fault, Refusal};
-use super::pod::RawPod;
+use super::pod::{PodObject, RawPod};
+use super::protobuf::{Fields, MAGIC, PodMessage, Value, last_bytes};
+use super::split::Encoding;
 use crate::source::Pod;
 
 /// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
@@ -42,24 +44,58 @@ struct RawEvent<'j> {
 }
 
 impl Frame {
-    /// Reads an event's JSON. An ERROR event, an object of another kind, and what is no event at all are faults.
-    pub(super) fn read(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
+    /// Reads an event. An ERROR event, an object of another kind, and what is no event at all are faults.
+    pub(super) fn read(event: &[u8], encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
+        match encoding {
+            Encoding::Json => Frame::of_json(event, annotation),
+            Encoding::Protobuf => Frame::of_protobuf(event, annotation),
+        }
+    }
+
+    fn of_json(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
             // Some servers put the Status there bare.
             return Err(Refusal::of_event(json).map_or(Fault::Garbage("no watch event"), Fault::Refused));
         };
         let object = event.object.map_or("{}", RawValue::get);
         if event.kind == "ERROR" {
-            let refusal = Refusal::of_event(object.as_bytes());
-            return Err(refusal.map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused));
+            return Err(of_error(object.as_bytes()));
         }
-        let Ok(pod) = RawPod::read(object.as_bytes()) else {
-            return Ok(Frame { event: WatchEvent::Unreadable, version: None });
-        };
+        match RawPod::read(object.as_bytes()) {
+            Ok(pod) => Frame::of_object(&event.kind, &pod, annotation),
+            Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+        }
+    }
+
+    /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`, whose field 1 is an object that stands by itself.
+    fn of_protobuf(event: &[u8], annotation: &str) -> Result<Frame, Fault> {
+        let no_event = || Fault::Garbage("no watch event");
+        if event.starts_with(MAGIC) {
+            return Err(Refusal::of_event(event).map_or_else(no_event, Fault::Refused));
+        }
+        let (mut kind, mut object) = (None, [].as_slice());
+        for field in Fields::of(event) {
+            match field.map_err(|_| no_event())? {
+                (1, Value::Bytes(bytes)) => kind = std::str::from_utf8(bytes).ok(),
+                (2, Value::Bytes(raw)) => object = last_bytes(raw, 1).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        let kind = kind.ok_or_else(no_event)?;
+        if kind == "ERROR" {
+            return Err(of_error(object));
+        }
+        match PodMessage::of_wrapped(object) {
+            Ok(pod) => Frame::of_object(kind, &pod, annotation),
+            Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+        }
+    }
+
+    fn of_object(kind: &str, pod: &impl PodObject, annotation: &str) -> Result<Frame, Fault> {
         if pod.kind().is_some_and(|kind| kind != "Pod") {
             return Err(Fault::Garbage("an event about something else than a Pod"));
         }
-        let known = match event.kind.as_ref() {
+        let known = match kind {
             "ADDED" | "MODIFIED" => pod.to_pod(annotation).map(|pod| WatchEvent::Apply(Box::new(pod))),
             "DELETED" => pod.uid().map(|uid| WatchEvent::Remove(uid.into())),
             "BOOKMARK" => {
@@ -73,25 +109,32 @@ impl Frame {
     }
 }
 
-/// A list without its items.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Envelope {
-    kind: Option<String>,
-    metadata: ListMeta,
+/// What an ERROR event means.
+fn of_error(object: &[u8]) -> Fault {
+    Refusal::of_event(object).map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused)
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// A list without its items.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Envelope {
+    pub(super) kind: Option<String>,
+    pub(super) metadata: ListMeta,
+}
+
+/// `meta.v1.ListMeta`
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: Option<String>,
+pub(super) struct ListMeta {
+    pub(super) resource_version: Option<String>,
+    /// The token of the next page.
     #[serde(rename = "continue")]
-    more: Option<String>,
+    pub(super) more: Option<String>,
 }
 
 impl Envelope {
     /// Reads the envelope's JSON.
-    pub(super) fn read(json: &[u8]) -> Result<Envelope, Fault> {
+    pub(super) fn of_json(json: &[u8]) -> Result<Envelope, Fault> {
         serde_json::from_slice(json).map_err(|_| Fault::Garbage("the list is broken"))
     }
 
@@ -121,7 +164,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<(WatchEvent, Option<String>), String> {
-        let frame = Frame::read(json.as_bytes(), "k").map_err(|fault| fault.to_string())?;
+        let frame = Frame::read(json.as_bytes(), Encoding::Json, "k").map_err(|fault| fault.to_string())?;
         Ok((frame.event, frame.version))
     }
 
@@ -197,7 +240,7 @@ mod tests {
         ];
         for (json, expected) in cases {
             let end: Result<(String, Option<String>), String> =
-                Envelope::read(json.as_bytes()).and_then(Envelope::end).map_err(|fault| fault.to_string());
+                Envelope::of_json(json.as_bytes()).and_then(Envelope::end).map_err(|fault| fault.to_string());
             match expected {
                 Ok(expected) => assert_eq!(end, Ok(expected), "{json}"),
                 Err(text) => assert!(end.as_ref().is_err_and(|error| error.contains(text)), "{json}: {end:?}"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::json::NotJson;
+use super::protobuf::{Fields, MAGIC, NotProtobuf, Value, Wrapped, text};
 use crate::source::health::Restart;
 
 /// The most characters of a server's message that are repeated in a log line.
@@ -39,7 +40,7 @@ pub(super) enum Fault {
     /// A watch ended in good order, but long before its time.
     #[error("the API server ended the watch early")]
     EndedEarly,
-    /// The body is no JSON, or JSON of something else.
+    /// The body is not what was asked for, or of something else.
     #[error("not an answer of a Kubernetes API server: {0}")]
     Garbage(&'static str),
 }
@@ -83,6 +84,12 @@ impl From<NotJson> for Fault {
     }
 }
 
+impl From<NotProtobuf> for Fault {
+    fn from(NotProtobuf: NotProtobuf) -> Fault {
+        Fault::Garbage("the body is no protobuf")
+    }
+}
+
 /// The server's no.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -101,9 +108,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the `Status` object of an ERROR event; none if it is something else.
-    pub(super) fn of_event(json: &[u8]) -> Option<Refusal> {
-        let status: Status = serde_json::from_slice(json).ok()?;
+    /// Reads the `Status` object of an ERROR event, in either encoding; none if it is something else.
+    pub(super) fn of_event(object: &[u8]) -> Option<Refusal> {
+        let status = match object.starts_with(MAGIC) {
+            true => Status::of_protobuf(object).ok()?,
+            false => serde_json::from_slice(object).ok()?,
+        };
         if status.kind != "Status" {
             return None;
         }
@@ -187,6 +197,38 @@ struct Details {
     retry_after_seconds: Option<u64>,
 }
 
+impl Status {
+    /// `meta.v1.Status`, as an object that stands by itself.
+    fn of_protobuf(bytes: &[u8]) -> Result<Status, NotProtobuf> {
+        let wrapped = Wrapped::read(bytes)?;
+        let kind = wrapped.kind().unwrap_or_default().into_owned();
+        let mut status = Status { kind, ..Status::default() };
+        for field in Fields::of(wrapped.message) {
+            match field? {
+                (3, Value::Bytes(message)) => status.message = text(message).into_owned(),
+                (4, Value::Bytes(reason)) => status.reason = text(reason).into_owned(),
+                (5, Value::Bytes(details)) => status.details = Some(Details::of_protobuf(details)?),
+                (6, Value::Number(code)) => status.code = u16::try_from(code).ok(),
+                _ => {}
+            }
+        }
+        Ok(status)
+    }
+}
+
+impl Details {
+    /// `meta.v1.StatusDetails`; no wait is written as 0, which JSON leaves out.
+    fn of_protobuf(message: &[u8]) -> Result<Details, NotProtobuf> {
+        let mut retry_after_seconds = None;
+        for field in Fields::of(message) {
+            if let (5, Value::Number(seconds)) = field? {
+                retry_after_seconds = u32::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(u64::from);
+            }
+        }
+        Ok(Details { retry_after_seconds })
+    }
+}
+
 /// A stranger's text, fit for a log line.
 fn clean(text: &str) -> String {
     text.chars().take(MESSAGE_LEN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -194,6 +236,7 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::protobuf::write::{bytes, number, wrapped};
     use super::*;
 
     fn status(code: u16, reason: &str, message: &str) -> Refusal {
@@ -236,6 +279,19 @@ mod tests {
         assert_eq!(Refusal::of_response(429, body, Some(seconds(3))).retry_after, Some(seconds(3)));
         assert_eq!(Refusal::of_response(503, b"", Some(seconds(3))).retry_after, Some(seconds(3)));
         assert_eq!(Refusal::of_response(503, b"", None).retry_after, None);
+    }
+
+    #[test]
+    fn reads_the_same_from_protobuf() {
+        let details = bytes(5, &[bytes(1, b"pods"), number(5, 7)].concat());
+        let fields = [bytes(2, b"Failure"), bytes(3, b"a\nb"), bytes(4, b"TooManyRequests"), number(6, 429)].concat();
+        let object = wrapped("Status", &[fields, details].concat());
+        let json = br#"{"kind":"Status","code":429,"reason":"TooManyRequests","message":"a\nb","details":{"retryAfterSeconds":7}}"#;
+        assert_eq!(Refusal::of_event(&object), Refusal::of_event(json));
+        assert!(Refusal::of_event(json).is_some());
+        for odd in [wrapped("Pod", b""), wrapped("Status", &[0x0a, 9]), b"k8s\0\xff".to_vec()] {
+            assert_eq!(Refusal::of_event(&odd), None);
+        }
     }
 
     #[test]

@@ -1,34 +1,12 @@
-//! Cuts a body of JSON into its objects as the bytes come, so that no list is ever in memory as a whole.
+//! Cuts a body of JSON into its objects as the bytes come.
 //!
 //! It knows just enough of JSON to see where an object ends (nesting, strings, escapes); whoever gets the object checks
-//! it. A watch is a sequence of objects; a list is one object, whose `items` are cut out and whose rest, the envelope, is
+//! it. A watch is a sequence of objects, with or without blanks between them; a list is one object, whose `items` are cut out and whose rest, the envelope, is
 //! kept for the end.
 
 use hyper::body::Bytes;
 
-/// The largest object that is read, in bytes. etcd takes no request over 1.5 MiB, so no Pod is larger.
-pub(super) const OBJECT_LEN_MAX: usize = 4 * 1024 * 1024;
-
-/// The most bytes of a list that are not its items: kind, version and a continue token.
-const ENVELOPE_LEN_MAX: usize = 64 * 1024;
-
-/// What the body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// Objects one after another, with or without blanks between them.
-    Sequence,
-    /// One object, whose `items` array holds the objects.
-    List,
-}
-
-/// What was cut out.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'s> {
-    /// The bytes of an object, or of another value that stands where one should.
-    Object(&'s [u8]),
-    /// An object over [`OBJECT_LEN_MAX`], or a number, `true`, `false` or `null` in an object's place.
-    Unreadable,
-}
+use super::split::{ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece, Shape};
 
 /// The body is no JSON of the shape that was asked for.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,19 +3,20 @@
 use tracing::info;
 
 use super::Run;
-use super::event::{Envelope, Frame, WatchEvent};
+use super::event::{Frame, WatchEvent};
 use super::fault::Fault;
-use super::json::{Piece, Shape};
-use super::pod::RawPod;
-use super::request::{self, Ask, Patience};
-use crate::source::Change;
+use super::pod::{PodObject, RawPod};
+use super::protobuf::PodMessage;
+use super::request::{Ask, Patience};
+use super::split::{Encoding, Piece, Shape};
+use crate::source::{Change, Pod};
 
 /// The Pods of a page: what kubectl and client-go ask for.
 const PAGE_LEN: u32 = 500;
 
 /// How a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub enum Method {
     /// As the first events of a watch (Kubernetes 1.34 by default, etcd 3.4.31, 3.5.13 or later).
     Streaming,
     /// By pages, whose token is good for some minutes.
@@ -75,10 +76,12 @@ impl Run {
         let pace = self.watch.pace;
         let uri = self.uri(Ask::StreamingList);
         let patience = Patience::Between(pace.quiet);
-        let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
+        let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
+        let encoding = answer.splitter.encoding();
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let frame = self.frame(piece)?;
+                let frame = self.frame(piece, encoding)?;
                 self.begin().await?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
@@ -108,26 +111,22 @@ impl Run {
         let pace = self.watch.pace;
         let uri = self.uri(Ask::Page { limit, token });
         let header = if limit.is_some() { pace.header } else { pace.whole_list };
-        let mut answer = request::ask(&self.client, &uri, Shape::List, header, Patience::Between(pace.quiet)).await?;
+        let mut answer = self.ask(&uri, Shape::List, header, Patience::Between(pace.quiet)).await?;
+        let encoding = answer.splitter.encoding();
         let mut is_checked = false;
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let pod = match piece {
-                    Piece::Object(json) => {
-                        let pod = RawPod::read(json).ok().and_then(|pod| pod.to_pod(&self.watch.profile.annotation));
-                        pod.map(Box::new)
-                    }
-                    Piece::Unreadable => None,
-                };
-                if !is_checked && Envelope::read(&answer.splitter.envelope())?.is_foreign() {
+                let pod = self.item(piece, encoding);
+                if !is_checked && answer.splitter.envelope()?.is_foreign() {
                     return Err(Fault::Garbage("the list is of something else than Pods"));
                 }
                 is_checked = true;
                 self.begin().await?;
-                self.apply(pod.map_or(WatchEvent::Unreadable, WatchEvent::Apply)).await?;
+                self.apply(pod.map_or(WatchEvent::Unreadable, |pod| WatchEvent::Apply(Box::new(pod)))).await?;
             }
         }
-        Envelope::read(&answer.splitter.envelope())?.end()
+        answer.splitter.envelope()?.end()
     }
 
     /// Says `Begin`, once a list and as late as can be: a list that is refused is none.
@@ -139,10 +138,20 @@ impl Run {
         Ok(())
     }
 
+    /// Reads a list's item; none where it is no Pod.
+    fn item(&self, piece: Piece<'_>, encoding: Encoding) -> Option<Pod> {
+        let Piece::Object(bytes) = piece else { return None };
+        let annotation = &self.watch.profile.annotation;
+        match encoding {
+            Encoding::Json => RawPod::read(bytes).ok()?.to_pod(annotation),
+            Encoding::Protobuf => PodMessage::read(bytes).ok()?.to_pod(annotation),
+        }
+    }
+
     /// Reads a watch's event; one that is too large is as unreadable as a broken one.
-    pub(super) fn frame(&self, piece: Piece<'_>) -> Result<Frame, Fault> {
+    pub(super) fn frame(&self, piece: Piece<'_>, encoding: Encoding) -> Result<Frame, Fault> {
         match piece {
-            Piece::Object(json) => Frame::read(json, &self.watch.profile.annotation),
+            Piece::Object(event) => Frame::read(event, encoding, &self.watch.profile.annotation),
             Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
         }
     }

@@ -19,6 +19,24 @@ use crate::source::{Phase, Pod, PodStatus};
 /// The most addresses that are taken from `podIPs` or `hostIPs`. Kubernetes allows one a family.
 const ADDRESSES_MAX: usize = 16;
 
+/// A Pod as an API server writes it, in whatever encoding.
+pub(in crate::source) trait PodObject {
+    /// `kind`, where it is told: items of a list do not tell it.
+    fn kind(&self) -> Option<&str>;
+
+    /// `metadata.uid`
+    fn uid(&self) -> Option<&str>;
+
+    /// `metadata.resourceVersion`, an opaque text by the API's convention.
+    fn resource_version(&self) -> Option<&str>;
+
+    /// The value of one annotation.
+    fn annotation(&self, key: &str) -> Option<Arc<str>>;
+
+    /// The slim Pod with one annotation; none without a name, a namespace and a uid, which nothing can be told apart by.
+    fn to_pod(&self, annotation: &str) -> Option<Pod>;
+}
+
 /// A Pod's JSON, taken apart as far as it is needed. Borrows from the text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -102,11 +120,6 @@ impl<'j> RawPod<'j> {
         serde_json::from_slice(json)
     }
 
-    /// `kind`, where it is told: items of a list do not tell it.
-    pub(in crate::source) fn kind(&self) -> Option<&str> {
-        self.kind.text()
-    }
-
     /// `metadata.namespace`
     pub(in crate::source) fn namespace(&self) -> Option<&str> {
         self.metadata()?.namespace.text()
@@ -115,22 +128,6 @@ impl<'j> RawPod<'j> {
     /// `metadata.name`
     pub(in crate::source) fn name(&self) -> Option<&str> {
         self.metadata()?.name.text()
-    }
-
-    /// `metadata.uid`
-    pub(in crate::source) fn uid(&self) -> Option<&str> {
-        self.metadata()?.uid.text()
-    }
-
-    /// `metadata.resourceVersion`, an opaque text by the API's convention.
-    pub(in crate::source) fn resource_version(&self) -> Option<&str> {
-        self.metadata()?.resource_version.text()
-    }
-
-    /// The value of one annotation.
-    pub(in crate::source) fn annotation(&self, key: &str) -> Option<Arc<str>> {
-        let annotations = self.metadata()?.annotations?;
-        serde_json::Deserializer::from_str(annotations.get()).deserialize_map(Pick(key)).ok().flatten()
     }
 
     /// All annotations that are strings.
@@ -162,14 +159,36 @@ impl<'j> RawPod<'j> {
             ready: status.conditions.iter().any(Condition::is_ready),
             terminating: self.metadata().is_some_and(|metadata| metadata.deletion_timestamp.is_some()),
             host_network: self.spec.0.as_ref().and_then(|spec| spec.host_network.0).unwrap_or(false),
-            pod_ips: addresses(&status.pod_ips, &status.pod_ip),
-            host_ips: addresses(&status.host_ips, &status.host_ip),
+            pod_ips: addresses(texts(&status.pod_ips), status.pod_ip.text()),
+            host_ips: addresses(texts(&status.host_ips), status.host_ip.text()),
             start_time: status.start_time.text().and_then(seconds),
         }
     }
 
-    /// The slim Pod with one annotation; none without a name and a uid, which nothing can be told apart by.
-    pub(in crate::source) fn to_pod(&self, annotation: &str) -> Option<Pod> {
+    fn metadata(&self) -> Option<&Metadata<'j>> {
+        self.metadata.0.as_ref()
+    }
+}
+
+impl PodObject for RawPod<'_> {
+    fn kind(&self) -> Option<&str> {
+        self.kind.text()
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.metadata()?.uid.text()
+    }
+
+    fn resource_version(&self) -> Option<&str> {
+        self.metadata()?.resource_version.text()
+    }
+
+    fn annotation(&self, key: &str) -> Option<Arc<str>> {
+        let annotations = self.metadata()?.annotations?;
+        serde_json::Deserializer::from_str(annotations.get()).deserialize_map(Pick(key)).ok().flatten()
+    }
+
+    fn to_pod(&self, annotation: &str) -> Option<Pod> {
         Some(Pod {
             namespace: self.namespace()?.into(),
             name: self.name()?.into(),
@@ -179,10 +198,6 @@ impl<'j> RawPod<'j> {
             annotation: self.annotation(annotation),
         })
     }
-
-    fn metadata(&self) -> Option<&Metadata<'j>> {
-        self.metadata.0.as_ref()
-    }
 }
 
 impl Condition<'_> {
@@ -191,7 +206,8 @@ impl Condition<'_> {
     }
 }
 
-fn phase(text: Option<&str>) -> Phase {
+/// The phase that is called so.
+pub(super) fn phase(text: Option<&str>) -> Phase {
     match text {
         Some("Pending") => Phase::Pending,
         Some("Running") => Phase::Running,
@@ -202,9 +218,9 @@ fn phase(text: Option<&str>) -> Phase {
 }
 
 /// The addresses of the list, or the single one where the list has none.
-fn addresses(list: &Loose<Vec<Loose<Address<'_>>>>, single: &Loose<Text<'_>>) -> Vec<IpAddr> {
+pub(super) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    for text in list.iter().filter_map(|address| address.ip.text()) {
+    for text in list {
         if found.len() < ADDRESSES_MAX
             && let Some(address) = ip(text)
             && !found.contains(&address)
@@ -213,9 +229,13 @@ fn addresses(list: &Loose<Vec<Loose<Address<'_>>>>, single: &Loose<Text<'_>>) ->
         }
     }
     if found.is_empty() {
-        found.extend(single.text().and_then(ip));
+        found.extend(single.and_then(ip));
     }
     found
+}
+
+fn texts<'l>(list: &'l Loose<Vec<Loose<Address<'_>>>>) -> impl Iterator<Item = &'l str> {
+    list.iter().filter_map(|address| address.ip.text())
 }
 
 /// An address; one that is IPv4 in IPv6's clothes as the IPv4 that it is.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
@@ -11,10 +11,14 @@ use tokio::time::timeout;
 
 use super::client::plain;
 use super::fault::{Fault, Refusal};
-use super::json::{Shape, Splitter};
+use super::protobuf;
+use super::split::{Encoding, Shape, Splitter};
 
 /// The most bytes that are read of an error's body. A `Status` is far smaller.
 const ERROR_LEN_MAX: usize = 64 * 1024;
+
+/// Protobuf first, and JSON rather than nothing.
+const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf, application/json";
 
 /// What a path segment may hold as it is: all that a namespace's name has.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
@@ -99,12 +103,16 @@ pub(super) enum Patience {
 pub(super) async fn ask(
     client: &Client,
     uri: &str,
-    shape: Shape,
+    (encoding, shape): (Encoding, Shape),
     header: Duration,
     patience: Patience,
 ) -> Result<Answer, Fault> {
+    let accepted = match encoding {
+        Encoding::Protobuf => PROTOBUF_OR_JSON,
+        Encoding::Json => "application/json",
+    };
     let request = Request::get(uri)
-        .header(header::ACCEPT, "application/json")
+        .header(header::ACCEPT, accepted)
         .body(Body::empty())
         .map_err(|error| Fault::Unreachable(error.to_string()))?;
     let response = timeout(header, client.send(request))
@@ -112,7 +120,7 @@ pub(super) async fn ask(
         .map_err(|_| Fault::Silent(header))?
         .map_err(|error| Fault::Unreachable(plain(&error)))?;
     if response.status().is_success() {
-        let splitter = Splitter::new(shape);
+        let splitter = Splitter::new(encoding_of(response.headers()), shape);
         return Ok(Answer { body: response.into_body(), splitter, patience, last: Instant::now() });
     }
     let code = response.status().as_u16();
@@ -122,7 +130,19 @@ pub(super) async fn ask(
     Err(Fault::Refused(Refusal::of_response(code, &body, retry_after)))
 }
 
+/// How a body is written. What is neither is read as JSON, and will be told as garbage.
+fn encoding_of(headers: &HeaderMap) -> Encoding {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) { Encoding::Protobuf } else { Encoding::Json }
+}
+
 impl Answer {
+    /// When the bytes in hand came.
+    pub(super) fn received(&self) -> Instant {
+        self.last
+    }
+
     /// Hands the next bytes to the splitter; false at the body's end.
     pub(super) async fn fill(&mut self) -> Result<bool, Fault> {
         loop {

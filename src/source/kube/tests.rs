@@ -1,135 +1,16 @@
 //! Each fault of a watch, played by a server on loopback that answers by a script: what is asked next, and what is told.
+//! Every script is played in both encodings.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+mod encode;
+mod play;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::channel;
-use tokio::time::timeout;
+use std::time::Duration;
 
-use super::*;
+use self::encode::CUT;
+use self::play::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
+use self::play::{Outcome, Step, play};
 use crate::source::health::Restart;
-
-/// Short, so that the tests are, but not so short that a busy machine is taken for a dead server.
-const FAST: Pace = Pace {
-    header: Duration::from_millis(1000),
-    whole_list: Duration::from_millis(1000),
-    quiet: Duration::from_millis(500),
-    watch: Duration::from_millis(600),
-    grace: Duration::from_millis(400),
-};
-
-/// What the server does with one request.
-enum Reply {
-    /// A status, further header lines, and a body.
-    Status(u16, &'static str, String),
-    /// 200 and a body, then the end.
-    Whole(String),
-    /// The same, but the end comes as late as a watch was asked to end.
-    Late(String),
-    /// 200 and the beginning of a body, then silence.
-    Open(String),
-    /// 200 and the beginning of a chunked body, then a broken connection.
-    Cut(String),
-    /// Nothing at all, for ever.
-    Mute,
-    /// A broken connection at once.
-    Hangup,
-}
-use Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
-
-/// What a request's target has to hold, and the reply to it.
-type Step = (&'static str, Reply);
-
-/// What came of a script.
-struct Outcome {
-    told: String,
-    health: Arc<SourceHealth>,
-    took: Duration,
-}
-
-/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `-u1`, `commit`, `abort`.
-async fn play(script: Vec<Step>) -> Outcome {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
-    config.default_retry = false;
-    let client = Client::try_from(config).expect("a client");
-    let profile = Profile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
-    let watch = Watch { pace: FAST, ..Watch::new("c".into(), profile, None) };
-    let health = Arc::new(SourceHealth::new(Instant::now()));
-    let (sender, mut events) = channel(4);
-
-    let started = Instant::now();
-    let task = tokio::spawn(watch.run(client, sender, health.clone()));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let listed = told.clone();
-    let listen = tokio::spawn(async move {
-        while let Some(event) = events.recv().await {
-            listed.lock().expect("no panic").push(match event.change {
-                Change::Begin => "begin".to_owned(),
-                Change::Apply(pod) => format!("{}@{}", pod.uid, pod.resource_version),
-                Change::Remove(uid) => format!("-{uid}"),
-                Change::Commit => "commit".to_owned(),
-                Change::Abort => "abort".to_owned(),
-            });
-        }
-    });
-    serve(listener, script.into()).await;
-    let took = started.elapsed();
-    task.abort();
-    let _ = timeout(Duration::from_secs(5), task).await;
-    timeout(Duration::from_secs(5), listen).await.expect("the end of events").expect("no panic");
-    let told = told.lock().expect("no panic").join(" ");
-    Outcome { told, health, took }
-}
-
-/// Answers request after request by the script, and a moment longer, so that what the last reply led to is told.
-async fn serve(listener: TcpListener, mut script: VecDeque<Step>) {
-    let mut held = Vec::new();
-    while let Some((expected, reply)) = script.pop_front() {
-        let (mut stream, _) =
-            timeout(Duration::from_secs(20), listener.accept()).await.expect(expected).expect("a peer");
-        let target = target(&mut stream).await;
-        assert!(target.contains(expected), "asked for {target} instead of {expected}");
-        respond(&mut stream, reply).await;
-        held.push(stream);
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
-/// The target of a request, with a blank at its end.
-async fn target(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.expect("a request"));
-    }
-    let head = String::from_utf8(head).expect("text");
-    let line = head.lines().next().expect("a line");
-    line.trim_start_matches("GET ").trim_end_matches("HTTP/1.1").to_owned()
-}
-
-async fn respond(stream: &mut TcpStream, reply: Reply) {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
-    let text = match &reply {
-        Status(code, headers, body) => {
-            format!("HTTP/1.1 {code} X\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-        }
-        Whole(body) | Late(body) | Open(body) => format!("{head}\r\n{body}"),
-        Cut(body) => format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len()),
-        Mute | Hangup => String::new(),
-    };
-    stream.write_all(text.as_bytes()).await.expect("a listener");
-    if matches!(reply, Late(_)) {
-        tokio::time::sleep(FAST.watch).await;
-    }
-    if !matches!(reply, Open(_) | Mute) {
-        stream.shutdown().await.expect("a peer");
-    }
-}
+use crate::source::kube::split::Encoding;
 
 fn pod(uid: &str, version: u64) -> String {
     format!(r#"{{"metadata":{{"name":"n","namespace":"ns","uid":"{uid}","resourceVersion":"{version}"}}}}"#)
@@ -177,14 +58,18 @@ const VERSION: &str = "fieldSelector";
 const WATCH_7: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=7 ";
 const WATCH_9: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=9 ";
 
-async fn check(name: &str, script: Vec<Step>, told: &str, restarts: &[(Restart, u64)]) -> Outcome {
-    let outcome = play(script).await;
-    assert_eq!(outcome.told, told, "{name}");
-    for reason in Restart::ALL {
-        let expected = restarts.iter().find(|(r, _)| *r == reason).map_or(0, |(_, count)| *count);
-        assert_eq!(outcome.health.restarts(reason), expected, "{name}: {}", reason.label());
-    }
-    outcome
+/// Plays a script in both encodings at once: what is told, and what is counted.
+async fn check(name: &str, script: Vec<Step>, told: &str, restarts: &[(Restart, u64)]) -> [Outcome; 2] {
+    let (protobuf, json) = tokio::join!(play(script.clone(), Encoding::Protobuf), play(script, Encoding::Json));
+    let outcomes = [(Encoding::Protobuf, protobuf), (Encoding::Json, json)];
+    outcomes.map(|(encoding, outcome)| {
+        assert_eq!(outcome.told, told, "{name} in {encoding:?}");
+        for reason in Restart::ALL {
+            let expected = restarts.iter().find(|(r, _)| *r == reason).map_or(0, |(_, count)| *count);
+            assert_eq!(outcome.health.restarts(reason), expected, "{name} in {encoding:?}: {}", reason.label());
+        }
+        outcome
+    })
 }
 
 #[tokio::test]
@@ -197,9 +82,10 @@ async fn lists_by_stream_and_watches_on() {
         (VERSION, Whole(list(9, "", &[]))),
         (WATCH_9, Open(String::new())),
     ];
-    let outcome = check("plain", script, "begin u1@5 commit u1@8 -u1 u2@8", &[(Restart::Ended, 2)]).await;
-    assert_eq!((outcome.health.lists(), outcome.health.error()), (1, None));
-    assert!(outcome.health.is_synced());
+    for outcome in check("plain", script, "begin u1@5 commit u1@8 -u1 u2@8", &[(Restart::Ended, 2)]).await {
+        assert_eq!((outcome.health.lists(), outcome.health.error()), (1, None));
+        assert!(outcome.health.is_synced());
+    }
 }
 
 #[tokio::test]
@@ -226,7 +112,7 @@ async fn lists_by_pages_where_streams_are_refused() {
 
 #[tokio::test]
 async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
-    let half = format!("{{\"kind\":\"PodList\",\"metadata\":{{}},\"items\":[{},{{", pod("u1", 5));
+    let half = format!("{}{CUT}", list(7, "", &[pod("u1", 5), pod("u2", 6)]));
     let refuse = || (STREAM, Status(422, "", status(422, "no")));
     let whole = || (WHOLE, Whole(list(9, "", &[pod("u2", 6)])));
     let page = |more| (PAGE, Whole(list(7, more, &[pod("u1", 5)])));
@@ -327,7 +213,7 @@ async fn a_version_that_is_of_no_use_is_given_up() {
 #[tokio::test]
 async fn whatever_else_ends_a_watch_it_goes_on_behind_the_last_event() {
     let good = event("MODIFIED", "u1", 8) + &bookmark(9);
-    let half = r#"{"type":"MODIFIED","object":{"metadata":{"uid":"u1","resourceVersion":"10""#;
+    let half = format!("{}{CUT}", event("MODIFIED", "u1", 10));
     let service = event("MODIFIED", "u1", 10).replace("{\"metadata", "{\"kind\":\"Service\",\"metadata");
     let cases = [
         ("truncated", Whole(format!("{good}{half}")), Restart::Broken),
@@ -367,16 +253,19 @@ async fn one_that_cannot_be_read_is_skipped_and_counted() {
             ),
         ),
     ];
-    let outcome = check("poison", script, "begin u1@5 u2@6 commit u3@9", &[]).await;
-    assert_eq!(outcome.health.skipped(), 5);
+    for outcome in check("poison", script, "begin u1@5 u2@6 commit u3@9", &[]).await {
+        assert_eq!(outcome.health.skipped(), 5);
+    }
 }
 
 #[tokio::test]
 async fn what_the_server_forbids_is_told_and_recovers() {
     let script = vec![(STREAM, Status(403, "", status(403, "pods is forbidden"))), (STREAM, Open(String::new()))];
-    let error = check("403", script, "", &[(Restart::Refused, 1)]).await.health.error().expect("an error");
-    for part in ["may not list pods in all namespaces", "ClusterRole", "[get, list, watch]", "pods is forbidden"] {
-        assert!(error.contains(part), "{error}");
+    for outcome in check("403", script, "", &[(Restart::Refused, 1)]).await {
+        let error = outcome.health.error().expect("an error");
+        for part in ["may not list pods in all namespaces", "ClusterRole", "[get, list, watch]", "pods is forbidden"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
     let refuse = |code| (STREAM, Status(code, "", status(code, "no")));
     let script = vec![
@@ -388,15 +277,27 @@ async fn what_the_server_forbids_is_told_and_recovers() {
         (VERSION, Whole(list(7, "", &[]))),
         (WATCH_7, Open(String::new())),
     ];
-    let outcome = check("recovered", script, "begin u1@5 commit", &[(Restart::Refused, 4)]).await;
-    assert_eq!(outcome.health.error(), None);
+    for outcome in check("recovered", script, "begin u1@5 commit", &[(Restart::Refused, 4)]).await {
+        assert_eq!(outcome.health.error(), None);
+    }
 }
 
 #[tokio::test]
 async fn waits_as_long_as_it_is_asked_to() {
     for code in [429, 503] {
         let script = vec![(STREAM, Status(code, "retry-after: 1\r\n", String::new())), listed()];
-        let outcome = check("Retry-After", script, "begin u1@5 commit", &[(Restart::Refused, 1)]).await;
-        assert!(outcome.took >= Duration::from_secs(1), "{:?}", outcome.took);
+        for outcome in check("Retry-After", script, "begin u1@5 commit", &[(Restart::Refused, 1)]).await {
+            assert!(outcome.took >= Duration::from_secs(1), "{:?}", outcome.took);
+        }
     }
+}
+
+#[tokio::test]
+async fn asks_in_json_where_protobuf_is_refused() {
+    let script = vec![
+        ("resourceVersion= application/vnd.kubernetes.protobuf, application/json", Status(406, "", String::new())),
+        ("resourceVersion= application/json", Whole(event("ADDED", "u1", 5) + &end(7))),
+        ("resourceVersion=7 application/json", Open(String::new())),
+    ];
+    check("406", script, "begin u1@5 commit", &[]).await;
 }

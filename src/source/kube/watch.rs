@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use super::Run;
 use super::backoff::jitter;
-use super::event::Envelope;
 use super::fault::Fault;
-use super::json::Shape;
-use super::request::{self, Ask, Patience};
+use super::request::{Ask, Patience};
+use super::split::Shape;
 use crate::source::health::Restart;
 
 impl Run {
@@ -23,16 +22,18 @@ impl Run {
         let started = Instant::now();
         let uri = self.uri(Ask::Watch { from, timeout });
         let patience = Patience::Until(started + timeout + pace.grace);
-        let mut answer = request::ask(&self.client, &uri, Shape::Sequence, pace.header, patience).await?;
+        let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
         // On a quiet cluster this head and the end are all that a watch brings: a server sends no bookmark of the version
         // that the watch began with.
         if !self.is_doubted {
             self.hear();
         }
         self.is_unproved = true;
+        let encoding = answer.splitter.encoding();
         while answer.fill().await? {
+            self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let frame = self.frame(piece)?;
+                let frame = self.frame(piece, encoding)?;
                 self.apply(frame.event).await?;
                 if let Some(version) = frame.version {
                     self.position = Some(version);
@@ -59,12 +60,11 @@ impl Run {
         let Ok(position) = position.parse::<u64>() else { return Ok(()) };
         let pace = self.watch.pace;
         let uri = self.uri(Ask::Version);
-        let mut answer =
-            request::ask(&self.client, &uri, Shape::List, pace.header, Patience::Between(pace.quiet)).await?;
+        let mut answer = self.ask(&uri, Shape::List, pace.header, Patience::Between(pace.quiet)).await?;
         while answer.fill().await? {
             while answer.splitter.next()?.is_some() {}
         }
-        let (current, _) = Envelope::read(&answer.splitter.envelope())?.end()?;
+        let (current, _) = answer.splitter.envelope()?.end()?;
         match current.parse::<u64>() {
             Ok(current) if current < position => Err(Fault::Undone { current, position }),
             _ => {

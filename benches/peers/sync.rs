@@ -1,0 +1,229 @@
+//! The first list: how long until the zone is whole, and what memory it takes, by each way to ask for it.
+//!
+//! Each run is a process of its own: this benchmark started with [`COMMAND`], which runs callsign's watch, index and
+//! writer without sockets, and asks in the way that it is told. Beside it `curl` downloads the same list, whole.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use callsign::changes::Changes;
+use callsign::config::{Config, Environment};
+use callsign::index::Index;
+use callsign::metrics::Metrics;
+use callsign::pulse::Pulse;
+use callsign::server::{Responder, SharedFreshness};
+use callsign::snapshot::Snapshot;
+use callsign::source::Profile;
+use callsign::source::health::SourceHealth;
+use callsign::source::kube::{Encoding, Method, Watch, client};
+use callsign::zones::Zones;
+use callsign::{app, cli, writer};
+use clap::Parser;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::process;
+use super::report::{Sample, table};
+use super::world::{self, LARGE_INTERFACES, SYNC};
+use crate::harness::cluster::Cluster;
+use crate::harness::process::output;
+
+/// The word that makes this program the client.
+pub(crate) const COMMAND: &str = "sync-client";
+
+/// How often each way is measured.
+const ROUNDS: usize = 3;
+
+/// How long the client rests before its memory counts as that at rest.
+const REST: Duration = Duration::from_secs(3);
+
+const SELECTOR: &str = "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)";
+
+/// The ways to ask.
+const WAYS: [(&str, Encoding, Method); 6] = [
+    ("JSON, whole", Encoding::Json, Method::Whole),
+    ("JSON, pages of 500", Encoding::Json, Method::Pages),
+    ("JSON, streaming list", Encoding::Json, Method::Streaming),
+    ("protobuf, whole", Encoding::Protobuf, Method::Whole),
+    ("protobuf, pages of 500", Encoding::Protobuf, Method::Pages),
+    ("protobuf, streaming list", Encoding::Protobuf, Method::Streaming),
+];
+
+/// What came of one run: seconds and bytes.
+struct Run {
+    first: f64,
+    first_cpu: f64,
+    peak: f64,
+    rest: f64,
+    relist: f64,
+    relist_peak: f64,
+}
+
+/// Writes so many Pods, measures, and prints the table.
+pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
+    world::write_sync(cluster, pods);
+    let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
+    let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
+    for round in 0..ROUNDS {
+        for (of_encoding, (seconds, bytes)) in [Encoding::Json, Encoding::Protobuf].into_iter().zip(&mut downloads) {
+            let (took, len) = download(cluster, of_encoding);
+            seconds.push(took);
+            *bytes = len;
+        }
+        for (way, runs) in runs.iter_mut().enumerate() {
+            runs.push(run(cluster, way, pods));
+        }
+        eprintln!("round {} of {ROUNDS} is over", round + 1);
+    }
+    let mib = |bytes: f64| format!("{:.1}", bytes / 1_048_576.0);
+    let rows = WAYS.iter().zip(&runs).map(|((name, encoding, _), runs)| {
+        let (seconds, bytes) = &downloads[usize::from(*encoding == Encoding::Protobuf)];
+        let median = |part: fn(&Run) -> f64| Sample::new(&runs.iter().map(part).collect::<Vec<_>>()).median();
+        let curl = Sample::new(seconds);
+        let firsts = Sample::new(&runs.iter().map(|run| run.first).collect::<Vec<_>>());
+        let (peak, rest) = (median(|run| run.peak), median(|run| run.rest));
+        vec![
+            (*name).to_owned(),
+            mib(*bytes),
+            curl.spread(2),
+            firsts.spread(2),
+            format!("{:.2}", firsts.median() / curl.median()),
+            format!("{:.2}", median(|run| run.first_cpu)),
+            mib(peak),
+            mib(rest),
+            format!("{:.2}", peak / rest),
+            format!("{:.2}", median(|run| run.relist)),
+            format!("{:.2}", median(|run| run.relist_peak) / rest),
+        ]
+    });
+    table(
+        &format!(
+            "First sync: {pods} Pods, {LARGE_INTERFACES} registrations each; median of {ROUNDS} rounds (least–most)"
+        ),
+        &[
+            "asked for in",
+            "MiB of LIST",
+            "curl, s",
+            "first sync, s",
+            "× curl",
+            "its CPU, s",
+            "peak MiB",
+            "MiB at rest",
+            "peak / rest",
+            "relist, s",
+            "relist's peak / rest",
+        ],
+        rows,
+    );
+}
+
+/// Downloads the list whole, as curl does it: seconds and bytes.
+fn download(cluster: &Cluster, encoding: Encoding) -> (f64, f64) {
+    let text = fs::read_to_string(cluster.kubeconfig()).expect("callsign's kubeconfig");
+    let config: Value = serde_json::from_str(&text).expect("a kubeconfig of JSON");
+    let part = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).expect("a kubeconfig's part").to_owned();
+    let selector: String = form_urlencoded::byte_serialize(SELECTOR.as_bytes()).collect();
+    let url = format!("{}/api/v1/namespaces/{SYNC}/pods?labelSelector={selector}", part("/clusters/0/cluster/server"));
+    let accept = match encoding {
+        Encoding::Json => "application/json",
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+    };
+    let arguments = [
+        "-sSf",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{time_total} %{size_download}",
+        "--cacert",
+        &part("/clusters/0/cluster/certificate-authority"),
+        "-H",
+        &format!("Authorization: Bearer {}", part("/users/0/user/token")),
+        "-H",
+        &format!("Accept: {accept}"),
+        &url,
+    ]
+    .map(str::to_owned);
+    let told = output("curl", arguments);
+    let (seconds, bytes) = told.trim().split_once(' ').expect("two numbers");
+    (seconds.parse().expect("seconds"), bytes.parse().expect("bytes"))
+}
+
+fn run(cluster: &Cluster, way: usize, pods: usize) -> Run {
+    let program = std::env::current_exe().expect("this program");
+    let told = output(program, [COMMAND, &way.to_string(), &pods.to_string(), cluster.kubeconfig()]);
+    let numbers: Vec<f64> = told.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+    let [first, first_cpu, peak, rest, relist, relist_peak] = numbers[..] else { panic!("not six numbers: {told}") };
+    Run { first, first_cpu, peak, rest, relist, relist_peak }
+}
+
+/// Is the client: lists in the way that is told, rests, lists again, and prints the six numbers of a [`Run`].
+pub(crate) fn client_main(way: &str, pods: &str, kubeconfig: &str) {
+    let pods = pods.parse().expect("a number of Pods");
+    let (_, encoding, method) = WAYS[way.parse::<usize>().expect("a way's number")];
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(list_twice(kubeconfig, pods, encoding, method));
+}
+
+async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: Method) {
+    let pid = std::process::id();
+    let used = || process::cpu_time(pid).user + process::cpu_time(pid).system;
+    let started = Instant::now();
+    let (client, _) = client(Some(Path::new(kubeconfig)), None).await.expect("a client");
+    let selector = SELECTOR.parse().expect("a selector");
+    let profile = Profile { name: "dubbo".into(), selector, annotation: "dubbo.io/annotation".into() };
+    let watch = Watch::new("kubernetes".into(), profile, Some(SYNC.into())).asking(encoding, method);
+    let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
+    let responder = start_writer(&watch, incoming);
+
+    let first = tokio::spawn(watch.clone().run(client.clone(), events.clone(), health()));
+    while !responder.snapshot.load().is_synced {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (first_seconds, first_cpu) = (started.elapsed().as_secs_f64(), used());
+    let peak = process::memory(pid).peak;
+    assert_eq!(responder.snapshot.load().tally.endpoints, pods * LARGE_INTERFACES, "not all endpoints");
+    tokio::time::sleep(REST).await;
+    let rest = process::memory(pid).resident;
+
+    first.abort();
+    // Linux: the peak starts again from what is resident now.
+    fs::write("/proc/self/clear_refs", "5").expect("reset the peak");
+    let (again, started) = (health(), Instant::now());
+    tokio::spawn(watch.run(client, events.clone(), again.clone()));
+    while again.lists() == 0 || events.capacity() < events.max_capacity() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let relist = started.elapsed().as_secs_f64();
+    let relist_peak = process::memory(pid).peak;
+    assert_eq!(responder.metrics.slow_readers(), 0);
+    println!("{first_seconds} {first_cpu} {peak} {rest} {relist} {relist_peak}");
+}
+
+fn health() -> Arc<SourceHealth> {
+    Arc::new(SourceHealth::new(Instant::now()))
+}
+
+/// Starts the index's task: what it publishes is in the responder.
+fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<Responder> {
+    let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
+    let environment = Environment::of_variables([]).expect("an environment");
+    let config = Config::load(*arguments, &environment).expect("a configuration");
+    let settings = Arc::new(app::zone_settings(&config).expect("settings"));
+    let zones = Arc::new(Zones::none(settings.origin.clone()));
+    let responder = Arc::new(Responder {
+        snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
+        freshness: SharedFreshness::default(),
+        nsid: Box::default(),
+        metrics: Arc::new(Metrics::new("", "")),
+        logs_queries: false,
+    });
+    let index = Index::new(settings, zones.clone(), vec![watch.id().clone()]);
+    let (_, zones) = watch::channel(zones);
+    let changes = Arc::new(Changes::new(0));
+    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes, Arc::new(Pulse::default())));
+    responder
+}

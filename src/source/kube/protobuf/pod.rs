@@ -1,0 +1,300 @@
+//! The slim Pod, read from the protobuf of a whole one.
+//!
+//! As in JSON, a field of an odd type counts as absent, and a message inside that is broken does too: only a Pod that is no
+//! message at all, or one without a name and a uid, is none.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::{Fields, NotProtobuf, Value, Wrapped, last_bytes, text};
+use crate::source::kube::pod::{PodObject, addresses, phase};
+use crate::source::{Pod, PodStatus};
+
+/// A Pod's message, taken apart as far as it is needed.
+#[derive(Debug, Default)]
+pub(in crate::source::kube) struct PodMessage<'b> {
+    kind: Option<Cow<'b, str>>,
+    metadata: Metadata<'b>,
+    host_network: bool,
+    status: Status<'b>,
+}
+
+/// `meta.v1.ObjectMeta`
+#[derive(Debug, Default)]
+struct Metadata<'b> {
+    message: &'b [u8],
+    name: Text<'b>,
+    namespace: Text<'b>,
+    uid: Text<'b>,
+    resource_version: Text<'b>,
+    is_terminating: bool,
+}
+
+/// `core.v1.PodStatus`
+#[derive(Debug, Default)]
+struct Status<'b> {
+    message: &'b [u8],
+    phase: Text<'b>,
+    is_ready: bool,
+    host_ip: Text<'b>,
+    pod_ip: Text<'b>,
+    start_time: Option<i64>,
+}
+
+/// A text; an empty one counts as absent.
+#[derive(Debug, Default)]
+struct Text<'b>(Cow<'b, str>);
+
+impl<'b> PodMessage<'b> {
+    /// Takes apart a Pod that stands by itself.
+    pub(in crate::source::kube) fn of_wrapped(bytes: &'b [u8]) -> Result<PodMessage<'b>, NotProtobuf> {
+        let wrapped = Wrapped::read(bytes)?;
+        Ok(PodMessage { kind: wrapped.kind(), ..PodMessage::read(wrapped.message)? })
+    }
+
+    /// Takes apart a list's item, whose kind is its list's.
+    pub(in crate::source::kube) fn read(message: &'b [u8]) -> Result<PodMessage<'b>, NotProtobuf> {
+        let mut pod = PodMessage::default();
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(message)) => pod.metadata = Metadata::read(message).unwrap_or_default(),
+                (2, Value::Bytes(message)) => pod.host_network = host_network(message).unwrap_or_default(),
+                (3, Value::Bytes(message)) => pod.status = Status::read(message).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        Ok(pod)
+    }
+}
+
+impl PodObject for PodMessage<'_> {
+    fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
+    }
+
+    fn uid(&self) -> Option<&str> {
+        self.metadata.uid.get()
+    }
+
+    fn resource_version(&self) -> Option<&str> {
+        self.metadata.resource_version.get()
+    }
+
+    fn annotation(&self, key: &str) -> Option<Arc<str>> {
+        let mut found = None;
+        for field in Fields::of(self.metadata.message) {
+            if let Ok((12, Value::Bytes(entry))) = field
+                && last_bytes(entry, 1) == Some(key.as_bytes())
+            {
+                found = Some(text(last_bytes(entry, 2).unwrap_or_default()));
+            }
+        }
+        found.map(Arc::from)
+    }
+
+    fn to_pod(&self, annotation: &str) -> Option<Pod> {
+        let Metadata { name, namespace, .. } = &self.metadata;
+        Some(Pod {
+            namespace: namespace.get()?.into(),
+            name: name.get()?.into(),
+            uid: self.uid()?.into(),
+            resource_version: self.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
+            status: PodStatus {
+                phase: phase(self.status.phase.get()),
+                ready: self.status.is_ready,
+                terminating: self.metadata.is_terminating,
+                host_network: self.host_network,
+                pod_ips: self.status.addresses(12, &self.status.pod_ip),
+                host_ips: self.status.addresses(16, &self.status.host_ip),
+                start_time: self.status.start_time,
+            },
+            annotation: self.annotation(annotation),
+        })
+    }
+}
+
+impl<'b> Metadata<'b> {
+    fn read(message: &'b [u8]) -> Result<Metadata<'b>, NotProtobuf> {
+        let mut metadata = Metadata { message, ..Metadata::default() };
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(bytes)) => metadata.name = Text(text(bytes)),
+                (3, Value::Bytes(bytes)) => metadata.namespace = Text(text(bytes)),
+                (5, Value::Bytes(bytes)) => metadata.uid = Text(text(bytes)),
+                (6, Value::Bytes(bytes)) => metadata.resource_version = Text(text(bytes)),
+                // Whatever it holds: better one process less for a moment than one that is ending.
+                (9, _) => metadata.is_terminating = true,
+                _ => {}
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+impl<'b> Status<'b> {
+    fn read(message: &'b [u8]) -> Result<Status<'b>, NotProtobuf> {
+        let mut status = Status { message, ..Status::default() };
+        for field in Fields::of(message) {
+            match field? {
+                (1, Value::Bytes(bytes)) => status.phase = Text(text(bytes)),
+                (2, Value::Bytes(condition)) => status.is_ready |= is_ready(condition),
+                (5, Value::Bytes(bytes)) => status.host_ip = Text(text(bytes)),
+                (6, Value::Bytes(bytes)) => status.pod_ip = Text(text(bytes)),
+                (7, Value::Bytes(time)) => status.start_time = seconds(time),
+                _ => {}
+            }
+        }
+        Ok(status)
+    }
+
+    /// The addresses of `PodIP` or `HostIP` messages in a field, or the single one where there are none.
+    fn addresses(&self, number: u64, single: &Text<'_>) -> Vec<std::net::IpAddr> {
+        let list = Fields::of(self.message).filter_map(|field| match field {
+            Ok((this, Value::Bytes(address))) if this == number => std::str::from_utf8(last_bytes(address, 1)?).ok(),
+            _ => None,
+        });
+        addresses(list, single.get())
+    }
+}
+
+impl Text<'_> {
+    fn get(&self) -> Option<&str> {
+        Some(self.0.as_ref()).filter(|text| !text.is_empty())
+    }
+}
+
+/// `core.v1.PodSpec`: `hostNetwork`.
+fn host_network(spec: &[u8]) -> Result<bool, NotProtobuf> {
+    let mut is_set = false;
+    for field in Fields::of(spec) {
+        if let (11, Value::Number(value)) = field? {
+            is_set = value != 0;
+        }
+    }
+    Ok(is_set)
+}
+
+/// Whether a `core.v1.PodCondition` is `Ready` and `True`.
+fn is_ready(condition: &[u8]) -> bool {
+    last_bytes(condition, 1) == Some(b"Ready") && last_bytes(condition, 2) == Some(b"True")
+}
+
+/// The seconds of a `meta.v1.Time`: none where it has none, as the zero time is written, which is null in JSON.
+fn seconds(time: &[u8]) -> Option<i64> {
+    Fields::of(time).find_map(|field| match field {
+        Ok((1, Value::Number(seconds))) => Some(seconds.cast_signed()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::write::{bytes, number, wrapped};
+    use super::*;
+    use crate::source::Phase;
+
+    const KEY: &str = "app.io/annotation";
+
+    fn entry(key: &str, value: &[u8]) -> Vec<u8> {
+        bytes(12, &[bytes(1, key.as_bytes()), bytes(2, value)].concat())
+    }
+
+    fn metadata(more: &[u8]) -> Vec<u8> {
+        bytes(1, &[&bytes(1, b"p"), &bytes(3, b"n"), &bytes(5, b"u"), more].concat())
+    }
+
+    fn status(fields: &[u8]) -> Vec<u8> {
+        [metadata(&[]), bytes(3, fields)].concat()
+    }
+
+    fn pod(message: &[u8]) -> Option<Pod> {
+        PodMessage::read(message).expect("a message").to_pod(KEY)
+    }
+
+    #[test]
+    fn reads_what_a_pod_is() {
+        let condition = |kind: &[u8], value: &[u8]| bytes(2, &[bytes(1, kind), bytes(2, value)].concat());
+        let ip = |field, text: &str| bytes(field, &bytes(1, text.as_bytes()));
+        let meta = [bytes(6, b"42"), entry("other", b"x"), entry(KEY, b"W10="), bytes(17, b"managed")].concat();
+        let fields = [
+            bytes(1, b"Running"),
+            condition(b"PodScheduled", b"False"),
+            condition(b"Ready", b"True"),
+            bytes(5, b"::ffff:192.0.2.1"),
+            bytes(6, b"10.0.0.9"),
+            bytes(7, &number(1, 1_704_164_645)),
+            ip(12, "10.0.0.1"),
+            ip(12, "fd00::1"),
+            ip(12, "::ffff:10.0.0.1"),
+        ];
+        let message = [metadata(&meta), bytes(2, &number(11, 1)), bytes(3, &fields.concat())].concat();
+        let expected = Pod {
+            namespace: "n".into(),
+            name: "p".into(),
+            uid: "u".into(),
+            resource_version: 42,
+            status: PodStatus {
+                phase: Phase::Running,
+                ready: true,
+                terminating: false,
+                host_network: true,
+                pod_ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+                host_ips: vec!["192.0.2.1".parse().unwrap()],
+                start_time: Some(1_704_164_645),
+            },
+            annotation: Some("W10=".into()),
+        };
+        assert_eq!(pod(&message), Some(expected));
+        let wrapped = wrapped("Pod", &message);
+        let pod = PodMessage::of_wrapped(&wrapped).expect("a Pod");
+        assert_eq!((pod.kind(), pod.uid(), pod.resource_version()), (Some("Pod"), Some("u"), Some("42")));
+    }
+
+    #[test]
+    fn needs_a_name_a_namespace_and_a_uid() {
+        let (name, namespace, uid) = (bytes(1, b"p"), bytes(3, b"n"), bytes(5, b"u"));
+        for (fields, is_pod) in [
+            ([name.clone(), namespace.clone(), uid.clone()].concat(), true),
+            ([name.clone(), namespace.clone()].concat(), false),
+            ([name.clone(), namespace.clone(), bytes(5, b"")].concat(), false),
+            ([name.clone(), namespace.clone(), number(5, 7)].concat(), false),
+            ([namespace, uid.clone()].concat(), false),
+            ([name, uid].concat(), false),
+            (vec![0xff; 3], false),
+        ] {
+            assert_eq!(pod(&bytes(1, &fields)).is_some(), is_pod, "{fields:x?}");
+        }
+        assert_eq!(pod(&[]), None);
+    }
+
+    #[test]
+    fn an_odd_field_counts_as_absent_and_poisons_nothing() {
+        let plain = pod(&metadata(&[])).expect("a Pod");
+        assert_eq!((&plain.status, plain.resource_version, &plain.annotation), (&PodStatus::default(), 0, &None));
+        let broken: &[u8] = &[0x0a, 0xff];
+        for message in [
+            [metadata(&[]), bytes(2, broken), bytes(3, broken)].concat(),
+            [metadata(&[]), number(2, 1), number(3, 1)].concat(),
+            metadata(&[number(6, 7), bytes(12, broken), number(12, 1)].concat()),
+            metadata(&bytes(6, b"x")),
+            status(&[number(1, 1), number(2, 1), number(5, 1), number(6, 1), number(7, 1), number(12, 1)].concat()),
+            status(
+                &[bytes(1, b"\xff"), bytes(2, broken), bytes(6, b"\xff"), bytes(12, broken), bytes(7, b"")].concat(),
+            ),
+        ] {
+            assert_eq!(pod(&message).as_ref(), Some(&plain), "{message:x?}");
+        }
+        assert_eq!(pod(&metadata(&entry(KEY, b"a\xff"))).and_then(|pod| pod.annotation).as_deref(), Some("a\u{fffd}"));
+        assert_eq!(pod(&metadata(&entry(KEY, b""))).and_then(|pod| pod.annotation).as_deref(), Some(""));
+        let ending = pod(&metadata(&bytes(9, &number(1, 1)))).expect("a Pod");
+        assert!(ending.status.terminating);
+    }
+
+    #[test]
+    fn what_is_no_message_is_told() {
+        for bytes in [[0x0a, 5].as_slice(), &[0x0b], &[0xff; 12]] {
+            assert!(PodMessage::read(bytes).is_err(), "{bytes:x?}");
+            assert!(PodMessage::of_wrapped(&wrapped("Pod", bytes)).is_err(), "{bytes:x?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A server on loopback that answers by a script, and a watch that asks it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::channel;
+use tokio::time::timeout;
+
+use self::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
+use super::encode;
+use crate::source::health::SourceHealth;
+use crate::source::kube::split::Encoding;
+use crate::source::kube::{Pace, Watch};
+use crate::source::{Change, Profile};
+
+/// Short, so that the tests are, but not so short that a busy machine is taken for a dead server.
+const FAST: Pace = Pace {
+    header: Duration::from_millis(1000),
+    whole_list: Duration::from_millis(1000),
+    quiet: Duration::from_millis(500),
+    watch: Duration::from_millis(600),
+    grace: Duration::from_millis(400),
+};
+
+/// What the server does with one request.
+#[derive(Clone)]
+pub(super) enum Reply {
+    /// A status, further header lines, and a body.
+    Status(u16, &'static str, String),
+    /// 200 and a body, then the end.
+    Whole(String),
+    /// The same, but the end comes as late as a watch was asked to end.
+    Late(String),
+    /// 200 and the beginning of a body, then silence.
+    Open(String),
+    /// 200 and the beginning of a chunked body, then a broken connection.
+    Cut(String),
+    /// Nothing at all, for ever.
+    Mute,
+    /// A broken connection at once.
+    Hangup,
+}
+/// What a request's target and what it accepts have to hold, and the reply to it.
+pub(super) type Step = (&'static str, Reply);
+
+/// What came of a script.
+pub(super) struct Outcome {
+    pub(super) told: String,
+    pub(super) health: Arc<SourceHealth>,
+    pub(super) took: Duration,
+}
+
+/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `-u1`, `commit`, `abort`.
+pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
+    config.default_retry = false;
+    let client = Client::try_from(config).expect("a client");
+    let profile = Profile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
+    let watch = Watch { pace: FAST, ..Watch::new("c".into(), profile, None) };
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let (sender, mut events) = channel(4);
+
+    let started = Instant::now();
+    let task = tokio::spawn(watch.run(client, sender, health.clone()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listed = told.clone();
+    let listen = tokio::spawn(async move {
+        while let Some(arrival) = events.recv().await {
+            listed.lock().expect("no panic").push(match arrival.event.change {
+                Change::Begin => "begin".to_owned(),
+                Change::Apply(pod) => format!("{}@{}", pod.uid, pod.resource_version),
+                Change::Remove(uid) => format!("-{uid}"),
+                Change::Commit => "commit".to_owned(),
+                Change::Abort => "abort".to_owned(),
+            });
+        }
+    });
+    serve(listener, script.into(), encoding).await;
+    let took = started.elapsed();
+    task.abort();
+    let _ = timeout(Duration::from_secs(5), task).await;
+    timeout(Duration::from_secs(5), listen).await.expect("the end of events").expect("no panic");
+    let told = told.lock().expect("no panic").join(" ");
+    Outcome { told, health, took }
+}
+
+/// Answers request after request by the script, and a moment longer, so that what the last reply led to is told.
+async fn serve(listener: TcpListener, mut script: VecDeque<Step>, encoding: Encoding) {
+    let mut held = Vec::new();
+    while let Some((expected, reply)) = script.pop_front() {
+        let (mut stream, _) =
+            timeout(Duration::from_secs(20), listener.accept()).await.expect(expected).expect("a peer");
+        let target = target(&mut stream).await;
+        assert!(target.contains(expected), "asked for {target} instead of {expected}");
+        respond(&mut stream, reply, encoding).await;
+        held.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// The target of a request, a blank, and what it accepts.
+async fn target(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    let head = String::from_utf8(head).expect("text");
+    let line = head.lines().next().expect("a line");
+    let accept = head.lines().find_map(|line| line.strip_prefix("accept: ")).expect("a media type");
+    format!("{}{accept}", line.trim_start_matches("GET ").trim_end_matches("HTTP/1.1"))
+}
+
+async fn respond(stream: &mut TcpStream, reply: Reply, encoding: Encoding) {
+    let media_type = match encoding {
+        Encoding::Json => "application/json",
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+    };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\nconnection: close\r\n");
+    let (head, body, end) = match &reply {
+        Status(code, headers, text) => {
+            let body = encode::body(text, encoding);
+            let len = body.len();
+            (format!("HTTP/1.1 {code} X\r\n{headers}connection: close\r\ncontent-length: {len}\r\n"), body, "")
+        }
+        Whole(text) | Late(text) | Open(text) => (head, encode::body(text, encoding), ""),
+        Cut(text) => {
+            let body = encode::body(text, encoding);
+            let chunk = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}", body.len());
+            (chunk, body, "\r\n")
+        }
+        Mute | Hangup => (String::new(), Vec::new(), ""),
+    };
+    if !head.is_empty() {
+        let bytes = [head.as_bytes(), b"\r\n", &body, end.as_bytes()].concat();
+        stream.write_all(&bytes).await.expect("a listener");
+    }
+    if matches!(reply, Late(_)) {
+        tokio::time::sleep(FAST.watch).await;
+    }
+    if !matches!(reply, Open(_) | Mute) {
+        stream.shutdown().await.expect("a peer");
+    }
+}

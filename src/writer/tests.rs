@@ -1,0 +1,107 @@
+//! What the writer measures of what it takes in.
+
+use arc_swap::ArcSwap;
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::server::SharedFreshness;
+use crate::snapshot::{TxtKeys, ZoneSettings};
+use crate::source::{Change, Event, Pod, PodStatus, SourceId};
+
+fn settings() -> ZoneSettings {
+    let origin: crate::dns::Name = "rpc.cluster.local.".parse().unwrap();
+    ZoneSettings {
+        ttl: 5,
+        negative_ttl: 5,
+        ns_addresses: Default::default(),
+        ns: Vec::new(),
+        rname: origin.clone(),
+        reverse: Default::default(),
+        txt_keys: TxtKeys::All,
+        publish_not_ready: false,
+        trust_addresses: false,
+        key: origin.key(),
+        labels: origin.label_count(),
+        origin,
+    }
+}
+
+fn pod(uid: &str) -> Change {
+    let (namespace, name, status) = ("ns".into(), uid.into(), PodStatus::default());
+    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version: 1, status, annotation: None }))
+}
+
+/// A writer at work, and what it is told.
+struct Running {
+    source: SourceId,
+    events: mpsc::Sender<Arrival>,
+    responder: Arc<Responder>,
+}
+
+impl Running {
+    fn start() -> Running {
+        let settings = Arc::new(settings());
+        let zones = Arc::new(Zones::none(settings.origin.clone()));
+        let source = SourceId { cluster: "c".into(), profile: "p".into(), namespace: None };
+        let responder = Arc::new(Responder {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
+            freshness: SharedFreshness::default(),
+            nsid: Box::default(),
+            metrics: Arc::new(Metrics::new("", "")),
+            logs_queries: false,
+        });
+        let index = Index::new(settings, zones.clone(), vec![source.clone()]);
+        let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
+        let (_, zones) = watch::channel(zones);
+        let changes = Arc::new(Changes::new(0));
+        tokio::spawn(run(index, incoming, zones, responder.clone(), changes, Arc::default()));
+        Running { source, events, responder }
+    }
+
+    async fn send(&self, change: Change, age: Duration) {
+        let event = Event { source: self.source.clone(), change };
+        let received = Instant::now().checked_sub(age).expect("the clock is older than a test");
+        self.events.send(Arrival { event, received }).await.expect("a writer");
+    }
+
+    /// The first snapshot that holds so many Pods and is synced.
+    async fn holds(&self, pods: usize) {
+        let is_there = || {
+            let snapshot = self.responder.snapshot.load();
+            snapshot.is_synced && snapshot.tally.pods == pods
+        };
+        while !is_there() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// How many events had at most this lag.
+    async fn lags(&self, bucket: &str) -> u64 {
+        let snapshot = self.responder.snapshot.load_full();
+        let text = self.responder.metrics.encode(&snapshot, &[], 0);
+        let start = format!("callsign_event_lag_seconds_{bucket} ");
+        text.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap_or_else(|| panic!("{text}"))
+    }
+}
+
+#[tokio::test]
+async fn an_events_lag_is_counted_from_its_receipt_and_not_before_the_first_sync() {
+    let seconds = Duration::from_secs;
+    let steps = async {
+        let writer = Running::start();
+        for change in [Change::Begin, pod("a"), Change::Commit] {
+            writer.send(change, seconds(3)).await;
+        }
+        writer.holds(1).await;
+        assert_eq!(writer.lags("count").await, 0, "the first list");
+        writer.send(pod("b"), seconds(3)).await;
+        writer.holds(2).await;
+        // It is observed right behind the swap.
+        while writer.lags("count").await == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let lags = [writer.lags("count").await, writer.lags(r#"bucket{le="2.5"}"#).await];
+        assert_eq!(lags, [1, 0]);
+    };
+    tokio::time::timeout(seconds(20), steps).await.expect("in time");
+}
