@@ -1,10 +1,11 @@
 //! Wiring: tasks, signals, and the end.
 //!
 //! ```text
-//! sources ─(events)─► writer ─(snapshots)─► responder ◄─ UDP, TCP
+//! sources ─(events)─► writer ─(snapshots)─► responder ◄─ UDP, TCP, TLS, HTTPS, QUIC
 //! zone files ─(zones)─┘                         └─► HTTP
 //! ```
 
+mod encrypted;
 mod settings;
 mod sources;
 mod statics;
@@ -78,6 +79,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
     }
+    encrypted::start(&config, &responder, &closed, &mut streams)?;
     let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);

@@ -81,6 +81,8 @@ What registrations are found by is set in the file alone, and replaces the defau
 Examples:
     callsign serve --manifests zones/demo
     callsign serve --all-namespaces --listen 0.0.0.0:1053 --reverse 10.244.0.0/16
+    callsign serve --manifests zones/demo --listen-tls 127.0.0.1:8853 \\
+        --tls-cert tls.crt --tls-key tls.key
     dig @127.0.0.1 -p 5354 SRV _rpc._tcp.org.acme.greeter.default.rpc.cluster.local
 
 It prints log lines to standard error, and runs until SIGTERM or SIGINT. SIGHUP reads

@@ -2,6 +2,7 @@
 //!
 //! Nothing else reads the environment. Every refusal names the option and says what to do.
 
+mod encrypted;
 mod environment;
 mod file;
 mod name_server;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 
 use crate::dns::Name;
 use crate::logging::Format;
+use crate::server::encrypted::certificate::Files;
 use crate::snapshot::TxtKeys;
 use crate::source::Profile;
 
@@ -87,6 +89,8 @@ pub struct Config {
     pub trust_addresses: bool,
     /// Where DNS is served over UDP and TCP, at least one address.
     pub listen: Vec<SocketAddr>,
+    /// Where DNS is served encrypted, and by which certificate and key; none where it is not.
+    pub encrypted: Option<(Encrypted, Files)>,
     /// Where health, metrics and the API are served.
     pub http: SocketAddr,
     /// Silence of a source after which answers are marked stale.
@@ -105,6 +109,17 @@ pub struct Config {
     pub log_queries: bool,
     /// What is allowed but likely not meant, to be logged once.
     pub warnings: Vec<String>,
+}
+
+/// Where DNS is served over the encrypted transports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encrypted {
+    /// Over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Over HTTP/2, and over HTTP/3 on the UDP port of the same number.
+    pub https: Vec<SocketAddr>,
+    /// Over QUIC.
+    pub quic: Vec<SocketAddr>,
 }
 
 /// A cluster to watch.
@@ -239,6 +254,11 @@ impl Config {
             publish_not_ready,
             trust_addresses,
             listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
+            tls_cert,
+            tls_key,
             http,
             stale_after,
             max_stale,
@@ -254,6 +274,8 @@ impl Config {
         let zone = value::zone(zone.as_deref().unwrap_or(DEFAULT_ZONE))?;
         let http = http.unwrap_or(DEFAULT_HTTP);
         let listen = value::listen(listen, http)?;
+        let encrypted = Encrypted { tls: listen_tls, https: listen_https, quic: listen_quic };
+        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, http)?;
         let own_addresses = name_server::own_addresses(environment.pod_ips()?, &listen);
         let name_servers = name_server::read(&ns, &zone, &own_addresses, &mut warnings)?;
         let (stale_after, max_stale) = value::staleness(stale_after, max_stale, &mut warnings)?;
@@ -278,6 +300,7 @@ impl Config {
             publish_not_ready: publish_not_ready.unwrap_or(false),
             trust_addresses: trust_addresses.unwrap_or(false),
             listen,
+            encrypted,
             http,
             stale_after,
             max_stale,

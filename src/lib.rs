@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! source ─► registration ─► index ─► snapshot ─► answer ─► wire ─► server
-//! (watch,    (annotation     (one      (immutable  (pure)    (bytes)  (UDP, TCP)
+//! (watch,    (annotation     (one      (immutable  (pure)    (bytes)  (UDP, TCP, TLS, HTTPS, QUIC)
 //!  files)     to entries)     writer)   zone)        │
 //!                                          └─► report, http, metrics
 //! ```

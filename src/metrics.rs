@@ -43,11 +43,22 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream under TLS (RFC 7858).
+    Tls,
+    /// HTTP/2 or HTTP/3 (RFC 8484).
+    Https,
+    /// QUIC (RFC 9250).
+    Quic,
 }
 
 impl Transport {
     /// All of them, in the order of their counters.
-    const ALL: [Transport; 2] = [Transport::Udp, Transport::Tcp];
+    const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// Whether nobody on the way can read it.
+    pub fn is_encrypted(self) -> bool {
+        !matches!(self, Transport::Udp | Transport::Tcp)
+    }
 }
 
 impl fmt::Display for Transport {
@@ -55,6 +66,9 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
         })
     }
 }
@@ -70,11 +84,14 @@ pub enum Dropped {
     Send,
     /// A connection could not be taken.
     Accept,
+    /// A connection did not come to an agreement on keys, or not in time.
+    Handshake,
 }
 
 impl Dropped {
     /// All of them, in the order of their counters.
-    const ALL: [Dropped; 4] = [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept];
+    const ALL: [Dropped; 5] =
+        [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept, Dropped::Handshake];
 
     fn label(self) -> &'static str {
         match self {
@@ -82,6 +99,7 @@ impl Dropped {
             Dropped::Receive => "receive",
             Dropped::Send => "send",
             Dropped::Accept => "accept",
+            Dropped::Handshake => "handshake",
         }
     }
 }
@@ -101,7 +119,9 @@ struct Counters {
     queries: Queries,
     truncated: [AtomicU64; Transport::ALL.len()],
     dropped: [AtomicU64; Dropped::ALL.len()],
-    tcp_connections: AtomicI64,
+    connections: [AtomicI64; Transport::ALL.len()],
+    certificates_read: AtomicU64,
+    certificates_refused: AtomicU64,
     events_sent: AtomicU64,
     slow_readers: AtomicU64,
 }
@@ -138,14 +158,24 @@ impl Metrics {
         }
     }
 
-    /// A TCP connection was taken; [`Metrics::tcp_closed`] must follow.
-    pub fn tcp_opened(&self) {
-        self.counters.tcp_connections.fetch_add(1, Ordering::Relaxed);
+    /// A connection was taken; [`Metrics::closed`] must follow.
+    pub fn opened(&self, transport: Transport) {
+        if let Some(count) = self.counters.connections.get(transport as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// A TCP connection ended.
-    pub fn tcp_closed(&self) {
-        self.counters.tcp_connections.fetch_sub(1, Ordering::Relaxed);
+    /// A connection ended.
+    pub fn closed(&self, transport: Transport) {
+        if let Some(count) = self.counters.connections.get(transport as usize) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A changed certificate and its key were read, and are served from now on or were refused.
+    pub fn certificate_read(&self, is_served: bool) {
+        let count = if is_served { &self.counters.certificates_read } else { &self.counters.certificates_refused };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A subscriber was sent an event.
@@ -205,7 +235,20 @@ impl Collector for Counters {
         families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);
         families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
-        families.gauge("tcp_connections", "TCP connections that are open", self.tcp_connections.load(Ordering::Relaxed))
+        let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
+        families.counters(
+            "certificate_reloads_total",
+            "Certificates and keys that were read because they had changed",
+            certificates.map(|(result, count)| ([("result", result)], load(count))),
+        )?;
+        let connections =
+            Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);
+        families.gauges(
+            "connections",
+            "Connections of DNS clients that are open",
+            connections
+                .map(|(transport, count)| ([("transport", transport.to_string())], count.load(Ordering::Relaxed))),
+        )
     }
 }
 

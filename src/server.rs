@@ -1,5 +1,7 @@
 //! Messages in, messages out: one [`Responder`] for every transport.
 
+pub mod encrypted;
+pub mod hickory;
 pub mod stream;
 pub mod udp;
 
@@ -9,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::answer::{self, Freshness, Question};
+use crate::answer::{self, Answer, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::{Dropped, Metrics, Transport};
 use crate::snapshot::Snapshot;
@@ -67,11 +69,41 @@ impl Responder {
             Received::Malformed(malformed) => (None, malformed.reply(&self.nsid, out)),
             Received::Query(query) => (Some(query.rtype), self.answer(snapshot, &query, client, transport, out)),
         };
+        self.count(rtype, transport, outcome);
+        true
+    }
+
+    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
+    pub(crate) fn respond_by_hickory(
+        &self,
+        received: &Received<'_>,
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Option<u32> {
+        let (rtype, composed) = match received {
+            Received::Nothing => {
+                self.metrics.dropped(Dropped::NotAQuery);
+                return None;
+            }
+            Received::Malformed(malformed) => (None, hickory::refuse(malformed, &self.nsid, out)),
+            Received::Query(query) => {
+                let snapshot = self.snapshot.load();
+                let answer = self.look_up(&snapshot, query, client);
+                let composed = hickory::reply(query, &answer, &snapshot, Limits::tcp(), &self.nsid, out);
+                self.log(query, client, transport, composed.outcome);
+                (Some(query.rtype), composed)
+            }
+        };
+        self.count(rtype, transport, composed.outcome);
+        Some(composed.ttl)
+    }
+
+    fn count(&self, rtype: Option<Rtype>, transport: Transport, outcome: Outcome) {
         self.metrics.query(rtype.unwrap_or(Rtype(0)), transport, outcome.rcode);
         if outcome.is_cut {
             self.metrics.cut(transport);
         }
-        true
     }
 
     fn answer(
@@ -82,6 +114,14 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        let answer = self.look_up(snapshot, query, client);
+        let limits = if transport == Transport::Udp { Limits::udp(query.edns) } else { Limits::tcp() };
+        let outcome = wire::reply(query, &answer, snapshot, limits, &self.nsid, out);
+        self.log(query, client, transport, outcome);
+        outcome
+    }
+
+    fn look_up<'s>(&self, snapshot: &'s Snapshot, query: &Query<'_>, client: SocketAddr) -> Answer<'s> {
         let question = Question {
             name: &query.name,
             spelling: query.name_wire(),
@@ -90,20 +130,17 @@ impl Responder {
             client: client.ip().to_canonical(),
             freshness: self.freshness.load(),
         };
-        let answer = match query.signature {
+        match query.signature {
             Some(_) => answer::failure(Rcode::NOTAUTH, None), // no key is ours
             None => answer::answer(snapshot, &question),
-        };
-        let limits = match transport {
-            Transport::Udp => Limits::udp(query.edns),
-            Transport::Tcp => Limits::tcp(),
-        };
-        let outcome = wire::reply(query, &answer, snapshot, limits, &self.nsid, out);
+        }
+    }
+
+    fn log(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, outcome: Outcome) {
         if self.logs_queries {
             let name = query.spelled();
             tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);
         }
-        outcome
     }
 }
 

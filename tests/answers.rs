@@ -8,6 +8,7 @@ mod answers {
     mod names;
     mod pods;
     mod records;
+    mod second_opinion;
     mod sequences;
     mod sizes;
     pub(crate) mod world;

@@ -73,7 +73,7 @@ fn defaults() {
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 22] = [
+const SPELLINGS: [(&str, &str, &str); 27] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -88,6 +88,31 @@ const SPELLINGS: [(&str, &str, &str); 22] = [
     ("--publish-not-ready", "PUBLISH_NOT_READY=true", "publish-not-ready = true"),
     ("--trust-addresses", "TRUST_ADDRESSES=true", "trust-addresses = true"),
     ("--listen=[::1]:0 --listen=10.0.0.1:53", "LISTEN=[::1]:0,10.0.0.1:53", "listen = ['[::1]:0', '10.0.0.1:53']"),
+    (
+        "--listen-tls=[::1]:853 --tls-cert=c --tls-key=k",
+        "LISTEN_TLS=[::1]:853\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
+        "listen-tls = '[::1]:853'\ntls-cert = 'c'\ntls-key = 'k'",
+    ),
+    (
+        "--listen-https=[::]:443 --tls-cert=c --tls-key=k",
+        "LISTEN_HTTPS=[::]:443\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
+        "listen-https = '[::]:443'\ntls-cert = 'c'\ntls-key = 'k'",
+    ),
+    (
+        "--listen-quic=10.0.0.1:853 --tls-cert=c --tls-key=k",
+        "LISTEN_QUIC=10.0.0.1:853\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
+        "listen-quic = '10.0.0.1:853'\ntls-cert = 'c'\ntls-key = 'k'",
+    ),
+    (
+        "--tls-cert=c --tls-key=k --listen-tls=[::1]:0",
+        "TLS_CERT=c\nCALLSIGN_TLS_KEY=k\nCALLSIGN_LISTEN_TLS=[::1]:0",
+        "tls-cert = 'c'\ntls-key = 'k'\nlisten-tls = '[::1]:0'",
+    ),
+    (
+        "--tls-key=k --tls-cert=c --listen-tls=[::1]:0",
+        "TLS_KEY=k\nCALLSIGN_TLS_CERT=c\nCALLSIGN_LISTEN_TLS=[::1]:0",
+        "tls-key = 'k'\ntls-cert = 'c'\nlisten-tls = '[::1]:0'",
+    ),
     ("--http=[::]:80", "HTTP=[::]:80", "http = '[::]:80'"),
     ("--stale-after=99", "STALE_AFTER=99", "stale-after = 99"),
     ("--max-stale=200", "MAX_STALE=200", "max-stale = 200"),
@@ -230,6 +255,19 @@ fn what_is_refused() {
         ("", "", "namespace = 'a'\nall-namespaces = true", "excludes --all-namespaces"),
         ("--listen 10.0.0.1:53 --listen 10.0.0.1:53", "", "", "given twice"),
         ("--listen 127.0.0.1:8053", "", "", "also the address of --http"),
+        ("--listen-tls 10.0.0.1:853", "", "", "--listen-tls: it needs a certificate: give --tls-cert FILE"),
+        ("--listen-quic 10.0.0.1:853 --tls-cert c", "", "", "--listen-quic: it needs the certificate's key"),
+        ("--tls-cert c --tls-key k", "", "", "it is for --listen-tls, --listen-https and --listen-quic"),
+        ("--tls-cert c --tls-key k --listen-tls 127.0.0.1:5354", "", "", "also an address of --listen"),
+        ("--tls-cert c --tls-key k --listen-https 127.0.0.1:8053", "", "", "also an address of --http"),
+        (
+            "--tls-cert c --tls-key k --listen-tls [::]:1 --listen-https [::]:1",
+            "",
+            "",
+            "also an address of --listen-tls",
+        ),
+        ("--tls-cert c --tls-key k --listen-https [::]:1 --listen-quic [::]:1", "", "", "of --listen-https; give one"),
+        ("--tls-cert c --tls-key k --listen-quic [::]:1 --listen-quic [::]:1", "", "", "[::]:1 is given twice"),
         ("--log-level loud", "", "", "is no filter"),
         ("", "HOSTNAME=a\u{1b}b", "", "the host name must have"),
         ("--config /nonexistent.toml", "", "", "config file /nonexistent.toml: No such file"),

@@ -10,6 +10,8 @@ mod harness;
 mod live {
     mod bad_input;
     mod coredns_kubernetes;
+    mod encrypted;
+    mod encrypted_hostile;
     mod field_issues;
     mod first_sync;
     mod forward;

@@ -8,6 +8,7 @@ use super::{CommandError, Outcome};
 use crate::cli::CheckArgs;
 use crate::config::{Config, Environment};
 use crate::report::{self, Paging};
+use crate::server::encrypted::certificate::Certificate;
 use crate::zones::Zones;
 
 /// Looks for mistakes, a line each; a mistake is a finding.
@@ -26,6 +27,9 @@ pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome
     let mut warnings = config.warnings.clone();
     check_manifests(&config, &mut mistakes).await?;
     check_zones(&config, &mut mistakes, &mut warnings);
+    if let Some((_, files)) = &config.encrypted {
+        mistakes.extend(Certificate::read(files.clone()).err().map(|error| error.to_string()));
+    }
     Ok(outcome(&mistakes, &warnings))
 }
 

@@ -96,6 +96,30 @@ pub struct Options {
     #[serde(deserialize_with = "list")]
     pub listen: Vec<SocketAddr>,
 
+    /// Where DNS is served over TLS (RFC 7858), usually port 853; repeats [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
+    #[serde(deserialize_with = "list")]
+    pub listen_tls: Vec<SocketAddr>,
+
+    /// Where DNS is served over HTTPS (RFC 8484) at /dns-query, usually port 443: HTTP/2 over TCP and HTTP/3 over UDP;
+    /// repeats [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
+    #[serde(deserialize_with = "list")]
+    pub listen_https: Vec<SocketAddr>,
+
+    /// Where DNS is served over QUIC (RFC 9250), usually port 853; repeats [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
+    #[serde(deserialize_with = "list")]
+    pub listen_quic: Vec<SocketAddr>,
+
+    /// The certificate for TLS, HTTPS and QUIC, and its chain behind it, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", help_heading = "Serving")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE", help_heading = "Serving")]
+    pub tls_key: Option<PathBuf>,
+
     /// Where health, metrics and the API are served [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Serving")]
     pub http: Option<SocketAddr>,
@@ -178,6 +202,11 @@ impl Options {
             publish_not_ready: self.publish_not_ready.or(lower.publish_not_ready),
             trust_addresses: self.trust_addresses.or(lower.trust_addresses),
             listen: list_over(self.listen, lower.listen),
+            listen_tls: list_over(self.listen_tls, lower.listen_tls),
+            listen_https: list_over(self.listen_https, lower.listen_https),
+            listen_quic: list_over(self.listen_quic, lower.listen_quic),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
             http: self.http.or(lower.http),
             stale_after: self.stale_after.or(lower.stale_after),
             max_stale: self.max_stale.or(lower.max_stale),

@@ -27,7 +27,7 @@ const LAME_DUCK_RANGE: RangeInclusive<u32> = 0..=3600;
 const BOOKMARK_PERIOD: u32 = 90;
 
 /// The most sockets that are listened on, of each kind: one an address of a host with many.
-const LISTEN_MAX: usize = 64;
+pub(super) const LISTEN_MAX: usize = 64;
 
 /// The most namespaces by name: each is a watch a profile, and `--all-namespaces` is one for all.
 const NAMESPACES_MAX: usize = 256;

@@ -56,9 +56,13 @@ fn text() -> String {
     metrics.event_sent();
     metrics.event_sent();
     metrics.slow_reader();
-    metrics.tcp_opened();
-    metrics.tcp_opened();
-    metrics.tcp_closed();
+    metrics.opened(Transport::Tls);
+    metrics.opened(Transport::Tls);
+    metrics.closed(Transport::Tls);
+    metrics.dropped(Dropped::Handshake);
+    metrics.certificate_read(true);
+    metrics.certificate_read(false);
+    metrics.certificate_read(false);
     metrics.observe_event_lag(Duration::from_millis(3));
     metrics.observe_event_lag(Duration::from_secs(60));
     metrics.encode_with(state())
@@ -77,7 +81,11 @@ fn every_number_has_its_line() {
         r#"callsign_truncated_total{transport="tcp"} 1"#,
         r#"callsign_dropped_total{reason="accept"} 1"#,
         r#"callsign_dropped_total{reason="not-a-query"} 0"#,
-        "callsign_tcp_connections 1",
+        r#"callsign_connections{transport="tls"} 1"#,
+        r#"callsign_connections{transport="quic"} 0"#,
+        r#"callsign_dropped_total{reason="handshake"} 1"#,
+        r#"callsign_certificate_reloads_total{result="served"} 1"#,
+        r#"callsign_certificate_reloads_total{result="refused"} 2"#,
         "callsign_subscribers 12",
         "callsign_events_sent_total 2",
         "callsign_slow_readers_total 1",
@@ -151,5 +159,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 28);
+    assert_eq!(families.len(), 29);
 }

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::Responder;
 use crate::metrics::{Dropped, Transport};
-use crate::wire::HEADER_LEN;
+use crate::wire::{self, HEADER_LEN};
 
 /// The most connections at once; one more waits in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 1024;
+pub(super) const CONNECTIONS_MAX: usize = 1024;
 
 /// Connections that the kernel may hold for us before we take them.
 const BACKLOG: i32 = 1024;
@@ -26,10 +25,10 @@ const BACKLOG: i32 = 1024;
 const FIRST_BYTE_WAIT: Duration = Duration::from_millis(2500);
 
 /// How long a connection may rest between queries: longer than the 10 s that CoreDNS keeps one for reuse.
-const IDLE_WAIT: Duration = Duration::from_secs(15);
+pub(super) const IDLE_WAIT: Duration = Duration::from_secs(15);
 
 /// How long a message that was begun may take, and how long a reply may wait for its reader.
-const MESSAGE_WAIT: Duration = Duration::from_secs(5);
+pub(super) const MESSAGE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long to rest when no connection can be taken, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -53,8 +52,30 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Takes connections until told to close, then waits for those that are open to end.
-pub async fn serve(listener: TcpListener, responder: Arc<Responder>, mut closing: watch::Receiver<bool>) {
+/// Answers on a listener's connections until told to close, then waits for those that are open to end.
+pub async fn serve(listener: TcpListener, responder: Arc<Responder>, closing: watch::Receiver<bool>) {
+    let shared = responder.clone();
+    accept(listener, Transport::Tcp, responder, closing, move |stream, client, closing| {
+        let responder = shared.clone();
+        async move {
+            let (reader, writer) = stream.into_split();
+            converse(reader, writer, client, Transport::Tcp, &responder, closing).await
+        }
+    })
+    .await;
+}
+
+/// Takes connections until told to close and hands each to a task of its own; then waits for them to end.
+pub(super) async fn accept<C, F>(
+    listener: TcpListener,
+    transport: Transport,
+    responder: Arc<Responder>,
+    mut closing: watch::Receiver<bool>,
+    converse: C,
+) where
+    C: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> F,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
@@ -66,18 +87,20 @@ pub async fn serve(listener: TcpListener, responder: Arc<Responder>, mut closing
             Ok(accepted) => accepted,
             Err(error) => {
                 responder.metrics.dropped(Dropped::Accept);
-                tracing::debug!(%error, "no TCP connection can be taken");
+                tracing::debug!(%error, %transport, "no connection can be taken");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let (responder, closing) = (responder.clone(), closing.clone());
+        let _ = stream.set_nodelay(true); // it costs time alone
+        let conversation = converse(stream, client, closing.clone());
+        let responder = responder.clone();
         tokio::spawn(async move {
-            responder.metrics.tcp_opened();
-            if let Err(error) = converse(stream, client, &responder, closing).await {
-                tracing::debug!(%client, %error, "a TCP connection ended");
+            responder.metrics.opened(transport);
+            if let Err(error) = conversation.await {
+                tracing::debug!(%client, %error, %transport, "a connection ended");
             }
-            responder.metrics.tcp_closed();
+            responder.metrics.closed(transport);
             drop(place);
         });
     }
@@ -85,15 +108,15 @@ pub async fn serve(listener: TcpListener, responder: Arc<Responder>, mut closing
     let _ = timeout(IDLE_WAIT, room.acquire_many(CONNECTIONS_MAX as u32)).await;
 }
 
-/// One connection, until either side is done with it.
-async fn converse(
-    stream: TcpStream,
+/// One connection of messages behind their lengths, until either side is done with it.
+pub(super) async fn converse(
+    reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
     client: SocketAddr,
+    transport: Transport,
     responder: &Responder,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let (mut message, mut replies) = (Vec::new(), Vec::new());
     let mut wait = FIRST_BYTE_WAIT;
@@ -104,13 +127,13 @@ async fn converse(
             _ = closing.wait_for(|closing| *closing) => false,
         };
         if !is_open {
-            return Ok(());
+            return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS has a last word
         }
         wait = IDLE_WAIT;
         let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;
         let start = replies.len();
         replies.extend_from_slice(&[0; 2]);
-        if read.is_err() || !respond(responder, &message, client, &mut replies) {
+        if read.is_err() || !respond(responder, &message, client, transport, &mut replies) {
             replies.truncate(start); // no query to answer: whoever speaks so is no client, but was one before
             write(&mut writer, &mut replies).await?;
             return read;
@@ -124,12 +147,21 @@ async fn converse(
 }
 
 /// Answers from the zone of the moment, which is let go of before the next wait.
-fn respond(responder: &Responder, message: &[u8], client: SocketAddr, replies: &mut Vec<u8>) -> bool {
-    responder.respond(&responder.snapshot.load(), message, client, Transport::Tcp, replies)
+fn respond(
+    responder: &Responder,
+    message: &[u8],
+    client: SocketAddr,
+    transport: Transport,
+    replies: &mut Vec<u8>,
+) -> bool {
+    if transport.is_encrypted() {
+        return responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some();
+    }
+    responder.respond(&responder.snapshot.load(), message, client, transport, replies)
 }
 
 /// Reads one message behind its length (RFC 1035 §4.2.2).
-async fn read_message(reader: &mut BufReader<OwnedReadHalf>, message: &mut Vec<u8>) -> io::Result<()> {
+async fn read_message(reader: &mut (impl AsyncRead + Unpin), message: &mut Vec<u8>) -> io::Result<()> {
     let len = usize::from(reader.read_u16().await?);
     if len < HEADER_LEN {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message shorter than its header"));
@@ -143,8 +175,12 @@ fn has_whole_message(buffer: &[u8]) -> bool {
     buffer.first_chunk().is_some_and(|len| buffer.len() >= 2 + usize::from(u16::from_be_bytes(*len)))
 }
 
-async fn write(writer: &mut OwnedWriteHalf, replies: &mut Vec<u8>) -> io::Result<()> {
-    timeout(MESSAGE_WAIT, writer.write_all(replies)).await??;
+async fn write(writer: &mut (impl AsyncWrite + Unpin), replies: &mut Vec<u8>) -> io::Result<()> {
+    timeout(MESSAGE_WAIT, async {
+        writer.write_all(replies).await?;
+        writer.flush().await // TLS keeps what it has not sent
+    })
+    .await??;
     replies.clear();
     Ok(())
 }

@@ -7,6 +7,10 @@ use super::{HEADER_LEN, UDP_LEN_MIN};
 /// The option that asks for the server's identity (RFC 5001).
 const OPTION_NSID: u16 = 3;
 
+/// The option that keeps a TCP connection open (RFC 7828), and the one that hides a message's length (RFC 7830).
+const OPTION_KEEPALIVE: u16 = 11;
+const OPTION_PADDING: u16 = 12;
+
 /// The DO bit of the OPT record's flags (RFC 3225).
 const DNSSEC_OK: u16 = 0x8000;
 
@@ -69,6 +73,10 @@ pub struct Edns {
     pub is_dnssec_ok: bool,
     /// It asks who we are.
     pub wants_nsid: bool,
+    /// It is padded, and its reply is to be where it is encrypted (RFC 7830 §4).
+    pub wants_padding: bool,
+    /// It speaks of the TCP connection that it came over, which nothing over QUIC may (RFC 9250 §5.5.2).
+    pub has_keepalive: bool,
 }
 
 /// A TSIG record (RFC 8945), as much of it as its refusal gives back.
@@ -232,14 +240,17 @@ impl<'m> Record<'m> {
     /// An OPT record's class is a size, its TTL is flags, and its data is options.
     fn edns(&self) -> Option<Edns> {
         let mut options = Reader { rest: self.data };
-        let mut wants_nsid = false;
+        let (mut wants_nsid, mut wants_padding, mut has_keepalive) = (false, false, false);
         while !options.rest.is_empty() {
             let (code, len) = (options.u16()?, options.u16()?);
             options.bytes(usize::from(len))?;
             wants_nsid |= code == OPTION_NSID;
+            wants_padding |= code == OPTION_PADDING;
+            has_keepalive |= code == OPTION_KEEPALIVE;
         }
         let is_dnssec_ok = self.ttl as u16 & DNSSEC_OK != 0;
-        Some(Edns { udp_len_max: usize::from(self.class).max(UDP_LEN_MIN), is_dnssec_ok, wants_nsid })
+        let udp_len_max = usize::from(self.class).max(UDP_LEN_MIN);
+        Some(Edns { udp_len_max, is_dnssec_ok, wants_nsid, wants_padding, has_keepalive })
     }
 
     fn signature(&self) -> Option<Signature<'m>> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use callsign::answer::{self, Freshness, Question};
-use callsign::dns::Name;
+use callsign::answer::{self, Answer, Freshness, Question};
+use callsign::dns::{Name, Rcode};
 use callsign::index::{Index, Now};
 use callsign::name;
+use callsign::server::hickory;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
-use callsign::wire::{self, Limits, Received};
+use callsign::wire::{self, Edns, Limits, Query, Received};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -155,19 +156,47 @@ impl World {
     fn exchange(&self, ask: &Ask, limits: Limits) -> Reply {
         let query = ask.to_wire();
         let Received::Query(parsed) = wire::parse(&query) else { panic!("{ask:?} cannot be read") };
-        let question = Question {
-            name: &parsed.name,
-            spelling: parsed.name_wire(),
-            rtype: parsed.rtype,
-            class: parsed.class,
-            client: self.client,
-            freshness: self.freshness,
-        };
-        let answer = answer::answer(&self.snapshot, &question);
+        let answer = self.answer(&parsed);
         let mut reply = Vec::new();
         wire::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut reply);
         assert!(reply.len() <= limits.len_max, "{} bytes of {}", reply.len(), limits.len_max);
         Reply::read(&query, reply)
+    }
+
+    /// The reply to a message by each of the two composers; none where there is to be none.
+    pub(crate) fn composed(&self, query: &[u8], limits: impl Fn(Option<Edns>) -> Limits) -> Option<[Vec<u8>; 2]> {
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        match wire::parse(query) {
+            Received::Nothing => return None,
+            Received::Malformed(malformed) => {
+                let outcome = malformed.reply(b"test", &mut one);
+                assert_eq!(hickory::refuse(&malformed, b"test", &mut other).outcome, outcome);
+            }
+            Received::Query(parsed) => {
+                let answer = self.answer(&parsed);
+                let limits = limits(parsed.edns);
+                let outcome = wire::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut one);
+                let composed = hickory::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut other);
+                assert_eq!(composed.outcome, outcome);
+                assert!(one.len() <= limits.len_max && other.len() <= limits.len_max);
+            }
+        }
+        Some([one, other])
+    }
+
+    fn answer(&self, query: &Query<'_>) -> Answer<'_> {
+        let question = Question {
+            name: &query.name,
+            spelling: query.name_wire(),
+            rtype: query.rtype,
+            class: query.class,
+            client: self.client,
+            freshness: self.freshness,
+        };
+        match query.signature {
+            Some(_) => answer::failure(Rcode::NOTAUTH, None),
+            None => answer::answer(&self.snapshot, &question),
+        }
     }
 
     /// The code and the sorted answer section, data without owner, TTL, class and type, `Z` for the zone.

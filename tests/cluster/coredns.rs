@@ -10,6 +10,7 @@ use crate::harness::eventually;
 use crate::harness::kubelet::{POD_NETWORK, annotation};
 use crate::harness::process::{free_address, free_port};
 use crate::harness::server::Server;
+use crate::harness::tls::{Authority, Mounted, SERVER_NAME};
 
 /// What CoreDNS counts when its upstream does not answer: failed health probes, and queries with every upstream down.
 const FAILURES: [&str; 2] = ["coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_broken_total"];
@@ -76,6 +77,37 @@ fn clients_behind_the_stub_see_what_the_server_says() {
     assert_negative(&core.dig(&["AAAA", &service]), "NOERROR");
     assert_negative(&core.dig(&["-x", &namespace.ip(99)]), "NXDOMAIN");
     assert_never_down(&core);
+}
+
+#[test]
+fn the_stub_may_ask_over_tls() {
+    let authority = Authority::new();
+    let (certificate, key, _) = authority.issue();
+    let mut mounted = Mounted::new(&certificate, &key);
+    let tls = free_address();
+    let pods = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/manifests");
+    let (listen, certificate, key) = (tls.to_string(), mounted.file("tls.crt"), mounted.file("tls.key"));
+    let args = ["--manifests", pods, "--listen-tls", &listen, "--tls-cert", &certificate, "--tls-key", &key];
+    let server = Server::start(&args);
+    let core = CoreDns::start_tls(tls, &authority.file, SERVER_NAME);
+    let name = "_rpc._tcp.org.acme.greeter.default.rpc.cluster.local.";
+    let (through, own) = (core.dig(&["SRV", name]), server.dig(&["SRV", name]));
+    assert!(!own.answer.is_empty(), "{}", own.text);
+    assert_eq!((through.status.as_str(), through.data()), ("NOERROR", own.data()), "{}", through.text);
+    assert_negative(&core.dig(&["SRV", NOBODY]), "NXDOMAIN");
+    // A renewed certificate stops nobody: new names, so that CoreDNS cannot answer from its cache.
+    let (renewed, key, shown) = authority.issue();
+    mounted.turn(&renewed, &key);
+    eventually(Duration::from_secs(5), || match authority.connect(tls).certificate() == shown {
+        true => Ok(()),
+        false => Err("the old certificate"),
+    });
+    for n in 0..20 {
+        assert_negative(&core.dig(&["A", &format!("n{n}.default.rpc.cluster.local.")]), "NXDOMAIN");
+    }
+    assert_never_down(&core);
+    let (_, metrics) = server.get("/metrics");
+    assert!(metrics.contains("qtype=\"A\",transport=\"tls\",rcode=\"NXDOMAIN\"} 20"), "{metrics}");
 }
 
 #[test]

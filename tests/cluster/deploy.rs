@@ -1,6 +1,7 @@
 //! `deploy/`: rendered by kubectl, accepted by the real API server, and granting what it says and no more.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::harness::cluster::{Cluster, OWN_NAMESPACE};
 use crate::harness::coredns::{SERVICE_ADDRESS, stub};
+use crate::harness::process::{output, scratch};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 
@@ -38,16 +40,34 @@ where
     cluster.block_on(api.get("callsign")).expect("an object of deploy/")
 }
 
+/// A copy of it with the encrypted transports, which are a comment in it.
+fn encrypted() -> String {
+    let copy = scratch("deploy").join("deploy").display().to_string();
+    output("cp", ["-r", DEPLOY, &copy]);
+    let file = format!("{copy}/kustomization.yaml");
+    let plain = fs::read_to_string(&file).expect("read a file");
+    let changed = plain.replace("# components: [encrypted]", "components: [encrypted]");
+    assert_ne!(plain, changed);
+    fs::write(&file, changed).expect("write a file");
+    let rendered = Cluster::shared().kubectl(&["kustomize", &copy]);
+    for part in ["--listen-tls=0.0.0.0:1853", "port: 853", "port: 443", "secretName: callsign-tls", "port: dns-quic"] {
+        assert!(rendered.contains(part), "{part} is not in\n{rendered}");
+    }
+    copy
+}
+
 #[test]
 fn kustomize_renders_it_and_the_api_server_accepts_it() {
     let cluster = Cluster::shared();
-    let rendered = cluster.kubectl(&["kustomize", DEPLOY]);
-    assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
-    // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
-    let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", DEPLOY]);
-    let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
-    let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+    for folder in [DEPLOY.to_owned(), encrypted()] {
+        let rendered = cluster.kubectl(&["kustomize", &folder]);
+        assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
+        // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
+        let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", &folder]);
+        let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
+        let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::cluster::binaries;
@@ -25,11 +26,31 @@ pub(crate) struct CoreDns {
 impl CoreDns {
     /// Starts it with `deploy/`'s server blocks, their ports and the upstream's address replaced.
     pub(crate) fn start(upstream: SocketAddr) -> CoreDns {
-        let (dns, metrics, health) = (free_address(), free_address(), free_address());
         let blocks = [stub("coredns-stub.Corefile"), stub("coredns-reverse.Corefile")].concat();
+        CoreDns::start_with(
+            &blocks.replace(&format!("forward . {SERVICE_ADDRESS} "), &format!("forward . {upstream} ")),
+        )
+    }
+
+    /// The same with the block that asks over TLS, trusting an authority.
+    pub(crate) fn start_tls(upstream: SocketAddr, authority: &Path, server_name: &str) -> CoreDns {
+        let block = stub("encrypted/coredns-tls.Corefile");
+        let replaced = [
+            (format!("forward . tls://{SERVICE_ADDRESS} "), format!("forward . tls://{upstream} ")),
+            ("tls /etc/callsign/ca.crt\n".into(), format!("tls {}\n", authority.display())),
+            ("tls_servername callsign.callsign-system.svc\n".into(), format!("tls_servername {server_name}\n")),
+        ];
+        CoreDns::start_with(&replaced.iter().fold(block, |block, (old, new)| {
+            assert!(block.contains(old), "{old:?} is not in the block");
+            block.replace(old, new)
+        }))
+    }
+
+    /// Starts it with server blocks for port 53, at a port of its own.
+    fn start_with(blocks: &str) -> CoreDns {
+        let (dns, metrics, health) = (free_address(), free_address(), free_address());
         let blocks = blocks
-            .replace(":53 {\n", &format!(":{} {{\n    bind {}\n    prometheus {metrics}\n", dns.port(), dns.ip()))
-            .replace(&format!("forward . {SERVICE_ADDRESS} "), &format!("forward . {upstream} "));
+            .replace(":53 {\n", &format!(":{} {{\n    bind {}\n    prometheus {metrics}\n", dns.port(), dns.ip()));
         // Its health has a block of its own, so that the stub's stay what they are.
         let corefile = format!("{blocks}\nhealth.invalid:{} {{\n    health {health}\n}}\n", dns.port());
         let path = scratch("corefile").join("Corefile");

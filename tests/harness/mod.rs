@@ -9,8 +9,10 @@ pub(crate) mod dig;
 pub(crate) mod kubelet;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod quic;
 pub(crate) mod server;
 pub(crate) mod tenant;
+pub(crate) mod tls;
 
 use std::fmt::Display;
 use std::thread::sleep;

@@ -200,7 +200,7 @@ fn one_connection_more_than_the_limit() {
     server.wait_for("/readyz");
     let open = || {
         let metrics = server.get("/metrics").1;
-        let value = metrics.lines().find_map(|line| line.strip_prefix("callsign_tcp_connections "));
+        let value = metrics.lines().find_map(|line| line.strip_prefix("callsign_connections{transport=\"tcp\"} "));
         value.and_then(|value| value.parse::<usize>().ok()).expect("the gauge")
     };
     let mut streams: Vec<_> = (0..CONNECTIONS_MAX).map(|_| connect(server.dns)).collect();

@@ -1,0 +1,60 @@
+//! Where the encrypted transports listen: with a certificate, and each where no one else does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::value::LISTEN_MAX;
+use super::{ConfigError, Encrypted, refused};
+use crate::server::encrypted::certificate::Files;
+
+const TLS: &str = "--listen-tls";
+const HTTPS: &str = "--listen-https";
+const QUIC: &str = "--listen-quic";
+
+/// The addresses with the certificate's and the key's files; none where there are none of them all.
+pub(super) fn check(
+    encrypted: Encrypted,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    listen: &[SocketAddr],
+    http: SocketAddr,
+) -> Result<Option<(Encrypted, Files)>, ConfigError> {
+    let Encrypted { tls, https, quic } = &encrypted;
+    let options = [(TLS, tls), (HTTPS, https), (QUIC, quic)];
+    let first = options.iter().find(|(_, addresses)| !addresses.is_empty()).map(|(option, _)| *option);
+    let files = match (first, certificate, key) {
+        (None, None, None) => return Ok(None),
+        (None, ..) => {
+            let message = format!("it is for {TLS}, {HTTPS} and {QUIC}; give one of them an address, or leave it out");
+            return Err(refused("--tls-cert, --tls-key", message));
+        }
+        (Some(_), Some(certificate), Some(key)) => Files { certificate, key },
+        (Some(option), None, _) => return Err(refused(option, "it needs a certificate: give --tls-cert FILE")),
+        (Some(option), _, None) => return Err(refused(option, "it needs the certificate's key: give --tls-key FILE")),
+    };
+    if let Some((option, addresses)) = options.iter().find(|(_, addresses)| addresses.len() > LISTEN_MAX) {
+        return Err(refused(option, format!("{} addresses, at most {LISTEN_MAX}", addresses.len())));
+    }
+    let plain = listen.iter().map(|at| (*at, "--listen"));
+    let all = |option, addresses: &'_ [SocketAddr]| addresses.iter().map(|at| (*at, option)).collect::<Vec<_>>();
+    let over_tcp = plain.clone().chain([(http, "--http")]).chain(all(TLS, tls)).chain(all(HTTPS, https));
+    let over_udp = plain.chain(all(HTTPS, https)).chain(all(QUIC, quic));
+    apart(over_tcp.collect())?;
+    apart(over_udp.collect())?;
+    Ok(Some((encrypted, files)))
+}
+
+/// That no two of one kind of socket are at one address; port 0 is a new one each time.
+fn apart(sockets: Vec<(SocketAddr, &'static str)>) -> Result<(), ConfigError> {
+    for (i, (at, option)) in sockets.iter().enumerate().filter(|(_, (at, _))| at.port() != 0) {
+        if let Some((_, other)) = sockets.iter().take(i).find(|(other, _)| other == at) {
+            let message = if option == other {
+                format!("{at} is given twice")
+            } else {
+                format!("{at} is also an address of {other}; give one another port")
+            };
+            return Err(refused(option, message));
+        }
+    }
+    Ok(())
+}

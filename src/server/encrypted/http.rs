@@ -1,0 +1,79 @@
+//! DNS in HTTP requests (RFC 8484), whatever version carries them.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use crate::metrics::Transport;
+use crate::server::Responder;
+use crate::wire;
+
+/// Where queries are taken, as all public servers have it.
+const PATH: &str = "/dns-query";
+
+/// What a message is called (RFC 8484 §6).
+const MEDIA_TYPE: &str = "application/dns-message";
+
+/// The longest message that a body may hold (RFC 8484 §6).
+pub(super) const BODY_LEN_MAX: usize = 65535;
+
+/// Where in a request its message is.
+pub(super) enum Place {
+    /// In its URL.
+    Url(Vec<u8>),
+    /// In its body.
+    Body,
+}
+
+/// Where a request has its message; else what to refuse it with.
+pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
+    if head.uri.path() != PATH {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    match head.method {
+        Method::GET => {
+            let pairs = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+            let mut messages = pairs.filter(|(key, _)| key == "dns").map(|(_, value)| value);
+            let (Some(message), None) = (messages.next(), messages.next()) else { return Err(StatusCode::BAD_REQUEST) };
+            let message = BASE64_URL_SAFE_NO_PAD.decode(message.as_bytes());
+            message.map(Place::Url).map_err(|_| StatusCode::BAD_REQUEST)
+        }
+        Method::POST => {
+            let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+            let is_message = media_type.trim().eq_ignore_ascii_case(MEDIA_TYPE);
+            is_message.then_some(Place::Body).ok_or(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        }
+        _ => Err(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// The reply to a message, errors of DNS among it; a refusal only where there is none.
+pub(super) fn respond(message: &[u8], client: SocketAddr, responder: &Responder) -> Response<Bytes> {
+    let mut reply = Vec::new();
+    let received = wire::parse(message);
+    let Some(ttl) = responder.respond_by_hickory(&received, client, Transport::Https, &mut reply) else {
+        return refusal(StatusCode::BAD_REQUEST);
+    };
+    let mut response = Response::new(Bytes::from(reply));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if let Ok(value) = HeaderValue::try_from(format!("max-age={ttl}")) {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
+    response
+}
+
+/// A status alone.
+pub(super) fn refusal(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    response
+}

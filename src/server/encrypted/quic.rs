@@ -1,0 +1,143 @@
+//! QUIC connections (RFC 9000), for DNS itself and for HTTP/3.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::certificate::Certificate;
+use super::tls::HANDSHAKE_WAIT;
+use super::{CONNECTION_WINDOW, STREAMS_MAX, doq, http3, server_config};
+use crate::metrics::{Dropped, Transport};
+use crate::server::Responder;
+use crate::server::stream::{CONNECTIONS_MAX, IDLE_WAIT, MESSAGE_WAIT};
+
+/// With fewer places left than this a client proves its address first (RFC 9000 §8.1.2): a stranger's many addresses
+/// then take no place.
+const PLACES_FREELY_GIVEN: usize = CONNECTIONS_MAX / 2;
+
+/// First packets that wait to be looked at, and how many bytes of each connection and of all.
+const INCOMING_MAX: usize = 256;
+const INCOMING_LEN_MAX: u64 = 16 * 1024;
+const INCOMING_ALL_LEN_MAX: u64 = 4 << 20;
+
+/// What a stream may send that we have not read: the longest message, and room for HTTP's frames.
+const STREAM_WINDOW: u32 = 66 * 1024;
+
+/// What speaks within a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// DNS itself (RFC 9250).
+    Dns,
+    /// HTTP/3 (RFC 9114).
+    Http3,
+}
+
+impl Within {
+    fn protocol(self) -> &'static [u8] {
+        match self {
+            Within::Dns => b"doq",
+            Within::Http3 => b"h3",
+        }
+    }
+
+    fn transport(self) -> Transport {
+        match self {
+            Within::Dns => Transport::Quic,
+            Within::Http3 => Transport::Https,
+        }
+    }
+
+    /// Streams that go one way: DNS has none, HTTP/3 has three (RFC 9114 §6.2) and some to be ignored.
+    fn one_way_streams_max(self) -> u8 {
+        match self {
+            Within::Dns => 0,
+            Within::Http3 => 8,
+        }
+    }
+}
+
+/// Binds a socket; must be called within the runtime.
+///
+/// # Errors
+/// What the system says: the address is taken, not ours, or needs a right that the process lacks.
+pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
+    let tls = server_config(certificate, within.protocol()).map_err(io::Error::other)?;
+    let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut transport = TransportConfig::default();
+    transport.max_idle_timeout(Some(IDLE_WAIT.try_into().map_err(io::Error::other)?));
+    transport.max_concurrent_bidi_streams(STREAMS_MAX.into());
+    transport.max_concurrent_uni_streams(within.one_way_streams_max().into());
+    transport.stream_receive_window(STREAM_WINDOW.into()).receive_window(CONNECTION_WINDOW.into());
+    transport.send_window(CONNECTION_WINDOW.into()).datagram_receive_buffer_size(None);
+    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(Arc::new(transport)).max_incoming(INCOMING_MAX);
+    config.incoming_buffer_size(INCOMING_LEN_MAX).incoming_buffer_size_total(INCOMING_ALL_LEN_MAX);
+
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Endpoint::new(EndpointConfig::default(), Some(config), socket.into(), Arc::new(TokioRuntime))
+}
+
+/// Answers on an endpoint's connections until told to close, then waits for those that are open to end.
+pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>, mut closing: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let Some(incoming) = incoming else { return };
+        if room.available_permits() < PLACES_FREELY_GIVEN
+            && incoming.may_retry()
+            && !incoming.remote_address_validated()
+        {
+            let _ = incoming.retry(); // it may be sent, as was just asked
+            continue;
+        }
+        let Ok(place) = room.clone().try_acquire_owned() else {
+            responder.metrics.dropped(Dropped::Accept);
+            incoming.refuse();
+            continue;
+        };
+        let (responder, closing) = (responder.clone(), closing.clone());
+        tokio::spawn(async move {
+            let transport = within.transport();
+            responder.metrics.opened(transport);
+            if let Some(connection) = shake_hands(incoming, &responder).await {
+                converse(connection, within, &responder, closing).await;
+            }
+            responder.metrics.closed(transport);
+            drop(place);
+        });
+    }
+    let _ = timeout(MESSAGE_WAIT, room.acquire_many(CONNECTIONS_MAX as u32)).await;
+    endpoint.close(VarInt::from_u32(0), b"");
+    let _ = timeout(MESSAGE_WAIT, endpoint.wait_idle()).await;
+}
+
+async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connection> {
+    let client = incoming.remote_address();
+    match timeout(HANDSHAKE_WAIT, incoming).await {
+        Ok(Ok(connection)) => return Some(connection),
+        Ok(Err(error)) => tracing::debug!(%client, %error, "a QUIC connection was not made"),
+        Err(_) => tracing::debug!(%client, "a QUIC handshake took too long"),
+    }
+    responder.metrics.dropped(Dropped::Handshake);
+    None
+}
+
+async fn converse(connection: Connection, within: Within, responder: &Arc<Responder>, closing: watch::Receiver<bool>) {
+    match within {
+        Within::Dns => doq::converse(connection, responder, closing).await,
+        Within::Http3 => http3::converse(connection, responder, closing).await,
+    }
+}

@@ -1,0 +1,62 @@
+//! DNS over TLS (RFC 7858): a handshake, and then what TCP carries.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificate::Certificate;
+use super::server_config;
+use crate::metrics::{Dropped, Transport};
+use crate::server::{Responder, stream};
+
+/// How long a handshake may take: two round trips, and a client's look at a revocation list.
+pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+
+/// What a client may call this protocol; it need not.
+const PROTOCOL: &[u8] = b"dot";
+
+/// TLS for [`serve`].
+///
+/// # Errors
+/// It cannot be set up at all.
+pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
+    server_config(certificate, PROTOCOL).map(|config| TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Answers on a listener's connections until told to close.
+pub async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    responder: Arc<Responder>,
+    closing: watch::Receiver<bool>,
+) {
+    let shared = responder.clone();
+    stream::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
+        let (acceptor, responder) = (acceptor.clone(), shared.clone());
+        async move {
+            let stream = shake_hands(&acceptor, stream, &responder).await?;
+            let (reader, writer) = tokio::io::split(stream);
+            stream::converse(reader, writer, client, Transport::Tls, &responder, closing).await
+        }
+    })
+    .await;
+}
+
+/// Waits for a client to agree on keys, not for long.
+pub(super) async fn shake_hands(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    responder: &Responder,
+) -> io::Result<TlsStream<TcpStream>> {
+    let accepted = match timeout(HANDSHAKE_WAIT, acceptor.accept(stream)).await {
+        Ok(accepted) => accepted,
+        Err(late) => Err(late.into()),
+    };
+    accepted.inspect_err(|_| responder.metrics.dropped(Dropped::Handshake))
+}

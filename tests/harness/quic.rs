@@ -1,0 +1,107 @@
+//! QUIC clients, for DNS itself and for HTTP/3.
+
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use super::tls::{Authority, SERVER_NAME};
+
+/// How long a test waits for what should come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection, and what drives it.
+pub(crate) struct Quic {
+    runtime: Runtime,
+    connection: Connection,
+    _endpoint: Endpoint,
+}
+
+impl Quic {
+    /// Connects for a protocol: `doq` or `h3`.
+    #[track_caller]
+    pub(crate) fn connect(authority: &Authority, server: SocketAddr, protocol: &[u8]) -> Quic {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (endpoint, connection) = runtime.block_on(async {
+            let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("an endpoint");
+            let tls = QuicClientConfig::try_from(authority.client(protocol)).expect("TLS 1.3");
+            endpoint.set_default_client_config(ClientConfig::new(Arc::new(tls)));
+            let connecting = endpoint.connect(server, SERVER_NAME).expect("a server");
+            let connection = timeout(PATIENCE, connecting).await.expect("in time").expect("a connection");
+            (endpoint, connection)
+        });
+        Quic { runtime, connection, _endpoint: endpoint }
+    }
+
+    /// Begins a handshake and is gone.
+    pub(crate) fn begin(server: SocketAddr) {
+        let authority = Authority::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("an endpoint");
+            let tls = QuicClientConfig::try_from(authority.client(b"doq")).expect("TLS 1.3");
+            endpoint.set_default_client_config(ClientConfig::new(Arc::new(tls)));
+            let _ = timeout(Duration::from_millis(2), endpoint.connect(server, SERVER_NAME).expect("a server")).await;
+        });
+    }
+
+    /// Sends bytes on a stream of their own and reads what comes back.
+    pub(crate) fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        self.runtime.block_on(async {
+            let exchange = async {
+                let (mut send, mut receive) = self.connection.open_bi().await.map_err(|error| error.to_string())?;
+                send.write_all(bytes).await.map_err(|error| error.to_string())?;
+                send.finish().map_err(|error| error.to_string())?;
+                receive.read_to_end(1 << 17).await.map_err(|error| error.to_string())
+            };
+            timeout(PATIENCE, exchange).await.expect("in time")
+        })
+    }
+
+    /// The code by which the server ends the connection.
+    pub(crate) fn closed(&self) -> u64 {
+        let reason =
+            self.runtime.block_on(async { timeout(PATIENCE, self.connection.closed()).await.expect("in time") });
+        match reason {
+            ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
+            other => panic!("{other}"),
+        }
+    }
+
+    /// Sends HTTP/3 requests at once on one connection, and reads their responses.
+    pub(crate) fn requests(&self, requests: Vec<Request<Bytes>>) -> Vec<Response<Vec<u8>>> {
+        self.runtime.block_on(async {
+            let connection = h3_quinn::Connection::new(self.connection.clone());
+            let (mut driver, sender) = h3::client::new(connection).await.expect("HTTP/3");
+            let driver = tokio::spawn(async move { poll_fn(|cx| driver.poll_close(cx)).await });
+            let requests = requests.into_iter().map(|request| {
+                let mut sender = sender.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let mut stream = sender.send_request(Request::from_parts(head, ())).await.expect("a request");
+                    if !body.is_empty() {
+                        let _ = stream.send_data(body).await; // the server may have had enough
+                    }
+                    let _ = stream.finish().await;
+                    let response = stream.recv_response().await.expect("a response");
+                    let mut bytes = Vec::new();
+                    while let Some(mut part) = stream.recv_data().await.expect("a body") {
+                        bytes.extend_from_slice(&part.copy_to_bytes(part.remaining()));
+                    }
+                    response.map(|()| bytes)
+                }
+            });
+            let responses = timeout(PATIENCE, futures_util::future::join_all(requests)).await.expect("in time");
+            drop(sender);
+            driver.abort();
+            responses
+        })
+    }
+}
