@@ -243,10 +243,10 @@ fn a_slow_subscriber_gets_the_last_state_in_one_change_and_holds_up_nobody() {
     const CHANGES: usize = 300;
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("registry");
+    let (pod, gone) = (greeter(&namespace, 1), greeter(&namespace, 2)); // before the server: its first list has them
     let http = free_address().to_string();
     let _server = serve(&http, cluster.kubeconfig(), &namespace);
     let url = format!("http://{http}");
-    let (pod, gone) = (greeter(&namespace, 1), greeter(&namespace, 2));
     let ways = [Way::Stream(&url), Way::Own(cluster.kubeconfig())];
     let mut slow = ways.each_ref().map(|way| subscribe(&namespace, way));
     for (_, subscription) in &mut slow {
