@@ -200,7 +200,7 @@ pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<
     let rows = found.filter_map(|found| {
         let (pod, one) = snapshot.registered(found)?;
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(&one.service, [&pod.name, &one.protocol, &pod.uid], numbers), (pod, one)))
+        Some((place_of(one.service(), [&pod.name, &one.template.protocol, &pod.uid], numbers), (pod, one)))
     });
     page(rows, paging, |(pod, one)| endpoint(pod, one))
 }
@@ -209,10 +209,10 @@ fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
     Endpoint {
         pod: pod.name.to_string(),
         namespace: pod.namespace.to_string(),
-        interface: registered.service.interface.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
-        protocol: registered.protocol.to_string(),
+        interface: registered.service().interface.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
+        protocol: registered.template.protocol.to_string(),
         addresses: pod.addresses(registered).to_vec(),
         port: registered.port,
         weight: registered.weight,
@@ -222,13 +222,12 @@ fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
 
 /// All that was registered beside the fields, but secrets.
 fn metadata(registered: &Registered) -> BTreeMap<String, String> {
-    let published = &registered.published;
-    let pairs = published.pairs.iter().chain(registered.unpublished.iter());
+    let told = registered.told();
     let mut metadata: BTreeMap<String, String> =
-        pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    metadata.extend(published.application.iter().map(|name| ("application".to_owned(), name.to_string())));
-    if !published.methods.is_empty() {
-        metadata.insert("methods".to_owned(), published.methods.join(","));
+        told.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    metadata.extend(told.application().map(|name| ("application".to_owned(), name.to_owned())));
+    if !told.methods().is_empty() {
+        metadata.insert("methods".to_owned(), told.methods().join(","));
     }
     metadata
 }
@@ -282,13 +281,13 @@ pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Po
 
 fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
     let registration = |registered: &Registered| Registration {
-        interface: registered.service.interface.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
-        protocol: registered.protocol.to_string(),
+        interface: registered.service().interface.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
+        protocol: registered.template.protocol.to_string(),
         addresses: record.claimed_addresses(registered).to_vec(),
         port: registered.port,
-        name: question_name(&registered.service, &snapshot.settings.origin),
+        name: question_name(registered.service(), &snapshot.settings.origin),
         withheld: withheld(snapshot, record, registered),
     };
     Pod {
@@ -330,7 +329,7 @@ fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String
         let claims = |one: &Registered| {
             one.port == registered.port
                 && one.is_admitted()
-                && other.addresses(one).iter().any(|address| registered.lost.contains(address))
+                && other.addresses(one).iter().any(|address| registered.lost().contains(address))
         };
         other.uid != pod.uid && other.is_registering() && other.registrations.iter().any(claims)
     };

@@ -10,6 +10,7 @@ mod keys;
 mod pod;
 mod set;
 mod settings;
+mod told;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,9 +24,10 @@ use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
-pub use pod::{Addresses, Pair, PodRecord, Published, Refused, Registered, Standing};
+pub use pod::{Addresses, PodRecord, Refused, Registered, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
+pub use told::{OVERRIDES_MAX, Overrides, Pair, Pairs, Template, Told};
 
 /// All that answers are made from.
 #[derive(Clone, Debug)]

@@ -54,15 +54,15 @@ impl Text<'_> {
         if let Some(socket) = self.pod.socket(first) {
             entries.push(("addr", address(socket).into()));
         }
-        entries.push(("interface", (&*first.service.interface).into()));
+        entries.push(("interface", (&*first.service().interface).into()));
         let lists = [
-            ("group", self.list(|one| one.service.group.as_deref().into_iter())),
-            ("version", self.list(|one| one.service.version.as_deref().into_iter())),
-            ("application", first.published.application.as_deref().unwrap_or_default().into()),
-            ("methods", self.list(|one| one.published.methods.iter().map(|method| &**method))),
+            ("group", self.list(|one| one.service().group.as_deref().into_iter())),
+            ("version", self.list(|one| one.service().version.as_deref().into_iter())),
+            ("application", first.published().application().unwrap_or_default().into()),
+            ("methods", self.list(|one| one.published().methods().iter().map(|method| &**method))),
         ];
         entries.extend(lists.into_iter().filter(|(_, value)| !value.is_empty()));
-        entries.extend(first.published.pairs.iter().map(|(key, value)| (&**key, (&**value).into())));
+        entries.extend(first.published().pairs().map(|(key, value)| (key, value.into())));
         entries
     }
 

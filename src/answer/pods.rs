@@ -283,9 +283,9 @@ fn of_instance<'s>(
     for slot in by_name.iter().chain(by_target) {
         let Some(pod) = snapshot.pod(*slot) else { continue };
         let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
-            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(&one.service))
+            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(one.service()))
             .filter(|one| {
-                protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
+                protocol.is_none_or(|protocol| one.protocol_label().map(|label| label.as_bytes()) == Some(protocol))
             })
             .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
             .collect();

@@ -170,11 +170,11 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     tally.registrations = pod.registrations.len();
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
-        tally.conflicts += usize::from(!registered.lost.is_empty());
-        tally.withheld += registered.withheld as usize;
-        tally.left_out += registered.left_out as usize;
-        let is_plain = registered.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
-        tally.malformed_protocols += usize::from(registered.protocol_label.is_none() && !is_plain);
+        tally.conflicts += usize::from(!registered.lost().is_empty());
+        tally.withheld += registered.template.withheld as usize;
+        tally.left_out += registered.template.left_out as usize;
+        let is_plain = registered.template.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
+        tally.malformed_protocols += usize::from(registered.protocol_label().is_none() && !is_plain);
     }
     for reason in pod.refusals().map(|refused| refused.reason) {
         *tally.refused.entry(reason).or_default() += 1;

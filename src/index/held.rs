@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::intern::Interner;
 use crate::name::{Service, is_namespace, is_pod_name, protocol_label};
 use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
-use crate::snapshot::{PodRecord, Published, Refused, Registered, Standing, ZoneSettings};
+use crate::snapshot::{Pairs, PodRecord, Refused, Registered, Standing, Template, ZoneSettings};
 
 /// The marks of a Pod.
 pub(super) struct Held {
@@ -123,16 +123,21 @@ impl Held {
         record.consumers = record.consumers.iter().cloned().chain(consumers).collect();
         let mut registrations = record.registrations.to_vec();
         for registration in decoded.registrations {
-            registrations.push(registered(registration, profile, &record.namespace, interner, settings));
+            let mut registered = registered(registration, profile, &record.namespace, interner, settings);
+            if let Some(last) = registrations.last().filter(|last: &&Registered| last.own == registered.own) {
+                registered.own = last.own.clone(); // a process tells its own values with each of its registrations
+            }
+            registrations.push(registered);
         }
-        registrations.sort_by(|one, other| one.profile.cmp(&other.profile)); // stable, whichever source spoke first
+        registrations.sort_by(|one, other| one.template.profile.cmp(&other.template.profile)); // stable, whichever source spoke first
         record.registrations = registrations.into();
     }
 }
 
 /// Takes away what a profile's annotation said.
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
-    record.registrations = record.registrations.iter().filter(|one| one.profile != *profile).cloned().collect();
+    record.registrations =
+        record.registrations.iter().filter(|one| one.template.profile != *profile).cloned().collect();
     record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
     record.consumers = record.consumers.iter().filter(|(of, _)| of != profile).cloned().collect();
 }
@@ -160,25 +165,33 @@ fn registered(
     let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } =
         registration;
     let service = Service::new(namespace, &interface, group.as_ref(), version.as_ref(), &settings.origin);
-    let (published, unpublished) =
+    let (published, others) =
         metadata.pairs.into_iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));
-    let published = Published { application: metadata.application, methods: metadata.methods, pairs: published.into() };
-    Registered {
+    let told = Arc::new(Pairs::new(published, others));
+    let (pairs, own) = interner.pairs(told.clone());
+    let template = Template {
         service: interner.service(service),
         protocol_label: protocol_label(&protocol).map(|label| interner.text(&label)),
         protocol: interner.text(&protocol),
         profile: profile.clone(),
-        offset,
+        application: metadata.application.map(|name| interner.text(&name)),
+        methods: interner.methods(metadata.methods),
+        pairs,
+        own,
+        withheld: metadata.withheld,
+        left_out: metadata.left_out,
+    };
+    let (template, own) = interner.template(template, &told);
+    Registered {
+        template,
+        own: (!own.is_empty()).then(|| own.into()),
+        lost: None,
+        offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
         address,
         standing: Standing::Unplaced,
         is_repeated: false,
+        is_enabled: enabled,
         port,
         weight,
-        is_enabled: enabled,
-        lost: Box::default(),
-        published: interner.published(published),
-        unpublished: interner.unpublished(unpublished),
-        withheld: metadata.withheld,
-        left_out: metadata.left_out,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Difference;
 use crate::name::Service;
 use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, Published, ServiceFacts, ServiceKey, Set, SetKey, Snapshot,
+    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceFacts, ServiceKey, Set, SetKey, Snapshot, Told,
     order_seed,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn carry(
         }
     }
     // Of two services that share a name the Pod's endpoints may trade places: all changes of a name are made at once.
-    let mut by_name: BTreeMap<SetKey, Vec<&Change>> = BTreeMap::new();
+    let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
     for change in &changes {
         set_keys(&change.service).for_each(|key| by_name.entry(key).or_default().push(change));
     }
@@ -33,19 +33,19 @@ pub(super) fn carry(
 }
 
 /// A registration as its service's set has it, and what its TXT record says.
-type Membership = (Member, Option<Arc<Published>>);
+type Membership<'p> = (Member, Option<Told<'p>>);
 
 /// What a Pod adds to which services.
-type Memberships = BTreeMap<ServiceKey, (Arc<Service>, Vec<Membership>)>;
+type Memberships<'p> = BTreeMap<ServiceKey, (Arc<Service>, Vec<Membership<'p>>)>;
 
 /// What one service loses and gains.
-struct Change {
+struct Change<'p> {
     service: Arc<Service>,
-    take: Vec<Membership>,
-    add: Vec<Membership>,
+    take: Vec<Membership<'p>>,
+    add: Vec<Membership<'p>>,
 }
 
-fn changes(mut before: Memberships, after: Memberships) -> Vec<Change> {
+fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<Change<'p>> {
     let mut changes = Vec::new();
     for (key, (service, add)) in after {
         let take = before.remove(&key).map(|(_, take)| take).unwrap_or_default();
@@ -57,24 +57,24 @@ fn changes(mut before: Memberships, after: Memberships) -> Vec<Change> {
     changes
 }
 
-fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships {
+fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
     let mut memberships = Memberships::new();
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return memberships };
     for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
-        let service = &registered.service;
+        let service = registered.service();
         let addresses = pod.addresses(registered);
         let parts = EndpointParts {
             seed: seed_of(service),
             addresses: &addresses,
             port: registered.port,
             weight: registered.weight,
-            protocol: registered.protocol_label.as_deref(),
+            protocol: registered.protocol_label().map(|label| &**label),
             pod: slot,
             registration: place as u16,
         };
         let endpoint = if pod.is_published(registered) { Endpoint::new(parts) } else { None };
-        let published = endpoint.map(|_| registered.published.clone());
-        let member = Member { protocol: registered.protocol_label.clone(), endpoint };
+        let published = endpoint.map(|_| registered.published());
+        let member = Member { protocol: registered.protocol_label().cloned(), endpoint };
         memberships.entry(key_of(service)).or_insert_with(|| (service.clone(), Vec::new())).1.push((member, published));
     }
     memberships
@@ -88,18 +88,19 @@ fn seed_of(service: &Service) -> u64 {
 
 /// Whether no answer tells the two apart, as far as endpoints go: what is not ready is not shown, and a registration may
 /// have moved in its Pod for one that was never shown.
-fn looks_same(before: &[Membership], after: &[Membership]) -> bool {
-    let shown = |memberships: &[Membership]| -> Vec<(Endpoint, Option<Arc<Published>>)> {
-        memberships.iter().filter_map(|(member, told)| Some((member.endpoint?, told.clone()))).collect()
-    };
+fn looks_same(before: &[Membership<'_>], after: &[Membership<'_>]) -> bool {
     let (before, after) = (shown(before), shown(after));
     let is_same =
         |((one, told), (other, tells)): (&(Endpoint, _), &(Endpoint, _))| one.looks_same(other) && told == tells;
     before.len() == after.len() && before.iter().zip(&after).all(is_same)
 }
 
+fn shown<'p>(memberships: &[Membership<'p>]) -> Vec<(Endpoint, Option<Told<'p>>)> {
+    memberships.iter().filter_map(|(member, told)| Some((member.endpoint?, *told))).collect()
+}
+
 /// Changes a service's own set; whether other names exist by that.
-fn change_own_set(next: &mut Snapshot, change: &Change) -> bool {
+fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> bool {
     let key = key_of(&change.service);
     let found = next.services.get(&key.as_ref());
     let mut set = found.map(|facts| (*facts.set).clone()).unwrap_or_default();
@@ -121,7 +122,7 @@ fn change_own_set(next: &mut Snapshot, change: &Change) -> bool {
 
 /// Changes what a natural name selects, after the services' own sets: the set of the one service that it selects, or the
 /// union of several.
-fn change_name(next: &mut Snapshot, key: SetKey, changes: &[&Change]) {
+fn change_name(next: &mut Snapshot, key: SetKey, changes: &[&Change<'_>]) {
     let mut facts = next.sets.get(&key.as_ref()).cloned().unwrap_or_default();
     let was_union = facts.services.len() > 1;
     for Change { service, .. } in changes {
@@ -149,7 +150,7 @@ fn change_name(next: &mut Snapshot, key: SetKey, changes: &[&Change]) {
 }
 
 /// Everything that goes, then everything that comes.
-fn apply(set: &mut Set, changes: &[&Change]) {
+fn apply(set: &mut Set, changes: &[&Change<'_>]) {
     changes.iter().flat_map(|change| &change.take).for_each(|(member, _)| set.take(member));
     changes.iter().flat_map(|change| &change.add).for_each(|(member, _)| set.add(member));
 }

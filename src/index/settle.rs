@@ -99,17 +99,17 @@ impl Index {
 
     /// Notes at which of its addresses another Pod holds the port.
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
-        let lost: Vec<Box<[_]>> = record
+        let lost: Vec<Option<Box<Addresses>>> = record
             .registrations
             .iter()
             .map(|registered| {
                 if record.status.host_network || !record.is_registering() || !registered.is_admitted() {
-                    return Box::default();
+                    return None;
                 }
                 let mut addresses = record.claimed_addresses(registered);
                 addresses
                     .retain(|address| self.claims.is_lost(&(record.cluster.clone(), *address, registered.port), slot));
-                addresses.into_iter().collect()
+                (!addresses.is_empty()).then(|| Box::new(addresses))
             })
             .collect();
         for (registered, lost) in record.registrations.iter_mut().zip(lost) {
@@ -143,9 +143,9 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
-        let Registered { service, address, port, .. } = &*registered;
-        let protocol = registered.protocol_label.as_ref().unwrap_or(&registered.protocol);
+        let Registered { template, address, port, .. } = &*registered;
+        let protocol = template.protocol_label.as_ref().unwrap_or(&template.protocol);
         let addresses: Addresses = address.map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
-        registered.is_repeated = !places.insert((service.clone(), protocol.clone(), addresses, *port));
+        registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));
     }
 }

@@ -72,7 +72,7 @@ impl WatchedSet {
     /// What some Pods have of a selection.
     pub fn of_pods<'p>(pods: impl Iterator<Item = &'p PodRecord>, filter: &Filter) -> WatchedSet {
         let registered = pods.flat_map(|pod| pod.registrations.iter().map(move |one| (pod, one)));
-        let asked = registered.filter(|(pod, one)| filter.takes(&one.service) && pod.is_published(one));
+        let asked = registered.filter(|(pod, one)| filter.takes(one.service()) && pod.is_published(one));
         WatchedSet::from_unordered(asked.filter_map(|(pod, one)| watched(pod, one)).collect())
     }
 
@@ -131,9 +131,9 @@ fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> 
         namespace: pod.namespace.to_string(),
         address: *pod.addresses(registered).first()?,
         port: registered.port,
-        protocol: registered.protocol.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
+        protocol: registered.template.protocol.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
         weight: registered.weight,
         metadata: metadata(registered),
     })
