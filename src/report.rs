@@ -162,8 +162,8 @@ impl Filter {
 
 /// The services, by namespace, interface, group and version.
 pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Interface> {
-    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
-    let rows = services.map(|facts| (place_of(&facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
+    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
+    let rows = services.map(|facts| (place_of(facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
     page(rows, paging, |facts| interface(snapshot, facts))
 }
 
@@ -174,8 +174,8 @@ fn place_of<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: 
     Place::new(texts, numbers)
 }
 
-fn interface(snapshot: &Snapshot, facts: &ServiceFacts) -> Interface {
-    let service = &facts.service;
+fn interface(snapshot: &Snapshot, facts: ServiceFacts<'_>) -> Interface {
+    let service = facts.service;
     Interface {
         interface: service.interface.to_string(),
         group: text(&service.group),
@@ -195,7 +195,7 @@ fn question_name(service: &Service, zone: &Name) -> String {
 
 /// The ready endpoints, by service, Pod, protocol and port.
 pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Endpoint> {
-    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
+    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
     let rows = found.filter_map(|found| {
         let (pod, one) = snapshot.registered(found)?;

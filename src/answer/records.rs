@@ -271,7 +271,7 @@ impl<'s> Members<'s> {
         let mut seen = HashSet::new();
         let mut first: Option<&Endpoint> = None;
         let mut last: Option<&Endpoint> = None;
-        let is_plain = snapshot.wide_targets == 0;
+        let is_plain = snapshot.wide_targets.is_empty();
         for endpoint in self.iter(snapshot) {
             let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_target(endpoint));
             let is_repeated = is_plain && (is_same(last) || is_same(first));

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Difference;
+use crate::dns::Name;
 use crate::name::Service;
 use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceFacts, ServiceKey, Set, SetKey, Snapshot, Told,
-    order_seed,
+    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, Set, SetFacts, SetKey, SetKeyRef, SetSlot,
+    Snapshot, Told, order_seed,
 };
 
 /// Puts what a Pod registers now in place of what it registered before.
@@ -27,9 +28,10 @@ pub(super) fn carry(
     // Of two services that share a name the Pod's endpoints may trade places: all changes of a name are made at once.
     let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
     for change in &changes {
-        set_keys(&change.service).for_each(|key| by_name.entry(key).or_default().push(change));
+        set_keys(&change.service, &next.settings.origin).for_each(|key| by_name.entry(key).or_default().push(change));
     }
-    by_name.into_iter().for_each(|(key, changes)| change_name(next, key, &changes));
+    by_name.into_iter().for_each(|(key, changes)| change_name(next, &key.as_ref(), &changes));
+    changes.iter().for_each(|change| forget_if_gone(next, &change.service));
 }
 
 /// A registration as its service's set has it, and what its TXT record says.
@@ -82,8 +84,10 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
 
 /// Services that share a natural name share an order, so that their endpoints can stand in one set.
 fn seed_of(service: &Service) -> u64 {
-    let interface = service.natural().map_or(service.interface.as_bytes(), |natural| natural);
-    order_seed(&service.namespace, interface)
+    match service.natural() {
+        Some(natural) => order_seed(&service.namespace, natural.as_bytes()),
+        None => order_seed(&service.namespace, service.interface.as_bytes()),
+    }
 }
 
 /// Whether no answer tells the two apart, as far as endpoints go: what is not ready is not shown, and a registration may
@@ -101,52 +105,66 @@ fn shown<'p>(memberships: &[Membership<'p>]) -> Vec<(Endpoint, Option<Told<'p>>)
 
 /// Changes a service's own set; whether other names exist by that.
 fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> bool {
-    let key = key_of(&change.service);
-    let found = next.services.get(&key.as_ref());
-    let mut set = found.map(|facts| (*facts.set).clone()).unwrap_or_default();
-    apply(&mut set, &[change]);
-    let is_gone = set.is_unregistered();
-    let has_other_names = is_gone || found.is_none_or(|facts| !facts.set.protocols().eq(set.protocols()));
-    let is_alias_only = change.service.natural().is_none();
-    if is_gone {
-        next.services.remove(&key.as_ref());
-        next.alias_only.remove(&key.as_ref());
-    } else {
-        if is_alias_only {
-            next.alias_only.insert(key.clone(), change.service.clone());
-        }
-        next.services.insert(key, ServiceFacts { service: change.service.clone(), set: Arc::new(set) });
+    let service = &change.service;
+    let slot = slot_of(next, service);
+    let is_new = slot.is_none();
+    if is_new && service.natural().is_none() {
+        next.alias_only.insert(key_of(service), service.clone());
     }
-    has_other_names
+    let slot = slot.unwrap_or_else(|| next.names.add_service(service, &next.settings.origin));
+    let Some(facts) = next.names.sets.get_mut(slot) else { return false };
+    let before: Vec<Arc<str>> = facts.set.labels().cloned().collect();
+    apply(&mut facts.set, &[change]);
+    is_new || facts.set.is_unregistered() || !facts.set.labels().eq(&before)
 }
 
-/// Changes what a natural name selects, after the services' own sets: the set of the one service that it selects, or the
-/// union of several.
-fn change_name(next: &mut Snapshot, key: SetKey, changes: &[&Change<'_>]) {
-    let mut facts = next.sets.get(&key.as_ref()).cloned().unwrap_or_default();
-    let was_union = facts.services.len() > 1;
+/// Takes a service away that no unfinished Pod registers any more, after its names.
+fn forget_if_gone(next: &mut Snapshot, service: &Service) {
+    if let Some(slot) = slot_of(next, service)
+        && own_set(next, slot).is_none_or(Set::is_unregistered)
+    {
+        next.names.remove_service(service, slot, &next.settings.origin);
+        next.alias_only.remove(&key_of(service).as_ref());
+    }
+}
+
+/// Changes what a natural name stands for, after the services' own sets: the set of the one service that it selects, or
+/// the union of several.
+fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]) {
+    let before = next.names.natural(key);
+    let mut services = before.and_then(|slot| next.names.sets.get(slot)).map(|facts| facts.services.clone());
+    let services = services.get_or_insert_default();
+    let union = before.filter(|_| services.len() > 1);
     for Change { service, .. } in changes {
-        let is_there = next.services.contains_key(&key_of(service).as_ref());
-        match facts.services.binary_search_by(|other| other.alias.cmp(&service.alias)) {
-            Ok(at) if !is_there => drop(facts.services.remove(at)),
-            Err(at) if is_there => facts.services.insert(at, service.clone()),
+        let own = slot_of(next, service).and_then(|slot| own_set(next, slot));
+        let is_there = own.is_some_and(|set| !set.is_unregistered());
+        match services.binary_search_by(|other| other.alias.cmp(&service.alias)) {
+            Ok(at) if !is_there => drop(services.remove(at)),
+            Err(at) if is_there => services.insert(at, service.clone()),
             _ => {}
         }
     }
-    match facts.services.as_slice() {
-        [] => {
-            next.sets.remove(&key.as_ref());
+    let after = match (services.as_slice(), union) {
+        ([], _) => None,
+        ([only], _) => slot_of(next, only),
+        (_, Some(union)) => {
+            if let Some(facts) = next.names.sets.get_mut(union) {
+                facts.services = std::mem::take(services);
+                apply(&mut facts.set, changes);
+            }
             return;
         }
-        [only] => facts.set = own_set(next, only),
-        _ if was_union => apply(Arc::make_mut(&mut facts.set), changes),
-        [first, others @ ..] => {
-            let mut union = (*own_set(next, first)).clone();
-            others.iter().for_each(|other| union.join(&own_set(next, other)));
-            facts.set = Arc::new(union);
+        (several, None) => {
+            let mut set = Set::default();
+            let own_sets = several.iter().filter_map(|service| own_set(next, slot_of(next, service)?));
+            own_sets.for_each(|own| set.join(own));
+            Some(next.names.sets.insert(SetFacts { services: std::mem::take(services), set }))
         }
+    };
+    if before != after {
+        next.names.put_natural(key, before, after);
+        union.into_iter().for_each(|slot| next.names.sets.remove(slot));
     }
-    next.sets.insert(key, facts);
 }
 
 /// Everything that goes, then everything that comes.
@@ -155,22 +173,23 @@ fn apply(set: &mut Set, changes: &[&Change<'_>]) {
     changes.iter().flat_map(|change| &change.add).for_each(|(member, _)| set.add(member));
 }
 
-fn own_set(next: &Snapshot, service: &Service) -> Arc<Set> {
-    next.services.get(&key_of(service).as_ref()).map(|facts| facts.set.clone()).unwrap_or_default()
+fn slot_of(next: &Snapshot, service: &Service) -> Option<SetSlot> {
+    next.names.alias(service.namespace.as_bytes(), service.alias)
+}
+
+fn own_set(next: &Snapshot, slot: SetSlot) -> Option<&Set> {
+    Some(&next.names.sets.get(slot)?.set)
 }
 
 fn key_of(service: &Service) -> ServiceKey {
     ServiceKey { namespace: service.namespace.clone(), alias: service.alias }
 }
 
-fn set_keys(service: &Service) -> impl Iterator<Item = SetKey> {
+fn set_keys(service: &Service, zone: &Name) -> impl Iterator<Item = SetKey> {
     let interface = service.natural();
-    service.selections().iter().zip(std::iter::repeat(interface)).filter_map(|((group, version), interface)| {
-        Some(SetKey {
-            namespace: service.namespace.clone(),
-            group: group.clone(),
-            version: version.clone(),
-            interface: interface?.clone(),
-        })
-    })
+    service.selections(zone).into_iter().zip(std::iter::repeat(interface)).filter_map(
+        |((group, version), interface)| {
+            Some(SetKey { namespace: service.namespace.clone(), group, version, interface: interface? })
+        },
+    )
 }

@@ -89,7 +89,12 @@ impl Set {
 
     /// The protocols that are registered, by label.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
-        self.protocols.iter().map(|entry| &*entry.label)
+        self.labels().map(|label| &**label)
+    }
+
+    /// The protocols that are registered, by label, as they are shared.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.protocols.iter().map(|entry| &entry.label)
     }
 
     /// Whether the protocol is registered, and if so how many ready endpoints speak it.
