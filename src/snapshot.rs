@@ -30,7 +30,8 @@ pub(crate) use names::{Names, SetFacts, SetSlot};
 pub use pod::{Addresses, PodRecord, Refused, Registered, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
-pub use told::{OVERRIDES_MAX, Overrides, Pair, Pairs, Template, Told};
+pub(crate) use table::Table;
+pub use told::{Overrides, OwnValues, Pair, Pairs, Template, Told};
 
 /// All that answers are made from.
 #[derive(Clone, Debug)]

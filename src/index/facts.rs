@@ -63,7 +63,8 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
 /// The reverse names: none for a Pod of the host's network.
 fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
-        let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network);
+        // What no reverse zone of ours can ask for is not kept.
+        let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network && !next.settings.reverse.is_empty());
         pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default()
     };
     let (before, after) = (addresses(old), addresses(new));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::told::{Overrides, Template, Told};
+use super::told::{OwnValues, Template, Told};
 use crate::name::Service;
 use crate::registration::{Consumer, Reason};
 use crate::source::PodStatus;
@@ -44,7 +44,7 @@ pub struct Registered {
     /// What other Pods register too.
     pub template: Arc<Template>,
     /// What this Pod's metadata says otherwise; its registrations share one.
-    pub own: Option<Arc<Overrides>>,
+    pub own: Option<Arc<OwnValues>>,
     /// The addresses at which another Pod holds the port; none is the rule, and takes no memory.
     pub lost: Option<Box<Addresses>>,
     /// Where in the annotation it stands, in bytes of the decoded JSON.
@@ -152,12 +152,12 @@ impl Registered {
 
     /// All that it tells, secrets apart.
     pub fn told(&self) -> Told<'_> {
-        self.template.told(self.own.as_deref().unwrap_or_default())
+        self.template.told(self.own.as_deref().map_or(&[], |own| own))
     }
 
     /// What its TXT record tells.
     pub fn published(&self) -> Told<'_> {
-        self.template.published(self.own.as_deref().unwrap_or_default())
+        self.template.published(self.own.as_deref().map_or(&[], |own| own))
     }
 
     /// The addresses at which another Pod holds the port.

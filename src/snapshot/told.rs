@@ -15,6 +15,9 @@ pub type Pair = (Box<str>, Box<str>);
 /// Values in place of those of a list of pairs, by the pair's place in it, in order.
 pub type Overrides = [(u16, Box<str>)];
 
+/// The values of one Pod: one, the time when it started, is the rule.
+pub type OwnValues = smallvec::SmallVec<[(u16, Box<str>); 1]>;
+
 /// The most values that differ from a shared list: what differs in more is kept as a list of its own.
 pub const OVERRIDES_MAX: usize = 8;
 
