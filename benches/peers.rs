@@ -1,6 +1,6 @@
 //! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, and a UDP echo.
 //!
-//! `cargo bench --bench peers` measures all three of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
+//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them. Both sides of a
 //! table alternate, since two runs on a shared machine are not comparable. benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
@@ -11,6 +11,7 @@ mod peers {
     pub(crate) mod change;
     pub(crate) mod coredns;
     pub(crate) mod echo;
+    pub(crate) mod events;
     pub(crate) mod load;
     pub(crate) mod memory;
     pub(crate) mod process;
@@ -23,10 +24,10 @@ mod peers {
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{change, echo, load, memory, report, world};
+use peers::{change, echo, events, load, memory, report, world};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 3] = ["change", "load", "memory"];
+const SECTIONS: [&str; 4] = ["change", "events", "load", "memory"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -45,11 +46,14 @@ fn main() {
     report::machine();
     let cluster = Cluster::shared();
     let reader = Reader::create(cluster);
-    if is_wanted("change") || is_wanted("load") {
+    if ["change", "events", "load"].into_iter().any(is_wanted) {
         world::write_small(cluster);
     }
     if is_wanted("change") {
         change::measure(cluster, &reader);
+    }
+    if is_wanted("events") {
+        events::measure(cluster);
     }
     if is_wanted("load") {
         load::measure(cluster, &reader);

@@ -9,7 +9,7 @@ mod statics;
 
 use std::net::IpAddr;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::dns::{Class, Name, Path, Rcode, Rtype};
 use crate::name::TargetLabel;
@@ -256,7 +256,7 @@ pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr,
         return name.map(|name| glue_of_name(snapshot, &name)).unwrap_or_default();
     }
     if snapshot.wide_targets.is_empty() {
-        return std::iter::once((target, ttl)).collect();
+        return smallvec![(target, ttl)];
     }
     let addresses = snapshot.target_addresses(target).unwrap_or_default();
     addresses.into_iter().map(|address| (address, ttl)).collect()

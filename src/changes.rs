@@ -133,7 +133,7 @@ impl Changes {
         let mut state = self.state();
         state.latest = after.revision;
         if !before.is_synced {
-            state.since = after.revision; // nobody was told anything before
+            state.begin(after.revision);
             return;
         }
         let mut entry = Entry { revision: after.revision, pods: vec![], registrations: 0, services: vec![] };
@@ -193,6 +193,15 @@ impl Changes {
 }
 
 impl State {
+    /// Nobody was told anything before: who waits already starts from the whole set.
+    fn begin(&mut self, revision: u64) {
+        self.since = revision;
+        for topic in self.topics.values().flatten() {
+            topic.lost.store(revision, Ordering::Relaxed);
+            topic.touched.send_replace(revision);
+        }
+    }
+
     /// Adds to the past, lets go of what no longer fits, and tells the topics.
     fn remember(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
@@ -295,7 +304,7 @@ impl Subscription {
         }
         let before = WatchedSet::of_pods(pods.values().filter_map(|(before, _)| *before), &self.topic.filter);
         let after = WatchedSet::of_pods(pods.values().filter_map(|(_, after)| *after), &self.topic.filter);
-        let change = before.change_to(after);
+        let change = before.change_to(&after);
         Ok((!change.is_empty()).then_some(change))
     }
 

@@ -10,7 +10,6 @@ mod list;
 mod local;
 mod print;
 mod register;
-mod remote;
 mod watch;
 mod why;
 
@@ -21,7 +20,6 @@ pub use codec::{decode, encode};
 pub use list::ls;
 pub use local::LocalError;
 pub use register::{register, withdraw};
-pub use remote::RemoteError;
 pub use watch::watch;
 pub use why::why;
 
@@ -30,6 +28,7 @@ use crate::config::{Config, ConfigError, Environment};
 use crate::logging::LoggingError;
 use crate::register::RegisterError;
 use crate::register::offer::OfferError;
+use crate::remote::RemoteError;
 use crate::source::files::FileProblem;
 use crate::source::kube::ClientError;
 use local::Local;
@@ -37,6 +36,17 @@ use local::Local;
 /// The most bytes that are read from standard input: four times the longest annotation, so that one that is too long is
 /// told so by its reader.
 const INPUT_LEN_MAX: u64 = 4 * crate::registration::ANNOTATION_LEN_MAX as u64;
+
+/// What a person can do about a server that is not there.
+fn advice(error: &RemoteError) -> &'static str {
+    match error {
+        RemoteError::Unreachable { .. } => {
+            ": start one with `callsign serve`, name another one with --server URL, or read the Pods without one, with \
+             --manifests PATH or --kubeconfig FILE"
+        }
+        _ => "",
+    }
+}
 
 /// What a command says, and how it ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,8 +90,11 @@ pub enum CommandError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A server did not answer as it should.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
+    #[error("{error}{}", advice(error))]
+    Remote {
+        /// Why.
+        error: RemoteError,
+    },
     /// The command's own source could not be read.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -109,6 +122,12 @@ pub enum CommandError {
     /// The system refuses a process or a signal.
     #[error("cannot follow the server: {0}")]
     System(#[source] io::Error),
+}
+
+impl From<RemoteError> for CommandError {
+    fn from(error: RemoteError) -> CommandError {
+        CommandError::Remote { error }
+    }
 }
 
 /// Reads Pods without a server, as the flags, the environment and the file say.

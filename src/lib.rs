@@ -15,6 +15,11 @@
 //! of a [`snapshot::Snapshot`]; [`registration`], [`index`], [`snapshot`], [`answer`] and [`wire`] are pure: no clock, no
 //! socket, no task.
 //!
+//! # For RPC frameworks
+//!
+//! [`registry`] is the library: a process registers what it serves and subscribes to what it calls. All else here is the
+//! server and its commands, public for the tests and benchmarks of this crate, and bound to nothing.
+//!
 //! # Guarantees
 //!
 //! 1. **All or nothing.** No answer comes from half a list: before the first sync a name of ours is SERVFAIL, and a relist
@@ -38,7 +43,7 @@
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
 //! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
 //! [`logging`], [`pulse`].
-//! The process's side: [`register`].
+//! The process's side: [`register`] (its own Pod), [`remote`] (a server asked over HTTP), [`registry`] (the library).
 
 pub mod answer;
 pub mod app;
@@ -56,6 +61,8 @@ pub mod name;
 pub mod pulse;
 pub mod register;
 pub mod registration;
+pub mod registry;
+pub mod remote;
 pub mod report;
 pub mod server;
 pub mod snapshot;

@@ -32,7 +32,7 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Ls(args) => commands::ls(&args, &environment).await?,
         Command::Why(args) => commands::why(&args, &environment).await?,
-        Command::Watch(args) => commands::watch(&args, &mut io::stdout(), &mut io::stderr()).await?,
+        Command::Watch(args) => commands::watch(args, &mut io::stdout(), &mut io::stderr()).await?,
         Command::Decode(args) => commands::decode(&args, &mut io::stdin().lock())?,
         Command::Encode(args) => commands::encode(&args, &mut io::stdin().lock())?,
         Command::Check(args) => commands::check(args, &environment).await?,

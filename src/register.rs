@@ -1,11 +1,12 @@
-//! A process registers itself in its own Pod: one implementation for the wrapper, the sidecar and the one-shot commands.
+//! A process registers itself in its own Pod: one implementation for the wrapper, the sidecar, the one-shot commands and
+//! the library.
 //!
 //! ```text
 //! offers ─► registrar ─(GET, one merge PATCH)─► the Pod's label and annotation
 //!              ▲
-//!           keeper: what is wanted becomes what is, with patience
+//!           keeper: the list that is wanted becomes what is, with patience
 //!              ▲
-//!           wrapper (a server of its own), sidecar (a port beside it), once
+//!           wrapper (a server of its own), sidecar (a port beside it), once; the library's guards
 //! ```
 //!
 //! Everything that a registrar writes says so: each registration carries a pair `registrar` with the container's name.

@@ -58,7 +58,9 @@ pub struct Endpoint {
     pub version: Option<String>,
     /// The protocol as it was registered.
     pub protocol: String,
-    /// The addresses; the first is the SRV target's.
+    /// The first of its addresses, which is the SRV target's.
+    pub address: IpAddr,
+    /// All its addresses, the first one first.
     pub addresses: Vec<IpAddr>,
     /// The port.
     pub port: u16,
@@ -199,13 +201,14 @@ pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
     let rows = found.filter_map(|found| {
         let (pod, one) = snapshot.registered(found)?;
+        let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(one.service(), [&pod.name, &one.template.protocol, &pod.uid], numbers), (pod, one)))
+        Some((place_of(one.service(), [&pod.name, &one.template.protocol, &pod.uid], numbers), (pod, one, address)))
     });
-    page(rows, paging, |(pod, one)| endpoint(pod, one))
+    page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
 
-fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
+fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoint {
     Endpoint {
         pod: pod.name.to_string(),
         namespace: pod.namespace.to_string(),
@@ -213,7 +216,8 @@ fn endpoint(pod: &PodRecord, registered: &Registered) -> Endpoint {
         group: text(&registered.service().group),
         version: text(&registered.service().version),
         protocol: registered.template.protocol.to_string(),
-        addresses: pod.addresses(registered).to_vec(),
+        address,
+        addresses: pod.addresses(registered).into_vec(),
         port: registered.port,
         weight: registered.weight,
         metadata: metadata(registered),

@@ -1,6 +1,8 @@
 //! What a registration's TXT record says: `key=value` strings (RFC 6763 §6), ours first, then the published metadata.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use smallvec::SmallVec;
 
@@ -27,84 +29,109 @@ pub struct Text<'s> {
 impl Text<'_> {
     /// Appends the record's data, at most [`TXT_LEN_MAX`] bytes, never none.
     pub fn append_rdata(&self, out: &mut Vec<u8>) {
-        let entries = self.entries();
-        let lengths: SmallVec<[usize; 16]> =
-            entries.iter().map(|(key, value)| strings(key, value, |_, _| ())).collect();
-        let room =
-            if lengths.iter().sum::<usize>() <= TXT_LEN_MAX { TXT_LEN_MAX } else { TXT_LEN_MAX - TRUNCATED_LEN_MAX };
-        let mut used = 0;
-        let fitting = lengths.iter().take_while(|len| {
-            used += **len;
-            used <= room
+        let start = out.len();
+        self.entries(|key, value| {
+            if out.len() - start <= TXT_LEN_MAX {
+                strings(key, value, |key, part| append_string(out, key, part));
+            }
         });
-        let fitting = fitting.count();
-        for (key, value) in &entries[..fitting] {
-            strings(key, value, |key, part| append_string(out, key, part));
+        if out.len() - start > TXT_LEN_MAX {
+            out.truncate(start);
+            self.append_cut(out);
         }
-        if fitting < entries.len() {
-            append_string(out, "truncated", &(entries.len() - fitting).to_string());
-        }
+    }
+
+    /// Appends as many entries as fit, and how many do not.
+    fn append_cut(&self, out: &mut Vec<u8>) {
+        let end = out.len() + TXT_LEN_MAX - TRUNCATED_LEN_MAX;
+        let mut left_out = 0;
+        self.entries(|key, value| {
+            let before = out.len();
+            if left_out == 0 {
+                strings(key, value, |key, part| append_string(out, key, part));
+            }
+            if left_out > 0 || out.len() > end {
+                out.truncate(before);
+                left_out += 1;
+            }
+        });
+        append_string(out, "truncated", &left_out.to_string());
     }
 
     /// Keys and values in the contract's order.
-    fn entries(&self) -> SmallVec<[(&str, std::borrow::Cow<'_, str>); 16]> {
-        let mut entries: SmallVec<[(&str, std::borrow::Cow<'_, str>); 16]> = SmallVec::new();
-        let Some(first) = self.registered.first() else { return entries };
-        entries.push(("pod", (&*self.pod.name).into()));
+    fn entries(&self, mut each: impl FnMut(&str, &str)) {
+        let Some(first) = self.registered.first() else { return };
+        each("pod", &self.pod.name);
         if let Some(socket) = self.pod.socket(first) {
-            entries.push(("addr", address(socket).into()));
+            each("addr", &Joined::address(socket));
         }
-        entries.push(("interface", (&*first.service().interface).into()));
-        let lists = [
-            ("group", self.list(|one| one.service().group.as_deref().into_iter())),
-            ("version", self.list(|one| one.service().version.as_deref().into_iter())),
-            ("application", first.published().application().unwrap_or_default().into()),
-            ("methods", self.list(|one| one.published().methods().iter().map(|method| &**method))),
-        ];
-        entries.extend(lists.into_iter().filter(|(_, value)| !value.is_empty()));
-        entries.extend(first.published().pairs().map(|(key, value)| (key, value.into())));
-        entries
+        each("interface", &first.service().interface);
+        let mut unless_empty = |key, value: &str| {
+            if !value.is_empty() {
+                each(key, value);
+            }
+        };
+        unless_empty("group", &self.joined(|one| one.service().group.as_deref().into_iter()));
+        unless_empty("version", &self.joined(|one| one.service().version.as_deref().into_iter()));
+        unless_empty("application", first.published().application().unwrap_or_default());
+        unless_empty("methods", &self.joined(|one| one.published().methods().iter().map(|method| &**method)));
+        first.published().pairs().for_each(|(key, value)| each(key, value));
     }
 
     /// What all registrations name, joined by commas, each once.
-    fn list<'a, I: Iterator<Item = &'a str>>(
-        &'a self,
-        values: impl Fn(&'a Registered) -> I,
-    ) -> std::borrow::Cow<'a, str> {
+    fn joined<'a, I: Iterator<Item = &'a str>>(&'a self, values: impl Fn(&'a Registered) -> I) -> Joined {
         let mut seen: SmallVec<[&str; 8]> = SmallVec::new();
+        let mut joined = Joined::default();
         for value in self.registered.iter().flat_map(|registered| values(registered)) {
-            if self.registered.len() == 1 || !seen.contains(&value) {
+            if self.registered.len() > 1 {
+                if seen.contains(&value) {
+                    continue;
+                }
                 seen.push(value);
             }
+            if !joined.0.is_empty() {
+                joined.0.push(b',');
+            }
+            joined.0.extend_from_slice(value.as_bytes());
         }
-        match seen.as_slice() {
-            [only] => (*only).into(),
-            several => several.join(",").into(),
-        }
+        joined
     }
 }
 
-/// `10.244.0.81:20880`, `[fd00::1]:20880`
-fn address(socket: SocketAddr) -> String {
-    socket.to_string()
+/// A text put together on the stack, unless it is long.
+#[derive(Default)]
+struct Joined(SmallVec<[u8; 128]>);
+
+impl Joined {
+    /// `10.244.0.81:20880`, `[fd00::1]:20880`
+    fn address(socket: SocketAddr) -> Joined {
+        let mut text = Joined::default();
+        let _ = write!(text.0, "{socket}"); // memory takes all that is written
+        text
+    }
 }
 
-/// Cuts a value into the strings that carry it, `key`, `key.1`, `key.2`, …; the bytes that they take.
-fn strings<'v>(key: &str, value: &'v str, mut each: impl FnMut(&str, &'v str)) -> usize {
+impl Deref for Joined {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default() // put together from texts
+    }
+}
+
+/// Cuts a value into the strings that carry it, `key`, `key.1`, `key.2`, …
+fn strings<'v>(key: &str, value: &'v str, mut each: impl FnMut(&str, &'v str)) {
     let mut rest = value;
-    let mut len = 0;
     for number in 0.. {
         let numbered = if number == 0 { String::new() } else { format!("{key}.{number}") };
         let key = if number == 0 { key } else { &numbered };
         let (part, left) = split_at_boundary(rest, STRING_LEN_MAX.saturating_sub(key.len() + 1));
         each(key, part);
-        len += 1 + key.len() + 1 + part.len();
         rest = left;
         if rest.is_empty() || part.is_empty() {
-            break;
+            return;
         }
     }
-    len
 }
 
 /// The longest head of a text that fits in so many bytes and cuts no character, and the rest.

@@ -8,25 +8,60 @@ mod budget {
 
 use std::alloc::System;
 
-use budget::zone::{INTERFACES, Zone};
+use budget::zone::{INTERFACES, Zone, client, query, service_name};
+use callsign::metrics::Transport;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// Bytes a registration, all told, as they are asked of the allocator: a twentieth above what was counted last.
+const BYTES_MAX: usize = 420;
+
 /// One test, because what is counted is the process's.
 #[test]
-fn bytes_a_registration() {
-    for pods in [500, 2_000] {
+fn the_zone_and_its_answers_cost_what_they_may() {
+    for pods in [2_000, 10_000] {
         let before = live(ALLOCATOR.stats());
         let zone = Zone::of_pods(pods);
         let bytes = (live(ALLOCATOR.stats()) - before) / (pods * INTERFACES);
-        eprintln!("{pods} Pods: {bytes} bytes a registration");
-        drop(zone);
+        assert!(bytes <= BYTES_MAX, "{bytes} bytes a registration with {pods} Pods");
+        assert!(bytes > BYTES_MAX / 2, "{bytes} bytes a registration: lower the bound");
+        answers(&zone);
     }
 }
 
-/// Bytes that are allocated and not freed yet, as they were asked for.
+/// No reply allocates: the buffer for it is there.
+fn answers(zone: &Zone) {
+    let responder = zone.responder();
+    let service = service_name(7, 3);
+    let plain = service.trim_start_matches("_rpc._tcp.");
+    let mut reply = Vec::with_capacity(4096);
+    for (what, name, rtype, rcode) in [
+        ("SRV", &*service, 33, 0),
+        ("SRV of a protocol", &service.replace("_rpc", "_dubbo"), 33, 0),
+        ("TXT", &service, 16, 0),
+        ("A of a service", plain, 1, 0),
+        ("AAAA of a service", plain, 28, 0),
+        ("A of a target", "10-244-0-30.p.rpc.cluster.local.", 1, 0),
+        ("a name that is not there", "x7.shop-7.rpc.cluster.local.", 33, 3),
+        ("a name between", "ikurento.com.shop-7.rpc.cluster.local.", 33, 0),
+        ("a name in no zone", "example.org.", 1, 5),
+    ] {
+        let query = query(name, rtype, true);
+        let before = ALLOCATOR.stats();
+        for _ in 0..3 {
+            reply.clear();
+            responder.respond(&zone.snapshot, &query, client(), Transport::Udp, &mut reply);
+        }
+        let after = ALLOCATOR.stats();
+        assert_eq!(reply.get(3).map(|flags| flags & 15), Some(rcode), "{what}: {name}");
+        let allocations = after.allocations + after.reallocations - before.allocations - before.reallocations;
+        assert_eq!(allocations, 0, "{what}: allocations for three replies");
+    }
+}
+
+/// Bytes that are allocated and not freed yet.
 fn live(stats: Stats) -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }

@@ -11,6 +11,11 @@ mod cluster {
     mod pods;
     mod reading;
     mod register;
+    mod register_dubbo;
     mod register_policy;
+    mod register_rolling;
     mod register_wrapper;
+    mod registry;
+    mod registry_examples;
+    mod registry_watch;
 }

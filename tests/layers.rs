@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right; parts in one row may know each other where it says so in ARCHITECTURE.md.
-const ROWS: [&[&str]; 12] = [
+const ROWS: [&[&str]; 13] = [
     &["dns"],
     &["registration"],
     &["name"],
@@ -17,7 +17,8 @@ const ROWS: [&[&str]; 12] = [
     &["wire"],
     &["report", "metrics", "pulse", "changes", "events"],
     &["server", "writer", "http", "register"],
-    &["config", "cli", "logging", "app", "commands"],
+    &["config", "cli", "logging", "app", "remote", "registry"],
+    &["commands"],
 ];
 
 /// What must hold no clock, no socket and no task.

@@ -23,6 +23,13 @@ struct World {
 
 impl World {
     fn of(pods: impl IntoIterator<Item = Pod>) -> World {
+        let mut world = World::empty();
+        let pods = pods.into_iter().map(|pod| Change::Apply(Box::new(pod)));
+        world.publish([Change::Begin].into_iter().chain(pods).chain([Change::Commit]));
+        world
+    }
+
+    fn empty() -> World {
         let origin: Name = "rpc.cluster.local.".parse().expect("a name");
         let settings = Arc::new(ZoneSettings {
             ttl: 5,
@@ -41,10 +48,7 @@ impl World {
         let zones = Arc::new(Zones::none(origin));
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
         let index = Index::new(settings, zones, vec![source()]);
-        let mut world = World { index, snapshot, changes: Arc::new(Changes::new(0xab)) };
-        let pods = pods.into_iter().map(|pod| Change::Apply(Box::new(pod)));
-        world.publish([Change::Begin].into_iter().chain(pods).chain([Change::Commit]));
-        world
+        World { index, snapshot, changes: Arc::new(Changes::new(0xab)) }
     }
 
     fn publish(&mut self, changes: impl IntoIterator<Item = Change>) {
@@ -142,13 +146,26 @@ fn whom_a_change_wakes_and_what_it_tells() {
 }
 
 #[test]
-fn a_second_address_is_not_shown() {
+fn a_second_address_is_a_change() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
     let mut subscriber = world.subscriber(interface("a.B"));
     let mut dual = pod("one", 1, 2, "interface=a.B port=1");
     dual.status.pod_ips.push("fd00::1".parse().expect("an address"));
     world.apply(dual);
-    assert_eq!(told(subscriber.news()), "", "the first address is the one that is shown");
+    assert_eq!(told(subscriber.news()), "~one:1", "the first address is what it is recognised by");
+}
+
+#[test]
+fn who_came_before_the_first_list_starts_with_it() {
+    let mut world = World::empty();
+    let mut early = world.changes.subscribe(interface("a.B")).expect("a place");
+    world.publish([Change::Begin, Change::Apply(Box::new(pod("one", 1, 1, "interface=a.B port=1")))]);
+    assert_eq!((has_heard(&early), early.news()), (false, Ok(None)), "half a list is none");
+    world.publish([Change::Commit]);
+    assert_eq!((has_heard(&early), early.news()), (true, Err(Gap)));
+    early.start_from(world.snapshot.revision);
+    world.apply(pod("two", 2, 2, "interface=a.B port=1"));
+    assert_eq!(told(early.news()), "+two:1");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `callsign ls`: the services that are served and the names to dig, or what was refused.
 
 use super::print::{Table, escaped, json};
-use super::remote::Server;
 use super::{CommandError, Outcome, read_local};
 use crate::cli::LsArgs;
 use crate::config::Environment;
+use crate::remote::Server;
 use crate::report::{self, Bad, Filter, Interface, Paging};
 
 /// Lists services, or refusals, of a server or of the command's own source.

@@ -24,19 +24,19 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
     let name = container(&args, &offers);
     offers.iter().try_for_each(|offer| offer.check(args.profile, &name))?;
     let registrar = registrar(&args.pod, args.profile, &name, environment).await?;
-    let keeper = Keeper::start(registrar, offers);
+    let keeper = Keeper::start(registrar);
     if args.once {
-        keeper.want(true);
+        keeper.want(&offers);
         keeper.done_or_hopeless().await?;
         return Ok(0);
     }
     let mut command = args.command.into_iter();
     let Some(program) = command.next() else {
-        sidecar::run(&probe, &keeper).await.map_err(CommandError::System)?;
+        sidecar::run(&probe, &keeper, &offers).await.map_err(CommandError::System)?;
         return Ok(0);
     };
     let drain = Duration::from_secs(args.drain);
-    let wrapper = Wrapper { program, args: command.collect(), probe, drain };
+    let wrapper = Wrapper { program, args: command.collect(), offers, probe, drain };
     match wrapper.run(&keeper).await {
         Ok(code) => Ok(code),
         Err(WrapperError::System(error)) => Err(CommandError::System(error)),
@@ -54,8 +54,8 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
 pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     logging::init(args.logging.log_format, &args.logging.log_level)?;
     let registrar = registrar(&args.pod, args.profile, &args.container, environment).await?;
-    let keeper = Keeper::start(registrar, Vec::new());
-    keeper.want(false);
+    let keeper = Keeper::start(registrar);
+    keeper.want(&[]);
     keeper.done_or_hopeless().await?;
     Ok(Outcome::default())
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::local::{Absence, Local};
 use super::print::{Table, count, escaped, json, sockets};
-use super::remote::Server;
 use super::{CommandError, Outcome, read_local};
 use crate::cli::{PodRef, WhyArgs};
 use crate::config::{Environment, default_profiles};
+use crate::remote::Server;
 use crate::report::{self, Bad, Paging, Pod, PodFilter, Registration};
 use crate::source::Profile;
 

@@ -85,16 +85,19 @@ impl Path {
     /// Reads a well-formed wire name.
     pub fn of(name: Labels<'_>) -> Path {
         let mut path = Path { bytes: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX + 1], count: 0 };
-        let labels: smallvec::SmallVec<[&[u8]; LABELS_MAX]> = name.take(LABELS_MAX).collect();
-        let mut at = 0;
-        for (index, label) in labels.iter().rev().enumerate() {
+        let len: usize = name.clone().map(|label| 1 + label.len()).sum();
+        let (mut at, mut count) = (len, 0);
+        path.starts[0] = len as u8;
+        for label in name {
+            at -= 1 + label.len();
             path.bytes[at] = label.len() as u8;
             path.bytes[at + 1..at + 1 + label.len()].copy_from_slice(label);
-            at += 1 + label.len();
-            path.starts[index + 1] = at as u8;
+            count += 1;
+            path.starts[count] = at as u8;
         }
-        path.bytes[..at].make_ascii_lowercase(); // a length is at most 63, below any letter
-        path.count = labels.len() as u8;
+        path.starts[..=count].reverse();
+        path.bytes[..len].make_ascii_lowercase(); // a length is at most 63, below any letter
+        path.count = count as u8;
         path
     }
 

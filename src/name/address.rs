@@ -51,6 +51,14 @@ impl TargetLabel {
         (TargetLabel::of(address).as_bytes() == label).then_some(address)
     }
 
+    /// Appends the label as it stands on the wire, behind its length.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        out.push(self.len);
+        let end = out.len() + usize::from(self.len);
+        out.extend_from_slice(&self.text); // all that there may be: a length known beforehand is copied faster
+        out.truncate(end);
+    }
+
     /// The label's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.len)]

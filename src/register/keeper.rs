@@ -1,5 +1,8 @@
-//! What is wanted, registered or withdrawn, becomes what is: with patience while the API server is away.
+//! What is wanted, a list of offers, becomes what is: with patience while the API server is away.
+//!
+//! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,13 +14,14 @@ use crate::source::kube::Backoff;
 
 /// How long an end waits for the withdrawal while the API server is away: the kubelet gives a Pod 30 s for all of it, and
 /// has told the API server of the end before.
-pub(super) const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
+pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
 
 /// What is wanted, and how many wishes came before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 struct Wish {
     number: u64,
-    is_registered: bool,
+    /// Empty for withdrawn.
+    offers: Arc<[Offer]>,
 }
 
 /// How far the task has come.
@@ -25,7 +29,9 @@ struct Wish {
 struct Progress {
     /// The number of the last wish that came true.
     done: u64,
-    /// Why the present one has not, if a try has failed.
+    /// The number of the wish that was tried last.
+    tried: u64,
+    /// Why that one has not come true, if the try failed.
     error: Option<RegisterError>,
 }
 
@@ -37,19 +43,21 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts with nothing wanted and nothing known.
-    pub fn start(registrar: Registrar, offers: Vec<Offer>) -> Keeper {
+    pub fn start(registrar: Registrar) -> Keeper {
         let (wish, wishes) = watch::channel(Wish::default());
         let (told, progress) = watch::channel(Progress::default());
-        tokio::spawn(Task { registrar, offers, is_registered: None }.run(wishes, told));
+        tokio::spawn(Task { registrar, registered: None }.run(wishes, told));
         Keeper { wish, progress }
     }
 
-    /// Wants it registered, or withdrawn: also what an earlier run of the same container has left.
-    pub fn want(&self, is_registered: bool) {
-        self.wish.send_modify(|wish| {
-            if wish.number == 0 || wish.is_registered != is_registered {
-                *wish = Wish { number: wish.number + 1, is_registered };
+    /// Wants these offers registered and no others, of an earlier run of the same container neither; none is withdrawn.
+    pub fn want(&self, offers: &[Offer]) {
+        self.wish.send_if_modified(|wish| {
+            let is_new = wish.number == 0 || *wish.offers != *offers;
+            if is_new {
+                *wish = Wish { number: wish.number + 1, offers: offers.into() };
             }
+            is_new
         });
     }
 
@@ -62,10 +70,21 @@ impl Keeper {
 
     /// Wants it withdrawn and waits for that, but not for ever.
     pub async fn withdraw_at_last(&self) {
-        self.want(false);
-        if timeout(WITHDRAWAL_WAIT, self.done()).await.is_err() {
+        self.want(&[]);
+        if self.done_at_last().await.is_err() {
             warn!("ending without being withdrawn: once the Pod ends or is not ready, nobody is sent to it");
         }
+    }
+
+    /// Waits until the last wish has come true, up to [`WITHDRAWAL_WAIT`].
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub async fn done_at_last(&self) -> Result<(), RegisterError> {
+        timeout(WITHDRAWAL_WAIT, self.done_or_hopeless()).await.unwrap_or_else(|_| {
+            let late = || RegisterError::Unreachable(format!("no answer within {WITHDRAWAL_WAIT:?}"));
+            Err(self.progress.borrow().error.clone().unwrap_or_else(late))
+        })
     }
 
     /// The same as `done`, or the first reason why it will not come true by waiting.
@@ -76,7 +95,8 @@ impl Keeper {
         let number = self.wish.borrow().number;
         let mut progress = self.progress.clone();
         let is_over = |progress: &Progress| {
-            progress.done >= number || progress.error.as_ref().is_some_and(|error| !error.is_passing())
+            let is_hopeless = progress.error.as_ref().is_some_and(|error| !error.is_passing());
+            progress.done >= number || (progress.tried >= number && is_hopeless)
         };
         match progress.wait_for(is_over).await.map(|progress| progress.clone()) {
             Ok(Progress { error: Some(error), .. }) => Err(error),
@@ -87,9 +107,8 @@ impl Keeper {
 
 struct Task {
     registrar: Registrar,
-    offers: Vec<Offer>,
     /// What the Pod says of us; none where that is not known.
-    is_registered: Option<bool>,
+    registered: Option<Arc<[Offer]>>,
 }
 
 impl Task {
@@ -99,18 +118,18 @@ impl Task {
         }
         let mut backoff = Backoff::default();
         loop {
-            let wish = *wishes.borrow_and_update();
-            match self.fulfil(wish.is_registered).await {
+            let wish = wishes.borrow_and_update().clone();
+            match self.fulfil(wish.offers).await {
                 Ok(()) => {
                     backoff.reset();
-                    told.send_replace(Progress { done: wish.number, error: None });
+                    told.send_replace(Progress { done: wish.number, tried: wish.number, error: None });
                     if wishes.changed().await.is_err() {
                         return;
                     }
                 }
                 Err(error) => {
                     let wait = backoff.wait(error.retry_after());
-                    self.tell(&told, error);
+                    self.tell(&told, wish.number, error);
                     if pause(wait, &mut wishes).await.is_err() {
                         return;
                     }
@@ -119,31 +138,33 @@ impl Task {
         }
     }
 
-    async fn fulfil(&mut self, is_registered: bool) -> Result<(), RegisterError> {
-        if self.is_registered == Some(is_registered) {
+    async fn fulfil(&mut self, offers: Arc<[Offer]>) -> Result<(), RegisterError> {
+        if self.registered.as_ref() == Some(&offers) {
             return Ok(());
         }
         // Until the answer is there it may be either.
-        self.is_registered = None;
+        self.registered = None;
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
-        if is_registered {
-            self.registrar.register(&self.offers).await?;
-            info!(%pod, %registrar, "registered");
-        } else if self.registrar.withdraw().await? == Wrote::Change {
-            info!(%pod, %registrar, "withdrawn");
+        if offers.is_empty() {
+            if self.registrar.withdraw().await? == Wrote::Change {
+                info!(%pod, %registrar, "withdrawn");
+            }
+        } else {
+            self.registrar.register(&offers).await?;
+            info!(%pod, %registrar, offers = offers.len(), "registered");
         }
-        self.is_registered = Some(is_registered);
+        self.registered = Some(offers);
         Ok(())
     }
 
     /// Tells of an error, in the log only if it is another one than before.
-    fn tell(&self, told: &watch::Sender<Progress>, error: RegisterError) {
+    fn tell(&self, told: &watch::Sender<Progress>, tried: u64, error: RegisterError) {
         let text = error.to_string();
         let is_new = told.borrow().error.as_ref().is_none_or(|last| last.to_string() != text);
         if is_new {
             warn!(pod = %self.registrar.pod(), "{text}");
         }
-        told.send_modify(|progress| progress.error = Some(error));
+        told.send_modify(|progress| *progress = Progress { done: progress.done, tried, error: Some(error) });
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::signals::{Signals, is_end};
-use super::{Keeper, Probe};
+use super::{Keeper, Offer, Probe};
 
 /// How often it is looked whether the server is there.
 const LOOK: Duration = Duration::from_millis(500);
@@ -15,16 +15,16 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How many looks in a row must find nothing: one alone may have met a full backlog.
 const MISSES_MAX: u32 = 2;
 
-/// Registers whenever the server is there and withdraws whenever it is not, until SIGTERM or SIGINT; then withdraws.
+/// Registers these offers whenever the server is there and withdraws whenever it is not, until SIGTERM or SIGINT; then withdraws.
 ///
 /// # Errors
 /// The system gives no signals.
-pub async fn run(probe: &Probe, keeper: &Keeper) -> io::Result<()> {
+pub async fn run(probe: &Probe, keeper: &Keeper, offers: &[Offer]) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     // What an earlier run has left holds only if the server is there.
-    keeper.want(probe.is_ready().await);
+    keeper.want(if probe.is_ready().await { offers } else { &[] });
     tokio::select! {
-        () = watch(probe, keeper) => {}
+        () = watch(probe, keeper, offers) => {}
         () = async { while !is_end(signals.next().await) {} } => {}
     }
     info!("asked to end: withdrawing");
@@ -32,14 +32,14 @@ pub async fn run(probe: &Probe, keeper: &Keeper) -> io::Result<()> {
     Ok(())
 }
 
-async fn watch(probe: &Probe, keeper: &Keeper) {
+async fn watch(probe: &Probe, keeper: &Keeper, offers: &[Offer]) {
     let mut misses = 0;
     loop {
         misses = if probe.is_ready().await { 0 } else { misses + 1 };
         if misses == 0 {
-            keeper.want(true);
+            keeper.want(offers);
         } else if misses >= MISSES_MAX {
-            keeper.want(false);
+            keeper.want(&[]);
         }
         sleep(LOOK).await;
     }

@@ -19,6 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::Offer;
 use super::keeper::{Keeper, WITHDRAWAL_WAIT};
 use super::probe::Probe;
 use super::signals::{Signals, is_end, send};
@@ -33,6 +34,8 @@ pub struct Wrapper {
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// What it offers.
+    pub offers: Vec<Offer>,
     /// Whether it is there.
     pub probe: Probe,
     /// How long it goes on after the withdrawal, for callers that have its address still.
@@ -104,7 +107,7 @@ impl Wrapper {
         let mut signals = Signals::listen()?;
         let mut server = self.start()?;
         // What an earlier run has left would send callers to a server that is not there yet.
-        keeper.want(false);
+        keeper.want(&[]);
         let ready = self.probe.ready();
         tokio::pin!(ready);
         let mut phase = Phase::Starting;
@@ -119,12 +122,12 @@ impl Wrapper {
             phase = match (phase, event) {
                 (_, Event::Ended(status)) => break status,
                 (Phase::Starting, Event::Ready) => {
-                    keeper.want(true);
+                    keeper.want(&self.offers);
                     Phase::Serving
                 }
                 (Phase::Serving, Event::Signal(signal)) if is_end(signal) => {
                     info!(%signal, "asked to end: withdrawing first");
-                    keeper.want(false);
+                    keeper.want(&[]);
                     Phase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
                 }
                 (Phase::Withdrawing { signal, .. }, Event::Withdrawn) => self.draining(signal),

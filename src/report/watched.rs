@@ -27,17 +27,19 @@ pub struct WatchedEndpoint {
     pub version: Option<String>,
     /// The weight.
     pub weight: u16,
+    /// All its addresses, the first one first: of several in a dual-stack network any will do.
+    pub addresses: Vec<IpAddr>,
     /// All that was registered beside it, but secrets.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What an endpoint is recognised by: all of it but weight and metadata.
+/// What an endpoint is recognised by: all of it but weight, further addresses and metadata.
 pub type WatchedKey<'e> = (&'e str, &'e str, IpAddr, u16, &'e str, Option<&'e str>, Option<&'e str>);
 
 impl WatchedEndpoint {
     /// What it is recognised by.
     pub fn key(&self) -> WatchedKey<'_> {
-        let WatchedEndpoint { pod, namespace, address, port, protocol, group, version, weight: _, metadata: _ } = self;
+        let WatchedEndpoint { pod, namespace, address, port, protocol, group, version, .. } = self;
         (pod, namespace, *address, *port, protocol, group.as_deref(), version.as_deref())
     }
 }
@@ -54,7 +56,7 @@ pub struct WatchedSet {
 pub struct WatchedChange {
     /// Those that were not there.
     pub added: Vec<WatchedEndpoint>,
-    /// Those with another weight or other metadata, as they are now.
+    /// Those with another weight, other further addresses or other metadata, as they are now.
     pub changed: Vec<WatchedEndpoint>,
     /// Those that are gone, as they were.
     pub removed: Vec<WatchedEndpoint>,
@@ -85,14 +87,14 @@ impl WatchedSet {
     }
 
     /// What makes this set the later one.
-    pub fn change_to(self, later: WatchedSet) -> WatchedChange {
+    pub fn change_to(&self, later: &WatchedSet) -> WatchedChange {
         let is_gone = |endpoint: &WatchedEndpoint| later.find(endpoint).is_none();
         let removed = self.endpoints.iter().filter(|endpoint| is_gone(endpoint)).cloned().collect();
         let mut change = WatchedChange { removed, ..WatchedChange::default() };
-        for endpoint in later.endpoints {
-            match self.find(&endpoint) {
-                None => change.added.push(endpoint),
-                Some(known) if *known != endpoint => change.changed.push(endpoint),
+        for endpoint in &later.endpoints {
+            match self.find(endpoint) {
+                None => change.added.push(endpoint.clone()),
+                Some(known) if known != endpoint => change.changed.push(endpoint.clone()),
                 Some(_) => {}
             }
         }
@@ -126,15 +128,17 @@ impl WatchedChange {
 
 /// None for what has no address, which is no endpoint.
 fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> {
+    let addresses = pod.addresses(registered);
     Some(WatchedEndpoint {
         pod: pod.name.to_string(),
         namespace: pod.namespace.to_string(),
-        address: *pod.addresses(registered).first()?,
+        address: *addresses.first()?,
         port: registered.port,
         protocol: registered.template.protocol.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
         weight: registered.weight,
+        addresses: addresses.into_vec(),
         metadata: metadata(registered),
     })
 }
@@ -157,6 +161,7 @@ mod tests {
                 group: None,
                 version: None,
                 weight: next().parse().expect("a weight"),
+                addresses: vec![[10, 0, 0, 1].into()],
                 metadata: BTreeMap::new(),
             }
         };
@@ -180,7 +185,7 @@ mod tests {
             ("a:1:1 b:1:1 c:1:1", "b:1:2 c:1:1 d:1:1", "d:1:1", "b:1:2", "a:1:1"),
             ("a:1:5 a:1:7 a:1:6", "a:1:7", "", "", ""),
         ] {
-            let change = set(before).change_to(set(after));
+            let change = set(before).change_to(&set(after));
             let found = (words(&change.added), words(&change.changed), words(&change.removed));
             assert_eq!(found, (added.into(), changed.into(), removed.into()), "{before} -> {after}");
             assert_eq!(change.is_empty(), set(before) == set(after));

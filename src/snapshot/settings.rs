@@ -1,6 +1,6 @@
 //! What the operator set for the Pods' zone, as far as answers depend on it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use crate::dns::{Key, Name};
@@ -21,7 +21,7 @@ pub struct ZoneSettings {
     /// The servers' names, at least one.
     pub ns: Vec<Name>,
     /// Which of those names are ours to resolve, and to what.
-    pub ns_addresses: HashMap<Key, Vec<IpAddr>>,
+    pub ns_addresses: BTreeMap<Key, Vec<IpAddr>>,
     /// The SOA's RNAME.
     pub rname: Name,
     /// The reverse zones, by key.

@@ -2,7 +2,7 @@
 
 use crate::dns::{Class, Rtype};
 
-use super::HEADER_LEN;
+use super::{HEADER_LEN, UDP_LEN_MAX};
 
 /// The highest place that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_MAX: usize = 0x3fff;
@@ -58,6 +58,7 @@ impl<'b> Composer<'b> {
     /// Begins behind what the buffer holds, with an empty header and the question as it came.
     pub fn begin(out: &'b mut Vec<u8>, question: &[u8], limit: usize) -> Composer<'b> {
         let base = out.len();
+        out.reserve(limit.min(UDP_LEN_MAX)); // so that a message of the usual size never grows its buffer
         out.extend_from_slice(&[0; HEADER_LEN]);
         out.extend_from_slice(question);
         let questions = u16::from(!question.is_empty());
@@ -103,11 +104,10 @@ impl<'b> Composer<'b> {
     ) -> Result<Place, Full> {
         let mark = self.mark();
         self.owner(owner);
-        self.u16(rtype.0);
-        self.u16(Class::IN.0);
-        self.out.extend_from_slice(&ttl.to_be_bytes());
-        let len_at = self.out.len();
-        self.u16(0);
+        let ([t0, t1], [c0, c1], [s0, s1, s2, s3]) =
+            (rtype.0.to_be_bytes(), Class::IN.0.to_be_bytes(), ttl.to_be_bytes());
+        self.out.extend_from_slice(&[t0, t1, c0, c1, s0, s1, s2, s3, 0, 0]); // at once: every record goes through here
+        let len_at = self.out.len() - 2;
         data(self.out);
         let len = self.out.len() - len_at - 2;
         let fits = self.len() <= self.limit && self.counts[self.section as usize] < u16::MAX;

@@ -98,7 +98,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     }
     let mut reader = Reader { rest: body };
     let question = (word(4) == 1).then(|| reader.question()).flatten();
-    let Some((question, name, rtype, class)) = question else { return Received::Malformed(malformed) };
+    let Some((question, rtype, class)) = question else { return Received::Malformed(malformed) };
     let malformed = Malformed { question, ..malformed };
     let has_only_a_question = word(6) == 0 && (word(8) == 0 || rtype == Rtype::IXFR); // IXFR carries the client's SOA
     let additional = if has_only_a_question { reader.additional(word(8), word(10)) } else { None };
@@ -106,6 +106,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     if version > 0 {
         return Received::Malformed(Malformed { edns, rcode: Rcode::BADVERS, ..malformed });
     }
+    let name = Path::of(Labels::of_wire(&question[..question.len() - 4]));
     Received::Query(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature })
 }
 
@@ -160,12 +161,13 @@ impl<'m> Reader<'m> {
         }
     }
 
-    fn question(&mut self) -> Option<(&'m [u8], Path, Rtype, Class)> {
+    /// The question whole, and its type and class.
+    fn question(&mut self) -> Option<(&'m [u8], Rtype, Class)> {
         let start = self.rest;
         let name = self.name()?;
         let (rtype, class) = (self.u16()?, self.u16()?);
         let question = &start[..name.len() + 4];
-        Some((question, Path::of(Labels::of_wire(name)), Rtype(rtype), Class(class)))
+        Some((question, Rtype(rtype), Class(class)))
     }
 
     /// Everything behind the question; trailing bytes are an error.

@@ -219,9 +219,13 @@ impl<'b, 's> Writer<'b, 's> {
             Rdata::Aaaa(address) => {
                 composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets()))
             }
+            // `<target>.p.Z`, never compressed (RFC 2782).
             Rdata::Srv { weight, port, target } => composer.record(owner, Rtype::SRV, ttl, |out| {
-                push_u16s(out, &[0, *weight, *port]);
-                append_target(out, *target, zone);
+                let ([w0, w1], [p0, p1]) = (weight.to_be_bytes(), port.to_be_bytes());
+                out.extend_from_slice(&[0, 0, w0, w1, p0, p1]);
+                TargetLabel::of(*target).append_to(out);
+                out.extend_from_slice(b"\x01p");
+                out.extend_from_slice(zone.wire());
             }),
             Rdata::Txt(text) => composer.record(owner, Rtype::TXT, ttl, |out| text.append_rdata(out)),
             Rdata::Version => composer.record(owner, Rtype::TXT, ttl, |out| out.extend_from_slice(b"\x051.0.0")),
@@ -371,15 +375,6 @@ impl Target {
         let glue = answer::glue_of_target(snapshot, self.address);
         glue.iter().map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 }).sum()
     }
-}
-
-/// `<target>.p.Z`, never compressed (RFC 2782).
-fn append_target(out: &mut Vec<u8>, target: IpAddr, zone: &Name) {
-    let label = TargetLabel::of(target);
-    out.push(label.as_bytes().len() as u8);
-    out.extend_from_slice(label.as_bytes());
-    out.extend_from_slice(b"\x01p");
-    out.extend_from_slice(zone.wire());
 }
 
 fn append_soa(out: &mut Vec<u8>, soa: Soa<'_>, snapshot: &Snapshot) {

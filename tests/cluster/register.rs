@@ -12,6 +12,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::process::{Process, free_port};
+use crate::harness::tenant::{ACCOUNT, Tenant};
 use callsign::registration::{self, Registration};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
@@ -45,7 +46,7 @@ impl Site {
     }
 
     #[track_caller]
-    fn succeeds(&self, pod: &Pod, args: &[&str]) -> String {
+    pub(super) fn succeeds(&self, pod: &Pod, args: &[&str]) -> String {
         let output = self.run(pod, args);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {} {told}", output.status);
@@ -59,7 +60,8 @@ pub(super) fn metadata(pod: &Pod) -> Value {
     json!({ "labels": metadata.labels, "annotations": metadata.annotations, "finalizers": metadata.finalizers })
 }
 
-fn value(pod: &Pod, key: &str) -> Option<String> {
+/// An annotation's value.
+pub(super) fn value(pod: &Pod, key: &str) -> Option<String> {
     pod.now().expect("the Pod").metadata.annotations.unwrap_or_default().remove(key)
 }
 
@@ -210,35 +212,6 @@ fn many_interfaces_from_a_file() {
 }
 
 #[test]
-fn registry_paths_are_what_dubbo_go_reads() {
-    let site = Site::new("register");
-    let pod = site.namespace.pod("greeter-0");
-    let address = site.namespace.ip(1);
-    pod.run(&[&address]);
-    let before = metadata(&pod);
-    let args = ["register", "--once", "--profile", "dubbo", "--protocol", "tri", "--version", "1.0.0", "--method", "x"];
-    site.succeeds(&pod, &[&args, &GREETER[..]].concat());
-    assert_eq!(metadata(&pod)["labels"]["dubbo.io/label"], "dubbo.io.provider");
-    let written = value(&pod, "dubbo.io/annotation").expect("an annotation");
-
-    // As dubbo-go does: URL-safe base64 with padding, objects of two strings.
-    let text = base64::engine::general_purpose::URL_SAFE.decode(&written).expect("dubbo-go's base64");
-    let pairs: Vec<std::collections::BTreeMap<String, String>> = serde_json::from_slice(&text).expect("pairs");
-    let [pair] = &pairs[..] else { panic!("{pairs:?}") };
-    let rest = pair["k"].strip_prefix("/dubbo/org.acme.Greeter/providers/").expect("the path that a consumer asks for");
-    assert!(pair["v"].is_empty() && rest.starts_with("tri%3A%2F%2F"), "{rest}");
-
-    let decoded = registration::decode(&written);
-    assert_eq!(decoded.problems, []);
-    let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
-    assert_eq!((&*one.interface, &*one.protocol, one.version.as_deref()), ("org.acme.Greeter", "tri", Some("1.0.0")));
-    assert_eq!((one.address, one.port), (address.parse().ok(), 20880));
-    assert_eq!(registrar(one), "20880");
-    site.succeeds(&pod, &["withdraw", "--profile", "dubbo", "--container", "20880"]);
-    assert_eq!(metadata(&pod), before);
-}
-
-#[test]
 fn an_error_says_what_to_change() {
     let cluster = Cluster::shared();
     let site = Site::new("register");
@@ -285,6 +258,28 @@ fn an_error_says_what_to_change() {
         output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
     });
     assert_eq!(registered(&pod), ["org.acme.Greeter 20880"]);
+}
+
+#[test]
+fn no_process_registers_another_pod() {
+    let tenant = Tenant::new("register-policy");
+    let (pod, neighbour) = (tenant.pod("greeter-0"), tenant.pod("greeter-1"));
+    let before = metadata(&pod);
+    let unbound = tenant.cluster.kubeconfig_of(&tenant.namespace.name, ACCOUNT);
+    let named = format!("is bound to Pod greeter-1 (uid {})", neighbour.uid);
+    for (kubeconfig, expected) in
+        [(tenant.kubeconfig_inside(&neighbour), named.as_str()), (unbound, "is bound to no Pod")]
+    {
+        let of = ["--namespace", &tenant.namespace.name, "--pod", "greeter-0", "--kubeconfig", &kubeconfig];
+        let args = [&["register", "--once"], &GREETER[..], &of[..]].concat();
+        let output = Command::new(PROGRAM).args(args).env_clear().output().expect("run the program");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        for part in [expected, "can be changed only by that Pod itself", "Register from inside the Pod"] {
+            assert!(told.contains(part), "no {part:?} in {told}");
+        }
+        assert_eq!(metadata(&pod), before);
+    }
 }
 
 #[test]

@@ -237,3 +237,47 @@ fn the_server_runs_while_the_api_server_is_away() {
     assert!(status.success(), "{status}");
     assert_eq!(registered(&scene.pod), [""; 0], "withdrawn as soon as that could be\n{}", wrapper.log());
 }
+
+#[test]
+fn an_outage_of_the_api_server_in_between_leaves_no_trace() {
+    let scene = Scene::new("wrapper");
+    let cluster = Cluster::shared();
+    let port = free_port();
+    let scene = Scene { site: Site { kubeconfig: cluster.admin_kubeconfig_to(port), ..scene.site }, ..scene };
+    let before = metadata(&scene.pod);
+    let proxy = cluster.proxy(port);
+    let server = scene.server();
+    let mut wrapper = scene.register(&["--drain", "1"], &words(&server));
+    eventually(PATIENCE, || scene.is_found());
+    drop(proxy);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(scene.answers() && scene.is_found().is_ok(), "{}", wrapper.log());
+    let _proxy = cluster.proxy(port);
+    wrapper.signal(Signal::SIGTERM);
+    within_a_second(|| scene.is_gone());
+    assert!(wrapper.ended(PATIENCE).is_some_and(|status| status.success()), "{}", wrapper.log());
+    assert_eq!(metadata(&scene.pod), before);
+}
+
+#[test]
+fn a_sidecar_catches_up_after_an_outage_of_the_api_server() {
+    let scene = Scene::new("sidecar");
+    let cluster = Cluster::shared();
+    let port = free_port();
+    let scene = Scene { site: Site { kubeconfig: cluster.admin_kubeconfig_to(port), ..scene.site }, ..scene };
+    let before = metadata(&scene.pod);
+    let proxy = cluster.proxy(port);
+    let listener = TcpListener::bind(("127.0.0.1", scene.port)).expect("listen");
+    let mut sidecar = scene.register(&[], &[]);
+    eventually(PATIENCE, || scene.is_found());
+    drop((proxy, listener));
+    eventually(PATIENCE, || {
+        sidecar.log().contains("waiting for the API server").then_some(()).ok_or("nothing is told")
+    });
+    assert!(scene.is_found().is_ok(), "nobody could withdraw it");
+    let _proxy = cluster.proxy(port);
+    eventually(PATIENCE, || scene.is_gone());
+    sidecar.signal(Signal::SIGTERM);
+    assert!(sidecar.ended(PATIENCE).is_some_and(|status| status.success()), "{}", sidecar.log());
+    assert_eq!(metadata(&scene.pod), before);
+}

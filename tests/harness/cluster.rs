@@ -103,7 +103,12 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn kubeconfig_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["-n", namespace, "create", "token", account]);
-        let path = write_kubeconfig(&self.dir, &format!("{namespace}-{account}"), self.port, token.trim());
+        self.kubeconfig_with(&format!("{namespace}-{account}"), &token)
+    }
+
+    /// A kubeconfig with this token, of a name that no other one has.
+    pub(crate) fn kubeconfig_with(&self, name: &str, token: &str) -> String {
+        let path = write_kubeconfig(&self.dir, name, self.port, token.trim());
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
@@ -127,6 +132,11 @@ impl Cluster {
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         let as_admin = format!("--kubeconfig={}", self.admin_kubeconfig.display());
         output(&self.kubectl, [as_admin.as_str()].iter().chain(args))
+    }
+
+    /// Starts what goes on beside the test.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     /// Waits for what a client does.

@@ -93,8 +93,17 @@ impl Tenant {
 
     /// The Pod itself: whoever comes with the token that is mounted into it.
     pub(crate) fn inside(&self, pod: &Pod) -> User {
+        User::new(self.cluster, &self.token(pod))
+    }
+
+    /// A kubeconfig of the same.
+    pub(crate) fn kubeconfig_inside(&self, pod: &Pod) -> String {
+        self.cluster.kubeconfig_with(&format!("{}-{}", pod.namespace, pod.name), &self.token(pod))
+    }
+
+    fn token(&self, pod: &Pod) -> String {
         let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod.name, "--bound-object-uid", &pod.uid];
-        User::new(self.cluster, &self.kubectl(&[&["create", "token", ACCOUNT], bound.as_slice()].concat()))
+        self.kubectl(&[&["create", "token", ACCOUNT], bound.as_slice()].concat())
     }
 
     /// A service account with a token that is bound to nothing.

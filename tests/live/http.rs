@@ -172,7 +172,8 @@ fn endpoints() {
     let greeters = list("/v1/endpoints?interface=org.acme.Greeter&group=blue");
     let expected = json!([{
         "pod": "greeter-1", "namespace": "default", "interface": "org.acme.Greeter", "group": "blue", "version": "1.0.0",
-        "protocol": "dubbo", "addresses": ["10.244.0.82", "fd00:10:244::82"], "port": 20880, "weight": 100, "metadata": {},
+        "protocol": "dubbo", "address": "10.244.0.82", "addresses": ["10.244.0.82", "fd00:10:244::82"], "port": 20880,
+        "weight": 100, "metadata": {},
     }]);
     assert_eq!(json!(greeters), expected);
     assert_eq!(list("/v1/endpoints?interface=headless").len(), 6);

@@ -114,7 +114,7 @@ fn a_set_then_its_changes() {
     );
     let expected = serde_json::json!({
         "pod": "p000", "namespace": "default", "address": "10.9.0.0", "port": 80, "protocol": "rpc", "group": null,
-        "version": null, "weight": 100, "metadata": { "weight": "100", "zone": "x" },
+        "version": null, "weight": 100, "addresses": ["10.9.0.0"], "metadata": { "weight": "100", "zone": "x" },
     });
     assert_eq!(set.data["endpoints"][0], expected);
 
@@ -213,12 +213,19 @@ fn the_command_goes_on_where_a_server_comes_back() {
     let url = format!("http://{http}");
     let watch = Process::start(program, ["watch", "a.b", "--server", &url]);
     let json = Process::start(program, ["watch", "a.b", "--json", "-n", "default", "--server", &url]);
-    let says = |lines: &str| {
+    // Both have to be there before the next step: what came between two of one's events it hears of as one.
+    let says = |lines: &str, kinds: &[&str]| {
         eventually(PATIENCE, || {
             let log: Vec<String> =
                 watch.log().lines().filter(|line| !line.contains("asked again")).map(str::to_owned).collect();
             let log = log.join("\n");
             if log == lines.trim() { Ok(()) } else { Err(log) }
+        });
+        eventually(PATIENCE, || {
+            let log = json.log();
+            let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let told: Vec<String> = events.map(|event| event["event"].as_str().expect("a kind").to_owned()).collect();
+            if told == kinds { Ok(()) } else { Err(log) }
         });
     };
     let mut lines = "\
@@ -227,29 +234,24 @@ there   default/p000  10.9.0.0:80   rpc       -      -        100     weight=100
 there   default/p001  10.9.0.1:80   rpc       -      -        100     weight=100 zone=x
 "
     .to_owned();
-    says(&lines);
+    says(&lines, &["set"]);
     rewrite(&file, &[greeter(1, 100), greeter(2, 100)]);
     server.signal(Signal::SIGHUP);
     lines += "\
 removed  default/p000  10.9.0.0:80   rpc       -      -        100     weight=100 zone=x
 added    default/p002  10.9.0.2:80   rpc       -      -        100     weight=100 zone=x
 ";
-    says(&lines);
+    says(&lines, &["set", "change"]);
     drop(server);
-    eventually(PATIENCE, || if watch.log().contains("is asked again") { Ok(()) } else { Err("it noticed nothing") });
+    let noticed = |process: &Process| process.log().contains("is asked again");
+    eventually(PATIENCE, || if noticed(&watch) && noticed(&json) { Ok(()) } else { Err("it noticed nothing") });
     rewrite(&file, &[greeter(2, 7)]);
     let _server = serve();
     lines += "\
 removed  default/p001  10.9.0.1:80   rpc       -      -        100     weight=100 zone=x
 changed  default/p002  10.9.0.2:80   rpc       -      -        7       weight=7 zone=x
 ";
-    says(&lines);
-    eventually(PATIENCE, || {
-        let log = json.log();
-        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let kinds: Vec<String> = events.map(|event| event["event"].as_str().expect("a kind").to_owned()).collect();
-        if kinds == ["set", "change", "set"] { Ok(()) } else { Err(log) }
-    });
+    says(&lines, &["set", "change", "set"]);
 }
 
 /// What the process has of memory, in MiB.

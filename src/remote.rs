@@ -1,4 +1,6 @@
-//! A running server, asked over plain HTTP.
+//! A running server, asked over plain HTTP: lists, and the stream of what changes.
+
+mod stream;
 
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::print::escaped;
 use crate::events;
 use crate::http::LIMIT_MAX;
+use crate::logging::Escaped;
 use crate::report::Page;
+
+pub use stream::{EventStream, Told};
 
 /// How long an answer may take, to its last byte: a list of 100,000 Pods takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -29,13 +33,10 @@ const PAGES_MAX: usize = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The URL is none that can be asked.
-    #[error("--server: {0}; write it as http://127.0.0.1:8053")]
+    #[error("the server's URL: {0}; write it as http://127.0.0.1:8053")]
     BadUrl(&'static str),
     /// Nobody is there.
-    #[error(
-        "no server at {server} ({reason}): start one with `callsign serve`, name another one with --server URL, or read \
-         the Pods without one, with --manifests PATH or --kubeconfig FILE"
-    )]
+    #[error("no server at {server} ({reason})")]
     Unreachable {
         /// The server.
         server: String,
@@ -64,6 +65,14 @@ pub enum RemoteError {
         /// What is odd.
         reason: String,
     },
+    /// A stream of events came to an end.
+    #[error("{server}: {reason}")]
+    Ended {
+        /// The server.
+        server: String,
+        /// How.
+        reason: String,
+    },
     /// The answer is larger than any that is read.
     #[error(
         "the answer of {server} is over {BODY_LEN_MAX} bytes or {PAGES_MAX} pages; ask for one interface or one namespace"
@@ -75,14 +84,18 @@ pub enum RemoteError {
 }
 
 /// A server's address.
-pub(super) struct Server {
+#[derive(Clone, Debug)]
+pub struct Server {
     /// The URL without a slash at its end.
     base: String,
 }
 
 impl Server {
     /// Takes a URL.
-    pub(super) fn at(url: &str) -> Result<Server, RemoteError> {
+    ///
+    /// # Errors
+    /// It is none of a plain HTTP server.
+    pub fn at(url: &str) -> Result<Server, RemoteError> {
         let uri: Uri = url.parse().map_err(|_| RemoteError::BadUrl("it is no URL"))?;
         match (uri.scheme_str(), uri.authority(), uri.query()) {
             (Some("https"), ..) => Err(RemoteError::BadUrl("only http is spoken")),
@@ -96,7 +109,10 @@ impl Server {
     }
 
     /// Asks for all pages of a list; what of the query is absent is left out.
-    pub(super) async fn list<T: DeserializeOwned>(
+    ///
+    /// # Errors
+    /// The list is not to be had, or not whole.
+    pub async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, Option<&str>)],
@@ -130,7 +146,7 @@ impl Server {
     }
 
     /// Opens a stream of events, behind the one of this id if there is one.
-    pub(super) async fn stream(
+    async fn stream(
         &self,
         path: &str,
         query: &[(&str, Option<&str>)],
@@ -199,9 +215,14 @@ impl Server {
     }
 
     /// The address as an error shows it.
-    pub(super) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         escaped(&self.base)
     }
+}
+
+/// What came from elsewhere, as an error or a log line can hold it.
+fn escaped(text: &str) -> String {
+    Escaped(text).to_string()
 }
 
 /// What the innermost error says: the ones around it only name layers.
@@ -303,7 +324,7 @@ mod tests {
         drop(listener);
         let server = Server::at(&format!("http://{address}")).expect("a URL");
         let error = server.list::<String>("/v1/bad", &[]).await.expect_err("nobody").to_string();
-        assert!(error.contains(&address.to_string()) && error.contains("callsign serve"), "{error}");
+        assert!(error.contains(&address.to_string()), "{error}");
         assert!(error.contains("refused"), "{error}");
     }
 }

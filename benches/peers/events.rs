@@ -1,0 +1,137 @@
+//! From a write's acknowledgement to a subscriber's event: by the server's stream, by an own watch, and by a bare watch.
+//!
+//! All three hear of the same writes at the same time, in this process; each notes when it has the new port in hand.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use callsign::registry::{Config, Registry, Selector, Update};
+use futures_util::TryStreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use serde_json::json;
+
+use super::report::{Sample, table};
+use super::world::{self, PORT, SMALL};
+use crate::harness::cluster::Cluster;
+use crate::harness::server::Server;
+
+/// How many changes there are.
+const CHANGES: u16 = 100;
+
+/// How long an event may take before the run fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What passes between two changes, so that the one before is over for everyone who listens.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The Pod whose annotation changes, and its interface below `org.acme.`.
+const TELLING: &str = "telling";
+
+/// A port, and when somebody had it in hand.
+type Heard = (u16, Instant);
+
+/// Measures and prints the table.
+pub(crate) fn measure(cluster: &'static Cluster) {
+    world::write_single(cluster, TELLING, 2);
+    let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--namespace", SMALL]);
+    let stream = Config { server: Some(format!("http://{}", server.http)), ..Config::default() };
+    let own = Config {
+        kubeconfig: Some(cluster.kubeconfig().into()),
+        namespaces: vec![SMALL.to_owned()],
+        ..Config::default()
+    };
+    let listeners = [
+        ("callsign: a subscription by the server's stream", subscribe(cluster, stream)),
+        ("callsign: a subscription by an own watch", subscribe(cluster, own)),
+        ("a bare watch of the same Pods, each decoded by k8s-openapi", watch(cluster)),
+    ];
+    for (_, heard) in &listeners {
+        assert_eq!(heard.recv_timeout(PATIENCE).map(|(port, _)| port), Ok(PORT), "the port that is there already");
+    }
+
+    let mut millis = listeners.each_ref().map(|_| Vec::new());
+    let (client, path) = (cluster.admin(), format!("/api/v1/namespaces/{SMALL}/pods/{TELLING}"));
+    for port in PORT + 1..=PORT + CHANGES {
+        sleep(PAUSE);
+        let value = world::fields(TELLING, port);
+        world::patch(
+            cluster,
+            &client,
+            &path,
+            &json!({ "metadata": { "annotations": { "app.io/annotation": value } } }),
+        );
+        let acknowledged = Instant::now();
+        for ((_, heard), millis) in listeners.iter().zip(&mut millis) {
+            let (found, at) = heard.recv_timeout(PATIENCE).expect("an event");
+            assert_eq!(found, port, "every change is heard by itself");
+            let late = at.saturating_duration_since(acknowledged).as_secs_f64();
+            let early = acknowledged.saturating_duration_since(at).as_secs_f64();
+            millis.push((late - early) * 1e3);
+        }
+    }
+    let rows = listeners.iter().zip(&millis).map(|((title, _), millis)| {
+        let sample = Sample::new(millis);
+        let early = millis.iter().filter(|&&millis| millis < 0.0).count();
+        let figures = [sample.median(), sample.quantile(0.9), sample.worst()].map(|millis| format!("{millis:.2}"));
+        let counts = [millis.len(), early].map(|count| count.to_string());
+        [&[(*title).to_owned()], counts.as_slice(), figures.as_slice()].concat()
+    });
+    table(
+        "Change to event: ms from the acknowledgement of the PATCH until a subscriber has it in hand",
+        &["who hears of it", "times", "before it", "median", "p90", "worst"],
+        rows,
+    );
+}
+
+/// The ports that a subscription of the library tells, as they come.
+fn subscribe(cluster: &'static Cluster, config: Config) -> Receiver<Heard> {
+    let (told, heard) = channel();
+    cluster.spawn(async move {
+        let registry = Registry::connect(config).await.expect("a registry");
+        let interface = format!("org.acme.{TELLING}");
+        let mut subscription = registry.subscribe(&interface, Selector::default()).await.expect("a subscription");
+        loop {
+            let endpoints = match subscription.next().await {
+                Update::Set(set) => set.endpoints,
+                Update::Change(change) => change.added,
+            };
+            let at = Instant::now();
+            if endpoints.into_iter().any(|one| told.send((one.port, at)).is_err()) {
+                return;
+            }
+        }
+    });
+    heard
+}
+
+/// The ports that a watch of kube's own tells.
+fn watch(cluster: &'static Cluster) -> Receiver<Heard> {
+    let (told, heard) = channel();
+    let client = cluster.own_client();
+    cluster.spawn(async move {
+        let pods: Api<Pod> = Api::namespaced(client, SMALL);
+        let labels = "app.io/label=app.io-value";
+        let list = pods.list(&ListParams::default().labels(labels)).await.expect("a list");
+        list.items.iter().for_each(|pod| tell(pod, &told));
+        let version = list.metadata.resource_version.expect("a list's version");
+        let params = WatchParams::default().labels(labels);
+        let mut events = Box::pin(pods.watch(&params, &version).await.expect("a watch"));
+        while let Some(event) = events.try_next().await.expect("an event") {
+            if let WatchEvent::Modified(pod) = event {
+                tell(&pod, &told);
+            }
+        }
+    });
+    heard
+}
+
+fn tell(pod: &Pod, told: &Sender<Heard>) {
+    let value = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get("app.io/annotation"));
+    let (Some(TELLING), Some(value)) = (pod.metadata.name.as_deref(), value) else { return };
+    let at = Instant::now();
+    for one in callsign::registration::decode(value).registrations {
+        let _ = told.send((one.port, at)); // whoever measures has ended
+    }
+}

@@ -1,0 +1,95 @@
+//! What a process has registered: each registration lives as long as its guard.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{RegisterError, Registration};
+use crate::register::Keeper;
+
+/// All registrations of a process, and the one who writes them.
+pub(super) struct Registrations {
+    keeper: Keeper,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// How many there were.
+    count: u64,
+    /// Those whose guards are there, by number.
+    registrations: Vec<(u64, Registration)>,
+}
+
+impl Registrations {
+    pub(super) fn new(keeper: Keeper) -> Registrations {
+        Registrations { keeper, held: Mutex::default() }
+    }
+
+    pub(super) fn add(self: &Arc<Self>, registration: Registration) -> Guard {
+        let mut held = self.held();
+        held.count += 1;
+        let number = held.count;
+        held.registrations.push((number, registration));
+        self.want(&held);
+        Guard { registrations: self.clone(), number }
+    }
+
+    pub(super) async fn written_at_last(&self) -> Result<(), RegisterError> {
+        self.keeper.done_at_last().await
+    }
+
+    fn remove(&self, number: u64) {
+        let mut held = self.held();
+        held.registrations.retain(|(of, _)| *of != number);
+        self.want(&held);
+    }
+
+    /// Called under the lock, so that wishes are told in the order of the changes.
+    fn want(&self, held: &Held) {
+        let wanted: Vec<Registration> = held.registrations.iter().map(|(_, one)| one.clone()).collect();
+        self.keeper.want(&wanted);
+    }
+
+    /// Nothing that holds the lock can leave it half done.
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A registration: dropping it queues the withdrawal, for which [`super::Registry::shutdown`] waits.
+#[must_use = "what is registered is withdrawn when its guard is dropped"]
+pub struct Guard {
+    registrations: Arc<Registrations>,
+    number: u64,
+}
+
+impl Guard {
+    /// Waits until all that is wanted now, this among it, stands in the Pod.
+    ///
+    /// # Errors
+    /// The first reason that does not pass by waiting; it is tried on meanwhile.
+    pub async fn registered(&self) -> Result<(), RegisterError> {
+        self.registrations.keeper.done_or_hopeless().await
+    }
+
+    /// Withdraws, and waits until the API server has acknowledged it.
+    ///
+    /// # Errors
+    /// As with [`Guard::registered`].
+    pub async fn withdraw(self) -> Result<(), RegisterError> {
+        let registrations = self.registrations.clone();
+        drop(self);
+        registrations.keeper.done_or_hopeless().await
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.registrations.remove(self.number);
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("number", &self.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! A process's own watch: the server's sources, index and recent past, without a server around them.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+use super::{Config, RegistryError};
+use crate::app::{Sources, zone_settings};
+use crate::changes::{self, Changes, Full, Gap};
+use crate::cli::COMMIT;
+use crate::config::{Config as ServerConfig, Environment, Kubernetes, Namespaces, Options, ServeArgs};
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::report::{Filter, WatchedChange, WatchedSet};
+use crate::server::{Responder, SharedFreshness};
+use crate::snapshot::Snapshot;
+use crate::writer;
+use crate::zones::Zones;
+
+/// A running watch; it ends with this.
+pub(super) struct OwnWatch {
+    responder: Arc<Responder>,
+    changes: Arc<Changes>,
+    /// The writer; the sources end with it, since it reads their events.
+    writer: AbortHandle,
+}
+
+impl OwnWatch {
+    /// Starts to list and watch.
+    pub(super) async fn start(config: &Config) -> Result<OwnWatch, RegistryError> {
+        let config = server_config(config)?;
+        let wrong = |error: anyhow::Error| RegistryError::Watch(format!("{error:#}"));
+        let settings = Arc::new(zone_settings(&config).map_err(wrong)?);
+        let zones = Arc::new(Zones::none(config.zone.clone()));
+        let responder = Arc::new(Responder {
+            snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
+            freshness: SharedFreshness::default(),
+            nsid: Box::default(),
+            metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
+            logs_queries: false,
+        });
+        let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
+        let sources = Sources::start(&config, events, Arc::default()).await.map_err(wrong)?;
+        let index = Index::new(settings, zones.clone(), sources.ids());
+        let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
+        let (_, zones) = watch::channel(zones);
+        let run = writer::run(index, incoming, zones, responder.clone(), changes.clone(), Arc::default());
+        Ok(OwnWatch { responder, changes, writer: tokio::spawn(run).abort_handle() })
+    }
+
+    pub(super) fn subscribe(self: &Arc<Self>, filter: Filter) -> Result<Watched, Full> {
+        Ok(Watched { place: self.changes.subscribe(filter)?, own_watch: self.clone() })
+    }
+}
+
+impl Drop for OwnWatch {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+/// One subscription's place in what the own watch tells.
+pub(super) struct Watched {
+    place: changes::Subscription,
+    own_watch: Arc<OwnWatch>,
+}
+
+/// What is new.
+pub(super) enum News {
+    Set(WatchedSet),
+    Change(WatchedChange),
+}
+
+impl Watched {
+    /// Waits for what is new: first of all for the set of the first whole list.
+    pub(super) async fn next(&mut self) -> News {
+        loop {
+            match self.place.news() {
+                Ok(Some(change)) => return News::Change(change),
+                Ok(None) => self.place.touched().await,
+                Err(Gap) => {
+                    let snapshot = self.own_watch.responder.snapshot.load_full();
+                    self.place.start_from(snapshot.revision);
+                    return News::Set(WatchedSet::of(&snapshot, &self.place.topic().filter));
+                }
+            }
+        }
+    }
+}
+
+/// The configuration of a server that watches the same and serves nothing.
+fn server_config(config: &Config) -> Result<ServerConfig, RegistryError> {
+    let Config { kubeconfig, context, namespaces, namespace, .. } = config;
+    let namespace = if namespaces.is_empty() { namespace.iter().cloned().collect() } else { namespaces.clone() };
+    let options = Options { kubeconfig: kubeconfig.clone(), context: context.clone(), namespace, ..Options::default() };
+    // The options of a server that may run beside are not meant for this: its variables are not read.
+    let config = ServerConfig::load(ServeArgs { config: None, options }, &Environment::default())?;
+    let own = || Kubernetes { kubeconfig: None, context: None, namespaces: Namespaces::Own };
+    Ok(ServerConfig { kubernetes: Some(config.kubernetes.unwrap_or_else(own)), ..config })
+}

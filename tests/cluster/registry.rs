@@ -1,0 +1,162 @@
+//! The library's guards on a real API server: what they write, and when it is gone.
+
+use std::time::{Duration, Instant};
+
+use callsign::registry::{Config, Guard, RegisterError, Registration, Registry, RegistryError};
+
+use super::register::{PATIENCE, Site, metadata, registered};
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::kubelet::Pod;
+use crate::harness::process::free_port;
+
+fn registration(interface: &str, port: u16) -> Registration {
+    Registration { interface: interface.into(), port: vec![port], ..Registration::default() }
+}
+
+/// A registry of the Pod's container of this name.
+fn registry(site: &Site, pod: &Pod, container: &str) -> Registry {
+    let config = Config {
+        kubeconfig: Some(site.kubeconfig.clone().into()),
+        namespace: Some(site.namespace.name.clone()),
+        pod: Some(pod.name.clone()),
+        container: Some(container.into()),
+        ..Config::default()
+    };
+    Cluster::shared().block_on(Registry::connect(config)).expect("a registry")
+}
+
+fn register(registry: &Registry, interface: &str, port: u16) -> Guard {
+    Cluster::shared().block_on(registry.register(registration(interface, port))).expect("a guard")
+}
+
+fn written(guard: &Guard) {
+    Cluster::shared().block_on(guard.registered()).expect("registered");
+}
+
+#[track_caller]
+fn becomes(pod: &Pod, expected: &[&str]) {
+    eventually(PATIENCE, || {
+        let found = registered(pod);
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+}
+
+#[test]
+fn each_guard_comes_and_goes_by_itself() {
+    let site = Site::new("registry");
+    let pod = site.namespace.pod("greeter-0");
+    let before = metadata(&pod);
+    let own = registry(&site, &pod, "main");
+    let [one, two, three] = [("a.One", 1), ("a.Two", 2), ("a.Three", 3)].map(|(name, port)| register(&own, name, port));
+    written(&three);
+    assert_eq!(registered(&pod), ["a.One main", "a.Two main", "a.Three main"]);
+
+    let other = registry(&site, &pod, "sidecar");
+    let others = register(&other, "b.Other", 4);
+    written(&others);
+    drop(two);
+    becomes(&pod, &["b.Other sidecar", "a.One main", "a.Three main"]);
+    Cluster::shared().block_on(one.withdraw()).expect("withdrawn");
+    assert_eq!(registered(&pod), ["b.Other sidecar", "a.Three main"], "acknowledged before it returns");
+    drop((three, others));
+    for registry in [own, other] {
+        Cluster::shared().block_on(registry.shutdown()).expect("all is written");
+    }
+    assert_eq!(metadata(&pod), before, "a shutdown waits for what dropped guards have queued");
+}
+
+#[test]
+fn a_hundred_guards_at_once() {
+    let site = Site::new("registry");
+    let pod = site.namespace.pod("greeter-0");
+    let own = registry(&site, &pod, "main");
+    let guards: Vec<Guard> = (1..=100).map(|port| register(&own, "a.One", port)).collect();
+    guards.last().map(written);
+    assert_eq!(registered(&pod).len(), 100);
+    drop(guards);
+    Cluster::shared().block_on(own.shutdown()).expect("all is written");
+    assert_eq!(registered(&pod), [""; 0]);
+}
+
+#[test]
+fn a_restart_replaces_what_the_process_left() {
+    let site = Site::new("registry");
+    let pod = site.namespace.pod("greeter-0");
+    let first = registry(&site, &pod, "main");
+    let guard = register(&first, "a.Old", 1);
+    written(&guard);
+    std::mem::forget(guard); // killed: nothing is dropped
+    drop(first);
+
+    let second = registry(&site, &pod, "main");
+    let guard = register(&second, "a.New", 1);
+    written(&guard);
+    assert_eq!(registered(&pod), ["a.New main"]);
+    // What is still held at a shutdown stays.
+    Cluster::shared().block_on(second.shutdown()).expect("all is written");
+    assert_eq!(registered(&pod), ["a.New main"]);
+}
+
+#[test]
+fn what_cannot_be_is_told_and_harms_no_other() {
+    let site = Site::new("registry");
+    let (cluster, pod) = (Cluster::shared(), site.namespace.pod("greeter-0"));
+    let own = registry(&site, &pod, "main");
+    let refused = |registration| match cluster.block_on(own.register(registration)) {
+        Err(RegistryError::Refused(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(registration("", 1)).contains("no interface"));
+    let secret = [("api-token".to_owned(), "hunter2".to_owned())];
+    let told = refused(Registration { meta: secret.into(), ..registration("a.B", 1) });
+    assert!(told.contains("looks like a secret") && !told.contains("hunter2"), "{told}");
+
+    let fine = register(&own, "a.Fine", 1);
+    written(&fine);
+    let meta = vec![("note".to_owned(), "x".repeat(300 * 1024))];
+    let large = cluster.block_on(own.register(Registration { meta, ..registration("a.Large", 2) }));
+    match large {
+        Ok(guard) => {
+            let error = cluster.block_on(guard.registered()).expect_err("too large");
+            assert!(matches!(error, RegisterError::TooLarge { .. }), "{error}");
+            drop(guard);
+        }
+        Err(error) => assert!(error.to_string().contains("large"), "{error}"),
+    }
+    assert_eq!(registered(&pod), ["a.Fine main"]);
+    cluster.block_on(fine.withdraw()).expect("the other's fault is over with its guard");
+
+    let absent = site.namespace.pod("absent");
+    absent.delete();
+    let guard = register(&registry(&site, &absent, "main"), "a.B", 1);
+    let error = cluster.block_on(guard.registered()).expect_err("no such Pod");
+    assert!(matches!(error, RegisterError::NoSuchPod(_)), "{error}");
+    for server in ["https://127.0.0.1", "callsign:8053"] {
+        let config = Config { server: Some(server.into()), ..Config::default() };
+        assert!(cluster.block_on(Registry::connect(config)).is_err(), "{server}");
+    }
+}
+
+#[test]
+fn an_api_server_that_is_away_is_waited_for_but_not_for_ever() {
+    let (cluster, site) = (Cluster::shared(), Site::new("registry"));
+    let pod = site.namespace.pod("greeter-0");
+    let port = free_port();
+    let site = Site { kubeconfig: cluster.admin_kubeconfig_to(port), ..site };
+    let own = registry(&site, &pod, "main");
+    let guard = register(&own, "a.B", 1);
+    let _proxy = {
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(registered(&pod), [""; 0]);
+        cluster.proxy(port)
+    };
+    written(&guard);
+    assert_eq!(registered(&pod), ["a.B main"]);
+    drop(_proxy);
+    drop(guard);
+    let asked = Instant::now();
+    let error = cluster.block_on(own.shutdown()).expect_err("nobody is there");
+    assert!(error.is_passing() && error.to_string().contains("waiting for the API server"), "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
