@@ -10,6 +10,8 @@ use std::alloc::System;
 
 use budget::zone::{INTERFACES, Zone, client, query, service_name};
 use callsign::metrics::Transport;
+use callsign::name::Service;
+use callsign::snapshot::{OwnValues, PodRecord, Registered, Set, Template};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
 #[global_allocator]
@@ -21,6 +23,7 @@ const BYTES_MAX: usize = 420;
 /// One test, because what is counted is the process's.
 #[test]
 fn the_zone_and_its_answers_cost_what_they_may() {
+    sizes_of_parts();
     for pods in [2_000, 10_000] {
         let before = live(ALLOCATOR.stats());
         let zone = Zone::of_pods(pods);
@@ -59,6 +62,12 @@ fn answers(zone: &Zone) {
         let allocations = after.allocations + after.reallocations - before.allocations - before.reallocations;
         assert_eq!(allocations, 0, "{what}: allocations for three replies");
     }
+}
+
+/// What a registration has of its own, and what it shares: the sizes of ARCHITECTURE.md's table.
+fn sizes_of_parts() {
+    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [192, 56, 32]);
+    assert_eq!([size_of::<Service>(), size_of::<Template>(), size_of::<Set>()], [104, 120, 80]);
 }
 
 /// Bytes that are allocated and not freed yet.
