@@ -255,7 +255,7 @@ pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr,
         let name = Name::from_labels([label.as_bytes(), b"p"].into_iter().chain(snapshot.settings.origin.labels()));
         return name.map(|name| glue_of_name(snapshot, &name)).unwrap_or_default();
     }
-    if snapshot.wide_targets == 0 {
+    if snapshot.wide_targets.is_empty() {
         return smallvec![(target, ttl)];
     }
     let addresses = snapshot.target_addresses(target).unwrap_or_default();

@@ -20,11 +20,12 @@ mod services;
 mod settle;
 mod shown;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::snapshot::{PodRecord, PodSlot, Snapshot, ZoneSettings};
+use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
 use crate::source::{Change, Event, Pod, SourceId};
 use crate::zones::Zones;
 
@@ -39,15 +40,17 @@ use shown::Touched;
 pub struct Index {
     next: Snapshot,
     sources: Vec<Source>,
-    slots: HashMap<PodId, PodSlot>,
+    /// The Pods by a hash of cluster and uid.
+    slots: Table,
     held: Vec<Option<Held>>,
     free: Vec<PodSlot>,
-    /// Who bears a name, by cluster, namespace and name.
-    bearers: HashMap<[Arc<str>; 3], Vec<PodSlot>>,
+    /// The Pods by a hash of cluster, namespace and name.
+    bearers: Table,
     claims: Claims,
     dirty: BTreeSet<PodSlot>,
     interner: Interner,
-    fingerprints: RandomState,
+    /// For fingerprints of annotations, and for the tables.
+    keys: RandomState,
     serial: Serial,
     difference: Difference,
     touched: Touched,
@@ -55,9 +58,6 @@ pub struct Index {
     /// What was published last; it shares its memory with that.
     last: Snapshot,
 }
-
-/// A Pod's identity: its cluster and uid.
-type PodId = (Arc<str>, Arc<str>);
 
 /// What is known of a source.
 struct Source {
@@ -104,14 +104,14 @@ impl Index {
             last: next.clone(),
             next,
             sources: sources.into_iter().map(source).collect(),
-            slots: HashMap::new(),
+            slots: Table::default(),
             held: Vec::new(),
             free: Vec::new(),
-            bearers: HashMap::new(),
+            bearers: Table::default(),
             claims: Claims::default(),
             dirty: BTreeSet::new(),
             interner: Interner::default(),
-            fingerprints: RandomState::new(),
+            keys: RandomState::new(),
             serial: Serial::default(),
             difference: Difference::default(),
             touched: Touched::default(),
@@ -173,36 +173,33 @@ impl Index {
         self.serial.due_at()
     }
 
-    fn apply_pod(&mut self, source: usize, pod: Pod) {
+    fn apply_pod(&mut self, source: usize, mut pod: Pod) {
+        if !pod.status.host_network {
+            pod.status.host_ips = Vec::new(); // no answer depends on them
+        }
         let slot = self.slot_of(source, &pod);
         let Source { id, generation, is_listing, .. } = &self.sources[source];
         let (profile, generation, is_listing) = (id.profile.clone(), *generation, *is_listing);
-        let fingerprint = self.fingerprints.hash_one(&pod.annotation);
+        let fingerprint = NonZeroU64::new(self.keys.hash_one(&pod.annotation)).unwrap_or(NonZeroU64::MIN);
         let Some(held) = self.held[slot as usize].as_mut() else { return };
         let hold = held.hold_of(source);
         if pod.resource_version < hold.resource_version && !is_listing {
             return; // a stale API server after a reconnect: never go back within one watch
         }
         let is_reread = hold.fingerprint != Some(fingerprint);
-        *hold = Hold {
-            source,
-            generation,
-            resource_version: pod.resource_version,
-            fingerprint: Some(fingerprint),
-            ..*hold
-        };
+        *hold = Hold { generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
         let before = held.status_version();
         let is_newest = held.takes_status(source, pod.resource_version);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
         let has_news = is_newest && current.status != pod.status;
         let is_newer = held.status_version() != before; // which matters among Pods of one name alone
-        let has_namesake = || self.bearers.get(&held.name).is_some_and(|bearers| bearers.len() > 1);
-        let is_due = is_reread || has_news || (is_newer && has_namesake());
+        let is_due = is_reread || has_news || (is_newer && !self.namesakes(slot).is_empty());
         if !is_due {
             return;
         }
-        let mut record = current.clone();
+        let Some(held) = self.held[slot as usize].as_mut() else { return };
+        let mut record = held.record(self.next.pod(slot).map(|record| &**record)).clone();
         if is_newest {
             record.status = pod.status;
         }
@@ -221,8 +218,7 @@ impl Index {
     }
 
     fn remove_pod(&mut self, source: usize, uid: &Arc<str>) {
-        let id = (self.sources[source].id.cluster.clone(), uid.clone());
-        if let Some(slot) = self.slots.get(&id).copied() {
+        if let Some(slot) = self.slot_of_uid(source, uid) {
             self.let_go(source, slot);
         }
     }
@@ -270,21 +266,41 @@ impl Index {
         }
     }
 
+    /// The Pod's record as it is now, published or not; none while it is on its way from the one to the other.
+    fn record(&self, slot: PodSlot) -> Option<&PodRecord> {
+        let held = self.held.get(slot as usize)?.as_ref()?;
+        held.staged.as_deref().or_else(|| self.next.pod(slot).map(|record| &**record))
+    }
+
+    fn slot_of_uid(&self, source: usize, uid: &str) -> Option<PodSlot> {
+        let cluster = &self.sources[source].id.cluster;
+        let is_it =
+            |slot: &PodSlot| self.record(*slot).is_some_and(|record| *record.uid == *uid && record.cluster == *cluster);
+        self.slots.find(self.keys.hash_one((cluster, uid)) as u32).find(is_it)
+    }
+
+    /// The other Pods of a Pod's name.
+    fn namesakes(&self, slot: PodSlot) -> Vec<PodSlot> {
+        let Some(record) = self.record(slot) else { return Vec::new() };
+        let is_one = |other: &PodSlot| {
+            let other = (*other != slot).then(|| self.record(*other)).flatten();
+            other.is_some_and(|other| names(other) == names(record))
+        };
+        self.bearers.find(self.keys.hash_one(names(record)) as u32).filter(is_one).collect()
+    }
+
     fn slot_of(&mut self, source: usize, pod: &Pod) -> PodSlot {
-        let id = (self.sources[source].id.cluster.clone(), pod.uid.clone());
-        if let Some(slot) = self.slots.get(&id) {
-            return *slot;
+        if let Some(slot) = self.slot_of_uid(source, &pod.uid) {
+            return slot;
         }
         let slot = self.free.pop().unwrap_or(self.held.len() as PodSlot);
         if slot as usize == self.held.len() {
             self.held.push(None);
             self.next.pods.push_back(None);
         }
-        let cluster = self.interner.text(&id.0);
+        let cluster = self.interner.text(&self.sources[source].id.cluster);
         let namespace = self.interner.text(&pod.namespace);
-        let name = [cluster.clone(), namespace.clone(), pod.name.clone()];
-        self.bearers.entry(name.clone()).or_default().push(slot);
-        self.slots.insert(id, slot);
+        self.slots.insert(self.keys.hash_one((&cluster, &*pod.uid)) as u32, slot);
         let record = PodRecord {
             cluster,
             namespace,
@@ -297,22 +313,23 @@ impl Index {
             refused: Box::default(),
             consumers: Box::default(),
         };
-        self.held[slot as usize] = Some(Held::new(name, record));
+        self.bearers.insert(self.keys.hash_one(names(&record)) as u32, slot);
+        self.held[slot as usize] = Some(Held::new(record));
         slot
     }
 
     /// Frees the slot of a Pod that no source holds.
-    fn free_slot(&mut self, slot: PodSlot, uid: Arc<str>) {
-        let Some(held) = self.held[slot as usize].take() else { return };
-        self.slots.remove(&(held.name[0].clone(), uid));
-        if let Some(bearers) = self.bearers.get_mut(&held.name) {
-            bearers.retain(|bearer| *bearer != slot);
-            if bearers.is_empty() {
-                self.bearers.remove(&held.name);
-            }
-        }
+    fn free_slot(&mut self, slot: PodSlot, record: &PodRecord) {
+        self.slots.remove(self.keys.hash_one((&record.cluster, &*record.uid)) as u32, slot);
+        self.bearers.remove(self.keys.hash_one(names(record)) as u32, slot);
+        self.held[slot as usize] = None;
         self.free.push(slot);
     }
+}
+
+/// What Pods that take each other's place have in common.
+fn names(record: &PodRecord) -> [&str; 3] {
+    [&record.cluster, &record.namespace, &record.name]
 }
 
 impl std::fmt::Debug for Index {

@@ -162,10 +162,8 @@ pub struct Service {
     pub version: Option<Arc<str>>,
     /// The name that every service has.
     pub alias: Alias,
-    /// The interface's labels, reversed and folded ([`Key`]); none where no natural name can carry it.
-    natural: Option<Arc<[u8]>>,
-    /// The selectors that find it, those with a label and in names that fit.
-    selections: Vec<(Selector, Selector)>,
+    /// A natural name can carry its interface.
+    is_natural: bool,
 }
 
 impl Service {
@@ -177,39 +175,49 @@ impl Service {
         version: Option<&Arc<str>>,
         zone: &Name,
     ) -> Service {
-        let room = NAME_LEN_MAX - PREFIX_LEN_MAX - zone.wire().len() - (1 + namespace.len());
-        let natural = natural_interface(interface)
-            .filter(|key| key.as_bytes().len() <= room && !is_taken_namespace(namespace))
-            .map(|key| Arc::from(key.as_bytes()));
-        let selections = natural.as_ref().map_or_else(Vec::new, |key: &Arc<[u8]>| {
-            selections(group.map(|value| &**value), version.map(|value| &**value), room - key.len())
-        });
+        let is_natural = natural_interface(interface)
+            .is_some_and(|key| key.as_bytes().len() <= room(namespace, zone) && !is_taken_namespace(namespace));
         Service {
             alias: Alias::of(group.map(|value| &**value), interface, version.map(|value| &**value)),
             namespace: namespace.clone(),
             interface: interface.clone(),
             group: group.cloned(),
             version: version.cloned(),
-            natural,
-            selections,
+            is_natural,
         }
     }
 
-    /// The interface's key, where the service has natural names.
-    pub fn natural(&self) -> Option<&Arc<[u8]>> {
-        self.natural.as_ref()
+    /// Whether the service has natural names.
+    pub fn is_natural(&self) -> bool {
+        self.is_natural
     }
 
-    /// The (group, version) selectors of its natural names; the first is (any, any).
-    pub fn selections(&self) -> &[(Selector, Selector)] {
-        &self.selections
+    /// The interface's labels, reversed and folded, where the service has natural names.
+    pub fn natural(&self) -> Option<Key> {
+        self.is_natural.then(|| Key::of(self.interface.split('.').map(str::as_bytes)))
+    }
+
+    /// The (group, version) selectors of its natural names in the zone that it was named in, those with a label and in
+    /// names that fit; the first is (any, any).
+    pub fn selections(&self, zone: &Name) -> Vec<(Selector, Selector)> {
+        let room = room(&self.namespace, zone);
+        let room = self.natural().and_then(|key| room.checked_sub(key.as_bytes().len()));
+        room.map_or_else(Vec::new, |room| selections(self.group.as_deref(), self.version.as_deref(), room))
+    }
+
+    /// Whether these selectors, which are some service's, and an interface's key find it.
+    pub fn is_selected(&self, group: Selector<&[u8]>, version: Selector<&[u8]>, interface: &[u8]) -> bool {
+        self.is_natural
+            && is_key_of(interface, &self.interface)
+            && selects(group, self.group.as_deref())
+            && selects(version, self.version.as_deref())
     }
 
     /// The name without selectors, or the alias where it has no other, as a whole name.
     pub fn plain_name(&self, zone: &Name) -> Option<Name> {
-        match self.natural {
-            Some(_) => service_name(self.interface.split('.'), &self.namespace, zone),
-            None => self.alias_name(zone),
+        match self.is_natural {
+            true => service_name(self.interface.split('.'), &self.namespace, zone),
+            false => self.alias_name(zone),
         }
     }
 
@@ -220,7 +228,8 @@ impl Service {
 
     /// The natural name that says all of the service that a name can say, or the alias: what a person asks for.
     pub fn exact_name(&self, zone: &Name) -> Option<Name> {
-        let Some((group, version)) = self.selections.last() else { return self.alias_name(zone) };
+        let selections = self.selections(zone);
+        let Some((group, version)) = selections.last() else { return self.alias_name(zone) };
         let spell = |kind: &str, selector: &Selector, value: &Option<Arc<str>>| match (selector, value) {
             (Selector::Value(_), Some(value)) => Some(format!("{kind}-{}", value.replace('-', "--").replace('.', "-"))),
             _ => None,
@@ -266,6 +275,40 @@ fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(S
         }
     }
     selections
+}
+
+/// What a natural name has for the interface and its selectors.
+fn room(namespace: &str, zone: &Name) -> usize {
+    NAME_LEN_MAX - PREFIX_LEN_MAX - zone.wire().len() - (1 + namespace.len())
+}
+
+/// Whether a key is that of a dotted name: its labels, reversed and folded.
+pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
+    let labels = dotted.rsplit('.').map(str::as_bytes);
+    let mut rest = key;
+    for label in labels {
+        match rest.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len))) {
+            Some((own, below)) if own.eq_ignore_ascii_case(label) => rest = below,
+            _ => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// Whether a selector that is the label of some value is this one's.
+fn selects(selector: Selector<&[u8]>, value: Option<&str>) -> bool {
+    match (selector, value) {
+        (Selector::Any, _) | (Selector::None, None) => true,
+        (Selector::Value(label), Some(value)) => {
+            let spelt = value.bytes().flat_map(|byte| match byte {
+                b'.' => [Some(b'-'), None],
+                b'-' => [Some(b'-'), Some(b'-')],
+                byte => [Some(byte.to_ascii_lowercase()), None],
+            });
+            spelt.flatten().eq(label.iter().copied())
+        }
+        _ => false,
+    }
 }
 
 /// The interface's key, if its labels can stand in a name without meaning something else.

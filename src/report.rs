@@ -164,8 +164,8 @@ impl Filter {
 
 /// The services, by namespace, interface, group and version.
 pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Interface> {
-    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
-    let rows = services.map(|facts| (place_of(&facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
+    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
+    let rows = services.map(|facts| (place_of(facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
     page(rows, paging, |facts| interface(snapshot, facts))
 }
 
@@ -176,8 +176,8 @@ fn place_of<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: 
     Place::new(texts, numbers)
 }
 
-fn interface(snapshot: &Snapshot, facts: &ServiceFacts) -> Interface {
-    let service = &facts.service;
+fn interface(snapshot: &Snapshot, facts: ServiceFacts<'_>) -> Interface {
+    let service = facts.service;
     Interface {
         interface: service.interface.to_string(),
         group: text(&service.group),
@@ -197,13 +197,13 @@ fn question_name(service: &Service, zone: &Name) -> String {
 
 /// The ready endpoints, by service, Pod, protocol and port.
 pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Endpoint> {
-    let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
+    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
     let rows = found.filter_map(|found| {
         let (pod, one) = snapshot.registered(found)?;
         let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(&one.service, [&pod.name, &one.protocol, &pod.uid], numbers), (pod, one, address)))
+        Some((place_of(one.service(), [&pod.name, &one.template.protocol, &pod.uid], numbers), (pod, one, address)))
     });
     page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
@@ -212,10 +212,10 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
     Endpoint {
         pod: pod.name.to_string(),
         namespace: pod.namespace.to_string(),
-        interface: registered.service.interface.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
-        protocol: registered.protocol.to_string(),
+        interface: registered.service().interface.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
+        protocol: registered.template.protocol.to_string(),
         address,
         addresses: pod.addresses(registered).into_vec(),
         port: registered.port,
@@ -226,13 +226,12 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
 
 /// All that was registered beside the fields, but secrets.
 fn metadata(registered: &Registered) -> BTreeMap<String, String> {
-    let published = &registered.published;
-    let pairs = published.pairs.iter().chain(registered.unpublished.iter());
+    let told = registered.told();
     let mut metadata: BTreeMap<String, String> =
-        pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    metadata.extend(published.application.iter().map(|name| ("application".to_owned(), name.to_string())));
-    if !published.methods.is_empty() {
-        metadata.insert("methods".to_owned(), published.methods.join(","));
+        told.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    metadata.extend(told.application().map(|name| ("application".to_owned(), name.to_owned())));
+    if !told.methods().is_empty() {
+        metadata.insert("methods".to_owned(), told.methods().join(","));
     }
     metadata
 }
@@ -286,13 +285,13 @@ pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Po
 
 fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
     let registration = |registered: &Registered| Registration {
-        interface: registered.service.interface.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
-        protocol: registered.protocol.to_string(),
+        interface: registered.service().interface.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
+        protocol: registered.template.protocol.to_string(),
         addresses: record.claimed_addresses(registered).to_vec(),
         port: registered.port,
-        name: question_name(&registered.service, &snapshot.settings.origin),
+        name: question_name(registered.service(), &snapshot.settings.origin),
         withheld: withheld(snapshot, record, registered),
     };
     Pod {
@@ -334,7 +333,7 @@ fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String
         let claims = |one: &Registered| {
             one.port == registered.port
                 && one.is_admitted()
-                && other.addresses(one).iter().any(|address| registered.lost.contains(address))
+                && other.addresses(one).iter().any(|address| registered.lost().contains(address))
         };
         other.uid != pod.uid && other.is_registering() && other.registrations.iter().any(claims)
     };

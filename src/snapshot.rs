@@ -7,25 +7,31 @@
 
 mod endpoints;
 mod keys;
+mod names;
 mod pod;
 mod set;
 mod settings;
+mod table;
+mod told;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
 use crate::dns::{Key, Name, Path, Rtype};
-use crate::name::{self, Alias, Selector, Service, ServiceName};
+use crate::name::{self, Alias, Selector, Service, ServiceName, TargetLabel};
 use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
-pub use pod::{Addresses, Pair, PodRecord, Published, Refused, Registered, Standing};
+pub(crate) use names::{Names, SetFacts, SetSlot};
+pub use pod::{Addresses, PodRecord, Refused, Registered, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
+pub(crate) use table::Table;
+pub use told::{Overrides, OwnValues, Pair, Pairs, Template, Told};
 
 /// All that answers are made from.
 #[derive(Clone, Debug)]
@@ -42,42 +48,24 @@ pub struct Snapshot {
     pub revision: u64,
     /// How much there is.
     pub tally: Tally,
-    pub(crate) services: OrdMap<ServiceKey, ServiceFacts>,
+    pub(crate) names: Names,
     pub(crate) alias_only: OrdMap<ServiceKey, Arc<Service>>,
-    pub(crate) sets: OrdMap<SetKey, SetFacts>,
     pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
-    pub(crate) pod_names: OrdMap<PodKey, SmallVec<[PodSlot; 1]>>,
-    pub(crate) targets: OrdMap<IpAddr, TargetFacts>,
-    pub(crate) pointers: OrdMap<IpAddr, SmallVec<[PodSlot; 1]>>,
-    /// How many targets own more than the address that they are spelt from.
-    pub(crate) wide_targets: usize,
+    /// The unfinished Pods with a registration whose first address, its target, this is.
+    pub(crate) targets: OrdSet<(IpAddr, PodSlot)>,
+    /// All addresses of the targets that own more than the one that they are spelt from, in order.
+    pub(crate) wide_targets: OrdMap<IpAddr, Box<[IpAddr]>>,
+    /// The Pods that reverse names lead to.
+    pub(crate) pointers: OrdSet<(IpAddr, PodSlot)>,
 }
 
 /// A service that an unfinished Pod registers.
-#[derive(Clone, Debug)]
-pub struct ServiceFacts {
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceFacts<'s> {
     /// The service.
-    pub service: Arc<Service>,
+    pub service: &'s Arc<Service>,
     /// Its registrations.
-    pub set: Arc<Set>,
-}
-
-/// What a natural name stands for.
-#[derive(Clone, Debug, Default)]
-pub struct SetFacts {
-    /// The services that it selects, at least one.
-    pub services: SmallVec<[Arc<Service>; 1]>,
-    /// Their registrations; shared with the service's own while it selects just one.
-    pub set: Arc<Set>,
-}
-
-/// An address that is a target's name.
-#[derive(Clone, Debug, Default)]
-pub struct TargetFacts {
-    /// The unfinished Pods that have a registration whose first address this is.
-    pub(crate) pods: SmallVec<[PodSlot; 1]>,
-    /// All addresses of those registrations, in order; empty where it is this address alone.
-    pub(crate) owned: Vec<IpAddr>,
+    pub set: &'s Set,
 }
 
 /// How much the snapshot holds; every number is kept up with the changes.
@@ -122,51 +110,49 @@ impl Snapshot {
             serial: 0,
             revision: 0,
             tally: Tally::default(),
-            services: OrdMap::new(),
+            names: Names::default(),
             alias_only: OrdMap::new(),
-            sets: OrdMap::new(),
             pods: imbl::Vector::new(),
-            pod_names: OrdMap::new(),
-            targets: OrdMap::new(),
-            pointers: OrdMap::new(),
-            wide_targets: 0,
+            targets: OrdSet::new(),
+            wide_targets: OrdMap::new(),
+            pointers: OrdSet::new(),
         }
     }
 
     /// What a service's name stands for.
     pub fn service(&self, namespace: &[u8], name: &ServiceName<'_>) -> Found<Selected<'_>> {
         match *name {
-            ServiceName::Alias(alias) => match self.services.get(&ServiceKeyRef { namespace, alias }) {
-                Some(facts) => Found::Here(Selected {
-                    services: std::slice::from_ref(&facts.service),
-                    set: &facts.set,
-                    has_instances: facts.service.natural().is_none(),
-                }),
-                None => Found::Missing,
-            },
+            ServiceName::Alias(alias) => {
+                let slot = self.names.alias(namespace, alias);
+                match slot.and_then(|slot| self.names.sets.get(slot)) {
+                    Some(facts) => {
+                        let has_instances = facts.services.iter().all(|service| !service.is_natural());
+                        Found::Here(Selected { services: &facts.services, set: &facts.set, has_instances })
+                    }
+                    None => Found::Missing,
+                }
+            }
             ServiceName::Natural { group, version, interface } => {
                 self.natural(SetKeyRef { namespace, group, version, interface })
             }
         }
     }
 
-    /// The set under a key; or whether the next key in order begins with it.
     fn natural(&self, key: SetKeyRef<'_>) -> Found<Selected<'_>> {
-        match self.sets.get_next(&key) {
-            Some((found, facts)) if found.as_ref() == key => Found::Here(Selected {
-                services: &facts.services,
-                set: &facts.set,
-                has_instances: key.group == Selector::Any && key.version == Selector::Any,
-            }),
-            Some((next, _)) if next.is_below(&key) => Found::Between,
-            _ => Found::Missing,
+        match self.names.natural(&key).and_then(|slot| self.names.sets.get(slot)) {
+            Some(facts) => {
+                let has_instances = key.group == Selector::Any && key.version == Selector::Any;
+                Found::Here(Selected { services: &facts.services, set: &facts.set, has_instances })
+            }
+            None if self.names.has_natural_below(&key) => Found::Between,
+            None => Found::Missing,
         }
     }
 
     /// Whether any service is registered in a namespace.
     pub fn has_namespace(&self, namespace: &[u8]) -> bool {
-        let first = ServiceKeyRef { namespace, alias: Alias::FIRST };
-        self.services.get_next(&first).is_some_and(|(next, _)| next.namespace.as_bytes() == namespace)
+        let (group, version) = (Selector::Any, Selector::Any);
+        self.names.has_natural_below(&SetKeyRef { namespace, group, version, interface: b"" })
     }
 
     /// The services of a namespace that have their alias alone.
@@ -176,21 +162,24 @@ impl Snapshot {
         from.take_while(move |(key, _)| key.namespace.as_bytes() == namespace).map(|(_, service)| service)
     }
 
-    /// Every service, by namespace and alias.
-    pub fn services(&self) -> impl Iterator<Item = &ServiceFacts> {
-        self.services.values()
+    /// Every service.
+    pub fn services(&self) -> impl Iterator<Item = ServiceFacts<'_>> {
+        self.names.sets.iter().filter_map(|SetFacts { services, set }| match services.as_slice() {
+            [service] => Some(ServiceFacts { service, set }),
+            _ => None, // what several share a name for
+        })
     }
 
     /// How many services are registered.
     pub fn service_count(&self) -> usize {
-        self.services.len()
+        self.names.service_count()
     }
 
-    /// The interfaces of a namespace that have a name without selectors, as one of the services that share it.
+    /// The interfaces of a namespace that have a name without selectors, as one of the services that share it; in an
+    /// order that is the same in every replica.
     pub fn interfaces_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s Arc<Service>> {
-        let first = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
-        let from = self.sets.range(first..);
-        from.take_while(move |(key, _)| key.is_plain_of(namespace)).filter_map(|(_, facts)| facts.services.first())
+        let services = self.names.plain_of(namespace).filter_map(|facts| facts.services.first());
+        services.filter(move |service| service.namespace.as_bytes() == namespace)
     }
 
     /// How many services have their alias alone.
@@ -209,35 +198,46 @@ impl Snapshot {
     }
 
     /// The Pods of a name below `pod.Z`, its labels as key bytes; none for the namespace itself.
-    pub fn pods_named(&self, namespace: &[u8], labels: &[u8]) -> Found<&[PodSlot]> {
+    pub fn pods_named(&self, namespace: &[u8], labels: &[u8]) -> Found<SmallVec<[PodSlot; 1]>> {
         let key = PodKeyRef { namespace, labels };
-        match self.pod_names.get_next(&key) {
-            Some((found, slots)) if found.as_ref() == key => Found::Here(slots),
-            Some((next, _)) if next.is_below(&key) => Found::Between,
-            _ => Found::Missing,
+        let is_it = |slot: &PodSlot| self.pod(*slot).is_some_and(|pod| self.is_named(pod, &key));
+        let slots: SmallVec<_> = self.names.pods(&key).filter(is_it).collect();
+        match slots.is_empty() {
+            false => Found::Here(slots),
+            true if self.names.has_pod_below(&key) => Found::Between,
+            true => Found::Missing,
         }
     }
 
+    /// Whether a Pod's name, its own or that of its target, is this one.
+    fn is_named(&self, pod: &PodRecord, key: &PodKeyRef<'_>) -> bool {
+        let is_own = || name::is_key_of(key.labels, &pod.name);
+        let has_own = || name::pod_key(&pod.name, &pod.namespace, &self.settings.origin).is_some();
+        let is_target = || pod.status.pod_ips.first().is_some_and(|ip| TargetLabel::of(*ip).is_key(key.labels));
+        pod.namespace.as_bytes() == key.namespace && (is_own() || (is_target() && !has_own()))
+    }
+
     /// The Pods that a reverse lookup of an address names.
-    pub fn pointers(&self, address: IpAddr) -> &[PodSlot] {
-        self.pointers.get(&address).map_or(&[], |slots| slots)
+    pub fn pointers(&self, address: IpAddr) -> impl Iterator<Item = PodSlot> {
+        self.pointers.range((address, 0)..=(address, PodSlot::MAX)).map(|(_, slot)| *slot)
     }
 
     /// Whether a reverse lookup names a Pod at any address from the first to the last one.
     pub fn has_pointer_within(&self, first: IpAddr, last: IpAddr) -> bool {
-        self.pointers.get_next(&first).is_some_and(|(address, _)| *address <= last)
+        self.pointers.range((first, 0)..=(last, PodSlot::MAX)).next().is_some()
     }
 
     /// The unfinished Pods with a registration whose target an address is.
-    pub fn pods_at_target(&self, target: IpAddr) -> &[PodSlot] {
-        self.targets.get(&target).map_or(&[], |facts| &facts.pods)
+    pub fn pods_at_target(&self, target: IpAddr) -> impl Iterator<Item = PodSlot> {
+        self.targets.range((target, 0)..=(target, PodSlot::MAX)).map(|(_, slot)| *slot)
     }
 
     /// The addresses that a target owns; none if it is no target.
     pub fn target_addresses(&self, target: IpAddr) -> Option<Addresses> {
-        Some(match self.targets.get(&target)?.owned.as_slice() {
-            [] => std::iter::once(target).collect(),
-            owned => owned.iter().copied().collect(),
+        self.pods_at_target(target).next()?;
+        Some(match self.wide_targets.get(&target) {
+            None => std::iter::once(target).collect(),
+            Some(owned) => owned.iter().copied().collect(),
         })
     }
 
@@ -263,7 +263,7 @@ impl Snapshot {
             let labels = pod.name.split('.').map(str::as_bytes).chain(below).chain(zone.labels());
             return Name::from_labels(labels).ok();
         }
-        let target = name::TargetLabel::of(*pod.status.pod_ips.first()?);
+        let target = TargetLabel::of(*pod.status.pod_ips.first()?);
         Name::from_labels([target.as_bytes()].into_iter().chain(below).chain(zone.labels())).ok()
     }
 

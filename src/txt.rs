@@ -65,17 +65,17 @@ impl Text<'_> {
         if let Some(socket) = self.pod.socket(first) {
             each("addr", &Joined::address(socket));
         }
-        each("interface", &first.service.interface);
+        each("interface", &first.service().interface);
         let mut unless_empty = |key, value: &str| {
             if !value.is_empty() {
                 each(key, value);
             }
         };
-        unless_empty("group", &self.joined(|one| one.service.group.as_deref().into_iter()));
-        unless_empty("version", &self.joined(|one| one.service.version.as_deref().into_iter()));
-        unless_empty("application", first.published.application.as_deref().unwrap_or_default());
-        unless_empty("methods", &self.joined(|one| one.published.methods.iter().map(|method| &**method)));
-        first.published.pairs.iter().for_each(|(key, value)| each(key, value));
+        unless_empty("group", &self.joined(|one| one.service().group.as_deref().into_iter()));
+        unless_empty("version", &self.joined(|one| one.service().version.as_deref().into_iter()));
+        unless_empty("application", first.published().application().unwrap_or_default());
+        unless_empty("methods", &self.joined(|one| one.published().methods().iter().map(|method| &**method)));
+        first.published().pairs().for_each(|(key, value)| each(key, value));
     }
 
     /// What all registrations name, joined by commas, each once.

@@ -80,7 +80,7 @@ fn pointers<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Found<Reco
         Some(ReverseName::Network(first, last)) if snapshot.has_pointer_within(first, last) => return Found::Between,
         _ => return Found::Missing,
     };
-    let pods = snapshot.pointers(address).iter().filter_map(|slot| snapshot.pod(*slot));
+    let pods = snapshot.pointers(address).filter_map(|slot| snapshot.pod(slot));
     let names: Vec<Name> = pods.filter_map(|pod| snapshot.pod_name(pod)).collect();
     match rtype {
         _ if names.is_empty() => Found::Missing,
@@ -277,15 +277,15 @@ fn of_instance<'s>(
     key.extend_from_slice(host);
     let by_name = match snapshot.pods_named(namespace, &key) {
         Found::Here(slots) => slots,
-        _ => &[],
+        _ => SmallVec::new(),
     };
-    let by_target = TargetLabel::read(host).map(|target| snapshot.pods_at_target(target)).unwrap_or_default();
-    for slot in by_name.iter().chain(by_target) {
-        let Some(pod) = snapshot.pod(*slot) else { continue };
+    let by_target = TargetLabel::read(host).into_iter().flat_map(|target| snapshot.pods_at_target(target));
+    for slot in by_name.into_iter().chain(by_target) {
+        let Some(pod) = snapshot.pod(slot) else { continue };
         let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
-            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(&one.service))
+            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(one.service()))
             .filter(|one| {
-                protocol.is_none_or(|protocol| one.protocol_label.as_deref().map(str::as_bytes) == Some(protocol))
+                protocol.is_none_or(|protocol| one.protocol_label().map(|label| label.as_bytes()) == Some(protocol))
             })
             .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
             .collect();

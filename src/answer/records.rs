@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -237,8 +236,7 @@ impl<'s> Members<'s> {
             }
             // What stands alone at its place, the rule, repeats nothing.
             let is_alone = is_first && !is_same(members.peek().copied());
-            let published = Arc::as_ptr(&registered.published); // equal ones are kept once
-            if !is_alone && !seen.insert((endpoint.pod(), registered.service.alias, published)) {
+            if !is_alone && !seen.insert((endpoint.pod(), registered.service().alias, registered.published())) {
                 continue;
             }
             each(Rdata::Txt(Text { pod, registered: std::iter::once(registered).collect() }))?;
@@ -273,7 +271,7 @@ impl<'s> Members<'s> {
         let mut seen = HashSet::new();
         let mut first: Option<&Endpoint> = None;
         let mut last: Option<&Endpoint> = None;
-        let is_plain = snapshot.wide_targets == 0;
+        let is_plain = snapshot.wide_targets.is_empty();
         for endpoint in self.iter(snapshot) {
             let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_target(endpoint));
             let is_repeated = is_plain && (is_same(last) || is_same(first));
@@ -312,7 +310,9 @@ fn turn(client: IpAddr, len: usize) -> usize {
 /// Whether an endpoint speaks a protocol, by its mark and then by its registration.
 fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
     endpoint.may_speak(protocol)
-        && snapshot.registered(endpoint).is_some_and(|(_, one)| one.protocol_label.as_deref() == Some(protocol))
+        && snapshot
+            .registered(endpoint)
+            .is_some_and(|(_, one)| one.protocol_label().is_some_and(|label| **label == *protocol))
 }
 
 /// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.

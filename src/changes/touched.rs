@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::name::Service;
-use crate::snapshot::{Addresses, Pair, PodRecord, Published};
+use crate::snapshot::{Addresses, PodRecord, Told};
 
 /// All that subscribers see of one endpoint beside its service.
-type Shown<'p> = (&'p str, &'p str, Addresses, u16, u16, &'p Published, &'p [Pair]);
+type Shown<'p> = (&'p str, &'p str, Addresses, u16, u16, Told<'p>);
 
 /// A service, and what a Pod has of it.
 type OfService<'p> = (&'p Arc<Service>, Vec<Shown<'p>>);
@@ -31,9 +31,9 @@ fn shown(pod: Option<&PodRecord>) -> BTreeMap<(&str, &str), OfService<'_>> {
     let Some(pod) = pod.filter(|pod| pod.is_serving) else { return services };
     for one in pod.registrations.iter().filter(|one| pod.is_published(one)) {
         let shown: Shown<'_> =
-            (&pod.name, &one.protocol, pod.addresses(one), one.port, one.weight, &one.published, &one.unpublished);
-        let key = (&*one.service.namespace, one.service.alias.as_str());
-        services.entry(key).or_insert_with(|| (&one.service, Vec::new())).1.push(shown);
+            (&pod.name, &one.template.protocol, pod.addresses(one), one.port, one.weight, one.told());
+        let key = (&*one.service().namespace, one.service().alias.as_str());
+        services.entry(key).or_insert_with(|| (one.service(), Vec::new())).1.push(shown);
     }
     services
 }

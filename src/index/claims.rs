@@ -2,18 +2,20 @@
 //!
 //! Pods of the host's network share its addresses and claim nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use crate::snapshot::{PodRecord, PodSlot, Snapshot, Standing, Table};
 
-use crate::snapshot::{PodRecord, PodSlot, Standing};
-
-/// All claims of all Pods.
+/// Who claims what, by a hash of the place: what is claimed there is in the Pods' records.
 #[derive(Default)]
 pub(super) struct Claims {
-    by_place: HashMap<Place, SmallVec<[Claim; 1]>>,
+    by_place: Table,
+    keys: RandomState,
+    /// What the Pods that are being settled claim, whose records are not the snapshot's yet.
+    settling: BTreeMap<PodSlot, Vec<(Place, Claim)>>,
 }
 
 /// An address and port in a cluster's network.
@@ -52,33 +54,41 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
 }
 
 impl Claims {
-    /// Puts a Pod's new claims in place of its old ones; the other Pods whose standing that may change.
-    pub fn replace(&mut self, slot: PodSlot, old: &[(Place, Claim)], new: &[(Place, Claim)]) -> BTreeSet<PodSlot> {
+    /// Puts a Pod's new claims in place of its old ones until they are settled; the other Pods whose standing that may
+    /// change.
+    pub fn replace(&mut self, slot: PodSlot, old: Vec<(Place, Claim)>, new: Vec<(Place, Claim)>) -> BTreeSet<PodSlot> {
         let mut rivals = BTreeSet::new();
-        if old == new {
-            return rivals;
-        }
-        for (place, _) in old {
-            if let Some(claims) = self.by_place.get_mut(place) {
-                claims.retain(|claim| claim.slot != slot);
-                rivals.extend(claims.iter().map(|claim| claim.slot));
-                if claims.is_empty() {
-                    self.by_place.remove(place);
-                }
+        if old != new {
+            for hash in old.iter().map(|(place, _)| self.keys.hash_one(place) as u32) {
+                self.by_place.remove(hash, slot);
+                rivals.extend(self.by_place.find(hash));
             }
+            for hash in new.iter().map(|(place, _)| self.keys.hash_one(place) as u32) {
+                rivals.extend(self.by_place.find(hash));
+                self.by_place.insert(hash, slot);
+            }
+            rivals.remove(&slot);
         }
-        for (place, claim) in new {
-            let claims = self.by_place.entry(place.clone()).or_default();
-            rivals.extend(claims.iter().map(|claim| claim.slot));
-            claims.push(claim.clone());
-        }
-        rivals.remove(&slot);
+        self.settling.insert(slot, new);
         rivals
     }
 
-    /// Whether another Pod holds the place.
-    pub fn is_lost(&self, place: &Place, slot: PodSlot) -> bool {
-        let winner = self.by_place.get(place).and_then(|claims| claims.iter().max());
+    /// Every record is the snapshot's now.
+    pub fn settled(&mut self) {
+        self.settling.clear();
+    }
+
+    /// Whether another Pod holds the place that a Pod claims.
+    pub fn is_lost(&self, place: &Place, slot: PodSlot, next: &Snapshot) -> bool {
+        let claimants = self.by_place.find(self.keys.hash_one(place) as u32);
+        if claimants.clone().all(|claimant| claimant == slot) {
+            return false; // as nearly always
+        }
+        let claims = claimants.flat_map(|claimant| match self.settling.get(&claimant) {
+            Some(claims) => claims.clone(),
+            None => next.pod(claimant).map(|record| claims_of(record, claimant)).unwrap_or_default(),
+        });
+        let winner = claims.filter(|(other, _)| other == place).map(|(_, claim)| claim).max();
         winner.is_some_and(|winner| winner.slot != slot)
     }
 }

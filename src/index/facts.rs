@@ -39,18 +39,10 @@ fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKe
         return;
     }
     if let Some(key) = before {
-        let mut slots = next.pod_names.get(&key.as_ref()).cloned().unwrap_or_default();
-        slots.retain(|other| *other != slot);
-        if slots.is_empty() {
-            next.pod_names.remove(&key.as_ref());
-        } else {
-            next.pod_names.insert(key, slots);
-        }
+        next.names.remove_pod(&key.as_ref(), slot);
     }
     if let Some(key) = after {
-        let mut slots = next.pod_names.get(&key.as_ref()).cloned().unwrap_or_default();
-        slots.push(slot);
-        next.pod_names.insert(key, slots);
+        next.names.add_pod(&key.as_ref(), slot);
     }
 }
 
@@ -71,23 +63,16 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
 /// The reverse names: none for a Pod of the host's network.
 fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
-        let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network);
+        // What no reverse zone of ours can ask for is not kept.
+        let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network && !next.settings.reverse.is_empty());
         pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default()
     };
     let (before, after) = (addresses(old), addresses(new));
-    for address in before.iter().filter(|address| !after.contains(address)) {
-        let mut slots = next.pointers.get(address).cloned().unwrap_or_default();
-        slots.retain(|other| *other != slot);
-        if slots.is_empty() {
-            next.pointers.remove(address);
-        } else {
-            next.pointers.insert(*address, slots);
-        }
+    for address in before.into_iter().filter(|address| !after.contains(address)) {
+        next.pointers.remove(&(address, slot));
     }
-    for address in after.iter().filter(|address| !before.contains(address)) {
-        let mut slots = next.pointers.get(address).cloned().unwrap_or_default();
-        slots.push(slot);
-        next.pointers.insert(*address, slots);
+    for address in after {
+        next.pointers.insert((address, slot));
     }
 }
 
@@ -118,29 +103,27 @@ fn carry_targets(
     let changed = before.keys().chain(after.keys()).filter(|target| before.get(target) != after.get(target));
     let changed: std::collections::BTreeSet<IpAddr> = changed.copied().collect();
     for target in changed {
-        let mut facts = next.targets.get(&target).cloned().unwrap_or_default();
-        let was_wide = !facts.owned.is_empty();
-        facts.pods.retain(|other| *other != slot);
         if after.contains_key(&target) {
-            facts.pods.push(slot);
-        }
-        facts.owned = owned_by(next, target, &facts.pods);
-        next.wide_targets = next.wide_targets + usize::from(!facts.owned.is_empty()) - usize::from(was_wide);
-        if facts.pods.is_empty() {
-            next.targets.remove(&target);
+            next.targets.insert((target, slot));
         } else {
-            next.targets.insert(target, facts);
+            next.targets.remove(&(target, slot));
+        }
+        let owned = owned_by(next, target);
+        if owned.is_empty() {
+            next.wide_targets.remove(&target);
+        } else {
+            next.wide_targets.insert(target, owned);
         }
     }
 }
 
 /// All addresses of the endpoints that use a target; none where that is the target's own alone.
-fn owned_by(next: &Snapshot, target: IpAddr, pods: &[PodSlot]) -> Vec<IpAddr> {
-    let records = pods.iter().filter_map(|slot| next.pod(*slot));
+fn owned_by(next: &Snapshot, target: IpAddr) -> Box<[IpAddr]> {
+    let records = next.pods_at_target(target).filter_map(|slot| next.pod(slot));
     let mut owned: Vec<IpAddr> = records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
     owned.sort();
     owned.dedup();
-    if owned == [target] { Vec::new() } else { owned }
+    if owned == [target] { Box::default() } else { owned.into() }
 }
 
 /// Counts a Pod's new record in place of its old one.
@@ -170,11 +153,11 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     tally.registrations = pod.registrations.len();
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
-        tally.conflicts += usize::from(!registered.lost.is_empty());
-        tally.withheld += registered.withheld as usize;
-        tally.left_out += registered.left_out as usize;
-        let is_plain = registered.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
-        tally.malformed_protocols += usize::from(registered.protocol_label.is_none() && !is_plain);
+        tally.conflicts += usize::from(!registered.lost().is_empty());
+        tally.withheld += registered.template.withheld as usize;
+        tally.left_out += registered.template.left_out as usize;
+        let is_plain = registered.template.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
+        tally.malformed_protocols += usize::from(registered.protocol_label().is_none() && !is_plain);
     }
     for reason in pod.refusals().map(|refused| refused.reason) {
         *tally.refused.entry(reason).or_default() += 1;

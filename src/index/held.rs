@@ -1,5 +1,6 @@
 //! What the index keeps of a Pod beside its published record.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -7,18 +8,16 @@ use smallvec::SmallVec;
 use super::intern::Interner;
 use crate::name::{Service, is_namespace, is_pod_name, protocol_label};
 use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
-use crate::snapshot::{PodRecord, Published, Refused, Registered, Standing, ZoneSettings};
+use crate::snapshot::{Pairs, PodRecord, Refused, Registered, Standing, Template, ZoneSettings};
 
 /// The marks of a Pod.
 pub(super) struct Held {
-    /// Its cluster, namespace and name.
-    pub name: [Arc<str>; 3],
     /// What it is now, where that is not settled and published yet.
     pub staged: Option<Box<PodRecord>>,
     /// How new the state is that is published; none where none is. Of two Pods of one name the newer is the one.
     pub settled: Option<u64>,
     /// The resource version of its status, and the source that told it.
-    status_of: (u64, usize),
+    status_of: (u64, u32),
     /// The sources that hold it.
     holds: SmallVec<[Hold; 1]>,
 }
@@ -26,25 +25,31 @@ pub(super) struct Held {
 /// What one source last told of a Pod.
 #[derive(Clone, Copy)]
 pub(super) struct Hold {
-    pub source: usize,
+    pub source: u32,
     /// The source's list that named it last.
     pub generation: u32,
     pub resource_version: u64,
     /// Of the annotation, as it was read last; none before the first reading.
-    pub fingerprint: Option<u64>,
+    pub fingerprint: Option<NonZeroU64>,
     /// Bytes of JSON in that annotation.
-    pub decoded_len: usize,
+    pub decoded_len: u32,
 }
 
 impl Held {
-    pub fn new(name: [Arc<str>; 3], record: PodRecord) -> Held {
-        Held { name, staged: Some(Box::new(record)), settled: None, status_of: (0, 0), holds: SmallVec::new() }
+    pub fn new(record: PodRecord) -> Held {
+        Held { staged: Some(Box::new(record)), settled: None, status_of: (0, 0), holds: SmallVec::new() }
     }
 
     /// The source's hold, made where there is none.
     pub fn hold_of(&mut self, source: usize) -> &mut Hold {
-        let at = self.holds.iter().position(|hold| hold.source == source).unwrap_or_else(|| {
-            self.holds.push(Hold { source, generation: 0, resource_version: 0, fingerprint: None, decoded_len: 0 });
+        let at = self.holds.iter().position(|hold| hold.source as usize == source).unwrap_or_else(|| {
+            self.holds.push(Hold {
+                source: source as u32,
+                generation: 0,
+                resource_version: 0,
+                fingerprint: None,
+                decoded_len: 0,
+            });
             self.holds.len() - 1
         });
         &mut self.holds[at]
@@ -52,13 +57,13 @@ impl Held {
 
     /// The source's list that named the Pod last.
     pub fn holds_since(&self, source: usize) -> Option<u32> {
-        self.holds.iter().find(|hold| hold.source == source).map(|hold| hold.generation)
+        self.holds.iter().find(|hold| hold.source as usize == source).map(|hold| hold.generation)
     }
 
     /// Ends the source's hold; whether it had one.
     pub fn release(&mut self, source: usize) -> bool {
         let before = self.holds.len();
-        self.holds.retain(|hold| hold.source != source);
+        self.holds.retain(|hold| hold.source as usize != source);
         self.holds.len() < before
     }
 
@@ -74,9 +79,9 @@ impl Held {
     /// Whether the Pod's state is that of this version: the highest, or another one of the source that told it before,
     /// since a list replaces what its own source said.
     pub fn takes_status(&mut self, source: usize, resource_version: u64) -> bool {
-        let takes = resource_version >= self.status_of.0 || source == self.status_of.1;
+        let takes = resource_version >= self.status_of.0 || source == self.status_of.1 as usize;
         if takes {
-            self.status_of = (resource_version, source);
+            self.status_of = (resource_version, source as u32);
         }
         takes
     }
@@ -103,14 +108,15 @@ impl Held {
     ) {
         forget(record, profile);
         let mut decoded = annotation.map(registration::decode).unwrap_or_default();
-        let others: usize = self.holds.iter().filter(|hold| hold.source != source).map(|hold| hold.decoded_len).sum();
+        let others: usize =
+            self.holds.iter().filter(|hold| hold.source as usize != source).map(|hold| hold.decoded_len as usize).sum();
         if others + decoded.decoded_len > DECODED_LEN_MAX {
             decoded = refused_whole(Reason::TooLarge);
         }
         if annotation.is_some() && !(is_namespace(&record.namespace) && is_pod_name(&record.name)) {
             decoded = refused_whole(Reason::BadPodName);
         }
-        self.hold_of(source).decoded_len = decoded.decoded_len;
+        self.hold_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
         limit_count(&mut decoded, REGISTRATIONS_MAX.saturating_sub(record.registrations.len()));
         let refused = decoded.problems.iter().map(|problem| Refused {
             profile: profile.clone(),
@@ -123,16 +129,21 @@ impl Held {
         record.consumers = record.consumers.iter().cloned().chain(consumers).collect();
         let mut registrations = record.registrations.to_vec();
         for registration in decoded.registrations {
-            registrations.push(registered(registration, profile, &record.namespace, interner, settings));
+            let mut registered = registered(registration, profile, &record.namespace, interner, settings);
+            if let Some(last) = registrations.last().filter(|last: &&Registered| last.own == registered.own) {
+                registered.own = last.own.clone(); // a process tells its own values with each of its registrations
+            }
+            registrations.push(registered);
         }
-        registrations.sort_by(|one, other| one.profile.cmp(&other.profile)); // stable, whichever source spoke first
+        registrations.sort_by(|one, other| one.template.profile.cmp(&other.template.profile)); // stable, whichever source spoke first
         record.registrations = registrations.into();
     }
 }
 
 /// Takes away what a profile's annotation said.
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
-    record.registrations = record.registrations.iter().filter(|one| one.profile != *profile).cloned().collect();
+    record.registrations =
+        record.registrations.iter().filter(|one| one.template.profile != *profile).cloned().collect();
     record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
     record.consumers = record.consumers.iter().filter(|(of, _)| of != profile).cloned().collect();
 }
@@ -160,25 +171,33 @@ fn registered(
     let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } =
         registration;
     let service = Service::new(namespace, &interface, group.as_ref(), version.as_ref(), &settings.origin);
-    let (published, unpublished) =
+    let (published, others) =
         metadata.pairs.into_iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));
-    let published = Published { application: metadata.application, methods: metadata.methods, pairs: published.into() };
-    Registered {
+    let told = Arc::new(Pairs::new(published, others));
+    let (pairs, own) = interner.pairs(told.clone());
+    let template = Template {
         service: interner.service(service),
         protocol_label: protocol_label(&protocol).map(|label| interner.text(&label)),
         protocol: interner.text(&protocol),
         profile: profile.clone(),
-        offset,
+        application: metadata.application.map(|name| interner.text(&name)),
+        methods: interner.methods(metadata.methods),
+        pairs,
+        own,
+        withheld: metadata.withheld,
+        left_out: metadata.left_out,
+    };
+    let (template, own) = interner.template(template, &told);
+    Registered {
+        template,
+        own: (!own.is_empty()).then(|| Arc::new(own.into_vec().into())),
+        lost: None,
+        offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
         address,
         standing: Standing::Unplaced,
         is_repeated: false,
+        is_enabled: enabled,
         port,
         weight,
-        is_enabled: enabled,
-        lost: Box::default(),
-        published: interner.published(published),
-        unpublished: interner.unpublished(unpublished),
-        withheld: metadata.withheld,
-        left_out: metadata.left_out,
     }
 }

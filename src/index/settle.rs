@@ -23,16 +23,18 @@ impl Index {
         let mut due = std::mem::take(&mut self.dirty);
         let namesakes: Vec<PodSlot> = due.iter().flat_map(|slot| self.age(*slot)).collect();
         due.extend(namesakes);
-        let mut settling: BTreeMap<PodSlot, Settling> =
-            due.into_iter().filter_map(|slot| Some((slot, self.take_up(slot)?))).collect();
+        let due: Vec<(PodSlot, bool)> = due.into_iter().map(|slot| (slot, self.is_replaced(slot))).collect();
+        let take_up = |(slot, is_replaced)| Some((slot, self.take_up(slot, is_replaced)?));
+        let mut settling: BTreeMap<PodSlot, Settling> = due.into_iter().filter_map(take_up).collect();
         let mut rivals = BTreeSet::new();
         for (slot, Settling { record, is_gone }) in &settling {
             let old_claims = self.next.pod(*slot).map(|old| claims_of(old, *slot)).unwrap_or_default();
             let new_claims = if *is_gone { Vec::new() } else { claims_of(record, *slot) };
-            rivals.extend(self.claims.replace(*slot, &old_claims, &new_claims));
+            rivals.extend(self.claims.replace(*slot, old_claims, new_claims));
         }
         for slot in rivals.into_iter().filter(|slot| !settling.contains_key(slot)).collect::<Vec<_>>() {
-            settling.extend(self.take_up(slot).map(|rival| (slot, rival))); // its own claims are what they were
+            let is_replaced = self.is_replaced(slot);
+            settling.extend(self.take_up(slot, is_replaced).map(|rival| (slot, rival))); // its own claims are what they were
         }
         // What takes another's place comes before that goes, so that a name which stays is not gone in between.
         let goes = |pod: &Settling| pod.is_gone || !pod.record.is_registering();
@@ -40,6 +42,7 @@ impl Index {
         for (slot, pod) in coming.into_iter().chain(going) {
             self.finish(slot, pod);
         }
+        self.claims.settled();
     }
 
     /// Notes how new the Pod is that will be published; the Pods of its name, if that is news.
@@ -50,12 +53,11 @@ impl Index {
         if std::mem::replace(&mut held.settled, settled) == settled {
             return Vec::new();
         }
-        let bearers = self.bearers.get(&held.name).into_iter().flatten();
-        bearers.copied().filter(|bearer| *bearer != slot).collect()
+        self.namesakes(slot)
     }
 
     /// The Pod's record as it is to be published, by all that is its own.
-    fn take_up(&mut self, slot: PodSlot) -> Option<Settling> {
+    fn take_up(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
         let is_waiting = self.is_waiting(slot);
         let held = self.held[slot as usize].as_mut()?;
         let staged = if is_waiting { None } else { held.staged.take() };
@@ -64,7 +66,7 @@ impl Index {
             Some(staged) => *staged,
             None => (**self.next.pod(slot)?).clone(),
         };
-        record.is_replaced = self.is_replaced(slot);
+        record.is_replaced = is_replaced;
         place(&mut record, &self.next.settings);
         Some(Settling { record, is_gone })
     }
@@ -73,14 +75,13 @@ impl Index {
     fn finish(&mut self, slot: PodSlot, Settling { mut record, is_gone }: Settling) {
         self.find_lost(&mut record, slot);
         let old = self.next.pod(slot).cloned();
-        let uid = record.uid.clone();
+        if is_gone {
+            self.free_slot(slot, &record);
+        }
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed = true;
             facts::carry(&mut self.next, &mut self.difference, &mut self.touched, slot, old.as_deref(), new);
-        }
-        if is_gone {
-            self.free_slot(slot, uid);
         }
     }
 
@@ -92,24 +93,24 @@ impl Index {
     /// Another Pod bears the same name, is published, and is newer.
     fn is_replaced(&self, slot: PodSlot) -> bool {
         let age = |slot: PodSlot| Some((self.held[slot as usize].as_ref()?.settled?, slot));
-        let Some(held) = &self.held[slot as usize] else { return false };
-        let bearers = self.bearers.get(&held.name).map_or(&[][..], Vec::as_slice);
-        bearers.iter().any(|bearer| *bearer != slot && age(*bearer) > age(slot))
+        self.namesakes(slot).into_iter().any(|other| age(other) > age(slot))
     }
 
     /// Notes at which of its addresses another Pod holds the port.
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
-        let lost: Vec<Box<[_]>> = record
+        let lost: Vec<Option<Box<Addresses>>> = record
             .registrations
             .iter()
             .map(|registered| {
                 if record.status.host_network || !record.is_registering() || !registered.is_admitted() {
-                    return Box::default();
+                    return None;
                 }
                 let mut addresses = record.claimed_addresses(registered);
-                addresses
-                    .retain(|address| self.claims.is_lost(&(record.cluster.clone(), *address, registered.port), slot));
-                addresses.into_iter().collect()
+                addresses.retain(|address| {
+                    let place = (record.cluster.clone(), *address, registered.port);
+                    self.claims.is_lost(&place, slot, &self.next)
+                });
+                (!addresses.is_empty()).then(|| Box::new(addresses))
             })
             .collect();
         for (registered, lost) in record.registrations.iter_mut().zip(lost) {
@@ -143,9 +144,9 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
-        let Registered { service, address, port, .. } = &*registered;
-        let protocol = registered.protocol_label.as_ref().unwrap_or(&registered.protocol);
+        let Registered { template, address, port, .. } = &*registered;
+        let protocol = template.protocol_label.as_ref().unwrap_or(&template.protocol);
         let addresses: Addresses = address.map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
-        registered.is_repeated = !places.insert((service.clone(), protocol.clone(), addresses, *port));
+        registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));
     }
 }

@@ -29,14 +29,16 @@ pub(super) struct Shown {
 impl Touched {
     /// What the snapshot shows at these names.
     pub fn shown(&self, snapshot: &Snapshot) -> Shown {
-        let pods_of = |slots: &[_]| slots.iter().filter_map(|slot| snapshot.pod(*slot)).cloned().collect::<Vec<_>>();
         let of_name = |key: &PodKey| match snapshot.pods_named(key.namespace.as_bytes(), &key.labels) {
-            Found::Here(slots) => Some(pods_of(slots).iter().flat_map(|pod| pod.status.pod_ips.clone()).collect()),
+            Found::Here(slots) => {
+                let pods = slots.into_iter().filter_map(|slot| snapshot.pod(slot));
+                Some(pods.flat_map(|pod| pod.status.pod_ips.iter().copied()).collect())
+            }
             _ => None,
         };
         let of_address = |address: &IpAddr| {
-            let pods = pods_of(snapshot.pointers(*address));
-            let names = pods.iter().filter_map(|pod| snapshot.pod_name(pod)).collect();
+            let pods = snapshot.pointers(*address).filter_map(|slot| snapshot.pod(slot));
+            let names = pods.filter_map(|pod| snapshot.pod_name(pod)).collect();
             (names, snapshot.target_addresses(*address))
         };
         Shown {

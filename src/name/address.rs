@@ -64,6 +64,11 @@ impl TargetLabel {
         &self.text[..usize::from(self.len)]
     }
 
+    /// Whether key bytes are this label alone.
+    pub fn is_key(&self, key: &[u8]) -> bool {
+        key.split_first().is_some_and(|(len, label)| usize::from(*len) == label.len() && label == self.as_bytes())
+    }
+
     // By a table, since every SRV record goes through here.
     fn push_octets(&mut self, octets: [u8; 4]) {
         let mut at = 0;

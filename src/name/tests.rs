@@ -77,7 +77,7 @@ fn which_interfaces_have_natural_names() {
         ("p", "a.b", false),
         ("pod", "a.b", false),
     ] {
-        assert_eq!(service(namespace, interface, None, None).natural().is_some(), natural, "{namespace} {interface}");
+        assert_eq!(service(namespace, interface, None, None).is_natural(), natural, "{namespace} {interface}");
     }
 }
 
@@ -87,10 +87,10 @@ fn a_name_that_does_not_fit_gives_way_to_the_shorter_ones() {
     // 255 - 22 - 8 (default) - 19 (the zone) leaves 206 for the interface and its selectors.
     let interface = format!("{label}.{label}.{}", "b".repeat(63)); // 192
     let both = service("default", &interface, Some("gray"), Some("1"));
-    let fitting: Vec<_> = both.selections().iter().map(|(g, v)| (g.wire_len(), v.wire_len())).collect();
+    let fitting: Vec<_> = both.selections(&zone()).iter().map(|(g, v)| (g.wire_len(), v.wire_len())).collect();
     assert_eq!(fitting, [(0, 0), (0, 4), (7, 0), (7, 4)]);
     let long_group = service("default", &interface, Some("grayish"), Some("10.0"));
-    let fitting: Vec<_> = long_group.selections().iter().map(|(g, v)| (g.wire_len(), v.wire_len())).collect();
+    let fitting: Vec<_> = long_group.selections(&zone()).iter().map(|(g, v)| (g.wire_len(), v.wire_len())).collect();
     assert_eq!(fitting, [(0, 0), (0, 7), (10, 0)]);
     assert_eq!(long_group.exact_name(&zone()), long_group.alias_name(&zone()));
     let too_long = format!("{interface}.{}", "c".repeat(14));
@@ -224,7 +224,7 @@ proptest! {
         interface in "[a-cA-C_-]{1,4}(\\.[a-cvgx-]{1,4}){0,3}", group in any_value(), version in any_value()
     ) {
         let service = service("default", &interface, group.as_deref(), version.as_deref());
-        for (group, version) in service.selections() {
+        for (group, version) in &service.selections(&zone()) {
             let mut labels: Vec<Vec<u8>> = interface.split('.').map(|label| label.as_bytes().to_vec()).collect();
             for (kind, selector) in [("v-", version), ("g-", group)] {
                 match selector {
@@ -240,7 +240,11 @@ proptest! {
             let Place::Service { name: ServiceName::Natural { group: g, version: v, interface: i }, below, .. } = read(&path, 3)
             else { panic!("{name} reads as {:?}", read(&path, 3)) };
             prop_assert_eq!((g, v, below), (group.as_slice(), version.as_slice(), Below::Itself));
-            prop_assert_eq!(i, &**service.natural().unwrap());
+            let natural = service.natural().unwrap();
+            prop_assert_eq!(i, natural.as_bytes());
+            prop_assert!(service.is_selected(g, v, i));
+            prop_assert!(!service.is_selected(g, v, &i[..i.len() - 1]));
+            prop_assert!(!service.is_selected(Selector::Value(b"other"), v, i));
         }
     }
 
@@ -253,7 +257,7 @@ proptest! {
         let exact = |at: usize| {
             let service = service("default", &interfaces[at], groups[at].as_deref(), versions[at].as_deref());
             let told = |(group, version): &&(Selector, Selector)| *group != Selector::Any && *version != Selector::Any;
-            service.selections().iter().find(told).cloned().zip(service.natural().cloned())
+            service.selections(&zone()).iter().find(told).cloned().zip(service.natural())
         };
         if let (Some(one), Some(other)) = (exact(0), exact(1)) {
             let folded = |at: usize| {

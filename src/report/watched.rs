@@ -65,7 +65,7 @@ pub struct WatchedChange {
 impl WatchedSet {
     /// What a snapshot has of a selection.
     pub fn of(snapshot: &Snapshot, filter: &Filter) -> WatchedSet {
-        let services = snapshot.services().filter(|facts| filter.takes(&facts.service));
+        let services = snapshot.services().filter(|facts| filter.takes(facts.service));
         let endpoints = services.flat_map(|facts| facts.set.endpoints().iter());
         let registered = endpoints.filter_map(|endpoint| snapshot.registered(endpoint));
         WatchedSet::from_unordered(registered.filter_map(|(pod, one)| watched(pod, one)).collect())
@@ -74,7 +74,7 @@ impl WatchedSet {
     /// What some Pods have of a selection.
     pub fn of_pods<'p>(pods: impl Iterator<Item = &'p PodRecord>, filter: &Filter) -> WatchedSet {
         let registered = pods.flat_map(|pod| pod.registrations.iter().map(move |one| (pod, one)));
-        let asked = registered.filter(|(pod, one)| filter.takes(&one.service) && pod.is_published(one));
+        let asked = registered.filter(|(pod, one)| filter.takes(one.service()) && pod.is_published(one));
         WatchedSet::from_unordered(asked.filter_map(|(pod, one)| watched(pod, one)).collect())
     }
 
@@ -134,9 +134,9 @@ fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> 
         namespace: pod.namespace.to_string(),
         address: *addresses.first()?,
         port: registered.port,
-        protocol: registered.protocol.to_string(),
-        group: text(&registered.service.group),
-        version: text(&registered.service.version),
+        protocol: registered.template.protocol.to_string(),
+        group: text(&registered.service().group),
+        version: text(&registered.service().version),
         weight: registered.weight,
         addresses: addresses.into_vec(),
         metadata: metadata(registered),

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::slice;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 /// The most endpoints of one chunk: 6 KiB is what a change copies.
 const CHUNK_LEN_MAX: usize = 256;
 
@@ -118,17 +120,18 @@ impl Endpoint {
 /// Endpoints in their order; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    chunks: Vec<Arc<[Endpoint]>>,
-    len: usize,
-    places: usize,
+    /// One is the rule.
+    chunks: SmallVec<[Arc<[Endpoint]>; 1]>,
+    len: u32,
+    places: u32,
     /// How many are more than one IPv4 address.
-    indirect: usize,
+    indirect: u32,
 }
 
 impl Endpoints {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Whether there are none.
@@ -138,7 +141,7 @@ impl Endpoints {
 
     /// How many distinct (target, port) there are.
     pub fn places(&self) -> usize {
-        self.places
+        self.places as usize
     }
 
     /// Whether each is one IPv4 address.
@@ -152,9 +155,9 @@ impl Endpoints {
             Ok(_) => return,
             Err(place) => place,
         };
-        self.places += usize::from(!self.has_neighbour(chunk, at, at, &endpoint));
+        self.places += u32::from(!self.has_neighbour(chunk, at, at, &endpoint));
         self.len += 1;
-        self.indirect += usize::from(endpoint.sole_ipv4().is_none());
+        self.indirect += u32::from(endpoint.sole_ipv4().is_none());
         let Some(old) = self.chunks.get(chunk) else {
             self.chunks.push(Arc::new([endpoint]));
             return;
@@ -164,16 +167,17 @@ impl Endpoints {
             self.chunks[chunk] = new.into();
         } else {
             let (low, high) = new.split_at(new.len() / 2);
-            self.chunks.splice(chunk..=chunk, [low.into(), high.into()]);
+            self.chunks[chunk] = low.into();
+            self.chunks.insert(chunk + 1, high.into());
         }
     }
 
     /// Takes one away; nothing happens if it is not there.
     pub fn remove(&mut self, endpoint: &Endpoint) {
         let Ok((chunk, at)) = self.find(endpoint) else { return };
-        self.places -= usize::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
+        self.places -= u32::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
         self.len -= 1;
-        self.indirect -= usize::from(endpoint.sole_ipv4().is_none());
+        self.indirect -= u32::from(endpoint.sole_ipv4().is_none());
         let old = &self.chunks[chunk];
         let new: Vec<Endpoint> = old[..at].iter().chain(&old[at + 1..]).copied().collect();
         if new.is_empty() {
@@ -188,8 +192,8 @@ impl Endpoints {
     fn join(&mut self, chunk: usize) {
         let Some([one, next]) = self.chunks.get(chunk..chunk + 2) else { return };
         if one.len() + next.len() <= CHUNK_LEN_MAX / 2 {
-            let joined = one.iter().chain(next.iter()).copied().collect();
-            self.chunks.splice(chunk..=chunk + 1, [joined]);
+            self.chunks[chunk] = one.iter().chain(next.iter()).copied().collect();
+            self.chunks.remove(chunk + 1);
         }
     }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use equivalent::{Comparable, Equivalent};
 
+use crate::dns::Key;
 use crate::name::{Alias, Selector};
 
 /// A natural name: its namespace, its selectors, and the interface's labels reversed and folded.
-///
-/// The order makes existence one look: an empty non-terminal's key is a prefix of the next key's interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetKey {
     /// The namespace.
@@ -19,11 +18,11 @@ pub struct SetKey {
     /// What the version must be.
     pub version: Selector,
     /// The interface as key bytes.
-    pub interface: Arc<[u8]>,
+    pub interface: Key,
 }
 
 /// A [`SetKey`] that owns nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetKeyRef<'k> {
     /// The namespace.
     pub namespace: &'k [u8],
@@ -42,20 +41,8 @@ impl SetKey {
             namespace: self.namespace.as_bytes(),
             group: self.group.as_slice(),
             version: self.version.as_slice(),
-            interface: &self.interface,
+            interface: self.interface.as_bytes(),
         }
-    }
-
-    /// Whether the name is below the other one, which has the same selectors.
-    pub fn is_below(&self, other: &SetKeyRef<'_>) -> bool {
-        let own = self.as_ref();
-        (own.namespace, own.group, own.version) == (other.namespace, other.group, other.version)
-            && own.interface.starts_with(other.interface)
-    }
-
-    /// Whether this is a name without selectors in the namespace.
-    pub fn is_plain_of(&self, namespace: &[u8]) -> bool {
-        self.namespace.as_bytes() == namespace && self.group == Selector::Any && self.version == Selector::Any
     }
 }
 
@@ -94,7 +81,7 @@ pub struct PodKey {
 }
 
 /// A [`PodKey`] that owns nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodKeyRef<'k> {
     /// The namespace.
     pub namespace: &'k [u8],
@@ -106,11 +93,6 @@ impl PodKey {
     /// The key as a question has it.
     pub fn as_ref(&self) -> PodKeyRef<'_> {
         PodKeyRef { namespace: self.namespace.as_bytes(), labels: &self.labels }
-    }
-
-    /// Whether the name is below the other one.
-    pub fn is_below(&self, other: &PodKeyRef<'_>) -> bool {
-        self.namespace.as_bytes() == other.namespace && self.labels.starts_with(other.labels)
     }
 }
 

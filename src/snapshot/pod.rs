@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::told::{OwnValues, Template, Told};
 use crate::name::Service;
 use crate::registration::{Consumer, Reason};
 use crate::source::PodStatus;
@@ -38,40 +39,28 @@ pub struct PodRecord {
 }
 
 /// A registration that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Registered {
-    /// The service.
-    pub service: Arc<Service>,
-    /// The protocol as written.
-    pub protocol: Arc<str>,
-    /// The protocol's label in names, if it has one.
-    pub protocol_label: Option<Arc<str>>,
-    /// The profile whose annotation it stands in.
-    pub profile: Arc<str>,
-    /// Where in it, in bytes of the decoded JSON.
-    pub offset: usize,
+    /// What other Pods register too.
+    pub template: Arc<Template>,
+    /// What this Pod's metadata says otherwise; its registrations share one.
+    pub own: Option<Arc<OwnValues>>,
+    /// The addresses at which another Pod holds the port; none is the rule, and takes no memory.
+    pub lost: Option<Box<Addresses>>,
+    /// Where in the annotation it stands, in bytes of the decoded JSON.
+    pub offset: u32,
     /// The address that it names; none for the Pod's own.
     pub address: Option<IpAddr>,
     /// Whose that address is.
     pub standing: Standing,
     /// A later one of the Pod has the same service, protocol, address and port.
     pub is_repeated: bool,
+    /// Not switched off by the process itself.
+    pub is_enabled: bool,
     /// The port.
     pub port: u16,
     /// The weight.
     pub weight: u16,
-    /// Not switched off by the process itself.
-    pub is_enabled: bool,
-    /// The addresses at which another Pod holds the port.
-    pub lost: Box<[IpAddr]>,
-    /// What its TXT record tells.
-    pub published: Arc<Published>,
-    /// What else it tells, shown over HTTP alone.
-    pub unpublished: Arc<[Pair]>,
-    /// How many pairs were kept back because they look like secrets.
-    pub withheld: u32,
-    /// How many pairs were left out because their key cannot be one of a TXT record.
-    pub left_out: u32,
 }
 
 /// Whose the address of a registration is.
@@ -85,20 +74,6 @@ pub enum Standing {
     Foreign,
     /// Not known yet: the Pod has no address.
     Unplaced,
-}
-
-/// A key and its value.
-pub type Pair = (Box<str>, Box<str>);
-
-/// What a TXT record tells beside the Pod and the service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Published {
-    /// The application's name.
-    pub application: Option<Box<str>>,
-    /// The methods.
-    pub methods: Box<[Box<str>]>,
-    /// The published metadata, by key.
-    pub pairs: Box<[Pair]>,
 }
 
 /// A registration, or a whole annotation, that was refused.
@@ -137,7 +112,7 @@ impl PodRecord {
     /// The addresses that a registration is answered with; the first is its target.
     pub fn addresses(&self, registered: &Registered) -> Addresses {
         let mut addresses = self.claimed_addresses(registered);
-        addresses.retain(|address| !registered.lost.contains(address));
+        addresses.retain(|address| !registered.lost().contains(address));
         addresses
     }
 
@@ -150,8 +125,8 @@ impl PodRecord {
     pub fn refusals(&self) -> impl Iterator<Item = Refused> {
         let foreign = self.registrations.iter().filter(|registered| registered.standing == Standing::Foreign);
         let foreign = foreign.map(|registered| Refused {
-            profile: registered.profile.clone(),
-            offset: registered.offset,
+            profile: registered.template.profile.clone(),
+            offset: registered.offset as usize,
             key: Some("ip"),
             reason: Reason::ForeignAddress,
         });
@@ -165,8 +140,52 @@ impl PodRecord {
 }
 
 impl Registered {
+    /// The service.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.template.service
+    }
+
+    /// The protocol's label in names, if it has one.
+    pub fn protocol_label(&self) -> Option<&Arc<str>> {
+        self.template.protocol_label.as_ref()
+    }
+
+    /// All that it tells, secrets apart.
+    pub fn told(&self) -> Told<'_> {
+        self.template.told(self.own.as_deref().map_or(&[], |own| own))
+    }
+
+    /// What its TXT record tells.
+    pub fn published(&self) -> Told<'_> {
+        self.template.published(self.own.as_deref().map_or(&[], |own| own))
+    }
+
+    /// The addresses at which another Pod holds the port.
+    pub fn lost(&self) -> &[IpAddr] {
+        self.lost.as_deref().map_or(&[], |lost| lost)
+    }
+
     /// Whether it makes its service's names exist: not switched off, not overwritten, and the Pod's to make.
     pub fn is_admitted(&self) -> bool {
         self.is_enabled && !self.is_repeated && self.standing != Standing::Foreign
     }
 }
+
+/// What it tells counts, and not how that is shared.
+impl PartialEq for Registered {
+    fn eq(&self, other: &Registered) -> bool {
+        let Registered { template, own: _, lost, offset, address, standing, is_repeated, is_enabled, port, weight } =
+            self;
+        let own_place = (lost, offset, address, standing, is_repeated, is_enabled, port, weight);
+        let place = {
+            let Registered { lost, offset, address, standing, is_repeated, is_enabled, port, weight, .. } = other;
+            (lost, offset, address, standing, is_repeated, is_enabled, port, weight)
+        };
+        own_place == place
+            && template.is_of_same_kind(&other.template)
+            && self.told() == other.told()
+            && self.published() == other.published()
+    }
+}
+
+impl Eq for Registered {}

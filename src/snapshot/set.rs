@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::endpoints::{Endpoint, Endpoints};
 
 /// The registrations of a service, or of the several services that a name selects.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
     /// By label.
-    protocols: Vec<ProtocolUse>,
-    registered: usize,
+    protocols: SmallVec<[ProtocolUse; 1]>,
+    registered: u32,
     endpoints: Endpoints,
 }
 
@@ -17,8 +19,8 @@ pub struct Set {
 #[derive(Clone, Debug)]
 struct ProtocolUse {
     label: Arc<str>,
-    registered: usize,
-    ready: usize,
+    registered: u32,
+    ready: u32,
 }
 
 /// One registration of an unfinished Pod.
@@ -40,7 +42,7 @@ impl Set {
                 self.protocols.insert(at, ProtocolUse { label: label.clone(), registered: 0, ready: 0 });
             }
             self.protocols[at].registered += 1;
-            self.protocols[at].ready += usize::from(member.endpoint.is_some());
+            self.protocols[at].ready += u32::from(member.endpoint.is_some());
         }
         if let Some(endpoint) = member.endpoint {
             self.endpoints.insert(endpoint);
@@ -54,7 +56,7 @@ impl Set {
             && let Ok(at) = self.protocols.binary_search_by(|entry| entry.label.cmp(label))
         {
             self.protocols[at].registered -= 1;
-            self.protocols[at].ready -= usize::from(member.endpoint.is_some());
+            self.protocols[at].ready -= u32::from(member.endpoint.is_some());
             if self.protocols[at].registered == 0 {
                 self.protocols.remove(at);
             }
@@ -89,13 +91,18 @@ impl Set {
 
     /// The protocols that are registered, by label.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
-        self.protocols.iter().map(|entry| &*entry.label)
+        self.labels().map(|label| &**label)
+    }
+
+    /// The protocols that are registered, by label, as they are shared.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.protocols.iter().map(|entry| &entry.label)
     }
 
     /// Whether the protocol is registered, and if so how many ready endpoints speak it.
     pub fn ready(&self, protocol: &[u8]) -> Option<(&str, usize)> {
         let at = self.protocols.binary_search_by(|entry| entry.label.as_bytes().cmp(protocol)).ok()?;
-        Some((&self.protocols[at].label, self.protocols[at].ready))
+        Some((&self.protocols[at].label, self.protocols[at].ready as usize))
     }
 
     /// The ready endpoints.

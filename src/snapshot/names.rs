@@ -1,0 +1,215 @@
+//! Which names exist, and what they stand for.
+//!
+//! A name that has records is found by its hash and checked against what it stands for. An empty non-terminal is counted
+//! by a hash of its own, so that a random name costs no more than one that is there, whatever it is like.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::keys::{PodKeyRef, SetKeyRef};
+use super::set::Set;
+use super::table::{Slots, Table};
+use super::{PodSlot, hash};
+use crate::dns::Name;
+use crate::name::{Alias, Selector, Service};
+
+/// Where a set stands in the snapshot's table.
+pub type SetSlot = u32;
+
+/// What a name stands for.
+#[derive(Clone, Debug, Default)]
+pub struct SetFacts {
+    /// The services that it selects, at least one, by alias. What stands for one service is that service's own.
+    pub services: Services,
+    /// Their registrations.
+    pub set: Set,
+}
+
+/// Services that share a name: one is the rule.
+pub type Services = smallvec::SmallVec<[Arc<Service>; 1]>;
+
+/// The names of services and Pods.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// A service's own set stands for its alias and all names that select it alone; what several share has one more.
+    pub sets: Slots<SetFacts>,
+    aliases: Table,
+    natural: Table,
+    pods: Table,
+    /// How many names below each empty non-terminal there are, by a keyed hash of it: one of 64 bits, so that the
+    /// chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
+    between: OrdMap<u64, u32>,
+    /// The sets of names without selectors, by stable hashes of namespace and interface: what a namespace is browsed by.
+    plain: OrdSet<(u32, u32, SetSlot)>,
+    /// Names come from strangers, who must not choose which ones collide.
+    keys: RandomState,
+}
+
+/// Tells the hashes of kinds of names apart.
+#[derive(Hash)]
+enum Kind {
+    Alias,
+    Natural,
+    Pod,
+}
+
+impl Names {
+    /// The set of an alias.
+    pub fn alias(&self, namespace: &[u8], alias: Alias) -> Option<SetSlot> {
+        let is_it = |slot: &SetSlot| {
+            self.sole(*slot).is_some_and(|own| own.alias == alias && own.namespace.as_bytes() == namespace)
+        };
+        self.aliases.find(self.hash_of_alias(namespace, alias)).find(is_it)
+    }
+
+    /// The set of a natural name.
+    pub fn natural(&self, key: &SetKeyRef<'_>) -> Option<SetSlot> {
+        // The hash tells which selectors are any, so that a set is checked by any one of its services.
+        let is_it = |service: &Service| {
+            service.namespace.as_bytes() == key.namespace && service.is_selected(key.group, key.version, key.interface)
+        };
+        let service = |slot: SetSlot| self.sets.get(slot).and_then(|facts| facts.services.first());
+        self.natural.find(self.hash_of_natural(key)).find(|slot| service(*slot).is_some_and(|service| is_it(service)))
+    }
+
+    /// The Pods under a hash of a name: whose it is must be checked.
+    pub fn pods(&self, key: &PodKeyRef<'_>) -> impl Iterator<Item = PodSlot> + Clone + '_ {
+        self.pods.find(self.hash_of_pod(key))
+    }
+
+    /// Whether a service's name is below one, which has the same selectors.
+    pub fn has_natural_below(&self, key: &SetKeyRef<'_>) -> bool {
+        self.between.contains_key(&self.keys.hash_one((Kind::Natural, key)))
+    }
+
+    /// Whether a Pod's name is below one.
+    pub fn has_pod_below(&self, key: &PodKeyRef<'_>) -> bool {
+        self.between.contains_key(&self.keys.hash_one((Kind::Pod, key)))
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.aliases.len()
+    }
+
+    /// The sets of the names without selectors in a namespace, in an order that is the same everywhere.
+    pub fn plain_of(&self, namespace: &[u8]) -> impl Iterator<Item = &SetFacts> {
+        let mark = mark(namespace);
+        let slots = self.plain.range((mark, 0, 0)..=(mark, u32::MAX, u32::MAX));
+        slots.filter_map(|(_, _, slot)| self.sets.get(*slot))
+    }
+
+    /// Makes room for a service that is new: its set, which is empty, its alias, and what is above its natural names.
+    pub fn add_service(&mut self, service: &Arc<Service>, zone: &Name) -> SetSlot {
+        let services = std::iter::once(service.clone()).collect();
+        let slot = self.sets.insert(SetFacts { services, set: Set::default() });
+        self.aliases.insert(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
+        self.count_above(service, zone, true);
+        slot
+    }
+
+    /// Takes a service away whose names are gone.
+    pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
+        self.count_above(service, zone, false);
+        self.aliases.remove(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
+        self.sets.remove(slot);
+    }
+
+    /// Lets a natural name stand for another set than before.
+    pub fn put_natural(&mut self, key: &SetKeyRef<'_>, before: Option<SetSlot>, after: Option<SetSlot>) {
+        let hash = self.hash_of_natural(key);
+        let plain = |slot| (mark(key.namespace), mark(key.interface), slot);
+        let is_plain = key.group == Selector::Any && key.version == Selector::Any;
+        if let Some(slot) = before {
+            self.natural.remove(hash, slot);
+            self.plain.remove(&plain(slot));
+        }
+        if let Some(slot) = after {
+            self.natural.insert(hash, slot);
+            if is_plain {
+                self.plain.insert(plain(slot));
+            }
+        }
+    }
+
+    /// Gives a Pod a name.
+    pub fn add_pod(&mut self, key: &PodKeyRef<'_>, slot: PodSlot) {
+        self.pods.insert(self.hash_of_pod(key), slot);
+        self.count_above_pod(key, true);
+    }
+
+    /// Takes a Pod's name away.
+    pub fn remove_pod(&mut self, key: &PodKeyRef<'_>, slot: PodSlot) {
+        self.pods.remove(self.hash_of_pod(key), slot);
+        self.count_above_pod(key, false);
+    }
+
+    /// The service whose own set it is.
+    fn sole(&self, slot: SetSlot) -> Option<&Arc<Service>> {
+        match self.sets.get(slot)?.services.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Every name above a service's natural ones, its namespace among them.
+    fn count_above(&mut self, service: &Service, zone: &Name, comes: bool) {
+        let namespace = service.namespace.as_bytes();
+        let any = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
+        self.count((Kind::Natural, &any), comes);
+        let Some(interface) = service.natural() else { return };
+        for (group, version) in &service.selections(zone) {
+            let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..any };
+            if above != any {
+                self.count((Kind::Natural, &above), comes);
+            }
+            for interface in parents(interface.as_bytes()) {
+                self.count((Kind::Natural, &SetKeyRef { interface, ..above }), comes);
+            }
+        }
+    }
+
+    fn count_above_pod(&mut self, key: &PodKeyRef<'_>, comes: bool) {
+        self.count((Kind::Pod, &PodKeyRef { labels: b"", ..*key }), comes);
+        for labels in parents(key.labels) {
+            self.count((Kind::Pod, &PodKeyRef { labels, ..*key }), comes);
+        }
+    }
+
+    fn count(&mut self, name: impl Hash, comes: bool) {
+        let hash = self.keys.hash_one(name);
+        let count = self.between.get(&hash).copied().unwrap_or(0);
+        match if comes { count + 1 } else { count.saturating_sub(1) } {
+            0 => _ = self.between.remove(&hash),
+            count => _ = self.between.insert(hash, count),
+        }
+    }
+
+    fn hash_of_alias(&self, namespace: &[u8], alias: Alias) -> u32 {
+        self.keys.hash_one((Kind::Alias, namespace, alias)) as u32
+    }
+
+    fn hash_of_pod(&self, key: &PodKeyRef<'_>) -> u32 {
+        self.keys.hash_one((Kind::Pod, key)) as u32
+    }
+
+    fn hash_of_natural(&self, key: &SetKeyRef<'_>) -> u32 {
+        let any = [key.group == Selector::Any, key.version == Selector::Any];
+        let kind = u32::from(any[0]) << 31 | u32::from(any[1]) << 30;
+        (self.keys.hash_one((Kind::Natural, key)) as u32) & 0x3fff_ffff | kind
+    }
+}
+
+/// A stable hash to order by.
+fn mark(bytes: &[u8]) -> u32 {
+    hash(0, bytes) as u32
+}
+
+/// The keys above one, below the root of its tree: the proper prefixes of whole labels.
+fn parents(key: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let next = |end: &usize| key.get(*end).map(|len| end + 1 + usize::from(*len));
+    let ends = std::iter::successors(next(&0), next);
+    ends.take_while(|end| *end < key.len()).filter_map(|end| key.get(..end))
+}

@@ -1,0 +1,193 @@
+//! What registrations tell beside their place, each thing kept once.
+//!
+//! The Pods of one Pod template tell the same but for a start time or a process id, and the services of one program the
+//! same but for a name. So a list of pairs is kept once with the values that came first, a [`Template`] has what differs
+//! from it by service, and a [`Registered`](super::Registered) what differs from that by Pod.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::name::Service;
+
+/// A key and its value.
+pub type Pair = (Box<str>, Box<str>);
+
+/// Values in place of those of a list of pairs, by the pair's place in it, in order.
+pub type Overrides = [(u16, Box<str>)];
+
+/// The values of one Pod: one, the time when it started, is the rule.
+pub type OwnValues = smallvec::SmallVec<[(u16, Box<str>); 1]>;
+
+/// The most values that differ from a shared list: what differs in more is kept as a list of its own.
+pub const OVERRIDES_MAX: usize = 8;
+
+/// Pairs that many tell: first the published ones by key, then the others by key. Two of the same keys are equal.
+#[derive(Debug)]
+pub struct Pairs {
+    pairs: Box<[Pair]>,
+    published: usize,
+}
+
+/// What many Pods register alike. Two that differ in overridden values alone are equal.
+#[derive(Debug)]
+pub struct Template {
+    /// The service.
+    pub service: Arc<Service>,
+    /// The protocol as written.
+    pub protocol: Arc<str>,
+    /// The protocol's label in names, if it has one.
+    pub protocol_label: Option<Arc<str>>,
+    /// The profile whose annotation it stands in.
+    pub profile: Arc<str>,
+    /// The application's name.
+    pub application: Option<Arc<str>>,
+    /// The methods.
+    pub methods: Arc<[Box<str>]>,
+    /// The metadata.
+    pub pairs: Arc<Pairs>,
+    /// What differs from it by service.
+    pub own: Box<Overrides>,
+    /// How many pairs were kept back because they look like secrets.
+    pub withheld: u32,
+    /// How many pairs were left out because their key cannot be one of a TXT record.
+    pub left_out: u32,
+}
+
+/// What one registration tells: all of it, or what its TXT record has. Equal where it says the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'r> {
+    template: &'r Template,
+    own: &'r Overrides,
+    from: usize,
+    to: usize,
+}
+
+impl Pairs {
+    /// Pairs by key, with how many of them are published, which come first.
+    pub fn new(published: Vec<Pair>, others: Vec<Pair>) -> Pairs {
+        let count = published.len();
+        Pairs { pairs: published.into_iter().chain(others).collect(), published: count }
+    }
+
+    /// What the other list, which has the same keys, says otherwise; none where that is too much.
+    pub fn overrides(&self, other: &Pairs) -> Option<Box<Overrides>> {
+        overrides(self.pairs.iter().map(|(_, value)| &**value), other)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(key, _)| &**key)
+    }
+}
+
+impl PartialEq for Pairs {
+    fn eq(&self, other: &Pairs) -> bool {
+        self.published == other.published && self.keys().eq(other.keys())
+    }
+}
+
+impl Eq for Pairs {}
+
+impl Hash for Pairs {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.keys().for_each(|key| key.hash(state));
+    }
+}
+
+impl Template {
+    /// What a list of the same keys says otherwise than this one; none where that is too much.
+    pub fn overrides(&self, other: &Pairs) -> Option<Box<Overrides>> {
+        overrides(self.told(&[]).pairs().map(|(_, value)| value), other)
+    }
+
+    /// All that is told with a Pod's own values.
+    pub fn told<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
+        Told { template: self, own, from: 0, to: self.pairs.pairs.len() }
+    }
+
+    /// What is published with a Pod's own values.
+    pub fn published<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
+        Told { to: self.pairs.published, ..self.told(own) }
+    }
+
+    /// Whether both are the same but for what they tell.
+    pub fn is_of_same_kind(&self, other: &Template) -> bool {
+        let kind = |one: &Template| {
+            (one.service.clone(), one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out)
+        };
+        std::ptr::eq(self, other) || kind(self) == kind(other)
+    }
+
+    /// What makes it the template that it is.
+    fn identity(&self) -> impl Eq + Hash + '_ {
+        let Template { service, protocol, protocol_label: _, profile, application, methods, pairs, own: _, .. } = self;
+        let counts = (self.withheld, self.left_out);
+        (service, protocol, profile, application, methods, Arc::as_ptr(pairs), counts)
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Template) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Template {}
+
+impl Hash for Template {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl<'r> Told<'r> {
+    /// The application's name.
+    pub fn application(self) -> Option<&'r str> {
+        self.template.application.as_deref()
+    }
+
+    /// The methods.
+    pub fn methods(self) -> &'r [Box<str>] {
+        &self.template.methods
+    }
+
+    /// The metadata: the published pairs by key, then the others by key.
+    pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let listed = self.template.pairs.pairs.get(self.from..self.to).unwrap_or_default();
+        (self.from..).zip(listed).map(move |(at, (key, value))| {
+            let overridden = of(self.own, at).or_else(|| of(&self.template.own, at));
+            (&**key, overridden.unwrap_or(value))
+        })
+    }
+}
+
+impl PartialEq for Told<'_> {
+    fn eq(&self, other: &Told<'_>) -> bool {
+        let is_shared = std::ptr::eq(self.template, other.template) && self.to == other.to;
+        (is_shared && self.own == other.own)
+            || (self.application() == other.application()
+                && self.methods() == other.methods()
+                && self.pairs().eq(other.pairs()))
+    }
+}
+
+impl Eq for Told<'_> {}
+
+impl Hash for Told<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.application(), self.methods()).hash(state);
+        self.pairs().for_each(|pair| pair.hash(state));
+    }
+}
+
+/// The value in place of that of the pair at a place.
+fn of(overrides: &Overrides, place: usize) -> Option<&str> {
+    overrides.iter().find(|(at, _)| usize::from(*at) == place).map(|(_, value)| &**value)
+}
+
+fn overrides<'v>(values: impl Iterator<Item = &'v str>, other: &Pairs) -> Option<Box<Overrides>> {
+    let others = (0..=u16::MAX).zip(&other.pairs);
+    let differ = values.zip(others).filter(|(value, (_, (_, other)))| *value != &**other);
+    let overrides: Vec<_> = differ.take(OVERRIDES_MAX + 1).map(|(_, (at, (_, other)))| (at, other.clone())).collect();
+    let fits = overrides.len() <= OVERRIDES_MAX && other.pairs.len() <= usize::from(u16::MAX);
+    fits.then(|| overrides.into())
+}

@@ -1,0 +1,76 @@
+//! What the zone costs in memory and what a question costs in allocations: counted, so that no machine's speed matters.
+
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
+use std::alloc::System;
+
+use budget::zone::{INTERFACES, Zone, client, query, service_name};
+use callsign::metrics::Transport;
+use callsign::name::Service;
+use callsign::snapshot::{OwnValues, PodRecord, Registered, Set, Template};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes a registration, all told, as they are asked of the allocator: a twentieth above what was counted last.
+const BYTES_MAX: usize = 420;
+
+/// One test, because what is counted is the process's.
+#[test]
+fn the_zone_and_its_answers_cost_what_they_may() {
+    sizes_of_parts();
+    for pods in [2_000, 10_000] {
+        let before = live(ALLOCATOR.stats());
+        let zone = Zone::of_pods(pods);
+        let bytes = (live(ALLOCATOR.stats()) - before) / (pods * INTERFACES);
+        assert!(bytes <= BYTES_MAX, "{bytes} bytes a registration with {pods} Pods");
+        assert!(bytes > BYTES_MAX / 2, "{bytes} bytes a registration: lower the bound");
+        answers(&zone);
+    }
+}
+
+/// No reply allocates: the buffer for it is there.
+fn answers(zone: &Zone) {
+    let responder = zone.responder();
+    let service = service_name(7, 3);
+    let plain = service.trim_start_matches("_rpc._tcp.");
+    let mut reply = Vec::with_capacity(4096);
+    for (what, name, rtype, rcode) in [
+        ("SRV", &*service, 33, 0),
+        ("SRV of a protocol", &service.replace("_rpc", "_dubbo"), 33, 0),
+        ("TXT", &service, 16, 0),
+        ("A of a service", plain, 1, 0),
+        ("AAAA of a service", plain, 28, 0),
+        ("A of a target", "10-244-0-30.p.rpc.cluster.local.", 1, 0),
+        ("a name that is not there", "x7.shop-7.rpc.cluster.local.", 33, 3),
+        ("a name between", "ikurento.com.shop-7.rpc.cluster.local.", 33, 0),
+        ("a name in no zone", "example.org.", 1, 5),
+    ] {
+        let query = query(name, rtype, true);
+        let before = ALLOCATOR.stats();
+        for _ in 0..3 {
+            reply.clear();
+            responder.respond(&zone.snapshot, &query, client(), Transport::Udp, &mut reply);
+        }
+        let after = ALLOCATOR.stats();
+        assert_eq!(reply.get(3).map(|flags| flags & 15), Some(rcode), "{what}: {name}");
+        let allocations = after.allocations + after.reallocations - before.allocations - before.reallocations;
+        assert_eq!(allocations, 0, "{what}: allocations for three replies");
+    }
+}
+
+/// What a registration has of its own, and what it shares: the sizes of ARCHITECTURE.md's table.
+fn sizes_of_parts() {
+    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [192, 56, 32]);
+    assert_eq!([size_of::<Service>(), size_of::<Template>(), size_of::<Set>()], [104, 120, 80]);
+}
+
+/// Bytes that are allocated and not freed yet.
+fn live(stats: Stats) -> usize {
+    stats.bytes_allocated - stats.bytes_deallocated
+}
