@@ -47,7 +47,7 @@ fn answers(zone: &Zone) {
         ("A of a service", plain, 1, 0),
         ("AAAA of a service", plain, 28, 0),
         ("a name that is not there", "x7.shop-7.rpc.cluster.local.", 33, 3),
-        ("a name between", "ikurento.com.shop-7.rpc.cluster.local.", 33, 0),
+        ("a name between", "UserProvider3.shop-7.rpc.cluster.local.", 33, 0),
         ("a name in no zone", "example.org.", 1, 5),
     ] {
         let query = query(name, rtype, true);
