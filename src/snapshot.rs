@@ -224,7 +224,7 @@ impl Snapshot {
 
     /// Whether a reverse lookup names a Pod at any address from the first to the last one.
     pub fn has_pointer_within(&self, first: IpAddr, last: IpAddr) -> bool {
-        self.pointers.range((first, 0)..=(last, PodSlot::MAX)).next().is_some()
+        self.pointers.get_next(&(first, 0)).is_some_and(|(address, _)| *address <= last)
     }
 
     /// The unfinished Pods with a registration whose target an address is.
@@ -234,7 +234,7 @@ impl Snapshot {
 
     /// The addresses that a target owns; none if it is no target.
     pub fn target_addresses(&self, target: IpAddr) -> Option<Addresses> {
-        self.pods_at_target(target).next()?;
+        self.targets.get_next(&(target, 0)).filter(|(address, _)| *address == target)?;
         Some(match self.wide_targets.get(&target) {
             None => std::iter::once(target).collect(),
             Some(owned) => owned.iter().copied().collect(),
