@@ -2,18 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Responder;
 use crate::metrics::{Dropped, Transport};
-use crate::wire::{self, HEADER_LEN};
+use crate::wire;
 
 /// The most connections at once; one more waits in the kernel's backlog.
 pub(super) const CONNECTIONS_MAX: usize = 1024;
@@ -32,6 +34,13 @@ pub(super) const MESSAGE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long to rest when no connection can be taken, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A message's length before it (RFC 1035 §4.2.2).
+const LENGTH_LEN: usize = 2;
+
+/// What one read has room for, beside what is left of a message: a hundred queries of ordinary size. What is kept of a
+/// connection is at most twice this and the longest message.
+const READ_LEN: usize = 8 * 1024;
 
 /// Replies to pipelined queries are gathered up to so many bytes before they are written.
 const WRITE_LEN: usize = 16 * 1024;
@@ -110,43 +119,61 @@ pub(super) async fn accept<C, F>(
 
 /// One connection of messages behind their lengths, until either side is done with it.
 pub(super) async fn converse(
-    reader: impl AsyncRead + Unpin,
+    mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     client: SocketAddr,
     transport: Transport,
     responder: &Responder,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let mut reader = BufReader::new(reader);
-    let (mut message, mut replies) = (Vec::new(), Vec::new());
-    let mut wait = FIRST_BYTE_WAIT;
+    // One timer and one wait for the end a connection: putting a timer off costs no lock, making one costs two.
+    let mut deadline = pin!(sleep(FIRST_BYTE_WAIT));
+    let mut closing = pin!(closing.wait_for(|closing| *closing));
+    let (mut received, mut replies) = (BytesMut::new(), Vec::new());
     loop {
+        let mut is_next = received.is_empty();
+        received.reserve(READ_LEN);
         let is_open = tokio::select! {
             biased; // what was sent before the end is still answered
-            begun = timeout(wait, reader.fill_buf()) => !begun??.is_empty(),
-            _ = closing.wait_for(|closing| *closing) => false,
+            read = reader.read_buf(&mut received) => read? > 0,
+            () = &mut deadline => return Err(io::ErrorKind::TimedOut.into()),
+            _ = &mut closing, if is_next => false,
         };
         if !is_open {
             return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS has a last word
         }
-        wait = IDLE_WAIT;
-        let read = timeout(MESSAGE_WAIT, read_message(&mut reader, &mut message)).await?;
-        let start = replies.len();
-        replies.extend_from_slice(&[0; 2]);
-        if read.is_err() || !respond(responder, &message, client, transport, &mut replies) {
-            replies.truncate(start); // no query to answer: whoever speaks so is no client, but was one before
-            write(&mut writer, &mut replies).await?;
-            return read;
+        while let Some(message) = whole_message(&received) {
+            let end = LENGTH_LEN + message.len();
+            if !respond(responder, message, client, transport, &mut replies) {
+                // No query to answer: whoever speaks so is no client, but was one before.
+                return write(&mut writer, &mut replies).await;
+            }
+            received.advance(end);
+            is_next = true;
+            if replies.len() >= WRITE_LEN {
+                write(&mut writer, &mut replies).await?;
+            }
         }
-        let len = (replies.len() - start - 2) as u16;
-        replies[start..start + 2].copy_from_slice(&len.to_be_bytes());
-        if replies.len() >= WRITE_LEN || !has_whole_message(reader.buffer()) {
+        if !replies.is_empty() {
             write(&mut writer, &mut replies).await?;
+        }
+        if is_next {
+            // A message that is still not whole has been given its time already.
+            let wait = if received.is_empty() { IDLE_WAIT } else { MESSAGE_WAIT };
+            deadline.as_mut().reset(Instant::now() + wait);
         }
     }
 }
 
-/// Answers from the zone of the moment, which is let go of before the next wait.
+/// The next message, where all of it is here (RFC 1035 §4.2.2).
+fn whole_message(received: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = received.split_first_chunk::<LENGTH_LEN>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*len)))
+}
+
+/// Appends the reply behind its length, or nothing where there is none to give.
+///
+/// It comes from the zone of the moment, which is let go of before the next wait.
 fn respond(
     responder: &Responder,
     message: &[u8],
@@ -154,25 +181,20 @@ fn respond(
     transport: Transport,
     replies: &mut Vec<u8>,
 ) -> bool {
-    if transport.is_encrypted() {
-        return responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some();
+    let start = replies.len();
+    replies.extend_from_slice(&[0; LENGTH_LEN]);
+    let is_answered = if transport.is_encrypted() {
+        responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some()
+    } else {
+        responder.respond(&responder.snapshot.load(), message, client, transport, replies)
+    };
+    if !is_answered {
+        replies.truncate(start);
+        return false;
     }
-    responder.respond(&responder.snapshot.load(), message, client, transport, replies)
-}
-
-/// Reads one message behind its length (RFC 1035 §4.2.2).
-async fn read_message(reader: &mut (impl AsyncRead + Unpin), message: &mut Vec<u8>) -> io::Result<()> {
-    let len = usize::from(reader.read_u16().await?);
-    if len < HEADER_LEN {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message shorter than its header"));
-    }
-    message.resize(len, 0);
-    reader.read_exact(message).await.map(drop)
-}
-
-/// Whether the next query is here already, so that its reply can go with the ones before it.
-fn has_whole_message(buffer: &[u8]) -> bool {
-    buffer.first_chunk().is_some_and(|len| buffer.len() >= 2 + usize::from(u16::from_be_bytes(*len)))
+    let len = (replies.len() - start - LENGTH_LEN) as u16;
+    replies[start..start + LENGTH_LEN].copy_from_slice(&len.to_be_bytes());
+    true
 }
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), replies: &mut Vec<u8>) -> io::Result<()> {
