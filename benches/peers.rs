@@ -1,4 +1,5 @@
-//! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, and a UDP echo.
+//! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, NSD and Knot with the same
+//! records, and a UDP echo.
 //!
 //! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them, and a
 //! number is that of the Pods of `sync`. Both sides of a table alternate, since two runs on a shared machine are not
@@ -8,28 +9,41 @@
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 
+#[allow(dead_code, reason = "the benchmark uses a part of it")]
+#[path = "../tests/budget"]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
 mod peers {
+    pub(crate) mod bare;
+    pub(crate) mod batch;
     pub(crate) mod change;
     pub(crate) mod coredns;
     pub(crate) mod echo;
     pub(crate) mod events;
+    pub(crate) mod growth;
     pub(crate) mod load;
     pub(crate) mod memory;
+    pub(crate) mod nameserver;
+    pub(crate) mod plot;
     pub(crate) mod process;
-    #[path = "../../tests/budget/provider.rs"]
-    pub(crate) mod provider;
+    pub(crate) mod questions;
     pub(crate) mod report;
+    pub(crate) mod side;
     pub(crate) mod sync;
     pub(crate) mod wire;
     pub(crate) mod world;
+    pub(crate) mod zone;
 }
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{change, echo, events, load, memory, report, sync, world};
+use peers::{batch, change, echo, events, growth, load, memory, report, sync, world, zone};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 5] = ["change", "events", "load", "memory", "sync"];
+const SECTIONS: [&str; 6] = ["growth", "change", "events", "load", "memory", "sync"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -38,6 +52,16 @@ fn main() {
         && first == echo::COMMAND
     {
         return echo::serve(address, len);
+    }
+    if let [first, server, file, seconds] = words.as_slice()
+        && first == batch::COMMAND
+    {
+        return batch::ask(server, file, seconds);
+    }
+    if let [first, address, pods] = words.as_slice()
+        && first == zone::COMMAND
+    {
+        return zone::serve(address, pods);
     }
     if let [first, way, pods, kubeconfig] = words.as_slice()
         && first == sync::COMMAND
@@ -53,6 +77,12 @@ fn main() {
     let is_wanted = |section: &str| words.is_empty() || words.iter().any(|word| word == section);
 
     report::machine();
+    if is_wanted("growth") {
+        growth::measure();
+    }
+    if !SECTIONS.iter().any(|section| *section != "growth" && is_wanted(section)) {
+        return;
+    }
     let cluster = Cluster::shared();
     let reader = Reader::create(cluster);
     if ["change", "events", "load"].into_iter().any(is_wanted) {

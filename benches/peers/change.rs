@@ -1,16 +1,18 @@
-//! From a write's acknowledgement to the first answer that shows it.
+//! From a write's acknowledgement to the first answer that shows it, and from when a bare watch has the event.
 //!
 //! Answers are asked for one after the other from before the write on, so that one which shows it before the API server
 //! has acknowledged it counts as that. Asking costs a core; both sides pay it.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc::Receiver;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::bare::{self, Line};
 use super::coredns::{CoreDns, Reader};
 use super::report::{Sample, table};
 use super::wire::{srv_ports, srv_query};
@@ -44,7 +46,7 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     let coredns = CoreDns::start(reader, &[], None);
 
     let pods = format!("/api/v1/namespaces/{SMALL}/pods");
-    let slice = format!("/apis/discovery.k8s.io/v1/namespaces/{SMALL}/endpointslices/{MOVING}");
+    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{SMALL}/endpointslices");
     let mut kinds = [
         Kind {
             title: "callsign: a Pod's annotation, another port",
@@ -54,6 +56,8 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
                 (json!({ "metadata": { "annotations": { "app.io/annotation": value } } }), vec![PORT + n])
             },
             poll: Poll::new(callsign.dns, &world::callsign_name(MOVING)),
+            watch: bare::watch(cluster, &pods),
+            behind_millis: Vec::new(),
             millis: Vec::new(),
             whole_millis: Vec::new(),
             round_trip_millis: Vec::new(),
@@ -67,18 +71,22 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
                 (json!({ "status": { "conditions": world::conditions(is_ready) } }), ports)
             },
             poll: Poll::new(callsign.dns, &world::callsign_name(BLINKING)),
+            watch: bare::watch(cluster, &pods),
+            behind_millis: Vec::new(),
             millis: Vec::new(),
             whole_millis: Vec::new(),
             round_trip_millis: Vec::new(),
         },
         Kind {
             title: "CoreDNS `kubernetes`: an EndpointSlice, another port",
-            path: slice,
+            path: format!("{slices}/{MOVING}"),
             step: |n| {
                 let ports = json!([{ "name": "tri", "port": PORT + n, "protocol": "TCP" }]);
                 (json!({ "ports": ports }), vec![PORT + n])
             },
             poll: Poll::new(coredns.dns, &world::coredns_name(MOVING)),
+            watch: bare::watch(cluster, &slices),
+            behind_millis: Vec::new(),
             millis: Vec::new(),
             whole_millis: Vec::new(),
             round_trip_millis: Vec::new(),
@@ -115,6 +123,19 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
         ],
         rows,
     );
+    let rows = kinds.iter().map(|kind| {
+        let sample = Sample::new(&kind.behind_millis);
+        let figures = [sample.median(), sample.quantile(0.9), sample.quantile(0.99), sample.worst()];
+        let figures = figures.map(|millis| format!("{millis:.2}"));
+        let early = kind.behind_millis.iter().filter(|&&millis| millis < 0.0).count();
+        let counts = [kind.behind_millis.len(), early].map(|count| count.to_string());
+        [&[kind.title.to_owned()], counts.as_slice(), figures.as_slice()].concat()
+    });
+    table(
+        "Change to answer: ms from when a bare watch of the same objects has the event to the first answer that shows it",
+        &["what changes", "times", "before it", "median", "p90", "p99", "worst"],
+        rows,
+    );
 }
 
 /// One kind of change and where it shows.
@@ -124,6 +145,10 @@ struct Kind {
     /// The `n`-th patch, and the ports that the answer has then.
     step: fn(u16) -> (Value, Vec<u16>),
     poll: Poll,
+    /// The same objects, as a client with nothing to do hears of them.
+    watch: Receiver<Line>,
+    /// From the event in that client's hand to the answer; below 0 where the answer was first.
+    behind_millis: Vec<f64>,
     /// From the acknowledgement to the answer; below 0 where the answer was first.
     millis: Vec<f64>,
     /// From before the PATCH is sent to the answer.
@@ -139,21 +164,24 @@ impl Kind {
         assert_ne!(self.poll.ask().as_ref(), Some(&ports), "{}: it shows before it is written", self.title);
         self.round_trip_millis.push(asked.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
-        let (shown, acknowledged) = thread::scope(|scope| {
-            let write = scope.spawn(|| {
-                world::patch(cluster, client, &self.path, &patch);
-                Instant::now()
-            });
+        let (shown, (version, acknowledged)) = thread::scope(|scope| {
+            let write = scope.spawn(|| (world::patch(cluster, client, &self.path, &patch), Instant::now()));
             while self.poll.ask().as_ref() != Some(&ports) {
                 assert!(start.elapsed() < SHOW_PATIENCE, "{}: change {n} does not show", self.title);
             }
             (Instant::now(), write.join().expect("the write"))
         });
-        let late = shown.saturating_duration_since(acknowledged).as_secs_f64();
-        let early = acknowledged.saturating_duration_since(shown).as_secs_f64();
-        self.millis.push((late - early) * 1e3);
+        let heard = bare::heard(&self.watch, &version, SHOW_PATIENCE);
+        self.behind_millis.push(millis_between(heard, shown));
+        self.millis.push(millis_between(acknowledged, shown));
         self.whole_millis.push(shown.duration_since(start).as_secs_f64() * 1e3);
     }
+}
+
+/// How much later the second is; below 0 where it was first.
+fn millis_between(one: Instant, other: Instant) -> f64 {
+    let late = other.saturating_duration_since(one).as_secs_f64();
+    (late - one.saturating_duration_since(other).as_secs_f64()) * 1e3
 }
 
 /// One socket that asks one question again and again.

@@ -57,6 +57,22 @@ impl CoreDns {
             dns.ip(),
             reader.kubeconfig.display(),
         );
+        CoreDns::run(before, &corefile, dns, ready)
+    }
+
+    /// Starts one that asks another server, and keeps its client's transport or asks by TCP alone.
+    pub(crate) fn forward(before: &[&str], server: SocketAddr, forces_tcp: bool) -> CoreDns {
+        let (dns, ready) = (free_address(), free_address());
+        let tcp = if forces_tcp { "force_tcp" } else { "" };
+        let corefile = format!(
+            ".:{} {{\n bind {}\n ready {ready}\n forward . {server} {{\n {tcp}\n }}\n}}\n",
+            dns.port(),
+            dns.ip()
+        );
+        CoreDns::run(before, &corefile, dns, ready)
+    }
+
+    fn run(before: &[&str], corefile: &str, dns: SocketAddr, ready: SocketAddr) -> CoreDns {
         let path = scratch("corefile").join("Corefile");
         fs::write(&path, corefile).expect("write a Corefile");
         let program = binaries().join("coredns").display().to_string();

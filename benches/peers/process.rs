@@ -14,8 +14,16 @@ pub(crate) struct CpuTime {
     pub(crate) system: f64,
 }
 
-/// The CPU time that a process has used so far.
+/// The CPU time that a process and its children have used so far.
 pub(crate) fn cpu_time(pid: u32) -> CpuTime {
+    let none = CpuTime { user: 0.0, system: 0.0 };
+    family(pid)
+        .into_iter()
+        .map(own_cpu_time)
+        .fold(none, |sum, one| CpuTime { user: sum.user + one.user, system: sum.system + one.system })
+}
+
+fn own_cpu_time(pid: u32) -> CpuTime {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // The second field is the program's name in parentheses and may hold blanks; utime and stime are the 14th and 15th.
@@ -23,6 +31,23 @@ pub(crate) fn cpu_time(pid: u32) -> CpuTime {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let seconds = |field: usize| fields[field - 3].parse::<f64>().expect("a number of ticks") / TICKS_PER_SECOND;
     CpuTime { user: seconds(14), system: seconds(15) }
+}
+
+/// A process and all below it: NSD answers in a child.
+fn family(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let children = text.split_whitespace().map(|child| child.parse().expect("a process id"));
+    std::iter::once(pid).chain(children.flat_map(family)).collect()
+}
+
+/// Memory that a process and its children have in bytes, what they share counted once (`Pss`).
+pub(crate) fn own_memory(pid: u32) -> u64 {
+    let of = |pid| {
+        let path = format!("/proc/{pid}/smaps_rollup");
+        kib(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")), "Pss:")
+    };
+    family(pid).into_iter().map(of).sum()
 }
 
 /// Resident memory of a process in bytes.
@@ -38,10 +63,12 @@ pub(crate) struct Memory {
 pub(crate) fn memory(pid: u32) -> Memory {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let bytes = |label: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(label)).expect("a line of memory");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-        kib * 1024
-    };
-    Memory { resident: bytes("VmRSS:"), peak: bytes("VmHWM:") }
+    Memory { resident: kib(&text, "VmRSS:"), peak: kib(&text, "VmHWM:") }
+}
+
+/// The bytes behind a label, which are told in KiB.
+fn kib(text: &str, label: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(label)).expect("a line of memory");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+    kib * 1024
 }

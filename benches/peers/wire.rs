@@ -7,7 +7,7 @@ use domain::rdata::Srv;
 use crate::harness::ask::Ask;
 
 /// The size that a client tells over UDP, and the largest that callsign sends.
-const EDNS_SIZE: u16 = 1232;
+pub(crate) const EDNS_SIZE: u16 = 1232;
 
 /// A question for SRV records as a client with EDNS sends it.
 pub(crate) fn srv_query(name: &str) -> Vec<u8> {

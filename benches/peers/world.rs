@@ -9,15 +9,15 @@ use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::provider::Provider;
+use crate::budget::provider::Provider;
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{NODE_ADDRESS, annotation};
 
 /// Endpoints of one service, in both worlds.
 pub(crate) const ENDPOINTS: usize = 4;
 
-/// Services of the small world: 4,000 Pods.
-pub(crate) const SMALL_SERVICES: usize = 1000;
+/// Services of the small world: 8,000 Pods.
+pub(crate) const SMALL_SERVICES: usize = 2000;
 
 /// Pods of the large world.
 pub(crate) const LARGE_PODS: usize = 10_000;
@@ -111,9 +111,11 @@ pub(crate) fn conditions(is_ready: bool) -> Value {
     json!([{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }])
 }
 
-/// Sends a merge patch and returns once it is acknowledged.
-pub(crate) fn patch(cluster: &Cluster, client: &Client, path: &str, patch: &Value) {
-    cluster.block_on(send(client, Method::PATCH, path, patch));
+/// Sends a merge patch and returns once it is acknowledged: the object's new resource version.
+pub(crate) fn patch(cluster: &Cluster, client: &Client, path: &str, patch: &Value) -> String {
+    let text = cluster.block_on(send(client, Method::PATCH, path, patch));
+    let object: Value = serde_json::from_str(&text).expect("an object");
+    object["metadata"]["resourceVersion"].as_str().expect("a resource version").to_owned()
 }
 
 fn write_all(cluster: &Cluster, what: &str, objects: impl Iterator<Item = Object>) {
@@ -132,11 +134,11 @@ async fn write(client: Client, object: Object) {
     }
 }
 
-async fn send(client: &Client, method: Method, path: &str, body: &Value) {
+async fn send(client: &Client, method: Method, path: &str, body: &Value) -> String {
     let content_type = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
     let request = Request::builder().method(method).uri(path).header("content-type", content_type);
     let request = request.body(body.to_string().into_bytes()).expect("a request");
-    client.request_text(request).await.unwrap_or_else(|error| panic!("write {path}: {error}"));
+    client.request_text(request).await.unwrap_or_else(|error| panic!("write {path}: {error}"))
 }
 
 /// The `n`-th Pod's address.

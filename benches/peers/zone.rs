@@ -1,0 +1,59 @@
+//! Callsign with a zone of any size: its index, writer's snapshot and sockets, told of Pods by this program and not by a
+//! cluster, since a hundred thousand Pods take an API server minutes to write.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callsign::server::{stream, udp};
+use tokio::sync::watch;
+
+use crate::budget::zone::Zone;
+use crate::harness::ask::exchange_udp;
+use crate::harness::process::{Process, free_address};
+
+/// The word that makes this program the server.
+pub(crate) const COMMAND: &str = "zone";
+
+/// How long it may take until its zone is whole.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running server; dropping it stops it.
+pub(crate) struct ZoneServer {
+    /// Where it answers DNS.
+    pub(crate) dns: SocketAddr,
+    process: Process,
+}
+
+impl ZoneServer {
+    /// Starts it behind this command, with so many Pods.
+    pub(crate) fn start(before: &[&str], pods: usize) -> ZoneServer {
+        let dns = free_address();
+        let program = std::env::current_exe().expect("this program's file");
+        let own = [program.display().to_string(), COMMAND.to_owned(), dns.to_string(), pods.to_string()];
+        let command: Vec<String> = before.iter().map(|&word| word.to_owned()).chain(own).collect();
+        let (program, arguments) = command.split_first().expect("a program");
+        let mut process = Process::start(program, arguments);
+        process.wait_until(START_PATIENCE, || exchange_udp(dns, &[0; 12]).is_ok());
+        ZoneServer { dns, process }
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// Is the server; never returns.
+pub(crate) fn serve(address: &str, pods: &str) {
+    let address: SocketAddr = address.parse().expect("an address");
+    let zone = Zone::of_pods(pods.parse().expect("a number of Pods"));
+    let responder = Arc::new(zone.responder());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let listener = stream::bind(address).expect("bind TCP");
+        let (_open, closing) = watch::channel(false);
+        udp::serve(udp::bind(address).expect("bind UDP"), address, responder.clone()).expect("a thread");
+        stream::serve(listener, responder, closing).await;
+    });
+}
