@@ -22,7 +22,11 @@ test:
 cluster *words:
     cargo test --test cluster -- {{ words }}
 
-# Callsign beside CoreDNS and a UDP echo, in release: `change`, `load`, `memory`, or all three (seven minutes).
+# The pure parts in release, without a socket, or those whose name holds a word.
+bench *words:
+    cargo bench --bench pure -- {{ words }}
+
+# Callsign beside its peers in release: `growth`, `change`, `events`, `load`, `memory`, `sync`, or all (twenty minutes).
 bench-peers *sections:
     CALLSIGN_COMMIT="$(git describe --always --dirty)" CALLSIGN_TEST_BIN="$(tests/cluster/build | tail -n 1)" \
         cargo bench --bench peers -- {{ sections }}

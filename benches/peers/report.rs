@@ -80,7 +80,12 @@ pub(crate) fn machine() {
         api_server_version(&first_line(&output(bin.join("kube-apiserver"), ["--version"])))
     );
     println!("- {}", first_line(&output(bin.join("etcd"), ["--version"])));
-    println!("- dnsperf {}", dnsperf_version());
+    println!("- dnsperf {}", version("dnsperf", "-h", "Version "));
+    println!(
+        "- NSD {}, Knot {}",
+        version("nsd", "-v", "NSD version "),
+        version("knotd", "-V", "knotd (Knot DNS), version ")
+    );
 }
 
 /// What it says, or the module's version where it was built from that and knows none.
@@ -90,10 +95,10 @@ fn api_server_version(said: &str) -> &str {
     required.filter(|_| said.contains("$Format")).unwrap_or(said)
 }
 
-/// dnsperf tells its version below its usage, with an exit code that says failure.
-fn dnsperf_version() -> String {
-    let output = Command::new("dnsperf").arg("-h").output().expect("run dnsperf");
+/// What a program tells behind these words; dnsperf does below its usage, with an exit code that says failure.
+fn version(program: &str, argument: &str, before: &str) -> String {
+    let output = Command::new(program).arg(argument).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    text.lines().find_map(|line| line.strip_prefix("Version ")).unwrap_or("of an unknown version").to_owned()
+    text.lines().find_map(|line| line.strip_prefix(before)).unwrap_or("of an unknown version").to_owned()
 }
