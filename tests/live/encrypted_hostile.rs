@@ -110,8 +110,8 @@ fn a_pair_that_cannot_be_served_is_told_of_before_it_is() {
     ] {
         fs::write(&cert_file, certificate).expect("write");
         fs::write(&key_file, key).expect("write");
-        let checked = Command::new(env!("CARGO_BIN_EXE_callsign")).args(["check", "--config"]).arg(&config).output();
-        let checked = checked.expect("run callsign");
+        let mut check = Command::new(env!("CARGO_BIN_EXE_callsign"));
+        let checked = check.args(["check", "--config"]).arg(&config).env_clear().output().expect("run callsign");
         let told = String::from_utf8_lossy(&checked.stdout);
         assert_eq!((told.is_empty(), checked.status.success()), (expected.is_empty(), expected.is_empty()), "{told}");
         assert!(told.contains(expected), "{told}");
@@ -119,7 +119,16 @@ fn a_pair_that_cannot_be_served_is_told_of_before_it_is() {
     fs::write(&cert_file, &certificate).expect("write");
     fs::remove_file(&key_file).expect("remove");
     let mut served = Command::new(env!("CARGO_BIN_EXE_callsign"));
-    served.args(["serve", "--manifests", "/dev/null", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--config"]);
+    served.env_clear().args([
+        "serve",
+        "--manifests",
+        "/dev/null",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--config",
+    ]);
     let served = served.arg(&config).output().expect("run callsign");
     let told = String::from_utf8_lossy(&served.stderr);
     assert!(
