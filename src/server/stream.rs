@@ -131,6 +131,7 @@ pub(super) async fn converse(
     let mut closing = pin!(closing.wait_for(|closing| *closing));
     let (mut received, mut replies) = (BytesMut::new(), Vec::new());
     loop {
+        // Whether the message that is waited for has yet to begin, or is another than the one before.
         let mut is_next = received.is_empty();
         received.reserve(READ_LEN);
         let is_open = tokio::select! {
