@@ -12,6 +12,9 @@ pub(crate) struct Line {
 /// One colour a server; they differ in lightness too, for those who see no colours.
 const COLOURS: [&str; 3] = ["#0b3c8c", "#d1780a", "#3f9d5a"];
 
+/// How far below its point a server's number stands, so that those of points side by side can be read.
+const ASIDE: [f64; 3] = [16.0, -6.0, -17.0];
+
 const PANEL_WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 300.0;
 const MARGIN: f64 = 52.0;
@@ -60,7 +63,7 @@ fn panel(text: &mut String, left: f64, title: &str, lines: &[(&str, &[(f64, f64)
             let (x, y) = (x(at), y(value));
             let _ = writeln!(text, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
             let digits = if value < 100.0 { 1 } else { 0 };
-            let y = y - 6.0;
+            let y = y + ASIDE[number % ASIDE.len()];
             let _ = writeln!(
                 text,
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{colour}\">{value:.digits$}</text>"
