@@ -5,6 +5,7 @@
 //! zone files ─(zones)─┘                         └─► HTTP
 //! ```
 
+mod clients;
 mod encrypted;
 mod settings;
 mod sources;
@@ -66,6 +67,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
         freshness: SharedFreshness::default(),
         nsid: config.nsid.as_bytes().into(),
+        clients: clients::of_dns(&config)?,
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
         logs_queries: config.log_queries,
     });
@@ -79,7 +81,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
     }
-    encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let certificate = encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let access = clients::of_http(&config, certificate.as_ref())?;
     let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
@@ -92,7 +95,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let pages = Pages { responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
+    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 

@@ -82,23 +82,40 @@ pub enum Dropped {
     Receive,
     /// The reply could not be sent.
     Send,
+    /// A network's replies by UDP are beyond its rate.
+    RateLimit,
     /// A connection could not be taken.
     Accept,
+    /// A client has its share of connections already.
+    ClientFull,
+    /// A connection came from where none may.
+    NotAllowed,
     /// A connection did not come to an agreement on keys, or not in time.
     Handshake,
 }
 
 impl Dropped {
     /// All of them, in the order of their counters.
-    const ALL: [Dropped; 5] =
-        [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept, Dropped::Handshake];
+    const ALL: [Dropped; 8] = [
+        Dropped::NotAQuery,
+        Dropped::Receive,
+        Dropped::Send,
+        Dropped::RateLimit,
+        Dropped::Accept,
+        Dropped::ClientFull,
+        Dropped::NotAllowed,
+        Dropped::Handshake,
+    ];
 
     fn label(self) -> &'static str {
         match self {
             Dropped::NotAQuery => "not-a-query",
             Dropped::Receive => "receive",
             Dropped::Send => "send",
+            Dropped::RateLimit => "rate-limit",
             Dropped::Accept => "accept",
+            Dropped::ClientFull => "client-full",
+            Dropped::NotAllowed => "not-allowed",
             Dropped::Handshake => "handshake",
         }
     }
