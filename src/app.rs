@@ -56,6 +56,7 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// What keeps it from starting: an address that is taken, a kubeconfig that cannot be read.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
+    logging::bound_panics();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
     raise_file_limit();

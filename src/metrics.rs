@@ -141,6 +141,7 @@ struct Counters {
     certificates_refused: AtomicU64,
     events_sent: AtomicU64,
     slow_readers: AtomicU64,
+    panics: AtomicU64,
 }
 
 impl Metrics {
@@ -210,6 +211,16 @@ impl Metrics {
         self.counters.slow_readers.load(Ordering::Relaxed)
     }
 
+    /// A query was given up in the middle, by a mistake of ours.
+    pub fn panicked(&self) {
+        self.counters.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many queries were given up in the middle.
+    pub fn panics(&self) -> u64 {
+        self.counters.panics.load(Ordering::Relaxed)
+    }
+
     /// How long an event took from its receipt to the published snapshot.
     pub fn observe_event_lag(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
@@ -252,6 +263,12 @@ impl Collector for Counters {
         families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);
         families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
+        let panics = load(&self.panics);
+        families.counter(
+            "panics_total",
+            "Queries that were given up in the middle, by a mistake of this program",
+            panics,
+        )?;
         let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
         families.counters(
             "certificate_reloads_total",

@@ -7,6 +7,7 @@ pub mod stream;
 pub mod udp;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -16,7 +17,7 @@ use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::{Dropped, Metrics, Transport};
 use crate::snapshot::Snapshot;
-use crate::wire::{self, Limits, Outcome, Own, Query, Received};
+use crate::wire::{self, HEADER_LEN, Limits, Outcome, Own, Query, Received};
 use clients::{Admission, Clients};
 
 /// What all transports share: the zone of the moment, and how to answer from it.
@@ -57,7 +58,52 @@ impl SharedFreshness {
 
 impl Responder {
     /// Appends the reply to a message, from one zone; false where there is none to give.
+    ///
+    /// A mistake of ours that one query brings to light is that query's alone: its client is told SERVFAIL, and those
+    /// whose queries came with it get their answers.
     pub fn respond(
+        &self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let start = out.len();
+        let responded = AssertUnwindSafe(|| self.reply(snapshot, message, client, transport, out)); // truncated below
+        catch_unwind(responded).unwrap_or_else(|_| {
+            out.truncate(start);
+            self.give_up(message, out)
+        })
+    }
+
+    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
+    pub(crate) fn respond_by_hickory(
+        &self,
+        message: &[u8],
+        received: &Received<'_>,
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Option<u32> {
+        let start = out.len();
+        let responded = AssertUnwindSafe(|| self.reply_by_hickory(received, client, transport, out)); // truncated below
+        catch_unwind(responded).unwrap_or_else(|_| {
+            out.truncate(start);
+            self.give_up(message, out).then_some(0)
+        })
+    }
+
+    /// Appends a header that says SERVFAIL, by nothing but the query's own.
+    fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
+        self.metrics.panicked();
+        let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
+        let kept = header[2] & 0b0111_1001; // the opcode and RD
+        out.extend_from_slice(&[header[0], header[1], 0x80 | kept, Rcode::SERVFAIL.0 as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        true
+    }
+
+    fn reply(
         &self,
         snapshot: &Snapshot,
         message: &[u8],
@@ -89,8 +135,7 @@ impl Responder {
         true
     }
 
-    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
-    pub(crate) fn respond_by_hickory(
+    fn reply_by_hickory(
         &self,
         received: &Received<'_>,
         client: SocketAddr,

@@ -191,7 +191,7 @@ fn respond(
     let start = replies.len();
     replies.extend_from_slice(&[0; LENGTH_LEN]);
     let is_answered = if transport.is_encrypted() {
-        responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some()
+        responder.respond_by_hickory(message, &wire::parse(message), client, transport, replies).is_some()
     } else {
         responder.respond(&responder.snapshot.load(), message, client, transport, replies)
     };
