@@ -19,4 +19,5 @@ mod cluster {
     mod registry;
     mod registry_examples;
     mod registry_watch;
+    mod state;
 }
