@@ -38,6 +38,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[allow(clippy::disallowed_methods, reason = "an option of this test, not of the program")]
 fn seconds() -> u64 {
     std::env::var("CALLSIGN_LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS)
 }
