@@ -150,7 +150,7 @@ fn each_fault(point: Point) {
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
     eventually(PATIENCE, || site.shows(&[1000]));
     let mut longest = Duration::ZERO;
-    for (port, fault) in (1001..).zip(faults()) {
+    for (port, fault) in (1001..).step_by(2).zip(faults()) {
         let before = site.way.counts();
         let mut meets = Some(fault.clone());
         let mut expires = point == Point::List;
@@ -165,6 +165,10 @@ fn each_fault(point: Point) {
         site.way.cut();
         pod.register(&at(port));
         longest = longest.max(site.becomes(&[port - 1], &[port]));
+        // A watch that brings something: lists that follow lists without that are put off further each time.
+        site.way.decide(|_, _| None);
+        pod.register(&at(port + 1));
+        site.becomes(&[port], &[port + 1]);
         assert!(site.way.counts().values().sum::<u64>() > before.values().sum::<u64>() + 1, "{fault:?} did not happen");
     }
     eprintln!("{point:?}: {:?}; the longest took {longest:?}", site.way.counts());
@@ -234,20 +238,6 @@ fn a_stale_api_server_brings_nothing_back() {
     }
     pod.register(&at(1001));
     site.becomes(&[1000], &[1001]);
-}
-
-#[test]
-fn a_version_that_the_api_server_has_forgotten_is_listed_anew() {
-    // Its own word for it: an ERROR event in an answer that began with 200.
-    let site = Site::new("expired");
-    let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
-    eventually(PATIENCE, || site.shows(&[1000]));
-    let relists = site.relists();
-    site.way.next(Point::Watch, [Fault::Replay(1)]);
-    site.way.cut();
-    pod.register(&at(1001));
-    site.becomes(&[1000], &[1001]);
-    assert_eq!((site.relists() - relists, site.restarts("expired")), (1, 1));
 }
 
 #[test]
@@ -325,9 +315,12 @@ fn replicas_see_events_at_different_times_and_each_goes_on_by_itself() {
         site.way.open();
         site.becomes(&[port - 1], &[port]);
         for (last, server) in last.iter_mut().zip([&site.server, &other]) {
-            let serial = serial(server);
-            assert!(serial.wrapping_sub(*last) < 1 << 31 && serial != *last, "{last} is followed by {serial}");
-            *last = serial;
+            // It moves at most eight times a second, so a moment later.
+            within_a_second(|| match serial(server) {
+                next if next == *last => Err(format!("still {last}")),
+                next if next.wrapping_sub(*last) < 1 << 31 => Ok(*last = next),
+                next => panic!("{last} is followed by {next}"),
+            });
         }
     }
 }

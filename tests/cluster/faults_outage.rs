@@ -35,6 +35,8 @@ fn an_api_server_is_killed_and_comes_back() {
         let took = eventually(PATIENCE, || is_shown(port + 1));
         eprintln!("converged {took:?} after the API server was ready");
     }
+    // What it knew before it does not know any more: an ERROR event with 410, in an answer that begins with 200.
+    assert!(metric(&server, "callsign_source_restarts_total{", "reason=\"expired\"") >= 2, "{}", server.log());
     let relists = metric(&server, "callsign_source_relists_total{", "");
     assert!(relists <= 1 + 2 * 2, "{relists} lists of one watch for two restarts: a storm");
     assert_eq!((server.get("/readyz").0, server.get("/livez").0), (200, 200));

@@ -61,7 +61,7 @@ fn an_answer_is_of_a_moment_that_is_allowed() {
         (Some(22), 30, &[OTHER], true),
         (None, 30, &[OTHER, AT_80, AT_81], false), // two moments of one Pod at once
         (None, 30, &[OTHER, AT_81, AT_81], false),
-        (None, 30, &[AT_80], false), // the other Pod never left
+        (Some(0), 30, &[AT_80], false), // the other Pod never left
         (None, 30, &[OTHER, wrong_address], false),
         (None, 30, &[OTHER, "x. 5 IN SRV 0 100 99 10-244-0-1.p.Z"], false),
         (None, 30, &[OTHER, "x. 5 IN SRV 0 7 81 10-244-0-1.p.Z"], false),
