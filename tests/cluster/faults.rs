@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype;
 
+use super::faults_slow;
 use crate::harness::ask::{Ask, Reply};
 use crate::harness::cluster::Cluster;
 use crate::harness::faults::{End, Fault, FaultyWay, Point};
@@ -146,6 +147,7 @@ fn faults() -> Vec<Fault> {
 
 /// Each fault once at a point, with a change of the Pod behind it.
 fn each_fault(point: Point) {
+    faults_slow::begin();
     let site = Site::new("faults");
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
     eventually(PATIENCE, || site.shows(&[1000]));
@@ -267,6 +269,8 @@ fn answers_go_on_and_say_that_they_are_old() {
     assert_eq!(seen, states.map(|(rcode, error)| (rcode.to_owned(), error)));
     assert!(metric(&site.server, "callsign_source_last_frame_seconds{", "") >= 5);
     assert_eq!((site.server.get("/readyz").0, site.server.get("/livez").0), (200, 200), "it stays in its Service");
+    let log = site.server.log();
+    assert!(log.lines().count() < 15 && !log.contains("ERROR"), "one line a change, not one an attempt: {log}");
     pod.register(&at(1001));
     site.way.open();
     eventually(Duration::from_secs(15), || site.shows(&[1001]));

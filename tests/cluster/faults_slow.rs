@@ -26,6 +26,11 @@ use crate::harness::tls::{Authority, SERVER_NAME};
 /// How late silence may be noticed, and turned credentials be read.
 const NOTICED: Duration = Duration::from_secs(60);
 
+/// Begins them, where that has not been done: the sooner the better.
+pub(super) fn begin() {
+    LazyLock::force(&BEGUN);
+}
+
 /// The scenarios, begun by whoever asks first.
 static BEGUN: LazyLock<Mutex<BTreeMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
     let scenarios: [(&str, fn()); 5] =
@@ -98,11 +103,13 @@ fn stopped() {
     let server = Server::start(&["--kubeconfig", &kubeconfig, "--namespace", &namespace.name]);
     let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
     is_shown(1000).expect("a first list");
-    api_server.signal(Signal::SIGSTOP);
     pod.register(&at(1001));
-    notices(&server, || is_shown(1000));
+    eventually(PATIENCE, || is_shown(1001)); // by a watch, which is open therefore
+    api_server.signal(Signal::SIGSTOP);
+    pod.register(&at(1002));
+    notices(&server, || is_shown(1001));
     api_server.signal(Signal::SIGCONT);
-    eventually(Duration::from_secs(25), || is_shown(1001));
+    eventually(Duration::from_secs(25), || is_shown(1002));
 }
 
 fn token() {

@@ -251,6 +251,13 @@ impl Shared {
         self.count(what);
     }
 
+    /// Something befalls a request. The question for the version is of no watch: it comes before each that begins.
+    fn disturb_lane(&self, point: Point, lane: &str) {
+        if point != Point::Version {
+            self.order.disturb(lane, Instant::now());
+        }
+    }
+
     fn change(&self, what: &str, way: Way, is_cut: bool) {
         let _gate = self.gate.lock().expect("nobody failed");
         self.disturb(what);
@@ -319,9 +326,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
     let fault = (shared.decide.lock().expect("nobody failed"))(point, version);
     if let Some(fault) = &fault {
         shared.count(&fault.name());
-        if point != Point::Version {
-            shared.order.disturb(&lane, Instant::now());
-        }
+        shared.disturb_lane(point, &lane);
     }
     thaw(&shared).await;
     let mut uri = request.uri().to_string();
@@ -348,7 +353,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
     let upstream = shared.upstream.lock().expect("nobody failed").clone();
     let cut = shared.cuts.subscribe();
     let response = upstream.send(onward).await.inspect_err(|_| {
-        shared.order.disturb(&lane, Instant::now());
+        shared.disturb_lane(point, &lane);
         shared.count("nobody behind it");
     });
     let (head, body) = response.map_err(io::Error::other)?.into_parts();
@@ -357,7 +362,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
         shared.restore(&lane, &cut);
     }
     thaw(&shared).await;
-    let passage = Passage { upstream: body, fault, passed: 0, lane, shared, is_over: false };
+    let passage = Passage { upstream: body, fault, passed: 0, point, lane, shared, is_over: false };
     Ok(Response::from_parts(head, BodyExt::boxed_unsync(StreamBody::new(stream::unfold(passage, Passage::next)))))
 }
 

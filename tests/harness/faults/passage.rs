@@ -2,14 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use kube::client::Body;
 
-use super::{End, Fault, Shared, thaw};
+use super::{End, Fault, Point, Shared, thaw};
 
 /// An answer's body on its way.
 pub(super) struct Passage {
@@ -17,6 +17,7 @@ pub(super) struct Passage {
     pub(super) fault: Option<Fault>,
     /// Bytes so far.
     pub(super) passed: usize,
+    pub(super) point: Point,
     /// Whose it is.
     pub(super) lane: String,
     pub(super) shared: Arc<Shared>,
@@ -46,7 +47,7 @@ impl Passage {
         let data = match frame? {
             Ok(frame) => frame.into_data().unwrap_or_default(),
             Err(error) => {
-                self.shared.order.disturb(&self.lane, Instant::now());
+                self.shared.disturb_lane(self.point, &self.lane);
                 self.is_over = true;
                 return Some((Err(io::Error::other(error)), self));
             }
