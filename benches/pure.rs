@@ -17,7 +17,7 @@ use budget::zone::{INTERFACES, REPLICAS, Zone, client, query, service_name};
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
-use callsign::wire::{self, Limits, Received};
+use callsign::wire::{self, Limits, Own, Received};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
@@ -109,7 +109,7 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
             at += 1;
             reply.clear();
             let (query, answer) = (&parsed[at % parsed.len()], &answers[at % parsed.len()]);
-            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), b"", &mut reply)
+            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), Own::default(), &mut reply)
         });
     });
     group.finish();

@@ -108,6 +108,8 @@ impl ExtendedError {
     pub const STALE: ExtendedError = ExtendedError(3);
     /// Not Ready.
     pub const NOT_READY: ExtendedError = ExtendedError(14);
+    /// Prohibited.
+    pub const PROHIBITED: ExtendedError = ExtendedError(18);
     /// Stale NXDOMAIN Answer.
     pub const STALE_NXDOMAIN: ExtendedError = ExtendedError(19);
     /// Not Authoritative.

@@ -5,6 +5,7 @@
 //! zone files ─(zones)─┘                         └─► HTTP
 //! ```
 
+mod clients;
 mod encrypted;
 mod settings;
 mod sources;
@@ -55,6 +56,7 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// What keeps it from starting: an address that is taken, a kubeconfig that cannot be read.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
+    logging::bound_panics();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
     raise_file_limit();
@@ -66,6 +68,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
         freshness: SharedFreshness::default(),
         nsid: config.nsid.as_bytes().into(),
+        clients: clients::of_dns(&config)?,
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
         logs_queries: config.log_queries,
     });
@@ -79,7 +82,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
     }
-    encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let certificate = encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let access = clients::of_http(&config, certificate.as_ref())?;
     let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
@@ -92,7 +96,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let pages = Pages { responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
+    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing else reads the environment. Every refusal names the option and says what to do.
 
+mod clients;
 mod encrypted;
 mod environment;
 mod file;
@@ -25,6 +26,8 @@ use crate::server::encrypted::certificate::Files;
 use crate::snapshot::TxtKeys;
 use crate::source::Profile;
 
+use clients::Typed;
+pub use clients::{Clients, CookieSecret};
 pub use environment::Environment;
 pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
@@ -93,6 +96,10 @@ pub struct Config {
     pub encrypted: Option<(Encrypted, Files)>,
     /// Where health, metrics and the API are served.
     pub http: SocketAddr,
+    /// The HTTP side is served over TLS, under the certificate of the encrypted transports.
+    pub http_tls: bool,
+    /// Who may ask, and how much.
+    pub clients: Clients,
     /// Silence of a source after which answers are marked stale.
     pub stale_after: Duration,
     /// Silence of a source after which answers are SERVFAIL; none is never.
@@ -264,6 +271,16 @@ impl Config {
             max_stale,
             nsid,
             lame_duck,
+            allow,
+            trusted_client,
+            tcp_clients,
+            tcp_per_client,
+            cookies,
+            cookie_secret,
+            rrl,
+            http_allow,
+            http_token,
+            http_tls,
             log_format,
             log_level,
             log_queries,
@@ -275,7 +292,19 @@ impl Config {
         let http = http.unwrap_or(DEFAULT_HTTP);
         let listen = value::listen(listen, http)?;
         let encrypted = Encrypted { tls: listen_tls, https: listen_https, quic: listen_quic };
-        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, http)?;
+        let http_tls = http_tls.unwrap_or(false);
+        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, (http, http_tls))?;
+        let clients = clients::check(Typed {
+            allow,
+            trusted_client,
+            tcp_clients,
+            tcp_per_client,
+            cookies,
+            cookie_secret,
+            rrl,
+            http_allow,
+            http_token,
+        })?;
         let own_addresses = name_server::own_addresses(environment.pod_ips()?, &listen);
         let name_servers = name_server::read(&ns, &zone, &own_addresses, &mut warnings)?;
         let (stale_after, max_stale) = value::staleness(stale_after, max_stale, &mut warnings)?;
@@ -302,6 +331,8 @@ impl Config {
             listen,
             encrypted,
             http,
+            http_tls,
+            clients,
             stale_after,
             max_stale,
             nsid: value::nsid(nsid, environment)?,

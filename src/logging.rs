@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -45,6 +47,18 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
         Format::Json => subscriber.json().flatten_event(true).finish().try_init(),
     }
     .map_err(LoggingError::Started)
+}
+
+/// Lets a panic's line into the log, and of those that follow within a second none: who can bring one about could fill it.
+pub fn bound_panics() {
+    let (started, next) = (Instant::now(), AtomicU64::new(0));
+    std::panic::set_hook(Box::new(move |panic| {
+        let now = started.elapsed().as_secs();
+        let is_due = |next: u64| (next <= now).then_some(now + 1);
+        if next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+            tracing::error!("a mistake of this program; please report it: {panic}");
+        }
+    }));
 }
 
 /// Reads a filter. A bare level is ours alone: from the libraries below, warnings will do.

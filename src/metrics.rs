@@ -82,23 +82,40 @@ pub enum Dropped {
     Receive,
     /// The reply could not be sent.
     Send,
+    /// A network's replies by UDP are beyond its rate.
+    RateLimit,
     /// A connection could not be taken.
     Accept,
+    /// A client has its share of connections already.
+    ClientFull,
+    /// A connection came from where none may.
+    NotAllowed,
     /// A connection did not come to an agreement on keys, or not in time.
     Handshake,
 }
 
 impl Dropped {
     /// All of them, in the order of their counters.
-    const ALL: [Dropped; 5] =
-        [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept, Dropped::Handshake];
+    const ALL: [Dropped; 8] = [
+        Dropped::NotAQuery,
+        Dropped::Receive,
+        Dropped::Send,
+        Dropped::RateLimit,
+        Dropped::Accept,
+        Dropped::ClientFull,
+        Dropped::NotAllowed,
+        Dropped::Handshake,
+    ];
 
     fn label(self) -> &'static str {
         match self {
             Dropped::NotAQuery => "not-a-query",
             Dropped::Receive => "receive",
             Dropped::Send => "send",
+            Dropped::RateLimit => "rate-limit",
             Dropped::Accept => "accept",
+            Dropped::ClientFull => "client-full",
+            Dropped::NotAllowed => "not-allowed",
             Dropped::Handshake => "handshake",
         }
     }
@@ -124,6 +141,7 @@ struct Counters {
     certificates_refused: AtomicU64,
     events_sent: AtomicU64,
     slow_readers: AtomicU64,
+    panics: AtomicU64,
 }
 
 impl Metrics {
@@ -193,6 +211,16 @@ impl Metrics {
         self.counters.slow_readers.load(Ordering::Relaxed)
     }
 
+    /// A query was given up in the middle, by a mistake of ours.
+    pub fn panicked(&self) {
+        self.counters.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many queries were given up in the middle.
+    pub fn panics(&self) -> u64 {
+        self.counters.panics.load(Ordering::Relaxed)
+    }
+
     /// How long an event took from its receipt to the published snapshot.
     pub fn observe_event_lag(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
@@ -235,6 +263,12 @@ impl Collector for Counters {
         families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);
         families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
+        let panics = load(&self.panics);
+        families.counter(
+            "panics_total",
+            "Queries that were given up in the middle, by a mistake of this program",
+            panics,
+        )?;
         let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
         families.counters(
             "certificate_reloads_total",

@@ -284,15 +284,22 @@ fn room(namespace: &str, zone: &Name) -> usize {
 
 /// Whether a key is that of a dotted name: its labels, reversed and folded.
 pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
-    let labels = dotted.rsplit('.').map(str::as_bytes);
-    let mut rest = key;
-    for label in labels {
-        match rest.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len))) {
-            Some((own, below)) if own.eq_ignore_ascii_case(label) => rest = below,
-            _ => return false,
+    let (mut key, mut text) = (key, dotted.as_bytes());
+    loop {
+        let label = key.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)));
+        let Some((label, below)) = label else { return false };
+        let Some((before, last)) = text.len().checked_sub(label.len()).map(|at| text.split_at(at)) else {
+            return false;
+        };
+        if !last.eq_ignore_ascii_case(label) || label.contains(&b'.') {
+            return false;
+        }
+        match before.split_last() {
+            None => return below.is_empty(),
+            Some((b'.', before)) => (key, text) = (below, before),
+            Some(_) => return false,
         }
     }
-    rest.is_empty()
 }
 
 /// Whether a selector that is the label of some value is this one's.

@@ -73,7 +73,7 @@ fn defaults() {
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 27] = [
+const SPELLINGS: [(&str, &str, &str); 37] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -118,6 +118,20 @@ const SPELLINGS: [(&str, &str, &str); 27] = [
     ("--max-stale=200", "MAX_STALE=200", "max-stale = 200"),
     ("--nsid=here", "NSID=here", "nsid = 'here'"),
     ("--lame-duck=0", "LAME_DUCK=0", "lame-duck = 0"),
+    ("--allow=10.0.0.1 --allow=fd00::7/8", "ALLOW=10.0.0.1/32,fd00::/8", "allow = ['10.0.0.1', 'fd00::/8']"),
+    ("--trusted-client=10.0.0.1", "TRUSTED_CLIENT=10.0.0.1/32", "trusted-client = '10.0.0.1'"),
+    ("--tcp-clients=9", "TCP_CLIENTS=9", "tcp-clients = 9"),
+    ("--tcp-per-client=9", "TCP_PER_CLIENT=9", "tcp-per-client = 9"),
+    ("--cookies", "COOKIES=true", "cookies = true"),
+    ("--cookie-secret=s", "COOKIE_SECRET=s", "cookie-secret = 's'"),
+    ("--rrl=200", "RRL=200", "rrl = 200"),
+    ("--http-allow=10.0.0.0/8", "HTTP_ALLOW=10.9.9.9/8", "http-allow = ['10.0.0.0/8']"),
+    ("--http-token=t", "HTTP_TOKEN=t", "http-token = 't'"),
+    (
+        "--http-tls --tls-cert=c --tls-key=k",
+        "HTTP_TLS=true\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
+        "http-tls = true\ntls-cert = 'c'\ntls-key = 'k'",
+    ),
     ("--log-format=json", "LOG_FORMAT=json", "log-format = 'json'"),
     ("--log-level=callsign=debug", "LOG_LEVEL=callsign=debug", "log-level = 'callsign=debug'"),
     ("--log-queries", "LOG_QUERIES=true", "log-queries = true"),
@@ -257,7 +271,7 @@ fn what_is_refused() {
         ("--listen 127.0.0.1:8053", "", "", "also the address of --http"),
         ("--listen-tls 10.0.0.1:853", "", "", "--listen-tls: it needs a certificate: give --tls-cert FILE"),
         ("--listen-quic 10.0.0.1:853 --tls-cert c", "", "", "--listen-quic: it needs the certificate's key"),
-        ("--tls-cert c --tls-key k", "", "", "it is for --listen-tls, --listen-https and --listen-quic"),
+        ("--tls-cert c --tls-key k", "", "", "it is for --listen-tls, --listen-https, --listen-quic and --http-tls"),
         ("--tls-cert c --tls-key k --listen-tls 127.0.0.1:5354", "", "", "also an address of --listen"),
         ("--tls-cert c --tls-key k --listen-https 127.0.0.1:8053", "", "", "also an address of --http"),
         (
@@ -268,6 +282,13 @@ fn what_is_refused() {
         ),
         ("--tls-cert c --tls-key k --listen-https [::]:1 --listen-quic [::]:1", "", "", "of --listen-https; give one"),
         ("--tls-cert c --tls-key k --listen-quic [::]:1 --listen-quic [::]:1", "", "", "[::]:1 is given twice"),
+        ("--allow 10.0.0.0/33", "", "", "--allow: \"10.0.0.0/33\" is no network; write 10.244.0.0/16"),
+        ("--trusted-client coredns", "", "", "--trusted-client: \"coredns\" is no network"),
+        ("--tcp-clients 0", "", "", "--tcp-clients: 0 is not from 1 to 1000000"),
+        ("--tcp-clients 9 --tcp-per-client 10", "", "", "--tcp-per-client: 10 is not from 1 to 9"),
+        ("--rrl 0", "", "", "--rrl: 0 is not from 1"),
+        ("--cookies=false --cookie-secret s", "", "", "--cookie-secret: it is for --cookies, which is off"),
+        ("--http-tls", "", "", "--http-tls: it needs a certificate"),
         ("--log-level loud", "", "", "is no filter"),
         ("", "HOSTNAME=a\u{1b}b", "", "the host name must have"),
         ("--config /nonexistent.toml", "", "", "config file /nonexistent.toml: No such file"),
@@ -275,7 +296,12 @@ fn what_is_refused() {
         ("", "CALLSIGN_LISTEN=10.0.0.1:53,here", "", "CALLSIGN_LISTEN: invalid value 'here'"),
         ("", "CALLSIGN_PUBLISH_NOT_READY=1", "", "CALLSIGN_PUBLISH_NOT_READY: invalid value '1'"),
         ("", "CALLSIGN_LOG_FORMAT=xml", "", "[possible values: text, json]"),
-        ("", "CALLSIGN_ZONNE=a", "", "CALLSIGN_ZONNE; unset it, or use one of: CALLSIGN_ALL_NAMESPACES "),
+        (
+            "",
+            "CALLSIGN_ZONNE=a",
+            "",
+            "CALLSIGN_ZONNE; unset it, or use one of: CALLSIGN_ALLOW CALLSIGN_ALL_NAMESPACES ",
+        ),
         ("", "CALLSIGN_PROFILE=a", "", "CALLSIGN_PROFILE"),
         ("", "", "ttl = 1\n\nttll = 1", "line 3: unknown field `ttll`"),
         ("", "", "\nttl = -1", "line 2: "),

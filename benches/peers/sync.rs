@@ -14,6 +14,7 @@ use callsign::config::{Config, Environment};
 use callsign::index::Index;
 use callsign::metrics::Metrics;
 use callsign::pulse::Pulse;
+use callsign::server::clients::Clients;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::Profile;
@@ -218,6 +219,7 @@ fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arriva
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
         freshness: SharedFreshness::default(),
         nsid: Box::default(),
+        clients: Clients::default(),
         metrics: Arc::new(Metrics::new("", "")),
         logs_queries: false,
     });
