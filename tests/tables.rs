@@ -29,7 +29,8 @@ fn every_test_that_is_named_is_there() {
 
 #[test]
 fn every_fault_has_its_row() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/WATCH_FAULTS.md")).expect("the table");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/WATCH_FAULTS.md")).expect("the table");
     let numbers = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok());
     assert!(numbers.eq(1..=46), "46 rows, each once and in order");
 }

@@ -65,7 +65,7 @@ impl Site {
 
     /// How often the watch was opened again for a reason.
     pub(super) fn restarts(&self, reason: &str) -> u64 {
-        metric(&self.server, &format!("callsign_source_restarts_total{{"), &format!("reason=\"{reason}\""))
+        metric(&self.server, "callsign_source_restarts_total{", &format!("reason=\"{reason}\""))
     }
 
     /// How many lists were whole.
@@ -322,7 +322,10 @@ fn replicas_see_events_at_different_times_and_each_goes_on_by_itself() {
             // It moves at most eight times a second, so a moment later.
             within_a_second(|| match serial(server) {
                 next if next == *last => Err(format!("still {last}")),
-                next if next.wrapping_sub(*last) < 1 << 31 => Ok(*last = next),
+                next if next.wrapping_sub(*last) < 1 << 31 => {
+                    *last = next;
+                    Ok(())
+                }
                 next => panic!("{last} is followed by {next}"),
             });
         }
