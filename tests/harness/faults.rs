@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response, header};
+use http::{Request, Response, Uri, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
@@ -57,7 +57,7 @@ pub(crate) enum Fault {
     Replay(u64),
     /// The answer stops after so many bytes of its body, in the middle of whatever is there.
     After(usize, End),
-    /// The answer comes by so many bytes every 100 ms.
+    /// The answer comes as slowly as over a line of so many bytes in 100 ms.
     Drip(usize),
 }
 
@@ -311,22 +311,36 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>)
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
+/// What a request asks.
+struct Asked {
+    point: Point,
+    version: Option<u64>,
+    /// The watch that it is of.
+    lane: String,
+}
+
+impl Asked {
+    fn read(uri: &Uri) -> Asked {
+        let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let query: BTreeMap<String, String> = query.into_owned().collect();
+        let point = match () {
+            () if query.contains_key("fieldSelector") => Point::Version,
+            () if query.contains_key("watch") && !query.contains_key("sendInitialEvents") => Point::Watch,
+            () => Point::List,
+        };
+        let version = query.get("resourceVersion").and_then(|version| version.parse().ok());
+        Asked { point, version, lane: query.get("labelSelector").cloned().unwrap_or_default() }
+    }
+}
+
 /// Answers a request; an error closes the connection.
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Answer> {
-    let query: BTreeMap<String, String> =
-        form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let version = query.get("resourceVersion").and_then(|version| version.parse().ok());
-    let point = match () {
-        () if query.contains_key("fieldSelector") => Point::Version,
-        () if query.contains_key("watch") && !query.contains_key("sendInitialEvents") => Point::Watch,
-        () => Point::List,
-    };
-    let lane = query.get("labelSelector").cloned().unwrap_or_default();
-    shared.asked.lock().expect("nobody failed").push(point);
-    let fault = (shared.decide.lock().expect("nobody failed"))(point, version);
+    let asked = Asked::read(request.uri());
+    shared.asked.lock().expect("nobody failed").push(asked.point);
+    let fault = (shared.decide.lock().expect("nobody failed"))(asked.point, asked.version);
     if let Some(fault) = &fault {
         shared.count(&fault.name());
-        shared.disturb_lane(point, &lane);
+        shared.disturb_lane(asked.point, &asked.lane);
     }
     thaw(&shared).await;
     let mut uri = request.uri().to_string();
@@ -339,17 +353,21 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
         }
         Some(Fault::Delay(wait)) => tokio::time::sleep(*wait).await,
         Some(Fault::Replay(from)) => {
-            let asked = format!("resourceVersion={}", version.unwrap_or_default());
-            uri = uri.replace(&asked, &format!("resourceVersion={from}"));
+            let version = format!("resourceVersion={}", asked.version.unwrap_or_default());
+            uri = uri.replace(&version, &format!("resourceVersion={from}"));
         }
         Some(Fault::After(..) | Fault::Drip(_)) | None => {}
     }
-    let accepted = request.headers().get(header::ACCEPT).cloned();
     let mut onward = Request::get(uri);
-    if let Some(accepted) = accepted {
+    if let Some(accepted) = request.headers().get(header::ACCEPT) {
         onward = onward.header(header::ACCEPT, accepted);
     }
-    let onward = onward.body(Body::empty()).map_err(io::Error::other)?;
+    pass(onward.body(Body::empty()).map_err(io::Error::other)?, asked, fault, shared).await
+}
+
+/// Asks the API server.
+async fn pass(onward: Request<Body>, asked: Asked, fault: Option<Fault>, shared: Arc<Shared>) -> io::Result<Answer> {
+    let Asked { point, lane, .. } = asked;
     let upstream = shared.upstream.lock().expect("nobody failed").clone();
     let cut = shared.cuts.subscribe();
     let response = upstream.send(onward).await.inspect_err(|_| {
