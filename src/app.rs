@@ -9,6 +9,7 @@ mod clients;
 mod encrypted;
 mod settings;
 mod sources;
+mod state;
 mod statics;
 
 use std::hash::{BuildHasher, RandomState};
@@ -88,7 +89,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
-    let index = Index::new(settings, zones.borrow().clone(), sources.ids());
+    let index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    let keeper = config.state.as_ref().map(|own| {
+        let restored = state::restore(
+            own.clone(),
+            config.clone(),
+            settings,
+            zones.borrow().clone(),
+            sources.ids(),
+            responder.clone(),
+        );
+        tokio::spawn(restored);
+        state::keep(own, &sources, &responder)
+    });
     let pulse = Arc::new(Pulse::default());
     let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
     tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes.clone(), pulse.clone()));
@@ -109,6 +122,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     closing.send_replace(true);
     let _ = tokio::time::timeout(DRAIN_WAIT, async { while streams.join_next().await.is_some() {} }).await;
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
     tracing::info!("ended");
     Ok(())
 }
@@ -171,10 +187,13 @@ async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<R
     let mut last = Freshness::Fresh;
     loop {
         tokio::time::sleep(FRESHNESS_INTERVAL).await;
-        let silence = sources.longest_silence();
+        // Of an earlier run's zone, what was heard counts that it is of.
+        let heard_at = responder.snapshot.load().heard_at;
+        let restored = heard_at.map(|heard_at| Duration::from_secs(state::now().saturating_sub(heard_at)));
+        let silence = restored.or_else(|| sources.longest_silence());
         let freshness = match silence {
             Some(silence) if config.max_stale.is_some_and(|max| silence > max) => Freshness::Expired,
-            Some(silence) if silence > config.stale_after => Freshness::Stale,
+            Some(silence) if restored.is_some() || silence > config.stale_after => Freshness::Stale,
             _ => Freshness::Fresh,
         };
         responder.freshness.store(freshness);

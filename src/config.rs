@@ -49,6 +49,12 @@ pub const DEFAULT_TTL: u32 = 5;
 /// Seconds of silence after which answers are marked stale: three missed bookmarks.
 pub const DEFAULT_STALE_AFTER: u32 = 180;
 
+/// Seconds that a start waits for the cluster before it serves a saved zone.
+pub const DEFAULT_STATE_WAIT: u32 = 5;
+
+/// Seconds after which a saved zone is not served any more.
+pub const DEFAULT_STATE_MAX_AGE: u32 = 86_400;
+
 /// Seconds for which answers go on after SIGTERM.
 pub const DEFAULT_LAME_DUCK: u32 = 5;
 
@@ -104,6 +110,8 @@ pub struct Config {
     pub stale_after: Duration,
     /// Silence of a source after which answers are SERVFAIL; none is never.
     pub max_stale: Option<Duration>,
+    /// Where the zone is kept over a restart.
+    pub state: Option<State>,
     /// The name server identifier (RFC 5001), up to [`NSID_LEN_MAX`] bytes.
     pub nsid: String,
     /// How long answers go on after SIGTERM.
@@ -127,6 +135,17 @@ pub struct Encrypted {
     pub https: Vec<SocketAddr>,
     /// Over QUIC.
     pub quic: Vec<SocketAddr>,
+}
+
+/// Where the zone is kept over a restart, and when that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How long a start waits for the cluster first.
+    pub wait: Duration,
+    /// How long ago the cluster may have been heard of.
+    pub age_max: Duration,
 }
 
 /// A cluster to watch.
@@ -269,6 +288,9 @@ impl Config {
             http,
             stale_after,
             max_stale,
+            state_dir,
+            state_wait,
+            state_max_age,
             nsid,
             lame_duck,
             allow,
@@ -335,6 +357,7 @@ impl Config {
             clients,
             stale_after,
             max_stale,
+            state: value::state(state_dir, state_wait, state_max_age)?,
             nsid: value::nsid(nsid, environment)?,
             lame_duck: value::lame_duck(lame_duck.unwrap_or(DEFAULT_LAME_DUCK))?,
             log_format: log_format.unwrap_or_default(),

@@ -10,7 +10,7 @@ mod state;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -142,6 +142,9 @@ struct Counters {
     events_sent: AtomicU64,
     slow_readers: AtomicU64,
     panics: AtomicU64,
+    states_written: AtomicU64,
+    states_failed: AtomicU64,
+    is_state_failing: AtomicBool,
 }
 
 impl Metrics {
@@ -194,6 +197,13 @@ impl Metrics {
     pub fn certificate_read(&self, is_served: bool) {
         let count = if is_served { &self.counters.certificates_read } else { &self.counters.certificates_refused };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The zone was written to the state's folder, or was not; whether that is otherwise than the last time.
+    pub fn state_written(&self, is_written: bool) -> bool {
+        let count = if is_written { &self.counters.states_written } else { &self.counters.states_failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.counters.is_state_failing.swap(!is_written, Ordering::Relaxed) == is_written
     }
 
     /// A subscriber was sent an event.
@@ -274,6 +284,12 @@ impl Collector for Counters {
             "certificate_reloads_total",
             "Certificates and keys that were read because they had changed",
             certificates.map(|(result, count)| ([("result", result)], load(count))),
+        )?;
+        let states = [("written", &self.states_written), ("failed", &self.states_failed)];
+        families.counters(
+            "state_writes_total",
+            "Writes of the zone to --state-dir",
+            states.map(|(result, count)| ([("result", result)], load(count))),
         )?;
         let connections =
             Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);

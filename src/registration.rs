@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use collector::Collector;
 
-pub use encode::encode;
+pub use encode::{encode, pairs};
 pub use list::{REGISTRAR, replace};
 
 /// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// Every source has told all that it has, once at least.
     pub is_synced: bool,
+    /// This is the zone of an earlier run, and its sources were last heard of in this Unix second.
+    pub heard_at: Option<u64>,
     /// The SOA's serial (RFC 1982), moved only by what an answer shows.
     pub serial: u32,
     /// Counts the snapshots that differ in anything, also in what DNS leaves out.
@@ -107,6 +109,7 @@ impl Snapshot {
             settings,
             zones,
             is_synced: false,
+            heard_at: None,
             serial: 0,
             revision: 0,
             tally: Tally::default(),

@@ -33,6 +33,7 @@ pub async fn run(
     pulse: Arc<Pulse>,
 ) {
     let started = Instant::now();
+    let mut last = responder.snapshot.load_full();
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut received = Vec::with_capacity(BATCH_MAX);
     loop {
@@ -47,7 +48,8 @@ pub async fn run(
         received.extend(batch.iter().map(|arrival: &Arrival| arrival.received));
         batch.drain(..).for_each(|arrival| index.apply(arrival.event));
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
-        let before = responder.snapshot.swap(snapshot.clone());
+        let before = std::mem::replace(&mut last, snapshot.clone());
+        show(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
         // Nothing of the first lists shows before their end, so their Pods have no lag.
         if before.is_synced {
@@ -55,6 +57,15 @@ pub async fn run(
         }
         report(&before, &snapshot, &difference);
     }
+}
+
+/// Lets a snapshot be answered from. One that does not know all Pods yet does not take the place of an earlier run's, but
+/// its static zones do.
+fn show(responder: &Responder, snapshot: &Arc<Snapshot>) {
+    responder.snapshot.rcu(|shown| match shown.is_synced && !snapshot.is_synced {
+        true => Arc::new(Snapshot { zones: snapshot.zones.clone(), ..Snapshot::clone(shown) }),
+        false => snapshot.clone(),
+    });
 }
 
 fn now(started: Instant) -> Now {

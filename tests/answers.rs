@@ -12,6 +12,7 @@ mod answers {
     mod second_opinion;
     mod sequences;
     mod sizes;
+    mod state;
     pub(crate) mod world;
     mod zones;
 }

@@ -26,4 +26,5 @@ mod cluster {
     mod registry;
     mod registry_examples;
     mod registry_watch;
+    mod state;
 }

@@ -73,7 +73,7 @@ fn defaults() {
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 37] = [
+const SPELLINGS: [(&str, &str, &str); 40] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -116,6 +116,9 @@ const SPELLINGS: [(&str, &str, &str); 37] = [
     ("--http=[::]:80", "HTTP=[::]:80", "http = '[::]:80'"),
     ("--stale-after=99", "STALE_AFTER=99", "stale-after = 99"),
     ("--max-stale=200", "MAX_STALE=200", "max-stale = 200"),
+    ("--state-dir=d", "STATE_DIR=d", "state-dir = 'd'"),
+    ("--state-wait=9 --state-dir=d", "STATE_WAIT=9\nCALLSIGN_STATE_DIR=d", "state-wait = 9\nstate-dir = 'd'"),
+    ("--state-max-age=9 --state-dir=d", "STATE_MAX_AGE=9\nCALLSIGN_STATE_DIR=d", "state-max-age = 9\nstate-dir = 'd'"),
     ("--nsid=here", "NSID=here", "nsid = 'here'"),
     ("--lame-duck=0", "LAME_DUCK=0", "lame-duck = 0"),
     ("--allow=10.0.0.1 --allow=fd00::7/8", "ALLOW=10.0.0.1/32,fd00::/8", "allow = ['10.0.0.1', 'fd00::/8']"),
@@ -258,6 +261,8 @@ fn what_is_refused() {
         ("--ttl 86401", "", "", "--ttl"),
         ("--stale-after 0", "", "", "--stale-after"),
         ("--max-stale 100", "", "", "less than --stale-after 180"),
+        ("--state-wait 3", "", "", "--state-wait: it is for --state-dir"),
+        ("--state-dir d --state-wait 601", "", "", "--state-wait: 601 is not from 0 to 600 seconds"),
         ("--lame-duck 3601", "", "", "--lame-duck"),
         ("--reverse 10.0.0.1", "", "", "10.244.0.0/16"),
         ("--reverse 0.0.0.0/0", "", "", "every address"),

@@ -132,6 +132,18 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub max_stale: Option<u32>,
 
+    /// A folder to keep the last zone in, for a start while the API server is away [default: none]
+    #[arg(long, value_name = "DIR", help_heading = "Serving")]
+    pub state_dir: Option<PathBuf>,
+
+    /// How long a start waits for the cluster before it serves the zone of --state-dir, marked stale [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub state_wait: Option<u32>,
+
+    /// How old that zone may be: the cluster has to have been heard of within so long [default: 86400]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub state_max_age: Option<u32>,
+
     /// What tells this server from its replicas, for clients that ask (RFC 5001) [default: the host name]
     #[arg(long, value_name = "TEXT", help_heading = "Serving")]
     pub nsid: Option<String>,
@@ -258,6 +270,9 @@ impl Options {
             http: self.http.or(lower.http),
             stale_after: self.stale_after.or(lower.stale_after),
             max_stale: self.max_stale.or(lower.max_stale),
+            state_dir: self.state_dir.or(lower.state_dir),
+            state_wait: self.state_wait.or(lower.state_wait),
+            state_max_age: self.state_max_age.or(lower.state_max_age),
             nsid: self.nsid.or(lower.nsid),
             lame_duck: self.lame_duck.or(lower.lame_duck),
             allow: list_over(self.allow, lower.allow),

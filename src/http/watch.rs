@@ -37,6 +37,9 @@ pub(super) async fn watch(
         return Err(Refusal::bad("interface: which one is to be watched?"));
     }
     let snapshot = synced(&pages)?;
+    if snapshot.heard_at.is_some() {
+        return Err(Refusal::later("the zone of the last run is served; what changes is told from the first sync on"));
+    }
     let mut subscription = pages.changes.subscribe(filter).map_err(|full| Refusal::later(full.to_string()))?;
     stay.outlast();
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());

@@ -57,6 +57,7 @@ fn text() -> String {
     metrics.event_sent();
     metrics.slow_reader();
     metrics.panicked();
+    metrics.state_written(false);
     metrics.opened(Transport::Tls);
     metrics.opened(Transport::Tls);
     metrics.closed(Transport::Tls);
@@ -91,6 +92,7 @@ fn every_number_has_its_line() {
         "callsign_events_sent_total 2",
         "callsign_slow_readers_total 1",
         "callsign_panics_total 1",
+        "callsign_state_writes_total{result=\"failed\"} 1",
         "callsign_event_lag_seconds_count 2",
         r#"callsign_event_lag_seconds_bucket{le="0.005"} 1"#,
         r#"callsign_event_lag_seconds_bucket{le="10.0"} 1"#,
@@ -161,5 +163,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 30);
+    assert_eq!(families.len(), 31);
 }

@@ -33,9 +33,20 @@ impl Server {
         server
     }
 
+    /// The same at these addresses: in the place of one that has ended.
+    #[track_caller]
+    pub(crate) fn start_at(dns: SocketAddr, http: SocketAddr, args: &[&str]) -> Server {
+        let mut server = Server::launch_at(dns, http, &[env!("CARGO_BIN_EXE_callsign")], args);
+        server.wait_for("/readyz");
+        server
+    }
+
     /// The same by a command line (a program and what comes before `serve`), without waiting.
     pub(crate) fn launch(command: &[&str], args: &[&str]) -> Server {
-        let (dns, http) = (free_address(), free_address());
+        Server::launch_at(free_address(), free_address(), command, args)
+    }
+
+    fn launch_at(dns: SocketAddr, http: SocketAddr, command: &[&str], args: &[&str]) -> Server {
         let (program, before) = command.split_first().expect("a program");
         let mut all: Vec<OsString> = before.iter().map(OsString::from).collect();
         all.extend(["serve", "--listen", &dns.to_string(), "--http", &http.to_string()].map(OsString::from));
