@@ -76,7 +76,8 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
         return Err(LoggingError::Filter(text.into(), None));
     }
     let directives = match text.parse::<LevelFilter>() {
-        Ok(level) => format!("warn,callsign={level}"),
+        // That client tells of each request that fails, which `source::kube` does once a change.
+        Ok(level) => format!("warn,kube_client::client::builder=off,callsign={level}"),
         Err(_) => text.to_owned(),
     };
     EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
@@ -175,8 +176,8 @@ mod tests {
     #[test]
     fn filters() {
         for (text, expected) in [
-            ("info", Some("callsign=info,warn")),
-            ("DEBUG", Some("callsign=debug,warn")),
+            ("info", Some("kube_client::client::builder=off,callsign=info,warn")),
+            ("DEBUG", Some("kube_client::client::builder=off,callsign=debug,warn")),
             ("callsign=trace", Some("callsign=trace")),
             ("warn,kube_client=debug", Some("kube_client=debug,warn")),
             ("", None),
