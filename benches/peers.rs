@@ -38,6 +38,11 @@ mod peers {
     pub(crate) mod zone;
 }
 
+/// As in what ships: the sections `growth` and `sync` run callsign's parts in this program.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
 use peers::{batch, change, echo, events, growth, load, memory, report, sync, world, zone};
