@@ -339,7 +339,9 @@ fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String
         other.uid() != pod.uid() && other.is_registering() && other.registrations.iter().any(claims)
     };
     match snapshot.pods().find(is_winner) {
-        Some(winner) => format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name()),
+        Some(winner) => {
+            format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name())
+        }
         None => "lost to another Pod that holds the address and port".to_owned(),
     }
 }

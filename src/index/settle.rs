@@ -100,7 +100,8 @@ impl Index {
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
         let is_claiming = record.is_registering() && !record.status.host_network;
         let admitted = record.registrations.iter().filter(|one| is_claiming && one.is_admitted());
-        let claimed = admitted.flat_map(|one| record.claimed_addresses(one).into_iter().zip(std::iter::repeat(one.port)));
+        let claimed =
+            admitted.flat_map(|one| record.claimed_addresses(one).into_iter().zip(std::iter::repeat(one.port)));
         let mut lost: Vec<SocketAddr> = claimed
             .filter(|(address, port)| self.claims.is_lost(&(record.cluster.clone(), *address, *port), slot, &self.next))
             .map(SocketAddr::from)
