@@ -32,10 +32,10 @@ fn pairs(registration: &Registration) -> Vec<(&str, String)> {
     pairs.extend(metadata.application.iter().map(|application| field(Field::Application, application)));
     pairs.extend(metadata.methods.iter().map(|method| field(Field::Method, method)));
     pairs.extend(iter::once(field(Field::Enabled, "false")).filter(|_| !enabled));
-    let others = metadata.pairs.iter().filter(|(key, _)| **key != *Field::Weight.name());
+    let others = metadata.pairs.iter().filter(|(key, _)| *key != Field::Weight.name());
     let tells_weight = *weight != DEFAULT_WEIGHT || others.clone().count() < metadata.pairs.len();
     pairs.extend(tells_weight.then(|| field(Field::Weight, &weight.to_string())));
-    pairs.extend(others.map(|(key, value)| (&**key, value.to_string())));
+    pairs.extend(others.map(|(key, value)| (key, value.to_owned())));
     pairs
 }
 
@@ -59,7 +59,7 @@ mod tests {
                 metadata: Metadata::default(),
                 offset: 1,
             };
-            let metadata = Metadata { pairs: pairs.into(), ..Metadata::default() };
+            let metadata = Metadata { pairs: pairs.into_iter().collect(), ..Metadata::default() };
             let decoded = decode(&encode(std::slice::from_ref(&registration)));
             assert_eq!(decoded.registrations, [Registration { metadata, ..registration }]);
         }

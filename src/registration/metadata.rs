@@ -1,10 +1,10 @@
 //! What is told about a registration beside its place: which pairs are kept, withheld and left out.
 
-use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use super::draft::Field;
-use super::{Metadata, secret};
+use super::{Metadata, PairList, secret};
 
 /// The longest key: with `.N=` behind it, it leaves room for a value in a string of 255 bytes (RFC 1035 §3.3).
 const KEY_LEN_MAX: usize = 200;
@@ -49,31 +49,44 @@ impl Written<'_> {
         methods.into()
     }
 
-    fn pairs(&self, metadata: &mut Metadata) -> Box<[(Box<str>, Box<str>)]> {
-        let mut kept: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(self.own.len() + self.process.len() + 1);
-        kept.extend(self.weight.map(|weight| (Field::Weight.name().into(), weight.to_string().into())));
-        let inherits = !self.process.is_empty();
-        let own: HashSet<Cow<'_, str>> = self.own.iter().filter(|_| inherits).map(|(key, _)| folded(key)).collect();
-        let inherited = self.process.iter().filter(|(key, _)| !own.contains(&folded(key)));
-        let mut seen = HashSet::new();
-        for (key, value) in self.own.iter().chain(inherited) {
-            let is_first = seen.insert(folded(key));
-            if secret::is_secret_pair(key, value) {
-                metadata.withheld += 1;
-            } else if !is_first || !is_key(key) {
-                metadata.left_out += 1;
-            } else {
-                kept.push(((*key).into(), (*value).into()));
+    fn pairs(&self, metadata: &mut Metadata) -> PairList {
+        let mut written: Vec<Pair<'_>> = Vec::with_capacity(self.own.len() + self.process.len());
+        written.extend(self.own.iter().map(|(key, value)| Pair { key, value, is_own: true }));
+        written.extend(self.process.iter().map(|(key, value)| Pair { key, value, is_own: false }));
+        // Most come in this order already. It is stable: of one key a registration's own pairs stay in front.
+        written.sort_by(|one, other| folded_order(one.key, other.key));
+        let weight = self.weight.map(|weight| weight.to_string());
+        let mut kept: Vec<(&str, &str)> = Vec::with_capacity(written.len() + 1);
+        kept.extend(weight.as_deref().map(|weight| (Field::Weight.name(), weight)));
+        for same in written.chunk_by(|one, other| folded_order(one.key, other.key).is_eq()) {
+            let is_own = same.first().is_some_and(|first| first.is_own);
+            for (at, Pair { key, value, .. }) in same.iter().filter(|pair| pair.is_own == is_own).enumerate() {
+                if secret::is_secret_pair(key, value) {
+                    metadata.withheld += 1;
+                } else if at > 0 || !is_key(key) {
+                    metadata.left_out += 1;
+                } else {
+                    kept.push((key, value));
+                }
             }
         }
-        kept.sort();
-        kept.into()
+        kept.sort_unstable();
+        kept.into_iter().collect()
     }
 }
 
-/// A key in lower case: most are already.
-fn folded(key: &str) -> Cow<'_, str> {
-    if key.bytes().any(|byte| byte.is_ascii_uppercase()) { key.to_ascii_lowercase().into() } else { key.into() }
+/// A pair that is no field.
+struct Pair<'w> {
+    key: &'w str,
+    value: &'w str,
+    /// The registration's, and not one that holds for the whole process.
+    is_own: bool,
+}
+
+/// The order of keys without letter case.
+fn folded_order(one: &str, other: &str) -> Ordering {
+    let fold = |byte: u8| byte.to_ascii_lowercase();
+    one.bytes().map(fold).cmp(other.bytes().map(fold))
 }
 
 /// Whether a key can be one of a TXT record (RFC 6763 §6.4) and is taken for nothing else, there or in an annotation.
@@ -132,7 +145,7 @@ mod tests {
             weight: Some(7),
         }
         .metadata();
-        let pairs: Vec<(&str, &str)> = metadata.pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let pairs: Vec<(&str, &str)> = metadata.pairs.iter().collect();
         assert_eq!(pairs, [("tag", "x"), ("weight", "7"), ("zone", "b")]);
         assert_eq!((metadata.withheld, metadata.left_out), (3, 4));
         assert_eq!(metadata.methods, ["pay".into(), "refund".into()].into());
