@@ -17,8 +17,8 @@ use budget::zone::{INTERFACES, REPLICAS, Zone, client, pod, query, service_name}
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
-use callsign::wire::{self, Limits, Received};
 use callsign::source::Pod;
+use callsign::wire::{self, Limits, Received};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.

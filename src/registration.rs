@@ -224,9 +224,8 @@ pub fn decode(value: &str) -> Decoded {
         Err(problem) => return refused(problem, 0),
     };
     let decoded_len = bytes.len();
-    let decoded = json::text(&bytes)
-        .and_then(|text| json::elements(text))
-        .map(|elements| registrations(&elements, decoded_len));
+    let decoded =
+        json::text(&bytes).and_then(|text| json::elements(text)).map(|elements| registrations(&elements, decoded_len));
     decoded.unwrap_or_else(|problem| refused(problem, decoded_len))
 }
 

@@ -184,9 +184,7 @@ impl Templates {
             self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
         }
         let hash_of = |entry: &Arc<Template>| self.keys.hash_one(Identity::of_template(entry));
-        let is_it = |entry: &Arc<Template>| {
-            Identity::of_template(entry) == *identity && entry.pairs == template.pairs
-        };
+        let is_it = |entry: &Arc<Template>| Identity::of_template(entry) == *identity && entry.pairs == template.pairs;
         match self.entries.find_mut(self.keys.hash_one(identity), is_it) {
             Some(entry) => *entry = template,
             None => drop(self.entries.insert_unique(self.keys.hash_one(identity), template, hash_of)),

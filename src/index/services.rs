@@ -9,7 +9,7 @@ use super::Difference;
 use crate::dns::Name;
 use crate::name::{Selector, Service};
 use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, Set, ServiceKeyRef, SetFacts, SetKey, SetKeyRef,
+    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef,
     SetSlot, Snapshot, Told, order_seed,
 };
 

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_weight_is_written_though_no_pair_tells_it() {
-        for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight".into(), "7".into())])] {
+        for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight", "7")])] {
             let registration = Registration {
                 interface: "org.acme.Greeter".into(),
                 group: None,

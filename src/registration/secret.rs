@@ -63,7 +63,8 @@ fn holds_assignment(text: &[u8]) -> bool {
 fn names_secret(key: &[u8]) -> bool {
     let mut rest = key;
     while let [first, after @ ..] = rest {
-        if after.first().is_some_and(|second| may_begin(*first, *second)) && WORDS.iter().any(|word| spells(rest, word)) {
+        if after.first().is_some_and(|second| may_begin(*first, *second)) && WORDS.iter().any(|word| spells(rest, word))
+        {
             return true;
         }
         rest = after;

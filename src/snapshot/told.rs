@@ -172,7 +172,8 @@ fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Ove
     let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
     for (key, value) in list.iter() {
         // The list is by key, and so is either part: its next key is the next one of one of them.
-        let next = |part: &std::ops::Range<usize>| shared.pairs.get(part.clone())?.first().filter(|(next, _)| **next == *key);
+        let next =
+            |part: &std::ops::Range<usize>| shared.pairs.get(part.clone())?.first().filter(|(next, _)| **next == *key);
         let part = if next(&others).is_some() { &mut others } else { &mut published };
         let (_, said) = next(part)?;
         let at = part.next()?;

@@ -45,6 +45,7 @@ pub use self::split::Encoding;
 use self::split::Shape;
 use super::health::SourceHealth;
 use super::{Arrival, Change, Event, Profile, SourceId};
+use crate::registration;
 
 /// A watch for one profile, in one namespace or in all.
 #[derive(Clone, Debug)]
