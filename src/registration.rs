@@ -8,6 +8,7 @@ mod draft;
 mod encode;
 mod fields;
 mod json;
+mod keys;
 mod list;
 mod metadata;
 mod pairs;

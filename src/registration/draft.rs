@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::collector::Collector;
+use super::keys::Keys;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
 
 /// What a registration is made of; every other key is metadata.
@@ -84,6 +85,11 @@ pub(super) struct Draft<'t> {
 }
 
 impl<'t> Draft<'t> {
+    /// Makes room for so many pairs.
+    pub(super) fn reserve(&mut self, pairs: usize) {
+        self.pairs.reserve_exact(pairs);
+    }
+
     /// Counts an element's bytes of JSON.
     pub(super) fn add_len(&mut self, len: usize) {
         self.written_len += len;
@@ -130,7 +136,7 @@ impl<'t> Draft<'t> {
             return; // before any work on it
         }
         let merged = Merged { own: self, process, offset };
-        let mut portless = match merged.portless() {
+        let mut portless = match merged.portless(&mut collector.keys) {
             Ok(registration) => Some(registration),
             Err(problem) => return collector.problem(problem),
         };
@@ -166,7 +172,7 @@ struct Merged<'d, 't, 'p> {
 
 impl Merged<'_, '_, '_> {
     /// The registration without its port.
-    fn portless(&self) -> Result<Registration, Problem> {
+    fn portless(&self, keys: &mut Keys) -> Result<Registration, Problem> {
         let fields = [Field::Methods, Field::Application, Field::Enabled, Field::Disabled];
         fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // said twice, they say nothing
         let no_interface = problem(self.place(Field::Interface), Field::Interface, Reason::NoInterface);
@@ -192,7 +198,7 @@ impl Merged<'_, '_, '_> {
             port: 0, // set by the caller before anybody sees it
             weight: weight.unwrap_or(DEFAULT_WEIGHT).max(1),
             enabled: weight != Some(0) && !says(Field::Enabled, "false") && !says(Field::Disabled, "true"),
-            metadata: written.metadata(),
+            metadata: written.metadata(keys),
             offset: self.offset,
         })
     }

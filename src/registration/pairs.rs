@@ -32,19 +32,18 @@ impl PairList {
     }
 }
 
-/// Text beyond 4 GiB is left out, which no annotation comes near.
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for PairList {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> PairList {
-        let (mut text, mut ends) = (String::new(), Vec::new());
-        for (key, value) in pairs {
-            let key_end = text.len() + key.as_ref().len();
-            let (Ok(key_end), Ok(value_end)) = (u32::try_from(key_end), u32::try_from(key_end + value.as_ref().len()))
-            else {
-                break;
-            };
+        let pairs: Vec<(K, V)> = pairs.into_iter().collect();
+        // Taken at once as they must be: much of what a first list costs is room that grows.
+        let len = pairs.iter().map(|(key, value)| key.as_ref().len() + value.as_ref().len()).sum();
+        let (mut text, mut ends) = (String::with_capacity(len), Vec::with_capacity(pairs.len()));
+        let end = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX); // no annotation comes near
+        for (key, value) in &pairs {
             text.push_str(key.as_ref());
+            let key_end = end(&text);
             text.push_str(value.as_ref());
-            ends.push((key_end, value_end));
+            ends.push((key_end, end(&text)));
         }
         PairList { text: text.into(), ends: ends.into() }
     }

@@ -53,6 +53,7 @@ fn provider(path_interface: &str, encoded: &str, element: &Element<'_>, collecto
     let offset = element.offset;
     let mut draft = Draft::default();
     draft.add_len(element.len);
+    draft.reserve(url.parameters.len());
     draft.put(Field::Interface, &interface, offset);
     draft.put(Field::Protocol, url.scheme, offset);
     draft.put(Field::Ip, url.host, offset);

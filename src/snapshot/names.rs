@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
+use smallvec::SmallVec;
 
 use super::keys::{PodKeyRef, SetKeyRef};
 use super::set::Set;
@@ -38,8 +39,8 @@ pub(crate) struct Names {
     aliases: Table,
     natural: Table,
     pods: Table,
-    /// How many names below each empty non-terminal there are, by a keyed hash of it: one of 64 bits, so that the
-    /// chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
+    /// How many services' names and empty non-terminals are directly below each empty non-terminal, by a keyed hash of it:
+    /// one of 64 bits, so that the chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
     between: OrdMap<u64, u32>,
     /// The sets of names without selectors, by stable hashes of namespace and interface: what a namespace is browsed by.
     plain: OrdSet<(u32, u32, SetSlot)>,
@@ -160,32 +161,36 @@ impl Names {
         let any = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
         self.count((Kind::Natural, &any), comes);
         let Some(interface) = service.natural() else { return };
+        let parents: SmallVec<[&[u8]; 16]> = parents(interface.as_bytes()).collect();
         for (group, version) in &service.selections(zone) {
             let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..any };
-            if above != any {
-                self.count((Kind::Natural, &above), comes);
-            }
-            for interface in parents(interface.as_bytes()) {
-                self.count((Kind::Natural, &SetKeyRef { interface, ..above }), comes);
-            }
+            let mut up = parents.iter().rev().map(|interface| SetKeyRef { interface, ..above }).chain([above]);
+            while up.next().is_some_and(|above| self.count((Kind::Natural, &above), comes)) {}
         }
     }
 
     fn count_above_pod(&mut self, key: &PodKeyRef<'_>, comes: bool) {
-        self.count((Kind::Pod, &PodKeyRef { labels: b"", ..*key }), comes);
-        for labels in parents(key.labels) {
-            self.count((Kind::Pod, &PodKeyRef { labels, ..*key }), comes);
-        }
+        let parents: SmallVec<[&[u8]; 16]> = std::iter::once(&b""[..]).chain(parents(key.labels)).collect();
+        let mut up = parents.iter().rev().map(|labels| PodKeyRef { labels, ..*key });
+        while up.next().is_some_and(|above| self.count((Kind::Pod, &above), comes)) {}
     }
 
-    fn count(&mut self, name: impl Hash, comes: bool) {
-        let hash = self.keys.hash_one(name);
+    /// Counts a name that is directly below another one, a service's or an empty non-terminal; whether the one above is an
+    /// empty non-terminal only now, or no more, and is to be counted itself.
+    fn count(&mut self, above: impl Hash, comes: bool) -> bool {
+        let hash = self.keys.hash_one(above);
         match self.between.get_mut(&hash) {
-            None if comes => _ = self.between.insert(hash, 1),
-            None => {}
-            Some(count) if comes => *count += 1,
-            Some(1) => _ = self.between.remove(&hash),
-            Some(count) => *count -= 1,
+            None if comes => self.between.insert(hash, 1).is_none(),
+            None => false,
+            Some(count) if comes => {
+                *count += 1;
+                false
+            }
+            Some(1) => self.between.remove(&hash).is_some(),
+            Some(count) => {
+                *count -= 1;
+                false
+            }
         }
     }
 
