@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE32HEX_NOPAD;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 
@@ -195,6 +196,16 @@ impl Service {
     /// The interface's labels, reversed and folded, where the service has natural names.
     pub fn natural(&self) -> Option<Key> {
         self.is_natural.then(|| Key::of(self.interface.split('.').map(str::as_bytes)))
+    }
+
+    /// The key bytes of an interface that has natural names, on the stack: no name is longer.
+    pub fn interface_key(&self) -> SmallVec<[u8; 256]> {
+        let mut key = SmallVec::new();
+        for label in self.interface.rsplit('.') {
+            key.push(label.len() as u8);
+            key.extend(label.bytes().map(|byte| byte.to_ascii_lowercase()));
+        }
+        key
     }
 
     /// The (group, version) selectors of its natural names in the zone that it was named in, those with a label and in

@@ -92,7 +92,7 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
         let old = before.pod(*slot).filter(|old| is_same(old, pod));
         let known: Vec<_> = old.map(|old| old.refusals().collect()).unwrap_or_default();
         for refused in pod.refusals().filter(|refused| !known.contains(refused)) {
-            let (namespace, name, profile) = (&*pod.namespace, &*pod.name, &*refused.profile);
+            let (namespace, name, profile) = (&*pod.namespace, pod.name(), &*refused.profile);
             let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
             tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
         }
@@ -100,7 +100,7 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
 }
 
 fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
-    old.uid == new.uid && old.cluster == new.cluster
+    old.uid() == new.uid() && old.cluster == new.cluster
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::process;
 use super::report::{Sample, table};
-use super::world::{self, LARGE_INTERFACES, SYNC};
+use super::world::{LARGE_INTERFACES, SYNC};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::output;
 
@@ -63,9 +63,8 @@ struct Run {
     relist_peak: f64,
 }
 
-/// Writes so many Pods, measures, and prints the table.
+/// Measures with so many Pods, which have been written, and prints the table.
 pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
-    world::write_sync(cluster, pods);
     let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
     let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
     for round in 0..ROUNDS {

@@ -333,7 +333,7 @@ pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
 impl InstanceLabel {
     /// Of a Pod's registrations at one port; none without an address.
     pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
-        let own = name::instance_label(&pod.name, registered.port);
+        let own = name::instance_label(pod.name(), registered.port);
         let label = match own {
             Some(own) => own,
             None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),
