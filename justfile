@@ -29,4 +29,4 @@ bench *words:
 # Callsign beside its peers in release: `growth`, `change`, `events`, `load`, `memory`, `sync`, or all (twenty minutes).
 bench-peers *sections:
     CALLSIGN_COMMIT="$(git describe --always --dirty)" CALLSIGN_TEST_BIN="$(tests/cluster/build | tail -n 1)" \
-        cargo bench --bench peers -- {{ sections }}
+        cargo bench --features jemalloc --bench peers -- {{ sections }}

@@ -18,7 +18,7 @@ use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
 use callsign::source::Pod;
-use callsign::wire::{self, Limits, Received};
+use callsign::wire::{self, Limits, Own, Received};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
@@ -132,7 +132,7 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
             at += 1;
             reply.clear();
             let (query, answer) = (&parsed[at % parsed.len()], &answers[at % parsed.len()]);
-            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), b"", &mut reply)
+            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), Own::default(), &mut reply)
         });
     });
     group.finish();

@@ -108,6 +108,8 @@ impl ExtendedError {
     pub const STALE: ExtendedError = ExtendedError(3);
     /// Not Ready.
     pub const NOT_READY: ExtendedError = ExtendedError(14);
+    /// Prohibited.
+    pub const PROHIBITED: ExtendedError = ExtendedError(18);
     /// Stale NXDOMAIN Answer.
     pub const STALE_NXDOMAIN: ExtendedError = ExtendedError(19);
     /// Not Authoritative.
@@ -160,18 +162,19 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
     let mut links = SmallVec::new();
     let mut next: Option<(Path, Name)> = None;
     let mut zone = Some(zone);
-    let mut is_of_pods = false;
+    let is_old = question.freshness == Freshness::Stale || snapshot.heard_at.is_some();
+    let mut is_stale = false;
     while let Some(here) = zone.take() {
         let (name, spelling) =
             next.as_ref().map_or((question.name, question.spelling), |(path, name)| (path, name.wire()));
         let here_asked = Question { name, spelling, ..question.clone() };
-        is_of_pods |= !matches!(here, Authoritative::Static(_));
+        is_stale |= is_old && !matches!(here, Authoritative::Static(_));
         let link = match step(snapshot, &here_asked, here) {
             Step::Link(link) if links.len() < LINKS_MAX => link,
             Step::NxDomain(soa) if snapshot.has_zone_below(name) => {
-                return conclude(Step::NoData(soa), links, question, is_of_pods);
+                return conclude(Step::NoData(soa), links, is_stale);
             }
-            step => return conclude(step, links, question, is_of_pods),
+            step => return conclude(step, links, is_stale),
         };
         let target = link.target().cloned();
         links.push(link);
@@ -186,13 +189,7 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
 }
 
 /// The last name of a chain gives the response code (RFC 6604).
-fn conclude<'s>(
-    step: Step<'s>,
-    links: SmallVec<[Link<'s>; 1]>,
-    question: &Question<'_>,
-    is_of_pods: bool,
-) -> Answer<'s> {
-    let is_stale = is_of_pods && question.freshness == Freshness::Stale;
+fn conclude<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) -> Answer<'s> {
     let answer = match step {
         Step::Records(records) => Answer::positive(records),
         Step::NoData(soa) => Answer { authority: Authority::Soa(soa), ..Answer::positive(Records::None) },

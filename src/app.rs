@@ -5,9 +5,11 @@
 //! zone files ─(zones)─┘                         └─► HTTP
 //! ```
 
+mod clients;
 mod encrypted;
 mod settings;
 mod sources;
+mod state;
 mod statics;
 
 use std::hash::{BuildHasher, RandomState};
@@ -55,6 +57,7 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 /// What keeps it from starting: an address that is taken, a kubeconfig that cannot be read.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
+    logging::bound_panics();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
     raise_file_limit();
@@ -66,6 +69,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
         freshness: SharedFreshness::default(),
         nsid: config.nsid.as_bytes().into(),
+        clients: clients::of_dns(&config)?,
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
         logs_queries: config.log_queries,
     });
@@ -79,12 +83,25 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
         streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
     }
-    encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let certificate = encrypted::start(&config, &responder, &closed, &mut streams)?;
+    let access = clients::of_http(&config, certificate.as_ref())?;
     let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
-    let index = Index::new(settings, zones.borrow().clone(), sources.ids());
+    let index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    let keeper = config.state.as_ref().map(|own| {
+        let restored = state::restore(
+            own.clone(),
+            config.clone(),
+            settings,
+            zones.borrow().clone(),
+            sources.ids(),
+            responder.clone(),
+        );
+        tokio::spawn(restored);
+        state::keep(own, &sources, &responder)
+    });
     let pulse = Arc::new(Pulse::default());
     let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
     tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes.clone(), pulse.clone()));
@@ -92,7 +109,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let pages = Pages { responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
+    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 
@@ -105,6 +122,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     closing.send_replace(true);
     let _ = tokio::time::timeout(DRAIN_WAIT, async { while streams.join_next().await.is_some() {} }).await;
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
     tracing::info!("ended");
     Ok(())
 }
@@ -167,10 +187,13 @@ async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<R
     let mut last = Freshness::Fresh;
     loop {
         tokio::time::sleep(FRESHNESS_INTERVAL).await;
-        let silence = sources.longest_silence();
+        // Of an earlier run's zone, what was heard counts that it is of.
+        let heard_at = responder.snapshot.load().heard_at;
+        let restored = heard_at.map(|heard_at| Duration::from_secs(state::now().saturating_sub(heard_at)));
+        let silence = restored.or_else(|| sources.longest_silence());
         let freshness = match silence {
             Some(silence) if config.max_stale.is_some_and(|max| silence > max) => Freshness::Expired,
-            Some(silence) if silence > config.stale_after => Freshness::Stale,
+            Some(silence) if restored.is_some() || silence > config.stale_after => Freshness::Stale,
             _ => Freshness::Fresh,
         };
         responder.freshness.store(freshness);

@@ -2,6 +2,7 @@
 //!
 //! Nothing else reads the environment. Every refusal names the option and says what to do.
 
+mod clients;
 mod encrypted;
 mod environment;
 mod file;
@@ -25,6 +26,8 @@ use crate::server::encrypted::certificate::Files;
 use crate::snapshot::TxtKeys;
 use crate::source::Profile;
 
+use clients::Typed;
+pub use clients::{Clients, CookieSecret};
 pub use environment::Environment;
 pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
@@ -45,6 +48,12 @@ pub const DEFAULT_TTL: u32 = 5;
 
 /// Seconds of silence after which answers are marked stale: three missed bookmarks.
 pub const DEFAULT_STALE_AFTER: u32 = 180;
+
+/// Seconds that a start waits for the cluster before it serves a saved zone.
+pub const DEFAULT_STATE_WAIT: u32 = 5;
+
+/// Seconds after which a saved zone is not served any more.
+pub const DEFAULT_STATE_MAX_AGE: u32 = 86_400;
 
 /// Seconds for which answers go on after SIGTERM.
 pub const DEFAULT_LAME_DUCK: u32 = 5;
@@ -93,10 +102,16 @@ pub struct Config {
     pub encrypted: Option<(Encrypted, Files)>,
     /// Where health, metrics and the API are served.
     pub http: SocketAddr,
+    /// The HTTP side is served over TLS, under the certificate of the encrypted transports.
+    pub http_tls: bool,
+    /// Who may ask, and how much.
+    pub clients: Clients,
     /// Silence of a source after which answers are marked stale.
     pub stale_after: Duration,
     /// Silence of a source after which answers are SERVFAIL; none is never.
     pub max_stale: Option<Duration>,
+    /// Where the zone is kept over a restart.
+    pub state: Option<State>,
     /// The name server identifier (RFC 5001), up to [`NSID_LEN_MAX`] bytes.
     pub nsid: String,
     /// How long answers go on after SIGTERM.
@@ -120,6 +135,17 @@ pub struct Encrypted {
     pub https: Vec<SocketAddr>,
     /// Over QUIC.
     pub quic: Vec<SocketAddr>,
+}
+
+/// Where the zone is kept over a restart, and when that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How long a start waits for the cluster first.
+    pub wait: Duration,
+    /// How long ago the cluster may have been heard of.
+    pub age_max: Duration,
 }
 
 /// A cluster to watch.
@@ -262,8 +288,21 @@ impl Config {
             http,
             stale_after,
             max_stale,
+            state_dir,
+            state_wait,
+            state_max_age,
             nsid,
             lame_duck,
+            allow,
+            trusted_client,
+            tcp_clients,
+            tcp_per_client,
+            cookies,
+            cookie_secret,
+            rrl,
+            http_allow,
+            http_token,
+            http_tls,
             log_format,
             log_level,
             log_queries,
@@ -275,7 +314,19 @@ impl Config {
         let http = http.unwrap_or(DEFAULT_HTTP);
         let listen = value::listen(listen, http)?;
         let encrypted = Encrypted { tls: listen_tls, https: listen_https, quic: listen_quic };
-        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, http)?;
+        let http_tls = http_tls.unwrap_or(false);
+        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, (http, http_tls))?;
+        let clients = clients::check(Typed {
+            allow,
+            trusted_client,
+            tcp_clients,
+            tcp_per_client,
+            cookies,
+            cookie_secret,
+            rrl,
+            http_allow,
+            http_token,
+        })?;
         let own_addresses = name_server::own_addresses(environment.pod_ips()?, &listen);
         let name_servers = name_server::read(&ns, &zone, &own_addresses, &mut warnings)?;
         let (stale_after, max_stale) = value::staleness(stale_after, max_stale, &mut warnings)?;
@@ -302,8 +353,11 @@ impl Config {
             listen,
             encrypted,
             http,
+            http_tls,
+            clients,
             stale_after,
             max_stale,
+            state: value::state(state_dir, state_wait, state_max_age)?,
             nsid: value::nsid(nsid, environment)?,
             lame_duck: value::lame_duck(lame_duck.unwrap_or(DEFAULT_LAME_DUCK))?,
             log_format: log_format.unwrap_or_default(),

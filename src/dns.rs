@@ -122,6 +122,8 @@ impl Rcode {
     pub const NOTAUTH: Rcode = Rcode(9);
     /// EDNS version not supported (RFC 6891 §9).
     pub const BADVERS: Rcode = Rcode(16);
+    /// The cookie is not one of ours (RFC 7873 §8).
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 impl fmt::Display for Rcode {
@@ -136,6 +138,7 @@ impl fmt::Display for Rcode {
             Rcode::YXDOMAIN => "YXDOMAIN",
             Rcode::NOTAUTH => "NOTAUTH",
             Rcode::BADVERS => "BADVERS",
+            Rcode::BADCOOKIE => "BADCOOKIE",
             Rcode(other) => return write!(f, "RCODE{other}"),
         };
         f.write_str(name)

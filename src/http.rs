@@ -14,6 +14,7 @@
 //! Lists come in pages: `{"items": […], "continue": "…"}`, and `?continue=` goes on. What a page and an event are of is
 //! their `<instance>-<revision>`, as ETag and as event id.
 
+pub mod access;
 mod connection;
 mod health;
 mod lists;
@@ -29,23 +30,26 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::changes::Changes;
-use crate::metrics::SourceStats;
+use crate::metrics::{Dropped, SourceStats};
 use crate::pulse::Pulse;
 use crate::server::Responder;
+use crate::server::clients::seats::Seats;
+use crate::server::encrypted::tls::shake_hands;
 use crate::snapshot::Snapshot;
-use connection::{Patient, Seat};
+use access::Access;
+use connection::{Patient, Stay};
 pub use lists::LIMIT_MAX;
 
 /// The most connections at once beside those of subscribers; one more waits.
-const CONNECTIONS_MAX: usize = 256;
+const CONNECTIONS_MAX: u32 = 256;
 
 /// How long a client may take to send its request's head.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -65,8 +69,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How soon whoever could not be served is to come back, in seconds.
 const RETRY_AFTER: &str = "1";
 
+/// The most of one client's, those of subscribers among them.
+const CONNECTIONS_PER_CLIENT_MAX: u32 = 64;
+
 /// What the pages are made from.
 pub struct Pages {
+    /// Who may see them.
+    pub access: Access,
     /// The zone of the moment, and the counters.
     pub responder: Arc<Responder>,
     /// The zone's recent past, and who listens to it.
@@ -88,28 +97,49 @@ impl std::fmt::Debug for Pages {
 /// Takes connections until the task is dropped.
 pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
     let router = router(pages.clone());
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Arc::new(Seats::new(CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX));
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return };
         let Ok((stream, client)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let metrics = &pages.responder.metrics;
+        if !pages.access.allows(client.ip()) {
+            metrics.dropped(Dropped::NotAllowed);
+            continue;
+        }
+        // With no place left this one waits for it, and all others in the kernel's backlog.
+        let Some(seat) = seats.take(client.ip(), pages.access.trusts(client.ip())).await else {
+            metrics.dropped(Dropped::ClientFull);
+            continue;
+        };
         let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
-        let stream = Patient::new(stream, WRITE_WAIT, pages.responder.metrics.clone());
-        let router = router.clone();
+        let (router, pages) = (router.clone(), pages.clone());
         tokio::spawn(async move {
-            if !serve_connection(stream, router, place).await {
+            if !serve_client(stream, router, Stay::new(seat), &pages).await {
                 tracing::debug!(%client, "an HTTP connection ended early");
             }
         });
     }
 }
 
+/// Serves one client's connection to its end, under TLS where that is asked for; false where the end came early.
+async fn serve_client(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: &Pages) -> bool {
+    let metrics = pages.responder.metrics.clone();
+    let Some(acceptor) = &pages.access.tls else {
+        return serve_connection(Patient::new(stream, WRITE_WAIT, metrics), router, stay).await;
+    };
+    let Ok(stream) = shake_hands(acceptor, stream, &pages.responder).await else { return false };
+    serve_connection(Patient::new(stream, WRITE_WAIT, metrics), router, stay).await
+}
+
 /// Serves one connection to its end; false where that came early.
-async fn serve_connection(stream: Patient, router: Router, place: OwnedSemaphorePermit) -> bool {
-    let (seat, service) = (Seat::new(place), TowerToHyperService::new(router));
-    let own = seat.clone();
+async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: Patient<S>,
+    router: Router,
+    stay: Arc<Stay>,
+) -> bool {
+    let (own, service) = (stay.clone(), TowerToHyperService::new(router));
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(own.clone());
         service.call(request)
@@ -122,7 +152,7 @@ async fn serve_connection(stream: Patient, router: Router, place: OwnedSemaphore
     tokio::pin!(connection);
     match tokio::time::timeout(CONNECTION_WAIT, &mut connection).await {
         Ok(ended) => ended.is_ok(),
-        Err(_) if seat.is_lasting() => connection.await.is_ok(),
+        Err(_) if stay.is_lasting() => connection.await.is_ok(),
         Err(_) => false,
     }
 }
@@ -153,7 +183,8 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Pages>>); 10] {
 
 fn router(pages: Arc<Pages>) -> Router {
     let add = |router: Router<Arc<Pages>>, (path, method)| router.route(path, method);
-    routes().into_iter().fold(Router::new(), add).with_state(pages)
+    let guarded = middleware::from_fn_with_state(pages.clone(), access::guard);
+    routes().into_iter().fold(Router::new(), add).layer(guarded).with_state(pages)
 }
 
 /// The snapshot of the moment; 503 while it does not hold all.

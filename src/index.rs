@@ -182,7 +182,7 @@ impl Index {
 
     fn apply_pod(&mut self, source: usize, mut pod: Pod, decoded: Option<Decoded>) {
         if !pod.status.host_network {
-            pod.status.host_ips = Vec::new(); // no answer depends on them
+            pod.status.host_ips = Box::default(); // no answer depends on them
         }
         let slot = self.slot_of(source, &pod);
         let Source { id, generation, is_listing, .. } = &self.sources[source];
@@ -276,7 +276,7 @@ impl Index {
     fn slot_of_uid(&self, source: usize, uid: &str) -> Option<PodSlot> {
         let cluster = &self.sources[source].id.cluster;
         let is_it =
-            |slot: &PodSlot| self.record(*slot).is_some_and(|record| *record.uid == *uid && record.cluster == *cluster);
+            |slot: &PodSlot| self.record(*slot).is_some_and(|record| record.uid() == uid && record.cluster == *cluster);
         self.slots.find(self.keys.hash_one((cluster, uid)) as u32).find(is_it)
     }
 
@@ -302,18 +302,7 @@ impl Index {
         let cluster = self.interner.text(&self.sources[source].id.cluster);
         let namespace = self.interner.text(&pod.namespace);
         self.slots.insert(self.keys.hash_one((&cluster, &*pod.uid)) as u32, slot);
-        let record = PodRecord {
-            cluster,
-            namespace,
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            status: Default::default(),
-            is_replaced: false,
-            is_serving: false,
-            registrations: Box::default(),
-            refused: Box::default(),
-            consumers: Box::default(),
-        };
+        let record = PodRecord::new(cluster, namespace, &pod.name, &pod.uid);
         self.bearers.insert(self.keys.hash_one(names(&record)) as u32, slot);
         self.held[slot as usize] = Some(Held::new(record));
         slot
@@ -321,7 +310,7 @@ impl Index {
 
     /// Frees the slot of a Pod that no source holds.
     fn free_slot(&mut self, slot: PodSlot, record: &PodRecord) {
-        self.slots.remove(self.keys.hash_one((&record.cluster, &*record.uid)) as u32, slot);
+        self.slots.remove(self.keys.hash_one((&record.cluster, record.uid())) as u32, slot);
         self.bearers.remove(self.keys.hash_one(names(record)) as u32, slot);
         self.held[slot as usize] = None;
         self.free.push(slot);
@@ -330,7 +319,7 @@ impl Index {
 
 /// What Pods that take each other's place have in common.
 fn names(record: &PodRecord) -> [&str; 3] {
-    [&record.cluster, &record.namespace, &record.name]
+    [&record.cluster, &record.namespace, record.name()]
 }
 
 impl std::fmt::Debug for Index {

@@ -24,7 +24,8 @@
 //!
 //! 1. **All or nothing.** No answer comes from half a list: before the first sync a name of ours is SERVFAIL, and a relist
 //!    replaces what was known when it is whole.
-//! 2. **Answers outlive the API server.** What was known last is answered on, marked stale (RFC 8914) after a while.
+//! 2. **Answers outlive the API server.** What was known last is answered on, marked stale (RFC 8914) after a while; with
+//!    a folder for it, over a restart too.
 //! 3. **One Pod cannot harm another.** It publishes its own addresses alone, a bad registration is refused by itself, and
 //!    of two Pods at one address and port the later one holds it.
 //! 4. **Negative answers are exact.** A name without ready endpoints is NODATA, an empty non-terminal exists (RFC 8020),
@@ -42,7 +43,7 @@
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
 //! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
-//! [`logging`], [`pulse`].
+//! [`logging`], [`pulse`], [`state`] (the zone over a restart).
 //! The process's side: [`register`] (its own Pod), [`remote`] (a server asked over HTTP), [`registry`] (the library).
 
 pub mod answer;
@@ -67,6 +68,7 @@ pub mod report;
 pub mod server;
 pub mod snapshot;
 pub mod source;
+pub mod state;
 pub mod txt;
 pub mod wire;
 pub mod writer;

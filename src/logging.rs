@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -47,6 +49,18 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
     .map_err(LoggingError::Started)
 }
 
+/// Lets a panic's line into the log, and of those that follow within a second none: who can bring one about could fill it.
+pub fn bound_panics() {
+    let (started, next) = (Instant::now(), AtomicU64::new(0));
+    std::panic::set_hook(Box::new(move |panic| {
+        let now = started.elapsed().as_secs();
+        let is_due = |next: u64| (next <= now).then_some(now + 1);
+        if next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+            tracing::error!("a mistake of this program; please report it: {panic}");
+        }
+    }));
+}
+
 /// Reads a filter. A bare level is ours alone: from the libraries below, warnings will do.
 ///
 /// # Errors
@@ -62,7 +76,8 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
         return Err(LoggingError::Filter(text.into(), None));
     }
     let directives = match text.parse::<LevelFilter>() {
-        Ok(level) => format!("warn,callsign={level}"),
+        // That client tells of each request that fails, which `source::kube` does once a change.
+        Ok(level) => format!("warn,kube_client::client::builder=off,callsign={level}"),
         Err(_) => text.to_owned(),
     };
     EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
@@ -161,8 +176,8 @@ mod tests {
     #[test]
     fn filters() {
         for (text, expected) in [
-            ("info", Some("callsign=info,warn")),
-            ("DEBUG", Some("callsign=debug,warn")),
+            ("info", Some("kube_client::client::builder=off,callsign=info,warn")),
+            ("DEBUG", Some("kube_client::client::builder=off,callsign=debug,warn")),
             ("callsign=trace", Some("callsign=trace")),
             ("warn,kube_client=debug", Some("kube_client=debug,warn")),
             ("", None),

@@ -10,6 +10,11 @@ use callsign::config::{Config, Environment};
 use callsign::logging::Escaped;
 use clap::Parser;
 
+/// How it gives memory back is set where it is built, in .cargo/config.toml.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.

@@ -10,7 +10,7 @@ mod state;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -82,23 +82,40 @@ pub enum Dropped {
     Receive,
     /// The reply could not be sent.
     Send,
+    /// A network's replies by UDP are beyond its rate.
+    RateLimit,
     /// A connection could not be taken.
     Accept,
+    /// A client has its share of connections already.
+    ClientFull,
+    /// A connection came from where none may.
+    NotAllowed,
     /// A connection did not come to an agreement on keys, or not in time.
     Handshake,
 }
 
 impl Dropped {
     /// All of them, in the order of their counters.
-    const ALL: [Dropped; 5] =
-        [Dropped::NotAQuery, Dropped::Receive, Dropped::Send, Dropped::Accept, Dropped::Handshake];
+    const ALL: [Dropped; 8] = [
+        Dropped::NotAQuery,
+        Dropped::Receive,
+        Dropped::Send,
+        Dropped::RateLimit,
+        Dropped::Accept,
+        Dropped::ClientFull,
+        Dropped::NotAllowed,
+        Dropped::Handshake,
+    ];
 
     fn label(self) -> &'static str {
         match self {
             Dropped::NotAQuery => "not-a-query",
             Dropped::Receive => "receive",
             Dropped::Send => "send",
+            Dropped::RateLimit => "rate-limit",
             Dropped::Accept => "accept",
+            Dropped::ClientFull => "client-full",
+            Dropped::NotAllowed => "not-allowed",
             Dropped::Handshake => "handshake",
         }
     }
@@ -124,6 +141,10 @@ struct Counters {
     certificates_refused: AtomicU64,
     events_sent: AtomicU64,
     slow_readers: AtomicU64,
+    panics: AtomicU64,
+    states_written: AtomicU64,
+    states_failed: AtomicU64,
+    is_state_failing: AtomicBool,
 }
 
 impl Metrics {
@@ -178,6 +199,13 @@ impl Metrics {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The zone was written to the state's folder, or was not; whether that is otherwise than the last time.
+    pub fn state_written(&self, is_written: bool) -> bool {
+        let count = if is_written { &self.counters.states_written } else { &self.counters.states_failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.counters.is_state_failing.swap(!is_written, Ordering::Relaxed) == is_written
+    }
+
     /// A subscriber was sent an event.
     pub fn event_sent(&self) {
         self.counters.events_sent.fetch_add(1, Ordering::Relaxed);
@@ -191,6 +219,16 @@ impl Metrics {
     /// How many HTTP readers were dropped because they did not keep up.
     pub fn slow_readers(&self) -> u64 {
         self.counters.slow_readers.load(Ordering::Relaxed)
+    }
+
+    /// A query was given up in the middle, by a mistake of ours.
+    pub fn panicked(&self) {
+        self.counters.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many queries were given up in the middle.
+    pub fn panics(&self) -> u64 {
+        self.counters.panics.load(Ordering::Relaxed)
     }
 
     /// How long an event took from its receipt to the published snapshot.
@@ -235,11 +273,23 @@ impl Collector for Counters {
         families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);
         families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
+        let panics = load(&self.panics);
+        families.counter(
+            "panics_total",
+            "Queries that were given up in the middle, by a mistake of this program",
+            panics,
+        )?;
         let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
         families.counters(
             "certificate_reloads_total",
             "Certificates and keys that were read because they had changed",
             certificates.map(|(result, count)| ([("result", result)], load(count))),
+        )?;
+        let states = [("written", &self.states_written), ("failed", &self.states_failed)];
+        families.counters(
+            "state_writes_total",
+            "Writes of the zone to --state-dir",
+            states.map(|(result, count)| ([("result", result)], load(count))),
         )?;
         let connections =
             Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);

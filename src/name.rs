@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use data_encoding::BASE32HEX_NOPAD;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 
@@ -197,6 +198,16 @@ impl Service {
         self.is_natural.then(|| Key::of(self.interface.split('.').map(str::as_bytes)))
     }
 
+    /// The key bytes of an interface that has natural names, on the stack: no name is longer.
+    pub fn interface_key(&self) -> SmallVec<[u8; 256]> {
+        let mut key = SmallVec::new();
+        for label in self.interface.rsplit('.') {
+            key.push(label.len() as u8);
+            key.extend(label.bytes().map(|byte| byte.to_ascii_lowercase()));
+        }
+        key
+    }
+
     /// The (group, version) selectors of its natural names in the zone that it was named in, those with a label and in
     /// names that fit; the first is (any, any).
     pub fn selections(&self, zone: &Name) -> Vec<(Selector, Selector)> {
@@ -284,15 +295,22 @@ fn room(namespace: &str, zone: &Name) -> usize {
 
 /// Whether a key is that of a dotted name: its labels, reversed and folded.
 pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
-    let labels = dotted.rsplit('.').map(str::as_bytes);
-    let mut rest = key;
-    for label in labels {
-        match rest.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len))) {
-            Some((own, below)) if own.eq_ignore_ascii_case(label) => rest = below,
-            _ => return false,
+    let (mut key, mut text) = (key, dotted.as_bytes());
+    loop {
+        let label = key.split_first().and_then(|(len, rest)| rest.split_at_checked(usize::from(*len)));
+        let Some((label, below)) = label else { return false };
+        let Some((before, last)) = text.len().checked_sub(label.len()).map(|at| text.split_at(at)) else {
+            return false;
+        };
+        if !last.eq_ignore_ascii_case(label) || label.contains(&b'.') {
+            return false;
+        }
+        match before.split_last() {
+            None => return below.is_empty(),
+            Some((b'.', before)) => (key, text) = (below, before),
+            Some(_) => return false,
         }
     }
-    rest.is_empty()
 }
 
 /// Whether a selector that is the label of some value is this one's.

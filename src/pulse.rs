@@ -32,3 +32,18 @@ impl Pulse {
         self.started.elapsed().saturating_sub(last) < SILENCE_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_stands_still_is_seen() {
+        let ago = |silence: Duration| Instant::now().checked_sub(silence).expect("a machine that is up that long");
+        let pulse = Pulse { started: ago(SILENCE_MAX + Duration::from_secs(1)), last: AtomicU64::new(0) };
+        assert!(!pulse.is_beating());
+        pulse.beat();
+        assert!(pulse.is_beating());
+        assert!(Pulse { started: ago(SILENCE_MAX / 2), last: AtomicU64::new(0) }.is_beating(), "not yet");
+    }
+}

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use collector::Collector;
 
-pub use encode::encode;
+pub use encode::{encode, pairs};
 pub use list::{REGISTRAR, replace};
 pub use pairs::PairList;
 

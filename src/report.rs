@@ -203,14 +203,14 @@ pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<
         let (pod, one) = snapshot.registered(found)?;
         let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(one.service(), [&pod.name, &one.template.protocol, &pod.uid], numbers), (pod, one, address)))
+        Some((place_of(one.service(), [pod.name(), &one.template.protocol, pod.uid()], numbers), (pod, one, address)))
     });
     page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
 
 fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoint {
     Endpoint {
-        pod: pod.name.to_string(),
+        pod: pod.name().to_owned(),
         namespace: pod.namespace.to_string(),
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
@@ -242,7 +242,7 @@ pub fn bad(snapshot: &Snapshot, paging: &Paging) -> Page<Bad> {
         let refusals = (0..).zip(pod.refusals());
         refusals.map(move |(at, refused)| {
             let numbers = [refused.offset as u64, at]; // what is at one offset can be refused more than once
-            (Place::new([&pod.namespace, &pod.name, &pod.uid], numbers), (pod, refused))
+            (Place::new([&pod.namespace, pod.name(), pod.uid()], numbers), (pod, refused))
         })
     });
     page(rows, paging, |(pod, refused)| refusal(pod, &refused))
@@ -256,7 +256,7 @@ pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
     };
     Bad {
         namespace: pod.namespace.to_string(),
-        pod: pod.name.to_string(),
+        pod: pod.name().to_owned(),
         profile: refused.profile.to_string(),
         offset: refused.offset,
         key: refused.key.map(str::to_owned),
@@ -277,9 +277,9 @@ pub struct PodFilter {
 /// The Pods that carry a profile's label, by namespace and name.
 pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Pod> {
     let is_asked = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
-    let pods = snapshot.pods().filter(|pod| is_asked(&filter.name, &pod.name));
+    let pods = snapshot.pods().filter(|pod| is_asked(&filter.name, pod.name()));
     let pods = pods.filter(|pod| is_asked(&filter.namespace, &pod.namespace));
-    let rows = pods.map(|pod| (Place::new([&pod.namespace, &pod.name, &pod.uid], [0, 0]), pod));
+    let rows = pods.map(|pod| (Place::new([&pod.namespace, pod.name(), pod.uid()], [0, 0]), pod));
     page(rows, paging, |record| pod(snapshot, record))
 }
 
@@ -296,15 +296,15 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
     };
     Pod {
         namespace: record.namespace.to_string(),
-        name: record.name.to_string(),
-        uid: record.uid.to_string(),
+        name: record.name().to_owned(),
+        uid: record.uid().to_owned(),
         phase: phase(record.status.phase).to_owned(),
         ready: record.status.ready,
         terminating: record.status.terminating,
-        addresses: record.status.pod_ips.clone(),
+        addresses: record.status.pod_ips.to_vec(),
         registrations: record.registrations.iter().map(registration).collect(),
         refused: record.refusals().map(|refused| refusal(record, &refused)).collect(),
-        consumes: record.consumers.iter().map(|(_, consumer)| consumer.interface.to_string()).collect(),
+        consumes: record.rest().consumers.iter().map(|(_, consumer)| consumer.interface.to_string()).collect(),
     }
 }
 
@@ -329,16 +329,19 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
 
 /// Names the Pod that holds the place.
 fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String {
+    let lost = pod.lost(registered);
     let is_winner = |other: &&Arc<PodRecord>| {
         let claims = |one: &Registered| {
             one.port == registered.port
                 && one.is_admitted()
-                && other.addresses(one).iter().any(|address| registered.lost().contains(address))
+                && other.addresses(one).iter().any(|address| lost.contains(address))
         };
-        other.uid != pod.uid && other.is_registering() && other.registrations.iter().any(claims)
+        other.uid() != pod.uid() && other.is_registering() && other.registrations.iter().any(claims)
     };
     match snapshot.pods().find(is_winner) {
-        Some(winner) => format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name),
+        Some(winner) => {
+            format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name())
+        }
         None => "lost to another Pod that holds the address and port".to_owned(),
     }
 }

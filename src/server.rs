@@ -1,21 +1,24 @@
 //! Messages in, messages out: one [`Responder`] for every transport.
 
+pub mod clients;
 pub mod encrypted;
 pub mod hickory;
 pub mod stream;
 pub mod udp;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::answer::{self, Answer, Freshness, Question};
+use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::{Dropped, Metrics, Transport};
 use crate::snapshot::Snapshot;
-use crate::wire::{self, Limits, Outcome, Query, Received};
+use crate::wire::{self, HEADER_LEN, Limits, Outcome, Own, Query, Received};
+use clients::{Admission, Clients};
 
 /// What all transports share: the zone of the moment, and how to answer from it.
 pub struct Responder {
@@ -25,6 +28,8 @@ pub struct Responder {
     pub freshness: SharedFreshness,
     /// The server's identity (RFC 5001).
     pub nsid: Box<[u8]>,
+    /// Who may ask, and how much.
+    pub clients: Clients,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// One log line a query.
@@ -53,6 +58,9 @@ impl SharedFreshness {
 
 impl Responder {
     /// Appends the reply to a message, from one zone; false where there is none to give.
+    ///
+    /// A mistake of ours that one query brings to light is that query's alone: its client is told SERVFAIL, and those
+    /// whose queries came with it get their answers.
     pub fn respond(
         &self,
         snapshot: &Snapshot,
@@ -61,42 +69,110 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> bool {
+        let start = out.len();
+        let responded = AssertUnwindSafe(|| self.reply(snapshot, message, client, transport, out)); // truncated below
+        catch_unwind(responded).unwrap_or_else(|_| {
+            out.truncate(start);
+            self.give_up(message, out)
+        })
+    }
+
+    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
+    pub(crate) fn respond_by_hickory(
+        &self,
+        message: &[u8],
+        received: &Received<'_>,
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Option<u32> {
+        let start = out.len();
+        let responded = AssertUnwindSafe(|| self.reply_by_hickory(received, client, transport, out)); // truncated below
+        catch_unwind(responded).unwrap_or_else(|_| {
+            out.truncate(start);
+            self.give_up(message, out).then_some(0)
+        })
+    }
+
+    /// Appends a header that says SERVFAIL, by nothing but the query's own.
+    fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
+        self.metrics.panicked();
+        let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
+        let kept = header[2] & 0b0111_1001; // the opcode and RD
+        out.extend_from_slice(&[header[0], header[1], 0x80 | kept, Rcode::SERVFAIL.0 as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        true
+    }
+
+    fn reply(
+        &self,
+        snapshot: &Snapshot,
+        message: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let plain = Own { nsid: &self.nsid, cookie: None };
         let (rtype, outcome) = match wire::parse(message) {
-            Received::Nothing => {
-                self.metrics.dropped(Dropped::NotAQuery);
-                return false;
+            Received::Nothing => return self.drop(Dropped::NotAQuery),
+            Received::Malformed(malformed) => {
+                if !self.clients.admits_malformed(client.ip().to_canonical(), transport) {
+                    return self.drop(Dropped::RateLimit);
+                }
+                (None, malformed.reply(plain, out))
             }
-            Received::Malformed(malformed) => (None, malformed.reply(&self.nsid, out)),
-            Received::Query(query) => (Some(query.rtype), self.answer(snapshot, &query, client, transport, out)),
+            Received::Query(query) => {
+                let (admission, own) = self.admit(&query, client, transport);
+                let outcome = match admission {
+                    Admission::Answered => self.answer(snapshot, &query, client, transport, own, out),
+                    Admission::Refused(rcode) => query.refused(rcode).reply(own, out),
+                    Admission::SentToTcp => query.reply_cut(own, out),
+                    Admission::Ignored => return self.drop(Dropped::RateLimit),
+                };
+                (Some(query.rtype), outcome)
+            }
         };
         self.count(rtype, transport, outcome);
         true
     }
 
-    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
-    pub(crate) fn respond_by_hickory(
+    fn reply_by_hickory(
         &self,
         received: &Received<'_>,
         client: SocketAddr,
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Option<u32> {
+        let plain = Own { nsid: &self.nsid, cookie: None };
         let (rtype, composed) = match received {
             Received::Nothing => {
-                self.metrics.dropped(Dropped::NotAQuery);
+                self.drop(Dropped::NotAQuery);
                 return None;
             }
-            Received::Malformed(malformed) => (None, hickory::refuse(malformed, &self.nsid, out)),
+            Received::Malformed(malformed) => (None, hickory::refuse(malformed, plain, out)),
             Received::Query(query) => {
-                let snapshot = self.snapshot.load();
-                let answer = self.look_up(&snapshot, query, client);
-                let composed = hickory::reply(query, &answer, &snapshot, Limits::tcp(), &self.nsid, out);
+                let composed = match self.admit(query, client, transport) {
+                    (Admission::Refused(rcode), own) => hickory::refuse(&query.refused(rcode), own, out),
+                    (_, own) => {
+                        let snapshot = self.snapshot.load();
+                        let answer = self.look_up(&snapshot, query, client);
+                        hickory::reply(query, &answer, &snapshot, Limits::tcp(), own, out)
+                    }
+                };
                 self.log(query, client, transport, composed.outcome);
                 (Some(query.rtype), composed)
             }
         };
         self.count(rtype, transport, composed.outcome);
         Some(composed.ttl)
+    }
+
+    fn admit(&self, query: &Query<'_>, client: SocketAddr, transport: Transport) -> (Admission, Own<'_>) {
+        self.clients.admit(query, client.ip().to_canonical(), transport, &self.nsid)
+    }
+
+    fn drop(&self, reason: Dropped) -> bool {
+        self.metrics.dropped(reason);
+        false
     }
 
     fn count(&self, rtype: Option<Rtype>, transport: Transport, outcome: Outcome) {
@@ -112,11 +188,12 @@ impl Responder {
         query: &Query<'_>,
         client: SocketAddr,
         transport: Transport,
+        own: Own<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
         let answer = self.look_up(snapshot, query, client);
         let limits = if transport == Transport::Udp { Limits::udp(query.edns) } else { Limits::tcp() };
-        let outcome = wire::reply(query, &answer, snapshot, limits, &self.nsid, out);
+        let outcome = wire::reply(query, &answer, snapshot, limits, own, out);
         self.log(query, client, transport, outcome);
         outcome
     }
@@ -130,6 +207,9 @@ impl Responder {
             client: client.ip().to_canonical(),
             freshness: self.freshness.load(),
         };
+        if !self.clients.is_allowed(question.client) {
+            return answer::failure(Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
+        }
         match query.signature {
             Some(_) => answer::failure(Rcode::NOTAUTH, None), // no key is ours
             None => answer::answer(snapshot, &question),

@@ -27,7 +27,7 @@ use crate::zones::{Lookup, Zone, Zones};
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
 pub(crate) use names::{Names, SetFacts, SetSlot};
-pub use pod::{Addresses, PodRecord, Refused, Registered, Standing};
+pub use pod::{Addresses, Own, PodRecord, Refused, Registered, Rest, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 pub(crate) use table::Table;
@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// Every source has told all that it has, once at least.
     pub is_synced: bool,
+    /// This is the zone of an earlier run, and its sources were last heard of in this Unix second.
+    pub heard_at: Option<u64>,
     /// The SOA's serial (RFC 1982), moved only by what an answer shows.
     pub serial: u32,
     /// Counts the snapshots that differ in anything, also in what DNS leaves out.
@@ -51,8 +53,6 @@ pub struct Snapshot {
     pub(crate) names: Names,
     pub(crate) alias_only: OrdMap<ServiceKey, Arc<Service>>,
     pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
-    /// The unfinished Pods with a registration whose first address, its target, this is.
-    pub(crate) targets: OrdSet<(IpAddr, PodSlot)>,
     /// All addresses of the targets that own more than the one that they are spelt from, in order.
     pub(crate) wide_targets: OrdMap<IpAddr, Box<[IpAddr]>>,
     /// The Pods that reverse names lead to.
@@ -107,13 +107,13 @@ impl Snapshot {
             settings,
             zones,
             is_synced: false,
+            heard_at: None,
             serial: 0,
             revision: 0,
             tally: Tally::default(),
             names: Names::default(),
             alias_only: OrdMap::new(),
             pods: imbl::Vector::new(),
-            targets: OrdSet::new(),
             wide_targets: OrdMap::new(),
             pointers: OrdSet::new(),
         }
@@ -211,8 +211,8 @@ impl Snapshot {
 
     /// Whether a Pod's name, its own or that of its target, is this one.
     fn is_named(&self, pod: &PodRecord, key: &PodKeyRef<'_>) -> bool {
-        let is_own = || name::is_key_of(key.labels, &pod.name);
-        let has_own = || name::pod_key(&pod.name, &pod.namespace, &self.settings.origin).is_some();
+        let is_own = || name::is_key_of(key.labels, pod.name());
+        let has_own = || name::pod_key(pod.name(), &pod.namespace, &self.settings.origin).is_some();
         let is_target = || pod.status.pod_ips.first().is_some_and(|ip| TargetLabel::of(*ip).is_key(key.labels));
         pod.namespace.as_bytes() == key.namespace && (is_own() || (is_target() && !has_own()))
     }
@@ -229,12 +229,13 @@ impl Snapshot {
 
     /// The unfinished Pods with a registration whose target an address is.
     pub fn pods_at_target(&self, target: IpAddr) -> impl Iterator<Item = PodSlot> {
-        self.targets.range((target, 0)..=(target, PodSlot::MAX)).map(|(_, slot)| *slot)
+        let is_at = move |slot: &PodSlot| self.pod(*slot).is_some_and(|pod| pod.has_target(target));
+        self.names.targets(target).filter(is_at)
     }
 
     /// The addresses that a target owns; none if it is no target.
     pub fn target_addresses(&self, target: IpAddr) -> Option<Addresses> {
-        self.targets.get_next(&(target, 0)).filter(|(address, _)| *address == target)?;
+        self.pods_at_target(target).next()?;
         Some(match self.wide_targets.get(&target) {
             None => std::iter::once(target).collect(),
             Some(owned) => owned.iter().copied().collect(),
@@ -259,8 +260,8 @@ impl Snapshot {
     pub fn pod_name(&self, pod: &PodRecord) -> Option<Name> {
         let zone = &self.settings.origin;
         let below = [pod.namespace.as_bytes(), b"pod"];
-        if name::pod_key(&pod.name, &pod.namespace, zone).is_some() {
-            let labels = pod.name.split('.').map(str::as_bytes).chain(below).chain(zone.labels());
+        if name::pod_key(pod.name(), &pod.namespace, zone).is_some() {
+            let labels = pod.name().split('.').map(str::as_bytes).chain(below).chain(zone.labels());
             return Name::from_labels(labels).ok();
         }
         let target = TargetLabel::of(*pod.status.pod_ips.first()?);

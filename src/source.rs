@@ -14,6 +14,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use self::selector::Selector;
 use crate::registration::Decoded;
 
@@ -81,6 +83,9 @@ pub struct Pod {
     pub annotation: Option<Arc<str>>,
 }
 
+/// A Pod's own addresses: one is the rule, and two in a dual-stack network.
+pub type PodIps = SmallVec<[IpAddr; 1]>;
+
 /// What of a Pod's state decides whether and where it is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodStatus {
@@ -93,9 +98,9 @@ pub struct PodStatus {
     /// `spec.hostNetwork`
     pub host_network: bool,
     /// `status.podIPs`, or `status.podIP`; IPv4-mapped IPv6 addresses as IPv4, repeats left out.
-    pub pod_ips: Vec<IpAddr>,
+    pub pod_ips: PodIps,
     /// `status.hostIPs`, or `status.hostIP`, likewise.
-    pub host_ips: Vec<IpAddr>,
+    pub host_ips: Box<[IpAddr]>,
     /// `status.startTime` in seconds since the epoch.
     pub start_time: Option<i64>,
 }

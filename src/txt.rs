@@ -61,7 +61,7 @@ impl Text<'_> {
     /// Keys and values in the contract's order.
     fn entries(&self, mut each: impl FnMut(&str, &str)) {
         let Some(first) = self.registered.first() else { return };
-        each("pod", &self.pod.name);
+        each("pod", self.pod.name());
         if let Some(socket) = self.pod.socket(first) {
             each("addr", &Joined::address(socket));
         }

@@ -10,8 +10,9 @@ mod query;
 mod reply;
 mod tail;
 
-pub use query::{Edns, Malformed, Query, Received, Signature, parse};
+pub use query::{CLIENT_COOKIE_LEN, Cookie, Edns, Malformed, Query, Received, SERVER_COOKIE_LEN, Signature, parse};
 pub use reply::{Limits, Outcome, reply};
+pub use tail::Own;
 
 /// The largest UDP reply, whatever the client offers: no fragments on any common path (DNS flag day 2020).
 pub const UDP_LEN_MAX: usize = 1232;

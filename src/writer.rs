@@ -38,6 +38,7 @@ pub async fn run(
     pulse: Arc<Pulse>,
 ) {
     let started = Instant::now();
+    let mut last = responder.snapshot.load_full();
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut received = Vec::with_capacity(BATCH_MAX);
     loop {
@@ -57,7 +58,8 @@ pub async fn run(
         };
         let published = if is_long { beside_others(take_in) } else { take_in() };
         let Some((snapshot, difference)) = published else { continue };
-        let before = responder.snapshot.swap(snapshot.clone());
+        let before = std::mem::replace(&mut last, snapshot.clone());
+        show(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
         // Nothing of the first lists shows before their end, so their Pods have no lag.
         if before.is_synced {
@@ -74,6 +76,15 @@ fn beside_others<T>(work: impl FnOnce() -> T) -> T {
         RuntimeFlavor::MultiThread => block_in_place(work),
         _ => work(),
     }
+}
+
+/// Lets a snapshot be answered from. One that does not know all Pods yet does not take the place of an earlier run's, but
+/// its static zones do.
+fn show(responder: &Responder, snapshot: &Arc<Snapshot>) {
+    responder.snapshot.rcu(|shown| match shown.is_synced && !snapshot.is_synced {
+        true => Arc::new(Snapshot { zones: snapshot.zones.clone(), ..Snapshot::clone(shown) }),
+        false => snapshot.clone(),
+    });
 }
 
 fn now(started: Instant) -> Now {
@@ -100,7 +111,7 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
         let old = before.pod(*slot).filter(|old| is_same(old, pod));
         let known: Vec<_> = old.map(|old| old.refusals().collect()).unwrap_or_default();
         for refused in pod.refusals().filter(|refused| !known.contains(refused)) {
-            let (namespace, name, profile) = (&*pod.namespace, &*pod.name, &*refused.profile);
+            let (namespace, name, profile) = (&*pod.namespace, pod.name(), &*refused.profile);
             let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
             tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
         }
@@ -108,7 +119,7 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
 }
 
 fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
-    old.uid == new.uid && old.cluster == new.cluster
+    old.uid() == new.uid() && old.cluster == new.cluster
 }
 
 #[cfg(test)]

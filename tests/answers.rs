@@ -5,12 +5,14 @@
 mod ask;
 mod answers {
     mod existence;
+    mod large;
     mod names;
     mod pods;
     mod records;
     mod second_opinion;
     mod sequences;
     mod sizes;
+    mod state;
     pub(crate) mod world;
     mod zones;
 }

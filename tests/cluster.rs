@@ -8,7 +8,14 @@ mod cluster {
     mod coredns;
     mod deploy;
     mod encodings;
+    mod faults;
+    mod faults_churn;
+    mod faults_outage;
+    mod faults_slow;
+    mod faults_soak;
+    mod faults_soak_churn;
     mod kubelet;
+    mod oracle;
     mod pods;
     mod reading;
     mod register;
@@ -19,4 +26,5 @@ mod cluster {
     mod registry;
     mod registry_examples;
     mod registry_watch;
+    mod state;
 }

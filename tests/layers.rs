@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From left to right; parts in one row may know each other where it says so in ARCHITECTURE.md.
-const ROWS: [&[&str]; 13] = [
+const ROWS: [&[&str]; 14] = [
     &["dns"],
     &["registration"],
     &["name"],
@@ -17,6 +17,7 @@ const ROWS: [&[&str]; 13] = [
     &["wire"],
     &["report", "metrics", "pulse", "changes", "events"],
     &["server", "writer", "http", "register"],
+    &["state"],
     &["config", "cli", "logging", "app", "remote", "registry"],
     &["commands"],
 ];

@@ -9,6 +9,7 @@ mod harness;
 
 mod live {
     mod bad_input;
+    mod clients;
     mod coredns_kubernetes;
     mod encrypted;
     mod encrypted_hostile;

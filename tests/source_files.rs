@@ -72,7 +72,7 @@ fn fills_in_what_a_manifest_need_not_say() {
     let found = &loaded.pods[0];
     assert_eq!((&*found.pod.namespace, &*found.pod.name), ("default", "p"));
     assert!(found.pod.status.ready && found.pod.status.phase == Phase::Running);
-    assert_eq!(found.pod.status.pod_ips, ["10.0.0.1".parse::<std::net::IpAddr>().expect("an address")]);
+    assert_eq!(found.pod.status.pod_ips[..], ["10.0.0.1".parse::<std::net::IpAddr>().expect("an address")]);
     assert_eq!(found.labels.get("app.io/label").map(String::as_str), Some("app.io-value"));
     assert_eq!(found.annotations.get("app.io/annotation").map(String::as_str), Some("W10="));
     assert_eq!(found.pod.annotation, None);

@@ -14,6 +14,7 @@ use callsign::config::{Config, Environment};
 use callsign::index::Index;
 use callsign::metrics::Metrics;
 use callsign::pulse::Pulse;
+use callsign::server::clients::Clients;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::Profile;
@@ -27,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::process;
 use super::report::{Sample, table};
-use super::world::{self, LARGE_INTERFACES, SYNC};
+use super::world::{LARGE_INTERFACES, SYNC};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::output;
 
@@ -62,9 +63,8 @@ struct Run {
     relist_peak: f64,
 }
 
-/// Writes so many Pods, measures, and prints the table.
+/// Measures with so many Pods, which have been written, and prints the table.
 pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
-    world::write_sync(cluster, pods);
     let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
     let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
     for round in 0..ROUNDS {
@@ -215,6 +215,7 @@ fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arriva
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
         freshness: SharedFreshness::default(),
         nsid: Box::default(),
+        clients: Clients::default(),
         metrics: Arc::new(Metrics::new("", "")),
         logs_queries: false,
     });

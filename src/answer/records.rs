@@ -12,6 +12,10 @@ use crate::snapshot::{Addresses, Endpoint, PodRecord, Registered, Set, Snapshot,
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
 
+/// How often a place to begin at is drawn: where every tenth endpoint is a record, one of a thousand clients is left
+/// without a draw that is one.
+const DRAWS_MAX: u64 = 64;
+
 /// The records of an answer section, all of one type and one owner.
 #[derive(Clone, Debug)]
 pub enum Records<'s> {
@@ -188,23 +192,30 @@ impl<'s> Members<'s> {
         set.endpoints().iter_from(self.start(snapshot)).filter(speaks)
     }
 
-    /// Where the client's turn begins: hash(client) mod the number of SRV records.
+    /// Where the client's turn begins, by a hash of the client: at one of the SRV records, each as likely as any other.
+    ///
+    /// Where not every endpoint is a record of its own, a place is drawn until there is one: a large set is not counted
+    /// through for each question. Where records are that rare, the next one is taken.
     fn start(&self, snapshot: &Snapshot) -> usize {
         let endpoints = self.set.endpoints();
-        if self.protocol.is_none() && endpoints.places() == endpoints.len() {
-            return turn(self.client, endpoints.len());
+        let len = endpoints.len();
+        if self.protocol.is_none() && endpoints.places() == len {
+            return turn(self.client, 1, len);
         }
+        let drawn = |draw| turn(self.client, draw, len);
+        let begins = |at: &usize| self.begins_record(snapshot, *at);
+        let found = (1..=DRAWS_MAX).map(drawn).find(begins);
+        found.or_else(|| (drawn(DRAWS_MAX)..len).find(begins)).unwrap_or(0)
+    }
+
+    /// Whether the endpoint at a place is a member, and the first one of its target and port.
+    fn begins_record(&self, snapshot: &Snapshot, at: usize) -> bool {
+        let endpoints = self.set.endpoints();
         let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
-        let firsts = || {
-            let mut last: Option<&Endpoint> = None;
-            let members = endpoints.iter().enumerate().filter(move |(_, endpoint)| is_member(endpoint));
-            members.filter(move |(_, endpoint)| {
-                let is_first = last.is_none_or(|last| !last.is_same_place(endpoint));
-                last = Some(*endpoint);
-                is_first
-            })
-        };
-        firsts().nth(turn(self.client, firsts().count())).map_or(0, |(at, _)| at)
+        let Some(endpoint) = endpoints.get(at).filter(|endpoint| is_member(endpoint)) else { return false };
+        let before =
+            (0..at).rev().map_while(|at| endpoints.get(at)).take_while(|before| before.is_same_place(endpoint));
+        !before.into_iter().any(is_member)
     }
 
     /// One record a target and port; of several registrations there the largest weight.
@@ -298,11 +309,11 @@ fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
     }
 }
 
-/// Where the order of a set's records begins for a client.
-fn turn(client: IpAddr, len: usize) -> usize {
+/// Where the order of a set's records begins for a client, by one draw.
+fn turn(client: IpAddr, draw: u64, len: usize) -> usize {
     let turn = match client {
-        IpAddr::V4(address) => hash(1, &address.octets()),
-        IpAddr::V6(address) => hash(1, &address.octets()),
+        IpAddr::V4(address) => hash(draw, &address.octets()),
+        IpAddr::V6(address) => hash(draw, &address.octets()),
     };
     (turn % len.max(1) as u64) as usize
 }
@@ -322,7 +333,7 @@ pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
 impl InstanceLabel {
     /// Of a Pod's registrations at one port; none without an address.
     pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
-        let own = name::instance_label(&pod.name, registered.port);
+        let own = name::instance_label(pod.name(), registered.port);
         let label = match own {
             Some(own) => own,
             None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),

@@ -12,7 +12,7 @@ use crate::server::encrypted::quic::{self, Within};
 use crate::server::encrypted::{http2, tls};
 use crate::server::{Responder, stream};
 
-/// Binds and serves them all, under one certificate that is read again when it changes.
+/// Binds and serves them all, under one certificate that is read again when it changes; that certificate.
 ///
 /// # Errors
 /// The certificate cannot be served, or an address is taken.
@@ -21,8 +21,8 @@ pub(super) fn start(
     responder: &Arc<Responder>,
     closing: &watch::Receiver<bool>,
     streams: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
-    let Some((Encrypted { tls, https, quic }, files)) = &config.encrypted else { return Ok(()) };
+) -> anyhow::Result<Option<Arc<Certificate>>> {
+    let Some((Encrypted { tls, https, quic }, files)) = &config.encrypted else { return Ok(None) };
     let certificate = Arc::new(Certificate::read(files.clone()).context("--tls-cert, --tls-key")?);
     for address in tls {
         let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TLS)"))?;
@@ -40,7 +40,7 @@ pub(super) fn start(
         let endpoint = endpoint.with_context(|| format!("cannot listen on {address} (QUIC)"))?;
         streams.spawn(quic::serve(endpoint, within, responder.clone(), closing.clone()));
     }
-    tokio::spawn(certificate.keep(responder.metrics.clone()));
+    tokio::spawn(certificate.clone().keep(responder.metrics.clone()));
     tracing::info!(?tls, ?https, ?quic, "serving encrypted");
-    Ok(())
+    Ok(Some(certificate))
 }

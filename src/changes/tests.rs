@@ -95,7 +95,7 @@ fn pod(name: &str, address: u8, version: u64, fields: &str) -> Pod {
         status: PodStatus {
             phase: Phase::Running,
             ready: true,
-            pod_ips: vec![[10, 0, 0, address].into()],
+            pod_ips: vec![[10, 0, 0, address].into()].into(),
             start_time: Some(1),
             ..PodStatus::default()
         },
@@ -258,7 +258,7 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     let mut late = world.subscriber(interface("x.Y"));
     world.publish((0..=66).map(|at| {
         let mut pod = Pod { uid: uid(&format!("l{at}")), name: format!("l{at}").into(), ..many(100) };
-        pod.status.pod_ips = vec![[10, 1, 0, at].into()];
+        pod.status.pod_ips = vec![[10, 1, 0, at].into()].into();
         Change::Apply(Box::new(pod))
     }));
     assert!(has_heard(&late));

@@ -17,15 +17,16 @@ pub(super) fn check(
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     listen: &[SocketAddr],
-    http: SocketAddr,
+    (http, http_tls): (SocketAddr, bool),
 ) -> Result<Option<(Encrypted, Files)>, ConfigError> {
     let Encrypted { tls, https, quic } = &encrypted;
     let options = [(TLS, tls), (HTTPS, https), (QUIC, quic)];
     let first = options.iter().find(|(_, addresses)| !addresses.is_empty()).map(|(option, _)| *option);
+    let first = first.or(http_tls.then_some("--http-tls"));
     let files = match (first, certificate, key) {
         (None, None, None) => return Ok(None),
         (None, ..) => {
-            let message = format!("it is for {TLS}, {HTTPS} and {QUIC}; give one of them an address, or leave it out");
+            let message = format!("it is for {TLS}, {HTTPS}, {QUIC} and --http-tls; give one of them, or leave it out");
             return Err(refused("--tls-cert, --tls-key", message));
         }
         (Some(_), Some(certificate), Some(key)) => Files { certificate, key },

@@ -132,6 +132,18 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub max_stale: Option<u32>,
 
+    /// A folder to keep the last zone in, for a start while the API server is away [default: none]
+    #[arg(long, value_name = "DIR", help_heading = "Serving")]
+    pub state_dir: Option<PathBuf>,
+
+    /// How long a start waits for the cluster before it serves the zone of --state-dir, marked stale [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub state_wait: Option<u32>,
+
+    /// How old that zone may be: the cluster has to have been heard of within so long [default: 86400]
+    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    pub state_max_age: Option<u32>,
+
     /// What tells this server from its replicas, for clients that ask (RFC 5001) [default: the host name]
     #[arg(long, value_name = "TEXT", help_heading = "Serving")]
     pub nsid: Option<String>,
@@ -139,6 +151,54 @@ pub struct Options {
     /// How long answers go on after SIGTERM, while /readyz is already false [default: 5]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub lame_duck: Option<u32>,
+
+    /// Answer DNS to these networks alone, such as 10.244.0.0/16; all others are refused; repeats [default: anybody]
+    #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
+    #[serde(deserialize_with = "list")]
+    pub allow: Vec<String>,
+
+    /// Exempt these from what holds for each client by itself: CoreDNS and node-local-dns ask for many; repeats
+    #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
+    #[serde(deserialize_with = "list")]
+    pub trusted_client: Vec<String>,
+
+    /// The most connections at once at each address of DNS over TCP, TLS, HTTPS or QUIC [default: 1024]
+    #[arg(long, value_name = "COUNT", help_heading = "Clients")]
+    pub tcp_clients: Option<u32>,
+
+    /// The most of them of one client address, or of one /64 [default: 128]
+    #[arg(long, value_name = "COUNT", help_heading = "Clients")]
+    pub tcp_per_client: Option<u32>,
+
+    /// Hand out DNS cookies (RFC 7873): who shows one is where it says, and is not held to --rrl
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Clients")]
+    pub cookies: Option<bool>,
+
+    /// The cookies' secrets, 32 hexadecimal digits a line, the one in use first: for replicas to share; read again when
+    /// it changes [default: one of this process alone]
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub cookie_secret: Option<PathBuf>,
+
+    /// Limit the replies by UDP to each /24 or /56, a second: against being used to bury others; never for trusted
+    /// clients and cookies of ours [default: no limit]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    pub rrl: Option<u32>,
+
+    /// Let these networks alone connect to --http; repeats [default: anybody]
+    #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
+    #[serde(deserialize_with = "list")]
+    pub http_allow: Vec<String>,
+
+    /// Ask for this file's token at --http (`Authorization: Bearer`), but for /livez and /readyz; read again when it
+    /// changes
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub http_token: Option<PathBuf>,
+
+    /// Serve --http over TLS, with --tls-cert and --tls-key
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Clients")]
+    pub http_tls: Option<bool>,
 
     /// How log lines are written, to standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
@@ -210,8 +270,21 @@ impl Options {
             http: self.http.or(lower.http),
             stale_after: self.stale_after.or(lower.stale_after),
             max_stale: self.max_stale.or(lower.max_stale),
+            state_dir: self.state_dir.or(lower.state_dir),
+            state_wait: self.state_wait.or(lower.state_wait),
+            state_max_age: self.state_max_age.or(lower.state_max_age),
             nsid: self.nsid.or(lower.nsid),
             lame_duck: self.lame_duck.or(lower.lame_duck),
+            allow: list_over(self.allow, lower.allow),
+            trusted_client: list_over(self.trusted_client, lower.trusted_client),
+            tcp_clients: self.tcp_clients.or(lower.tcp_clients),
+            tcp_per_client: self.tcp_per_client.or(lower.tcp_per_client),
+            cookies: self.cookies.or(lower.cookies),
+            cookie_secret: self.cookie_secret.or(lower.cookie_secret),
+            rrl: self.rrl.or(lower.rrl),
+            http_allow: list_over(self.http_allow, lower.http_allow),
+            http_token: self.http_token.or(lower.http_token),
+            http_tls: self.http_tls.or(lower.http_tls),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
             log_queries: self.log_queries.or(lower.log_queries),

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ConfigError, Environment, Namespaces, refused};
-use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_TXT_KEYS, NSID_LEN_MAX};
+use super::NSID_LEN_MAX;
+use super::{ConfigError, Environment, Namespaces, State, refused};
+use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE, DEFAULT_STATE_WAIT, DEFAULT_TXT_KEYS};
 use crate::dns::Name;
 use crate::logging;
 use crate::name::{ZONE_LEN_MAX, is_namespace};
@@ -19,6 +21,9 @@ pub(super) const TTL_RANGE: RangeInclusive<u32> = 1..=86_400;
 
 /// Seconds of silence, up to a year: what is meant to be longer is meant to be never.
 const STALE_RANGE: RangeInclusive<u32> = 1..=31_536_000;
+
+/// Seconds, up to ten minutes: a start that waits longer is one that has failed.
+const STATE_WAIT_RANGE: RangeInclusive<u32> = 0..=600;
 
 /// Seconds, up to an hour: a Pod is killed long before.
 const LAME_DUCK_RANGE: RangeInclusive<u32> = 0..=3600;
@@ -113,6 +118,25 @@ pub(super) fn staleness(
     }
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     Ok((seconds(stale_after), max_stale.map(seconds)))
+}
+
+/// Where the zone is kept over a restart.
+pub(super) fn state(
+    folder: Option<PathBuf>,
+    wait: Option<u32>,
+    age_max: Option<u32>,
+) -> Result<Option<State>, ConfigError> {
+    let wait_s = in_range("--state-wait", wait.unwrap_or(DEFAULT_STATE_WAIT), STATE_WAIT_RANGE)?;
+    let age_max_s = in_range("--state-max-age", age_max.unwrap_or(DEFAULT_STATE_MAX_AGE), STALE_RANGE)?;
+    let is_said = wait.map(|_| "--state-wait").or(age_max.map(|_| "--state-max-age"));
+    match (folder, is_said) {
+        (None, Some(option)) => Err(refused(option, "it is for --state-dir; give that too, or leave it out")),
+        (folder, _) => Ok(folder.map(|folder| State {
+            folder,
+            wait: Duration::from_secs(wait_s.into()),
+            age_max: Duration::from_secs(age_max_s.into()),
+        })),
+    }
 }
 
 /// Networks with their host bits cleared, none within another.

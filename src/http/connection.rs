@@ -2,34 +2,33 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 use crate::metrics::Metrics;
+use crate::server::clients::seats::Seat;
 
-/// A connection's place: among the short ones, until it turns out to be a subscriber's.
+/// A connection's stay: among the short ones, until it turns out to be a subscriber's.
 #[derive(Debug)]
-pub(super) struct Seat {
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+pub(super) struct Stay {
+    seat: Seat,
     is_lasting: AtomicBool,
 }
 
-impl Seat {
-    pub(super) fn new(place: OwnedSemaphorePermit) -> Arc<Seat> {
-        Arc::new(Seat { place: Mutex::new(Some(place)), is_lasting: AtomicBool::new(false) })
+impl Stay {
+    pub(super) fn new(seat: Seat) -> Arc<Stay> {
+        Arc::new(Stay { seat, is_lasting: AtomicBool::new(false) })
     }
 
     /// Gives the place among the short ones back: subscribers are counted by themselves, and keep no probe waiting.
     pub(super) fn outlast(&self) {
         self.is_lasting.store(true, Ordering::Relaxed);
-        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.seat.outlast();
     }
 
     pub(super) fn is_lasting(&self) -> bool {
@@ -38,17 +37,17 @@ impl Seat {
 }
 
 /// A stream that ends where its reader does not read.
-pub(super) struct Patient {
-    stream: TcpStream,
+pub(super) struct Patient<S> {
+    stream: S,
     wait: Duration,
     metrics: Arc<Metrics>,
     /// Runs while the reader takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
+impl<S> Patient<S> {
     /// It may take nothing for so long.
-    pub(super) fn new(stream: TcpStream, wait: Duration, metrics: Arc<Metrics>) -> Patient {
+    pub(super) fn new(stream: S, wait: Duration, metrics: Arc<Metrics>) -> Patient<S> {
         Patient { stream, wait, metrics, stalled: None }
     }
 
@@ -66,13 +65,13 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(written, cx)
@@ -103,14 +102,14 @@ impl AsyncWrite for Patient {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
     const WAIT: Duration = Duration::from_millis(300);
 
     /// Both ends of a connection.
-    async fn ends() -> (Patient, TcpStream) {
+    async fn ends() -> (Patient<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
         let (stream, _) = listener.accept().await.expect("a connection");

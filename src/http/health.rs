@@ -10,9 +10,13 @@ use axum::response::{IntoResponse, Response};
 use super::Pages;
 
 pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
-    match pages.pulse.is_beating() {
-        true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
+    match (pages.pulse.is_beating(), pages.responder.metrics.panics()) {
+        (true, 0) => "ok\n".into_response(),
+        // No reason to be started anew: whoever asks for it again would bring it about again.
+        (true, panics) => {
+            format!("ok, but {panics} queries were given up in the middle: see the log\n").into_response()
+        }
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::time::timeout;
 
-use super::connection::Seat;
+use super::connection::Stay;
 use super::{Pages, Refusal, synced};
 use crate::changes::{Gap, SentSet, Subscription};
 use crate::events;
@@ -28,7 +28,7 @@ const RETRY_MS: u32 = 1_000;
 /// Starts a stream.
 pub(super) async fn watch(
     State(pages): State<Arc<Pages>>,
-    Extension(seat): Extension<Arc<Seat>>,
+    Extension(stay): Extension<Arc<Stay>>,
     headers: HeaderMap,
     asked: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Response, Refusal> {
@@ -37,8 +37,11 @@ pub(super) async fn watch(
         return Err(Refusal::bad("interface: which one is to be watched?"));
     }
     let snapshot = synced(&pages)?;
+    if snapshot.heard_at.is_some() {
+        return Err(Refusal::later("the zone of the last run is served; what changes is told from the first sync on"));
+    }
     let mut subscription = pages.changes.subscribe(filter).map_err(|full| Refusal::later(full.to_string()))?;
-    seat.outlast();
+    stay.outlast();
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let resumed = last
         .and_then(|id| pages.changes.revision_of(id))

@@ -37,6 +37,7 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
     if !record.is_registering() || record.status.host_network {
         return Vec::new();
     }
+    let uid: Arc<str> = record.uid().into();
     let admitted = record.registrations.iter().filter(|registered| registered.is_admitted());
     let mut claims: Vec<(Place, Claim)> = admitted
         .flat_map(|registered| {
@@ -44,7 +45,7 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
         })
         .map(|(registered, address)| {
             let is_own = registered.standing == Standing::Own;
-            let claim = Claim { is_own, start_time: record.status.start_time, uid: record.uid.clone(), slot };
+            let claim = Claim { is_own, start_time: record.status.start_time, uid: uid.clone(), slot };
             ((record.cluster.clone(), address, registered.port), claim)
         })
         .collect();

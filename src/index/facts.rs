@@ -54,7 +54,7 @@ fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
 
 /// The Pod's own labels, or its target's where they cannot stand in a name.
 fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
-    let own = name::pod_key(&pod.name, &pod.namespace, &next.settings.origin);
+    let own = name::pod_key(pod.name(), &pod.namespace, &next.settings.origin);
     let labels = own.or_else(|| {
         let target = name::TargetLabel::of(*pod.status.pod_ips.first()?);
         Some(crate::dns::Key::of([target.as_bytes()].into_iter()))
@@ -83,11 +83,11 @@ fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
     let mut targets: BTreeMap<IpAddr, Addresses> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return targets };
     for registered in pod.registrations.iter().filter(|registered| registered.is_admitted()) {
+        let Some(target) = pod.target(registered) else { continue };
         let mut addresses = pod.addresses(registered);
         if addresses.is_empty() {
             addresses = pod.claimed_addresses(registered);
         }
-        let Some(target) = addresses.first().copied() else { continue };
         let owned = targets.entry(target).or_default();
         owned.extend(addresses);
         owned.sort();
@@ -104,12 +104,10 @@ fn carry_targets(
 ) {
     let changed = before.keys().chain(after.keys()).filter(|target| before.get(target) != after.get(target));
     let changed: std::collections::BTreeSet<IpAddr> = changed.copied().collect();
+    if !changed.is_empty() {
+        next.names.put_targets(slot, before.keys(), after.keys());
+    }
     for target in changed {
-        if after.contains_key(&target) {
-            next.targets.insert((target, slot));
-        } else {
-            next.targets.remove(&(target, slot));
-        }
         let others = next.pods_at_target(target).filter(|other| *other != slot).filter_map(|other| next.pod(other));
         let others = others.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten();
         let owned = owned_by(target, others.chain(after.get(&target).into_iter().flatten().copied()));
@@ -156,7 +154,7 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     tally.registrations = pod.registrations.len();
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
-        tally.conflicts += usize::from(!registered.lost().is_empty());
+        tally.conflicts += usize::from(!pod.lost(registered).is_empty());
         tally.withheld += registered.template.withheld as usize;
         tally.left_out += registered.template.left_out as usize;
         let is_plain = registered.template.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::intern::Interner;
 use crate::name::{is_namespace, is_pod_name};
 use crate::registration::{DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
-use crate::snapshot::{PodRecord, Refused, Registered, Standing, ZoneSettings};
+use crate::snapshot::{Own, PodRecord, Refused, Registered, Standing, ZoneSettings};
 
 /// The marks of a Pod.
 pub(super) struct Held {
@@ -114,7 +114,7 @@ impl Held {
         if others + decoded.decoded_len > DECODED_LEN_MAX {
             decoded = refused_whole(Reason::TooLarge);
         }
-        if is_there && !(is_namespace(&record.namespace) && is_pod_name(&record.name)) {
+        if is_there && !(is_namespace(&record.namespace) && is_pod_name(record.name())) {
             decoded = refused_whole(Reason::BadPodName);
         }
         self.hold_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
@@ -125,9 +125,11 @@ impl Held {
             key: problem.key,
             reason: problem.reason,
         });
-        record.refused = record.refused.iter().cloned().chain(refused).collect();
         let consumers = decoded.consumers.into_iter().map(|consumer| (profile.clone(), consumer));
-        record.consumers = record.consumers.iter().cloned().chain(consumers).collect();
+        record.change_rest(|rest| {
+            rest.refused.extend(refused);
+            rest.consumers.extend(consumers);
+        });
         let mut registrations = record.registrations.to_vec();
         for registration in decoded.registrations {
             let mut registered = registered(registration, profile, &record.namespace, interner, settings);
@@ -145,8 +147,10 @@ impl Held {
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.registrations =
         record.registrations.iter().filter(|one| one.template.profile != *profile).cloned().collect();
-    record.refused = record.refused.iter().filter(|refused| refused.profile != *profile).cloned().collect();
-    record.consumers = record.consumers.iter().filter(|(of, _)| of != profile).cloned().collect();
+    record.change_rest(|rest| {
+        rest.refused.retain(|refused| refused.profile != *profile);
+        rest.consumers.retain(|(of, _)| of != profile);
+    });
 }
 
 fn refused_whole(reason: Reason) -> Decoded {
@@ -173,10 +177,8 @@ fn registered(
     let Registration { address, port, weight, enabled, offset, .. } = registration;
     Registered {
         template,
-        own: (!own.is_empty()).then(|| Arc::new(own.into_vec().into())),
-        lost: None,
+        own: Own::of(address, own),
         offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
-        address,
         standing: Standing::Unplaced,
         is_repeated: false,
         is_enabled: enabled,

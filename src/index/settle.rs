@@ -1,7 +1,7 @@
 //! A changed Pod against its rules and the other Pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::claims::claims_of;
@@ -96,26 +96,19 @@ impl Index {
         self.namesakes(slot).into_iter().any(|other| age(other) > age(slot))
     }
 
-    /// Notes at which of its addresses another Pod holds the port.
+    /// Notes which of the addresses and ports that it registers another Pod holds.
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
-        let lost: Vec<Option<Box<Addresses>>> = record
-            .registrations
-            .iter()
-            .map(|registered| {
-                if record.status.host_network || !record.is_registering() || !registered.is_admitted() {
-                    return None;
-                }
-                let mut addresses = record.claimed_addresses(registered);
-                addresses.retain(|address| {
-                    let place = (record.cluster.clone(), *address, registered.port);
-                    self.claims.is_lost(&place, slot, &self.next)
-                });
-                (!addresses.is_empty()).then(|| Box::new(addresses))
-            })
+        let is_claiming = record.is_registering() && !record.status.host_network;
+        let admitted = record.registrations.iter().filter(|one| is_claiming && one.is_admitted());
+        let claimed =
+            admitted.flat_map(|one| record.claimed_addresses(one).into_iter().zip(std::iter::repeat(one.port)));
+        let mut lost: Vec<SocketAddr> = claimed
+            .filter(|(address, port)| self.claims.is_lost(&(record.cluster.clone(), *address, *port), slot, &self.next))
+            .map(SocketAddr::from)
             .collect();
-        for (registered, lost) in record.registrations.iter_mut().zip(lost) {
-            registered.lost = lost;
-        }
+        lost.sort();
+        lost.dedup();
+        record.change_rest(|rest| rest.lost = lost);
     }
 }
 
@@ -127,7 +120,7 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
     for registered in &mut record.registrations {
         let is_own =
             |address| status.pod_ips.contains(&address) || (status.host_network && status.host_ips.contains(&address));
-        registered.standing = match registered.address {
+        registered.standing = match registered.address() {
             None => Standing::Own,
             Some(address) if is_own(address) => Standing::Own,
             Some(_) if settings.trust_addresses => Standing::Trusted,
@@ -144,9 +137,10 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
-        let Registered { template, address, port, .. } = &*registered;
+        let Registered { template, port, .. } = &*registered;
         let protocol = template.protocol_label.as_ref().unwrap_or(&template.protocol);
-        let addresses: Addresses = address.map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
+        let addresses: Addresses =
+            registered.address().map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
         registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));
     }
 }

@@ -32,7 +32,7 @@ const RTYPES: [Rtype; 18] = [
 const UNREADABLE: Rtype = Rtype(0);
 
 /// The codes that are told apart, all that are ever sent; others are `other`.
-const RCODES: [Rcode; 9] = [
+const RCODES: [Rcode; 10] = [
     Rcode::NOERROR,
     Rcode::NXDOMAIN,
     Rcode::REFUSED,
@@ -42,6 +42,7 @@ const RCODES: [Rcode; 9] = [
     Rcode::YXDOMAIN,
     Rcode::NOTAUTH,
     Rcode::BADVERS,
+    Rcode::BADCOOKIE,
 ];
 
 const RTYPE_COUNT: usize = RTYPES.len() + 1;

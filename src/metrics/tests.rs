@@ -56,6 +56,8 @@ fn text() -> String {
     metrics.event_sent();
     metrics.event_sent();
     metrics.slow_reader();
+    metrics.panicked();
+    metrics.state_written(false);
     metrics.opened(Transport::Tls);
     metrics.opened(Transport::Tls);
     metrics.closed(Transport::Tls);
@@ -89,6 +91,8 @@ fn every_number_has_its_line() {
         "callsign_subscribers 12",
         "callsign_events_sent_total 2",
         "callsign_slow_readers_total 1",
+        "callsign_panics_total 1",
+        "callsign_state_writes_total{result=\"failed\"} 1",
         "callsign_event_lag_seconds_count 2",
         r#"callsign_event_lag_seconds_bucket{le="0.005"} 1"#,
         r#"callsign_event_lag_seconds_bucket{le="10.0"} 1"#,
@@ -159,5 +163,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 29);
+    assert_eq!(families.len(), 31);
 }

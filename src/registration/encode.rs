@@ -15,11 +15,15 @@ use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Registration};
 /// left out. The bounds are the reader's: a value may come out longer than
 /// [`ANNOTATION_LEN_MAX`](super::ANNOTATION_LEN_MAX).
 pub fn encode(registrations: &[Registration]) -> String {
-    let pairs = registrations.iter().flat_map(pairs).map(|(key, value)| json!({ "k": key, "v": value }));
-    STANDARD.encode(Value::from_iter(pairs).to_string())
+    STANDARD.encode(pairs(registrations).to_string())
 }
 
-fn pairs(registration: &Registration) -> Vec<(&str, String)> {
+/// The pairs of such a value.
+pub fn pairs(registrations: &[Registration]) -> Value {
+    registrations.iter().flat_map(pairs_of).map(|(key, value)| json!({ "k": key, "v": value })).collect()
+}
+
+fn pairs_of(registration: &Registration) -> Vec<(&str, String)> {
     let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset: _ } =
         registration;
     let field = |field: Field, value: &str| (field.name(), value.to_owned());

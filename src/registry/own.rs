@@ -15,6 +15,7 @@ use crate::config::{Config as ServerConfig, Environment, Kubernetes, Namespaces,
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::report::{Filter, WatchedChange, WatchedSet};
+use crate::server::clients::Clients;
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
 use crate::writer;
@@ -39,6 +40,7 @@ impl OwnWatch {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
             freshness: SharedFreshness::default(),
             nsid: Box::default(),
+            clients: Clients::default(),
             metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
             logs_queries: false,
         });

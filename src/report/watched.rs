@@ -130,7 +130,7 @@ impl WatchedChange {
 fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> {
     let addresses = pod.addresses(registered);
     Some(WatchedEndpoint {
-        pod: pod.name.to_string(),
+        pod: pod.name().to_owned(),
         namespace: pod.namespace.to_string(),
         address: *addresses.first()?,
         port: registered.port,

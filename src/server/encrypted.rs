@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 
 use certificate::Certificate;
+use tokio_rustls::TlsAcceptor;
 
 /// The most queries of one HTTP or QUIC connection that are answered at once; more wait at the client. RFC 9113 §6.5.2
 /// and RFC 9114 §6.1 ask for at least 100.
@@ -28,6 +29,14 @@ const HEAD_LEN_MAX: u32 = 16 * 1024;
 
 /// What a connection may send us that we have not read: four of the longest messages.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// TLS for HTTP/1.1.
+///
+/// # Errors
+/// It cannot be set up at all.
+pub fn https_acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
+    server_config(certificate, b"http/1.1").map(|config| TlsAcceptor::from(Arc::new(config)))
+}
 
 /// TLS with a certificate that changes, for clients that name this protocol within it, or none (RFC 7301).
 ///

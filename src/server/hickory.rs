@@ -19,7 +19,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use crate::answer::Answer;
 use crate::dns::Rcode;
 use crate::snapshot::Snapshot;
-use crate::wire::{HEADER_LEN, Limits, Malformed, Outcome, Query, UDP_LEN_MIN};
+use crate::wire::{HEADER_LEN, Limits, Malformed, Outcome, Own, Query, UDP_LEN_MIN};
 
 use encode::{Draft, Opt, bad_key};
 use gather::Gathered;
@@ -40,7 +40,7 @@ pub fn reply<'s>(
     answer: &Answer<'s>,
     snapshot: &'s Snapshot,
     limits: Limits,
-    nsid: &[u8],
+    own: Own<'_>,
     out: &mut Vec<u8>,
 ) -> Composed {
     let mut gathered = Gathered::new(query.name_wire(), snapshot);
@@ -48,7 +48,7 @@ pub fn reply<'s>(
     let mut draft = Draft {
         question: query.question,
         parts: &gathered.parts,
-        edns: query.edns.map(|edns| Opt { edns, rcode: answer.rcode, nsid, error: answer.error.map(|error| error.0) }),
+        edns: query.edns.map(|edns| Opt { edns, rcode: answer.rcode, own, error: answer.error.map(|error| error.0) }),
         signature: query.signature.and_then(|signature| bad_key(&signature, query.id)),
         len_max: limits.len_max,
     };
@@ -66,9 +66,9 @@ pub fn reply<'s>(
 }
 
 /// Appends the refusal of what is no query: the code, the question if there was one, and no records.
-pub fn refuse(malformed: &Malformed<'_>, nsid: &[u8], out: &mut Vec<u8>) -> Composed {
+pub fn refuse(malformed: &Malformed<'_>, own: Own<'_>, out: &mut Vec<u8>) -> Composed {
     let Malformed { id, opcode, is_recursion_desired, question, edns, rcode } = *malformed;
-    let edns = edns.map(|edns| Opt { edns, rcode, nsid, error: None });
+    let edns = edns.map(|edns| Opt { edns, rcode, own, error: None });
     let draft = Draft { question, parts: &[], edns, signature: None, len_max: UDP_LEN_MIN };
     let (encoded, _) = draft.longest();
     encoded.finish(metadata(id, OpCode::from_u8(opcode), rcode, is_recursion_desired), &draft, out);

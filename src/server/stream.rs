@@ -10,15 +10,12 @@ use bytes::{Buf, BytesMut};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Responder;
 use crate::metrics::{Dropped, Transport};
 use crate::wire;
-
-/// The most connections at once; one more waits in the kernel's backlog.
-pub(super) const CONNECTIONS_MAX: usize = 1024;
 
 /// Connections that the kernel may hold for us before we take them.
 const BACKLOG: i32 = 1024;
@@ -85,9 +82,8 @@ pub(super) async fn accept<C, F>(
     C: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = responder.clients.seats();
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
@@ -101,6 +97,16 @@ pub(super) async fn accept<C, F>(
                 continue;
             }
         };
+        // With no place left this one waits for it, and all others in the kernel's backlog.
+        let ip = client.ip().to_canonical();
+        let seat = tokio::select! {
+            seat = seats.take(ip, responder.clients.is_trusted(ip)) => seat,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let Some(seat) = seat else {
+            responder.metrics.dropped(Dropped::ClientFull);
+            continue;
+        };
         let _ = stream.set_nodelay(true); // it costs time alone
         let conversation = converse(stream, client, closing.clone());
         let responder = responder.clone();
@@ -110,11 +116,11 @@ pub(super) async fn accept<C, F>(
                 tracing::debug!(%client, %error, %transport, "a connection ended");
             }
             responder.metrics.closed(transport);
-            drop(place);
+            drop(seat);
         });
     }
     drop(listener);
-    let _ = timeout(IDLE_WAIT, room.acquire_many(CONNECTIONS_MAX as u32)).await;
+    let _ = timeout(IDLE_WAIT, seats.all_free()).await;
 }
 
 /// One connection of messages behind their lengths, until either side is done with it.
@@ -185,7 +191,7 @@ fn respond(
     let start = replies.len();
     replies.extend_from_slice(&[0; LENGTH_LEN]);
     let is_answered = if transport.is_encrypted() {
-        responder.respond_by_hickory(&wire::parse(message), client, transport, replies).is_some()
+        responder.respond_by_hickory(message, &wire::parse(message), client, transport, replies).is_some()
     } else {
         responder.respond(&responder.snapshot.load(), message, client, transport, replies)
     };

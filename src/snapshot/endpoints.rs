@@ -218,6 +218,18 @@ impl Endpoints {
         same(previous) || same(next)
     }
 
+    /// The one at a place in the order.
+    pub fn get(&self, at: usize) -> Option<&Endpoint> {
+        let mut skipped = at;
+        for chunk in &self.chunks {
+            match chunk.get(skipped) {
+                Some(endpoint) => return Some(endpoint),
+                None => skipped -= chunk.len(),
+            }
+        }
+        None
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         self.chunks.iter().flat_map(|chunk| chunk.iter())

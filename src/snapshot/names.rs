@@ -1,13 +1,14 @@
 //! Which names exist, and what they stand for.
 //!
-//! A name that has records is found by its hash and checked against what it stands for. An empty non-terminal is counted
-//! by a hash of its own, so that a random name costs no more than one that is there, whatever it is like.
+//! A name that has records is found by its hash and checked against what it stands for. An empty non-terminal is found by
+//! the service below it while that is one, and counted by a hash of its own otherwise, so that a random name costs no more
+//! than one that is there, whatever it is like.
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use smallvec::SmallVec;
 
 use super::keys::{PodKeyRef, SetKeyRef};
 use super::set::Set;
@@ -39,8 +40,12 @@ pub(crate) struct Names {
     aliases: Table,
     natural: Table,
     pods: Table,
-    /// How many services' names and empty non-terminals are directly below each empty non-terminal, by a keyed hash of it:
-    /// one of 64 bits, so that the chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
+    targets: Table,
+    /// The own sets of services by what is above their natural names and above no other service's, selectors apart: as
+    /// nearly all of it is, and in eight bytes each where the four names of a count would be a hundred.
+    alone: Table,
+    /// How many names below each other empty non-terminal there are, by a keyed hash of it: one of 64 bits, so that the
+    /// chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
     between: OrdMap<u64, u32>,
     /// The sets of names without selectors, by stable hashes of namespace and interface: what a namespace is browsed by.
     plain: OrdSet<(u32, u32, SetSlot)>,
@@ -53,6 +58,7 @@ pub(crate) struct Names {
 enum Kind {
     Alias,
     Natural,
+    Above,
     Pod,
 }
 
@@ -80,9 +86,14 @@ impl Names {
         self.pods.find(self.hash_of_pod(key))
     }
 
+    /// The Pods under a hash of a target: whether it is theirs must be checked.
+    pub fn targets(&self, target: IpAddr) -> impl Iterator<Item = PodSlot> + Clone + '_ {
+        self.targets.find(self.hash_of_target(target))
+    }
+
     /// Whether a service's name is below one, which has the same selectors.
     pub fn has_natural_below(&self, key: &SetKeyRef<'_>) -> bool {
-        self.between.contains_key(&self.keys.hash_one((Kind::Natural, key)))
+        self.is_counted(key) || self.alone_below(key).is_some_and(|slot| self.has_selectors(slot, key))
     }
 
     /// Whether a Pod's name is below one.
@@ -107,13 +118,13 @@ impl Names {
         let services = std::iter::once(service.clone()).collect();
         let slot = self.sets.insert(SetFacts { services, set: Set::default() });
         self.aliases.insert(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
-        self.count_above(service, zone, true);
+        self.count_above(service, slot, zone, true);
         slot
     }
 
     /// Takes a service away whose names are gone.
     pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
-        self.count_above(service, zone, false);
+        self.count_above(service, slot, zone, false);
         self.aliases.remove(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
         self.sets.remove(slot);
     }
@@ -147,6 +158,17 @@ impl Names {
         self.count_above_pod(key, false);
     }
 
+    /// Gives a Pod these targets in place of those.
+    pub fn put_targets<'t>(
+        &mut self,
+        slot: PodSlot,
+        before: impl Iterator<Item = &'t IpAddr>,
+        after: impl Iterator<Item = &'t IpAddr>,
+    ) {
+        before.for_each(|target| self.targets.remove(self.hash_of_target(*target), slot));
+        after.for_each(|target| self.targets.insert(self.hash_of_target(*target), slot));
+    }
+
     /// The service whose own set it is.
     fn sole(&self, slot: SetSlot) -> Option<&Arc<Service>> {
         match self.sets.get(slot)?.services.as_slice() {
@@ -156,41 +178,80 @@ impl Names {
     }
 
     /// Every name above a service's natural ones, its namespace among them.
-    fn count_above(&mut self, service: &Service, zone: &Name, comes: bool) {
+    fn count_above(&mut self, service: &Service, slot: SetSlot, zone: &Name, comes: bool) {
         let namespace = service.namespace.as_bytes();
         let any = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
         self.count((Kind::Natural, &any), comes);
         let Some(interface) = service.natural() else { return };
-        let parents: SmallVec<[&[u8]; 16]> = parents(interface.as_bytes()).collect();
         for (group, version) in &service.selections(zone) {
             let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..any };
-            let mut up = parents.iter().rev().map(|interface| SetKeyRef { interface, ..above }).chain([above]);
-            while up.next().is_some_and(|above| self.count((Kind::Natural, &above), comes)) {}
+            if above != any {
+                self.count((Kind::Natural, &above), comes);
+            }
+        }
+        for interface in parents(interface.as_bytes()) {
+            self.put_below(&SetKeyRef { interface, ..any }, slot, zone, comes);
         }
     }
 
-    fn count_above_pod(&mut self, key: &PodKeyRef<'_>, comes: bool) {
-        let parents: SmallVec<[&[u8]; 16]> = std::iter::once(&b""[..]).chain(parents(key.labels)).collect();
-        let mut up = parents.iter().rev().map(|labels| PodKeyRef { labels, ..*key });
-        while up.next().is_some_and(|above| self.count((Kind::Pod, &above), comes)) {}
+    /// Lets a service come below a name without selectors, or go: the first one alone, and from the second on all are
+    /// counted.
+    fn put_below(&mut self, above: &SetKeyRef<'_>, slot: SetSlot, zone: &Name, comes: bool) {
+        let hash = self.hash_of_above(above);
+        match self.alone_below(above) {
+            None if comes && !self.is_counted(above) => self.alone.insert(hash, slot),
+            None => self.count_selections(above, slot, zone, comes),
+            Some(alone) => {
+                self.alone.remove(hash, alone);
+                if comes {
+                    self.count_selections(above, alone, zone, true);
+                    self.count_selections(above, slot, zone, true);
+                }
+            }
+        }
     }
 
-    /// Counts a name that is directly below another one, a service's or an empty non-terminal; whether the one above is an
-    /// empty non-terminal only now, or no more, and is to be counted itself.
-    fn count(&mut self, above: impl Hash, comes: bool) -> bool {
-        let hash = self.keys.hash_one(above);
+    fn count_selections(&mut self, above: &SetKeyRef<'_>, slot: SetSlot, zone: &Name, comes: bool) {
+        let Some(service) = self.sole(slot).cloned() else { return };
+        for (group, version) in &service.selections(zone) {
+            let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..*above };
+            self.count((Kind::Natural, &above), comes);
+        }
+    }
+
+    fn is_counted(&self, above: &SetKeyRef<'_>) -> bool {
+        self.between.contains_key(&self.keys.hash_one((Kind::Natural, above)))
+    }
+
+    /// The service that alone is below a name, whatever its selectors.
+    fn alone_below(&self, above: &SetKeyRef<'_>) -> Option<SetSlot> {
+        let is_below = |service: &Arc<Service>| {
+            service.namespace.as_bytes() == above.namespace && service.interface_key().starts_with(above.interface)
+        };
+        self.alone.find(self.hash_of_above(above)).find(|slot| self.sole(*slot).is_some_and(is_below))
+    }
+
+    /// Whether a service has a natural name with a key's selectors.
+    fn has_selectors(&self, slot: SetSlot, key: &SetKeyRef<'_>) -> bool {
+        let interface = self.sole(slot).map(|service| service.interface_key()).unwrap_or_default();
+        self.natural(&SetKeyRef { interface: &interface, ..*key }).is_some()
+    }
+
+    fn count_above_pod(&mut self, key: &PodKeyRef<'_>, comes: bool) {
+        self.count((Kind::Pod, &PodKeyRef { labels: b"", ..*key }), comes);
+        for labels in parents(key.labels) {
+            self.count((Kind::Pod, &PodKeyRef { labels, ..*key }), comes);
+        }
+    }
+
+    fn count(&mut self, name: impl Hash, comes: bool) {
+        let hash = self.keys.hash_one(name);
         match self.between.get_mut(&hash) {
-            None if comes => self.between.insert(hash, 1).is_none(),
-            None => false,
-            Some(count) if comes => {
-                *count += 1;
-                false
-            }
-            Some(1) => self.between.remove(&hash).is_some(),
-            Some(count) => {
-                *count -= 1;
-                false
-            }
+            None if comes => _ = self.between.insert(hash, 1),
+            None => {}
+            Some(count) if comes => *count += 1,
+            Some(1) => _ = self.between.remove(&hash),
+            Some(count) => *count -= 1,
         }
     }
 
@@ -198,8 +259,17 @@ impl Names {
         self.keys.hash_one((Kind::Alias, namespace, alias)) as u32
     }
 
+    /// Selectors apart.
+    fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u32 {
+        self.keys.hash_one((Kind::Above, above.namespace, above.interface)) as u32
+    }
+
     fn hash_of_pod(&self, key: &PodKeyRef<'_>) -> u32 {
         self.keys.hash_one((Kind::Pod, key)) as u32
+    }
+
+    fn hash_of_target(&self, target: IpAddr) -> u32 {
+        self.keys.hash_one(target) as u32
     }
 
     fn hash_of_natural(&self, key: &SetKeyRef<'_>) -> u32 {

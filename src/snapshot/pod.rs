@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::told::{OwnValues, Template, Told};
+use super::told::{Overrides, OwnValues, Template, Told};
 use crate::name::Service;
 use crate::registration::{Consumer, Reason};
 use crate::source::PodStatus;
@@ -20,10 +20,9 @@ pub struct PodRecord {
     pub cluster: Arc<str>,
     /// Its namespace.
     pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its uid.
-    pub uid: Arc<str>,
+    /// Its name, and behind that its uid: one block of memory for both.
+    texts: Box<str>,
+    name_len: u32,
     /// Its state, that of the highest resource version.
     pub status: PodStatus,
     /// Another Pod of the same name is the current one.
@@ -32,10 +31,18 @@ pub struct PodRecord {
     pub is_serving: bool,
     /// What it registered, by source and in the order written.
     pub registrations: Box<[Registered]>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most Pods have nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
     /// What of its annotations was refused.
-    pub refused: Box<[Refused]>,
+    pub refused: Vec<Refused>,
     /// The interfaces that it calls, each with the profile whose annotation says so.
-    pub consumers: Box<[(Arc<str>, Consumer)]>,
+    pub consumers: Vec<(Arc<str>, Consumer)>,
+    /// Of the places that it registers, those that another Pod holds.
+    pub lost: Vec<SocketAddr>,
 }
 
 /// A registration that was read.
@@ -43,24 +50,29 @@ pub struct PodRecord {
 pub struct Registered {
     /// What other Pods register too.
     pub template: Arc<Template>,
-    /// What this Pod's metadata says otherwise; its registrations share one.
-    pub own: Option<Arc<OwnValues>>,
-    /// The addresses at which another Pod holds the port; none is the rule, and takes no memory.
-    pub lost: Option<Box<Addresses>>,
+    /// What is this Pod's own in it; its registrations share one.
+    pub own: Option<Arc<Own>>,
     /// Where in the annotation it stands, in bytes of the decoded JSON.
     pub offset: u32,
-    /// The address that it names; none for the Pod's own.
-    pub address: Option<IpAddr>,
-    /// Whose that address is.
+    /// The port.
+    pub port: u16,
+    /// The weight.
+    pub weight: u16,
+    /// Whose the address is that it names.
     pub standing: Standing,
     /// A later one of the Pod has the same service, protocol, address and port.
     pub is_repeated: bool,
     /// Not switched off by the process itself.
     pub is_enabled: bool,
-    /// The port.
-    pub port: u16,
-    /// The weight.
-    pub weight: u16,
+}
+
+/// What a Pod's registrations have of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The address that they name; none for the Pod's own.
+    address: Option<IpAddr>,
+    /// What their metadata says otherwise than the template.
+    values: OwnValues,
 }
 
 /// Whose the address of a registration is.
@@ -90,6 +102,48 @@ pub struct Refused {
 }
 
 impl PodRecord {
+    /// A Pod of which nothing else is known yet.
+    pub fn new(cluster: Arc<str>, namespace: Arc<str>, name: &str, uid: &str) -> PodRecord {
+        PodRecord {
+            cluster,
+            namespace,
+            texts: [name, uid].concat().into(),
+            name_len: name.len() as u32, // of an object that a source has bounded
+            status: PodStatus::default(),
+            is_replaced: false,
+            is_serving: false,
+            registrations: Box::default(),
+            rest: None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.texts().0
+    }
+
+    /// Its uid.
+    pub fn uid(&self) -> &str {
+        self.texts().1
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        self.texts.split_at_checked(self.name_len as usize).unwrap_or_default()
+    }
+
+    /// What most Pods have nothing of.
+    pub fn rest(&self) -> &Rest {
+        static NOTHING: Rest = Rest { refused: Vec::new(), consumers: Vec::new(), lost: Vec::new() };
+        self.rest.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// Changes that.
+    pub fn change_rest(&mut self, change: impl FnOnce(&mut Rest)) {
+        let mut rest = self.rest.take().map_or_else(Rest::default, |rest| *rest);
+        change(&mut rest);
+        self.rest = (rest != Rest::default()).then(|| Box::new(rest));
+    }
+
     /// Whether its registrations make names exist: it is not over, and it is the Pod of its name.
     pub fn is_registering(&self) -> bool {
         !self.status.phase.is_finished() && !self.is_replaced
@@ -102,7 +156,7 @@ impl PodRecord {
 
     /// The addresses that a registration stands for, whoever holds them.
     pub fn claimed_addresses(&self, registered: &Registered) -> Addresses {
-        match registered.address {
+        match registered.address() {
             Some(_) if registered.standing == Standing::Unplaced => Addresses::new(),
             Some(address) => std::iter::once(address).collect(),
             None => self.status.pod_ips.iter().copied().collect(),
@@ -112,8 +166,33 @@ impl PodRecord {
     /// The addresses that a registration is answered with; the first is its target.
     pub fn addresses(&self, registered: &Registered) -> Addresses {
         let mut addresses = self.claimed_addresses(registered);
-        addresses.retain(|address| !registered.lost().contains(address));
+        addresses.retain(|address| !self.is_lost(registered, *address));
         addresses
+    }
+
+    /// The addresses at which another Pod holds a registration's port.
+    pub fn lost(&self, registered: &Registered) -> Addresses {
+        let mut addresses = self.claimed_addresses(registered);
+        addresses.retain(|address| self.is_lost(registered, *address));
+        addresses
+    }
+
+    fn is_lost(&self, registered: &Registered, address: IpAddr) -> bool {
+        registered.is_admitted() && self.rest().lost.contains(&SocketAddr::new(address, registered.port))
+    }
+
+    /// The address that an unfinished Pod's registration is named after: the first one that it is answered with, or would
+    /// be if no other Pod held it.
+    pub fn target(&self, registered: &Registered) -> Option<IpAddr> {
+        let claimed = self.claimed_addresses(registered);
+        let own = claimed.iter().find(|address| !self.is_lost(registered, **address));
+        own.or(claimed.first()).copied()
+    }
+
+    /// Whether a registration's target is this.
+    pub fn has_target(&self, target: IpAddr) -> bool {
+        let is_at = |one: &Registered| one.is_admitted() && self.target(one) == Some(target);
+        self.is_registering() && self.registrations.iter().any(is_at)
     }
 
     /// Whether a registration is among the answers.
@@ -130,7 +209,7 @@ impl PodRecord {
             key: Some("ip"),
             reason: Reason::ForeignAddress,
         });
-        self.refused.iter().cloned().chain(foreign)
+        self.rest().refused.iter().cloned().chain(foreign)
     }
 
     /// Where a registration is reached: its target and port.
@@ -152,17 +231,21 @@ impl Registered {
 
     /// All that it tells, secrets apart.
     pub fn told(&self) -> Told<'_> {
-        self.template.told(self.own.as_deref().map_or(&[], |own| own))
+        self.template.told(self.own_values())
     }
 
     /// What its TXT record tells.
     pub fn published(&self) -> Told<'_> {
-        self.template.published(self.own.as_deref().map_or(&[], |own| own))
+        self.template.published(self.own_values())
     }
 
-    /// The addresses at which another Pod holds the port.
-    pub fn lost(&self) -> &[IpAddr] {
-        self.lost.as_deref().map_or(&[], |lost| lost)
+    /// The address that it names; none for the Pod's own.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.own.as_ref()?.address
+    }
+
+    fn own_values(&self) -> &Overrides {
+        self.own.as_ref().map_or(&[], |own| &own.values)
     }
 
     /// Whether it makes its service's names exist: not switched off, not overwritten, and the Pod's to make.
@@ -171,15 +254,22 @@ impl Registered {
     }
 }
 
+impl Own {
+    /// None where there is nothing.
+    pub fn of(address: Option<IpAddr>, values: Box<Overrides>) -> Option<Arc<Own>> {
+        let is_something = address.is_some() || !values.is_empty();
+        is_something.then(|| Arc::new(Own { address, values: values.into_vec().into() }))
+    }
+}
+
 /// What it tells counts, and not how that is shared.
 impl PartialEq for Registered {
     fn eq(&self, other: &Registered) -> bool {
-        let Registered { template, own: _, lost, offset, address, standing, is_repeated, is_enabled, port, weight } =
-            self;
-        let own_place = (lost, offset, address, standing, is_repeated, is_enabled, port, weight);
+        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_enabled } = self;
+        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_enabled);
         let place = {
-            let Registered { lost, offset, address, standing, is_repeated, is_enabled, port, weight, .. } = other;
-            (lost, offset, address, standing, is_repeated, is_enabled, port, weight)
+            let Registered { offset, port, weight, standing, is_repeated, is_enabled, .. } = other;
+            (other.address(), offset, port, weight, standing, is_repeated, is_enabled)
         };
         own_place == place
             && template.is_of_same_kind(&other.template)

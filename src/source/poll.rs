@@ -37,6 +37,18 @@ impl Fingerprint {
     }
 }
 
+/// Waits until the paths do not look as they did, and tells how they look now.
+pub async fn changed(paths: &[PathBuf], seen: &mut Fingerprint) {
+    loop {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let now = Fingerprint::of(paths);
+        if now != *seen {
+            *seen = now;
+            return;
+        }
+    }
+}
+
 /// Whether the path means standard input.
 pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN

@@ -1,5 +1,7 @@
 //! Reading what came in.
 
+use std::ops::RangeInclusive;
+
 use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Name, Path, Rcode, Rtype};
 
 use super::{HEADER_LEN, UDP_LEN_MIN};
@@ -7,12 +9,24 @@ use super::{HEADER_LEN, UDP_LEN_MIN};
 /// The option that asks for the server's identity (RFC 5001).
 const OPTION_NSID: u16 = 3;
 
+/// The option that shows that a client is where it says (RFC 7873).
+const OPTION_COOKIE: u16 = 10;
+
 /// The option that keeps a TCP connection open (RFC 7828), and the one that hides a message's length (RFC 7830).
 const OPTION_KEEPALIVE: u16 = 11;
 const OPTION_PADDING: u16 = 12;
 
 /// The DO bit of the OPT record's flags (RFC 3225).
 const DNSSEC_OK: u16 = 0x8000;
+
+/// Bytes of a client's part of a cookie (RFC 7873 §4.1).
+pub const CLIENT_COOKIE_LEN: usize = 8;
+
+/// Bytes of the server's part (RFC 9018 §4).
+pub const SERVER_COOKIE_LEN: usize = 16;
+
+/// What any server's part may have (RFC 7873 §4.2).
+const SERVER_COOKIE_LENS: RangeInclusive<usize> = 8..=32;
 
 /// What a message turned out to be.
 #[derive(Debug)]
@@ -73,10 +87,37 @@ pub struct Edns {
     pub is_dnssec_ok: bool,
     /// It asks who we are.
     pub wants_nsid: bool,
+    /// Its cookie, if it has one.
+    pub cookie: Option<Cookie>,
     /// It is padded, and its reply is to be where it is encrypted (RFC 7830 §4).
     pub wants_padding: bool,
     /// It speaks of the TCP connection that it came over, which nothing over QUIC may (RFC 9250 §5.5.2).
     pub has_keepalive: bool,
+}
+
+/// A COOKIE option (RFC 7873 §4); of several the first (§5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cookie {
+    /// Of a length that no cookie has.
+    Malformed,
+    /// Well-formed.
+    Of {
+        /// What the client tells its servers' replies from others by.
+        client: [u8; CLIENT_COOKIE_LEN],
+        /// What it got from us, if it is as long as ours are (RFC 9018 §4).
+        server: Option<[u8; SERVER_COOKIE_LEN]>,
+    },
+}
+
+impl Cookie {
+    fn read(data: &[u8]) -> Cookie {
+        match data.split_first_chunk() {
+            Some((client, server)) if server.is_empty() || SERVER_COOKIE_LENS.contains(&server.len()) => {
+                Cookie::Of { client: *client, server: server.try_into().ok() }
+            }
+            _ => Cookie::Malformed,
+        }
+    }
 }
 
 /// A TSIG record (RFC 8945), as much of it as its refusal gives back.
@@ -122,6 +163,12 @@ impl Query<'_> {
     /// The name in master-file form, what is not plain printable escaped.
     pub fn spelled(&self) -> String {
         Name::from_wire(self.name_wire()).map(|name| name.to_string()).unwrap_or_default()
+    }
+
+    /// The same as what is answered with a code alone.
+    pub fn refused(&self, rcode: Rcode) -> Malformed<'_> {
+        let Query { id, is_recursion_desired, question, edns, .. } = *self;
+        Malformed { id, opcode: 0, is_recursion_desired, question, edns, rcode }
     }
 
     /// The name as it came, a well-formed wire name.
@@ -240,17 +287,21 @@ impl<'m> Record<'m> {
     /// An OPT record's class is a size, its TTL is flags, and its data is options.
     fn edns(&self) -> Option<Edns> {
         let mut options = Reader { rest: self.data };
-        let (mut wants_nsid, mut wants_padding, mut has_keepalive) = (false, false, false);
+        let (mut wants_nsid, mut wants_padding, mut has_keepalive, mut cookie) = (false, false, false, None);
         while !options.rest.is_empty() {
             let (code, len) = (options.u16()?, options.u16()?);
-            options.bytes(usize::from(len))?;
-            wants_nsid |= code == OPTION_NSID;
-            wants_padding |= code == OPTION_PADDING;
-            has_keepalive |= code == OPTION_KEEPALIVE;
+            let data = options.bytes(usize::from(len))?;
+            match code {
+                OPTION_NSID => wants_nsid = true,
+                OPTION_PADDING => wants_padding = true,
+                OPTION_KEEPALIVE => has_keepalive = true,
+                OPTION_COOKIE => cookie = cookie.or_else(|| Some(Cookie::read(data))),
+                _ => {}
+            }
         }
         let is_dnssec_ok = self.ttl as u16 & DNSSEC_OK != 0;
         let udp_len_max = usize::from(self.class).max(UDP_LEN_MIN);
-        Some(Edns { udp_len_max, is_dnssec_ok, wants_nsid, wants_padding, has_keepalive })
+        Some(Edns { udp_len_max, is_dnssec_ok, wants_nsid, cookie, wants_padding, has_keepalive })
     }
 
     fn signature(&self) -> Option<Signature<'m>> {

@@ -13,7 +13,7 @@ use crate::zones::{Referral, RrSet};
 
 use super::compose::{Composer, Full, Owner, Place, Section};
 use super::query::{Edns, Malformed, Query};
-use super::tail::{RECORD_HEAD_LEN, Tail, push_u16s};
+use super::tail::{Own, RECORD_HEAD_LEN, Tail, push_u16s};
 use super::{HEADER_LEN, TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
 
 const FLAG_QR: u16 = 0x8000;
@@ -61,13 +61,13 @@ pub fn reply<'s>(
     answer: &Answer<'s>,
     snapshot: &'s Snapshot,
     limits: Limits,
-    nsid: &[u8],
+    own: Own<'_>,
     out: &mut Vec<u8>,
 ) -> Outcome {
     let mut tail = Tail {
         edns: query.edns,
         rcode: answer.rcode,
-        nsid: query.edns.filter(|edns| edns.wants_nsid).map(|_| nsid),
+        own,
         error: query.edns.and(answer.error).map(|error| error.0),
         signature: query.signature.map(|signature| (signature, query.id)),
     };
@@ -88,11 +88,20 @@ pub fn reply<'s>(
     Outcome { rcode: answer.rcode, is_cut }
 }
 
+impl Query<'_> {
+    /// Appends an empty reply that sends the client to TCP.
+    pub fn reply_cut(&self, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
+        let tail = Tail { edns: self.edns, rcode: Rcode::NOERROR, own, error: None, signature: None };
+        let flags = FLAG_QR | FLAG_TC | if self.is_recursion_desired { FLAG_RD } else { 0 };
+        Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));
+        Outcome { rcode: Rcode::NOERROR, is_cut: true }
+    }
+}
+
 impl Malformed<'_> {
     /// Appends the reply: the code, the question if there was one, and no records.
-    pub fn reply(&self, nsid: &[u8], out: &mut Vec<u8>) -> Outcome {
-        let nsid = self.edns.filter(|edns| edns.wants_nsid).map(|_| nsid);
-        let tail = Tail { edns: self.edns, rcode: self.rcode, nsid, error: None, signature: None };
+    pub fn reply(&self, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
+        let tail = Tail { edns: self.edns, rcode: self.rcode, own, error: None, signature: None };
         let mut flags = FLAG_QR | u16::from(self.opcode) << 11 | (self.rcode.0 & 0xf);
         flags |= if self.is_recursion_desired { FLAG_RD } else { 0 };
         Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));

@@ -3,35 +3,54 @@
 use crate::dns::{Class, Rcode, Rtype};
 
 use super::UDP_LEN_MAX;
-use super::query::{Edns, Signature};
+use super::query::{CLIENT_COOKIE_LEN, Edns, SERVER_COOKIE_LEN, Signature};
 
-/// The server's identity (RFC 5001), and extended errors (RFC 8914).
+/// The server's identity (RFC 5001), cookies (RFC 7873), and extended errors (RFC 8914).
 const OPTION_NSID: u16 = 3;
+const OPTION_COOKIE: u16 = 10;
 const OPTION_EDE: u16 = 15;
 
 /// The TSIG error of a key that the server does not know (RFC 8945 §3).
 const BADKEY: u16 = 17;
 
+/// What stands before an option's data: its code and its length.
+const OPTION_HEAD_LEN: usize = 4;
+
 /// What stands before a record's data behind its owner: type, class, TTL and length.
 pub(super) const RECORD_HEAD_LEN: usize = 10;
+
+/// What the server says of itself where the client's EDNS lets it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own<'a> {
+    /// Who it is (RFC 5001), for who asks.
+    pub nsid: &'a [u8],
+    /// The client's cookie with the server's behind it (RFC 7873).
+    pub cookie: Option<[u8; CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN]>,
+}
 
 /// The records that stand last and are never left out.
 pub(super) struct Tail<'a> {
     pub edns: Option<Edns>,
     pub rcode: Rcode,
-    pub nsid: Option<&'a [u8]>,
+    pub own: Own<'a>,
     pub error: Option<u16>,
     pub signature: Option<(Signature<'a>, u16)>,
 }
 
 impl Tail<'_> {
     pub fn len(&self) -> usize {
-        let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
-        let opt = self.edns.map_or(0, |_| 1 + RECORD_HEAD_LEN + options);
+        let opt = self.edns.map_or(0, |edns| 1 + RECORD_HEAD_LEN + self.options_len(edns));
         let signature = self.signature.map_or(0, |(signature, _)| {
             signature.key.len() + RECORD_HEAD_LEN + signature.algorithm.len() + signature.time_and_fudge.len() + 8
         });
         opt + signature
+    }
+
+    fn options_len(&self, edns: Edns) -> usize {
+        let nsid = if edns.wants_nsid { OPTION_HEAD_LEN + self.own.nsid.len() } else { 0 };
+        let cookie = self.own.cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
+        let error = self.error.map_or(0, |_| OPTION_HEAD_LEN + 2);
+        nsid + cookie + error
     }
 
     /// Appends them; how many.
@@ -41,14 +60,17 @@ impl Tail<'_> {
             count += 1;
             let flags = if edns.is_dnssec_ok { 0x8000 } else { 0 };
             let ttl = u32::from(self.rcode.0 >> 4) << 24 | flags;
-            let options = self.nsid.map_or(0, |nsid| 4 + nsid.len()) + self.error.map_or(0, |_| 6);
             out.push(0);
             push_u16s(out, &[Rtype::OPT.0, UDP_LEN_MAX as u16]);
             out.extend_from_slice(&ttl.to_be_bytes());
-            push_u16s(out, &[options as u16]);
-            if let Some(nsid) = self.nsid {
-                push_u16s(out, &[OPTION_NSID, nsid.len() as u16]);
-                out.extend_from_slice(nsid);
+            push_u16s(out, &[self.options_len(edns) as u16]);
+            if edns.wants_nsid {
+                push_u16s(out, &[OPTION_NSID, self.own.nsid.len() as u16]);
+                out.extend_from_slice(self.own.nsid);
+            }
+            if let Some(cookie) = self.own.cookie {
+                push_u16s(out, &[OPTION_COOKIE, cookie.len() as u16]);
+                out.extend_from_slice(&cookie);
             }
             if let Some(error) = self.error {
                 push_u16s(out, &[OPTION_EDE, 2, error]);

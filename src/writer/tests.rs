@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use super::*;
 use crate::metrics::Metrics;
 use crate::server::SharedFreshness;
+use crate::server::clients::Clients;
 use crate::snapshot::{TxtKeys, ZoneSettings};
 use crate::source::{Change, Event, Pod, PodStatus, SourceId};
 
@@ -47,6 +48,7 @@ impl Running {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
             freshness: SharedFreshness::default(),
             nsid: Box::default(),
+            clients: Clients::default(),
             metrics: Arc::new(Metrics::new("", "")),
             logs_queries: false,
         });

@@ -109,7 +109,7 @@ fn a_host_networks_pods_share_its_address() {
     let on_host = |name: &str, port: u16| {
         let mut pod = endpoint(name, "192.0.2.7", &format!("interface=a.B port={port}"));
         pod.status.host_network = true;
-        pod.status.host_ips = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        pod.status.host_ips = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()].into();
         pod
     };
     let mut world = World::of([on_host("one", 1), on_host("two", 2), on_host("three", 2)]);

@@ -34,7 +34,7 @@ struct State {
 
 const UIDS: usize = 5;
 const NOTHING: Vec<String> = Vec::new();
-const INTERFACES: [&str; 3] = ["a.B", "A.b", "a.v-1"];
+const INTERFACES: [&str; 4] = ["a.B", "A.b", "a.v-1", "c.b"];
 const GROUPS: [&str; 3] = ["", "x", "-odd"];
 
 fn state() -> impl Strategy<Value = State> {
@@ -45,7 +45,7 @@ fn state() -> impl Strategy<Value = State> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
     );
-    let services = prop::collection::vec((0usize..3, 0usize..3), 0..4);
+    let services = prop::collection::vec((0..INTERFACES.len(), 0..GROUPS.len()), 0..4);
     (place, health, services).prop_map(
         |((uid, address, port, start), (phase, is_ready, is_terminating, is_host), services)| State {
             uid,
@@ -117,6 +117,7 @@ fn zone_text(world: &World) -> BTreeMap<String, String> {
     let mut services = Vec::new();
     for selectors in ["", ".g-x", ".g--none", ".v--none", ".v--none.g-x"] {
         services.push(format!("a.b{selectors}.default.Z"));
+        names.push(format!("b{selectors}.default.Z"));
     }
     for interface in INTERFACES {
         for group in GROUPS {

@@ -6,7 +6,7 @@ use callsign::source::Pod;
 use callsign::wire::{Limits, Received};
 use domain::base::iana::Rtype;
 
-use super::world::{World, endpoint, whole};
+use super::world::{OWN, World, endpoint, whole};
 use crate::ask::{Ask, Edns, Reply, flag};
 
 fn pods(count: usize) -> impl Iterator<Item = Pod> {
@@ -82,7 +82,7 @@ fn the_refusal_of_a_signature_too_long_for_udp_waits_for_tcp() {
     let refusal = callsign::answer::failure(callsign::dns::Rcode::NOTAUTH, None);
     for (limits, has_signature) in [(Limits::udp(None), false), (Limits::tcp(), true)] {
         let mut wire = Vec::new();
-        callsign::wire::reply(&parsed, &refusal, world.snapshot(), limits, b"test", &mut wire);
+        callsign::wire::reply(&parsed, &refusal, world.snapshot(), limits, OWN, &mut wire);
         let reply = Reply::read(&query, wire);
         assert!(reply.wire.len() <= limits.len_max);
         assert_eq!((reply.rcode.as_str(), reply.has(flag::TC)), ("NOTAUTH", !has_signature));

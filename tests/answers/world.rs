@@ -14,7 +14,7 @@ use callsign::name;
 use callsign::server::hickory;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
-use callsign::wire::{self, Edns, Limits, Query, Received};
+use callsign::wire::{self, Edns, Limits, Own, Query, Received};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -22,6 +22,9 @@ use crate::ask::{Ask, Reply};
 
 /// The zone of all these tests.
 pub(crate) const ZONE: &str = "rpc.cluster.local.";
+
+/// What the server says of itself.
+pub(crate) const OWN: Own<'_> = Own { nsid: b"test", cookie: None };
 
 /// What writes the zone, and what is told by it.
 pub(crate) struct World {
@@ -138,6 +141,11 @@ impl World {
         &self.snapshot
     }
 
+    /// Answers from another snapshot.
+    pub(crate) fn set_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
     /// The reply to a question, over TCP.
     #[track_caller]
     pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Reply {
@@ -158,7 +166,7 @@ impl World {
         let Received::Query(parsed) = wire::parse(&query) else { panic!("{ask:?} cannot be read") };
         let answer = self.answer(&parsed);
         let mut reply = Vec::new();
-        wire::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut reply);
+        wire::reply(&parsed, &answer, &self.snapshot, limits, OWN, &mut reply);
         assert!(reply.len() <= limits.len_max, "{} bytes of {}", reply.len(), limits.len_max);
         Reply::read(&query, reply)
     }
@@ -169,14 +177,14 @@ impl World {
         match wire::parse(query) {
             Received::Nothing => return None,
             Received::Malformed(malformed) => {
-                let outcome = malformed.reply(b"test", &mut one);
-                assert_eq!(hickory::refuse(&malformed, b"test", &mut other).outcome, outcome);
+                let outcome = malformed.reply(OWN, &mut one);
+                assert_eq!(hickory::refuse(&malformed, OWN, &mut other).outcome, outcome);
             }
             Received::Query(parsed) => {
                 let answer = self.answer(&parsed);
                 let limits = limits(parsed.edns);
-                let outcome = wire::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut one);
-                let composed = hickory::reply(&parsed, &answer, &self.snapshot, limits, b"test", &mut other);
+                let outcome = wire::reply(&parsed, &answer, &self.snapshot, limits, OWN, &mut one);
+                let composed = hickory::reply(&parsed, &answer, &self.snapshot, limits, OWN, &mut other);
                 assert_eq!(composed.outcome, outcome);
                 assert!(one.len() <= limits.len_max && other.len() <= limits.len_max);
             }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
 use callsign::metrics::Metrics;
+use callsign::server::clients::Clients;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
@@ -79,6 +80,7 @@ impl Zone {
             snapshot: ArcSwap::new(self.snapshot.clone()),
             freshness: SharedFreshness::default(),
             nsid: b"budget".as_slice().into(),
+            clients: Clients::default(),
             metrics: Arc::new(Metrics::new("0", "0")),
             logs_queries: false,
         }

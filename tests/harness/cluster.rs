@@ -3,23 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Runtime;
 
-use super::process::{Process, free_port, output, scratch};
+use super::control_plane::{ADMIN_TOKEN, ApiServer, Etcd};
+use super::process::{output, scratch};
 use super::proxy::Proxy;
 
 /// The namespace of `deploy/`.
 pub(crate) const OWN_NAMESPACE: &str = "callsign-system";
-
-/// How long etcd and the API server may take until they are ready, each: 5 s here, more beside a compiler.
-const START_PATIENCE: Duration = Duration::from_secs(60);
-
-/// A loopback API server's administrator: no secret, since nothing is behind it.
-const ADMIN_TOKEN: &str = "administrator";
 
 /// A running cluster API; dropping it stops it.
 pub(crate) struct Cluster {
@@ -30,9 +24,10 @@ pub(crate) struct Cluster {
     admin_kubeconfig: PathBuf,
     kubeconfig: PathBuf,
     token: String,
-    port: u16,
-    _api_server: Process,
-    _etcd: Process,
+    /// Its API server.
+    pub(crate) api_server: ApiServer,
+    /// Its etcd.
+    pub(crate) etcd: Etcd,
 }
 
 impl Cluster {
@@ -42,39 +37,50 @@ impl Cluster {
         &SHARED
     }
 
+    /// A cluster of a test's own, for one that does harm to it. Its processes run until they are killed.
+    pub(crate) fn own() -> &'static Cluster {
+        Box::leak(Box::new(Cluster::start()))
+    }
+
     /// Starts etcd and the API server and applies `deploy/`.
     fn start() -> Cluster {
         let (bin, dir) = (binaries(), scratch("cluster"));
         let kubectl = bin.join("kubectl");
-        let (etcd, etcd_url) = start_etcd(&bin, &dir);
-        let port = free_port();
-        let mut api_server = start_api_server(&bin, &dir, &etcd_url, port);
+        let etcd = Etcd::start(&bin, &dir);
+        let api_server = ApiServer::start(&bin, &dir, &etcd);
 
-        let admin_kubeconfig = write_kubeconfig(&dir, "admin", port, ADMIN_TOKEN);
+        let admin_kubeconfig = write_kubeconfig(&dir, "admin", api_server.port, ADMIN_TOKEN);
         let runtime = Runtime::new().expect("start a runtime");
         let certificate = dir.join("apiserver.crt");
-        api_server.wait_until(START_PATIENCE, || certificate.exists());
+        api_server.wait_until(|| certificate.exists());
         let admin = runtime.block_on(client(&admin_kubeconfig));
-        api_server.wait_until(START_PATIENCE, || runtime.block_on(is_ready(&admin)));
+        api_server.wait_until(|| runtime.block_on(is_ready(&admin)));
 
         let as_admin = format!("--kubeconfig={}", admin_kubeconfig.display());
         let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
         output(&kubectl, [&as_admin, "apply", "--warnings-as-errors", "-k", deploy]);
         let token =
             output(&kubectl, [&as_admin, "-n", OWN_NAMESPACE, "create", "token", "callsign", "--duration", "24h"]);
-        let kubeconfig = write_kubeconfig(&dir, "callsign", port, token.trim());
-        Cluster {
-            runtime,
-            admin,
-            dir,
-            kubectl,
-            admin_kubeconfig,
-            kubeconfig,
-            token,
-            port,
-            _api_server: api_server,
-            _etcd: etcd,
-        }
+        let kubeconfig = write_kubeconfig(&dir, "callsign", api_server.port, token.trim());
+        Cluster { runtime, admin, dir, kubectl, admin_kubeconfig, kubeconfig, token, api_server, etcd }
+    }
+
+    /// One more API server of the same cluster, ready.
+    pub(crate) fn another_api_server(&self) -> ApiServer {
+        let server = ApiServer::start(&binaries(), &self.dir, &self.etcd);
+        self.wait_until_ready(&server);
+        server
+    }
+
+    /// Waits until one of the cluster's API servers is ready.
+    pub(crate) fn wait_until_ready(&self, server: &ApiServer) {
+        let admin = self.block_on(client(Path::new(&self.admin_kubeconfig_to(server.port))));
+        server.wait_until(|| self.block_on(is_ready(&admin)));
+    }
+
+    /// A client of one of the cluster's API servers, with the rights of callsign's service account.
+    pub(crate) fn client_of(&self, server: &ApiServer) -> Client {
+        self.block_on(client(Path::new(&self.kubeconfig_to(server.port))))
     }
 
     /// A kubeconfig of callsign's own service account: what `deploy/` grants, and no more.
@@ -108,13 +114,19 @@ impl Cluster {
 
     /// A kubeconfig with this token, of a name that no other one has.
     pub(crate) fn kubeconfig_with(&self, name: &str, token: &str) -> String {
-        let path = write_kubeconfig(&self.dir, name, self.port, token.trim());
+        let path = write_kubeconfig(&self.dir, name, self.api_server.port, token.trim());
+        path.to_str().expect("a path of UTF-8").to_owned()
+    }
+
+    /// A kubeconfig with this user, who asks at this port.
+    pub(crate) fn kubeconfig_by(&self, port: u16, user: &serde_json::Value) -> String {
+        let path = write_kubeconfig_of(&self.dir, &format!("user-{port}"), port, user);
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
     /// The API server at another port as well, until the proxy is dropped.
     pub(crate) fn proxy(&self, port: u16) -> Proxy {
-        Proxy::start(port, self.port)
+        Proxy::start(port, self.api_server.port)
     }
 
     /// A client with the rights of callsign's service account.
@@ -158,68 +170,23 @@ pub(crate) fn binaries() -> PathBuf {
     BINARIES.clone()
 }
 
-fn start_etcd(bin: &Path, dir: &Path) -> (Process, String) {
-    let [client, peer] = [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
-    let mut etcd = Process::start(
-        bin.join("etcd"),
-        [
-            format!("--data-dir={}", dir.join("etcd").display()),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=default={peer}"),
-            // Nothing here has to survive a power cut.
-            "--unsafe-no-fsync".into(),
-            // 8 GiB, etcd's own recommended maximum: a suite's revisions are never compacted away in time.
-            format!("--quota-backend-bytes={}", 8_u64 << 30),
-            "--log-level=warn".into(),
-        ],
-    );
-    etcd.wait_until(START_PATIENCE, || {
-        let address = client.trim_start_matches("http://").parse().expect("an address");
-        super::process::http_get(address, "/health").is_ok_and(|(status, _)| status == 200)
-    });
-    (etcd, client)
+fn write_kubeconfig(dir: &Path, name: &str, port: u16, token: &str) -> PathBuf {
+    write_kubeconfig_of(dir, name, port, &serde_json::json!({ "token": token }))
 }
 
-fn start_api_server(bin: &Path, dir: &Path, etcd_url: &str, port: u16) -> Process {
-    let tokens = dir.join("tokens.csv");
-    fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).expect("write a token file");
-    // The key that it makes for its own certificate signs the service accounts' tokens as well.
-    let key = dir.join("apiserver.key");
-    Process::start(
-        bin.join("kube-apiserver"),
-        [
-            format!("--etcd-servers={etcd_url}"),
-            "--bind-address=127.0.0.1".into(),
-            format!("--secure-port={port}"),
-            format!("--cert-dir={}", dir.display()),
-            format!("--token-auth-file={}", tokens.display()),
-            format!("--service-account-key-file={}", key.display()),
-            format!("--service-account-signing-key-file={}", key.display()),
-            "--service-account-issuer=https://kubernetes.default.svc".into(),
-            "--authorization-mode=RBAC".into(),
-            "--service-cluster-ip-range=10.96.0.0/12".into(),
-            // It would refuse every Pod of a namespace without a default service account, and no controller makes one.
-            "--disable-admission-plugins=ServiceAccount".into(),
-        ],
-    )
-}
-
-fn write_kubeconfig(dir: &Path, user: &str, port: u16, token: &str) -> PathBuf {
-    let path = dir.join(format!("{user}.kubeconfig"));
+fn write_kubeconfig_of(dir: &Path, name: &str, port: u16, user: &serde_json::Value) -> PathBuf {
+    let path = dir.join(format!("{name}.kubeconfig"));
     let certificate = dir.join("apiserver.crt");
     let config = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": user } }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
         "clusters": [{ "name": "test", "cluster": {
             "server": format!("https://127.0.0.1:{port}"),
             "certificate-authority": certificate,
         } }],
-        "users": [{ "name": user, "user": { "token": token } }],
+        "users": [{ "name": "test", "user": user }],
     });
     fs::write(&path, config.to_string()).expect("write a kubeconfig");
     path

@@ -32,6 +32,16 @@ impl CoreDns {
         )
     }
 
+    /// The same in front of several servers.
+    pub(crate) fn start_before(upstreams: &[SocketAddr]) -> CoreDns {
+        let all: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
+        let block = stub("coredns-stub.Corefile");
+        let replaced =
+            block.replace(&format!("forward . {SERVICE_ADDRESS} "), &format!("forward . {} ", all.join(" ")));
+        assert_ne!(replaced, block);
+        CoreDns::start_with(&replaced)
+    }
+
     /// The same with the block that asks over TLS, trusting an authority.
     pub(crate) fn start_tls(upstream: SocketAddr, authority: &Path, server_name: &str) -> CoreDns {
         let block = stub("encrypted/coredns-tls.Corefile");

@@ -4,9 +4,13 @@
 
 pub(crate) mod ask;
 pub(crate) mod cluster;
+pub(crate) mod control_plane;
 pub(crate) mod coredns;
 pub(crate) mod dig;
+pub(crate) mod faults;
 pub(crate) mod kubelet;
+pub(crate) mod oracle;
+pub(crate) mod order;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod quic;

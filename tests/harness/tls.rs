@@ -99,6 +99,22 @@ impl Tls {
     }
 }
 
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A folder that holds `tls.crt` and `tls.key` as the kubelet has them: links through a link that turns for both.
 pub(crate) struct Mounted {
     folder: PathBuf,

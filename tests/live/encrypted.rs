@@ -38,6 +38,8 @@ impl Encrypted {
         let mounted = Mounted::new(&certificate, &key);
         let [tls, https, quic] = [free_address(), free_address(), free_address()];
         let server = Server::start(&[
+            "--trusted-client",
+            "127.0.0.1",
             "--manifests",
             manifests(),
             "--zones",

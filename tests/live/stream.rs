@@ -195,8 +195,10 @@ fn one_connection_more_than_the_limit() {
     // BIND's tcp-clients: the limit holds, UDP does not notice, and a place that is free again is taken. Both sides need
     // more files than a process has by default.
     raise_file_limit(std::process::id());
-    let mut server =
-        Server::launch(&["prlimit", "--nofile=4096:", env!("CARGO_BIN_EXE_callsign")], &["--manifests", manifests()]);
+    let mut server = Server::launch(
+        &["prlimit", "--nofile=4096:", env!("CARGO_BIN_EXE_callsign")],
+        &["--manifests", manifests(), "--trusted-client", "127.0.0.0/8"],
+    );
     server.wait_for("/readyz");
     let open = || {
         let metrics = server.get("/metrics").1;

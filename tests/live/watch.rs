@@ -290,7 +290,7 @@ fn a_thousand_subscribers_while_a_hundred_pods_roll() {
     const SUBSCRIBERS: usize = 1_000;
     const PODS: usize = 100;
     let file = manifest(&(0..PODS).map(|at| greeter(at, 100)).collect::<Vec<_>>());
-    let server = Server::start(&["--manifests", text(&file)]);
+    let server = Server::start(&["--manifests", text(&file), "--trusted-client", "127.0.0.1"]);
     let before = resident_mib(&server);
     let last: BTreeMap<String, u64> = (0..PODS).map(|at| (format!("p{:03}", at + PODS), 50)).collect();
     let last = std::sync::Arc::new(last);

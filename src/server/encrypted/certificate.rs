@@ -17,7 +17,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::metrics::Metrics;
-use crate::source::poll::{Fingerprint, POLL_INTERVAL};
+use crate::source::poll::{self, Fingerprint};
 
 /// The longest file that is read, in bytes: a chain has a few certificates of some 2 KiB.
 const FILE_LEN_MAX: u64 = 1 << 20;
@@ -84,7 +84,7 @@ impl Certificate {
     /// # Errors
     /// They cannot be served.
     pub fn read(files: Files) -> Result<Certificate, CertificateError> {
-        let seen = files.fingerprint(); // before they are read: what changes meanwhile is then seen
+        let seen = Fingerprint::of(&files.paths()); // before they are read: what changes meanwhile is then seen
         let current = ArcSwap::from_pointee(files.read()?);
         Ok(Certificate { files, seen, current })
     }
@@ -92,14 +92,9 @@ impl Certificate {
     /// Reads them again whenever they change, for as long as the process lives. What is bad leaves the old pair in
     /// service; connections that are open keep theirs.
     pub async fn keep(self: Arc<Self>, metrics: Arc<Metrics>) {
-        let mut seen = self.seen.clone();
+        let (paths, mut seen) = (self.files.paths(), self.seen.clone());
         loop {
-            tokio::time::sleep(POLL_INTERVAL).await;
-            let now = self.files.fingerprint();
-            if now == seen {
-                continue;
-            }
-            seen = now;
+            poll::changed(&paths, &mut seen).await;
             let read = self.files.read();
             metrics.certificate_read(read.is_ok());
             match read {
@@ -120,8 +115,8 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Files {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&[self.certificate.clone(), self.key.clone()])
+    fn paths(&self) -> [PathBuf; 2] {
+        [self.certificate.clone(), self.key.clone()]
     }
 
     fn read(&self) -> Result<CertifiedKey, CertificateError> {

@@ -78,7 +78,7 @@ async fn answer(
         return Err(ProtocolError);
     }
     let mut reply = vec![0; 2];
-    if responder.respond_by_hickory(&received, client, Transport::Quic, &mut reply).is_none() {
+    if responder.respond_by_hickory(message, &received, client, Transport::Quic, &mut reply).is_none() {
         return Err(ProtocolError);
     }
     let len = (reply.len() - 2) as u16;

@@ -56,7 +56,7 @@ pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
 pub(super) fn respond(message: &[u8], client: SocketAddr, responder: &Responder) -> Response<Bytes> {
     let mut reply = Vec::new();
     let received = wire::parse(message);
-    let Some(ttl) = responder.respond_by_hickory(&received, client, Transport::Https, &mut reply) else {
+    let Some(ttl) = responder.respond_by_hickory(message, &received, client, Transport::Https, &mut reply) else {
         return refusal(StatusCode::BAD_REQUEST);
     };
     let mut response = Response::new(Bytes::from(reply));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::certificate::Certificate;
@@ -15,11 +15,7 @@ use super::tls::HANDSHAKE_WAIT;
 use super::{CONNECTION_WINDOW, STREAMS_MAX, doq, http3, server_config};
 use crate::metrics::{Dropped, Transport};
 use crate::server::Responder;
-use crate::server::stream::{CONNECTIONS_MAX, IDLE_WAIT, MESSAGE_WAIT};
-
-/// With fewer places left than this a client proves its address first (RFC 9000 §8.1.2): a stranger's many addresses
-/// then take no place.
-const PLACES_FREELY_GIVEN: usize = CONNECTIONS_MAX / 2;
+use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// First packets that wait to be looked at, and how many bytes of each connection and of all.
 const INCOMING_MAX: usize = 256;
@@ -89,21 +85,21 @@ pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) 
 
 /// Answers on an endpoint's connections until told to close, then waits for those that are open to end.
 pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>, mut closing: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = responder.clients.seats();
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Some(incoming) = incoming else { return };
-        if room.available_permits() < PLACES_FREELY_GIVEN
-            && incoming.may_retry()
-            && !incoming.remote_address_validated()
-        {
+        // With few places left a client proves its address first (RFC 9000 §8.1.2): a stranger's many addresses then
+        // take none.
+        if seats.are_scarce() && incoming.may_retry() && !incoming.remote_address_validated() {
             let _ = incoming.retry(); // it may be sent, as was just asked
             continue;
         }
-        let Ok(place) = room.clone().try_acquire_owned() else {
+        let ip = incoming.remote_address().ip().to_canonical();
+        let Some(seat) = seats.try_take(ip, responder.clients.is_trusted(ip)) else {
             responder.metrics.dropped(Dropped::Accept);
             incoming.refuse();
             continue;
@@ -116,10 +112,10 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
                 converse(connection, within, &responder, closing).await;
             }
             responder.metrics.closed(transport);
-            drop(place);
+            drop(seat);
         });
     }
-    let _ = timeout(MESSAGE_WAIT, room.acquire_many(CONNECTIONS_MAX as u32)).await;
+    let _ = timeout(MESSAGE_WAIT, seats.all_free()).await;
     endpoint.close(VarInt::from_u32(0), b"");
     let _ = timeout(MESSAGE_WAIT, endpoint.wait_idle()).await;
 }

@@ -49,7 +49,7 @@ pub async fn serve(
 }
 
 /// Waits for a client to agree on keys, not for long.
-pub(super) async fn shake_hands(
+pub(crate) async fn shake_hands(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
     responder: &Responder,

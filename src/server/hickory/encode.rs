@@ -13,13 +13,14 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::{Owner, Part, Section, hickory_name, record};
 use crate::dns::Rcode;
-use crate::wire::{Edns, HEADER_LEN, Signature, UDP_LEN_MAX};
+use crate::wire::{Edns, HEADER_LEN, Own, Signature, UDP_LEN_MAX};
 
 /// A reply is padded to a multiple of so many bytes where the query was padded (RFC 8467 §4.1).
 const PADDING_BLOCK: usize = 468;
 
-/// The server's identity (RFC 5001), extended errors (RFC 8914), padding (RFC 7830).
+/// The server's identity (RFC 5001), cookies (RFC 7873), extended errors (RFC 8914), padding (RFC 7830).
 const OPTION_NSID: u16 = 3;
+const OPTION_COOKIE: u16 = 10;
 const OPTION_EDE: u16 = 15;
 const OPTION_PADDING: u16 = 12;
 
@@ -37,7 +38,7 @@ const POINTER_MAX: usize = 0x3fff;
 pub(super) struct Opt<'a> {
     pub edns: Edns,
     pub rcode: Rcode,
-    pub nsid: &'a [u8],
+    pub own: Own<'a>,
     pub error: Option<u16>,
 }
 
@@ -47,10 +48,11 @@ impl Opt<'_> {
         let mut edns = HickoryEdns::new();
         edns.set_max_payload(UDP_LEN_MAX as u16).set_dnssec_ok(self.edns.is_dnssec_ok);
         edns.set_rcode_high((self.rcode.0 >> 4) as u8);
-        let nsid = self.edns.wants_nsid.then(|| EdnsOption::Unknown(OPTION_NSID, self.nsid.to_vec()));
+        let nsid = self.edns.wants_nsid.then(|| EdnsOption::Unknown(OPTION_NSID, self.own.nsid.to_vec()));
+        let cookie = self.own.cookie.map(|cookie| EdnsOption::Unknown(OPTION_COOKIE, cookie.to_vec()));
         let error = self.error.map(|error| EdnsOption::Unknown(OPTION_EDE, error.to_be_bytes().to_vec()));
         let padding = padding_len.map(|len| EdnsOption::Unknown(OPTION_PADDING, vec![0; len]));
-        [nsid, error, padding].into_iter().flatten().for_each(|option| edns.options_mut().insert(option));
+        [nsid, cookie, error, padding].into_iter().flatten().for_each(|option| edns.options_mut().insert(option));
         Record::from(&edns)
     }
 }

@@ -57,15 +57,38 @@ async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Conf
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     if let Some(path) = kubeconfig {
         let wrong = |error| ClientError::Kubeconfig { path: path.to_owned(), reason: plain(&error) };
-        let file = Kubeconfig::read_from(path).map_err(wrong)?;
-        return Config::from_custom_kubeconfig(file, &options).await.map_err(wrong);
+        return of_kubeconfig(Kubeconfig::read_from(path), &options).await.map_err(wrong);
     }
     // What Config::infer does, without its error, which would quote the kubeconfig.
-    match (Config::from_kubeconfig(&options).await, context) {
+    match (of_kubeconfig(Kubeconfig::read(), &options).await, context) {
         (Ok(config), _) => Ok(config),
         (Err(error), Some(context)) => Err(ClientError::Context { context: context.to_owned(), reason: plain(&error) }),
         (Err(error), None) => Config::incluster()
             .map_err(|in_cluster| ClientError::Nowhere { kubeconfig: plain(&error), in_cluster: plain(&in_cluster) }),
+    }
+}
+
+/// A kubeconfig's configuration. A certificate authority that is a file is read again when it is a minute old, as a Pod's
+/// is: kube does so of its own for the latter alone.
+async fn of_kubeconfig(
+    file: Result<Kubeconfig, KubeconfigError>,
+    options: &KubeConfigOptions,
+) -> Result<Config, KubeconfigError> {
+    let file = file?;
+    let authority = authority_file(&file, options.context.as_deref());
+    let mut config = Config::from_custom_kubeconfig(file, options).await?;
+    config.root_cert_file = authority;
+    Ok(config)
+}
+
+/// The file of the context's certificate authority; none where it stands in the kubeconfig itself.
+fn authority_file(file: &Kubeconfig, context: Option<&str>) -> Option<PathBuf> {
+    let context = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
+    match cluster.certificate_authority_data {
+        Some(_) => None,
+        None => cluster.certificate_authority.as_ref().map(PathBuf::from),
     }
 }
 

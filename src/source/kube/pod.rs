@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::source::{Phase, Pod, PodStatus};
+use crate::source::{Phase, Pod, PodIps, PodStatus};
 
 /// The most addresses that are taken from `podIPs` or `hostIPs`. Kubernetes allows one a family.
 const ADDRESSES_MAX: usize = 16;
@@ -160,7 +160,7 @@ impl<'j> RawPod<'j> {
             terminating: self.metadata().is_some_and(|metadata| metadata.deletion_timestamp.is_some()),
             host_network: self.spec.0.as_ref().and_then(|spec| spec.host_network.0).unwrap_or(false),
             pod_ips: addresses(texts(&status.pod_ips), status.pod_ip.text()),
-            host_ips: addresses(texts(&status.host_ips), status.host_ip.text()),
+            host_ips: addresses(texts(&status.host_ips), status.host_ip.text()).into_vec().into(),
             start_time: status.start_time.text().and_then(seconds),
         }
     }
@@ -218,8 +218,8 @@ pub(super) fn phase(text: Option<&str>) -> Phase {
 }
 
 /// The addresses of the list, or the single one where the list has none.
-pub(super) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> Vec<IpAddr> {
-    let mut found = Vec::new();
+pub(super) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> PodIps {
+    let mut found = PodIps::new();
     for text in list {
         if found.len() < ADDRESSES_MAX
             && let Some(address) = ip(text)

@@ -239,6 +239,18 @@ async fn whatever_else_ends_a_watch_it_goes_on_behind_the_last_event() {
 }
 
 #[tokio::test]
+async fn what_was_told_before_is_not_told_again() {
+    let replayed = event("ADDED", "u0", 3) + &event("MODIFIED", "u1", 4) + &event("DELETED", "u0", 6) + &bookmark(6);
+    let script = vec![
+        listed(),
+        (WATCH_7, Whole(replayed.clone() + &event("MODIFIED", "u1", 9) + &replayed)),
+        (VERSION, Whole(list(9, "", &[]))),
+        (WATCH_9, Open(replayed + &event("DELETED", "u1", 10))),
+    ];
+    check("replay", script, "begin u1@5 commit u1@9 -u1", &[(Restart::Ended, 1)]).await;
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_read_is_skipped_and_counted() {
     let poison = r#"{"metadata":{"name":[],"uid":7}},{"metadata":null},null,{"spec":"\ud800"}"#;
     let items = [pod("u1", 5), poison.to_owned(), pod("u2", 6)];

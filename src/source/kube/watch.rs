@@ -30,10 +30,16 @@ impl Run {
         }
         self.is_unproved = true;
         let encoding = answer.splitter.encoding();
+        let mut reached: Option<u64> = from.parse().ok();
         while answer.fill().await? {
             self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
                 let frame = self.frame(piece, encoding)?;
+                let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
+                if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
+                    continue; // told before: a server that tells it again would bring back Pods that are gone
+                }
+                reached = version.or(reached);
                 self.apply(frame.event).await?;
                 if let Some(version) = frame.version {
                     self.position = Some(version);

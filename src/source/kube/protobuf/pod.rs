@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Fields, NotProtobuf, Value, Wrapped, last_bytes, text};
 use crate::source::kube::pod::{PodObject, addresses, phase};
-use crate::source::{Pod, PodStatus};
+use crate::source::{Pod, PodIps, PodStatus};
 
 /// A Pod's message, taken apart as far as it is needed.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl PodObject for PodMessage<'_> {
                 terminating: self.metadata.is_terminating,
                 host_network: self.host_network,
                 pod_ips: self.status.addresses(12, &self.status.pod_ip),
-                host_ips: self.status.addresses(16, &self.status.host_ip),
+                host_ips: self.status.addresses(16, &self.status.host_ip).into_vec().into(),
                 start_time: self.status.start_time,
             },
             annotation: self.annotation(annotation),
@@ -148,7 +148,7 @@ impl<'b> Status<'b> {
     }
 
     /// The addresses of `PodIP` or `HostIP` messages in a field, or the single one where there are none.
-    fn addresses(&self, number: u64, single: &Text<'_>) -> Vec<std::net::IpAddr> {
+    fn addresses(&self, number: u64, single: &Text<'_>) -> PodIps {
         let list = Fields::of(self.message).filter_map(|field| match field {
             Ok((this, Value::Bytes(address))) if this == number => std::str::from_utf8(last_bytes(address, 1)?).ok(),
             _ => None,
@@ -238,8 +238,8 @@ mod tests {
                 ready: true,
                 terminating: false,
                 host_network: true,
-                pod_ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
-                host_ips: vec!["192.0.2.1".parse().unwrap()],
+                pod_ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()].into(),
+                host_ips: vec!["192.0.2.1".parse().unwrap()].into(),
                 start_time: Some(1_704_164_645),
             },
             annotation: Some("W10=".into()),

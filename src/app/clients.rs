@@ -1,0 +1,54 @@
+//! What the configuration says of clients, as the servers need it.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::{Config, CookieSecret};
+use crate::http::access::{Access, Token};
+use crate::server::clients::Clients;
+use crate::server::clients::cookies::Cookies;
+use crate::server::clients::rate::RateLimit;
+use crate::server::encrypted::certificate::Certificate;
+use crate::server::encrypted::https_acceptor;
+
+/// What holds for clients of DNS; secrets are read again when they change.
+///
+/// # Errors
+/// The cookies' secrets cannot be had.
+pub(super) fn of_dns(config: &Config) -> anyhow::Result<Clients> {
+    let rules = &config.clients;
+    let file = |secret: &CookieSecret| match secret {
+        CookieSecret::Own => None,
+        CookieSecret::File(path) => Some(path.clone()),
+    };
+    let cookies = rules.cookies.as_ref().map(|secret| Cookies::new(file(secret)).map(Arc::new));
+    let cookies = cookies.transpose().context("--cookie-secret")?;
+    if let Some(cookies) = &cookies {
+        tokio::spawn(cookies.clone().keep());
+    }
+    Ok(Clients {
+        allowed: rules.allowed.clone(),
+        trusted: rules.trusted.clone(),
+        connections_max: rules.connections_max,
+        connections_per_client_max: rules.connections_per_client_max,
+        cookies,
+        rate: rules.rate.map(RateLimit::new),
+    })
+}
+
+/// Who may see the pages; the token is read again when it changes.
+///
+/// # Errors
+/// The token cannot be had.
+pub(super) fn of_http(config: &Config, certificate: Option<&Arc<Certificate>>) -> anyhow::Result<Access> {
+    let rules = &config.clients;
+    let token = rules.http_token.clone().map(|file| Token::read(file).map(Arc::new));
+    let token = token.transpose().context("--http-token")?;
+    if let Some(token) = &token {
+        tokio::spawn(token.clone().keep());
+    }
+    let certificate = certificate.filter(|_| config.http_tls);
+    let tls = certificate.map(|certificate| https_acceptor(certificate.clone())).transpose()?;
+    Ok(Access { allowed: rules.http_allowed.clone(), trusted: rules.trusted.clone(), token, tls })
+}

@@ -1,0 +1,71 @@
+//! The zone of the last run: served where the cluster is away at a start, and saved meanwhile.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::config::{Config, State};
+use crate::index::Index;
+use crate::server::Responder;
+use crate::snapshot::{Snapshot, ZoneSettings};
+use crate::source::SourceId;
+use crate::state::{self, Keeper, StateError};
+use crate::zones::Zones;
+
+use super::Sources;
+
+/// Waits for the cluster, and serves the saved zone where nothing is heard of it; then the sources' own takes its place.
+///
+/// A zone that is not to be served is told of, and left where it is.
+pub(super) async fn restore(
+    state: State,
+    config: Config,
+    settings: Arc<ZoneSettings>,
+    zones: Arc<Zones>,
+    sources: Vec<SourceId>,
+    responder: Arc<Responder>,
+) {
+    let wait = tokio::time::sleep(state.wait);
+    let zone = config.zone.to_string();
+    let read = tokio::task::spawn_blocking(move || {
+        let index = Index::new(settings, zones, sources.clone());
+        state::load(&state.folder, index, &zone, &sources, now(), state.age_max)
+    });
+    let loaded = match read.await {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(StateError::Absent)) => return tracing::info!("no zone of an earlier run is kept yet"),
+        Ok(Err(error)) => return tracing::error!("the zone of the last run is not served: {error}"),
+        Err(error) => return tracing::error!("the zone of the last run cannot be read: {error}"),
+    };
+    wait.await;
+    let mut is_served = false;
+    responder.snapshot.rcu(|shown| {
+        is_served = !shown.is_synced;
+        match is_served {
+            true => Arc::new(Snapshot { zones: shown.zones.clone(), ..Snapshot::clone(&loaded) }),
+            false => shown.clone(),
+        }
+    });
+    if is_served {
+        let age_s = loaded.heard_at.map(|heard_at| now().saturating_sub(heard_at));
+        tracing::warn!(
+            pods = loaded.tally.pods,
+            age_s,
+            "nothing is heard of the cluster: the zone of the last run is served"
+        );
+    }
+}
+
+/// What saves the zone, running.
+pub(super) fn keep(state: &State, sources: &Arc<Sources>, responder: &Arc<Responder>) -> Arc<Keeper> {
+    let of_silence = sources.clone();
+    let keeper =
+        Keeper::new(state.folder.clone(), sources.ids(), responder.clone(), move || of_silence.longest_silence());
+    let keeper = Arc::new(keeper);
+    tokio::spawn(keeper.clone().run());
+    keeper
+}
+
+/// Unix time in seconds.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

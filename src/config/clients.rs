@@ -1,0 +1,117 @@
+//! Who may ask, and how much of it.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::{ConfigError, refused};
+use crate::server::clients::seats;
+
+/// Connections: each holds up to some 100 KiB, and a file descriptor.
+const CONNECTIONS_RANGE: RangeInclusive<u32> = 1..=1_000_000;
+
+/// Replies a second: below it a limit that lets nobody ask, above it one that holds nobody back.
+const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
+
+/// The most networks of a list: each is looked at for every client.
+const NETWORKS_MAX: usize = 64;
+
+/// What holds for clients, of DNS and of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clients {
+    /// Whom DNS is answered to; anybody where none is named.
+    pub allowed: Vec<IpNet>,
+    /// Who is exempt from what holds for each client by itself.
+    pub trusted: Vec<IpNet>,
+    /// The most DNS connections at once at each address.
+    pub connections_max: u32,
+    /// The most of each client.
+    pub connections_per_client_max: u32,
+    /// DNS cookies, by secrets of a file or by one of this process alone.
+    pub cookies: Option<CookieSecret>,
+    /// Replies a second by UDP for each network.
+    pub rate: Option<NonZeroU32>,
+    /// Who may connect to the HTTP side; anybody where none is named.
+    pub http_allowed: Vec<IpNet>,
+    /// The file of the token that the HTTP side asks for.
+    pub http_token: Option<PathBuf>,
+}
+
+/// Where cookies' secrets come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CookieSecret {
+    /// Made at the start.
+    Own,
+    /// Of a file that replicas share.
+    File(PathBuf),
+}
+
+/// What was typed of them.
+pub(super) struct Typed {
+    pub allow: Vec<String>,
+    pub trusted_client: Vec<String>,
+    pub tcp_clients: Option<u32>,
+    pub tcp_per_client: Option<u32>,
+    pub cookies: Option<bool>,
+    pub cookie_secret: Option<PathBuf>,
+    pub rrl: Option<u32>,
+    pub http_allow: Vec<String>,
+    pub http_token: Option<PathBuf>,
+}
+
+pub(super) fn check(typed: Typed) -> Result<Clients, ConfigError> {
+    let Typed {
+        allow,
+        trusted_client,
+        tcp_clients,
+        tcp_per_client,
+        cookies,
+        cookie_secret,
+        rrl,
+        http_allow,
+        http_token,
+    } = typed;
+    let connections_max = in_range("--tcp-clients", tcp_clients.unwrap_or(seats::ALL_MAX), CONNECTIONS_RANGE)?;
+    let per_client = tcp_per_client.unwrap_or(seats::PER_CLIENT_MAX.min(connections_max));
+    let cookies = match (cookies, cookie_secret) {
+        (Some(false), Some(_)) => {
+            return Err(refused("--cookie-secret", "it is for --cookies, which is off; leave one of them out"));
+        }
+        (None | Some(true), Some(file)) => Some(CookieSecret::File(file)),
+        (Some(true), None) => Some(CookieSecret::Own),
+        (None | Some(false), None) => None,
+    };
+    let rate = rrl.map(|rate| in_range("--rrl", rate, RATE_RANGE)).transpose()?;
+    Ok(Clients {
+        allowed: networks("--allow", &allow)?,
+        trusted: networks("--trusted-client", &trusted_client)?,
+        connections_max,
+        connections_per_client_max: in_range("--tcp-per-client", per_client, 1..=connections_max)?,
+        cookies,
+        rate: rate.and_then(NonZeroU32::new),
+        http_allowed: networks("--http-allow", &http_allow)?,
+        http_token,
+    })
+}
+
+fn in_range(option: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<u32, ConfigError> {
+    let message = || format!("{value} is not from {} to {}", range.start(), range.end());
+    range.contains(&value).then_some(value).ok_or_else(|| refused(option, message()))
+}
+
+/// Networks; an address alone is one of its own.
+fn networks(option: &'static str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    if texts.len() > NETWORKS_MAX {
+        return Err(refused(option, format!("{} networks, at most {NETWORKS_MAX}", texts.len())));
+    }
+    let read = |text: &String| {
+        let network = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+        let network = network.map(|network: IpNet| network.trunc());
+        network.map_err(|_| {
+            refused(option, format!("{text:?} is no network; write 10.244.0.0/16, fd00::/8 or 10.96.0.10"))
+        })
+    };
+    texts.iter().map(read).collect()
+}

@@ -1,0 +1,160 @@
+//! What is saved of a zone answers as the zone did.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callsign::answer::Freshness;
+use callsign::index::Index;
+use callsign::snapshot::Snapshot;
+use callsign::source::{Phase, Pod};
+use callsign::state::{self, FILE_NAME, StateError};
+use callsign::zones::Zones;
+use domain::base::iana::Rtype;
+
+use super::world::{World, ZONE, endpoint, pod, registering, settings, source, whole};
+
+const HEARD_AT: u64 = 1_700_000_000;
+const AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// Of every kind: groups, versions, protocols, addresses of their own, two families, not ready, odd metadata, over.
+fn pods() -> Vec<Pod> {
+    let many: String = (0..300).map(|n| format!("interface=big.I{n} port={} k{n}=v ", n + 1)).collect();
+    let mut pods = vec![
+        endpoint(
+            "one",
+            "10.0.0.1",
+            "interface=a.B protocol=tri port=1 zone=x weight=7 interface=a.B protocol=dubbo port=2",
+        ),
+        endpoint("two", "10.0.0.2,fd00::2", "interface=a.B group=g version=1.0 port=1 methods=x,y application=shop"),
+        endpoint(
+            "three.dotted",
+            "10.0.0.3",
+            "interface=a.B port=1 group=G.x version=v-1 enabled=false interface=c port=9",
+        ),
+        endpoint("four", "10.0.0.4", r#"interface=a.v-1 port=1 odd="\ text=ü"#),
+        endpoint("five", "10.0.0.5", &many),
+        endpoint("six", "10.0.0.1", "interface=a.B port=1 ip=10.0.0.9"),
+        endpoint("seven", "10.0.0.7", "interface=a.B port=1 weight=0 interface=d port=4 weight=100"),
+        endpoint("over", "10.0.0.8", "interface=a.B port=1"),
+        endpoint("waiting", "10.0.0.10", "interface=a.B port=1"),
+        registering(pod("nowhere", ""), "interface=e.F port=1"),
+        pod("silent", "10.0.0.11"),
+    ];
+    pods[7].status.phase = Phase::Succeeded;
+    pods[8].status.ready = false;
+    pods
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("callsign-state-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+
+    fn save(&self, world: &World) {
+        state::save(&self.0, world.snapshot(), &[source("app")], HEARD_AT).unwrap();
+    }
+
+    fn load_at(&self, now: u64) -> Result<Arc<Snapshot>, StateError> {
+        let zones = Arc::new(Zones::none(ZONE.parse().unwrap()));
+        let index = Index::new(Arc::new(settings()), zones, vec![source("app")]);
+        state::load(&self.0, index, ZONE, &[source("app")], now, AGE_MAX)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Every name of every service and Pod, by walking what the zone itself points to.
+fn names(world: &World) -> Vec<String> {
+    let mut names = vec!["Z".to_owned(), "default.Z".to_owned(), "default.pod.Z".to_owned()];
+    let browsed = world.data("b._dns-sd._udp.default.Z", Rtype::PTR).1;
+    assert!(browsed.len() > 300, "{}", browsed.len());
+    for service in browsed {
+        for below in ["", "_tcp.", "_rpc._tcp.", "_tri._tcp.", "_dubbo._tcp.", "_services._dns-sd._udp."] {
+            names.push(format!("{below}{service}"));
+        }
+    }
+    names.extend(
+        ["_rpc._tcp.a.b.g-g.default.Z", "_rpc._tcp.a.b.v-1-0.g-g.default.Z", "10-0-0-1.p.Z"].map(str::to_owned),
+    );
+    names.extend((1..12).map(|n| format!("10-0-0-{n}.p.Z")));
+    names.extend(pods().iter().map(|pod| format!("{}.default.pod.Z", pod.name)));
+    names
+}
+
+#[test]
+fn a_zone_answers_as_before() {
+    let (mut world, folder) = (World::of(pods()), Folder::new("whole"));
+    folder.save(&world);
+    let names = names(&world);
+    let all = |world: &World| -> Vec<_> {
+        let types = [Rtype::SRV, Rtype::TXT, Rtype::A, Rtype::AAAA, Rtype::PTR];
+        let asked = names.iter().flat_map(|name| types.map(|rtype| (name, rtype)));
+        asked.map(|(name, rtype)| (name.clone(), rtype, world.data(name, rtype))).collect()
+    };
+    let (before, serial) = (all(&world), world.snapshot().serial);
+    assert!(before.iter().filter(|(.., (_, data))| !data.is_empty()).count() > 1_000);
+    world.set_snapshot(folder.load_at(HEARD_AT + 3600).unwrap());
+    for (before, after) in before.into_iter().zip(all(&world)) {
+        assert_eq!(after, before);
+    }
+    assert_eq!(world.snapshot().serial, serial);
+    // Stale, though its clock says that all is well.
+    assert_eq!(world.freshness, Freshness::Fresh);
+    for (name, error) in [("_rpc._tcp.a.b.default.Z", 3_u16), ("nope.Z", 19)] {
+        let reply = world.udp(&crate::ask::Ask::new(&whole(name), Rtype::SRV).edns(1232));
+        assert!(reply.edns.unwrap().options.contains(&(15, error.to_be_bytes().to_vec())), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_to_be_served_is_named() {
+    let (world, folder) = (World::of(pods()), Folder::new("refused"));
+    let path = folder.0.join(FILE_NAME);
+    assert!(matches!(folder.load_at(HEARD_AT), Err(StateError::Absent)));
+    folder.save(&world);
+    let good = fs::read(&path).unwrap();
+    let text = |from: &str, to: &str| {
+        let head = good.iter().position(|byte| *byte == b'\n').unwrap();
+        let (head, rest) = good.split_at(head);
+        let changed = String::from_utf8(head.to_vec()).unwrap().replace(from, to);
+        assert_ne!(changed.as_bytes(), head, "{from}");
+        [changed.as_bytes(), rest].concat()
+    };
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    for (what, bytes, now, expected) in [
+        ("nothing", Vec::new(), 0, "does not begin as a state"),
+        ("a text", b"hello\nworld".to_vec(), 0, "does not begin as a state"),
+        ("the head alone", good.split_inclusive(|byte| *byte == b'\n').next().unwrap().to_vec(), 0, "torn"),
+        ("without its end", good[..good.len() - 1].to_vec(), 0, "torn"),
+        ("half", good[..good.len() / 2].to_vec(), 0, "torn"),
+        ("more behind it", [&good[..], b"x"].concat(), 0, "torn"),
+        ("a bit turned", flipped, 0, "torn"),
+        ("another program's", text("callsign-state", "other"), 0, "not a callsign-state"),
+        ("a later version's", text("\"version\":1", "\"version\":2"), 0, "of version 2"),
+        ("another zone's", text("rpc.cluster.local.", "rpc.other.local."), 0, "of rpc.other.local. by"),
+        ("another profile's", text("test/app/*", "test/dubbo/*"), 0, "by test/dubbo/*"),
+        ("too old", good.clone(), HEARD_AT + 3601, "was last heard of 3601 s before"),
+    ] {
+        fs::write(&path, &bytes).unwrap();
+        match folder.load_at(now) {
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(expected) && error.contains(FILE_NAME), "{what}: {error}");
+            }
+            Ok(_) => panic!("{what} was read"),
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{what} is left as it is");
+    }
+}

@@ -1,0 +1,206 @@
+//! What only time tells: silence is noticed within a minute, and credentials that have turned are read within one.
+//!
+//! Each takes about a minute of waiting, so all are started together, and each test waits for its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use tokio_rustls::TlsAcceptor;
+
+use super::faults::{PATIENCE, Site, at, greeter, greeters, is_at, metric};
+use crate::harness::cluster::{Cluster, OWN_NAMESPACE};
+use crate::harness::eventually;
+use crate::harness::faults::{Fault, FaultyWay, Point};
+use crate::harness::process::{free_port, scratch};
+use crate::harness::server::Server;
+use crate::harness::tls::{Authority, SERVER_NAME};
+
+/// How late silence may be noticed, and turned credentials be read.
+const NOTICED: Duration = Duration::from_secs(60);
+
+/// Begins them, where that has not been done: the sooner the better.
+pub(super) fn begin() {
+    LazyLock::force(&BEGUN);
+}
+
+/// The scenarios, begun by whoever asks first.
+static BEGUN: LazyLock<Mutex<BTreeMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
+    let scenarios: [(&str, fn()); 5] =
+        [("frozen", frozen), ("stopped", stopped), ("token", token), ("authority", authority), ("slow", slow)];
+    Mutex::new(scenarios.into_iter().map(|(name, play)| (name, spawn(play))).collect())
+});
+
+#[track_caller]
+fn await_end(scenario: &str) {
+    let begun = BEGUN.lock().expect("nobody failed").remove(scenario).expect("a scenario");
+    if let Err(failure) = begun.join() {
+        std::panic::resume_unwind(failure);
+    }
+}
+
+#[test]
+fn a_way_that_is_silent_without_an_end_is_noticed_within_a_minute() {
+    await_end("frozen");
+}
+
+#[test]
+fn a_stopped_api_server_is_noticed_within_a_minute() {
+    await_end("stopped");
+}
+
+#[test]
+fn a_token_that_has_turned_is_read_within_a_minute() {
+    await_end("token");
+}
+
+#[test]
+fn an_authority_that_has_turned_is_read_within_a_minute() {
+    await_end("authority");
+}
+
+#[test]
+fn a_list_that_takes_long_is_read_to_its_end() {
+    await_end("slow");
+}
+
+/// Waits until a server has noticed that its watch is silent; answers go on meanwhile.
+fn notices(server: &Server, ask: impl Fn() -> Result<(), String>) {
+    let start = Instant::now();
+    while metric(server, "callsign_source_restarts_total{", "reason=\"silent\"") == 0 {
+        assert!(start.elapsed() < NOTICED, "not noticed: {}", server.log());
+        ask().expect("what was known");
+        sleep(Duration::from_millis(200));
+    }
+    let silence = metric(server, "callsign_source_last_frame_seconds{", "");
+    assert!(silence + 2 >= start.elapsed().as_secs().min(30), "the age of the last frame is {silence} s");
+    eprintln!("noticed after {:?}", start.elapsed());
+}
+
+fn frozen() {
+    let site = Site::new("frozen");
+    let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
+    eventually(PATIENCE, || site.shows(&[1000]));
+    site.way.freeze();
+    pod.register(&at(1001));
+    notices(&site.server, || site.shows(&[1000]));
+    site.way.open();
+    eventually(Duration::from_secs(15), || site.shows(&[1001]));
+}
+
+fn stopped() {
+    let cluster = Cluster::shared();
+    let (api_server, namespace) = (cluster.another_api_server(), cluster.namespace("stopped"));
+    let pod = greeter(&namespace, "greeter-0", 1, 1000);
+    let kubeconfig = cluster.kubeconfig_to(api_server.port);
+    let server = Server::start(&["--kubeconfig", &kubeconfig, "--namespace", &namespace.name]);
+    let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
+    is_shown(1000).expect("a first list");
+    pod.register(&at(1001));
+    eventually(PATIENCE, || is_shown(1001)); // by a watch, which is open therefore
+    api_server.signal(Signal::SIGSTOP);
+    pod.register(&at(1002));
+    notices(&server, || is_shown(1001));
+    api_server.signal(Signal::SIGCONT);
+    eventually(Duration::from_secs(25), || is_shown(1002));
+}
+
+fn token() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("token");
+    let pod = greeter(&namespace, "greeter-0", 1, 1000);
+    let in_own = |args: &[&str]| cluster.kubectl(&[&["-n", OWN_NAMESPACE], args].concat());
+    // A token is good while what it is bound to is there.
+    let bound = |secret: &str| {
+        in_own(&["create", "secret", "generic", secret]);
+        in_own(&["create", "token", "callsign", "--bound-object-kind", "Secret", "--bound-object-name", secret])
+    };
+    let file = scratch("token").join("token");
+    fs::write(&file, bound("first").trim()).expect("write a token");
+    let port = free_port();
+    let mut way = Some(cluster.proxy(port));
+    let kubeconfig = cluster.kubeconfig_by(port, &json!({ "tokenFile": file }));
+    let server = Server::start(&["--kubeconfig", &kubeconfig, "--namespace", &namespace.name]);
+    let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
+
+    in_own(&["delete", "secret", "first"]);
+    // A watch that is open stays so. New requests are let in for as long as the API server remembers the token.
+    pod.register(&at(1001));
+    eventually(PATIENCE, || is_shown(1001));
+    let refused = || metric(&server, "callsign_source_restarts_total{", "reason=\"refused\"");
+    eventually(NOTICED, || {
+        drop(way.take());
+        way = Some(cluster.proxy(port));
+        sleep(Duration::from_millis(500));
+        if refused() > 0 { Ok(()) } else { Err("the old token is still good") }
+    });
+    assert!(server.log().contains("401"), "{}", server.log());
+    pod.register(&at(1002));
+    fs::write(&file, bound("second").trim()).expect("write a token");
+    let took = eventually(NOTICED + Duration::from_secs(10), || is_shown(1002));
+    eprintln!("a turned token was used after {took:?}");
+}
+
+fn authority() {
+    let tls = |authority: &Authority| {
+        let (certificate, key, _) = authority.issue();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("versions").with_no_client_auth();
+        TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![certificate], key).expect("a pair")))
+    };
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("authority");
+    let pod = greeter(&namespace, "greeter-0", 1, 1000);
+    let way = FaultyWay::start(cluster, cluster.own_client());
+    let [old, new] = [Authority::new(), Authority::new()];
+    way.shake_hands(tls(&old));
+    let kubeconfig = way.kubeconfig_with(json!({ "server": format!("https://{}", way.address),
+        "certificate-authority": old.file, "tls-server-name": SERVER_NAME }));
+    let server = Server::start(&["--kubeconfig", &kubeconfig, "--namespace", &namespace.name]);
+    let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
+    is_shown(1000).expect("a first list");
+
+    way.shake_hands(tls(&new));
+    way.cut();
+    pod.register(&at(1001));
+    eventually(PATIENCE, || if server.log().contains("certificate") { Ok(()) } else { Err(server.log()) });
+    is_shown(1000).expect("what was known");
+    fs::copy(&new.file, &old.file).expect("turn the authority");
+    // Read when the old one is a minute old, by the next attempt, which is at most ten seconds off.
+    let took = eventually(NOTICED + Duration::from_secs(15), || is_shown(1001));
+    eprintln!("a turned authority was used after {took:?}");
+}
+
+/// A list that takes longer than any wait for a single piece of it.
+fn slow() {
+    let site = Site::new("slow");
+    let pods: Vec<_> =
+        (1..=20).map(|n| greeter(&site.namespace, &format!("greeter-{n}"), n, 1000 + u16::from(n))).collect();
+    let ports: Vec<u16> = (1001..=1020).collect();
+    eventually(PATIENCE, || site.shows(&ports));
+    let mut expires = true;
+    site.way.decide(move |point, _| match point {
+        Point::Watch if std::mem::take(&mut expires) => Some(Fault::status(410, "Expired", "too old")),
+        Point::List => Some(Fault::Drip(80)),
+        _ => None,
+    });
+    let lists = site.relists();
+    site.way.cut();
+    pods[0].register(&at(1000));
+    let start = Instant::now();
+    eventually(NOTICED, || if site.relists() > lists { Ok(()) } else { Err("it is not whole") });
+    assert!(start.elapsed() > Duration::from_secs(12), "not slow: {:?}", start.elapsed());
+    assert_eq!((site.restarts("silent"), site.way.asked(Point::List)), (0, 2));
+    let changed: Vec<u16> = (1000..=1020).filter(|port| *port != 1001).collect();
+    eventually(PATIENCE, || site.shows(&changed));
+}

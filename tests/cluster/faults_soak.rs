@@ -1,0 +1,267 @@
+//! The soak: random faults and random changes of Pods, and an oracle that judges every answer.
+//!
+//! It goes in rounds. Faults and changes come together for some seconds; then the faults end and the changes too, the
+//! server notices by its own attempts, and 5 s behind that at the most every answer must be what the model is. In calm
+//! rounds there are no faults, and each change must show within those 5 s. All the while answers are judged.
+//!
+//! `CALLSIGN_SOAK_SECONDS` is how long it takes (60 by default), `CALLSIGN_SOAK_SEED` makes the same choices again; when they
+//! meet which request is the machine's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use domain::base::iana::Rtype;
+use nix::sys::signal::Signal;
+
+use super::faults_soak_churn::{Churn, Dice};
+use crate::harness::ask::{Ask, Reply, flag};
+use crate::harness::cluster::Cluster;
+use crate::harness::control_plane::ApiServer;
+use crate::harness::faults::{End, Fault, FaultyWay, Point};
+use crate::harness::oracle::{Oracle, Question};
+use crate::harness::order::LAG_MAX;
+use crate::harness::server::Server;
+
+/// How long the server may take to notice that the faults are over: its longest wait, 10 s, for each of its two watches
+/// after what a `Retry-After` asks for, and a list between.
+const NOTICED: Duration = Duration::from_secs(40);
+
+/// Between two changes.
+const CHANGE_INTERVAL: Duration = Duration::from_millis(40);
+
+/// How long a round takes with its convergence, by and large: none is begun that would end too late.
+const ROUND: Duration = Duration::from_secs(8);
+
+/// Between two questions: the machine is other tests' too.
+const QUESTION_INTERVAL: Duration = Duration::from_millis(3);
+
+struct Soak {
+    cluster: &'static Cluster,
+    /// Of the two API servers of the cluster the one that comes to harm. Changes are written by the other.
+    api_server: ApiServer,
+    way: FaultyWay,
+    server: Server,
+    oracle: Arc<Mutex<Oracle>>,
+    questions: Arc<Mutex<Vec<Question>>>,
+    is_over: AtomicBool,
+    judged: Mutex<u64>,
+}
+
+#[test]
+fn no_answer_is_illegal_while_faults_and_changes_are_random() {
+    let seconds = variable("CALLSIGN_SOAK_SECONDS").unwrap_or(60);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let seed = variable("CALLSIGN_SOAK_SEED").unwrap_or(now.as_millis() as u64 % 1_000_000);
+    eprintln!("CALLSIGN_SOAK_SECONDS={seconds} CALLSIGN_SOAK_SEED={seed}");
+
+    let cluster = Cluster::shared();
+    let end = Instant::now() + Duration::from_secs(seconds).saturating_sub(ROUND);
+    let api_server = cluster.another_api_server();
+    let way = FaultyWay::start(cluster, cluster.client_of(&api_server));
+    let (oracle, questions) = (Arc::<Mutex<Oracle>>::default(), Arc::<Mutex<Vec<Question>>>::default());
+    let churn = Churn::new(seed, oracle.clone(), questions.clone());
+    let server = Server::start(&["--kubeconfig", &way.kubeconfig(), "--all-namespaces"]);
+    let (is_over, judged) = (AtomicBool::new(false), Mutex::new(0));
+    let soak = Soak { cluster, api_server, way, server, oracle, questions, is_over, judged };
+    scope(|threads| {
+        let asking = threads.spawn(|| soak.judge_answers(seed));
+        let ended = Ended(&soak.is_over);
+        let longest = soak.rounds(churn, seed, end, || asking.is_finished());
+        drop(ended);
+        if let Err(failure) = asking.join() {
+            std::panic::resume_unwind(failure);
+        }
+        soak.report(longest);
+    });
+}
+
+/// Tells the one who asks that it is over, also where this thread fails: he would ask for ever.
+struct Ended<'s>(&'s AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var_os(name)?;
+    let number = value.to_str().and_then(|value| value.parse().ok());
+    Some(number.unwrap_or_else(|| panic!("{name} is no number: {}", value.display())))
+}
+
+impl Soak {
+    /// Asks and judges to the end, one question after another.
+    fn judge_answers(&self, seed: u64) {
+        let mut dice = Dice::new(seed ^ 0x5eed);
+        while !self.is_over.load(Ordering::Relaxed) {
+            let question = {
+                let questions = self.questions.lock().expect("nobody failed");
+                questions[dice.below(questions.len() as u64) as usize].clone()
+            };
+            let floor = self.way.order().floor(Instant::now());
+            let reply = self.ask(&question);
+            let received = Instant::now();
+            let verdict = self.oracle.lock().expect("nobody failed").judge(&question, &reply, floor, received);
+            if let Err(fault) = verdict {
+                panic!("illegal, {:?} behind what must be known: {fault}", floor.map(|floor| floor.elapsed()));
+            }
+            *self.judged.lock().expect("nobody failed") += 1;
+            sleep(QUESTION_INTERVAL);
+        }
+    }
+
+    fn ask(&self, question: &Question) -> Reply {
+        let zone = "rpc.cluster.local.";
+        let (name, rtype) = match question {
+            Question::Srv { namespace, interface } => (format!("_rpc._tcp.{interface}.{namespace}.{zone}"), Rtype::SRV),
+            Question::Txt { namespace, interface } => (format!("_rpc._tcp.{interface}.{namespace}.{zone}"), Rtype::TXT),
+            Question::Pod { namespace, name } => (format!("{name}.{namespace}.pod.{zone}"), Rtype::A),
+        };
+        let ask = Ask::new(&name, rtype).edns(1232);
+        let reply = ask.udp(self.server.dns);
+        if reply.has(flag::TC) { ask.tcp(self.server.dns) } else { reply }
+    }
+
+    /// Round after round; the longest time from the moment when all watches were in order to that when all was right.
+    fn rounds(&self, mut churn: Churn, seed: u64, end: Instant, has_failed: impl Fn() -> bool) -> Duration {
+        let mut dice = Dice::new(seed ^ 0xfa17);
+        let mut longest = Duration::ZERO;
+        for round in 1.. {
+            if Instant::now() >= end || has_failed() {
+                break;
+            }
+            match round % 4 {
+                0 => change_for(&mut churn, LAG_MAX + Duration::from_secs(2)),
+                _ => self.faults_for(&mut churn, &mut dice, round),
+            }
+            if round % 3 == 0 {
+                churn.turn_namespace();
+            }
+            longest = longest.max(self.converge());
+        }
+        longest
+    }
+
+    /// Some seconds of faults and changes.
+    fn faults_for(&self, churn: &mut Churn, dice: &mut Dice, round: u64) {
+        let mut requests = Dice::new(dice.below(1 << 30));
+        self.way.decide(move |point, version| requests.percent(70).then(|| fault(&mut requests, point, version)));
+        // Once a soak at least; it costs some seconds.
+        let is_restarted = round == 2 || dice.percent(5);
+        if is_restarted {
+            self.way.disturb("API server killed");
+            self.api_server.kill();
+        }
+        for _ in 0..2 + dice.below(4) {
+            match dice.below(6) {
+                0 => self.way.close(),
+                1 => self.way.freeze(),
+                2 if !is_restarted => {
+                    self.way.disturb("API server stopped");
+                    self.api_server.signal(Signal::SIGSTOP);
+                    change_for(churn, Duration::from_millis(1_000));
+                    self.api_server.signal(Signal::SIGCONT);
+                }
+                3 => {
+                    self.way.switch_to(self.cluster.own_client());
+                    self.way.cut();
+                }
+                _ => self.way.cut(),
+            }
+            change_for(churn, Duration::from_millis(300 + dice.below(1_200)));
+            self.way.open();
+            change_for(churn, Duration::from_millis(dice.below(700)));
+        }
+        if is_restarted {
+            self.api_server.start_again();
+            self.cluster.wait_until_ready(&self.api_server);
+        }
+        self.way.decide(|_, _| None);
+        self.way.switch_to(self.cluster.client_of(&self.api_server));
+        self.way.open();
+    }
+
+    /// Waits until all watches are in order, and then until every answer is what the model is: how long the latter took.
+    fn converge(&self) -> Duration {
+        let stopped = Instant::now();
+        let healed = loop {
+            if let Some(since) = self.way.order().since() {
+                break since.max(stopped);
+            }
+            assert!(stopped.elapsed() < NOTICED, "the end of the faults is not noticed: {}", self.server.log());
+            sleep(Duration::from_millis(5));
+        };
+        let mut questions = self.questions.lock().expect("nobody failed").clone();
+        loop {
+            let wrong = |question: &Question| {
+                let reply = self.ask(question);
+                self.oracle.lock().expect("nobody failed").equals(question, &reply).err()
+            };
+            let complaint = questions.pop_if(|question| wrong(question).is_none()).is_none().then(|| questions.last());
+            match complaint {
+                None => continue,
+                Some(None) => return healed.elapsed(),
+                Some(Some(question)) => {
+                    let wrong = wrong(question);
+                    assert!(healed.elapsed() < LAG_MAX, "not converged {LAG_MAX:?} after all watches: {wrong:?}");
+                }
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn report(&self, longest: Duration) {
+        let judged = *self.judged.lock().expect("nobody failed");
+        let changes = self.oracle.lock().expect("nobody failed").changes();
+        let counts = self.way.counts();
+        eprintln!("{} faults: {counts:?}", counts.values().sum::<u64>());
+        eprintln!("{changes} changes, {judged} answers judged, none illegal; the longest convergence {longest:?}");
+        assert!(judged > 1_000 && changes > 100 && counts.len() > 10, "too little happened");
+        assert!(counts.contains_key("API server killed"), "{counts:?}");
+        let (status, _) = self.server.get("/livez");
+        assert_eq!(status, 200);
+    }
+}
+
+fn change_for(churn: &mut Churn, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        churn.change();
+        sleep(CHANGE_INTERVAL);
+    }
+}
+
+/// What befalls a request.
+fn fault(dice: &mut Dice, point: Point, version: Option<u64>) -> Fault {
+    let wait = Duration::from_millis(dice.below(1_500));
+    let bytes = dice.below(4_000) as usize;
+    let status = Fault::status;
+    match dice.below(26) {
+        0 => status(410, "Expired", "too old resource version: 1 (2)"),
+        1 => status(403, "Forbidden", "no"),
+        2 => status(401, "Unauthorized", "no"),
+        3 => status(500, "InternalError", "etcdserver: leader changed"),
+        4 => status(503, "ServiceUnavailable", "shutting down"),
+        5 => status(504, "Timeout", "Too large resource version: 9, current: 1"),
+        6 => Fault::Answer(429, Some(("retry-after", "1")), "text/plain", "slow down".into()),
+        7 => Fault::Answer(200, None, "text/html", "<html>Bad Gateway</html>".into()),
+        8 => Fault::Answer(200, None, "application/json", "{\"type\":\"ERROR\",\"object\":{}}".into()),
+        9 => Fault::Answer(502, None, "text/html", "<html>Bad Gateway</html>".into()),
+        10 => Fault::Hangup,
+        11 => Fault::Mute(wait),
+        12 => Fault::Delay(wait),
+        13 => Fault::Drip(1 + bytes),
+        14 | 15 => Fault::After(bytes, End::Cut),
+        16 => Fault::After(bytes, End::Whole),
+        17 => Fault::After(bytes, End::Garbage),
+        18 => Fault::After(bytes, End::Stall(wait)),
+        19 if point == Point::Watch => Fault::Replay(1),
+        _ => match version.filter(|_| point == Point::Watch) {
+            Some(version) => Fault::Replay(version.saturating_sub(1 + dice.below(200)).max(1)),
+            None => Fault::After(0, End::Cut),
+        },
+    }
+}

@@ -1,0 +1,138 @@
+//! A restart while the API server is away: the zone of the last run, marked, until the cluster is heard of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::eventually;
+use crate::harness::kubelet::{Namespace, Pod};
+use crate::harness::process::{free_port, scratch};
+use crate::harness::server::Server;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const GREETER: [(&str, &str); 3] = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
+
+/// A server that is told of a namespace through a port that the API server may be behind.
+struct Run<'n> {
+    namespace: &'n Namespace,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Run<'_> {
+    fn launch(&self, more: &[&str]) -> Server {
+        let kubeconfig = Cluster::shared().kubeconfig_to(self.port);
+        let folder = self.folder.to_str().expect("a plain path");
+        let args = ["--kubeconfig", &kubeconfig, "--namespace", &self.namespace.name, "--state-dir", folder];
+        Server::launch(&[env!("CARGO_BIN_EXE_callsign")], &[&args, more].concat())
+    }
+
+    fn name(&self) -> String {
+        format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", self.namespace.name)
+    }
+
+    fn endpoints(&self, server: &Server) -> (String, usize, bool) {
+        let reply = server.dig(&["SRV", &self.name()]);
+        let is_stale = reply.text.contains("EDE: 3");
+        (reply.status, reply.answer.len(), is_stale)
+    }
+
+    #[track_caller]
+    fn shows(&self, server: &Server, status: &str, count: usize, is_stale: bool) {
+        let expected = (status.to_owned(), count, is_stale);
+        eventually(PATIENCE, || match self.endpoints(server) {
+            seen if seen == expected => Ok(()),
+            seen => Err(format!("{seen:?}, not {expected:?}\n{}", server.log())),
+        });
+    }
+}
+
+fn greeter(namespace: &Namespace, number: u8) -> Pod {
+    namespace.endpoint(&format!("greeter-{number}"), &[&namespace.ip(number)], &GREETER)
+}
+
+#[test]
+fn a_restart_while_the_api_server_is_away() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("state");
+    let run = Run { namespace: &namespace, port: free_port(), folder: scratch("state") };
+    let pods = [greeter(&namespace, 1), greeter(&namespace, 2)];
+    let proxy = cluster.proxy(run.port);
+
+    // Nothing is kept yet, and the zone is saved at the end.
+    let mut first = run.launch(&[]);
+    first.wait_for("/readyz");
+    run.shows(&first, "NOERROR", 2, false);
+    first.signal(Signal::SIGTERM);
+    assert!(first.ended(PATIENCE).expect("its end").success());
+    let file = run.folder.join("zone.state");
+    assert!(file.exists(), "{}", first.log());
+
+    // The API server is away, and meanwhile a Pod comes and one goes.
+    drop(proxy);
+    let start = Instant::now();
+    let mut second = run.launch(&["--state-wait", "2"]);
+    second.wait_for("/livez");
+    assert_eq!(run.endpoints(&second), ("SERVFAIL".into(), 0, false), "it waits first");
+    second.wait_for("/readyz");
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    run.shows(&second, "NOERROR", 2, true);
+    let nothing = second.dig(&["SRV", "nope.rpc.cluster.local."]);
+    assert!(nothing.status == "NXDOMAIN" && nothing.text.contains("EDE: 19"), "{}", nothing.text);
+    assert_eq!(second.get("/v1/endpoints?interface=org.acme.Greeter").0, 200);
+    assert_eq!(second.get("/v1/watch?interface=org.acme.Greeter").0, 503);
+    assert!(second.log().contains("the zone of the last run is served"), "{}", second.log());
+    pods[0].delete();
+    let _new = [greeter(&namespace, 3), greeter(&namespace, 4)];
+
+    // A kill leaves what was saved; what a third run saved itself would have to be the cluster's own.
+    let before = fs::read(&file).expect("the saved zone");
+    second.signal(Signal::SIGKILL);
+    second.ended(PATIENCE).expect("its end");
+    assert_eq!(fs::read(&file).expect("the saved zone"), before);
+
+    // Old and torn ones are named and not served.
+    for (args, spoil, told) in [
+        (["--state-max-age", "1"], None, "was last heard of"),
+        (["--state-max-age", "86400"], Some(before.len() / 2), "torn"),
+    ] {
+        fs::write(&file, &before[..spoil.unwrap_or(before.len())]).expect("write");
+        let refused = run.launch(&[&args[..], &["--state-wait", "0"]].concat());
+        eventually(PATIENCE, || match refused.log().contains(told) && refused.log().contains("zone.state") {
+            true => Ok(()),
+            false => Err(refused.log()),
+        });
+        assert_eq!(run.endpoints(&refused).0, "SERVFAIL", "{told}");
+        assert_eq!(refused.get("/readyz").0, 503, "{told}");
+    }
+
+    // The API server is back: the cluster's own zone takes the saved one's place, whole.
+    fs::write(&file, &before).expect("write");
+    let third = run.launch(&["--state-wait", "0"]);
+    run.shows(&third, "NOERROR", 2, true);
+    let _proxy = cluster.proxy(run.port);
+    run.shows(&third, "NOERROR", 3, false);
+    eventually(PATIENCE, || match fs::read(&file).expect("the saved zone") == before {
+        false => Ok(()),
+        true => Err("the new zone is not saved"),
+    });
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_costs_nothing_else() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("state-full");
+    let _pod = greeter(&namespace, 1);
+    let nowhere = Path::new("/proc/self/no-such-folder");
+    let run = Run { namespace: &namespace, port: free_port(), folder: nowhere.into() };
+    let _proxy = cluster.proxy(run.port);
+    let mut server = run.launch(&[]);
+    server.wait_for("/readyz");
+    run.shows(&server, "NOERROR", 1, false);
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended(PATIENCE).expect("its end").success());
+    assert!(server.log().contains("the zone is not saved"), "{}", server.log());
+}

@@ -1,0 +1,174 @@
+//! etcd and the API server as processes that a test may stop, kill and start again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::process::{Process, free_port, http_get};
+
+/// How long etcd and the API server may take until they are ready, each: 5 s here, more beside a compiler.
+pub(crate) const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A loopback API server's administrator: no secret, since nothing is behind it.
+pub(crate) const ADMIN_TOKEN: &str = "administrator";
+
+/// A process that comes back with the same arguments.
+struct Lasting {
+    program: PathBuf,
+    args: Vec<String>,
+    process: Mutex<Option<Process>>,
+}
+
+impl Lasting {
+    fn start(program: PathBuf, args: Vec<String>) -> Lasting {
+        let process = Mutex::new(Some(Process::start(&program, &args)));
+        Lasting { program, args, process }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Process) -> T) -> T {
+        work(self.process.lock().expect("nobody failed").as_mut().expect("it runs"))
+    }
+
+    fn kill(&self) {
+        let killed = self.process.lock().expect("nobody failed").take();
+        if let Some(mut process) = killed {
+            process.signal(Signal::SIGKILL);
+            assert!(process.ended(Duration::from_secs(10)).is_some(), "it does not end");
+        }
+    }
+
+    fn start_again(&self) {
+        *self.process.lock().expect("nobody failed") = Some(Process::start(&self.program, &self.args));
+    }
+}
+
+/// A running etcd of one member.
+pub(crate) struct Etcd {
+    lasting: Lasting,
+    data: PathBuf,
+    /// Where its clients find it.
+    pub(crate) url: String,
+}
+
+impl Etcd {
+    /// Starts it with its data below a folder, and waits until it is healthy.
+    pub(crate) fn start(bin: &Path, dir: &Path) -> Etcd {
+        let [url, peer] = [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
+        let data = dir.join("etcd");
+        let args = vec![
+            format!("--data-dir={}", data.display()),
+            format!("--listen-client-urls={url}"),
+            format!("--advertise-client-urls={url}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=default={peer}"),
+            // Nothing here has to survive a power cut.
+            "--unsafe-no-fsync".into(),
+            // 8 GiB, etcd's own recommended maximum: a suite's revisions are never compacted away in time.
+            format!("--quota-backend-bytes={}", 8_u64 << 30),
+            "--log-level=warn".into(),
+        ];
+        let etcd = Etcd { lasting: Lasting::start(bin.join("etcd"), args), data, url };
+        etcd.wait_until_healthy();
+        etcd
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.lasting.with(|process| process.signal(signal));
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&self) {
+        self.lasting.kill();
+    }
+
+    /// Starts it where it was killed.
+    pub(crate) fn start_again(&self) {
+        self.lasting.start_again();
+        self.wait_until_healthy();
+    }
+
+    /// Copies its data, while it is killed: what [`Etcd::restore`] goes back to.
+    pub(crate) fn back_up(&self) {
+        copy(&self.data, &self.backup());
+    }
+
+    /// Puts the copy in the place of its data, while it is killed.
+    pub(crate) fn restore(&self) {
+        fs::remove_dir_all(&self.data).expect("remove etcd's data");
+        copy(&self.backup(), &self.data);
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.data.with_extension("backup")
+    }
+
+    fn wait_until_healthy(&self) {
+        let address = self.url.trim_start_matches("http://").parse().expect("an address");
+        let is_healthy = || http_get(address, "/health").is_ok_and(|(status, _)| status == 200);
+        self.lasting.with(|process| process.wait_until(START_PATIENCE, is_healthy));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("run cp");
+    assert!(done.success(), "copy {}", from.display());
+}
+
+/// A running API server. Two of one etcd and folder are two of one cluster: tokens of the one are good at the other.
+pub(crate) struct ApiServer {
+    lasting: Lasting,
+    /// Its port on loopback.
+    pub(crate) port: u16,
+}
+
+impl ApiServer {
+    /// Starts it with its certificate and keys in a folder; [`ApiServer::wait_until`] tells when it is there.
+    pub(crate) fn start(bin: &Path, dir: &Path, etcd: &Etcd) -> ApiServer {
+        let port = free_port();
+        let tokens = dir.join("tokens.csv");
+        fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).expect("write a token file");
+        // The key that it makes for its own certificate signs the service accounts' tokens as well.
+        let key = dir.join("apiserver.key");
+        let args = vec![
+            format!("--etcd-servers={}", etcd.url),
+            "--bind-address=127.0.0.1".into(),
+            format!("--secure-port={port}"),
+            format!("--cert-dir={}", dir.display()),
+            format!("--token-auth-file={}", tokens.display()),
+            format!("--service-account-key-file={}", key.display()),
+            format!("--service-account-signing-key-file={}", key.display()),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            "--authorization-mode=RBAC".into(),
+            "--service-cluster-ip-range=10.96.0.0/12".into(),
+            // It would refuse every Pod of a namespace without a default service account, and no controller makes one.
+            "--disable-admission-plugins=ServiceAccount".into(),
+        ];
+        ApiServer { lasting: Lasting::start(bin.join("kube-apiserver"), args), port }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.lasting.with(|process| process.signal(signal));
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&self) {
+        self.lasting.kill();
+    }
+
+    /// Starts it where it was killed, without waiting.
+    pub(crate) fn start_again(&self) {
+        self.lasting.start_again();
+    }
+
+    /// Looks until `ready` says so.
+    pub(crate) fn wait_until(&self, ready: impl FnMut() -> bool) {
+        self.lasting.with(|process| process.wait_until(START_PATIENCE, ready));
+    }
+}

@@ -1,0 +1,157 @@
+//! A mistake of ours in the middle of a query: that query's alone, counted, and seen.
+//!
+//! It is brought about where all queries pass, by a log that panics at one name.
+
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use budget::zone::{Zone, query, service_name};
+use callsign::changes::Changes;
+use callsign::http::access::Access;
+use callsign::http::{self, Pages};
+use callsign::pulse::Pulse;
+use callsign::server::{Responder, stream, udp};
+use tokio::sync::watch;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// What the log panics at.
+const FATAL: &str = "fatal";
+
+/// How many queries bring it about over UDP, and over TCP.
+const FATAL_COUNT: usize = 20;
+
+struct PanickingLog;
+
+impl Subscriber for PanickingLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "callsign::query"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Look;
+        impl Visit for Look {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                assert!(field.name() != "name" || !format!("{value:?}").contains(FATAL), "as was asked for");
+            }
+        }
+        event.record(&mut Look);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Running {
+    dns: SocketAddr,
+    http: SocketAddr,
+    responder: Arc<Responder>,
+}
+
+fn start() -> Running {
+    tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
+    let zone = Zone::of_pods(100);
+    let responder = Arc::new(Responder { logs_queries: true, ..zone.responder() });
+    let (shared, (told, addresses)) = (responder.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = stream::bind("127.0.0.1:0".parse().expect("an address")).expect("bind TCP");
+            let dns = listener.local_addr().expect("its address");
+            let pages = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("bind HTTP");
+            told.send((dns, pages.local_addr().expect("its address"))).expect("told");
+            udp::serve(udp::bind(dns).expect("bind UDP"), dns, shared.clone()).expect("a thread");
+            let (_open, closing) = watch::channel(false);
+            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone()))));
+            stream::serve(listener, shared, closing).await;
+        });
+    });
+    let (dns, http) = addresses.recv_timeout(Duration::from_secs(10)).expect("a running server");
+    Running { dns, http, responder }
+}
+
+fn all_pages(responder: Arc<Responder>) -> Pages {
+    let pulse = Arc::new(Pulse::default());
+    pulse.beat();
+    Pages {
+        access: Access::default(),
+        responder,
+        changes: Arc::new(Changes::new(0)),
+        pulse,
+        is_ending: Arc::new(AtomicBool::new(false)),
+        sources: Box::new(Vec::new),
+    }
+}
+
+/// Queries of which every third one is fatal, each with its place as its ID.
+fn queries() -> impl Iterator<Item = (usize, Vec<u8>)> {
+    (0..3 * FATAL_COUNT).map(|at| {
+        let name = if at % 3 == 1 { format!("{FATAL}.rpc.cluster.local.") } else { service_name(at % 25, 0) };
+        let mut query = query(&name, 33, true);
+        query[..2].copy_from_slice(&(at as u16).to_be_bytes());
+        (at, query)
+    })
+}
+
+fn check(at: usize, reply: &[u8]) {
+    let rcode = reply[3] & 15;
+    let answers = u16::from_be_bytes([reply[6], reply[7]]);
+    let expected = if at % 3 == 1 { (2, 0) } else { (0, 4) };
+    assert_eq!((rcode, answers), expected, "reply {at}");
+}
+
+#[test]
+fn one_query_alone_is_given_up() {
+    let Running { dns, http, responder } = start();
+    std::panic::set_hook(Box::new(|_| {})); // they are meant
+
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(dns).expect("connect");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    queries().for_each(|(_, query)| assert_eq!(socket.send(&query).expect("send"), query.len()));
+    let mut seen = [false; 3 * FATAL_COUNT];
+    for _ in 0..seen.len() {
+        let mut reply = [0; 4096];
+        let len = socket.recv(&mut reply).expect("a reply");
+        let at = usize::from(u16::from_be_bytes([reply[0], reply[1]]));
+        check(at, &reply[..len]);
+        seen[at] = true;
+    }
+    assert!(seen.iter().all(|seen| *seen), "every query over UDP is answered");
+
+    let mut tcp = TcpStream::connect(dns).expect("connect");
+    tcp.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    let pipelined: Vec<u8> =
+        queries().flat_map(|(_, query)| [&(query.len() as u16).to_be_bytes()[..], &query].concat()).collect();
+    tcp.write_all(&pipelined).expect("write");
+    for at in 0..3 * FATAL_COUNT {
+        let mut len = [0; 2];
+        tcp.read_exact(&mut len).expect("a length");
+        let mut reply = vec![0; usize::from(u16::from_be_bytes(len))];
+        tcp.read_exact(&mut reply).expect("a reply");
+        check(at, &reply);
+    }
+
+    assert_eq!(responder.metrics.panics(), 2 * FATAL_COUNT as u64);
+    let mut page = TcpStream::connect(http).expect("connect");
+    page.write_all(b"GET /livez HTTP/1.0\r\n\r\n").expect("ask");
+    let mut text = String::new();
+    page.read_to_string(&mut text).expect("a page");
+    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but 40 queries were given up"), "{text}");
+}

@@ -1,0 +1,36 @@
+//! The tables of faults beside the tests: each test that they name is there.
+
+use std::fs;
+use std::path::Path;
+
+/// What stands in backticks and names a test: its file and its function.
+fn named(table: &str) -> Vec<(&str, &str)> {
+    table.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(".rs::")).collect()
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root.join("tests")).expect("this folder").flatten().map(|entry| entry.path());
+    let tables: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert!(!tables.is_empty());
+    for table in tables {
+        let text = fs::read_to_string(&table).expect("a table");
+        let tests = named(&text);
+        assert!(!tests.is_empty(), "{}", table.display());
+        for (file, test) in tests {
+            let folder = if file.starts_with("src/") { root.to_path_buf() } else { root.join("tests") };
+            let code = fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap_or_default();
+            let is_there = code.contains(&format!("fn {test}("));
+            assert!(is_there, "{} names {test} of {file}.rs", table.display());
+        }
+    }
+}
+
+#[test]
+fn every_fault_has_its_row() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/WATCH_FAULTS.md")).expect("the table");
+    let numbers = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok());
+    assert!(numbers.eq(1..=46), "46 rows, each once and in order");
+}
