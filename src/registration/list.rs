@@ -39,7 +39,7 @@ pub fn replace(
     let inherited =
         inherited(elements.iter().zip(&others).filter_map(|(element, is_others)| is_others.then_some(element)));
 
-    let mut list = List::open(&text, &elements);
+    let mut list = List::open(text, &elements);
     elements.iter().zip(others).for_each(|(element, is_others)| list.keep(element, is_others));
     for entry in entries {
         let plain = plain(entry, &inherited);
