@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
+use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::changes::Changes;
@@ -19,6 +21,9 @@ pub const QUEUE_LEN_MAX: usize = BATCH_MAX;
 
 /// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
 const BATCH_MAX: usize = 256;
+
+/// From how many events on it takes long to take them in: a millisecond and more.
+const LONG_BATCH_LEN_MIN: usize = 32;
 
 /// How often the writer shows that it turns while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(1);
@@ -46,8 +51,13 @@ pub async fn run(
         }
         received.clear();
         received.extend(batch.iter().map(|arrival: &Arrival| arrival.received));
-        batch.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
-        let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
+        let is_long = batch.len() >= LONG_BATCH_LEN_MIN;
+        let mut take_in = || {
+            batch.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
+            index.publish(now(started))
+        };
+        let published = if is_long { beside_others(take_in) } else { take_in() };
+        let Some((snapshot, difference)) = published else { continue };
         let before = std::mem::replace(&mut last, snapshot.clone());
         show(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
@@ -56,6 +66,15 @@ pub async fn run(
             received.iter().for_each(|received| responder.metrics.observe_event_lag(received.elapsed()));
         }
         report(&before, &snapshot, &difference);
+    }
+}
+
+/// Works while the runtime's other tasks run elsewhere. The source that filled the batch woke this task on its own thread,
+/// and would wait there for the end of it, where both could use a processor each.
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }
 
