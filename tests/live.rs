@@ -16,6 +16,7 @@ mod live {
     mod field_issues;
     mod first_sync;
     mod forward;
+    mod hostile_text;
     mod http;
     mod knot;
     mod lifecycle;
