@@ -12,7 +12,7 @@ use serde_json::json;
 use super::faults::{at, greeter, greeters, is_at, metric};
 use crate::harness::ask::Ask;
 use crate::harness::cluster::Cluster;
-use crate::harness::kubelet::{Namespace, annotation};
+use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
@@ -75,17 +75,14 @@ fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Ar
 }
 
 /// How long each of the other Pod's changes took from its acknowledgement to the answer.
-fn delays(other: &Namespace, server: &Server, within: Duration) -> Vec<Duration> {
-    let api: Api<core::Pod> = Api::namespaced(Cluster::shared().admin(), &other.name);
+fn delays(other: &Namespace, pod: &Pod, server: &Server, within: Duration) -> Vec<Duration> {
     let (started, mut delays) = (Instant::now(), Vec::new());
     for port in 1_001.. {
         let begun = Instant::now();
         if started.elapsed() >= within {
             break;
         }
-        let patch = json!({ "metadata": { "annotations": { "app.io/annotation": at(port) } } });
-        let patch = api.patch_metadata("greeter-0", &PatchParams::default(), &Patch::Merge(patch));
-        Cluster::shared().block_on(async { patch.await.map(drop) }).expect("patch a Pod");
+        pod.register(&at(port));
         let acknowledged = Instant::now();
         while is_at(&greeters(other).udp(server.dns), &[port]).is_err() {
             assert!(acknowledged.elapsed() < Duration::from_secs(5), "port {port} is not there");
@@ -104,9 +101,9 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     let (hostile, other) = (cluster.namespace("hostile"), cluster.namespace("other"));
     let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
     let _hostile_pod = greeter(&hostile, "hostile-0", 1, 1000);
-    let _pod = greeter(&other, "greeter-0", 1, 1000);
+    let pod = greeter(&other, "greeter-0", 1, 1000);
     within_a_second(|| is_at(&greeters(&other).udp(server.dns), &[1000]));
-    let quiet = delays(&other, &server, Duration::from_secs(2));
+    let quiet = delays(&other, &pod, &server, Duration::from_secs(2));
 
     let stop = Arc::new(AtomicBool::new(false));
     let written = churn(cluster, &hostile, &stop);
@@ -114,7 +111,7 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     let (before, lines, revision) =
         (used(&server), server.log().lines().count(), metric(&server, "callsign_snapshot_revision ", ""));
     let (started, first) = (Instant::now(), written.load(Ordering::Relaxed));
-    let busy = delays(&other, &server, CHURN);
+    let busy = delays(&other, &pod, &server, CHURN);
     let (seconds, writes) = (started.elapsed().as_secs_f64(), written.load(Ordering::Relaxed) - first);
     let (after, lines) = (used(&server), server.log().lines().count() - lines);
     let revisions = metric(&server, "callsign_snapshot_revision ", "") - revision;
