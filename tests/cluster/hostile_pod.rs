@@ -1,5 +1,6 @@
 //! A Pod that writes its annotation as fast as a connection can: what it costs the others, and the server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -57,6 +58,13 @@ fn value(version: usize) -> String {
     annotation(&pairs)
 }
 
+/// Which series `/metrics` has, without their values.
+fn series(server: &Server) -> BTreeSet<String> {
+    let text = server.get("/metrics").1;
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+}
+
 /// Starts to write; how often it has.
 fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
@@ -110,6 +118,7 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     std::thread::sleep(Duration::from_secs(1)); // what is reserved once, is reserved
     let (before, lines, revision) =
         (used(&server), server.log().lines().count(), metric(&server, "callsign_snapshot_revision ", ""));
+    let known = series(&server);
     let (started, first) = (Instant::now(), written.load(Ordering::Relaxed));
     let busy = delays(&other, &pod, &server, CHURN);
     let (seconds, writes) = (started.elapsed().as_secs_f64(), written.load(Ordering::Relaxed) - first);
@@ -141,6 +150,8 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     assert!(cpu < 0.8, "{cpu} of a processor");
     assert!(after.1 < before.1 + 16 * 1024, "{} KiB more", after.1 - before.1);
     assert!((lines as f64) < 3.0 * seconds, "{lines} lines of the log");
+    assert!(server.log().contains("left_out="), "what was left out is told: {}", server.log());
+    assert_eq!(series(&server), known, "no series comes from a Pod");
     // It had the names that it wrote last, and nothing of what it had before.
     std::thread::sleep(Duration::from_millis(500));
     let last = written.load(Ordering::Relaxed) - 1;
