@@ -204,7 +204,7 @@ impl PodRecord {
     pub fn refusals(&self) -> impl Iterator<Item = Refused> {
         let foreign = self.registrations.iter().filter(|registered| registered.standing == Standing::Foreign);
         let foreign = foreign.map(|registered| Refused {
-            profile: registered.template.profile.clone(),
+            profile: registered.template.common.profile.clone(),
             offset: registered.offset as usize,
             key: Some("ip"),
             reason: Reason::ForeignAddress,
@@ -226,7 +226,7 @@ impl Registered {
 
     /// The protocol's label in names, if it has one.
     pub fn protocol_label(&self) -> Option<&Arc<str>> {
-        self.template.protocol_label.as_ref()
+        self.template.common.protocol_label.as_ref()
     }
 
     /// All that it tells, secrets apart.
