@@ -2,7 +2,7 @@
 //! records, and a UDP echo.
 //!
 //! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them, and a
-//! number is that of the Pods of `sync`. Both sides of a table alternate, since two runs on a shared machine are not
+//! number is that of the Pods of `sync` and `churn`. Both sides of a table alternate, since two runs on a shared machine are not
 //! comparable. benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
@@ -20,6 +20,7 @@ mod peers {
     pub(crate) mod bare;
     pub(crate) mod batch;
     pub(crate) mod change;
+    pub(crate) mod churn;
     pub(crate) mod coredns;
     pub(crate) mod echo;
     pub(crate) mod events;
@@ -45,10 +46,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{batch, change, echo, events, growth, load, memory, report, sync, world, zone};
+use peers::{batch, change, churn, echo, events, growth, load, memory, report, sync, world, zone};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 6] = ["growth", "change", "events", "load", "memory", "sync"];
+const SECTIONS: [&str; 7] = ["growth", "change", "events", "load", "memory", "sync", "churn"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -106,7 +107,14 @@ fn main() {
         world::write_large(cluster);
         memory::measure(cluster, &reader);
     }
+    let sync_pods = sync_pods.unwrap_or(world::LARGE_PODS);
+    if ["sync", "churn"].into_iter().any(is_wanted) {
+        world::write_sync(cluster, sync_pods);
+    }
     if is_wanted("sync") {
-        sync::measure(cluster, sync_pods.unwrap_or(world::LARGE_PODS));
+        sync::measure(cluster, sync_pods);
+    }
+    if is_wanted("churn") {
+        churn::measure(cluster, sync_pods, is_wanted("change"));
     }
 }

@@ -13,15 +13,19 @@ mod budget {
 use std::hint::black_box;
 
 use budget::provider::Provider;
-use budget::zone::{INTERFACES, REPLICAS, Zone, client, query, service_name};
+use budget::zone::{INTERFACES, REPLICAS, Zone, client, pod, query, service_name};
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
+use callsign::source::Pod;
 use callsign::wire::{self, Limits, Own, Received};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
 const SIZES: [usize; 2] = [1_600, 100_000];
+
+/// Pods of a list.
+const LISTED: usize = 20_000;
 
 const SRV: u16 = 33;
 const TXT: u16 = 16;
@@ -30,6 +34,25 @@ fn decode(criterion: &mut Criterion) {
     let annotation = Provider::recorded().annotation(7, 7, [10, 244, 0, 7].into(), INTERFACES);
     criterion
         .bench_function("decode/5 registry paths", |bench| bench.iter(|| registration::decode(black_box(&annotation))));
+}
+
+/// The first list of an empty zone, from Pods as they were read to the published snapshot; and the same list again.
+fn lists(criterion: &mut Criterion) {
+    let provider = Provider::recorded();
+    let pods: Vec<Pod> = (0..LISTED).map(|number| pod(&provider, number, true)).collect();
+    let mut group = criterion.benchmark_group("list");
+    group.sample_size(10);
+    group.bench_function(BenchmarkId::new("first", LISTED), |bench| {
+        let list = |mut zone: Zone| {
+            zone.list(pods.iter().cloned());
+            zone
+        };
+        bench.iter_batched(Zone::empty, list, BatchSize::PerIteration);
+    });
+    let mut zone = Zone::empty();
+    zone.list(pods.iter().cloned());
+    group.bench_function(BenchmarkId::new("again", LISTED), |bench| bench.iter(|| zone.list(pods.iter().cloned())));
+    group.finish();
 }
 
 fn zones(criterion: &mut Criterion) {
@@ -115,5 +138,5 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
     group.finish();
 }
 
-criterion_group!(benches, decode, zones);
+criterion_group!(benches, decode, lists, zones);
 criterion_main!(benches);

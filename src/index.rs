@@ -25,6 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::registration::{self, Decoded};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
 use crate::source::{Change, Event, Pod, SourceId};
 use crate::zones::Zones;
@@ -72,7 +73,7 @@ struct Source {
     pending: BTreeSet<PodSlot>,
 }
 
-/// What a snapshot changed against the one before it.
+/// What a snapshot changed against the one before it; Pods alone where that was not synced and showed nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Difference {
     /// The services whose answers changed.
@@ -121,6 +122,11 @@ impl Index {
 
     /// Takes in one event; nothing is seen of it before [`Index::publish`].
     pub fn apply(&mut self, event: Event) {
+        self.apply_decoded(event, None);
+    }
+
+    /// The same, where the annotation of the Pod that comes with it was decoded before.
+    pub fn apply_decoded(&mut self, event: Event, decoded: Option<Decoded>) {
         let Some(source) = self.sources.iter().position(|source| source.id == event.source) else {
             debug_assert!(false, "an event of a source that the index was not made with");
             return;
@@ -130,7 +136,7 @@ impl Index {
                 self.sources[source].is_listing = true;
                 self.sources[source].generation += 1;
             }
-            Change::Apply(pod) => self.apply_pod(source, *pod),
+            Change::Apply(pod) => self.apply_pod(source, *pod, decoded),
             Change::Remove(uid) => self.remove_pod(source, &uid),
             Change::Commit => self.commit(source),
             Change::Abort => {} // what was known stays, and what was found changed waits for the list that is whole
@@ -144,7 +150,8 @@ impl Index {
         self.serial.is_due = true;
     }
 
-    /// The next snapshot and what it changes; none where nothing would be seen of it.
+    /// The next snapshot and what it changes; none where nothing would be seen of it, as of the Pods before all are known.
+    /// Until then nobody shares the zone that grows here, and it is changed in place.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
         let touched = std::mem::take(&mut self.touched);
@@ -173,7 +180,7 @@ impl Index {
         self.serial.due_at()
     }
 
-    fn apply_pod(&mut self, source: usize, mut pod: Pod) {
+    fn apply_pod(&mut self, source: usize, mut pod: Pod, decoded: Option<Decoded>) {
         if !pod.status.host_network {
             pod.status.host_ips = Box::default(); // no answer depends on them
         }
@@ -204,14 +211,8 @@ impl Index {
             record.status = pod.status;
         }
         if is_reread {
-            held.reread(
-                &mut record,
-                source,
-                &profile,
-                pod.annotation.as_deref(),
-                &mut self.interner,
-                &self.next.settings,
-            );
+            let decoded = pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode(&annotation)));
+            held.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
         }
         held.staged = Some(Box::new(record));
         self.touch(source, slot);

@@ -8,8 +8,10 @@ mod draft;
 mod encode;
 mod fields;
 mod json;
+mod keys;
 mod list;
 mod metadata;
+mod pairs;
 mod path;
 mod secret;
 
@@ -22,6 +24,7 @@ use collector::Collector;
 
 pub use encode::{encode, pairs};
 pub use list::{REGISTRAR, replace};
+pub use pairs::PairList;
 
 /// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.
 pub const ANNOTATION_LEN_MAX: usize = 256 * 1024;
@@ -85,7 +88,7 @@ pub struct Metadata {
     pub methods: Box<[Box<str>]>,
     /// Every other pair that may be published, by key; keys are printable ASCII without `=`, distinct without letter
     /// case, and none of ours. The weight is one of them where it was given, as the registration has it.
-    pub pairs: Box<[(Box<str>, Box<str>)]>,
+    pub pairs: PairList,
     /// How many pairs were kept back because their key or value looks like a secret.
     pub withheld: u32,
     /// How many pairs were left out because their key cannot be one of a TXT record.
@@ -222,17 +225,16 @@ pub fn decode(value: &str) -> Decoded {
         Err(problem) => return refused(problem, 0),
     };
     let decoded_len = bytes.len();
-    match json::text(bytes).and_then(|text| json::elements(&text)) {
-        Ok(elements) => registrations(&elements, decoded_len),
-        Err(problem) => refused(problem, decoded_len),
-    }
+    let decoded =
+        json::text(&bytes).and_then(|text| json::elements(text)).map(|elements| registrations(&elements, decoded_len));
+    decoded.unwrap_or_else(|problem| refused(problem, decoded_len))
 }
 
 fn refused(problem: Problem, decoded_len: usize) -> Decoded {
     Decoded { problems: vec![problem], decoded_len, ..Decoded::default() }
 }
 
-fn registrations(elements: &[json::Element], decoded_len: usize) -> Decoded {
+fn registrations(elements: &[json::Element<'_>], decoded_len: usize) -> Decoded {
     let mut collector = Collector::new(decoded_len);
     let mut fields = fields::Reader::default();
     let mut has_paths = false;

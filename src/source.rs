@@ -17,6 +17,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use self::selector::Selector;
+use crate::registration::Decoded;
 
 /// Which watch an event comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +46,9 @@ pub struct Arrival {
     pub event: Event,
     /// When the bytes came, or when the file was read.
     pub received: Instant,
+    /// What the Pod's annotation holds, where its source has decoded it: of a first list, whose Pods are all news, so that
+    /// who takes them in need not do it one after the other. Else it may be what is known already, and is not decoded.
+    pub decoded: Option<Decoded>,
 }
 
 /// What a source can say.

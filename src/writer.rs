@@ -14,8 +14,8 @@ use crate::snapshot::{PodRecord, Snapshot};
 use crate::source::Arrival;
 use crate::zones::Zones;
 
-/// The most that waits to be taken in; a source that is faster waits too, and the API server's socket with it.
-pub const QUEUE_LEN_MAX: usize = 1024;
+/// The most that waits to be taken in, a batch; a source that is faster waits too, and the API server's socket with it.
+pub const QUEUE_LEN_MAX: usize = BATCH_MAX;
 
 /// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
 const BATCH_MAX: usize = 256;
@@ -46,7 +46,7 @@ pub async fn run(
         }
         received.clear();
         received.extend(batch.iter().map(|arrival: &Arrival| arrival.received));
-        batch.drain(..).for_each(|arrival| index.apply(arrival.event));
+        batch.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
         let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
         let before = std::mem::replace(&mut last, snapshot.clone());
         show(&responder, &snapshot);

@@ -18,7 +18,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes a registration, all told, as they are asked of the allocator: a twentieth above what was counted last.
-const BYTES_MAX: usize = 420;
+const BYTES_MAX: usize = 320;
 
 /// One test, because what is counted is the process's.
 #[test]
@@ -34,7 +34,7 @@ fn the_zone_and_its_answers_cost_what_they_may() {
     }
 }
 
-/// No reply of a service allocates: the buffer for it is there. A target's does once.
+/// No reply allocates: the buffer for it is there.
 fn answers(zone: &Zone) {
     let responder = zone.responder();
     let service = service_name(7, 3);
@@ -47,7 +47,9 @@ fn answers(zone: &Zone) {
         ("A of a service", plain, 1, 0),
         ("AAAA of a service", plain, 28, 0),
         ("a name that is not there", "x7.shop-7.rpc.cluster.local.", 33, 3),
-        ("a name between", "UserProvider3.shop-7.rpc.cluster.local.", 33, 0),
+        ("a name between, of one service", "ikurento.user7.UserProvider3.shop-7.rpc.cluster.local.", 33, 0),
+        ("a name between, of many services", "UserProvider3.shop-7.rpc.cluster.local.", 33, 0),
+        ("a target", "10-244-0-30.p.rpc.cluster.local.", 1, 0),
         ("a name in no zone", "example.org.", 1, 5),
     ] {
         let query = query(name, rtype, true);
@@ -61,20 +63,11 @@ fn answers(zone: &Zone) {
         let allocations = after.allocations + after.reallocations - before.allocations - before.reallocations;
         assert_eq!(allocations, 0, "{what}: allocations for three replies");
     }
-    let query = query("10-244-0-30.p.rpc.cluster.local.", 1, true);
-    let before = ALLOCATOR.stats().allocations;
-    reply.clear();
-    responder.respond(&zone.snapshot, &query, client(), Transport::Udp, &mut reply);
-    assert_eq!(
-        ALLOCATOR.stats().allocations - before,
-        1,
-        "a target: the ordered set allocates to look for the next one"
-    );
 }
 
 /// What a registration has of its own, and what it shares: the sizes of ARCHITECTURE.md's table.
 fn sizes_of_parts() {
-    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [0, 0, 32]);
+    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [152, 32, 32]);
     assert_eq!([size_of::<Service>(), size_of::<Template>(), size_of::<Set>()], [104, 120, 80]);
 }
 

@@ -67,7 +67,7 @@ fn assert_sound(decoded: &Decoded) {
         let names = [Some(&one.interface), one.group.as_ref(), one.version.as_ref(), Some(&one.protocol)];
         assert!(!names.into_iter().flatten().any(|name| name.chars().any(char::is_control)));
         assert!(one.offset < decoded.decoded_len);
-        assert!(one.metadata.pairs.is_sorted_by(|(one, _), (other, _)| one < other));
+        assert!(one.metadata.pairs.iter().is_sorted_by(|(one, _), (other, _)| one < other));
     }
     assert!(decoded.registrations.is_sorted_by_key(|one| one.offset));
     assert!(decoded.problems.is_sorted_by_key(|problem| problem.offset));
@@ -95,7 +95,7 @@ fn registration() -> impl Strategy<Value = Registration> {
                 metadata: Metadata {
                     application: application.map(Into::into),
                     methods: methods.into_iter().map(Into::into).collect(),
-                    pairs: pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+                    pairs: pairs.into_iter().collect(),
                     ..Metadata::default()
                 },
                 offset: 0,

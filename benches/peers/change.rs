@@ -21,7 +21,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
 /// Changes of each kind.
-const CHANGES: u16 = 100;
+pub(crate) const CHANGES: u16 = 100;
 
 /// How long a change may take, from before its write until it shows, before the run fails.
 const SHOW_PATIENCE: Duration = Duration::from_secs(5);
@@ -30,10 +30,10 @@ const SHOW_PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What passes between two changes, so that the one before is over for everyone who watches.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// The Pod whose annotation changes, and the Service whose slice does.
-const MOVING: &str = "moving";
+pub(crate) const MOVING: &str = "moving";
 
 /// The Pod whose readiness changes.
 const BLINKING: &str = "blinking";
@@ -48,20 +48,7 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     let pods = format!("/api/v1/namespaces/{SMALL}/pods");
     let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{SMALL}/endpointslices");
     let mut kinds = [
-        Kind {
-            title: "callsign: a Pod's annotation, another port",
-            path: format!("{pods}/{MOVING}"),
-            step: |n| {
-                let value = world::fields(MOVING, PORT + n);
-                (json!({ "metadata": { "annotations": { "app.io/annotation": value } } }), vec![PORT + n])
-            },
-            poll: Poll::new(callsign.dns, &world::callsign_name(MOVING)),
-            watch: bare::watch(cluster, &pods),
-            behind_millis: Vec::new(),
-            millis: Vec::new(),
-            whole_millis: Vec::new(),
-            round_trip_millis: Vec::new(),
-        },
+        Kind::annotation(cluster, "callsign: a Pod's annotation, another port", callsign.dns),
         Kind {
             title: "callsign: a Pod's readiness",
             path: format!("{pods}/{BLINKING}/status"),
@@ -123,6 +110,11 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
         ],
         rows,
     );
+    behind_table("of the same objects", &kinds);
+}
+
+/// Prints how far answers are behind a bare watch.
+pub(crate) fn behind_table(of: &str, kinds: &[Kind]) {
     let rows = kinds.iter().map(|kind| {
         let sample = Sample::new(&kind.behind_millis);
         let figures = [sample.median(), sample.quantile(0.9), sample.quantile(0.99), sample.worst()];
@@ -132,14 +124,14 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
         [&[kind.title.to_owned()], counts.as_slice(), figures.as_slice()].concat()
     });
     table(
-        "Change to answer: ms from when a bare watch of the same objects has the event to the first answer that shows it",
+        &format!("Change to answer: ms from when a bare watch {of} has the event to the first answer that shows it"),
         &["what changes", "times", "before it", "median", "p90", "p99", "worst"],
         rows,
     );
 }
 
 /// One kind of change and where it shows.
-struct Kind {
+pub(crate) struct Kind {
     title: &'static str,
     path: String,
     /// The `n`-th patch, and the ports that the answer has then.
@@ -158,7 +150,27 @@ struct Kind {
 }
 
 impl Kind {
-    fn change(&mut self, cluster: &Cluster, client: &Client, n: u16) {
+    /// The annotation of the Pod that moves, which has to be there.
+    pub(crate) fn annotation(cluster: &'static Cluster, title: &'static str, dns: SocketAddr) -> Kind {
+        let pods = format!("/api/v1/namespaces/{SMALL}/pods");
+        Kind {
+            title,
+            path: format!("{pods}/{MOVING}"),
+            step: |n| {
+                let value = world::fields(MOVING, PORT + n);
+                (json!({ "metadata": { "annotations": { "app.io/annotation": value } } }), vec![PORT + n])
+            },
+            poll: Poll::new(dns, &world::callsign_name(MOVING)),
+            watch: bare::watch(cluster, &pods),
+            behind_millis: Vec::new(),
+            millis: Vec::new(),
+            whole_millis: Vec::new(),
+            round_trip_millis: Vec::new(),
+        }
+    }
+
+    /// Changes it, and notes when that was seen where.
+    pub(crate) fn change(&mut self, cluster: &Cluster, client: &Client, n: u16) {
         let (patch, ports) = (self.step)(n);
         let asked = Instant::now();
         assert_ne!(self.poll.ask().as_ref(), Some(&ports), "{}: it shows before it is written", self.title);

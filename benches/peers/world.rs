@@ -49,7 +49,7 @@ struct Object {
 
 /// Writes the small world: [`SMALL_SERVICES`] interfaces of [`ENDPOINTS`] Pods, and as many headless Services.
 pub(crate) fn write_small(cluster: &Cluster) {
-    cluster.kubectl(&["create", "namespace", SMALL]);
+    create_small(cluster);
     let pods = (0..SMALL_SERVICES * ENDPOINTS).map(|n| small_pod(&format!("pod-{n}"), n / ENDPOINTS, n));
     let services = (0..SMALL_SERVICES).flat_map(|n| {
         let addresses: Vec<_> = (n * ENDPOINTS..(n + 1) * ENDPOINTS).map(address).collect();
@@ -77,6 +77,18 @@ pub(crate) fn write_sync(cluster: &Cluster, count: usize) {
     cluster.kubectl(&["create", "namespace", SYNC]);
     let provider = Provider::recorded();
     write_all(cluster, "sync", (0..count).map(|n| large_pod(SYNC, &provider, n)));
+}
+
+/// Lets one of those Pods tell otherwise of all of its registrations, and take some of them back.
+pub(crate) async fn turn_sync(client: Client, provider: &Provider, n: usize, turn: usize) {
+    let value = provider.annotation(n / ENDPOINTS, n + turn, address(n), LARGE_INTERFACES - 1 - turn % 2);
+    let patch = json!({ "metadata": { "annotations": { "dubbo.io/annotation": value } } });
+    send(&client, Method::PATCH, &format!("/api/v1/namespaces/{SYNC}/pods/pod-{n}"), &patch).await;
+}
+
+/// Makes room for [`write_single`] where the small world is not written.
+pub(crate) fn create_small(cluster: &Cluster) {
+    cluster.kubectl(&["create", "namespace", SMALL]);
 }
 
 /// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.

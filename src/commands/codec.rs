@@ -220,7 +220,7 @@ impl RegistrationView<'_> {
             enabled: *enabled,
             application: metadata.application.as_deref(),
             methods: metadata.methods.iter().map(|method| &**method).collect(),
-            metadata: metadata.pairs.iter().map(|(key, value)| (&**key, &**value)).collect(),
+            metadata: metadata.pairs.iter().collect(),
             withheld: metadata.withheld,
             left_out: metadata.left_out,
             offset: *offset,

@@ -137,13 +137,13 @@ async fn snapshot(config: &Config, manifests: &Loaded) -> Result<Arc<Snapshot>, 
                 return Ok(snapshot);
             }
             match timeout(SILENCE_MAX, events.recv()).await {
-                Ok(Some(arrival)) => index.apply(arrival.event),
+                Ok(Some(arrival)) => index.apply_decoded(arrival.event, arrival.decoded),
                 Ok(None) => return Err(LocalError::NotListed("its watch ended".into())),
                 Err(_) if watches.errors().is_empty() => {} // a quiet server is not a broken one
                 Err(_) => return Err(LocalError::NotListed(watches.errors())),
             }
             while let Ok(arrival) = events.try_recv() {
-                index.apply(arrival.event);
+                index.apply_decoded(arrival.event, arrival.decoded);
             }
         }
     };

@@ -24,12 +24,14 @@ pub(super) fn carry(
     services::carry(next, difference, slot, old, record);
     let names = [named(next, old), named(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
-    let pod_ips = [old, record].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
-    touched.addresses.extend(pod_ips.chain(before.keys()).chain(after.keys()).copied());
-    touched.names.extend(names.iter().flatten().cloned());
+    if next.is_synced {
+        let pod_ips = [old, record].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
+        touched.addresses.extend(pod_ips.chain(before.keys()).chain(after.keys()).copied());
+        touched.names.extend(names.iter().flatten().cloned());
+    }
     carry_name(next, slot, names);
     carry_pointers(next, slot, old, record);
-    next.pods.set(slot as usize, new); // the targets are made from the records
+    next.pods.set(slot as usize, new);
     carry_targets(next, slot, &before, &after);
 }
 
@@ -106,7 +108,9 @@ fn carry_targets(
         next.names.put_targets(slot, before.keys(), after.keys());
     }
     for target in changed {
-        let owned = owned_by(next, target);
+        let others = next.pods_at_target(target).filter(|other| *other != slot).filter_map(|other| next.pod(other));
+        let others = others.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten();
+        let owned = owned_by(target, others.chain(after.get(&target).into_iter().flatten().copied()));
         if owned.is_empty() {
             next.wide_targets.remove(&target);
         } else {
@@ -116,12 +120,11 @@ fn carry_targets(
 }
 
 /// All addresses of the endpoints that use a target; none where that is the target's own alone.
-fn owned_by(next: &Snapshot, target: IpAddr) -> Box<[IpAddr]> {
-    let records = next.pods_at_target(target).filter_map(|slot| next.pod(slot));
-    let mut owned: Vec<IpAddr> = records.filter_map(|pod| targets_of(Some(pod)).remove(&target)).flatten().collect();
+fn owned_by(target: IpAddr, addresses: impl Iterator<Item = IpAddr>) -> Box<[IpAddr]> {
+    let mut owned: Addresses = addresses.collect();
     owned.sort();
     owned.dedup();
-    if owned == [target] { Box::default() } else { owned.into() }
+    if *owned == [target] { Box::default() } else { owned.into_vec().into() }
 }
 
 /// Counts a Pod's new record in place of its old one.

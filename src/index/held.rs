@@ -6,9 +6,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::intern::Interner;
-use crate::name::{Service, is_namespace, is_pod_name, protocol_label};
-use crate::registration::{self, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
-use crate::snapshot::{Own, Pairs, PodRecord, Refused, Registered, Standing, Template, ZoneSettings};
+use crate::name::{is_namespace, is_pod_name};
+use crate::registration::{DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
+use crate::snapshot::{Own, PodRecord, Refused, Registered, Standing, ZoneSettings};
 
 /// The marks of a Pod.
 pub(super) struct Held {
@@ -102,18 +102,19 @@ impl Held {
         record: &mut PodRecord,
         source: usize,
         profile: &Arc<str>,
-        annotation: Option<&str>,
+        annotation: Option<Decoded>,
         interner: &mut Interner,
         settings: &ZoneSettings,
     ) {
         forget(record, profile);
-        let mut decoded = annotation.map(registration::decode).unwrap_or_default();
+        let is_there = annotation.is_some();
+        let mut decoded = annotation.unwrap_or_default();
         let others: usize =
             self.holds.iter().filter(|hold| hold.source as usize != source).map(|hold| hold.decoded_len as usize).sum();
         if others + decoded.decoded_len > DECODED_LEN_MAX {
             decoded = refused_whole(Reason::TooLarge);
         }
-        if annotation.is_some() && !(is_namespace(&record.namespace) && is_pod_name(record.name())) {
+        if is_there && !(is_namespace(&record.namespace) && is_pod_name(record.name())) {
             decoded = refused_whole(Reason::BadPodName);
         }
         self.hold_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
@@ -172,26 +173,8 @@ fn registered(
     interner: &mut Interner,
     settings: &ZoneSettings,
 ) -> Registered {
-    let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } =
-        registration;
-    let service = Service::new(namespace, &interface, group.as_ref(), version.as_ref(), &settings.origin);
-    let (published, others) =
-        metadata.pairs.into_iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));
-    let told = Arc::new(Pairs::new(published, others));
-    let (pairs, own) = interner.pairs(told.clone());
-    let template = Template {
-        service: interner.service(service),
-        protocol_label: protocol_label(&protocol).map(|label| interner.text(&label)),
-        protocol: interner.text(&protocol),
-        profile: profile.clone(),
-        application: metadata.application.map(|name| interner.text(&name)),
-        methods: interner.methods(metadata.methods),
-        pairs,
-        own,
-        withheld: metadata.withheld,
-        left_out: metadata.left_out,
-    };
-    let (template, own) = interner.template(template, &told);
+    let (template, own) = interner.template(&registration, namespace, profile, settings);
+    let Registration { address, port, weight, enabled, offset, .. } = registration;
     Registered {
         template,
         own: Own::of(address, own),

@@ -2,11 +2,14 @@
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
-use crate::name::Service;
-use crate::snapshot::{Overrides, Pairs, Template};
+use hashbrown::HashTable;
+
+use crate::name::{Service, protocol_label};
+use crate::registration::{PairList, Registration};
+use crate::snapshot::{Overrides, Pair, Pairs, Template, ZoneSettings};
 
 /// The fewest entries at which a stock is looked through for what nobody uses any more.
 const SWEEP_LEN_MIN: usize = 1024;
@@ -18,7 +21,9 @@ pub(super) struct Interner {
     services: Stock<Service>,
     methods: Stock<[Box<str>]>,
     pairs: Stock<Pairs>,
-    templates: Stock<Template>,
+    /// The list that was asked for last: a program's services tell the same keys, one after the other.
+    last_pairs: Option<Arc<Pairs>>,
+    templates: Templates,
 }
 
 impl Interner {
@@ -26,36 +31,164 @@ impl Interner {
         self.texts.keep(text, || text.into())
     }
 
-    pub fn service(&mut self, service: Service) -> Arc<Service> {
+    /// The template that a registration is one of, and which of the values that it tells are others here.
+    pub fn template(
+        &mut self,
+        registration: &Registration,
+        namespace: &str,
+        profile: &Arc<str>,
+        settings: &ZoneSettings,
+    ) -> (Arc<Template>, Box<Overrides>) {
+        let identity = Identity::of(registration, namespace, profile);
+        let pairs = &registration.metadata.pairs;
+        if let Some(found) = self.templates.find(&identity, pairs) {
+            return found;
+        }
+        let made = Arc::new(self.made(registration, namespace, profile, settings));
+        self.templates.put(&identity, made.clone());
+        (made, Box::default())
+    }
+
+    fn made(
+        &mut self,
+        registration: &Registration,
+        namespace: &str,
+        profile: &Arc<str>,
+        settings: &ZoneSettings,
+    ) -> Template {
+        let Registration { interface, group, version, protocol, metadata, .. } = registration;
+        let namespace = self.text(namespace);
+        let service = Service::new(&namespace, interface, group.as_ref(), version.as_ref(), &settings.origin);
+        let (pairs, own) = self.pairs(&metadata.pairs, settings);
+        Template {
+            service: self.service(service),
+            protocol_label: protocol_label(protocol).map(|label| self.text(&label)),
+            protocol: self.text(protocol),
+            profile: profile.clone(),
+            application: metadata.application.as_ref().map(|name| self.text(name)),
+            methods: self.methods.keep(&metadata.methods, || metadata.methods.clone().into()),
+            pairs,
+            own,
+            withheld: metadata.withheld,
+            left_out: metadata.left_out,
+        }
+    }
+
+    fn service(&mut self, service: Service) -> Arc<Service> {
         let made = Arc::new(service);
         self.services.keep(&made, || made.clone())
     }
 
-    pub fn methods(&mut self, methods: Box<[Box<str>]>) -> Arc<[Box<str>]> {
-        self.methods.keep(&methods, || methods.clone().into())
-    }
-
     /// The shared list of these keys, and which of its values are others here.
-    pub fn pairs(&mut self, pairs: Arc<Pairs>) -> (Arc<Pairs>, Box<Overrides>) {
-        if let Some(shared) = self.pairs.find(&pairs)
-            && let Some(own) = shared.overrides(&pairs)
+    fn pairs(&mut self, pairs: &PairList, settings: &ZoneSettings) -> (Arc<Pairs>, Box<Overrides>) {
+        if let Some(last) = &self.last_pairs
+            && let Some(own) = last.overrides(pairs)
         {
-            return (shared, own);
+            return (last.clone(), own);
         }
-        self.pairs.put(pairs.clone());
-        (pairs, Box::default())
+        let owned = pairs.iter().map(|(key, value)| (key.into(), value.into()));
+        let (published, others) = owned.partition::<Vec<Pair>, _>(|(key, _)| settings.txt_keys.publishes(key));
+        let made = Arc::new(Pairs::new(published, others));
+        let (shared, own) = match self.pairs.find(&made).and_then(|shared| Some((shared.overrides(pairs)?, shared))) {
+            Some((own, shared)) => (shared, own),
+            None => {
+                self.pairs.put(made.clone());
+                (made, Box::default())
+            }
+        };
+        self.last_pairs = Some(shared.clone());
+        (shared, own)
+    }
+}
+
+/// What makes a template the one that it is, beside the keys that it tells.
+#[derive(PartialEq, Eq, Hash)]
+struct Identity<'i> {
+    namespace: &'i str,
+    interface: &'i str,
+    group: Option<&'i str>,
+    version: Option<&'i str>,
+    protocol: &'i str,
+    profile: &'i str,
+    application: Option<&'i str>,
+    methods: &'i [Box<str>],
+    withheld: u32,
+    left_out: u32,
+}
+
+impl<'i> Identity<'i> {
+    fn of(registration: &'i Registration, namespace: &'i str, profile: &'i str) -> Identity<'i> {
+        let Registration { interface, group, version, protocol, metadata, .. } = registration;
+        Identity {
+            namespace,
+            interface,
+            group: group.as_deref(),
+            version: version.as_deref(),
+            protocol,
+            profile,
+            application: metadata.application.as_deref(),
+            methods: &metadata.methods,
+            withheld: metadata.withheld,
+            left_out: metadata.left_out,
+        }
     }
 
-    /// The template that this one is equal to, and which of its values are others here: those of the pairs.
-    pub fn template(&mut self, template: Template, pairs: &Pairs) -> (Arc<Template>, Box<Overrides>) {
-        if let Some(shared) = self.templates.find(&template)
-            && let Some(own) = shared.overrides(pairs)
-        {
-            return (shared, own);
+    fn of_template(template: &'i Template) -> Identity<'i> {
+        let Template { service, protocol, profile, application, methods, withheld, left_out, .. } = template;
+        Identity {
+            namespace: &service.namespace,
+            interface: &service.interface,
+            group: service.group.as_deref(),
+            version: service.version.as_deref(),
+            protocol,
+            profile,
+            application: application.as_deref(),
+            methods,
+            withheld: *withheld,
+            left_out: *left_out,
         }
-        let made = Arc::new(template);
-        self.templates.put(made.clone());
-        (made, Box::default())
+    }
+}
+
+/// The templates by their identity; found by what was read, before anything is made of it.
+struct Templates {
+    entries: HashTable<Arc<Template>>,
+    /// Identities come from strangers, who must not choose which ones collide.
+    keys: RandomState,
+    sweep_at: usize,
+}
+
+impl Default for Templates {
+    fn default() -> Templates {
+        Templates { entries: HashTable::new(), keys: RandomState::new(), sweep_at: SWEEP_LEN_MIN }
+    }
+}
+
+impl Templates {
+    /// The template of an identity that tells these keys, and which of its values are others here.
+    fn find(&self, identity: &Identity<'_>, pairs: &PairList) -> Option<(Arc<Template>, Box<Overrides>)> {
+        let mut own = None;
+        let found = self.entries.find(self.keys.hash_one(identity), |template| {
+            Identity::of_template(template) == *identity && {
+                own = template.overrides(pairs);
+                own.is_some()
+            }
+        });
+        Some((found?.clone(), own?))
+    }
+
+    /// Keeps a template, in place of one of the same keys.
+    fn put(&mut self, identity: &Identity<'_>, template: Arc<Template>) {
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|entry| Arc::strong_count(entry) > 1);
+            self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
+        }
+        let hash_of = |entry: &Arc<Template>| self.keys.hash_one(Identity::of_template(entry));
+        let is_it = |entry: &Arc<Template>| Identity::of_template(entry) == *identity && entry.pairs == template.pairs;
+        match self.entries.find_mut(self.keys.hash_one(identity), is_it) {
+            Some(entry) => *entry = template,
+            None => drop(self.entries.insert_unique(self.keys.hash_one(identity), template, hash_of)),
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::Difference;
 use crate::dns::Name;
-use crate::name::Service;
+use crate::name::{Selector, Service};
 use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, Set, SetFacts, SetKey, SetKeyRef, SetSlot,
-    Snapshot, Told, order_seed,
+    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef,
+    SetSlot, Snapshot, Told, order_seed,
 };
 
 /// Puts what a Pod registers now in place of what it registered before.
@@ -20,31 +22,48 @@ pub(super) fn carry(
     new: Option<&PodRecord>,
 ) {
     let changes = changes(memberships(old, slot), memberships(new, slot));
-    for change in &changes {
-        if change_own_set(next, change) || !looks_same(&change.take, &change.add) {
-            difference.services.insert((change.service.namespace.clone(), change.service.alias));
-        }
-    }
     // Of two services that share a name the Pod's endpoints may trade places: all changes of a name are made at once.
     let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
+    let mut gone = Vec::new();
     for change in &changes {
-        set_keys(&change.service, &next.settings.origin).for_each(|key| by_name.entry(key).or_default().push(change));
+        let service = change.service;
+        let own = change_own_set(next, change);
+        if next.is_synced && (own.has_other_names || !looks_same(&change.take, &change.add)) {
+            difference.services.insert((service.namespace.clone(), service.alias));
+        }
+        gone.extend(own.is_gone.then_some((service, own.slot)));
+        if own.is_new || own.is_gone || !has_names_alone(next, service, own.slot) {
+            set_keys(service, &next.settings.origin).for_each(|key| by_name.entry(key).or_default().push(change));
+        }
     }
     by_name.into_iter().for_each(|(key, changes)| change_name(next, &key.as_ref(), &changes));
-    changes.iter().for_each(|change| forget_if_gone(next, &change.service));
+    gone.into_iter().for_each(|(service, slot)| forget(next, service, slot));
 }
 
 /// A registration as its service's set has it, and what its TXT record says.
 type Membership<'p> = (Member, Option<Told<'p>>);
 
+/// What a Pod adds to one service: one is the rule.
+type OfService<'p> = SmallVec<[Membership<'p>; 1]>;
+
 /// What a Pod adds to which services.
-type Memberships<'p> = BTreeMap<ServiceKey, (Arc<Service>, Vec<Membership<'p>>)>;
+type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, OfService<'p>)>;
 
 /// What one service loses and gains.
 struct Change<'p> {
-    service: Arc<Service>,
-    take: Vec<Membership<'p>>,
-    add: Vec<Membership<'p>>,
+    service: &'p Arc<Service>,
+    take: OfService<'p>,
+    add: OfService<'p>,
+}
+
+/// A service's own set, changed.
+struct OwnSet {
+    slot: SetSlot,
+    is_new: bool,
+    /// No unfinished Pod registers it any more.
+    is_gone: bool,
+    /// Names came or went: the service's, or those of a protocol.
+    has_other_names: bool,
 }
 
 fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<Change<'p>> {
@@ -55,7 +74,7 @@ fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<Chang
             changes.push(Change { service, take, add });
         }
     }
-    changes.extend(before.into_values().map(|(service, take)| Change { service, take, add: Vec::new() }));
+    changes.extend(before.into_values().map(|(service, take)| Change { service, take, add: OfService::new() }));
     changes
 }
 
@@ -77,7 +96,8 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
         let endpoint = if pod.is_published(registered) { Endpoint::new(parts) } else { None };
         let published = endpoint.map(|_| registered.published());
         let member = Member { protocol: registered.protocol_label().cloned(), endpoint };
-        memberships.entry(key_of(service)).or_insert_with(|| (service.clone(), Vec::new())).1.push((member, published));
+        let key = ServiceKeyRef { namespace: service.namespace.as_bytes(), alias: service.alias };
+        memberships.entry(key).or_insert_with(|| (service, OfService::new())).1.push((member, published));
     }
     memberships
 }
@@ -103,29 +123,35 @@ fn shown<'p>(memberships: &[Membership<'p>]) -> Vec<(Endpoint, Option<Told<'p>>)
     memberships.iter().filter_map(|(member, told)| Some((member.endpoint?, *told))).collect()
 }
 
-/// Changes a service's own set; whether other names exist by that.
-fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> bool {
-    let service = &change.service;
+/// Changes a service's own set, which is made where there is none.
+fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
+    let service = change.service;
     let slot = slot_of(next, service);
     let is_new = slot.is_none();
     if is_new && service.natural().is_none() {
         next.alias_only.insert(key_of(service), service.clone());
     }
     let slot = slot.unwrap_or_else(|| next.names.add_service(service, &next.settings.origin));
-    let Some(facts) = next.names.sets.get_mut(slot) else { return false };
-    let before: Vec<Arc<str>> = facts.set.labels().cloned().collect();
+    let Some(facts) = next.names.sets.get_mut(slot) else {
+        return OwnSet { slot, is_new, is_gone: false, has_other_names: false };
+    };
+    let before: SmallVec<[Arc<str>; 2]> = facts.set.labels().cloned().collect();
     apply(&mut facts.set, &[change]);
-    is_new || facts.set.is_unregistered() || !facts.set.labels().eq(&before)
+    let is_gone = facts.set.is_unregistered();
+    OwnSet { slot, is_new, is_gone, has_other_names: is_new || is_gone || !facts.set.labels().eq(&before) }
+}
+
+/// Whether all natural names of a service select it alone. The one without selectors selects whatever the others do.
+fn has_names_alone(next: &Snapshot, service: &Service, slot: SetSlot) -> bool {
+    let Some(interface) = service.natural() else { return true };
+    let (namespace, group, version) = (service.namespace.as_bytes(), Selector::Any, Selector::Any);
+    next.names.natural(&SetKeyRef { namespace, group, version, interface: interface.as_bytes() }) == Some(slot)
 }
 
 /// Takes a service away that no unfinished Pod registers any more, after its names.
-fn forget_if_gone(next: &mut Snapshot, service: &Service) {
-    if let Some(slot) = slot_of(next, service)
-        && own_set(next, slot).is_none_or(Set::is_unregistered)
-    {
-        next.names.remove_service(service, slot, &next.settings.origin);
-        next.alias_only.remove(&key_of(service).as_ref());
-    }
+fn forget(next: &mut Snapshot, service: &Service, slot: SetSlot) {
+    next.names.remove_service(service, slot, &next.settings.origin);
+    next.alias_only.remove(&key_of(service).as_ref());
 }
 
 /// Changes what a natural name stands for, after the services' own sets: the set of the one service that it selects, or
@@ -140,7 +166,7 @@ fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]
         let is_there = own.is_some_and(|set| !set.is_unregistered());
         match services.binary_search_by(|other| other.alias.cmp(&service.alias)) {
             Ok(at) if !is_there => drop(services.remove(at)),
-            Err(at) if is_there => services.insert(at, service.clone()),
+            Err(at) if is_there => services.insert(at, (*service).clone()),
             _ => {}
         }
     }

@@ -80,7 +80,7 @@ impl Index {
         }
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
-            self.is_changed = true;
+            self.is_changed |= self.next.is_synced; // before, nothing of it is seen
             facts::carry(&mut self.next, &mut self.difference, &mut self.touched, slot, old.as_deref(), new);
         }
     }

@@ -275,7 +275,7 @@ mod tests {
         for (field, path) in fields.registrations.iter().zip(paths.registrations) {
             assert_eq!((field.address, path.address), (None, "fd00::7".parse().ok()), "dubbo-go needs an address");
             let roles = ["category", "side"];
-            let pairs = path.metadata.pairs.iter().filter(|(key, _)| !roles.contains(&&**key)).cloned().collect();
+            let pairs = path.metadata.pairs.iter().filter(|(key, _)| !roles.contains(key)).collect();
             let metadata = Metadata { pairs, ..path.metadata };
             let path = registration::Registration { address: None, offset: field.offset, metadata, ..path };
             assert_eq!(*field, path);

@@ -1,5 +1,6 @@
 //! What is read from one annotation so far, and how much that may come to.
 
+use super::keys::Keys;
 use super::{Consumer, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 
 /// The most consumers that are kept of one annotation: as many as registrations.
@@ -16,6 +17,8 @@ pub(super) struct Collector {
     /// inherits. Otherwise 1,024 of them could share, and multiply, 200 KB of pairs that hold for the whole process.
     written_out_len: usize,
     too_many: Option<Problem>,
+    /// The keys of the registration that was read last.
+    pub(super) keys: Keys,
 }
 
 impl Collector {

@@ -1,11 +1,10 @@
 //! A registration as it was written, and the checks that make a [`Registration`] of it, whichever the encoding.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::collector::Collector;
+use super::keys::Keys;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
 
 /// What a registration is made of; every other key is metadata.
@@ -76,7 +75,8 @@ struct Text<'t> {
 /// What was written of one registration, or of the whole process.
 #[derive(Default)]
 pub(super) struct Draft<'t> {
-    once: BTreeMap<Field, Text<'t>>,
+    /// By [`Field`]'s number.
+    once: [Option<Text<'t>>; Field::ALL.len()],
     ports: Vec<Text<'t>>,
     methods: Vec<&'t str>,
     pairs: Vec<(&'t str, &'t str)>,
@@ -85,6 +85,11 @@ pub(super) struct Draft<'t> {
 }
 
 impl<'t> Draft<'t> {
+    /// Makes room for so many pairs.
+    pub(super) fn reserve(&mut self, pairs: usize) {
+        self.pairs.reserve_exact(pairs);
+    }
+
     /// Counts an element's bytes of JSON.
     pub(super) fn add_len(&mut self, len: usize) {
         self.written_len += len;
@@ -92,7 +97,12 @@ impl<'t> Draft<'t> {
 
     /// Whether a field has been given; not told of `port`.
     pub(super) fn has(&self, field: Field) -> bool {
-        self.once.contains_key(&field)
+        self.first(field).is_some()
+    }
+
+    /// What was given first for a field.
+    fn first(&self, field: Field) -> Option<&Text<'t>> {
+        self.once.get(field as usize)?.as_ref()
     }
 
     /// Takes a field's value from the element at an offset.
@@ -105,10 +115,10 @@ impl<'t> Draft<'t> {
             Field::Methods => self.methods.extend(text.split(',').map(str::trim).filter(|name| !name.is_empty())),
             _ => {}
         }
-        match self.once.entry(field) {
-            Entry::Vacant(place) => _ = place.insert(value),
-            Entry::Occupied(_) if field == Field::Method => {}
-            Entry::Occupied(mut first) => _ = first.get_mut().repeated_at.get_or_insert(offset),
+        match &mut self.once[field as usize] {
+            place @ None => *place = Some(value),
+            Some(_) if field == Field::Method => {}
+            Some(first) => _ = first.repeated_at.get_or_insert(offset),
         }
     }
 
@@ -126,7 +136,7 @@ impl<'t> Draft<'t> {
             return; // before any work on it
         }
         let merged = Merged { own: self, process, offset };
-        let mut portless = match merged.portless() {
+        let mut portless = match merged.portless(&mut collector.keys) {
             Ok(registration) => Some(registration),
             Err(problem) => return collector.problem(problem),
         };
@@ -162,7 +172,7 @@ struct Merged<'d, 't, 'p> {
 
 impl Merged<'_, '_, '_> {
     /// The registration without its port.
-    fn portless(&self) -> Result<Registration, Problem> {
+    fn portless(&self, keys: &mut Keys) -> Result<Registration, Problem> {
         let fields = [Field::Methods, Field::Application, Field::Enabled, Field::Disabled];
         fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // said twice, they say nothing
         let no_interface = problem(self.place(Field::Interface), Field::Interface, Reason::NoInterface);
@@ -188,26 +198,26 @@ impl Merged<'_, '_, '_> {
             port: 0, // set by the caller before anybody sees it
             weight: weight.unwrap_or(DEFAULT_WEIGHT).max(1),
             enabled: weight != Some(0) && !says(Field::Enabled, "false") && !says(Field::Disabled, "true"),
-            metadata: written.metadata(),
+            metadata: written.metadata(keys),
             offset: self.offset,
         })
     }
 
     /// Where a field's problems are.
     fn place(&self, field: Field) -> usize {
-        self.own.once.get(&field).map_or(self.offset, |value| value.offset)
+        self.own.first(field).map_or(self.offset, |value| value.offset)
     }
 
     /// A field's value, if it was given.
     fn plain(&self, field: Field) -> Option<&str> {
-        let value = self.own.once.get(&field).or_else(|| self.process.once.get(&field));
-        value.map(|value| value.text)
+        let (own, process) = (self.own.first(field), self.process.first(field));
+        own.map(|value| value.text).or(process.map(|value| value.text))
     }
 
     /// A field's value, empty where there is none.
     fn text(&self, field: Field) -> Result<&str, Problem> {
         let repeated = |place| Err(problem(place, field, Reason::Repeated));
-        match (self.own.once.get(&field), self.process.once.get(&field)) {
+        match (self.own.first(field), self.process.first(field)) {
             (Some(Text { repeated_at: Some(place), .. }), _) => repeated(*place),
             (None, Some(Text { repeated_at: Some(_), .. })) => repeated(self.offset),
             (Some(value), _) | (None, Some(value)) => Ok(value.text),

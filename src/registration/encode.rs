@@ -36,10 +36,10 @@ fn pairs_of(registration: &Registration) -> Vec<(&str, String)> {
     pairs.extend(metadata.application.iter().map(|application| field(Field::Application, application)));
     pairs.extend(metadata.methods.iter().map(|method| field(Field::Method, method)));
     pairs.extend(iter::once(field(Field::Enabled, "false")).filter(|_| !enabled));
-    let others = metadata.pairs.iter().filter(|(key, _)| **key != *Field::Weight.name());
+    let others = metadata.pairs.iter().filter(|(key, _)| *key != Field::Weight.name());
     let tells_weight = *weight != DEFAULT_WEIGHT || others.clone().count() < metadata.pairs.len();
     pairs.extend(tells_weight.then(|| field(Field::Weight, &weight.to_string())));
-    pairs.extend(others.map(|(key, value)| (&**key, value.to_string())));
+    pairs.extend(others.map(|(key, value)| (key, value.to_owned())));
     pairs
 }
 
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_weight_is_written_though_no_pair_tells_it() {
-        for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight".into(), "7".into())])] {
+        for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight", "7")])] {
             let registration = Registration {
                 interface: "org.acme.Greeter".into(),
                 group: None,
@@ -63,7 +63,7 @@ mod tests {
                 metadata: Metadata::default(),
                 offset: 1,
             };
-            let metadata = Metadata { pairs: pairs.into(), ..Metadata::default() };
+            let metadata = Metadata { pairs: pairs.into_iter().collect(), ..Metadata::default() };
             let decoded = decode(&encode(std::slice::from_ref(&registration)));
             assert_eq!(decoded.registrations, [Registration { metadata, ..registration }]);
         }

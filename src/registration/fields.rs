@@ -25,7 +25,7 @@ struct Open<'t> {
 
 impl<'t> Reader<'t> {
     /// Takes the next element that is no registry path.
-    pub(super) fn element(&mut self, element: &'t Element, collector: &mut Collector) {
+    pub(super) fn element(&mut self, element: &'t Element<'_>, collector: &mut Collector) {
         match &element.pair {
             Ok(pair) => self.pair(pair, element, collector),
             Err(BadPair { member, reason }) => {
@@ -43,7 +43,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn pair(&mut self, pair: &'t Pair, element: &Element, collector: &mut Collector) {
+    fn pair(&mut self, pair: &'t Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
         let field = Field::of(&pair.key);
         if field == Some(Field::Interface) {
             self.close(collector);

@@ -1,5 +1,7 @@
 //! From an annotation's value to the elements of its JSON array, each with its place and none more than looked at.
 
+use std::borrow::Cow;
+
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
@@ -9,21 +11,21 @@ use serde_json::value::RawValue;
 use super::{Problem, Reason};
 
 /// One element of the array.
-pub(super) struct Element {
+pub(super) struct Element<'t> {
     /// Where it begins, in bytes of the JSON.
     pub offset: usize,
     /// How many bytes of JSON it takes.
     pub len: usize,
     /// What it says.
-    pub pair: Result<Pair, BadPair>,
+    pub pair: Result<Pair<'t>, BadPair>,
 }
 
 /// A `k` with its `v`; a `v` that is none of ours still has its `k`, which tells what is lost with it.
-pub(super) struct Pair {
+pub(super) struct Pair<'t> {
     /// The value of `k`.
-    pub key: String,
+    pub key: Cow<'t, str>,
     /// The value of `v` as text: empty where there is none, numbers as they were written.
-    pub value: Result<String, Reason>,
+    pub value: Result<Cow<'t, str>, Reason>,
 }
 
 /// Why an element is no pair.
@@ -46,6 +48,9 @@ const URL_SAFE_ALPHABET: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT
 /// # Errors
 /// [`Reason::BadBase64`] at the byte of the value that is none of the alphabet's, or at the value's end.
 pub(super) fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
+    if let Ok(bytes) = STANDARD_ALPHABET.decode(value) {
+        return Ok(bytes); // most values: in one line, as they are
+    }
     let symbols: Vec<u8> = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let is_url_safe = symbols.iter().any(|byte| matches!(byte, b'-' | b'_'));
     let engine = if is_url_safe { URL_SAFE_ALPHABET } else { STANDARD_ALPHABET };
@@ -64,9 +69,9 @@ pub(super) fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
 ///
 /// # Errors
 /// [`Reason::BadUtf8`] at the first byte that is part of no character.
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, Problem> {
-    String::from_utf8(bytes).map_err(|error| Problem {
-        offset: error.utf8_error().valid_up_to(),
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| Problem {
+        offset: error.valid_up_to(),
         key: None,
         reason: Reason::BadUtf8,
     })
@@ -77,7 +82,7 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, Problem> {
 /// # Errors
 /// [`Reason::BadJson`] where the text stops being JSON: then nothing of it is believed, since a torn write may have lost
 /// what comes after. [`Reason::NotAnArray`] for any other JSON.
-pub(super) fn elements(text: &str) -> Result<Vec<Element>, Problem> {
+pub(super) fn elements(text: &str) -> Result<Vec<Element<'_>>, Problem> {
     let bad_json = |error| Problem { offset: offset_of(&error, text), key: None, reason: Reason::BadJson };
     let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'); // RFC 8259 §2
     let start = text.bytes().take_while(is_white).count();
@@ -86,12 +91,12 @@ pub(super) fn elements(text: &str) -> Result<Vec<Element>, Problem> {
         return Err(Problem { offset: start, key: None, reason: Reason::NotAnArray });
     }
     let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(bad_json)?;
-    let element = |raw: &RawValue| Element {
+    let elements = raw.into_iter().map(|raw| Element {
         offset: raw.get().as_ptr().addr() - text.as_ptr().addr(), // it is a part of the text
         len: raw.get().len(),
         pair: pair(raw),
-    };
-    Ok(raw.into_iter().map(element).collect())
+    });
+    Ok(elements.collect())
 }
 
 /// A line and a column of serde_json as an offset; its columns count bytes from 1.
@@ -104,7 +109,7 @@ fn offset_of(error: &serde_json::Error, text: &str) -> usize {
     (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
-fn pair(raw: &RawValue) -> Result<Pair, BadPair> {
+fn pair(raw: &RawValue) -> Result<Pair<'_>, BadPair> {
     let no_pair = BadPair { member: None, reason: Reason::NotAPair };
     if !raw.get().starts_with('{') {
         return Err(no_pair);
@@ -114,16 +119,24 @@ fn pair(raw: &RawValue) -> Result<Pair, BadPair> {
         return Err(BadPair { member: Some(member), reason: Reason::Repeated });
     }
     let key = members.k.ok_or(BadPair { member: None, reason: Reason::NoKey })?;
-    let key = serde_json::from_str(key.get()).map_err(|_| no_pair)?;
-    Ok(Pair { key, value: members.v.map_or(Ok(String::new()), scalar) })
+    let key = string(key).map_err(|_| no_pair)?;
+    Ok(Pair { key, value: members.v.map_or(Ok("".into()), scalar) })
 }
 
 /// A string, number or boolean as text.
-fn scalar(raw: &RawValue) -> Result<String, Reason> {
+fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, Reason> {
     match raw.get().as_bytes().first() {
-        Some(b'"') => serde_json::from_str(raw.get()).map_err(|_| Reason::BadValue), // half of a surrogate pair
-        Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(raw.get().to_owned()),
+        Some(b'"') => string(raw).map_err(|_| Reason::BadValue), // half of a surrogate pair
+        Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(raw.get().into()),
         _ => Err(Reason::BadValue),
+    }
+}
+
+/// A string, which lies in the text as it is where it has no escapes.
+fn string(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
+    match raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(plain.into()),
+        _ => serde_json::from_str::<String>(raw.get()).map(Cow::Owned),
     }
 }
 
@@ -260,7 +273,7 @@ mod tests {
             (r#"{"k":"a","v":1,"v":2}"#, Err((Some("v"), Reason::Repeated))),
         ] {
             let read = pair(serde_json::from_str(json).unwrap());
-            let read = read.as_ref().map(|pair| (pair.key.as_str(), pair.value.as_deref().map_err(|reason| *reason)));
+            let read = read.as_ref().map(|pair| (&*pair.key, pair.value.as_deref().map_err(|reason| *reason)));
             assert_eq!(read.map_err(|bad| (bad.member, bad.reason)), expected, "{json}");
         }
     }

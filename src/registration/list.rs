@@ -32,13 +32,14 @@ pub fn replace(
     if value.len() > ANNOTATION_LEN_MAX {
         return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
     }
-    let text = if value.is_empty() { "[]".to_owned() } else { json::text(json::bytes(value)?)? };
-    let elements = json::elements(&text)?;
+    let bytes = if value.is_empty() { b"[]".to_vec() } else { json::bytes(value)? };
+    let text = json::text(&bytes)?;
+    let elements = json::elements(text)?;
     let others = others(&elements, registrar);
     let inherited =
         inherited(elements.iter().zip(&others).filter_map(|(element, is_others)| is_others.then_some(element)));
 
-    let mut list = List::open(&text, &elements);
+    let mut list = List::open(text, &elements);
     elements.iter().zip(others).for_each(|(element, is_others)| list.keep(element, is_others));
     for entry in entries {
         let plain = plain(entry, &inherited);
@@ -53,7 +54,7 @@ pub fn replace(
 }
 
 /// Of each element whether it is somebody else's. What follows an `interface` belongs to it, up to the next one.
-fn others(elements: &[Element], registrar: &str) -> Vec<bool> {
+fn others(elements: &[Element<'_>], registrar: &str) -> Vec<bool> {
     let mut opened = 0;
     let mut homes = Vec::with_capacity(elements.len());
     let mut own = HashSet::new();
@@ -95,7 +96,7 @@ enum Home {
 }
 
 /// The fields that hold for the whole process: those before the first `interface`.
-fn inherited<'e>(elements: impl Iterator<Item = &'e Element>) -> BTreeSet<Field> {
+fn inherited<'e>(elements: impl Iterator<Item = &'e Element<'e>>) -> BTreeSet<Field> {
     let fields = elements.filter_map(|element| Field::of(&element.pair.as_ref().ok()?.key));
     fields.take_while(|field| *field != Field::Interface).collect()
 }
@@ -122,14 +123,14 @@ struct List<'t> {
 
 impl<'t> List<'t> {
     /// The text up to its first element.
-    fn open(from: &'t str, elements: &[Element]) -> List<'t> {
+    fn open(from: &'t str, elements: &[Element<'_>]) -> List<'t> {
         let bracket = from.find('[').map_or(0, |at| at + 1);
         let start = elements.first().map_or(bracket, |element| element.offset);
         List { from, text: from.get(..start).unwrap_or_default().to_owned(), is_empty: true, end: start }
     }
 
     /// Goes past an element; keeps it, and what separates it from the one before, or not.
-    fn keep(&mut self, element: &Element, is_kept: bool) {
+    fn keep(&mut self, element: &Element<'_>, is_kept: bool) {
         let after = element.offset + element.len;
         if is_kept {
             let start = if self.is_empty { element.offset } else { self.end };
@@ -176,7 +177,7 @@ mod tests {
     }
 
     fn text(value: &str) -> String {
-        json::text(json::bytes(value).unwrap()).unwrap()
+        json::text(&json::bytes(value).unwrap()).unwrap().to_owned()
     }
 
     #[test]

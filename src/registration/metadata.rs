@@ -1,16 +1,10 @@
 //! What is told about a registration beside its place: which pairs are kept, withheld and left out.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::draft::Field;
-use super::{Metadata, secret};
-
-/// The longest key: with `.N=` behind it, it leaves room for a value in a string of 255 bytes (RFC 1035 §3.3).
-const KEY_LEN_MAX: usize = 200;
-
-/// Keys that our own TXT strings have, beside those of the fields.
-const OURS: [&str; 5] = ["pod", "addr", "truncated", "cluster", "node"];
+use super::keys::{Fate, Keys};
+use super::{Metadata, PairList, secret};
 
 /// Metadata as it was written; a registration's own pair goes before one that holds for the whole process.
 pub(super) struct Written<'w> {
@@ -23,8 +17,8 @@ pub(super) struct Written<'w> {
 }
 
 impl Written<'_> {
-    /// What of it may be told.
-    pub(super) fn metadata(&self) -> Metadata {
+    /// What of it may be told; the keys are those of the registration before, and become this one's.
+    pub(super) fn metadata(&self, keys: &mut Keys) -> Metadata {
         let mut metadata = Metadata::default();
         if secret::is_secret(self.application) {
             metadata.withheld += 1;
@@ -32,7 +26,7 @@ impl Written<'_> {
             metadata.application = Some(self.application.into());
         }
         metadata.methods = self.methods(&mut metadata.withheld);
-        metadata.pairs = self.pairs(&mut metadata);
+        metadata.pairs = self.pairs(keys, &mut metadata);
         metadata
     }
 
@@ -49,78 +43,31 @@ impl Written<'_> {
         methods.into()
     }
 
-    fn pairs(&self, metadata: &mut Metadata) -> Box<[(Box<str>, Box<str>)]> {
-        let mut kept: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(self.own.len() + self.process.len() + 1);
-        kept.extend(self.weight.map(|weight| (Field::Weight.name().into(), weight.to_string().into())));
-        let inherits = !self.process.is_empty();
-        let own: HashSet<Cow<'_, str>> = self.own.iter().filter(|_| inherits).map(|(key, _)| folded(key)).collect();
-        let inherited = self.process.iter().filter(|(key, _)| !own.contains(&folded(key)));
-        let mut seen = HashSet::new();
-        for (key, value) in self.own.iter().chain(inherited) {
-            let is_first = seen.insert(folded(key));
-            if secret::is_secret_pair(key, value) {
-                metadata.withheld += 1;
-            } else if !is_first || !is_key(key) {
-                metadata.left_out += 1;
-            } else {
-                kept.push(((*key).into(), (*value).into()));
+    fn pairs(&self, keys: &mut Keys, metadata: &mut Metadata) -> PairList {
+        if !keys.are_those_of(self.own, self.process) {
+            *keys = Keys::of(self.own, self.process);
+        }
+        let weight = self.weight.map(|weight| weight.to_string());
+        let mut kept: Vec<(&str, &str)> = Vec::with_capacity(self.own.len() + self.process.len() + 1);
+        for (key, value, fate) in keys.fates(self.own, self.process) {
+            match fate {
+                Fate::Withheld => metadata.withheld += 1,
+                _ if secret::is_secret(value) => metadata.withheld += 1,
+                Fate::LeftOut => metadata.left_out += 1,
+                Fate::Kept => kept.push((key, value)),
             }
         }
-        kept.sort();
-        kept.into()
+        if let Some(weight) = &weight {
+            kept.push((Field::Weight.name(), weight));
+            kept.sort_unstable();
+        }
+        kept.into_iter().collect()
     }
-}
-
-/// A key in lower case: most are already.
-fn folded(key: &str) -> Cow<'_, str> {
-    if key.bytes().any(|byte| byte.is_ascii_uppercase()) { key.to_ascii_lowercase().into() } else { key.into() }
-}
-
-/// Whether a key can be one of a TXT record (RFC 6763 §6.4) and is taken for nothing else, there or in an annotation.
-fn is_key(key: &str) -> bool {
-    let is_printable = key.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=');
-    let is_fragment = |(_, end): (&str, &str)| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
-    let is_path = key.starts_with('/');
-    let is_ours = Field::of(key).is_some() || OURS.iter().any(|ours| ours.eq_ignore_ascii_case(key));
-    let fits = (1..=KEY_LEN_MAX).contains(&key.len());
-    fits && is_printable && !is_path && !is_ours && !key.rsplit_once('.').is_some_and(is_fragment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_of_a_txt_record() {
-        for key in ["zone", "Zone", "app.version", "a b", "~", "v1.x", "1", "a.", "a/b", &"k".repeat(200)] {
-            assert!(is_key(key), "{key}");
-        }
-        for key in [
-            "",
-            "a=b",
-            "é",
-            "a\tb",
-            "a\u{7f}",
-            "key.1",
-            ".01",
-            "POD",
-            "addr",
-            "Interface",
-            "group",
-            "version",
-            "application",
-            "methods",
-            "truncated",
-            "cluster",
-            "node",
-            "Weight",
-            "ip",
-            "/dubbo",
-            &"k".repeat(201),
-        ] {
-            assert!(!is_key(key), "{key}");
-        }
-    }
 
     #[test]
     fn own_pairs_go_first_and_secrets_nowhere() {
@@ -131,8 +78,8 @@ mod tests {
             process: &[("ZONE", "a"), ("url", "plain"), ("tag", "x"), ("tag", "y"), ("api-token", "hunter2")],
             weight: Some(7),
         }
-        .metadata();
-        let pairs: Vec<(&str, &str)> = metadata.pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
+        .metadata(&mut Keys::default());
+        let pairs: Vec<(&str, &str)> = metadata.pairs.iter().collect();
         assert_eq!(pairs, [("tag", "x"), ("weight", "7"), ("zone", "b")]);
         assert_eq!((metadata.withheld, metadata.left_out), (3, 4));
         assert_eq!(metadata.methods, ["pay".into(), "refund".into()].into());

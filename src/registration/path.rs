@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode;
-
 use super::collector::Collector;
 use super::draft::{Draft, Field, name};
 use super::json::{Element, Pair};
@@ -16,12 +14,12 @@ const ROOT: &str = "dubbo";
 const NO_VERSION: &str = "0.0.0";
 
 /// The pair of an element that is a registry path.
-pub(super) fn pair(element: &Element) -> Option<&Pair> {
+pub(super) fn pair<'e, 't>(element: &'e Element<'t>) -> Option<&'e Pair<'t>> {
     element.pair.as_ref().ok().filter(|pair| pair.key.starts_with('/'))
 }
 
 /// Reads a registry path. Parent paths and categories other than providers and consumers carry nothing.
-pub(super) fn read(pair: &Pair, element: &Element, collector: &mut Collector) {
+pub(super) fn read(pair: &Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
     let offset = element.offset;
     let problem = |reason| Problem { offset, key: None, reason };
     if let Err(reason) = pair.value {
@@ -43,18 +41,19 @@ pub(super) fn read(pair: &Pair, element: &Element, collector: &mut Collector) {
 }
 
 /// The parameter of a provider's path that has this name, if there is one.
-pub(super) fn parameter(pair: &Pair, name: &str) -> Option<String> {
+pub(super) fn parameter(pair: &Pair<'_>, name: &str) -> Option<String> {
     let text = form_decoded(pair.key.splitn(5, '/').nth(4)?)?;
     Url::parse(&text)?.first(name).map(str::to_owned)
 }
 
-fn provider(path_interface: &str, encoded: &str, element: &Element, collector: &mut Collector) -> Option<()> {
+fn provider(path_interface: &str, encoded: &str, element: &Element<'_>, collector: &mut Collector) -> Option<()> {
     let text = form_decoded(encoded)?;
     let url = Url::parse(&text)?;
     let interface = url.interface(path_interface)?;
     let offset = element.offset;
     let mut draft = Draft::default();
     draft.add_len(element.len);
+    draft.reserve(url.parameters.len());
     draft.put(Field::Interface, &interface, offset);
     draft.put(Field::Protocol, url.scheme, offset);
     draft.put(Field::Ip, url.host, offset);
@@ -123,12 +122,13 @@ impl<'t> Url<'t> {
             return None; // where its port begins is anybody's guess
         }
         let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
-        let decoded = parameters.map(|parameter| {
+        let mut decoded = Vec::with_capacity(query.bytes().filter(|byte| *byte == b'&').count() + 1);
+        for parameter in parameters {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            Some((form_decoded(key)?, form_decoded(value)?))
-        });
+            decoded.push((form_decoded(key)?, form_decoded(value)?));
+        }
         let port = port.filter(|port| !port.is_empty());
-        Some(Url { scheme, host, port, parameters: decoded.collect::<Option<_>>()? })
+        Some(Url { scheme, host, port, parameters: decoded })
     }
 
     fn first(&self, key: &str) -> Option<&str> {
@@ -147,12 +147,35 @@ impl<'t> Url<'t> {
 /// Decodes `application/x-www-form-urlencoded` text; a `%` that no two digits follow stays, and what is no UTF-8 is
 /// nothing.
 fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['+', '%']) {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Some(text.into()); // most parameters
     }
-    let spaced = text.replace('+', " ");
-    let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        decoded.push(match (byte, after) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) => match hex(*high).zip(hex(*low)) {
+                Some((high, low)) => {
+                    rest = after;
+                    high << 4 | low
+                }
+                None => byte,
+            },
+            _ => byte,
+        });
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,14 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
-use smallvec::SmallVec;
 
-/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`; see [`names_secret`] for their first
-/// letters.
+/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`.
 const WORDS: [&[u8]; 8] =
     [b"token", b"password", b"passwd", b"pwd", b"secret", b"accesskey", b"credential", b"private"];
 
-/// Whether a pair's key or value looks like a secret, also once and twice percent-decoded.
-pub(super) fn is_secret_pair(key: &str, value: &str) -> bool {
-    is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading)) || is_secret(value)
+/// Whether a pair's key looks like a secret or names one, also once and twice percent-decoded.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading))
 }
 
 /// Whether a text holds `://user:password@`, or a secret's key before a `=`, also once and twice percent-decoded.
@@ -26,7 +24,7 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
     if is_secret(text.as_bytes()) {
         return true;
     }
-    if !text.contains('%') {
+    if !text.as_bytes().contains(&b'%') {
         return false; // it reads the same
     }
     let once: Cow<'_, [u8]> = percent_decode(text.as_bytes()).into();
@@ -36,8 +34,10 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
 
 fn holds_secret(text: &[u8]) -> bool {
     // Most texts have neither mark, and every pair of every Pod is looked at.
-    (text.contains(&b'@') && text.split(u8::is_ascii_whitespace).any(holds_password))
-        || (text.contains(&b'=') && holds_assignment(text))
+    if !text.iter().any(|byte| matches!(byte, b'@' | b'=')) {
+        return false;
+    }
+    text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text)
 }
 
 /// Whether a word holds `://`, then a `:`, then an `@`. What may stand between is left open: a password may hold any
@@ -61,16 +61,38 @@ fn holds_assignment(text: &[u8]) -> bool {
 }
 
 fn names_secret(key: &[u8]) -> bool {
-    let bare = key.iter().filter(|byte| !matches!(byte, b'-' | b'_' | b'.'));
-    let bare: SmallVec<[u8; 64]> = bare.map(u8::to_ascii_lowercase).collect();
-    let mut rest = bare.as_slice();
-    while let Some((first, after)) = rest.split_first() {
-        if matches!(first, b't' | b'p' | b's' | b'a' | b'c') && WORDS.iter().any(|word| rest.starts_with(word)) {
+    let mut rest = key;
+    while let [first, after @ ..] = rest {
+        if after.first().is_some_and(|second| may_begin(*first, *second)) && WORDS.iter().any(|word| spells(rest, word))
+        {
             return true;
         }
         rest = after;
     }
     false
+}
+
+/// Whether a word may begin with two bytes of a key, which few pairs of them do: a look at each is what keys cost.
+fn may_begin(first: u8, second: u8) -> bool {
+    let is_next = |letters: &[u8]| letters.contains(&second.to_ascii_lowercase()) || is_separator(second);
+    match first {
+        b't' | b'T' => is_next(b"o"),
+        b'p' | b'P' => is_next(b"awr"),
+        b's' | b'S' => is_next(b"e"),
+        b'a' | b'A' => is_next(b"c"),
+        b'c' | b'C' => is_next(b"r"),
+        _ => false,
+    }
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// Whether a key begins with a word.
+fn spells(key: &[u8], word: &[u8]) -> bool {
+    let mut letters = key.iter().filter(|byte| !is_separator(**byte)).map(u8::to_ascii_lowercase);
+    word.iter().all(|letter| letters.next() == Some(*letter))
 }
 
 #[cfg(test)]
@@ -93,10 +115,21 @@ mod tests {
             "pass%2577ord",
             "redis://a:b@c",
         ] {
-            assert!(is_secret_pair(key, ""), "{key}");
+            assert!(is_secret_key(key), "{key}");
         }
         for key in ["", "auth", "key", "access", "toke", "service.filter", "passive", "pass word"] {
-            assert!(!is_secret_pair(key, "token,password"), "{key}");
+            assert!(!is_secret_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_word_may_begin() {
+        for word in WORDS {
+            for first in [word[0], word[0].to_ascii_uppercase()] {
+                for second in [word[1], word[1].to_ascii_uppercase(), b'-', b'_', b'.'] {
+                    assert!(may_begin(first, second), "{}", word.escape_ascii());
+                }
+            }
         }
     }
 

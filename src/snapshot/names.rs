@@ -246,10 +246,12 @@ impl Names {
 
     fn count(&mut self, name: impl Hash, comes: bool) {
         let hash = self.keys.hash_one(name);
-        let count = self.between.get(&hash).copied().unwrap_or(0);
-        match if comes { count + 1 } else { count.saturating_sub(1) } {
-            0 => _ = self.between.remove(&hash),
-            count => _ = self.between.insert(hash, count),
+        match self.between.get_mut(&hash) {
+            None if comes => _ = self.between.insert(hash, 1),
+            None => {}
+            Some(count) if comes => *count += 1,
+            Some(1) => _ = self.between.remove(&hash),
+            Some(count) => *count -= 1,
         }
     }
 

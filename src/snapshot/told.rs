@@ -7,7 +7,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::name::Service;
+use crate::registration::PairList;
 
 /// A key and its value.
 pub type Pair = (Box<str>, Box<str>);
@@ -16,7 +19,7 @@ pub type Pair = (Box<str>, Box<str>);
 pub type Overrides = [(u16, Box<str>)];
 
 /// The values of one Pod: one, the time when it started, is the rule.
-pub type OwnValues = smallvec::SmallVec<[(u16, Box<str>); 1]>;
+pub type OwnValues = SmallVec<[(u16, Box<str>); 1]>;
 
 /// The most values that differ from a shared list: what differs in more is kept as a list of its own.
 pub const OVERRIDES_MAX: usize = 8;
@@ -28,7 +31,7 @@ pub struct Pairs {
     published: usize,
 }
 
-/// What many Pods register alike. Two that differ in overridden values alone are equal.
+/// What many Pods register alike.
 #[derive(Debug)]
 pub struct Template {
     /// The service.
@@ -69,9 +72,9 @@ impl Pairs {
         Pairs { pairs: published.into_iter().chain(others).collect(), published: count }
     }
 
-    /// What the other list, which has the same keys, says otherwise; none where that is too much.
-    pub fn overrides(&self, other: &Pairs) -> Option<Box<Overrides>> {
-        overrides(self.pairs.iter().map(|(_, value)| &**value), other)
+    /// What a list by key says otherwise; none where that is too much, or its keys are others.
+    pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
+        overrides(self, &[], list)
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {
@@ -94,9 +97,9 @@ impl Hash for Pairs {
 }
 
 impl Template {
-    /// What a list of the same keys says otherwise than this one; none where that is too much.
-    pub fn overrides(&self, other: &Pairs) -> Option<Box<Overrides>> {
-        overrides(self.told(&[]).pairs().map(|(_, value)| value), other)
+    /// What a list by key says otherwise than this one; none where that is too much, or its keys are others.
+    pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
+        overrides(&self.pairs, &self.own, list)
     }
 
     /// All that is told with a Pod's own values.
@@ -115,27 +118,6 @@ impl Template {
             (one.service.clone(), one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out)
         };
         std::ptr::eq(self, other) || kind(self) == kind(other)
-    }
-
-    /// What makes it the template that it is.
-    fn identity(&self) -> impl Eq + Hash + '_ {
-        let Template { service, protocol, protocol_label: _, profile, application, methods, pairs, own: _, .. } = self;
-        let counts = (self.withheld, self.left_out);
-        (service, protocol, profile, application, methods, Arc::as_ptr(pairs), counts)
-    }
-}
-
-impl PartialEq for Template {
-    fn eq(&self, other: &Template) -> bool {
-        self.identity() == other.identity()
-    }
-}
-
-impl Eq for Template {}
-
-impl Hash for Template {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.identity().hash(state);
     }
 }
 
@@ -184,10 +166,24 @@ fn of(overrides: &Overrides, place: usize) -> Option<&str> {
     overrides.iter().find(|(at, _)| usize::from(*at) == place).map(|(_, value)| &**value)
 }
 
-fn overrides<'v>(values: impl Iterator<Item = &'v str>, other: &Pairs) -> Option<Box<Overrides>> {
-    let others = (0..=u16::MAX).zip(&other.pairs);
-    let differ = values.zip(others).filter(|(value, (_, (_, other)))| *value != &**other);
-    let overrides: Vec<_> = differ.take(OVERRIDES_MAX + 1).map(|(_, (at, (_, other)))| (at, other.clone())).collect();
-    let fits = overrides.len() <= OVERRIDES_MAX && other.pairs.len() <= usize::from(u16::MAX);
-    fits.then(|| overrides.into())
+/// What a list by key says otherwise than a shared one with some values overridden.
+fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Overrides>> {
+    let (mut published, mut others) = (0..shared.published, shared.published..shared.pairs.len());
+    let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
+    for (key, value) in list.iter() {
+        // The list is by key, and so is either part: its next key is the next one of one of them.
+        let next =
+            |part: &std::ops::Range<usize>| shared.pairs.get(part.clone())?.first().filter(|(next, _)| **next == *key);
+        let part = if next(&others).is_some() { &mut others } else { &mut published };
+        let (_, said) = next(part)?;
+        let at = part.next()?;
+        if of(own, at).unwrap_or(said) != value {
+            if differ.len() == OVERRIDES_MAX {
+                return None;
+            }
+            differ.push((u16::try_from(at).ok()?, value.into()));
+        }
+    }
+    differ.sort_unstable_by_key(|(at, _)| *at);
+    (published.is_empty() && others.is_empty()).then(|| differ.into_vec().into())
 }

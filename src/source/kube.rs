@@ -45,6 +45,7 @@ pub use self::split::Encoding;
 use self::split::Shape;
 use super::health::SourceHealth;
 use super::{Arrival, Change, Event, Profile, SourceId};
+use crate::registration;
 
 /// A watch for one profile, in one namespace or in all.
 #[derive(Clone, Debug)]
@@ -257,8 +258,12 @@ impl Run {
     }
 
     async fn send(&self, change: Change) -> Result<(), Fault> {
+        let decoded = match &change {
+            Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode),
+            _ => None,
+        };
         let event = Event { source: self.watch.id.clone(), change };
-        self.events.send(Arrival { event, received: self.received }).await.map_err(|_| Fault::Closed)
+        self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| Fault::Closed)
     }
 
     /// The source in a log line: `cluster/profile/namespace`.

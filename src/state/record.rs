@@ -134,7 +134,7 @@ fn registration_of(registered: &Registered) -> Registration {
         metadata: Metadata {
             application: told.application().map(Into::into),
             methods: told.methods().into(),
-            pairs: told.pairs().map(|(key, value)| (key.into(), value.into())).collect(),
+            pairs: told.pairs().collect(),
             ..Metadata::default()
         },
         offset: 0,

@@ -63,7 +63,7 @@ impl Running {
     async fn send(&self, change: Change, age: Duration) {
         let event = Event { source: self.source.clone(), change };
         let received = Instant::now().checked_sub(age).expect("the clock is older than a test");
-        self.events.send(Arrival { event, received }).await.expect("a writer");
+        self.events.send(Arrival { event, received, decoded: None }).await.expect("a writer");
     }
 
     /// The first snapshot that holds so many Pods and is synced.

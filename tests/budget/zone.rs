@@ -22,6 +22,9 @@ pub(crate) const INTERFACES: usize = 5;
 /// Pods that register the same interfaces.
 pub(crate) const REPLICAS: usize = 4;
 
+/// Events that the writer takes in at once.
+const BATCH: usize = 256;
+
 const ZONE: &str = "rpc.cluster.local.";
 
 /// An index that has been told of so many Pods, and its snapshot.
@@ -35,23 +38,32 @@ pub(crate) struct Zone {
 impl Zone {
     /// So many Pods, four of a kind, with five registrations each.
     pub(crate) fn of_pods(pods: usize) -> Zone {
+        let mut zone = Zone::empty();
+        let provider = Provider::recorded();
+        zone.list((0..pods).map(|number| pod(&provider, number, true)));
+        zone
+    }
+
+    /// Before anything was told.
+    pub(crate) fn empty() -> Zone {
         let settings = Arc::new(settings());
         let zones = Arc::new(Zones::none(settings.origin.clone()));
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
-        let mut zone = Zone {
-            index: Index::new(settings, zones, vec![source()]),
-            snapshot,
-            provider: Provider::recorded(),
-            steps: 0,
-        };
-        zone.send(Change::Begin);
-        for number in 0..pods {
-            let pod = pod(&zone.provider, number, true);
-            zone.send(Change::Apply(Box::new(pod)));
+        let index = Index::new(settings, zones, vec![source()]);
+        Zone { index, snapshot, provider: Provider::recorded(), steps: 0 }
+    }
+
+    /// Tells a whole list, as the writer takes it in: some hundred at a time.
+    pub(crate) fn list(&mut self, pods: impl IntoIterator<Item = Pod>) {
+        self.send(Change::Begin);
+        for (at, pod) in pods.into_iter().enumerate() {
+            self.send(Change::Apply(Box::new(pod)));
+            if at % BATCH == BATCH - 1 {
+                self.publish();
+            }
         }
-        zone.send(Change::Commit);
-        zone.publish();
-        zone
+        self.send(Change::Commit);
+        self.publish();
     }
 
     /// Tells of a Pod that has become ready, or is not any more, and publishes.
@@ -114,7 +126,7 @@ fn namespace(kind: usize) -> String {
     format!("shop-{}", kind % 10)
 }
 
-fn pod(provider: &Provider, number: usize, ready: bool) -> Pod {
+pub(crate) fn pod(provider: &Provider, number: usize, ready: bool) -> Pod {
     let kind = number / REPLICAS;
     let address = Ipv4Addr::from(0x0af4_0000 + number as u32);
     let name = format!("shop-{kind}-6d5f7c9b8-{number:05}");

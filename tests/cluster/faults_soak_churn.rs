@@ -96,9 +96,7 @@ impl Churn {
     pub(super) fn turn_namespace(&mut self) {
         let oldest = self.slots.iter().map(|slot| slot.namespace).min().expect("slots");
         let gone: Vec<Slot> = self.slots.extract_if(.., |slot| slot.namespace == oldest).collect();
-        for slot in &gone {
-            self.oracle.lock().expect("nobody failed").sent(slot.number, State::absent(), Instant::now());
-        }
+        gone.iter().for_each(|slot| self.deleting(slot.number));
         let api: Api<core::Pod> = Api::namespaced(self.cluster.admin(), &self.namespaces[oldest].name);
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         self.cluster.block_on(api.delete_collection(&now, &ListParams::default())).expect("delete all Pods");
@@ -189,10 +187,22 @@ impl Churn {
     }
 
     fn delete(&mut self, at: usize) {
-        self.write(at, State::absent(), |slot, _| {
-            slot.there().delete();
-            slot.pod = None;
-        });
+        self.deleting(self.slots[at].number);
+        let slot = &mut self.slots[at];
+        slot.there().delete();
+        slot.pod = None;
+        self.oracle.lock().expect("nobody failed").acknowledged(slot.number, Instant::now());
+    }
+
+    /// The API server takes two steps, also where no time is granted: a deletionTimestamp, and then the end. A watch that is
+    /// cut may bring the second one late.
+    fn deleting(&self, slot: usize) {
+        let mut oracle = self.oracle.lock().expect("nobody failed");
+        let (state, now) = (oracle.last(slot).clone(), Instant::now());
+        if matches!(state.life, Life::Pending | Life::Running { .. }) {
+            oracle.sent(slot, State { life: Life::Terminating, ..state }, now);
+        }
+        oracle.sent(slot, State::absent(), now);
     }
 
     /// One to three, each of either interface.

@@ -98,6 +98,30 @@ fn nothing_goes_back() {
 }
 
 #[test]
+fn a_change_of_two_steps_may_stand_at_either() {
+    let (mut oracle, start) = history();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    oracle.sent(0, state(Life::Running { ready: true }, 81), at(31));
+    oracle.acknowledged(0, at(32));
+    oracle.sent(0, state(Life::Terminating, 81), at(41));
+    oracle.sent(0, State::absent(), at(41));
+    oracle.acknowledged(0, at(42));
+    let pod = Question::Pod { namespace: "ns".into(), name: "a".into() };
+    let (first, late) = (&["x. 5 IN A 10.244.0.1"], at(43));
+    for (question, rcode, answer, floor, is_legal) in [
+        (&srv(), "NOERROR", &[OTHER, AT_81] as &[&str], 32, true),
+        (&srv(), "NOERROR", &[OTHER], 32, true), // neither step but the first is needed for this
+        (&pod, "NOERROR", first, 32, true),
+        (&pod, "NOERROR", first, 42, false),
+        (&pod, "NXDOMAIN", &[], 42, true),
+        (&pod, "NOERROR", first, 32, false), // it was seen to be gone
+    ] {
+        let judged = oracle.judge(question, &reply(rcode, answer), Some(at(floor)), late);
+        assert_eq!(judged.is_ok(), is_legal, "{question:?} {answer:?} {floor}: {judged:?}");
+    }
+}
+
+#[test]
 fn a_name_is_there_while_somebody_registers_it() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);

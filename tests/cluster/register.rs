@@ -73,7 +73,7 @@ pub(super) fn registered(pod: &Pod) -> Vec<String> {
 }
 
 fn registrar(registration: &Registration) -> &str {
-    let pair = registration.metadata.pairs.iter().find(|(key, _)| **key == *"registrar");
+    let pair = registration.metadata.pairs.iter().find(|(key, _)| *key == "registrar");
     pair.map_or("-", |(_, value)| value)
 }
 

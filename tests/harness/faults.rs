@@ -55,7 +55,8 @@ pub(crate) enum Fault {
     Delay(Duration),
     /// The API server is asked for what came after this older version.
     Replay(u64),
-    /// The answer stops after so many bytes of its body, in the middle of whatever is there.
+    /// The answer stops after so many bytes of its body, in the middle of whatever is there; before garbage, at the end of
+    /// what was written at once. To put other bytes in the place of some is what TCP and TLS see to, and protobuf does not.
     After(usize, End),
     /// The answer comes as slowly as over a line of so many bytes in 100 ms.
     Drip(usize),

@@ -6,7 +6,8 @@
 //! younger than the answer, and not before one that an earlier answer has shown. Parts are told apart by the ports, of which
 //! none is used twice, and by the names of Pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use super::ask::Reply;
@@ -72,7 +73,7 @@ impl State {
             }
             Question::Pod { .. } => {
                 let is_named = is_unfinished && !self.registered.is_empty();
-                (!is_named || self.life != Life::Pending).then_some(is_named)
+                (!is_named || !self.ip.is_empty()).then_some(is_named)
             }
         }
     }
@@ -111,6 +112,21 @@ struct Slot {
     history: Vec<Moment>,
     /// The earliest moment that the answers so far allow.
     seen: usize,
+    /// The last answers about it, for whoever must understand the next one.
+    trail: VecDeque<Trace>,
+}
+
+/// How many answers a complaint tells of.
+const TRAIL_LEN: usize = 12;
+
+/// What an answer showed of a slot.
+struct Trace {
+    received: Instant,
+    question: Question,
+    rcode: String,
+    part: Vec<String>,
+    /// The earliest moment that explains it.
+    moment: usize,
 }
 
 impl Slot {
@@ -134,11 +150,17 @@ impl Oracle {
     /// A new slot, in which there is nothing.
     pub(crate) fn slot(&mut self, namespace: &str, name: &str, now: Instant) -> usize {
         let nothing = Moment { state: State::absent(), sent: now, acknowledged: Some(now) };
-        self.slots.push(Slot { namespace: namespace.into(), name: name.into(), history: vec![nothing], seen: 0 });
+        self.slots.push(Slot {
+            namespace: namespace.into(),
+            name: name.into(),
+            history: vec![nothing],
+            seen: 0,
+            trail: VecDeque::new(),
+        });
         self.slots.len() - 1
     }
 
-    /// A change of a slot is on its way.
+    /// A change of a slot is on its way; where it takes two steps, each of them.
     pub(crate) fn sent(&mut self, slot: usize, state: State, now: Instant) {
         for one in &state.registered {
             let owner = self.ports.entry(one.port).or_insert(slot);
@@ -172,8 +194,14 @@ impl Oracle {
         received: Instant,
     ) -> Result<(), String> {
         let seen = self.explain(question, reply, |slot| slot.allowed(floor, received).collect())?;
-        for (slot, moment) in seen {
-            self.slots[slot].seen = moment;
+        let mut parts = self.parts(question, reply)?;
+        for (at, moment) in seen {
+            let slot = &mut self.slots[at];
+            slot.seen = moment;
+            slot.trail.truncate(TRAIL_LEN - 1);
+            let (question, rcode, part) =
+                (question.clone(), reply.rcode.clone(), parts.remove(&at).unwrap_or_default());
+            slot.trail.push_front(Trace { received, question, rcode, part, moment });
         }
         Ok(())
     }
@@ -210,11 +238,14 @@ impl Oracle {
             may_be_there |= fitting.iter().any(|moment| slot.history[*moment].state.exists(question) != Some(false));
             seen.push((at, *first));
         }
-        match parts.into_iter().next() {
-            Some((at, part)) => Err(format!("{question:?} shows {part:?} of {}", self.slots[at].name)),
-            None if is_there && !may_be_there => Err(format!("{question:?} is NOERROR, and nobody registers it")),
-            None => Ok(seen),
+        if let Some((at, part)) = parts.into_iter().next() {
+            return Err(format!("{question:?} shows {part:?} of {}", self.slots[at].name));
         }
+        if is_there && !may_be_there {
+            let slots = self.asked(question).map(|(_, slot)| slot.complain(question, reply, &[], &allowed(slot)));
+            return Err(format!("nobody registers it\n{}", slots.collect::<String>()));
+        }
+        Ok(seen)
     }
 
     /// The slots that a question is about.
@@ -243,17 +274,20 @@ impl Oracle {
 }
 
 impl Slot {
+    /// What is wrong: the part, the moments that it may be of and some before, and the answers before it.
     fn complain(&self, question: &Question, reply: &Reply, part: &[String], allowed: &[usize]) -> String {
-        let (newest, oldest) = (allowed.last(), allowed.first());
-        let moments = oldest.zip(newest).map_or(&self.history[..0], |(first, last)| &self.history[*first..=*last]);
-        let moments: Vec<String> =
-            moments.iter().map(|moment| format!("{:?} sent {:?} ago", moment.state, moment.sent.elapsed())).collect();
-        let before: Vec<&State> =
-            self.history[..oldest.copied().unwrap_or_default()].iter().rev().take(3).map(|one| &one.state).collect();
-        format!(
-            "{question:?}: {} with {part:?} of {}, which may be {moments:#?}; before that {before:?}; the answer: {:?}",
-            reply.rcode, self.name, reply.answer
-        )
+        let mut text =
+            format!("{question:?}: {} with {part:?} of {}; it may be {allowed:?} of\n", reply.rcode, self.name);
+        let first = allowed.first().map_or(0, |first| first.saturating_sub(4));
+        for (at, Moment { state, sent, acknowledged }) in self.history.iter().enumerate().skip(first) {
+            let acknowledged = acknowledged.map(|at| at.elapsed());
+            let _ = writeln!(text, "{at}: {state:?}, sent {:?} ago, acknowledged {acknowledged:?} ago", sent.elapsed());
+        }
+        for Trace { received, question, rcode, part, moment } in &self.trail {
+            let ago = received.elapsed();
+            let _ = writeln!(text, "{ago:?} ago it was {moment} or later, by {rcode} {part:?} to {question:?}");
+        }
+        text
     }
 }
 

@@ -28,8 +28,14 @@ impl Server {
     /// Without a `--lame-duck` among them it has none, so that no test waits for it at its end.
     #[track_caller]
     pub(crate) fn start(args: &[&str]) -> Server {
+        Server::start_within(START_PATIENCE, args)
+    }
+
+    /// The same, where a large cluster takes its time.
+    #[track_caller]
+    pub(crate) fn start_within(patience: Duration, args: &[&str]) -> Server {
         let mut server = Server::launch(&[env!("CARGO_BIN_EXE_callsign")], args);
-        server.wait_for("/readyz");
+        server.wait_within(patience, "/readyz");
         server
     }
 
@@ -60,8 +66,13 @@ impl Server {
     /// Waits until a path says 200 (`/livez`, `/readyz`); fails with the log if the program ends before that.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, path: &str) {
+        self.wait_within(START_PATIENCE, path);
+    }
+
+    #[track_caller]
+    fn wait_within(&mut self, patience: Duration, path: &str) {
         let http = self.http;
-        self.process.wait_until(START_PATIENCE, || http_get(http, path).is_ok_and(|(status, _)| status == 200));
+        self.process.wait_until(patience, || http_get(http, path).is_ok_and(|(status, _)| status == 200));
     }
 
     /// Asks it by dig; the arguments are dig's, without server and port.

@@ -70,7 +70,7 @@ impl Manifests {
             let source = id(profile);
             for change in loaded.changes(profile) {
                 let event = Event { source: source.clone(), change };
-                events.send(Arrival { event, received }).await?;
+                events.send(Arrival { event, received, decoded: None }).await?;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ impl Passage {
             return None;
         }
         let room = match &self.fault {
-            Some(Fault::After(bytes, _)) => bytes - self.passed,
+            Some(Fault::After(bytes, _)) => bytes.saturating_sub(self.passed),
             Some(Fault::Drip(bytes)) => *bytes,
             _ => usize::MAX,
         };
@@ -57,7 +57,7 @@ impl Passage {
             tokio::time::sleep(Duration::from_millis(100) * pieces).await;
         }
         let data = match self.fault {
-            Some(Fault::After(..)) => data.slice(..data.len().min(room)),
+            Some(Fault::After(_, End::Cut | End::Stall(_) | End::Whole)) => data.slice(..data.len().min(room)),
             _ => data,
         };
         self.passed += data.len();

@@ -1,0 +1,74 @@
+//! Keys and their values with all text in one piece: a Pod has some two hundred, read again whenever it is listed anew.
+
+use std::fmt;
+
+/// Pairs of a key and a value, in their order.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct PairList {
+    text: Box<str>,
+    /// Where each pair's key and its value end in the text.
+    ends: Box<[(u32, u32)]>,
+}
+
+impl PairList {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Each key with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let mut start = 0;
+        self.ends.iter().map(move |(key_end, value_end)| {
+            let from = std::mem::replace(&mut start, *value_end as usize);
+            let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
+            (part(from, *key_end as usize), part(*key_end as usize, start))
+        })
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for PairList {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> PairList {
+        let pairs: Vec<(K, V)> = pairs.into_iter().collect();
+        // Taken at once as they must be: much of what a first list costs is room that grows.
+        let len = pairs.iter().map(|(key, value)| key.as_ref().len() + value.as_ref().len()).sum();
+        let (mut text, mut ends) = (String::with_capacity(len), Vec::with_capacity(pairs.len()));
+        let end = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX); // no annotation comes near
+        for (key, value) in &pairs {
+            text.push_str(key.as_ref());
+            let key_end = end(&text);
+            text.push_str(value.as_ref());
+            ends.push((key_end, end(&text)));
+        }
+        PairList { text: text.into(), ends: ends.into() }
+    }
+}
+
+impl fmt::Debug for PairList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_come_out_as_they_went_in() {
+        let lists: [&[(&str, &str)]; 5] =
+            [&[], &[("", "")], &[("a", "")], &[("zone", "é"), ("tag", "x")], &[("zo", "neé"), ("tag", "x")]];
+        for list in lists {
+            let pairs: PairList = list.iter().copied().collect();
+            assert_eq!(pairs.iter().collect::<Vec<_>>(), list);
+            assert_eq!((pairs.len(), pairs.is_empty()), (list.len(), list.is_empty()));
+            let equal = lists.iter().filter(|other| other.iter().copied().collect::<PairList>() == pairs);
+            assert_eq!(equal.count(), 1, "{pairs:?}");
+        }
+    }
+}
