@@ -17,6 +17,8 @@ mod live {
     mod field_issues;
     mod first_sync;
     mod forward;
+    mod hostile;
+    mod hostile_pages;
     mod http;
     mod knot;
     mod lifecycle;
@@ -28,6 +30,7 @@ mod live {
     mod sockets;
     mod static_zones;
     mod stream;
+    mod texts;
     mod types;
     mod watch;
     mod zonemaster;
