@@ -115,7 +115,7 @@ fn replies_that_nobody_reads_cost_no_memory() {
             let start = Instant::now();
             for _ in 0..QUERIES / 200 {
                 if stream.write_all(&block).is_err() {
-                    assert!(start.elapsed() < PATIENCE, "it was ended");
+                    assert!(start.elapsed() < 3 * PATIENCE, "it was ended after {:?}", start.elapsed());
                     return true;
                 }
             }
