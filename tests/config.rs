@@ -137,6 +137,7 @@ const SPELLINGS: [(&str, &str, &str); 41] = [
         "HTTP_TLS=true\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
         "http-tls = true\ntls-cert = 'c'\ntls-key = 'k'",
     ),
+    ("--seccomp=false", "SECCOMP=false", "seccomp = false"),
     ("--log-format=json", "LOG_FORMAT=json", "log-format = 'json'"),
     ("--log-level=callsign=debug", "LOG_LEVEL=callsign=debug", "log-level = 'callsign=debug'"),
     ("--log-queries", "LOG_QUERIES=true", "log-queries = true"),
