@@ -6,8 +6,10 @@ mod ask;
 mod answers {
     mod existence;
     mod large;
+    mod naive;
     mod names;
     mod pods;
+    mod properties;
     mod records;
     mod second_opinion;
     mod sequences;

@@ -106,7 +106,8 @@ fn queries() -> Vec<Vec<u8>> {
 
 /// What dubbo-go wrote (`tests/fixtures`), as a value and as the JSON in it, and pairs of every field.
 fn annotations() -> Vec<Vec<u8>> {
-    let fixtures: Value = serde_json::from_str(include_str!("../../tests/fixtures/dubbo-go.json")).expect("the fixtures");
+    let fixtures: Value =
+        serde_json::from_str(include_str!("../../tests/fixtures/dubbo-go.json")).expect("the fixtures");
     let values = fixtures.as_array().into_iter().flatten().filter_map(|fixture| fixture["annotation"].as_str());
     let values: Vec<_> = values.map(|value| value.as_bytes().to_vec()).collect();
     let decoded = values.iter().map(|value| STANDARD.decode(value).expect("base64")).collect::<Vec<_>>();
@@ -162,7 +163,8 @@ fn zone_files() -> Vec<Vec<u8>> {
         "x PTR @\nx HINFO \"a\" \"b\"\nx TXT \"\"",
     ];
     let example = include_bytes!("../../zones/db.example.zone").to_vec();
-    let overlay = b"@ SOA ns.example.net. me.example.net. 1 2 3 4 5\nwww A 192.0.2.1\na.b.default A 192.0.2.2\n".to_vec();
+    let overlay =
+        b"@ SOA ns.example.net. me.example.net. 1 2 3 4 5\nwww A 192.0.2.1\na.b.default A 192.0.2.2\n".to_vec();
     let lines = LINES.map(|lines| format!("{SOA}{lines}\n").into_bytes());
     [example, overlay].into_iter().chain(lines).collect()
 }
@@ -189,10 +191,15 @@ fn bodies() -> Vec<Vec<u8>> {
     let status = json!({ "kind": "Status", "code": 410, "reason": "Expired", "message": "too old" });
     let event = |kind: &str, object: &Value| json!({ "type": kind, "object": object }).to_string();
     let list = |more: &str, items: &[&Value]| {
-        json!({ "kind": "PodList", "metadata": { "resourceVersion": "7", "continue": more }, "items": items }).to_string()
+        json!({ "kind": "PodList", "metadata": { "resourceVersion": "7", "continue": more }, "items": items })
+            .to_string()
     };
     let watches = [
-        event("ADDED", &pod) + "\n" + &event("MODIFIED", &ending) + &event("DELETED", &ending) + &event("BOOKMARK", &bookmark),
+        event("ADDED", &pod)
+            + "\n"
+            + &event("MODIFIED", &ending)
+            + &event("DELETED", &ending)
+            + &event("BOOKMARK", &bookmark),
         event("ERROR", &status),
         status.to_string(),
         event("ADDED", &json!(7)) + "[]{\"type\":\"RENAMED\"}",
@@ -211,7 +218,8 @@ fn bodies() -> Vec<Vec<u8>> {
     let bookmark = frame(&[field(1, b"BOOKMARK"), field(2, &field(1, &wrapped("Pod", &marked)))].concat());
     let gone = [field(3, b"too old"), field(4, b"Expired"), vec![6 << 3, 0x9a, 3]].concat();
     let error = frame(&[field(1, b"ERROR"), field(2, &field(1, &wrapped("Status", &gone)))].concat());
-    let items = [field(1, &[field(2, b"7"), field(3, b"next")].concat()), field(2, &message(annotation)), field(2, b"\xff")];
+    let items =
+        [field(1, &[field(2, b"7"), field(3, b"next")].concat()), field(2, &message(annotation)), field(2, b"\xff")];
     let protobuf = [
         input(1, &[added.as_slice(), &bookmark, &error].concat()),
         input(1, &wrapped("Status", &gone)),
@@ -229,7 +237,8 @@ fn input(kind: u8, body: &[u8]) -> Vec<u8> {
 /// The same Pod in protobuf, by the field numbers of the API's `generated.proto`.
 fn message(annotation: &str) -> Vec<u8> {
     let entry = [field(1, b"app.io/annotation"), field(2, annotation.as_bytes())].concat();
-    let metadata = [field(1, b"a-0"), field(3, b"default"), field(5, b"u1"), field(6, b"7"), field(12, &entry)].concat();
+    let metadata =
+        [field(1, b"a-0"), field(3, b"default"), field(5, b"u1"), field(6, b"7"), field(12, &entry)].concat();
     let ready = [field(1, b"Ready"), field(2, b"True")].concat();
     let address = |ip: &str| field(1, ip.as_bytes());
     let status = [
@@ -257,7 +266,8 @@ fn frame(event: &[u8]) -> Vec<u8> {
 /// A field that holds bytes, fewer than 16,384.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let tag = u16::from(number) << 3 | 2;
-    let short = |value: usize| if value < 128 { vec![value as u8] } else { vec![value as u8 | 0x80, (value >> 7) as u8] };
+    let short =
+        |value: usize| if value < 128 { vec![value as u8] } else { vec![value as u8 | 0x80, (value >> 7) as u8] };
     [short(usize::from(tag)), short(value.len()), value.to_vec()].concat()
 }
 

@@ -55,9 +55,11 @@ fuzz_target!(|message: &[u8]| SERVER.with(|server| server.judge(message)));
 /// Services of every kind: groups, versions, protocols, two families, more than a datagram holds, none ready.
 fn pods() -> Vec<Pod> {
     let plain = (0..5).map(|n| endpoint(&format!("p{n}"), &format!("10.244.0.{n}"), "interface=a.B port=1 group=g1"));
-    let many = (0..60).map(|n| endpoint(&format!("m{n}"), &format!("10.244.1.{n}"), "interface=many protocol=tri port=1"));
+    let many =
+        (0..60).map(|n| endpoint(&format!("m{n}"), &format!("10.244.1.{n}"), "interface=many protocol=tri port=1"));
     let dual = (0..5).map(|n| {
-        let fields = "interface=dual port=1 port=2 version=1.0 protocol=tri interface=a.B port=4 zone=somewhere methods=x,y";
+        let fields =
+            "interface=dual port=1 port=2 version=1.0 protocol=tri interface=a.B port=4 zone=somewhere methods=x,y";
         endpoint(&format!("d{n}"), &format!("10.244.2.{n},fd00::{n}"), fields)
     });
     let mut waiting = endpoint("w0", "10.244.3.1", "interface=waits port=1 interface=a.v-1 port=2");
@@ -70,8 +72,11 @@ impl Server {
         let world = World::beside(&[("shop.example.", SHOP)], pods());
         let snapshot = Arc::new(world.snapshot().clone());
         let cookies = Cookies::new(None).expect("random numbers");
-        let guards =
-            Clients { cookies: Some(Arc::new(cookies)), rate: Some(RateLimit::new(REPLIES_PER_SECOND)), ..Clients::default() };
+        let guards = Clients {
+            cookies: Some(Arc::new(cookies)),
+            rate: Some(RateLimit::new(REPLIES_PER_SECOND)),
+            ..Clients::default()
+        };
         let responder = |clients| Responder {
             snapshot: ArcSwap::new(snapshot.clone()),
             freshness: SharedFreshness::default(),

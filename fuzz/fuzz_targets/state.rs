@@ -52,7 +52,8 @@ impl Disk {
     fn new() -> Disk {
         let folder = std::env::temp_dir().join(format!("callsign-fuzz-state-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
-        let fields = "interface=a.B protocol=tri port=1 zone=x weight=7 interface=c port=2 group=g version=1.0 methods=x,y";
+        let fields =
+            "interface=a.B protocol=tri port=1 zone=x weight=7 interface=c port=2 group=g version=1.0 methods=x,y";
         let pods = (1..9).map(|n| endpoint(&format!("p{n}"), &format!("10.0.0.{n},fd00::{n}"), fields));
         state::save(&folder, World::of(pods).snapshot(), &[source("app")], HEARD_AT).expect("a saved zone");
         let good = fs::read(folder.join(FILE_NAME)).expect("its file");
