@@ -181,6 +181,7 @@ fn registered(
         offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
         standing: Standing::Unplaced,
         is_repeated: false,
+        is_beyond: false,
         is_enabled: enabled,
         port,
         weight,
