@@ -122,6 +122,8 @@ pub struct Config {
     pub nsid: String,
     /// How long answers go on after SIGTERM.
     pub lame_duck: Duration,
+    /// Give up the system calls that serving does not need; none is wherever that can be.
+    pub seccomp: Option<bool>,
     /// How log lines are written.
     pub log_format: Format,
     /// What is logged, a filter that [`crate::logging::init`] takes.
@@ -310,6 +312,7 @@ impl Config {
             http_allow,
             http_token,
             http_tls,
+            seccomp,
             log_format,
             log_level,
             log_queries,
@@ -368,6 +371,7 @@ impl Config {
             state: value::state(state_dir, state_wait, state_max_age)?,
             nsid: value::nsid(nsid, environment)?,
             lame_duck: value::lame_duck(lame_duck.unwrap_or(DEFAULT_LAME_DUCK))?,
+            seccomp,
             log_format: log_format.unwrap_or_default(),
             log_level: value::log_level(log_level)?,
             log_queries: log_queries.unwrap_or(false),

@@ -203,7 +203,10 @@ pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<
         let (pod, one) = snapshot.registered(found)?;
         let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(one.service(), [pod.name(), &one.template.protocol, pod.uid()], numbers), (pod, one, address)))
+        Some((
+            place_of(one.service(), [pod.name(), &one.template.common.protocol, pod.uid()], numbers),
+            (pod, one, address),
+        ))
     });
     page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
@@ -215,7 +218,7 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
-        protocol: registered.template.protocol.to_string(),
+        protocol: registered.template.common.protocol.to_string(),
         address,
         addresses: pod.addresses(registered).into_vec(),
         port: registered.port,
@@ -288,7 +291,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
-        protocol: registered.template.protocol.to_string(),
+        protocol: registered.template.common.protocol.to_string(),
         addresses: record.claimed_addresses(registered).to_vec(),
         port: registered.port,
         name: question_name(registered.service(), &snapshot.settings.origin),

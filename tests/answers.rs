@@ -7,8 +7,10 @@ mod answers {
     mod existence;
     mod hostile;
     mod large;
+    mod naive;
     mod names;
     mod pods;
+    mod properties;
     mod records;
     mod second_opinion;
     mod sequences;

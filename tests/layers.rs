@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 14] = [
     &["report", "metrics", "pulse", "changes", "events", "escape"],
     &["server", "writer", "http", "register"],
     &["state"],
-    &["config", "cli", "logging", "app", "remote", "registry"],
+    &["config", "cli", "logging", "sandbox", "app", "remote", "registry"],
     &["commands"],
 ];
 

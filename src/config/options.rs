@@ -204,6 +204,12 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Clients")]
     pub http_tls: Option<bool>,
 
+    /// Give up, once the sockets are bound, all system calls that serving does not need [default: true, but where a
+    /// kubeconfig's credentials come from a program]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Serving")]
+    pub seccomp: Option<bool>,
+
     /// How log lines are written, to standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
     pub log_format: Option<Format>,
@@ -292,6 +298,7 @@ impl Options {
             http_allow: list_over(self.http_allow, lower.http_allow),
             http_token: self.http_token.or(lower.http_token),
             http_tls: self.http_tls.or(lower.http_tls),
+            seccomp: self.seccomp.or(lower.seccomp),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
             log_queries: self.log_queries.or(lower.log_queries),

@@ -139,7 +139,7 @@ fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
         let Registered { template, port, .. } = &*registered;
-        let protocol = template.protocol_label.as_ref().unwrap_or(&template.protocol);
+        let protocol = template.common.protocol_label.as_ref().unwrap_or(&template.common.protocol);
         let addresses: Addresses =
             registered.address().map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
         registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));

@@ -210,7 +210,7 @@ impl PodRecord {
                 (_, true) => (None, Reason::NamespaceFull),
                 _ => return None,
             };
-            let profile = registered.template.profile.clone();
+            let profile = registered.template.common.profile.clone();
             Some(Refused { profile, offset: registered.offset as usize, key, reason })
         });
         self.rest().refused.iter().cloned().chain(read)
@@ -230,7 +230,7 @@ impl Registered {
 
     /// The protocol's label in names, if it has one.
     pub fn protocol_label(&self) -> Option<&Arc<str>> {
-        self.template.protocol_label.as_ref()
+        self.template.common.protocol_label.as_ref()
     }
 
     /// All that it tells, secrets apart.

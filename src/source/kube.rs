@@ -19,6 +19,8 @@ mod backoff;
 mod client;
 mod event;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod list;
 pub(super) mod pod;
@@ -37,7 +39,7 @@ use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 pub use self::backoff::Backoff;
-pub use self::client::{ClientError, client, plain};
+pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Fault, Refusal};
 pub use self::list::Method;
 use self::request::{Answer, Patience};
