@@ -98,7 +98,8 @@ impl Server {
             assert_eq!(reply.is_some(), composed.is_some(), "an answer and silence");
             if let (Some(reply), Some([one, other])) = (reply, composed) {
                 assert_eq!(reply.wire, one, "the server's reply and the composer's");
-                assert_eq!(told(&reply), told(&Reply::read(message, other)), "both composers");
+                let other = Reply::read(message, other);
+                assert_eq!(told(&reply), told(&other), "both composers");
             }
             self.reply(&self.guarded, message, transport, len_max);
         }
