@@ -8,6 +8,7 @@
 mod clients;
 mod encrypted;
 mod settings;
+mod sockets;
 mod sources;
 mod state;
 mod statics;
@@ -35,11 +36,14 @@ use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
-use crate::server::{Responder, SharedFreshness, stream, udp};
+use crate::sandbox::{self, Needs};
+use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
+use crate::source::kube;
 use crate::writer;
 
 pub use settings::zone_settings;
+use sockets::Sockets;
 pub use sources::Sources;
 
 /// The most threads that answer UDP at one address: more than any network brings queries for.
@@ -62,6 +66,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
     raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
+    let sockets = Sockets::bind(&config).await?;
+    give_up_calls(&config).await?;
     let rereads = Arc::new(Rereads::default());
     let zones = statics::watch(&config, rereads.clone());
 
@@ -75,17 +81,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let (closing, closed) = watch::channel(false);
     let mut streams = JoinSet::new();
-    for address in &config.listen {
-        let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TCP)"))?;
-        for _ in 0..udp_threads() {
-            let socket = udp::bind(*address).with_context(|| format!("cannot listen on {address} (UDP)"))?;
-            udp::serve(socket, *address, responder.clone()).context("cannot start a thread")?;
-        }
-        streams.spawn(stream::serve(listener, responder.clone(), closed.clone()));
-    }
-    let certificate = encrypted::start(&config, &responder, &closed, &mut streams)?;
-    let access = clients::of_http(&config, certificate.as_ref())?;
-    let http = http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
+    let access = clients::of_http(&config, sockets.certificate())?;
+    let http = sockets.serve(&responder, &closed, &mut streams)?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
@@ -126,6 +123,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         keeper.finish().await;
     }
     tracing::info!("ended");
+    Ok(())
+}
+
+/// Gives up the system calls that serving does not need; who may not is told, or says so.
+async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
+    let runs_programs = match &config.kubernetes {
+        Some(cluster) => kube::runs_programs(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?,
+        None => false,
+    };
+    let is_possible = sandbox::IS_KNOWN_HERE && !runs_programs;
+    if config.seccomp == Some(true) && runs_programs {
+        anyhow::bail!("--seccomp: the kubeconfig's credentials come from a program, which could then not be run");
+    }
+    if config.seccomp.unwrap_or(is_possible) {
+        let needs = Needs { files_written: config.state.is_some() };
+        sandbox::enter(needs).context("cannot give up system calls (--seccomp=false serves without that)")?;
+    }
     Ok(())
 }
 

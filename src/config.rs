@@ -61,6 +61,10 @@ pub const DEFAULT_LAME_DUCK: u32 = 5;
 /// The metadata keys that TXT records show beside the named fields.
 pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
 
+/// The most registrations of one namespace: a fifth of the largest zone that this is measured with, 500,000, and some 40
+/// MiB, so that no tenant fills the memory by itself.
+const DEFAULT_NAMESPACE_REGISTRATIONS: u32 = 100_000;
+
 /// What is logged.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
 
@@ -96,6 +100,8 @@ pub struct Config {
     pub publish_not_ready: bool,
     /// Publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
+    /// The most registrations of one namespace, at least one.
+    pub namespace_registrations_max: usize,
     /// Where DNS is served over UDP and TCP, at least one address.
     pub listen: Vec<SocketAddr>,
     /// Where DNS is served encrypted, and by which certificate and key; none where it is not.
@@ -116,6 +122,8 @@ pub struct Config {
     pub nsid: String,
     /// How long answers go on after SIGTERM.
     pub lame_duck: Duration,
+    /// Give up the system calls that serving does not need; none is wherever that can be.
+    pub seccomp: Option<bool>,
     /// How log lines are written.
     pub log_format: Format,
     /// What is logged, a filter that [`crate::logging::init`] takes.
@@ -279,6 +287,7 @@ impl Config {
             all_namespaces,
             publish_not_ready,
             trust_addresses,
+            max_registrations_per_namespace,
             listen,
             listen_tls,
             listen_https,
@@ -303,6 +312,7 @@ impl Config {
             http_allow,
             http_token,
             http_tls,
+            seccomp,
             log_format,
             log_level,
             log_queries,
@@ -350,6 +360,7 @@ impl Config {
             profiles: profile::read(profile)?,
             publish_not_ready: publish_not_ready.unwrap_or(false),
             trust_addresses: trust_addresses.unwrap_or(false),
+            namespace_registrations_max: value::namespace_registrations(max_registrations_per_namespace)?,
             listen,
             encrypted,
             http,
@@ -360,6 +371,7 @@ impl Config {
             state: value::state(state_dir, state_wait, state_max_age)?,
             nsid: value::nsid(nsid, environment)?,
             lame_duck: value::lame_duck(lame_duck.unwrap_or(DEFAULT_LAME_DUCK))?,
+            seccomp,
             log_format: log_format.unwrap_or_default(),
             log_level: value::log_level(log_level)?,
             log_queries: log_queries.unwrap_or(false),

@@ -5,6 +5,7 @@
 mod ask;
 mod answers {
     mod existence;
+    mod hostile;
     mod large;
     mod naive;
     mod names;

@@ -69,11 +69,12 @@ fn defaults() {
     assert_eq!(config.profiles, default_profiles());
     assert_eq!((config.log_format, config.log_level.as_str(), config.log_queries), (Format::Text, "info", false));
     assert!(!config.publish_not_ready && !config.trust_addresses);
+    assert_eq!(config.namespace_registrations_max, 100_000);
     assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 40] = [
+const SPELLINGS: [(&str, &str, &str); 41] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -86,6 +87,7 @@ const SPELLINGS: [(&str, &str, &str); 40] = [
     ("--namespace=a --namespace=b", "NAMESPACE=a,b", "namespace = ['a', 'b']"),
     ("--all-namespaces", "ALL_NAMESPACES=true", "all-namespaces = true"),
     ("--publish-not-ready", "PUBLISH_NOT_READY=true", "publish-not-ready = true"),
+    ("--max-registrations-per-namespace=9", "MAX_REGISTRATIONS_PER_NAMESPACE=9", "max-registrations-per-namespace = 9"),
     ("--trust-addresses", "TRUST_ADDRESSES=true", "trust-addresses = true"),
     ("--listen=[::1]:0 --listen=10.0.0.1:53", "LISTEN=[::1]:0,10.0.0.1:53", "listen = ['[::1]:0', '10.0.0.1:53']"),
     (
@@ -135,6 +137,7 @@ const SPELLINGS: [(&str, &str, &str); 40] = [
         "HTTP_TLS=true\nCALLSIGN_TLS_CERT=c\nCALLSIGN_TLS_KEY=k",
         "http-tls = true\ntls-cert = 'c'\ntls-key = 'k'",
     ),
+    ("--seccomp=false", "SECCOMP=false", "seccomp = false"),
     ("--log-format=json", "LOG_FORMAT=json", "log-format = 'json'"),
     ("--log-level=callsign=debug", "LOG_LEVEL=callsign=debug", "log-level = 'callsign=debug'"),
     ("--log-queries", "LOG_QUERIES=true", "log-queries = true"),
@@ -260,6 +263,7 @@ fn what_is_refused() {
         ("--ttl 0", "", "", "--ttl: 0 is not from 1 to 86400 seconds"),
         ("--ttl 86401", "", "", "--ttl"),
         ("--stale-after 0", "", "", "--stale-after"),
+        ("--max-registrations-per-namespace 0", "", "", "--max-registrations-per-namespace: 0 would publish nothing"),
         ("--max-stale 100", "", "", "less than --stale-after 180"),
         ("--state-wait 3", "", "", "--state-wait: it is for --state-dir"),
         ("--state-dir d --state-wait 601", "", "", "--state-wait: 601 is not from 0 to 600 seconds"),

@@ -11,11 +11,15 @@ mod live {
     mod bad_input;
     mod clients;
     mod coredns_kubernetes;
+    mod dnsviz;
     mod encrypted;
     mod encrypted_hostile;
     mod field_issues;
     mod first_sync;
     mod forward;
+    mod hostile;
+    mod hostile_pages;
+    mod hostile_text;
     mod http;
     mod knot;
     mod lifecycle;
@@ -27,6 +31,7 @@ mod live {
     mod sockets;
     mod static_zones;
     mod stream;
+    mod texts;
     mod types;
     mod watch;
     mod zonemaster;

@@ -1,11 +1,24 @@
-//! The static binary of `scripts/static`, alone in an empty root and without privileges: what the image consists of.
+//! The static binary of `scripts/static`, alone in an empty root and without privileges: what the image consists of, as
+//! `deploy/deployment.yaml` runs it.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod harness;
 
+#[path = "static_binary/confined.rs"]
+mod confined;
+
+use confined::alone_in;
+use harness::eventually;
 use harness::process::{output, scratch};
 use harness::server::Server;
 
@@ -14,31 +27,97 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// A Pod that runs and has registered itself.
 const POD: &str = include_str!("static_binary/pod.yaml");
 
-/// The command line that runs `/callsign` with `dir` as its root, as nobody in particular.
-fn alone_in(dir: &Path) -> Vec<&str> {
-    let dir = dir.to_str().expect("a path of UTF-8");
-    if nix::unistd::geteuid().is_root() {
-        vec!["chroot", "--userspec=65532:65532", dir, "/callsign"]
-    } else {
-        vec!["unshare", "--map-current-user", "--root", dir, "/callsign"]
-    }
+/// The root of the image, and the Pod's manifest in it, which the image has not.
+static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let built = output(format!("{ROOT}/scripts/static"), [""; 0]);
+    let binary = Path::new(built.lines().last().expect("the script names the file"));
+    let root = scratch("root");
+    fs::copy(binary, root.join("callsign")).expect("copy the binary");
+    fs::create_dir(root.join("pods")).expect("make a folder");
+    fs::write(root.join("pods/pod.yaml"), POD).expect("write a Pod");
+    root
+});
+
+/// `callsign serve` of the image; and its process, which is bwrap's child.
+fn start(args: &[&str]) -> (Server, u32) {
+    let command = alone_in(&IMAGE);
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let mut server = Server::launch(&command, &[&["--manifests", "/pods"], args].concat());
+    server.wait_for("/readyz");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).expect("its children");
+    (server, children.trim().parse().expect("one child"))
+}
+
+/// What each thread of a process says of a field of its status.
+fn status(id: u32, field: &str) -> BTreeSet<String> {
+    let threads = fs::read_dir(format!("/proc/{id}/task")).expect("its threads").flatten();
+    let of_thread = |folder: fs::DirEntry| {
+        let text = fs::read_to_string(folder.path().join("status")).expect("a thread's status");
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("no {field} in {text}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    threads.map(of_thread).collect()
+}
+
+#[track_caller]
+fn check_answers(server: &Server) {
+    let found = server.dig(&["SRV", "_tri._tcp.org.acme.greeter.default.rpc.cluster.local."]);
+    assert_eq!(found.data(), ["0 100 20880 10-244-0-81.p.rpc.cluster.local."], "{}", found.text);
 }
 
 #[test]
-fn it_runs_alone_in_an_empty_root() {
-    let built = output(format!("{ROOT}/scripts/static"), [""; 0]);
-    let binary = Path::new(built.lines().last().expect("the script names the file"));
-    let dir = scratch("root");
-    fs::copy(binary, dir.join("callsign")).expect("copy the binary");
-
-    let command = alone_in(&dir);
-    let version = output(command[0], command[1..].iter().copied().chain(["--version"]));
+fn it_knows_itself_in_an_empty_root() {
+    let command = alone_in(&IMAGE);
+    let version = output(&command[0], command[1..].iter().map(String::as_str).chain(["--version"]));
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
 
-    fs::create_dir(dir.join("pods")).expect("make a folder");
-    fs::write(dir.join("pods/pod.yaml"), POD).expect("write a Pod");
-    let mut server = Server::launch(&command, &["--manifests", "/pods"]);
-    server.wait_for("/readyz");
-    let found = server.dig(&["SRV", "_tri._tcp.org.acme.greeter.default.rpc.cluster.local."]);
-    assert_eq!(found.data(), ["0 100 20880 10-244-0-81.p.rpc.cluster.local."], "{}", found.text);
+/// bad-input 47.
+#[test]
+fn it_serves_without_any_privilege() {
+    let (mut server, id) = start(&[]);
+    check_answers(&server);
+    assert!(fs::read_dir(format!("/proc/{id}/task")).expect("its threads").count() > 3);
+    let only = |field: &str, value: &str| assert_eq!(status(id, field), BTreeSet::from([value.to_owned()]), "{field}");
+    if nix::unistd::geteuid().is_root() {
+        for field in ["Uid", "Gid"] {
+            only(field, "65532 65532 65532 65532");
+        }
+        only("Groups", "");
+    }
+    for field in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        only(field, "0000000000000000");
+    }
+    only("NoNewPrivs", "1");
+    // The runtime's two filters, and ours.
+    only("Seccomp", "2");
+    only("Seccomp_filters", "3");
+    // A root that holds nothing else, and takes nothing.
+    let root = PathBuf::from(format!("/proc/{id}/root"));
+    let entries = fs::read_dir(&root).expect("its root").flatten().map(|entry| entry.file_name());
+    assert_eq!(entries.collect::<BTreeSet<_>>(), BTreeSet::from(["callsign".into(), "pods".into()]));
+    for folder in ["", "pods"] {
+        let refused = File::create(root.join(folder).join("new")).expect_err("nothing is written");
+        assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem, "{folder}");
+    }
+    // And it ends as it should.
+    kill(Pid::from_raw(id.try_into().expect("an id")), Signal::SIGTERM).expect("send a signal");
+    assert!(server.ended(Duration::from_secs(10)).expect("its end").success(), "{}", server.log());
+}
+
+#[test]
+fn the_filter_of_its_own_can_be_left_out() {
+    let (server, id) = start(&["--seccomp=false"]);
+    check_answers(&server);
+    assert_eq!(status(id, "Seccomp_filters"), BTreeSet::from(["2".to_owned()]), "the runtime's alone");
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_told_and_no_harm() {
+    let (server, _) = start(&["--state-dir", "/state"]);
+    eventually(Duration::from_secs(15), || match server.log().contains("/state") {
+        true => Ok(()),
+        false => Err(server.log()),
+    });
+    check_answers(&server);
 }

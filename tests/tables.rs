@@ -1,4 +1,4 @@
-//! The tables of faults beside the tests: each test that they name is there.
+//! The tables of faults beside the tests, and the threat model: each test and file that they name is there.
 
 use std::fs;
 use std::path::Path;
@@ -28,9 +28,24 @@ fn every_test_that_is_named_is_there() {
 }
 
 #[test]
+fn every_file_that_shows_it_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("SECURITY.md")).expect("the threat model");
+    let files = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|quoted| ["tests/", "src/", "deploy/", "scripts/"].iter().any(|folder| quoted.starts_with(folder)));
+    let missing: Vec<_> = files.clone().filter(|file| !root.join(file).exists()).collect();
+    assert!(missing.is_empty() && files.count() > 20, "{missing:?}");
+}
+
+#[test]
 fn every_fault_has_its_row() {
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/WATCH_FAULTS.md")).expect("the table");
-    let numbers = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok());
-    assert!(numbers.eq(1..=46), "46 rows, each once and in order");
+    for (table, rows) in [("WATCH_FAULTS.md", 46), ("BAD_INPUT.md", 48)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(table);
+        let text = fs::read_to_string(path).expect("the table");
+        let numbers = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok());
+        assert!(numbers.eq(1..=rows), "{table}: {rows} rows, each once and in order");
+    }
 }

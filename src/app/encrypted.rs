@@ -1,10 +1,13 @@
-//! The encrypted transports that a configuration names, running.
+//! The encrypted transports that a configuration names.
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use quinn::Endpoint;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, Encrypted};
 use crate::server::encrypted::certificate::Certificate;
@@ -12,35 +15,57 @@ use crate::server::encrypted::quic::{self, Within};
 use crate::server::encrypted::{http2, tls};
 use crate::server::{Responder, stream};
 
-/// Binds and serves them all, under one certificate that is read again when it changes; that certificate.
+/// Their sockets, bound, under one certificate.
+pub(super) struct Bound {
+    tls: Vec<(TcpListener, TlsAcceptor)>,
+    https: Vec<(TcpListener, TlsAcceptor)>,
+    quic: Vec<(Endpoint, Within)>,
+    certificate: Arc<Certificate>,
+}
+
+/// Binds them all.
 ///
 /// # Errors
 /// The certificate cannot be served, or an address is taken.
-pub(super) fn start(
-    config: &Config,
-    responder: &Arc<Responder>,
-    closing: &watch::Receiver<bool>,
-    streams: &mut JoinSet<()>,
-) -> anyhow::Result<Option<Arc<Certificate>>> {
+pub(super) fn bind(config: &Config) -> anyhow::Result<Option<Bound>> {
     let Some((Encrypted { tls, https, quic }, files)) = &config.encrypted else { return Ok(None) };
     let certificate = Arc::new(Certificate::read(files.clone()).context("--tls-cert, --tls-key")?);
+    let mut bound = Bound { tls: Vec::new(), https: Vec::new(), quic: Vec::new(), certificate };
     for address in tls {
         let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TLS)"))?;
-        let acceptor = tls::acceptor(certificate.clone())?;
-        streams.spawn(tls::serve(listener, acceptor, responder.clone(), closing.clone()));
+        bound.tls.push((listener, tls::acceptor(bound.certificate.clone())?));
     }
     for address in https {
         let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (HTTPS)"))?;
-        let acceptor = http2::acceptor(certificate.clone())?;
-        streams.spawn(http2::serve(listener, acceptor, responder.clone(), closing.clone()));
+        bound.https.push((listener, http2::acceptor(bound.certificate.clone())?));
     }
     let over_quic = https.iter().map(|at| (at, Within::Http3)).chain(quic.iter().map(|at| (at, Within::Dns)));
     for (address, within) in over_quic {
-        let endpoint = quic::bind(*address, within, certificate.clone());
+        let endpoint = quic::bind(*address, within, bound.certificate.clone());
         let endpoint = endpoint.with_context(|| format!("cannot listen on {address} (QUIC)"))?;
-        streams.spawn(quic::serve(endpoint, within, responder.clone(), closing.clone()));
+        bound.quic.push((endpoint, within));
     }
-    tokio::spawn(certificate.clone().keep(responder.metrics.clone()));
     tracing::info!(?tls, ?https, ?quic, "serving encrypted");
-    Ok(Some(certificate))
+    Ok(Some(bound))
+}
+
+impl Bound {
+    /// The certificate that they serve.
+    pub(super) fn certificate(&self) -> &Arc<Certificate> {
+        &self.certificate
+    }
+
+    /// Answers on them; the certificate is read again when it changes.
+    pub(super) fn serve(self, responder: &Arc<Responder>, closing: &watch::Receiver<bool>, streams: &mut JoinSet<()>) {
+        for (listener, acceptor) in self.tls {
+            streams.spawn(tls::serve(listener, acceptor, responder.clone(), closing.clone()));
+        }
+        for (listener, acceptor) in self.https {
+            streams.spawn(http2::serve(listener, acceptor, responder.clone(), closing.clone()));
+        }
+        for (endpoint, within) in self.quic {
+            streams.spawn(quic::serve(endpoint, within, responder.clone(), closing.clone()));
+        }
+        tokio::spawn(self.certificate.keep(responder.metrics.clone()));
+    }
 }

@@ -91,6 +91,10 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
+    /// The most registrations of one namespace; its oldest Pods keep theirs [default: 100000]
+    #[arg(long, value_name = "COUNT", help_heading = "Source")]
+    pub max_registrations_per_namespace: Option<u32>,
+
     /// Where DNS is served, over UDP and TCP; repeats [default: 127.0.0.1:5354, which needs no root]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
@@ -200,6 +204,12 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Clients")]
     pub http_tls: Option<bool>,
 
+    /// Give up, once the sockets are bound, all system calls that serving does not need [default: true, but where a
+    /// kubeconfig's credentials come from a program]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        hide_possible_values = true, help_heading = "Serving")]
+    pub seccomp: Option<bool>,
+
     /// How log lines are written, to standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
     pub log_format: Option<Format>,
@@ -261,6 +271,9 @@ impl Options {
             all_namespaces: self.all_namespaces.or(lower.all_namespaces),
             publish_not_ready: self.publish_not_ready.or(lower.publish_not_ready),
             trust_addresses: self.trust_addresses.or(lower.trust_addresses),
+            max_registrations_per_namespace: self
+                .max_registrations_per_namespace
+                .or(lower.max_registrations_per_namespace),
             listen: list_over(self.listen, lower.listen),
             listen_tls: list_over(self.listen_tls, lower.listen_tls),
             listen_https: list_over(self.listen_https, lower.listen_https),
@@ -285,6 +298,7 @@ impl Options {
             http_allow: list_over(self.http_allow, lower.http_allow),
             http_token: self.http_token.or(lower.http_token),
             http_tls: self.http_tls.or(lower.http_tls),
+            seccomp: self.seccomp.or(lower.seccomp),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
             log_queries: self.log_queries.or(lower.log_queries),

@@ -39,7 +39,7 @@ use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 pub use self::backoff::Backoff;
-pub use self::client::{ClientError, client, plain};
+pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Fault, Refusal};
 pub use self::list::Method;
 use self::request::{Answer, Patience};

@@ -53,6 +53,12 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     Ok((client, namespace))
 }
 
+/// Whether the kubeconfig that [`client`] takes gets its credentials from a program, which runs anew when they expire.
+pub async fn runs_programs(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<bool, ClientError> {
+    let credentials = config(kubeconfig, context).await?.auth_info;
+    Ok(credentials.exec.is_some() || credentials.auth_provider.is_some())
+}
+
 async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClientError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     if let Some(path) = kubeconfig {

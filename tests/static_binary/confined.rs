@@ -1,0 +1,79 @@
+//! A folder as the root of a process that may do nothing: what the kubelet makes of `deploy/deployment.yaml`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use crate::harness::process::scratch;
+
+/// Calls that the default profiles of container runtimes refuse to who has no capability, by their documentation.
+const REFUSED: [i64; 33] = [
+    libc::SYS_acct,
+    libc::SYS_add_key,
+    libc::SYS_bpf,
+    libc::SYS_clock_adjtime,
+    libc::SYS_clock_settime,
+    libc::SYS_delete_module,
+    libc::SYS_fanotify_init,
+    libc::SYS_finit_module,
+    libc::SYS_fsopen,
+    libc::SYS_init_module,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_io_uring_setup,
+    libc::SYS_kcmp,
+    libc::SYS_kexec_load,
+    libc::SYS_keyctl,
+    libc::SYS_mount,
+    libc::SYS_move_mount,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_perf_event_open,
+    libc::SYS_pivot_root,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+    libc::SYS_quotactl,
+    libc::SYS_reboot,
+    libc::SYS_request_key,
+    libc::SYS_setns,
+    libc::SYS_settimeofday,
+    libc::SYS_swapon,
+    libc::SYS_umount2,
+    libc::SYS_unshare,
+    libc::SYS_userfaultfd,
+];
+
+/// The command line that runs `/callsign` with this root, as the Deployment's user and without a capability or the hope of
+/// one: nothing else is there, nothing can be written, and of the system calls there are those of a runtime's default
+/// profile. Where the test is root the folder must be in reach of others.
+pub(crate) fn alone_in(root: &Path) -> Vec<String> {
+    let others =
+        if nix::unistd::geteuid().is_root() { "setpriv --reuid 65532 --regid 65532 --clear-groups" } else { "" };
+    // bwrap takes filters from open files, and a shell opens them.
+    let command = format!(
+        "exec {others} bwrap --die-with-parent --unshare-user --uid 65532 --gid 65532 --unshare-ipc --unshare-uts \
+         --cap-drop ALL --ro-bind '{}' / --add-seccomp-fd 8 --add-seccomp-fd 9 /callsign \"$@\" 8<'{}' 9<'{}'",
+        root.display(),
+        filter(&REFUSED, libc::EPERM).display(),
+        filter(&[libc::SYS_clone3], libc::ENOSYS).display(),
+    );
+    ["sh", "-c", &command, "callsign"].map(str::to_owned).to_vec()
+}
+
+/// A file with a filter, as the kernel reads it, that fails these calls.
+fn filter(refused: &[i64], errno: i32) -> PathBuf {
+    let rules: BTreeMap<_, _> = refused.iter().map(|call| (*call, Vec::new())).collect();
+    let architecture = std::env::consts::ARCH.try_into().expect("a processor that has filters");
+    let refusal = SeccompAction::Errno(u32::try_from(errno).expect("a positive number"));
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture).expect("a filter");
+    let program = BpfProgram::try_from(filter).expect("a program");
+    let steps = program.iter().flat_map(|step| {
+        let (code, k) = (step.code.to_ne_bytes(), step.k.to_ne_bytes());
+        [&code[..], &[step.jt, step.jf], &k].concat()
+    });
+    let file = scratch("seccomp").join("filter");
+    fs::write(&file, steps.collect::<Vec<u8>>()).expect("write the filter");
+    file
+}

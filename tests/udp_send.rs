@@ -1,0 +1,46 @@
+//! Replies over UDP that cannot be sent: dropped and counted, and the thread goes on (bad-input 42).
+
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
+use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use budget::zone::{Zone, query, service_name};
+use callsign::server::{Responder, udp};
+
+/// How often a reply could not be sent.
+fn dropped(responder: &Responder) -> u64 {
+    let text = responder.metrics.encode(&responder.snapshot.load(), &[], 0);
+    let value = text.lines().find_map(|line| line.strip_prefix("callsign_dropped_total{reason=\"send\"} "));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+#[test]
+fn a_reply_that_cannot_be_sent_is_dropped_and_counted() {
+    let responder = Arc::new(Zone::of_pods(100).responder());
+    let server = udp::bind("127.0.0.1:0".parse().expect("an address")).expect("bind");
+    let address: SocketAddr = server.local_addr().expect("its address").as_socket().expect("an address of IP");
+    // What it sends from now on fails, at once and always; what it receives does not.
+    let _ = server.shutdown(Shutdown::Write); // "not connected", and done all the same
+    udp::serve(server, address, responder.clone()).expect("a thread");
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    client.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+    for round in 1..=20 {
+        for _ in 0..10 {
+            client.send_to(&query(&service_name(0, 0), 33, true), address).expect("send");
+        }
+        let start = Instant::now();
+        while dropped(&responder) < 10 * round {
+            assert!(start.elapsed() < Duration::from_secs(5), "{} of {}", dropped(&responder), 10 * round);
+            sleep(Duration::from_millis(5));
+        }
+    }
+    assert_eq!(dropped(&responder), 200);
+    client.recv(&mut [0; 512]).expect_err("nothing was sent");
+}
