@@ -61,6 +61,10 @@ pub const DEFAULT_LAME_DUCK: u32 = 5;
 /// The metadata keys that TXT records show beside the named fields.
 pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
 
+/// The most registrations of one namespace: a fifth of the largest zone that this is measured with, 500,000, and some 40
+/// MiB, so that no tenant fills the memory by itself.
+const DEFAULT_NAMESPACE_REGISTRATIONS: u32 = 100_000;
+
 /// What is logged.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
 
@@ -96,6 +100,8 @@ pub struct Config {
     pub publish_not_ready: bool,
     /// Publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
+    /// The most registrations of one namespace, at least one.
+    pub namespace_registrations_max: usize,
     /// Where DNS is served over UDP and TCP, at least one address.
     pub listen: Vec<SocketAddr>,
     /// Where DNS is served encrypted, and by which certificate and key; none where it is not.
@@ -281,6 +287,7 @@ impl Config {
             all_namespaces,
             publish_not_ready,
             trust_addresses,
+            max_registrations_per_namespace,
             listen,
             listen_tls,
             listen_https,
@@ -353,6 +360,7 @@ impl Config {
             profiles: profile::read(profile)?,
             publish_not_ready: publish_not_ready.unwrap_or(false),
             trust_addresses: trust_addresses.unwrap_or(false),
+            namespace_registrations_max: value::namespace_registrations(max_registrations_per_namespace)?,
             listen,
             encrypted,
             http,

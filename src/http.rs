@@ -27,10 +27,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderName, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -38,6 +38,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::changes::Changes;
+use crate::escape;
 use crate::metrics::{Dropped, SourceStats};
 use crate::pulse::Pulse;
 use crate::server::Responder;
@@ -196,6 +197,11 @@ fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
     }
 }
 
+/// A reply in JSON, in which nothing of a Pod's text steers the terminal that shows it.
+fn json(value: &impl serde::Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
+    ([(header::CONTENT_TYPE, "application/json")], escape::json(value))
+}
+
 /// An error as all of the API tells it.
 #[derive(Debug)]
 struct Refusal {
@@ -223,7 +229,7 @@ impl From<QueryRejection> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = Json(serde_json::json!({ "error": self.error }));
+        let body = json(&serde_json::json!({ "error": self.error }));
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 (self.status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()

@@ -8,13 +8,14 @@
 //! record until the relist's `Commit`, so nothing of half a list is published, and the changes of other sources need not
 //! wait for it. What a committed list did not name is swept; after an `Abort` nothing is.
 //!
-//! **Settling.** Changed Pods are settled against the others: who holds a name, then an address and port, and who loses or
-//! gains by that. Then, once for each Pod, the difference between its old and its new record is carried into the facts.
+//! **Settling.** Changed Pods are settled against the others: who holds a name, then whom its namespace has room for, then
+//! who holds an address and port, and who loses or gains by that. Then, once for each Pod, the difference between its old and its new record is carried into the facts.
 
 mod claims;
 mod facts;
 mod held;
 mod intern;
+mod room;
 mod serial;
 mod services;
 mod settle;
@@ -33,6 +34,7 @@ use crate::zones::Zones;
 use claims::Claims;
 use held::{Held, Hold};
 use intern::Interner;
+use room::Rooms;
 pub use serial::Now;
 use serial::Serial;
 use shown::Touched;
@@ -48,6 +50,7 @@ pub struct Index {
     /// The Pods by a hash of cluster, namespace and name.
     bearers: Table,
     claims: Claims,
+    rooms: Rooms,
     dirty: BTreeSet<PodSlot>,
     interner: Interner,
     /// For fingerprints of annotations, and for the tables.
@@ -110,6 +113,7 @@ impl Index {
             free: Vec::new(),
             bearers: Table::default(),
             claims: Claims::default(),
+            rooms: Rooms::default(),
             dirty: BTreeSet::new(),
             interner: Interner::default(),
             keys: RandomState::new(),

@@ -43,7 +43,8 @@
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
 //! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
-//! [`logging`], [`pulse`], [`state`] (the zone over a restart), [`sandbox`] (what a process gives up).
+//! [`logging`], [`escape`] (others' text made plain), [`pulse`], [`state`] (the zone over a restart), [`sandbox`] (what a
+//! process gives up).
 //! The process's side: [`register`] (its own Pod), [`remote`] (a server asked over HTTP), [`registry`] (the library).
 
 pub mod answer;
@@ -53,6 +54,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod dns;
+pub mod escape;
 pub mod events;
 pub mod http;
 pub mod index;

@@ -1,6 +1,5 @@
 //! Log lines: text or JSON, to standard error, one line an event, and nothing in them that a terminal would obey.
 
-use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -8,6 +7,8 @@ use std::time::Instant;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+use crate::escape::Escaped;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -83,28 +84,6 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
     EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
 }
 
-/// Text with every character that a terminal may obey spelt out, as JSON has it too: `\u001b`.
-pub struct Escaped<'t>(pub &'t str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if is_unsafe(character) {
-                write!(f, "\\u{:04x}", u32::from(character))?;
-            } else {
-                f.write_char(character)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Controls (C0, C1, DEL), line separators, and what turns the direction of text (Unicode TR 36).
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Writes an event's line, its end kept and everything else escaped. The subscriber hands over whole events.
 struct Plain<W>(W);
 
@@ -141,7 +120,6 @@ mod tests {
     }
 
     const HOSTILE: &str = "a\u{1b}[2J\nERROR forged\r\u{9b}\u{202e}\u{7f}é";
-    const HARMLESS: &str = "a\\u001b[2J\\u000aERROR forged\\u000d\\u009b\\u202e\\u007fé";
 
     #[test]
     fn a_line_stays_one_line_without_controls() {
@@ -152,7 +130,7 @@ mod tests {
         let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches("ERROR forged").count(), 2, "{text}");
         assert!(text.contains("é") && text.ends_with('\n'), "{text}");
-        assert!(!text.trim_end_matches('\n').contains(is_unsafe), "{text:?}");
+        assert!(!text.trim_end_matches('\n').contains(crate::escape::is_unsafe), "{text:?}");
     }
 
     #[test]
@@ -164,13 +142,7 @@ mod tests {
         let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["fields"]["pod"], HOSTILE);
-        assert!(!text.trim_end_matches('\n').contains(is_unsafe), "{text:?}");
-    }
-
-    #[test]
-    fn escapes() {
-        assert_eq!(Escaped(HOSTILE).to_string(), HARMLESS);
-        assert_eq!(Escaped("plain, 中文").to_string(), "plain, 中文");
+        assert!(!text.trim_end_matches('\n').contains(crate::escape::is_unsafe), "{text:?}");
     }
 
     #[test]

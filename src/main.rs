@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use callsign::cli::{Cli, Command};
 use callsign::commands::{self, Outcome};
 use callsign::config::{Config, Environment};
-use callsign::logging::Escaped;
+use callsign::escape::Escaped;
 use clap::Parser;
 
 /// How it gives memory back is set where it is built, in .cargo/config.toml.

@@ -200,11 +200,12 @@ impl Service {
 
     /// The key bytes of an interface that has natural names, on the stack: no name is longer.
     pub fn interface_key(&self) -> SmallVec<[u8; 256]> {
-        let mut key = SmallVec::new();
+        let mut key = SmallVec::<[u8; 256]>::new();
         for label in self.interface.rsplit('.') {
             key.push(label.len() as u8);
-            key.extend(label.bytes().map(|byte| byte.to_ascii_lowercase()));
+            key.extend_from_slice(label.as_bytes());
         }
+        key.make_ascii_lowercase(); // a length is at most 63, below any letter
         key
     }
 

@@ -179,6 +179,9 @@ pub enum Reason {
     /// The Pod holds more than [`REGISTRATIONS_MAX`] registrations.
     #[error("too many")]
     TooMany,
+    /// Older Pods of its namespace fill the room that there is for registrations.
+    #[error("namespace full")]
+    NamespaceFull,
     /// The address is none of the Pod's own.
     #[error("foreign address")]
     ForeignAddress,
@@ -209,6 +212,7 @@ impl Reason {
             Reason::BadPath => "bad-path",
             Reason::TooLarge => "too-large",
             Reason::TooMany => "too-many",
+            Reason::NamespaceFull => "namespace-full",
             Reason::ForeignAddress => "foreign-address",
             Reason::BadPodName => "bad-pod-name",
         }
@@ -276,6 +280,7 @@ mod tests {
             Reason::BadPath,
             Reason::TooLarge,
             Reason::TooMany,
+            Reason::NamespaceFull,
             Reason::ForeignAddress,
             Reason::BadPodName,
         ] {

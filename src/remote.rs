@@ -13,9 +13,9 @@ use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::escape::Escaped;
 use crate::events;
 use crate::http::LIMIT_MAX;
-use crate::logging::Escaped;
 use crate::report::Page;
 
 pub use stream::{EventStream, Told};

@@ -203,7 +203,10 @@ pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<
         let (pod, one) = snapshot.registered(found)?;
         let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
-        Some((place_of(one.service(), [pod.name(), &one.template.protocol, pod.uid()], numbers), (pod, one, address)))
+        Some((
+            place_of(one.service(), [pod.name(), &one.template.common.protocol, pod.uid()], numbers),
+            (pod, one, address),
+        ))
     });
     page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
@@ -215,7 +218,7 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
-        protocol: registered.template.protocol.to_string(),
+        protocol: registered.template.common.protocol.to_string(),
         address,
         addresses: pod.addresses(registered).into_vec(),
         port: registered.port,
@@ -288,7 +291,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
-        protocol: registered.template.protocol.to_string(),
+        protocol: registered.template.common.protocol.to_string(),
         addresses: record.claimed_addresses(registered).to_vec(),
         port: registered.port,
         name: question_name(registered.service(), &snapshot.settings.origin),
@@ -317,6 +320,9 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
         _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
         _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
         _ if registered.is_repeated => "repeated: a later registration has the same place".to_owned(),
+        _ if registered.is_beyond => {
+            "namespace full: older Pods have all registrations that a namespace may have".to_owned()
+        }
         _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),
         _ if status.phase != Phase::Running => format!("not running: the Pod's phase is {}", phase(status.phase)),
         _ if !pod.is_serving => "not ready: the Pod's condition Ready is not True".to_owned(),

@@ -31,7 +31,7 @@ pub use pod::{Addresses, Own, PodRecord, Refused, Registered, Rest, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 pub(crate) use table::Table;
-pub use told::{Overrides, OwnValues, Pair, Pairs, Template, Told};
+pub use told::{Common, Overrides, OwnValues, Pair, Pairs, Template, Told};
 
 /// All that answers are made from.
 #[derive(Clone, Debug)]

@@ -1,24 +1,35 @@
 //! The task that turns what sources say into snapshots: it alone holds the index.
 
+mod pace;
+mod refusals;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{block_in_place, yield_now};
 use tokio::time::sleep;
 
 use crate::changes::Changes;
 use crate::index::{Difference, Index, Now};
 use crate::pulse::Pulse;
 use crate::server::Responder;
-use crate::snapshot::{PodRecord, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::source::Arrival;
 use crate::zones::Zones;
+
+use pace::Pace;
+use refusals::RefusalLog;
 
 /// The most that waits to be taken in, a batch; a source that is faster waits too, and the API server's socket with it.
 pub const QUEUE_LEN_MAX: usize = BATCH_MAX;
 
 /// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
 const BATCH_MAX: usize = 256;
+
+/// From how many events on it takes long to take them in: a millisecond and more.
+const LONG_BATCH_LEN_MIN: usize = 32;
 
 /// How often the writer shows that it turns while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(1);
@@ -34,20 +45,32 @@ pub async fn run(
 ) {
     let started = Instant::now();
     let mut last = responder.snapshot.load_full();
+    let (mut pace, mut refusals) = (Pace::default(), RefusalLog::default());
+    let mut is_open = true;
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut ready = Vec::with_capacity(BATCH_MAX);
     let mut received = Vec::with_capacity(BATCH_MAX);
-    loop {
+    while is_open || !pace.is_empty() {
         pulse.beat();
-        let wait = index.serial_due().map_or(BEAT, |due| due.saturating_sub(started.elapsed()).min(BEAT));
+        let due = [index.serial_due(), pace.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
         tokio::select! {
-            taken = events.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
+            taken = events.recv_many(&mut batch, BATCH_MAX), if is_open && pace.has_room() => is_open = taken > 0,
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
-            () = sleep(wait) => {}
+            () = rest(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
         }
+        let clock = started.elapsed();
+        batch.drain(..).for_each(|arrival| pace.take_in(arrival, clock, &mut ready));
+        pace.take_turns(clock, &mut ready);
+        refusals.turn(clock);
         received.clear();
-        received.extend(batch.iter().map(|arrival: &Arrival| arrival.received));
-        batch.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
-        let Some((snapshot, difference)) = index.publish(now(started)) else { continue };
+        received.extend(ready.iter().map(|arrival: &Arrival| arrival.received));
+        let is_long = ready.len() >= LONG_BATCH_LEN_MIN;
+        let mut take_in = || {
+            ready.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
+            index.publish(now(started))
+        };
+        let published = if is_long { beside_others(take_in) } else { take_in() };
+        let Some((snapshot, difference)) = published else { continue };
         let before = std::mem::replace(&mut last, snapshot.clone());
         show(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
@@ -56,6 +79,24 @@ pub async fn run(
             received.iter().for_each(|received| responder.metrics.observe_event_lag(received.elapsed()));
         }
         report(&before, &snapshot, &difference);
+        refusals.report(&before, &snapshot, &difference);
+    }
+}
+
+/// Waits, or where there is no time for that lets other tasks turn once.
+async fn rest(wait: Duration) {
+    match wait.is_zero() {
+        true => yield_now().await,
+        false => sleep(wait).await,
+    }
+}
+
+/// Works while the runtime's other tasks run elsewhere. The source that filled the batch woke this task on its own thread,
+/// and would wait there for the end of it, where both could use a processor each.
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -73,7 +114,7 @@ fn now(started: Instant) -> Now {
     Now { monotonic: started.elapsed(), wall_eighths: (unix.as_millis() / 125) as u32 }
 }
 
-/// One line for the first sync, and one for each registration that is newly refused.
+/// One line for the first sync.
 fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
     if after.is_synced && !before.is_synced {
         let (pods, services, endpoints) = (after.tally.pods, after.service_count(), after.tally.endpoints);
@@ -87,20 +128,6 @@ fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
         addresses = difference.addresses.len(),
         "published"
     );
-    for slot in &difference.pods {
-        let Some(pod) = after.pod(*slot) else { continue };
-        let old = before.pod(*slot).filter(|old| is_same(old, pod));
-        let known: Vec<_> = old.map(|old| old.refusals().collect()).unwrap_or_default();
-        for refused in pod.refusals().filter(|refused| !known.contains(refused)) {
-            let (namespace, name, profile) = (&*pod.namespace, pod.name(), &*refused.profile);
-            let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
-            tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
-        }
-    }
-}
-
-fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
-    old.uid() == new.uid() && old.cluster == new.cluster
 }
 
 #[cfg(test)]

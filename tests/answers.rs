@@ -5,9 +5,12 @@
 mod ask;
 mod answers {
     mod existence;
+    mod hostile;
     mod large;
+    mod naive;
     mod names;
     mod pods;
+    mod properties;
     mod records;
     mod second_opinion;
     mod sequences;

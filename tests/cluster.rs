@@ -14,6 +14,7 @@ mod cluster {
     mod faults_slow;
     mod faults_soak;
     mod faults_soak_churn;
+    mod hostile_pod;
     mod kubelet;
     mod oracle;
     mod pods;

@@ -69,6 +69,7 @@ fn defaults() {
     assert_eq!(config.profiles, default_profiles());
     assert_eq!((config.log_format, config.log_level.as_str(), config.log_queries), (Format::Text, "info", false));
     assert!(!config.publish_not_ready && !config.trust_addresses);
+    assert_eq!(config.namespace_registrations_max, 100_000);
     assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
 }
 
@@ -86,6 +87,7 @@ const SPELLINGS: [(&str, &str, &str); 41] = [
     ("--namespace=a --namespace=b", "NAMESPACE=a,b", "namespace = ['a', 'b']"),
     ("--all-namespaces", "ALL_NAMESPACES=true", "all-namespaces = true"),
     ("--publish-not-ready", "PUBLISH_NOT_READY=true", "publish-not-ready = true"),
+    ("--max-registrations-per-namespace=9", "MAX_REGISTRATIONS_PER_NAMESPACE=9", "max-registrations-per-namespace = 9"),
     ("--trust-addresses", "TRUST_ADDRESSES=true", "trust-addresses = true"),
     ("--listen=[::1]:0 --listen=10.0.0.1:53", "LISTEN=[::1]:0,10.0.0.1:53", "listen = ['[::1]:0', '10.0.0.1:53']"),
     (
@@ -261,6 +263,7 @@ fn what_is_refused() {
         ("--ttl 0", "", "", "--ttl: 0 is not from 1 to 86400 seconds"),
         ("--ttl 86401", "", "", "--ttl"),
         ("--stale-after 0", "", "", "--stale-after"),
+        ("--max-registrations-per-namespace 0", "", "", "--max-registrations-per-namespace: 0 would publish nothing"),
         ("--max-stale 100", "", "", "less than --stale-after 180"),
         ("--state-wait 3", "", "", "--state-wait: it is for --state-dir"),
         ("--state-dir d --state-wait 601", "", "", "--state-wait: 601 is not from 0 to 600 seconds"),

@@ -19,6 +19,7 @@ mod live {
     mod forward;
     mod hostile;
     mod hostile_pages;
+    mod hostile_text;
     mod http;
     mod knot;
     mod lifecycle;

@@ -36,6 +36,7 @@ pub fn zone_settings(config: &Config) -> anyhow::Result<ZoneSettings> {
         txt_keys: config.txt_keys.clone(),
         publish_not_ready: config.publish_not_ready,
         trust_addresses: config.trust_addresses,
+        namespace_registrations_max: config.namespace_registrations_max,
         key: origin.key(),
         labels: origin.label_count(),
         origin,

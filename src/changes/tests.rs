@@ -41,6 +41,7 @@ impl World {
             txt_keys: TxtKeys::Only(vec!["zone".to_owned()]),
             publish_not_ready: false,
             trust_addresses: false,
+            namespace_registrations_max: 1_000_000,
             key: origin.key(),
             labels: origin.label_count(),
             origin: origin.clone(),

@@ -31,7 +31,7 @@ fn shown(pod: Option<&PodRecord>) -> BTreeMap<(&str, &str), OfService<'_>> {
     let Some(pod) = pod.filter(|pod| pod.is_serving) else { return services };
     for one in pod.registrations.iter().filter(|one| pod.is_published(one)) {
         let shown: Shown<'_> =
-            (pod.name(), &one.template.protocol, pod.addresses(one), one.port, one.weight, one.told());
+            (pod.name(), &one.template.common.protocol, pod.addresses(one), one.port, one.weight, one.told());
         let key = (&*one.service().namespace, one.service().alias.as_str());
         services.entry(key).or_insert_with(|| (one.service(), Vec::new())).1.push(shown);
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::logging::Escaped;
+use crate::escape::Escaped;
 
 /// What stands for something absent.
 const ABSENT: &str = "-";

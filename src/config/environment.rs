@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 
 use super::options::{ServeArgs, split_list};
 use super::{ConfigError, HOST_NAME_FILE};
-use crate::logging::Escaped;
+use crate::escape::Escaped;
 
 /// What an option's variable starts with.
 const PREFIX: &str = "CALLSIGN_";

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{ConfigError, Options};
-use crate::logging::Escaped;
+use crate::escape::Escaped;
 
 /// The largest file that is read: some thousand times what all options need.
 const FILE_LEN_MAX: u64 = 1024 * 1024;

@@ -91,6 +91,10 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
+    /// The most registrations of one namespace; its oldest Pods keep theirs [default: 100000]
+    #[arg(long, value_name = "COUNT", help_heading = "Source")]
+    pub max_registrations_per_namespace: Option<u32>,
+
     /// Where DNS is served, over UDP and TCP; repeats [default: 127.0.0.1:5354, which needs no root]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
@@ -267,6 +271,9 @@ impl Options {
             all_namespaces: self.all_namespaces.or(lower.all_namespaces),
             publish_not_ready: self.publish_not_ready.or(lower.publish_not_ready),
             trust_addresses: self.trust_addresses.or(lower.trust_addresses),
+            max_registrations_per_namespace: self
+                .max_registrations_per_namespace
+                .or(lower.max_registrations_per_namespace),
             listen: list_over(self.listen, lower.listen),
             listen_tls: list_over(self.listen_tls, lower.listen_tls),
             listen_https: list_over(self.listen_https, lower.listen_https),

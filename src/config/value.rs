@@ -10,7 +10,10 @@ use ipnet::IpNet;
 
 use super::NSID_LEN_MAX;
 use super::{ConfigError, Environment, Namespaces, State, refused};
-use super::{DEFAULT_LOG_LEVEL, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE, DEFAULT_STATE_WAIT, DEFAULT_TXT_KEYS};
+use super::{
+    DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE_REGISTRATIONS, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE, DEFAULT_STATE_WAIT,
+    DEFAULT_TXT_KEYS,
+};
 use crate::dns::Name;
 use crate::logging;
 use crate::name::{ZONE_LEN_MAX, is_namespace};
@@ -89,6 +92,14 @@ pub(super) fn in_range(option: &'static str, value: u32, range: RangeInclusive<u
         return Ok(value);
     }
     Err(refused(option, format!("{value} is not from {} to {} seconds", range.start(), range.end())))
+}
+
+/// The most registrations of one namespace.
+pub(super) fn namespace_registrations(count: Option<u32>) -> Result<usize, ConfigError> {
+    match count.unwrap_or(DEFAULT_NAMESPACE_REGISTRATIONS) {
+        0 => Err(refused("--max-registrations-per-namespace", "0 would publish nothing; write 1 or more")),
+        count => Ok(count as usize),
+    }
 }
 
 /// How long answers go on after SIGTERM.

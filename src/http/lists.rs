@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Pages, Refusal, synced};
+use super::{Pages, Refusal, json, synced};
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
@@ -120,7 +119,7 @@ fn list<T: Serialize>(pages: &Pages, headers: &HeaderMap, make: impl FnOnce(&Sna
     let head = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
     Ok(match is_known {
         true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, Json(make(&snapshot))).into_response(),
+        false => (head, json(&make(&snapshot))).into_response(),
     })
 }
 

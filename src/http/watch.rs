@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::connection::Stay;
 use super::{Pages, Refusal, synced};
 use crate::changes::{Gap, SentSet, Subscription};
+use crate::escape;
 use crate::events;
 use crate::report::{Filter, WatchedSet};
 
@@ -112,7 +113,7 @@ impl Feed {
                 let snapshot = self.pages.responder.snapshot.load_full();
                 let set = WatchedSet::of(&snapshot, &topic.filter);
                 let id = self.pages.changes.id(snapshot.revision);
-                let event = events::encode(events::SET, &id, &json(&set));
+                let event = events::encode(events::SET, &id, &text(&set));
                 let bytes = Arc::new(format!("retry: {RETRY_MS}\n{event}").into_bytes());
                 *sent = SentSet { revision: snapshot.revision, bytes: Arc::downgrade(&bytes) };
                 bytes
@@ -125,7 +126,7 @@ impl Feed {
 
     fn encode(&self, event: &str, data: &impl serde::Serialize) -> Bytes {
         self.pages.responder.metrics.event_sent();
-        events::encode(event, &self.id(), &json(data)).into()
+        events::encode(event, &self.id(), &text(data)).into()
     }
 
     fn id(&self) -> String {
@@ -142,8 +143,7 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// On one line.
-fn json(value: &impl serde::Serialize) -> String {
-    // Only a map whose keys are no strings, or a type that refuses, could fail; the types of this crate are neither.
-    serde_json::to_string(value).unwrap_or_default()
+/// JSON on one line.
+fn text(value: &impl serde::Serialize) -> String {
+    String::from_utf8_lossy(&escape::json(value)).into_owned()
 }

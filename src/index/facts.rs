@@ -155,9 +155,9 @@ fn count(pod: Option<&PodRecord>) -> Tally {
     for registered in &pod.registrations {
         tally.endpoints += usize::from(pod.is_published(registered));
         tally.conflicts += usize::from(!pod.lost(registered).is_empty());
-        tally.withheld += registered.template.withheld as usize;
-        tally.left_out += registered.template.left_out as usize;
-        let is_plain = registered.template.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
+        tally.withheld += registered.template.common.withheld as usize;
+        tally.left_out += registered.template.common.left_out as usize;
+        let is_plain = registered.template.common.protocol.eq_ignore_ascii_case(crate::registration::DEFAULT_PROTOCOL);
         tally.malformed_protocols += usize::from(registered.protocol_label().is_none() && !is_plain);
     }
     for reason in pod.refusals().map(|refused| refused.reason) {

@@ -138,7 +138,7 @@ impl Held {
             }
             registrations.push(registered);
         }
-        registrations.sort_by(|one, other| one.template.profile.cmp(&other.template.profile)); // stable, whichever source spoke first
+        registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile)); // stable, whichever source spoke first
         record.registrations = registrations.into();
     }
 }
@@ -146,7 +146,7 @@ impl Held {
 /// Takes away what a profile's annotation said.
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.registrations =
-        record.registrations.iter().filter(|one| one.template.profile != *profile).cloned().collect();
+        record.registrations.iter().filter(|one| one.template.common.profile != *profile).cloned().collect();
     record.change_rest(|rest| {
         rest.refused.retain(|refused| refused.profile != *profile);
         rest.consumers.retain(|(of, _)| of != profile);
@@ -181,6 +181,7 @@ fn registered(
         offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
         standing: Standing::Unplaced,
         is_repeated: false,
+        is_beyond: false,
         is_enabled: enabled,
         port,
         weight,

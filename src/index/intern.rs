@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use crate::name::{Service, protocol_label};
 use crate::registration::{PairList, Registration};
-use crate::snapshot::{Overrides, Pair, Pairs, Template, ZoneSettings};
+use crate::snapshot::{Common, Overrides, Pair, Pairs, Template, ZoneSettings};
 
 /// The fewest entries at which a stock is looked through for what nobody uses any more.
 const SWEEP_LEN_MIN: usize = 1024;
@@ -21,6 +21,7 @@ pub(super) struct Interner {
     services: Stock<Service>,
     methods: Stock<[Box<str>]>,
     pairs: Stock<Pairs>,
+    commons: Stock<Common>,
     /// The list that was asked for last: a program's services tell the same keys, one after the other.
     last_pairs: Option<Arc<Pairs>>,
     templates: Templates,
@@ -60,17 +61,20 @@ impl Interner {
         let namespace = self.text(namespace);
         let service = Service::new(&namespace, interface, group.as_ref(), version.as_ref(), &settings.origin);
         let (pairs, own) = self.pairs(&metadata.pairs, settings);
-        Template {
-            service: self.service(service),
+        let common = Arc::new(Common {
             protocol_label: protocol_label(protocol).map(|label| self.text(&label)),
             protocol: self.text(protocol),
             profile: profile.clone(),
             application: metadata.application.as_ref().map(|name| self.text(name)),
-            methods: self.methods.keep(&metadata.methods, || metadata.methods.clone().into()),
             pairs,
-            own,
             withheld: metadata.withheld,
             left_out: metadata.left_out,
+        });
+        Template {
+            service: self.service(service),
+            common: self.commons.keep(&common, || common.clone()),
+            methods: self.methods.keep(&metadata.methods, || metadata.methods.clone().into()),
+            own,
         }
     }
 
@@ -134,7 +138,8 @@ impl<'i> Identity<'i> {
     }
 
     fn of_template(template: &'i Template) -> Identity<'i> {
-        let Template { service, protocol, profile, application, methods, withheld, left_out, .. } = template;
+        let Template { service, common, methods, own: _ } = template;
+        let Common { protocol, profile, application, withheld, left_out, .. } = &**common;
         Identity {
             namespace: &service.namespace,
             interface: &service.interface,
@@ -184,7 +189,9 @@ impl Templates {
             self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
         }
         let hash_of = |entry: &Arc<Template>| self.keys.hash_one(Identity::of_template(entry));
-        let is_it = |entry: &Arc<Template>| Identity::of_template(entry) == *identity && entry.pairs == template.pairs;
+        let is_it = |entry: &Arc<Template>| {
+            Identity::of_template(entry) == *identity && entry.common.pairs == template.common.pairs
+        };
         match self.entries.find_mut(self.keys.hash_one(identity), is_it) {
             Some(entry) => *entry = template,
             None => drop(self.entries.insert_unique(self.keys.hash_one(identity), template, hash_of)),

@@ -10,14 +10,14 @@ use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneS
 use crate::source::Phase;
 
 /// A Pod's record on its way into the snapshot.
-struct Settling {
-    record: PodRecord,
+pub(super) struct Settling {
+    pub record: PodRecord,
     /// No source holds the Pod any more.
-    is_gone: bool,
+    pub is_gone: bool,
 }
 
 impl Index {
-    /// Settles every Pod that is due: first who bears which name, then who holds which address, and then, once for each
+    /// Settles every Pod that is due: who bears which name, whom its namespace has room for, who holds which address, and then, once for each
     /// Pod, the difference between its old record and its new one is carried into the facts.
     pub(super) fn settle(&mut self) {
         let mut due = std::mem::take(&mut self.dirty);
@@ -26,6 +26,7 @@ impl Index {
         let due: Vec<(PodSlot, bool)> = due.into_iter().map(|slot| (slot, self.is_replaced(slot))).collect();
         let take_up = |(slot, is_replaced)| Some((slot, self.take_up(slot, is_replaced)?));
         let mut settling: BTreeMap<PodSlot, Settling> = due.into_iter().filter_map(take_up).collect();
+        self.share_out(&mut settling);
         let mut rivals = BTreeSet::new();
         for (slot, Settling { record, is_gone }) in &settling {
             let old_claims = self.next.pod(*slot).map(|old| claims_of(old, *slot)).unwrap_or_default();
@@ -57,7 +58,7 @@ impl Index {
     }
 
     /// The Pod's record as it is to be published, by all that is its own.
-    fn take_up(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
+    pub(super) fn take_up(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
         let is_waiting = self.is_waiting(slot);
         let held = self.held[slot as usize].as_mut()?;
         let staged = if is_waiting { None } else { held.staged.take() };
@@ -91,7 +92,7 @@ impl Index {
     }
 
     /// Another Pod bears the same name, is published, and is newer.
-    fn is_replaced(&self, slot: PodSlot) -> bool {
+    pub(super) fn is_replaced(&self, slot: PodSlot) -> bool {
         let age = |slot: PodSlot| Some((self.held[slot as usize].as_ref()?.settled?, slot));
         self.namesakes(slot).into_iter().any(|other| age(other) > age(slot))
     }
@@ -138,7 +139,7 @@ fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {
         let Registered { template, port, .. } = &*registered;
-        let protocol = template.protocol_label.as_ref().unwrap_or(&template.protocol);
+        let protocol = template.common.protocol_label.as_ref().unwrap_or(&template.common.protocol);
         let addresses: Addresses =
             registered.address().map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
         registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));

@@ -134,7 +134,7 @@ fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> 
         namespace: pod.namespace.to_string(),
         address: *addresses.first()?,
         port: registered.port,
-        protocol: registered.template.protocol.to_string(),
+        protocol: registered.template.common.protocol.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
         weight: registered.weight,

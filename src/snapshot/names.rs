@@ -231,8 +231,11 @@ impl Names {
         self.alone.find(self.hash_of_above(above)).find(|slot| self.sole(*slot).is_some_and(is_below))
     }
 
-    /// Whether a service has a natural name with a key's selectors.
+    /// Whether a service that has natural names has one with a key's selectors.
     fn has_selectors(&self, slot: SetSlot, key: &SetKeyRef<'_>) -> bool {
+        if key.group == Selector::Any && key.version == Selector::Any {
+            return true;
+        }
         let interface = self.sole(slot).map(|service| service.interface_key()).unwrap_or_default();
         self.natural(&SetKeyRef { interface: &interface, ..*key }).is_some()
     }

@@ -62,6 +62,8 @@ pub struct Registered {
     pub standing: Standing,
     /// A later one of the Pod has the same service, protocol, address and port.
     pub is_repeated: bool,
+    /// Older Pods of the namespace fill what room there is in it.
+    pub is_beyond: bool,
     /// Not switched off by the process itself.
     pub is_enabled: bool,
 }
@@ -200,16 +202,18 @@ impl PodRecord {
         self.is_registering() && self.is_serving && registered.is_admitted() && !self.addresses(registered).is_empty()
     }
 
-    /// What of its annotations was refused, foreign addresses among it.
+    /// What of its annotations was refused, what was read and is foreign or beyond the namespace's room among it.
     pub fn refusals(&self) -> impl Iterator<Item = Refused> {
-        let foreign = self.registrations.iter().filter(|registered| registered.standing == Standing::Foreign);
-        let foreign = foreign.map(|registered| Refused {
-            profile: registered.template.profile.clone(),
-            offset: registered.offset as usize,
-            key: Some("ip"),
-            reason: Reason::ForeignAddress,
+        let read = self.registrations.iter().filter_map(|registered| {
+            let (key, reason) = match (registered.standing, registered.is_beyond) {
+                (Standing::Foreign, _) => (Some("ip"), Reason::ForeignAddress),
+                (_, true) => (None, Reason::NamespaceFull),
+                _ => return None,
+            };
+            let profile = registered.template.common.profile.clone();
+            Some(Refused { profile, offset: registered.offset as usize, key, reason })
         });
-        self.rest().refused.iter().cloned().chain(foreign)
+        self.rest().refused.iter().cloned().chain(read)
     }
 
     /// Where a registration is reached: its target and port.
@@ -226,7 +230,7 @@ impl Registered {
 
     /// The protocol's label in names, if it has one.
     pub fn protocol_label(&self) -> Option<&Arc<str>> {
-        self.template.protocol_label.as_ref()
+        self.template.common.protocol_label.as_ref()
     }
 
     /// All that it tells, secrets apart.
@@ -248,8 +252,13 @@ impl Registered {
         self.own.as_ref().map_or(&[], |own| &own.values)
     }
 
-    /// Whether it makes its service's names exist: not switched off, not overwritten, and the Pod's to make.
+    /// Whether it makes its service's names exist: its namespace has room, and nothing of its own is against it.
     pub fn is_admitted(&self) -> bool {
+        self.is_admissible() && !self.is_beyond
+    }
+
+    /// Whether it would where there is room: not switched off, not overwritten, and the Pod's to make.
+    pub fn is_admissible(&self) -> bool {
         self.is_enabled && !self.is_repeated && self.standing != Standing::Foreign
     }
 }
@@ -265,11 +274,11 @@ impl Own {
 /// What it tells counts, and not how that is shared.
 impl PartialEq for Registered {
     fn eq(&self, other: &Registered) -> bool {
-        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_enabled } = self;
-        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_enabled);
+        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_beyond, is_enabled } = self;
+        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_beyond, is_enabled);
         let place = {
-            let Registered { offset, port, weight, standing, is_repeated, is_enabled, .. } = other;
-            (other.address(), offset, port, weight, standing, is_repeated, is_enabled)
+            let Registered { offset, port, weight, standing, is_repeated, is_beyond, is_enabled, .. } = other;
+            (other.address(), offset, port, weight, standing, is_repeated, is_beyond, is_enabled)
         };
         own_place == place
             && template.is_of_same_kind(&other.template)

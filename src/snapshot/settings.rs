@@ -32,6 +32,8 @@ pub struct ZoneSettings {
     pub publish_not_ready: bool,
     /// Publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
+    /// The most registrations of one namespace that are admitted.
+    pub namespace_registrations_max: usize,
 }
 
 /// Seconds between two looks of a secondary at the serial, SOA's REFRESH: no transfers yet, so a common value.

@@ -36,6 +36,17 @@ pub struct Pairs {
 pub struct Template {
     /// The service.
     pub service: Arc<Service>,
+    /// What other services tell too.
+    pub common: Arc<Common>,
+    /// The methods.
+    pub methods: Arc<[Box<str>]>,
+    /// What differs from the shared pairs by service.
+    pub own: Box<Overrides>,
+}
+
+/// What the services of one program register alike. Two are equal that share their pairs.
+#[derive(Debug)]
+pub struct Common {
     /// The protocol as written.
     pub protocol: Arc<str>,
     /// The protocol's label in names, if it has one.
@@ -44,12 +55,8 @@ pub struct Template {
     pub profile: Arc<str>,
     /// The application's name.
     pub application: Option<Arc<str>>,
-    /// The methods.
-    pub methods: Arc<[Box<str>]>,
     /// The metadata.
     pub pairs: Arc<Pairs>,
-    /// What differs from it by service.
-    pub own: Box<Overrides>,
     /// How many pairs were kept back because they look like secrets.
     pub withheld: u32,
     /// How many pairs were left out because their key cannot be one of a TXT record.
@@ -96,35 +103,55 @@ impl Hash for Pairs {
     }
 }
 
+impl Common {
+    fn identity(&self) -> impl Eq + Hash {
+        let Common { protocol, protocol_label: _, profile, application, pairs, withheld, left_out } = self;
+        (protocol, profile, application, Arc::as_ptr(pairs), withheld, left_out)
+    }
+}
+
+impl PartialEq for Common {
+    fn eq(&self, other: &Common) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Common {}
+
+impl Hash for Common {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
 impl Template {
     /// What a list by key says otherwise than this one; none where that is too much, or its keys are others.
     pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
-        overrides(&self.pairs, &self.own, list)
+        overrides(&self.common.pairs, &self.own, list)
     }
 
     /// All that is told with a Pod's own values.
     pub fn told<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
-        Told { template: self, own, from: 0, to: self.pairs.pairs.len() }
+        Told { template: self, own, from: 0, to: self.common.pairs.pairs.len() }
     }
 
     /// What is published with a Pod's own values.
     pub fn published<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
-        Told { to: self.pairs.published, ..self.told(own) }
+        Told { to: self.common.pairs.published, ..self.told(own) }
     }
 
     /// Whether both are the same but for what they tell.
     pub fn is_of_same_kind(&self, other: &Template) -> bool {
-        let kind = |one: &Template| {
-            (one.service.clone(), one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out)
-        };
-        std::ptr::eq(self, other) || kind(self) == kind(other)
+        let kind = |one: &Common| (one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out);
+        let is_of_common = || Arc::ptr_eq(&self.common, &other.common) || kind(&self.common) == kind(&other.common);
+        std::ptr::eq(self, other) || (self.service == other.service && is_of_common())
     }
 }
 
 impl<'r> Told<'r> {
     /// The application's name.
     pub fn application(self) -> Option<&'r str> {
-        self.template.application.as_deref()
+        self.template.common.application.as_deref()
     }
 
     /// The methods.
@@ -134,7 +161,7 @@ impl<'r> Told<'r> {
 
     /// The metadata: the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        let listed = self.template.pairs.pairs.get(self.from..self.to).unwrap_or_default();
+        let listed = self.template.common.pairs.pairs.get(self.from..self.to).unwrap_or_default();
         (self.from..).zip(listed).map(move |(at, (key, value))| {
             let overridden = of(self.own, at).or_else(|| of(&self.template.own, at));
             (&**key, overridden.unwrap_or(value))

@@ -19,6 +19,8 @@ mod backoff;
 mod client;
 mod event;
 mod fault;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod list;
 pub(super) mod pod;

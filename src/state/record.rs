@@ -54,7 +54,7 @@ impl Saved {
         let PodStatus { phase, ready, terminating, host_network, pod_ips, host_ips, start_time } = &record.status;
         let mut offers: Vec<(String, Vec<Registration>)> = Vec::new();
         for registered in &record.registrations {
-            let profile = &*registered.template.profile;
+            let profile = &*registered.template.common.profile;
             match offers.iter_mut().find(|(known, _)| known == profile) {
                 Some((_, list)) => list.push(registration_of(registered)),
                 None => offers.push((profile.to_owned(), vec![registration_of(registered)])),
@@ -126,7 +126,7 @@ fn registration_of(registered: &Registered) -> Registration {
         interface: service.interface.clone(),
         group: service.group.clone(),
         version: service.version.clone(),
-        protocol: registered.template.protocol.clone(),
+        protocol: registered.template.common.protocol.clone(),
         address: registered.address(),
         port: registered.port,
         weight: registered.weight,

@@ -21,6 +21,7 @@ fn settings() -> ZoneSettings {
         txt_keys: TxtKeys::All,
         publish_not_ready: false,
         trust_addresses: false,
+        namespace_registrations_max: 1_000_000,
         key: origin.key(),
         labels: origin.label_count(),
         origin,

@@ -7,7 +7,7 @@ use callsign::source::{Change, Phase, Pod};
 use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
-use super::world::{World, endpoint, settings};
+use super::world::{World, endpoint, settings, source};
 
 /// A step of a watch.
 #[derive(Clone, Debug)]
@@ -147,8 +147,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn changes_end_where_their_last_state_does(steps in prop::collection::vec(step(), 1..24)) {
-        let mut world = World::of([]);
+    fn changes_end_where_their_last_state_does(
+        steps in prop::collection::vec(step(), 1..24),
+        room in prop_oneof![1usize..8, Just(1_000)],
+    ) {
+        let settings = || callsign::snapshot::ZoneSettings { namespace_registrations_max: room, ..settings() };
+        let mut world = World::with(settings(), []);
         let mut model: BTreeMap<Arc<str>, Pod> = BTreeMap::new();
         let mut version = 1;
         let mut committed = model.clone();
@@ -208,6 +212,38 @@ proptest! {
             earlier = committed.clone();
         }
         let counted = World::with(settings(), committed.values().cloned());
-        prop_assert_eq!(&world.snapshot().tally, &counted.snapshot().tally);
+        let mut tally = world.snapshot().tally.clone();
+        tally.refused.retain(|_, count| *count > 0); // what was once refused is counted on, for metrics
+        prop_assert_eq!(&tally, &counted.snapshot().tally);
+        let admitted = |pod: &callsign::snapshot::PodRecord| {
+            pod.registrations.iter().filter(|one| pod.is_registering() && one.is_admitted()).count()
+        };
+        prop_assert!(world.snapshot().pods().map(|pod| admitted(pod)).sum::<usize>() <= room);
     }
+}
+
+#[test]
+fn before_all_sources_have_told_all_only_static_zones_are_seen() {
+    use callsign::index::{Index, Now};
+    use callsign::registration::decode;
+    use callsign::source::Event;
+    let now = |millis| Now { monotonic: std::time::Duration::from_millis(millis), wall_eighths: 1 };
+    let zones = Arc::new(callsign::zones::Zones::none(settings().origin));
+    let mut index = Index::new(Arc::new(settings()), zones.clone(), vec![source("app"), source("dubbo")]);
+    assert!(index.publish(now(1)).is_some_and(|(snapshot, _)| !snapshot.is_synced));
+    let pod = endpoint("one", "10.244.0.1", "interface=a.A port=1");
+    let decoded = pod.annotation.as_deref().map(decode);
+    index.apply(Event { source: source("app"), change: Change::Begin });
+    index.apply_decoded(Event { source: source("app"), change: Change::Apply(Box::new(pod)) }, decoded);
+    assert!(index.publish(now(2)).is_none(), "half a list");
+    index.apply(Event { source: source("app"), change: Change::Commit });
+    assert!(index.publish(now(3)).is_none(), "one of two lists");
+    index.set_zones(zones);
+    assert!(index.publish(now(4)).is_some_and(|(snapshot, _)| !snapshot.is_synced));
+    for change in [Change::Begin, Change::Commit] {
+        index.apply(Event { source: source("dubbo"), change });
+    }
+    let (snapshot, difference) = index.publish(now(5)).unwrap();
+    assert_eq!((snapshot.is_synced, snapshot.tally.pods, snapshot.tally.endpoints), (true, 1, 1));
+    assert!(!difference.is_visible(), "nobody was shown anything before");
 }

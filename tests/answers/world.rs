@@ -52,6 +52,7 @@ pub(crate) fn settings() -> ZoneSettings {
         txt_keys: TxtKeys::Only(keys.map(str::to_owned).to_vec()),
         publish_not_ready: false,
         trust_addresses: false,
+        namespace_registrations_max: 1_000_000,
         key: origin.key(),
         labels: origin.label_count(),
         origin,
@@ -82,9 +83,14 @@ impl World {
     /// A synced zone of these Pods beside zone files: each an origin and its text.
     pub(crate) fn beside(files: &[(&str, &str)], pods: impl IntoIterator<Item = Pod>) -> World {
         let mut world = World::of(pods);
-        world.index.set_zones(zones(files));
-        world.publish();
+        world.set_zones(zones(files));
         world
+    }
+
+    /// Puts these zones in place of those before, and publishes.
+    pub(crate) fn set_zones(&mut self, zones: Arc<Zones>) {
+        self.index.set_zones(zones);
+        self.publish();
     }
 
     /// A zone that has heard nothing yet.

@@ -164,6 +164,7 @@ fn settings() -> ZoneSettings {
         txt_keys: TxtKeys::Only(keys.map(str::to_owned).to_vec()),
         publish_not_ready: false,
         trust_addresses: false,
+        namespace_registrations_max: 1_000_000,
         key: origin.key(),
         labels: origin.label_count(),
         origin,

@@ -81,7 +81,7 @@ impl Run {
         while answer.fill().await? {
             self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let frame = self.frame(piece, encoding)?;
+                let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
                 self.begin().await?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
@@ -117,7 +117,7 @@ impl Run {
         while answer.fill().await? {
             self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let pod = self.item(piece, encoding);
+                let pod = item(piece, encoding, &self.watch.profile.annotation);
                 if !is_checked && answer.splitter.envelope()?.is_foreign() {
                     return Err(Fault::Garbage("the list is of something else than Pods"));
                 }
@@ -138,24 +138,6 @@ impl Run {
         Ok(())
     }
 
-    /// Reads a list's item; none where it is no Pod.
-    fn item(&self, piece: Piece<'_>, encoding: Encoding) -> Option<Pod> {
-        let Piece::Object(bytes) = piece else { return None };
-        let annotation = &self.watch.profile.annotation;
-        match encoding {
-            Encoding::Json => RawPod::read(bytes).ok()?.to_pod(annotation),
-            Encoding::Protobuf => PodMessage::read(bytes).ok()?.to_pod(annotation),
-        }
-    }
-
-    /// Reads a watch's event; one that is too large is as unreadable as a broken one.
-    pub(super) fn frame(&self, piece: Piece<'_>, encoding: Encoding) -> Result<Frame, Fault> {
-        match piece {
-            Piece::Object(event) => Frame::read(event, encoding, &self.watch.profile.annotation),
-            Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
-        }
-    }
-
     /// Passes an event on.
     pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), Fault> {
         self.health.hear();
@@ -168,5 +150,22 @@ impl Run {
                 Ok(())
             }
         }
+    }
+}
+
+/// Reads a list's item, with one annotation; none where it is no Pod.
+pub(super) fn item(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Option<Pod> {
+    let Piece::Object(bytes) = piece else { return None };
+    match encoding {
+        Encoding::Json => RawPod::read(bytes).ok()?.to_pod(annotation),
+        Encoding::Protobuf => PodMessage::read(bytes).ok()?.to_pod(annotation),
+    }
+}
+
+/// Reads a watch's event; one that is too large is as unreadable as a broken one.
+pub(super) fn frame(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
+    match piece {
+        Piece::Object(event) => Frame::read(event, encoding, annotation),
+        Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
     }
 }

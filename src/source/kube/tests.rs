@@ -89,6 +89,20 @@ async fn lists_by_stream_and_watches_on() {
 }
 
 #[tokio::test]
+async fn the_first_list_alone_is_decoded_on_the_way() {
+    let told =
+        |kind, version| event(kind, "u1", version).replace("\"uid\"", "\"annotations\":{\"k\":\"W10=\"},\"uid\"");
+    let script = vec![
+        (STREAM, Whole(told("ADDED", 5) + &event("ADDED", "u2", 6) + &end(7))),
+        (WATCH_7, Whole(told("MODIFIED", 8) + &error(410, "too old"))),
+        (STREAM, Whole(told("ADDED", 8) + &end(9))),
+        (WATCH_9, Open(String::new())),
+    ];
+    let expected = "begin u1@5! u2@6 commit u1@8 begin u1@8 commit";
+    check("decoded", script, expected, &[(Restart::Expired, 1)]).await;
+}
+
+#[tokio::test]
 async fn lists_by_pages_where_streams_are_refused() {
     for refusal in [
         Status(422, "", status(422, "sendInitialEvents: Forbidden")),

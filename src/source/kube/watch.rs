@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Run;
 use super::backoff::jitter;
 use super::fault::Fault;
+use super::list::frame;
 use super::request::{Ask, Patience};
 use super::split::Shape;
 use crate::source::health::Restart;
@@ -34,7 +35,7 @@ impl Run {
         while answer.fill().await? {
             self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
-                let frame = self.frame(piece, encoding)?;
+                let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
                 let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
                 if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
                     continue; // told before: a server that tells it again would bring back Pods that are gone

@@ -54,7 +54,8 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `-u1`, `commit`, `abort`.
+/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `u1@7!` where its
+/// annotation comes decoded, `-u1`, `commit`, `abort`.
 pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -75,7 +76,10 @@ pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
         while let Some(arrival) = events.recv().await {
             listed.lock().expect("no panic").push(match arrival.event.change {
                 Change::Begin => "begin".to_owned(),
-                Change::Apply(pod) => format!("{}@{}", pod.uid, pod.resource_version),
+                Change::Apply(pod) => {
+                    let decoded = if arrival.decoded.is_some() { "!" } else { "" };
+                    format!("{}@{}{decoded}", pod.uid, pod.resource_version)
+                }
                 Change::Remove(uid) => format!("-{uid}"),
                 Change::Commit => "commit".to_owned(),
                 Change::Abort => "abort".to_owned(),

@@ -1,0 +1,22 @@
+//! Any bytes as the body of a LIST or a WATCH, in JSON and in protobuf: read, and read the same wherever the network cuts
+//! it.
+//!
+//! The input's first byte says what the body is, the second where it is cut, the rest is the body.
+
+#![no_main]
+
+use callsign::source::kube::Encoding;
+use callsign::source::kube::fuzzing::read;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let [kind, cut, body @ ..] = bytes else { return };
+    let encoding = if kind & 1 == 0 { Encoding::Json } else { Encoding::Protobuf };
+    let is_list = kind & 2 != 0;
+    let whole = read(encoding, is_list, [body]);
+    let pieces = read(encoding, is_list, body.chunks(usize::from(*cut) + 1));
+    assert_eq!(whole, pieces, "cut into pieces of {}", usize::from(*cut) + 1);
+    // An empty chunk is one that HTTP may send too.
+    let (start, end) = body.split_at(usize::from(*cut).min(body.len()));
+    assert_eq!(whole, read(encoding, is_list, [start, &[], end]), "cut behind {}", start.len());
+});

@@ -1,0 +1,101 @@
+//! Any bytes as a zone file, of a zone of its own and of the Pods' zone: refused in words, or every name that has records
+//! is answered, in replies that a strict reader takes apart, and alike by both composers.
+
+#![no_main]
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/harness/ask.rs"]
+mod ask;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/answers/world.rs"]
+mod world;
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ask::{Ask, Reply};
+use callsign::wire::Limits;
+use callsign::zones::Zones;
+use domain::base::iana::Rtype;
+use libfuzzer_sys::fuzz_target;
+use world::{World, ZONE, endpoint};
+
+/// Behind what is asked for at once: all types, then each that an answer treats in its own way, and one that is unknown.
+const RTYPES: [u16; 10] = [255, 1, 2, 5, 6, 15, 16, 33, 39, 65280];
+
+/// Names that are asked for of one file: so many say all that more would.
+const OWNERS_MAX: usize = 24;
+
+struct Server {
+    folder: PathBuf,
+    world: World,
+}
+
+thread_local! {
+    static SERVER: RefCell<Server> = RefCell::new(Server::new());
+}
+
+fuzz_target!(init: let_the_reader_panic(), |text: &[u8]| {
+    SERVER.with_borrow_mut(|server| {
+        server.judge(text, "z.");
+        server.judge(text, ZONE);
+    });
+});
+
+/// A panic ends a fuzzer. The reader of the `domain` crate is known to panic on some lines, and `zones` catches that.
+fn let_the_reader_panic() {
+    let fatal = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|location| location.file().contains("/domain-")) {
+            fatal(panic);
+        }
+    }));
+}
+
+impl Server {
+    fn new() -> Server {
+        let folder = std::env::temp_dir().join(format!("callsign-fuzz-zones-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        Server { folder, world: World::of([endpoint("a", "10.244.0.1", "interface=a.B port=1")]) }
+    }
+
+    fn judge(&mut self, text: &[u8], origin: &str) {
+        let path = self.folder.join(format!("{origin}zone"));
+        fs::write(&path, text).expect("a file");
+        let (zones, errors) = Zones::none(ZONE.parse().expect("a name")).reload(&self.folder);
+        fs::remove_file(&path).expect("the file");
+        let Some(zone) = zones.iter().next().or(zones.overlay()).cloned() else {
+            assert!(errors.len() == 1 && !errors[0].to_string().is_empty(), "{errors:?}");
+            return;
+        };
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(zone.owners().filter(|(key, _)| !key.is_within(&zone.origin().key())).count(), 0, "a name outside");
+        self.world.set_zones(Arc::new(zones));
+        for (_, owner) in zone.owners().take(OWNERS_MAX) {
+            for rtype in RTYPES.map(Rtype::from_int) {
+                let reply = self.ask(&owner.to_string(), rtype);
+                let is_known = rtype != Rtype::ANY || reply.rcode == "NOERROR";
+                assert!(is_known, "{owner} has records, and is answered {}", reply.rcode);
+            }
+        }
+    }
+
+    /// Over UDP and TCP, by both composers.
+    fn ask(&self, owner: &str, rtype: Rtype) -> Reply {
+        let query = Ask::new(owner, rtype).to_wire();
+        let replies = [self.world.composed(&query, Limits::udp), self.world.composed(&query, |_| Limits::tcp())];
+        let [_, over_tcp] = replies.map(|replies| {
+            let [one, other] = replies.expect("a reply").map(|reply| Reply::read(&query, reply));
+            assert_eq!(told(&one), told(&other), "both composers");
+            one
+        });
+        over_tcp
+    }
+}
+
+/// All that a reply says but its length.
+fn told(reply: &Reply) -> impl PartialEq + std::fmt::Debug + '_ {
+    (&reply.rcode, reply.flags, &reply.answer, &reply.authority, &reply.additional, &reply.edns)
+}

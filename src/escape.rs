@@ -1,0 +1,75 @@
+//! Others' text made plain: nothing in it that a terminal would obey, and nothing that turns the direction of a line.
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+/// Text with every character that a terminal may obey spelt out, as JSON has it too: `\u001b`.
+pub struct Escaped<'t>(pub &'t str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if is_unsafe(character) {
+                write!(f, "\\u{:04x}", u32::from(character))?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Controls (C0, C1, DEL), line separators, and what turns the direction of text (Unicode TR 36).
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON on one line, with those characters as escapes: a program reads the same, and a terminal that shows it obeys
+/// nothing.
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
+    // Only a map whose keys are no strings, or a type that refuses, could fail; the types of this crate are neither.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut text, Plain));
+    text
+}
+
+/// Compact JSON. What JSON itself escapes, the controls below the blank, never comes here.
+struct Plain;
+
+impl Formatter for Plain {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        match fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            true => writer.write_all(fragment.as_bytes()), // as nearly always
+            false => write!(writer, "{}", Escaped(fragment)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        for (hostile, harmless) in [
+            ("a\u{1b}[2J\nx\r\u{9b}\u{202e}\u{7f}é", "a\\u001b[2J\\u000ax\\u000d\\u009b\\u202e\\u007fé"),
+            ("plain, 中文", "plain, 中文"),
+        ] {
+            assert_eq!(Escaped(hostile).to_string(), harmless);
+        }
+    }
+
+    #[test]
+    fn json_says_the_same_and_is_plain() {
+        for character in '\0'..='\u{20ff}' {
+            let text = format!("\"a{character}\\é");
+            let json = String::from_utf8(json(&[&text])).expect("UTF-8");
+            assert!(!json.contains(is_unsafe), "{json:?}");
+            assert_eq!(serde_json::from_str::<[String; 1]>(&json).expect("JSON"), [text]);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a body is read as, for the fuzz target: the splitters and readers as a list and a watch use them, without HTTP.
+
+use hyper::body::Bytes;
+
+use super::fault::Fault;
+use super::list::{frame, item};
+use super::split::{Encoding, Shape, Splitter};
+
+/// The annotation that is read: the profile `app`'s.
+const ANNOTATION: &str = "app.io/annotation";
+
+/// All that a body in these chunks says, in its order, up to its end or its fault.
+pub fn read<'b>(encoding: Encoding, is_list: bool, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<String> {
+    let shape = if is_list { Shape::List } else { Shape::Sequence };
+    let mut told = Vec::new();
+    if let Err(fault) = read_chunks(Splitter::new(encoding, shape), is_list, chunks, &mut told) {
+        told.push(fault.to_string());
+    }
+    told
+}
+
+fn read_chunks<'b>(
+    mut splitter: Splitter,
+    is_list: bool,
+    chunks: impl IntoIterator<Item = &'b [u8]>,
+    told: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let encoding = splitter.encoding();
+    for chunk in chunks {
+        splitter.push(Bytes::copy_from_slice(chunk));
+        while let Some(piece) = splitter.next()? {
+            if is_list {
+                let pod = item(piece, encoding, ANNOTATION);
+                told.push(format!("{pod:?} foreign={}", splitter.envelope()?.is_foreign()));
+            } else {
+                told.push(format!("{:?}", frame(piece, encoding, ANNOTATION)?));
+            }
+        }
+    }
+    if !splitter.is_whole() {
+        told.push("cut".to_owned());
+    } else if is_list {
+        told.push(format!("{:?}", splitter.envelope()?.end()?));
+    }
+    Ok(())
+}

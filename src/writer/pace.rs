@@ -1,0 +1,222 @@
+//! Whose changes are taken in when: one Pod's at most every 100 ms, and every namespace in its turn.
+//!
+//! A Pod's first change waits for nothing but its namespace's turn. What it changes within [`PAUSE`] of that waits for the
+//! end of it, and of each source the latest alone, so that a Pod which writes its annotation a thousand times a second is
+//! read ten times. A list passes as it comes: the API server sends each Pod once in it, however often that changed.
+//!
+//! Pure: time comes in as an argument.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::registration::ANNOTATION_LEN_MAX;
+use crate::source::{Arrival, Change, SourceId};
+
+/// The shortest time between two readings of one Pod: ten a second are more than any process has news.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most changes that are taken in by turns before they are published.
+const TURNS_MAX: usize = 256;
+
+/// The most bytes of annotations that are: one of the largest, so that what comes meanwhile has its turn after some 10 ms.
+const TURNS_LEN_MAX: usize = ANNOTATION_LEN_MAX;
+
+/// The most bytes that may wait of one namespace: 64 Pods with the largest annotations, or 32,768 that have none. All of it
+/// is due within [`PAUSE`]; until then the sources wait.
+const NAMESPACE_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// The same of all namespaces.
+const WAITING_LEN_MAX: usize = 4 * NAMESPACE_LEN_MAX;
+
+/// What a change counts beside its annotation, in bytes.
+const CHANGE_LEN: usize = 512;
+
+/// A Pod's cluster and uid.
+type PodId = (Arc<str>, Arc<str>);
+
+/// The changes that wait.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// The Pods that wait, and those that were taken in within the last [`PAUSE`].
+    pods: HashMap<PodId, Paced>,
+    /// When each pause ends, the first one first.
+    pauses: VecDeque<(Duration, PodId)>,
+    /// The namespaces of which something waits.
+    namespaces: HashMap<Arc<str>, Waiting>,
+    /// Those of which something is due, in turn.
+    turns: VecDeque<Arc<str>>,
+    waiting_len: usize,
+    /// How many namespaces are at their bound.
+    full: usize,
+    /// The sources in the middle of a list.
+    listing: HashSet<SourceId>,
+}
+
+/// A Pod at its pace.
+struct Paced {
+    namespace: Arc<str>,
+    /// The latest change by each source that had one.
+    waiting: SmallVec<[Arrival; 1]>,
+}
+
+/// What waits of a namespace.
+#[derive(Default)]
+struct Waiting {
+    /// The Pods that are due, each once.
+    due: VecDeque<PodId>,
+    /// Bytes, of those that are not due yet too.
+    len: usize,
+}
+
+impl Pace {
+    /// Takes in what has come at a time; what need not wait is ready at once.
+    pub fn take_in(&mut self, arrival: Arrival, now: Duration, ready: &mut Vec<Arrival>) {
+        let source = &arrival.event.source;
+        let (uid, namespace) = match &arrival.event.change {
+            Change::Begin => {
+                self.listing.insert(source.clone());
+                self.release(source.clone(), ready); // the list's end must not come between
+                return ready.push(arrival);
+            }
+            Change::Commit | Change::Abort => {
+                self.listing.remove(source);
+                return ready.push(arrival);
+            }
+            _ if self.listing.contains(source) => return ready.push(arrival),
+            Change::Apply(pod) => (&pod.uid, Some(&pod.namespace)),
+            Change::Remove(uid) => (uid, None),
+        };
+        let pod: PodId = (source.cluster.clone(), uid.clone());
+        match (self.pods.get_mut(&pod), namespace.cloned()) {
+            (Some(paced), _) => {
+                let namespace = paced.namespace.clone();
+                let replaced = paced.put(arrival);
+                let paced_len = paced.waiting.last().map(len_of).unwrap_or_default();
+                self.change_len(&namespace, paced_len, replaced);
+            }
+            (None, Some(namespace)) => {
+                self.change_len(&namespace, len_of(&arrival), 0);
+                self.pods.insert(pod.clone(), Paced { namespace: namespace.clone(), waiting: [arrival].into() });
+                self.make_due(&namespace, pod);
+            }
+            // Nothing of the Pod waits, and there is nothing to read.
+            (None, None) => {
+                self.pods.insert(pod.clone(), Paced { namespace: "".into(), waiting: SmallVec::new() });
+                self.pauses.push_back((now + PAUSE, pod));
+                ready.push(arrival);
+            }
+        }
+    }
+
+    /// Takes from each namespace in turn what is due, up to what is to be published at once.
+    pub fn take_turns(&mut self, now: Duration, ready: &mut Vec<Arrival>) {
+        self.end_pauses(now);
+        let (mut count, mut len) = (0, 0);
+        while count < TURNS_MAX && len < TURNS_LEN_MAX {
+            let Some(namespace) = self.turns.pop_front() else { return };
+            let Some(waiting) = self.namespaces.get_mut(&namespace) else { continue };
+            let pod = waiting.due.pop_front();
+            if !waiting.due.is_empty() {
+                self.turns.push_back(namespace.clone());
+            }
+            let Some((pod, paced)) = pod.and_then(|pod| self.pods.get_mut(&pod).map(|paced| (pod, paced))) else {
+                continue;
+            };
+            let taken = std::mem::take(&mut paced.waiting);
+            self.pauses.push_back((now + PAUSE, pod));
+            let taken_len = taken.iter().map(len_of).sum();
+            self.change_len(&namespace, 0, taken_len);
+            count += taken.len();
+            len += taken_len;
+            ready.extend(taken);
+        }
+    }
+
+    /// When more will be due; in the past where it is.
+    pub fn due_at(&self) -> Option<Duration> {
+        match (self.turns.is_empty(), self.is_empty()) {
+            (false, _) => Some(Duration::ZERO),
+            (true, true) => None,
+            (true, false) => self.pauses.front().map(|(end, _)| *end),
+        }
+    }
+
+    /// Whether more may be taken in; if not, it may once something was taken out.
+    pub fn has_room(&self) -> bool {
+        self.full == 0 && self.waiting_len < WAITING_LEN_MAX
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting_len == 0
+    }
+
+    /// Makes due what waited for the end of its pause, and forgets the Pods that have rested.
+    fn end_pauses(&mut self, now: Duration) {
+        while let Some((_, pod)) = self.pauses.pop_front_if(|(end, _)| *end <= now) {
+            match self.pods.get(&pod) {
+                Some(paced) if !paced.waiting.is_empty() => self.make_due(&paced.namespace.clone(), pod),
+                _ => drop(self.pods.remove(&pod)),
+            }
+        }
+    }
+
+    fn make_due(&mut self, namespace: &Arc<str>, pod: PodId) {
+        let waiting = self.namespaces.entry(namespace.clone()).or_default();
+        if waiting.due.is_empty() {
+            self.turns.push_back(namespace.clone());
+        }
+        waiting.due.push_back(pod);
+    }
+
+    /// Makes ready all that waits of a source.
+    fn release(&mut self, source: SourceId, ready: &mut Vec<Arrival>) {
+        let mut released = Vec::new();
+        for paced in self.pods.values_mut() {
+            if let Some(at) = paced.waiting.iter().position(|waiting| waiting.event.source == source) {
+                released.push((paced.namespace.clone(), paced.waiting.remove(at)));
+            }
+        }
+        for (namespace, arrival) in released {
+            self.change_len(&namespace, 0, len_of(&arrival));
+            ready.push(arrival);
+        }
+    }
+
+    /// Counts what waits of a namespace now, and does not any more.
+    fn change_len(&mut self, namespace: &Arc<str>, more: usize, less: usize) {
+        let waiting = self.namespaces.entry(namespace.clone()).or_default();
+        let was_full = waiting.len >= NAMESPACE_LEN_MAX;
+        waiting.len = waiting.len + more - less;
+        let is_full = waiting.len >= NAMESPACE_LEN_MAX;
+        if waiting.len == 0 && waiting.due.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+        self.waiting_len = self.waiting_len + more - less;
+        self.full = self.full + usize::from(is_full) - usize::from(was_full);
+    }
+}
+
+impl Paced {
+    /// Puts a change last, in place of the source's earlier one; the length of that.
+    fn put(&mut self, arrival: Arrival) -> usize {
+        let is_earlier = |waiting: &Arrival| waiting.event.source == arrival.event.source;
+        let earlier = self.waiting.iter().position(is_earlier).map(|at| self.waiting.remove(at));
+        self.waiting.push(arrival);
+        earlier.as_ref().map(len_of).unwrap_or_default()
+    }
+}
+
+fn len_of(arrival: &Arrival) -> usize {
+    let annotation = match &arrival.event.change {
+        Change::Apply(pod) => pod.annotation.as_deref().map_or(0, str::len),
+        _ => 0,
+    };
+    annotation + CHANGE_LEN
+}
+
+#[cfg(test)]
+mod tests;

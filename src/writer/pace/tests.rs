@@ -1,0 +1,145 @@
+//! Tables of what came when, and what was taken in when.
+
+use std::time::Instant;
+
+use super::*;
+use crate::source::{Event, Pod, PodStatus};
+
+/// Moves the clock by hand and plays a script: each step is a millisecond and what comes at it.
+///
+/// `a1@ns` is the first version of the Pod `a` in the namespace `ns`, `-a` its end, `[`, `]` and `!` are `Begin`, `Commit`
+/// and `Abort`; what ends in `'` comes from another source. What is taken in is told with the time.
+fn play(steps: &[(u64, &str)], until: u64) -> Vec<String> {
+    let (mut pace, mut told) = (Pace::default(), Vec::new());
+    for ms in 0..=until {
+        let now = Duration::from_millis(ms);
+        let mut ready = Vec::new();
+        for word in steps.iter().filter(|(at, _)| *at == ms).flat_map(|(_, words)| words.split_whitespace()) {
+            pace.take_in(arrival(word), now, &mut ready);
+        }
+        pace.take_turns(now, &mut ready);
+        assert!(pace.due_at().is_none_or(|due| due > now), "all that is due is taken: so little is no slice");
+        told.extend(ready.iter().map(|arrival| format!("{ms}:{}", word_of(arrival))));
+    }
+    assert!(pace.is_empty() && pace.has_room() && pace.namespaces.is_empty());
+    told
+}
+
+fn arrival(word: &str) -> Arrival {
+    let (word, profile) = word.strip_suffix('\'').map_or((word, "p"), |word| (word, "q"));
+    let change = match (word, word.strip_prefix('-')) {
+        ("[", _) => Change::Begin,
+        ("]", _) => Change::Commit,
+        ("!", _) => Change::Abort,
+        (_, Some(uid)) => Change::Remove(uid.into()),
+        (word, None) => {
+            let (pod, namespace) = word.split_once('@').unwrap_or((word, "ns"));
+            apply(&pod[..1], namespace, pod[1..].parse().expect("a version"), None)
+        }
+    };
+    arrival_of(change, profile)
+}
+
+fn apply(uid: &str, namespace: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
+    let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
+    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
+}
+
+fn arrival_of(change: Change, profile: &str) -> Arrival {
+    let source = SourceId { cluster: "c".into(), profile: profile.into(), namespace: None };
+    Arrival { event: Event { source, change }, received: Instant::now(), decoded: None }
+}
+
+fn word_of(arrival: &Arrival) -> String {
+    let word = match &arrival.event.change {
+        Change::Begin => "[".into(),
+        Change::Commit => "]".into(),
+        Change::Abort => "!".into(),
+        Change::Remove(uid) => format!("-{uid}"),
+        Change::Apply(pod) => format!("{}{}", pod.uid, pod.resource_version),
+    };
+    let mark = if &*arrival.event.source.profile == "q" { "'" } else { "" };
+    word + mark
+}
+
+#[test]
+fn what_comes_and_when_it_is_taken_in() {
+    for (what, steps, expected) in [
+        ("a first change waits for nothing", vec![(5, "a1 b1"), (6, "c1")], "5:a1 5:b1 6:c1"),
+        ("the latest wins", vec![(0, "a1"), (1, "a2"), (50, "a3"), (99, "a4")], "0:a1 100:a4"),
+        ("at once is one", vec![(0, "a1 a2 a3")], "0:a3"),
+        ("a slow one is never delayed", vec![(0, "a1"), (100, "a2"), (200, "a3")], "0:a1 100:a2 200:a3"),
+        ("who waited rests again", vec![(0, "a1"), (90, "a2"), (150, "a3"), (201, "a4")], "0:a1 100:a2 200:a3 300:a4"),
+        ("others do not wait for it", vec![(0, "a1"), (1, "a2"), (2, "b1 a3"), (50, "c1")], "0:a1 2:b1 50:c1 100:a3"),
+        ("an end is a change", vec![(0, "a1"), (1, "-a"), (2, "b1"), (3, "-b"), (4, "b2")], "0:a1 2:b1 100:-a 102:b2"),
+        ("an end comes first", vec![(0, "-a"), (1, "a2"), (2, "-a"), (3, "a3")], "0:-a 100:a3"),
+        ("sources apart", vec![(0, "a1 a1'"), (1, "a2"), (2, "-a'"), (3, "a3")], "0:a1 0:a1' 100:-a' 100:a3"),
+        (
+            "a list passes",
+            vec![(0, "[ a1 b1 ]"), (1, "a2"), (2, "[ a2 b2 ]")],
+            "0:[ 0:a1 0:b1 0:] 1:a2 2:[ 2:a2 2:b2 2:]",
+        ),
+        ("what waits comes before a list", vec![(0, "a1"), (1, "a2"), (2, "["), (9, "]")], "0:a1 2:a2 2:[ 9:]"),
+        ("of its source alone", vec![(0, "a1 a1'"), (1, "a2 a2'"), (2, "[ ]")], "0:a1 0:a1' 2:a2 2:[ 2:] 100:a2'"),
+        ("a list that broke off", vec![(0, "[ a1 !"), (1, "a2"), (2, "a3")], "0:[ 0:a1 0:! 1:a2 101:a3"),
+        ("no other source's list", vec![(0, "[' a1"), (1, "a2"), (2, "]'")], "0:[' 0:a1 2:]' 100:a2"),
+    ] {
+        let told = play(&steps, 400).join(" ");
+        // Within a millisecond the list's words come first: they wait for no turn.
+        assert_eq!(told, expected, "{what}");
+    }
+}
+
+#[test]
+fn namespaces_take_turns() {
+    let told = play(&[(0, "a1@x b1@x c1@x d1@x e1@y f1@y g1@z")], 200);
+    assert_eq!(told.join(" "), "0:a1 0:e1 0:g1 0:b1 0:f1 0:c1 0:d1");
+}
+
+#[test]
+fn a_slice_ends_and_the_next_namespace_has_its_turn_first() {
+    let mut pace = Pace::default();
+    let large: Arc<str> = "x".repeat(ANNOTATION_LEN_MAX).into();
+    let mut ready = Vec::new();
+    for uid in ["a", "b", "c"] {
+        pace.take_in(arrival_of(apply(uid, "hostile", 1, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
+    }
+    pace.take_turns(Duration::ZERO, &mut ready);
+    pace.take_in(arrival("f1@fair"), Duration::ZERO, &mut ready);
+    assert_eq!(pace.due_at(), Some(Duration::ZERO));
+    for _ in 0..3 {
+        pace.take_turns(Duration::ZERO, &mut ready);
+    }
+    assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["a1", "b1", "f1", "c1"]);
+}
+
+#[test]
+fn what_waits_is_bounded_and_all_of_it_is_due_within_a_pause() {
+    let mut pace = Pace::default();
+    let large: Arc<str> = "x".repeat(ANNOTATION_LEN_MAX).into();
+    let mut ready = Vec::new();
+    let mut version = 0;
+    let mut send = |pace: &mut Pace, uid: &str, ready: &mut Vec<Arrival>| {
+        version += 1;
+        let change = apply(uid, "hostile", version, Some(large.clone()));
+        pace.take_in(arrival_of(change, "p"), Duration::ZERO, ready);
+    };
+    for _ in 0..10_000 {
+        send(&mut pace, "a", &mut ready);
+    }
+    assert!(pace.has_room() && pace.waiting_len == ANNOTATION_LEN_MAX + CHANGE_LEN, "one change of a Pod waits");
+    let pods = (0..).map(|number| format!("pod-{number}")).take_while(|uid| {
+        send(&mut pace, uid, &mut ready);
+        pace.has_room()
+    });
+    assert_eq!(pods.count(), 62, "one more is the bound");
+    assert!(ready.is_empty());
+    let mut slices = 0;
+    while !pace.is_empty() {
+        pace.take_turns(Duration::ZERO, &mut ready);
+        slices += 1;
+    }
+    assert_eq!((slices, ready.len(), pace.has_room()), (64, 64, true));
+    pace.take_turns(PAUSE, &mut ready);
+    assert!(pace.pods.is_empty() && pace.pauses.is_empty() && pace.namespaces.is_empty(), "nothing is remembered");
+}
