@@ -41,7 +41,7 @@ fn probe(server: SocketAddr) -> PathBuf {
     }
     // Beside us it asks a root server, to see what networks it has itself, and may do so for long where it has none.
     args.extend(["-x".to_owned(), format!(".+:ns={server}")]);
-    output("timeout", ["120", "dnsviz"].into_iter().chain(args.iter().map(String::as_str)).chain(NAMES));
+    output("timeout", ["240", "dnsviz"].into_iter().chain(args.iter().map(String::as_str)).chain(NAMES));
     file
 }
 
