@@ -41,7 +41,7 @@ fn probe(server: SocketAddr) -> PathBuf {
     }
     // Beside us it asks a root server, to see what networks it has itself, and may do so for long where it has none.
     args.extend(["-x".to_owned(), format!(".+:ns={server}")]);
-    output("timeout", ["120", "dnsviz"].into_iter().chain(args.iter().map(String::as_str)).chain(NAMES));
+    output("timeout", ["240", "dnsviz"].into_iter().chain(args.iter().map(String::as_str)).chain(NAMES));
     file
 }
 
@@ -86,7 +86,7 @@ fn check(args: &[&str]) -> PathBuf {
     probed
 }
 
-/// What is done to a reply.
+/// What is done to a reply's bytes.
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
@@ -106,7 +106,7 @@ fn finds_nothing_wrong() {
     }
 }
 
-fn damage_replies(value: &mut Value, damage: fn(&mut Vec<u8>)) {
+fn damage_replies(value: &mut Value, damage: Damage) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
