@@ -18,6 +18,10 @@ check:
 test:
     scripts/test
 
+# Any bytes, for so many seconds each, into the targets that are named, or all: `just fuzz 3600 query`.
+fuzz *words:
+    scripts/fuzz {{ words }}
+
 # The tests against a real API server, or those whose name holds a word.
 cluster *words:
     cargo test --test cluster -- {{ words }}

@@ -32,6 +32,27 @@ fn the_zone_and_its_answers_cost_what_they_may() {
         assert!(bytes > BYTES_MAX / 2, "{bytes} bytes a registration: lower the bound");
         answers(&zone);
     }
+    a_pod_that_writes_something_new_each_time_costs_what_its_last_says();
+}
+
+/// What nobody registers any more goes from every stock of shared things: the peak of 5,000 versions is that of the next
+/// 5,000, to a twentieth.
+fn a_pod_that_writes_something_new_each_time_costs_what_its_last_says() {
+    const VERSIONS: usize = 10_000;
+    /// Of each stock some thousand things may lie there until they are swept.
+    const KIB_MAX: usize = 4 * 1024;
+    let mut zone = Zone::empty();
+    zone.list([]);
+    let before = live(ALLOCATOR.stats());
+    let mut peaks = [0; 2];
+    for version in 0..VERSIONS {
+        zone.write_anew(version);
+        let peak = &mut peaks[version * 2 / VERSIONS];
+        *peak = (live(ALLOCATOR.stats()) - before).max(*peak);
+    }
+    eprintln!("{VERSIONS} annotations of one Pod: at most {} KiB, then {} KiB", peaks[0] / 1024, peaks[1] / 1024);
+    assert_eq!(zone.snapshot.service_count(), 4, "it has its last ones");
+    assert!(peaks[1] <= peaks[0] + peaks[0] / 20 && peaks[0] <= KIB_MAX * 1024, "{peaks:?}");
 }
 
 /// No reply allocates: the buffer for it is there.

@@ -25,6 +25,7 @@ mod live {
     mod lifecycle;
     mod lists;
     mod openapi;
+    mod privileges;
     mod rfc8906;
     mod site;
     mod sizes;

@@ -38,6 +38,9 @@ sub NS ns1\nodd TYPE65280 \\# 3 010203\n";
 /// So few that the fuzzer is beyond it at once.
 const REPLIES_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
+/// The option that hides a message's length (RFC 7830).
+const PADDING: u16 = 12;
+
 struct Server {
     world: World,
     snapshot: Arc<Snapshot>,
@@ -98,7 +101,11 @@ impl Server {
             assert_eq!(reply.is_some(), composed.is_some(), "an answer and silence");
             if let (Some(reply), Some([one, other])) = (reply, composed) {
                 assert_eq!(reply.wire, one, "the server's reply and the composer's");
-                assert_eq!(told(&reply), told(&Reply::read(message, other)), "both composers");
+                let mut other = Reply::read(message, other);
+                if let Some(edns) = &mut other.edns {
+                    edns.options.retain(|(code, _)| *code != PADDING); // that composer's transports are encrypted
+                }
+                assert_eq!(told(&reply), told(&other), "both composers");
             }
             self.reply(&self.guarded, message, transport, len_max);
         }

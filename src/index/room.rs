@@ -46,13 +46,13 @@ struct Rank {
 /// A Pod that registers something, and how much that is.
 type Entry = (Rank, usize);
 
-/// What a Pod was in line before, and what it is now.
-type Move = (Option<Entry>, Option<Entry>);
+/// What a Pod took of its room before, and what it takes now.
+type Step = (Option<Entry>, Option<Entry>);
 
 impl Index {
     /// Marks what is beyond its namespace's room, in these Pods and in those that lose or gain by them, which join.
     pub(super) fn share_out(&mut self, settling: &mut BTreeMap<PodSlot, Settling>) {
-        let mut changes: BTreeMap<Namespace, Vec<Move>> = BTreeMap::new();
+        let mut changes: BTreeMap<Namespace, Vec<Step>> = BTreeMap::new();
         for (slot, pod) in &*settling {
             let before = self.next.pod(*slot).and_then(|old| entry(old, *slot));
             let after = entry(&pod.record, *slot).filter(|_| !pod.is_gone);
@@ -81,7 +81,7 @@ impl Index {
     fn change_room(
         &mut self,
         namespace: &Namespace,
-        changes: Vec<Move>,
+        changes: Vec<Step>,
         settling: &BTreeMap<PodSlot, Settling>,
         marginal: &mut BTreeSet<PodSlot>,
     ) {

@@ -29,8 +29,24 @@ fn settings() -> ZoneSettings {
 }
 
 fn pod(uid: &str) -> Change {
-    let (namespace, name, status) = ("ns".into(), uid.into(), PodStatus::default());
-    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version: 1, status, annotation: None }))
+    pod_of("ns", uid, 1, None)
+}
+
+fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
+    let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
+    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
+}
+
+/// Of two versions one: the largest annotation that is read, of as many registrations as a Pod may have.
+fn large_annotation(version: usize) -> Arc<str> {
+    let pairs = (0..crate::registration::REGISTRATIONS_MAX).map(|number| {
+        let note = "x".repeat(96);
+        format!(r#"{{"k":"interface","v":"a.I{version}x{number}"}},{{"k":"port","v":1}},{{"k":"n","v":"{note}"}}"#)
+    });
+    let json = format!("[{}]", pairs.collect::<Vec<_>>().join(","));
+    let annotation = data_encoding::BASE64.encode(json.as_bytes());
+    assert!((200_000..crate::registration::ANNOTATION_LEN_MAX).contains(&annotation.len()), "{}", annotation.len());
+    annotation.into()
 }
 
 /// A writer at work, and what it is told.
@@ -107,4 +123,48 @@ async fn an_events_lag_is_counted_from_its_receipt_and_not_before_the_first_sync
         assert_eq!(lags, [1, 0]);
     };
     tokio::time::timeout(seconds(20), steps).await.expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_changes_all_the_time_delays_others_by_a_tenth_of_a_second_at_most() {
+    const OTHERS: usize = 20;
+    const DELAY_MAX: Duration = Duration::from_millis(100);
+    let writer = Running::start();
+    for change in [Change::Begin, Change::Commit] {
+        writer.send(change, Duration::ZERO).await;
+    }
+    writer.holds(0).await;
+    let (source, events) = (writer.source.clone(), writer.events.clone());
+    let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let versions = [0, 1].map(large_annotation);
+    let count = sent.clone();
+    let flood = tokio::spawn(async move {
+        for version in 1.. {
+            let change = pod_of("hostile", "hostile", version, Some(versions[version as usize % 2].clone()));
+            let event = Event { source: source.clone(), change };
+            let arrival = Arrival { event, received: Instant::now(), decoded: None };
+            if events.send(arrival).await.is_err() {
+                return;
+            }
+            count.store(version, std::sync::atomic::Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    writer.holds(1).await;
+    let (started, mut delays) = (Instant::now(), Vec::new());
+    for number in 0..OTHERS {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let begun = Instant::now();
+        writer.send(pod(&format!("other-{number}")), Duration::ZERO).await;
+        tokio::time::timeout(Duration::from_secs(20), writer.holds(number + 2)).await.expect("in time");
+        delays.push(begun.elapsed());
+    }
+    flood.abort();
+    let rate = sent.load(std::sync::atomic::Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    delays.sort();
+    let revisions = writer.responder.snapshot.load().revision as f64 / started.elapsed().as_secs_f64();
+    eprintln!("{rate:.0} changes a second, {revisions:.0} snapshots; others' delays {delays:?}");
+    assert!(rate > 1_000.0, "{rate} changes a second");
+    // The median, since a machine that does other things too may be late once.
+    assert!(delays[OTHERS / 2] < DELAY_MAX, "{delays:?}");
 }

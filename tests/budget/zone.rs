@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
 use callsign::metrics::Metrics;
@@ -13,6 +15,7 @@ use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
 use callsign::zones::Zones;
+use serde_json::{Value, json};
 
 use super::provider::{Provider, interface_name};
 
@@ -70,6 +73,31 @@ impl Zone {
     pub(crate) fn turn(&mut self, number: usize, ready: bool) {
         self.steps += 1;
         let pod = Pod { resource_version: self.steps + 1, ..pod(&self.provider, number, ready) };
+        self.send(Change::Apply(Box::new(pod)));
+        self.publish();
+    }
+
+    /// Tells of a Pod that has written what no version before had in any field, and publishes.
+    pub(crate) fn write_anew(&mut self, version: usize) {
+        self.steps += 1;
+        let field = |k: &str, v: String| json!({ "k": k, "v": v });
+        let pairs: Vec<Value> = (0..4)
+            .flat_map(|number| {
+                [
+                    field("interface", format!("org.hostile.I{version}x{number}")),
+                    field("group", format!("group-{version}-{number}")),
+                    field("version", format!("version-{version}-{number}")),
+                    field("protocol", format!("p{version}-{number}")),
+                    field("application", format!("application-{version}-{number}")),
+                    field("method", format!("method-{version}-{number}")),
+                    field("port", "1".to_owned()),
+                    field(&format!("key-{version}-{number}"), format!("value-{version}-{number}")),
+                ]
+            })
+            .collect();
+        let annotation = STANDARD.encode(Value::Array(pairs).to_string());
+        let resource_version = self.steps + 1;
+        let pod = Pod { annotation: Some(annotation.into()), resource_version, ..pod(&self.provider, 0, true) };
         self.send(Change::Apply(Box::new(pod)));
         self.publish();
     }

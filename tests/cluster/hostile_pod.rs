@@ -1,5 +1,6 @@
 //! A Pod that writes its annotation as fast as a connection can: what it costs the others, and the server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use serde_json::json;
 use super::faults::{at, greeter, greeters, is_at, metric};
 use crate::harness::ask::Ask;
 use crate::harness::cluster::Cluster;
-use crate::harness::kubelet::{Namespace, annotation};
+use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
@@ -57,6 +58,13 @@ fn value(version: usize) -> String {
     annotation(&pairs)
 }
 
+/// Which series `/metrics` has, without their values.
+fn series(server: &Server) -> BTreeSet<String> {
+    let text = server.get("/metrics").1;
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
+}
+
 /// Starts to write; how often it has.
 fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
@@ -75,17 +83,14 @@ fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Ar
 }
 
 /// How long each of the other Pod's changes took from its acknowledgement to the answer.
-fn delays(other: &Namespace, server: &Server, within: Duration) -> Vec<Duration> {
-    let api: Api<core::Pod> = Api::namespaced(Cluster::shared().admin(), &other.name);
+fn delays(other: &Namespace, pod: &Pod, server: &Server, within: Duration) -> Vec<Duration> {
     let (started, mut delays) = (Instant::now(), Vec::new());
     for port in 1_001.. {
         let begun = Instant::now();
         if started.elapsed() >= within {
             break;
         }
-        let patch = json!({ "metadata": { "annotations": { "app.io/annotation": at(port) } } });
-        let patch = api.patch_metadata("greeter-0", &PatchParams::default(), &Patch::Merge(patch));
-        Cluster::shared().block_on(async { patch.await.map(drop) }).expect("patch a Pod");
+        pod.register(&at(port));
         let acknowledged = Instant::now();
         while is_at(&greeters(other).udp(server.dns), &[port]).is_err() {
             assert!(acknowledged.elapsed() < Duration::from_secs(5), "port {port} is not there");
@@ -104,17 +109,18 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     let (hostile, other) = (cluster.namespace("hostile"), cluster.namespace("other"));
     let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
     let _hostile_pod = greeter(&hostile, "hostile-0", 1, 1000);
-    let _pod = greeter(&other, "greeter-0", 1, 1000);
+    let pod = greeter(&other, "greeter-0", 1, 1000);
     within_a_second(|| is_at(&greeters(&other).udp(server.dns), &[1000]));
-    let quiet = delays(&other, &server, Duration::from_secs(2));
+    let quiet = delays(&other, &pod, &server, Duration::from_secs(2));
 
     let stop = Arc::new(AtomicBool::new(false));
     let written = churn(cluster, &hostile, &stop);
     std::thread::sleep(Duration::from_secs(1)); // what is reserved once, is reserved
     let (before, lines, revision) =
         (used(&server), server.log().lines().count(), metric(&server, "callsign_snapshot_revision ", ""));
+    let known = series(&server);
     let (started, first) = (Instant::now(), written.load(Ordering::Relaxed));
-    let busy = delays(&other, &server, CHURN);
+    let busy = delays(&other, &pod, &server, CHURN);
     let (seconds, writes) = (started.elapsed().as_secs_f64(), written.load(Ordering::Relaxed) - first);
     let (after, lines) = (used(&server), server.log().lines().count() - lines);
     let revisions = metric(&server, "callsign_snapshot_revision ", "") - revision;
@@ -144,6 +150,8 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     assert!(cpu < 0.8, "{cpu} of a processor");
     assert!(after.1 < before.1 + 16 * 1024, "{} KiB more", after.1 - before.1);
     assert!((lines as f64) < 3.0 * seconds, "{lines} lines of the log");
+    assert!(server.log().contains("left_out="), "what was left out is told: {}", server.log());
+    assert_eq!(series(&server), known, "no series comes from a Pod");
     // It had the names that it wrote last, and nothing of what it had before.
     std::thread::sleep(Duration::from_millis(500));
     let last = written.load(Ordering::Relaxed) - 1;

@@ -86,12 +86,15 @@ fn check(args: &[&str]) -> PathBuf {
     probed
 }
 
+/// What is done to a reply.
+type Damage = fn(&mut Vec<u8>);
+
 #[test]
 fn finds_nothing_wrong() {
     let probed = check(&[]);
     // The judge sees: the same replies without AA are not an authority's, and without their last bytes no replies.
     let text = fs::read_to_string(&probed).expect("what was heard");
-    let damages: [(&str, fn(&mut Vec<u8>)); 2] =
+    let damages: [(&str, Damage); 2] =
         [("NOT_AUTHORITAT", |reply| reply[2] &= !4), ("FORMERR", |reply| reply.truncate(reply.len() - 12))];
     for (code, damage) in damages {
         let mut heard: Value = serde_json::from_str(&text).expect("JSON");
