@@ -61,9 +61,9 @@ pub const DEFAULT_LAME_DUCK: u32 = 5;
 /// The metadata keys that TXT records show beside the named fields.
 pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
 
-/// The most registrations of one namespace: a fifth of the largest zone that this is measured with, 500,000, and some 40
-/// MiB, so that no tenant fills the memory by itself.
-const DEFAULT_NAMESPACE_REGISTRATIONS: u32 = 100_000;
+/// The most registrations of one namespace: as many as the largest zone that this is measured with has in all, and some
+/// 170 MiB, so that no tenant fills the memory by itself.
+const DEFAULT_NAMESPACE_REGISTRATIONS: u32 = 500_000;
 
 /// What is logged.
 pub const DEFAULT_LOG_LEVEL: &str = "info";

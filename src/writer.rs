@@ -31,6 +31,9 @@ const BATCH_MAX: usize = 256;
 /// From how many events on it takes long to take them in: a millisecond and more.
 const LONG_BATCH_LEN_MIN: usize = 32;
 
+/// The same in bytes of annotations: one Pod may write as much as a hundred others.
+const LONG_BATCH_BYTES_MIN: usize = 16 * 1024;
+
 /// How often the writer shows that it turns while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -64,7 +67,8 @@ pub async fn run(
         refusals.turn(clock);
         received.clear();
         received.extend(ready.iter().map(|arrival: &Arrival| arrival.received));
-        let is_long = ready.len() >= LONG_BATCH_LEN_MIN;
+        let bytes: usize = ready.iter().map(pace::len_of).sum();
+        let is_long = ready.len() >= LONG_BATCH_LEN_MIN || bytes >= LONG_BATCH_BYTES_MIN;
         let mut take_in = || {
             ready.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
             index.publish(now(started))

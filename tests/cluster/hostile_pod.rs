@@ -26,8 +26,8 @@ const OTHER: Duration = Duration::from_millis(200);
 /// What a hostile Pod may delay others by.
 const DELAY_MAX: Duration = Duration::from_millis(100);
 
-/// What an acknowledgement and a question take on a machine that API server, etcd, server and test share.
-const SLACK: Duration = Duration::from_millis(250);
+/// What the slowest of all may take, the API server's part and a crowded machine's among it.
+const WORST_MAX: Duration = Duration::from_secs(1);
 
 /// What the server has used of processors, in clock ticks of 10 ms, and of memory, in KiB.
 fn used(server: &Server) -> (u64, u64) {
@@ -142,9 +142,14 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
         after.1,
         before.1
     );
+    let lags = |label| metric(&server, "callsign_event_lag_seconds_bucket", label);
+    let (soon, late, all) = (lags("0.1\""), lags("0.25\""), lags("+Inf"));
+    eprintln!(
+        "from receipt to answer, the hostile Pod's waits among it: {soon} of {all} within 100 ms, {late} within 250"
+    );
     assert!(writes as f64 / seconds > 20.0, "it wrote {writes} times: no churn");
     assert!(busy.len() > 20, "{} changes are no measure", busy.len());
-    assert!(at(&busy, 2) < DELAY_MAX + SLACK, "{busy:?}");
+    assert!(at(&busy, 1) < DELAY_MAX && at(&busy, 2) < WORST_MAX, "{busy:?}");
     // The hostile Pod ten times a second, each change of the other's, and the serial behind either.
     assert!((revisions as f64) < seconds * 35.0, "{revisions} snapshots in {seconds} s");
     assert!(cpu < 0.8, "{cpu} of a processor");

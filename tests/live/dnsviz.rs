@@ -86,7 +86,7 @@ fn check(args: &[&str]) -> PathBuf {
     probed
 }
 
-/// What is done to a reply.
+/// What is done to a reply's bytes.
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
