@@ -58,7 +58,6 @@ pub(crate) struct Names {
 enum Kind {
     Alias,
     Natural,
-    Above,
     Pod,
 }
 
@@ -93,7 +92,14 @@ impl Names {
 
     /// Whether a service's name is below one, which has the same selectors.
     pub fn has_natural_below(&self, key: &SetKeyRef<'_>) -> bool {
-        self.is_counted(key) || self.alone_below(key).is_some_and(|slot| self.has_selectors(slot, key))
+        let plain = SetKeyRef { group: Selector::Any, version: Selector::Any, ..*key };
+        let hash = self.hash_of_above(&plain);
+        match self.alone_below(&plain, hash) {
+            Some(_) if *key == plain => true, // every service that has natural names has the one without selectors
+            Some(slot) => self.has_selectors(slot, key),
+            None if *key == plain => self.between.contains_key(&hash),
+            None => self.between.contains_key(&self.hash_of_above(key)),
+        }
     }
 
     /// Whether a Pod's name is below one.
@@ -198,11 +204,11 @@ impl Names {
     /// counted.
     fn put_below(&mut self, above: &SetKeyRef<'_>, slot: SetSlot, zone: &Name, comes: bool) {
         let hash = self.hash_of_above(above);
-        match self.alone_below(above) {
-            None if comes && !self.is_counted(above) => self.alone.insert(hash, slot),
+        match self.alone_below(above, hash) {
+            None if comes && !self.between.contains_key(&hash) => self.alone.insert(hash as u32, slot),
             None => self.count_selections(above, slot, zone, comes),
             Some(alone) => {
-                self.alone.remove(hash, alone);
+                self.alone.remove(hash as u32, alone);
                 if comes {
                     self.count_selections(above, alone, zone, true);
                     self.count_selections(above, slot, zone, true);
@@ -219,23 +225,16 @@ impl Names {
         }
     }
 
-    fn is_counted(&self, above: &SetKeyRef<'_>) -> bool {
-        self.between.contains_key(&self.keys.hash_one((Kind::Natural, above)))
-    }
-
-    /// The service that alone is below a name, whatever its selectors.
-    fn alone_below(&self, above: &SetKeyRef<'_>) -> Option<SetSlot> {
+    /// The service that alone is below a name without selectors.
+    fn alone_below(&self, above: &SetKeyRef<'_>, hash: u64) -> Option<SetSlot> {
         let is_below = |service: &Arc<Service>| {
             service.namespace.as_bytes() == above.namespace && service.interface_key().starts_with(above.interface)
         };
-        self.alone.find(self.hash_of_above(above)).find(|slot| self.sole(*slot).is_some_and(is_below))
+        self.alone.find(hash as u32).find(|slot| self.sole(*slot).is_some_and(is_below))
     }
 
-    /// Whether a service that has natural names has one with a key's selectors.
+    /// Whether the service has a natural name with a key's selectors.
     fn has_selectors(&self, slot: SetSlot, key: &SetKeyRef<'_>) -> bool {
-        if key.group == Selector::Any && key.version == Selector::Any {
-            return true;
-        }
         let interface = self.sole(slot).map(|service| service.interface_key()).unwrap_or_default();
         self.natural(&SetKeyRef { interface: &interface, ..*key }).is_some()
     }
@@ -262,9 +261,8 @@ impl Names {
         self.keys.hash_one((Kind::Alias, namespace, alias)) as u32
     }
 
-    /// Selectors apart.
-    fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u32 {
-        self.keys.hash_one((Kind::Above, above.namespace, above.interface)) as u32
+    fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u64 {
+        self.keys.hash_one((Kind::Natural, above))
     }
 
     fn hash_of_pod(&self, key: &PodKeyRef<'_>) -> u32 {
