@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and the help that teaches it.
 
+mod from;
 mod register;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use crate::config::{Options, ServeArgs};
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
 
+pub use from::{DEFAULT_SERVER, FromArgs, ServerArgs};
 pub use register::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 
 /// The program's version.
@@ -93,6 +95,7 @@ Examples:
     callsign ls                              what the local server serves
     callsign ls org.acme.Greeter             one interface
     callsign ls --bad                        registrations that were refused
+    callsign ls --server https://callsign.example:8053 --server-token token
     callsign ls --manifests zones/demo       the same, without a server
     callsign ls --kubeconfig ~/.kube/config -A --json
 
@@ -148,49 +151,6 @@ Examples:
 
 It prints a line a mistake: file, line or Pod, and reason. The exit code is 0 if there
 are none, else 1.";
-
-/// What `ls` and `why` are answered from: a running server, or what they read themselves.
-#[derive(Clone, Debug, Default, Args)]
-pub struct FromArgs {
-    /// The server to ask, by the address of its --http
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, help_heading = "Source")]
-    pub server: String,
-    /// Read these manifests instead: YAML or JSON, a folder of them, or `-` for standard input; repeats
-    #[arg(long, value_name = "PATH", conflicts_with = "server", help_heading = "Source")]
-    pub manifests: Vec<PathBuf>,
-    /// Read the cluster of this kubeconfig instead
-    #[arg(long, value_name = "FILE", conflicts_with = "server", help_heading = "Source")]
-    pub kubeconfig: Option<PathBuf>,
-    /// Read the cluster of this context of the kubeconfig instead
-    #[arg(long, value_name = "NAME", conflicts_with = "server", help_heading = "Source")]
-    pub context: Option<String>,
-    /// With a source of its own: the zone and profiles of this file, as `serve --config` has them
-    #[arg(long, value_name = "FILE", conflicts_with = "server", help_heading = "Source")]
-    pub config: Option<PathBuf>,
-}
-
-/// The server that `ls` and `why` ask unless told otherwise.
-pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8053";
-
-impl FromArgs {
-    /// Whether a server is to be asked: no source of its own was named.
-    pub fn asks_server(&self) -> bool {
-        self.manifests.is_empty() && self.kubeconfig.is_none() && self.context.is_none() && self.config.is_none()
-    }
-
-    /// The same source for `serve`, watching these namespaces: none is the context's own.
-    pub fn serve_args(&self, namespaces: &[String], all_namespaces: bool) -> ServeArgs {
-        let options = Options {
-            manifests: self.manifests.clone(),
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            namespace: namespaces.to_vec(),
-            all_namespaces: all_namespaces.then_some(true),
-            ..Options::default()
-        };
-        ServeArgs { config: self.config.clone(), options }
-    }
-}
 
 /// `callsign ls`
 #[derive(Debug, Args)]
@@ -249,9 +209,9 @@ pub struct WatchArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The server to ask, by the address of its --http
-    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
-    pub server: String,
+    /// The server to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// A Pod as it was typed.

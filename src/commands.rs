@@ -23,12 +23,12 @@ pub use register::{register, withdraw};
 pub use watch::watch;
 pub use why::why;
 
-use crate::cli::FromArgs;
+use crate::cli::{FromArgs, ServerArgs};
 use crate::config::{Config, ConfigError, Environment};
 use crate::logging::LoggingError;
 use crate::register::RegisterError;
 use crate::register::offer::OfferError;
-use crate::remote::RemoteError;
+use crate::remote::{Address, RemoteError, Server};
 use crate::source::files::FileProblem;
 use crate::source::kube::ClientError;
 use local::Local;
@@ -128,6 +128,12 @@ impl From<RemoteError> for CommandError {
     fn from(error: RemoteError) -> CommandError {
         CommandError::Remote { error }
     }
+}
+
+/// The server that the flags name.
+fn server_at(args: &ServerArgs) -> Result<Server, RemoteError> {
+    let ServerArgs { server, server_token, server_ca } = args.clone();
+    Server::at(Address { url: server, token: server_token, authorities: server_ca })
 }
 
 /// Reads Pods without a server, as the flags, the environment and the file say.

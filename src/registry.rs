@@ -56,7 +56,7 @@ use crate::changes::Full;
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
 use crate::register::{Keeper, Registrar};
-use crate::remote::{EventStream, Server};
+use crate::remote::{Address, EventStream, Server};
 use crate::report::Filter;
 use crate::source::kube::{ClientError, client};
 use guard::Registrations;
@@ -74,6 +74,11 @@ pub struct Config {
     /// A callsign server's `--http`, such as `http://callsign.callsign-system:8080`: subscriptions read its event stream.
     /// None: this process watches Pods itself, which needs the rights to list and watch them.
     pub server: Option<String>,
+    /// The file of the token that the server asks for, what it has as `--http-token`; read at each connection, so that it
+    /// may turn.
+    pub server_token: Option<PathBuf>,
+    /// The authorities of the server's certificate, in PEM, where its URL is an `https://` one; none is the system's.
+    pub server_ca: Option<PathBuf>,
     /// The kubeconfig; none is `$KUBECONFIG`, `~/.kube/config`, or the Pod's service account.
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context; none is its current one.
@@ -89,6 +94,14 @@ pub struct Config {
     pub container: Option<String>,
     /// How registrations are written.
     pub profile: Profile,
+}
+
+impl Config {
+    /// The server's address, if there is a server.
+    fn address(&self) -> Option<Address> {
+        let url = self.server.clone()?;
+        Some(Address { url, token: self.server_token.clone(), authorities: self.server_ca.clone() })
+    }
 }
 
 /// Which endpoints of an interface are meant; what is absent is any.
@@ -146,7 +159,7 @@ impl Registry {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry {
             environment: Environment::of_process()?,
-            server: config.server.as_deref().map(Server::at).transpose()?,
+            server: config.address().map(Server::at).transpose()?,
             config,
             cluster: OnceCell::new(),
             registrations: OnceCell::new(),

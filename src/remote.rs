@@ -1,22 +1,23 @@
-//! A running server, asked over plain HTTP: lists, and the stream of what changes.
+//! A running server, asked over HTTP or HTTPS: lists, and the stream of what changes.
 
+mod connect;
 mod stream;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::escape::Escaped;
 use crate::events;
 use crate::http::LIMIT_MAX;
+use crate::http::access::TokenError;
 use crate::report::Page;
+use connect::Connection;
 
 pub use stream::{EventStream, Told};
 
@@ -33,8 +34,30 @@ const PAGES_MAX: usize = 1_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The URL is none that can be asked.
-    #[error("the server's URL: {0}; write it as http://127.0.0.1:8053")]
+    #[error("the server's URL: {0}; write it as http://127.0.0.1:8053 or https://callsign.example:8053")]
     BadUrl(&'static str),
+    /// The token that is to be shown cannot be read.
+    #[error("the server's token: {0}")]
+    Token(#[from] TokenError),
+    /// The authorities that are to be trusted cannot be read.
+    #[error("the server's certificate authorities: {0}")]
+    Authorities(String),
+    /// It does not prove to be who it should be.
+    #[error("{server} cannot be trusted ({reason}): name the authority of its certificate with --server-ca FILE")]
+    Untrusted {
+        /// The server.
+        server: String,
+        /// What its certificate lacks.
+        reason: String,
+    },
+    /// It wants another token, or one at all.
+    #[error("{server} asks for a token ({reason}): name the file that its --http-token has with --server-token FILE")]
+    Unauthorized {
+        /// The server.
+        server: String,
+        /// What it says.
+        reason: String,
+    },
     /// Nobody is there.
     #[error("no server at {server} ({reason})")]
     Unreachable {
@@ -58,7 +81,9 @@ pub enum RemoteError {
         reason: String,
     },
     /// It is another kind of server, or of another version.
-    #[error("{server} answers, but not as callsign's HTTP API does ({reason}): is it the address of --http?")]
+    #[error(
+        "{server} answers, but not as callsign's HTTP API does ({reason}): is it the address of --http, with https:// if it has --http-tls?"
+    )]
     Foreign {
         /// The server.
         server: String,
@@ -83,28 +108,38 @@ pub enum RemoteError {
     },
 }
 
-/// A server's address.
+/// Where a server is, and how the two prove who they are.
+#[derive(Clone, Debug, Default)]
+pub struct Address {
+    /// The URL of its `--http`.
+    pub url: String,
+    /// The file of the token that it asks for; read whenever it is asked, so that it may turn.
+    pub token: Option<PathBuf>,
+    /// The file of the authorities of its certificate, in PEM; none is the system's.
+    pub authorities: Option<PathBuf>,
+}
+
+/// A server that can be asked.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The URL without a slash at its end.
-    base: String,
+    address: Address,
 }
 
 impl Server {
-    /// Takes a URL.
+    /// Takes an address. No file is read yet.
     ///
     /// # Errors
-    /// It is none of a plain HTTP server.
-    pub fn at(url: &str) -> Result<Server, RemoteError> {
-        let uri: Uri = url.parse().map_err(|_| RemoteError::BadUrl("it is no URL"))?;
+    /// The URL is none of an HTTP server.
+    pub fn at(mut address: Address) -> Result<Server, RemoteError> {
+        let uri: Uri = address.url.parse().map_err(|_| RemoteError::BadUrl("it is no URL"))?;
         match (uri.scheme_str(), uri.authority(), uri.query()) {
-            (Some("https"), ..) => Err(RemoteError::BadUrl("only http is spoken")),
-            (Some("http"), Some(authority), None) if !authority.as_str().contains('@') => {
-                Ok(Server { base: url.trim_end_matches('/').to_owned() })
+            (Some("http" | "https"), Some(authority), None) if !authority.as_str().contains('@') => {
+                address.url.truncate(address.url.trim_end_matches('/').len());
+                Ok(Server { address })
             }
-            (Some("http"), Some(_), None) => Err(RemoteError::BadUrl("it holds a user's name")),
-            (Some("http"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it holds a query")),
-            _ => Err(RemoteError::BadUrl("it does not start with http://")),
+            (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it holds a user's name")),
+            (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it holds a query")),
+            _ => Err(RemoteError::BadUrl("it does not start with http:// or https://")),
         }
     }
 
@@ -117,12 +152,13 @@ impl Server {
         path: &str,
         query: &[(&str, Option<&str>)],
     ) -> Result<Vec<T>, RemoteError> {
+        let connection = Connection::new(&self.address)?;
         let limit = LIMIT_MAX.to_string();
         let mut items = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let query = [query, &[("limit", Some(&*limit)), ("continue", next.as_deref())]].concat();
-            let mut page: Page<T> = self.page(self.uri(path, &query)?).await?;
+            let mut page: Page<T> = self.page(&connection, self.uri(path, &query)?).await?;
             items.append(&mut page.items);
             next = page.next;
             if next.is_none() {
@@ -132,8 +168,8 @@ impl Server {
         Err(RemoteError::TooLarge { server: self.shown() })
     }
 
-    async fn page<T: DeserializeOwned>(&self, uri: Uri) -> Result<Page<T>, RemoteError> {
-        let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(uri)).await {
+    async fn page<T: DeserializeOwned>(&self, connection: &Connection, uri: Uri) -> Result<Page<T>, RemoteError> {
+        let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(connection, uri)).await {
             Ok(answer) => answer?,
             Err(_) => return Err(RemoteError::Late { server: self.shown() }),
         };
@@ -157,7 +193,7 @@ impl Server {
             request = request.header(events::LAST_EVENT_ID, id);
         }
         let opening = async {
-            let answer = self.send(request).await?;
+            let answer = self.send(&Connection::new(&self.address)?, request).await?;
             match answer.status() {
                 StatusCode::OK => Ok(answer.into_body()),
                 status => Err(self.refused(status, &self.body(answer.into_body()).await?)),
@@ -173,6 +209,7 @@ impl Server {
             StatusCode::SERVICE_UNAVAILABLE => {
                 RemoteError::NotReady { server: self.shown(), reason: told(body, status) }
             }
+            StatusCode::UNAUTHORIZED => RemoteError::Unauthorized { server: self.shown(), reason: told(body, status) },
             status => self.foreign(told(body, status)),
         }
     }
@@ -180,25 +217,31 @@ impl Server {
     fn uri(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Uri, RemoteError> {
         let mut encoded = form_urlencoded::Serializer::new(String::new());
         encoded.extend_pairs(query.iter().filter_map(|(key, value)| Some((key, (*value)?))));
-        let (base, encoded) = (&self.base, encoded.finish());
+        let (base, encoded) = (&self.address.url, encoded.finish());
         let separator = if encoded.is_empty() { "" } else { "?" };
         // The rest is encoded: what can still be wrong with it is its length.
         format!("{base}{path}{separator}{encoded}").parse().map_err(|_| RemoteError::BadUrl("it is too long"))
     }
 
-    async fn fetch(&self, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
-        let answer = self.send(http::Request::get(uri).header(header::ACCEPT, "application/json")).await?;
+    async fn fetch(&self, connection: &Connection, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
+        let request = http::Request::get(uri).header(header::ACCEPT, "application/json");
+        let answer = self.send(connection, request).await?;
         Ok((answer.status(), self.body(answer.into_body()).await?))
     }
 
-    async fn send(&self, request: http::request::Builder) -> Result<http::Response<Incoming>, RemoteError> {
-        let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(HttpConnector::new());
+    async fn send(
+        &self,
+        connection: &Connection,
+        request: http::request::Builder,
+    ) -> Result<http::Response<Incoming>, RemoteError> {
         let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
-        client.request(request).await.map_err(|error| {
-            if error.is_connect() {
-                return RemoteError::Unreachable { server: self.shown(), reason: root_cause(&error) };
+        connection.send(request).await.map_err(|error| {
+            let (server, reason) = (self.shown(), root_cause(&error));
+            match error.is_connect() {
+                true if connect::is_distrust(&error) => RemoteError::Untrusted { server, reason },
+                true => RemoteError::Unreachable { server, reason },
+                false => RemoteError::Foreign { server, reason },
             }
-            self.foreign(root_cause(&error))
         })
     }
 
@@ -216,7 +259,7 @@ impl Server {
 
     /// The address as an error shows it.
     pub fn shown(&self) -> String {
-        escaped(&self.base)
+        escaped(&self.address.url)
     }
 }
 
@@ -252,13 +295,19 @@ mod tests {
 
     use super::*;
 
+    fn at(url: &str) -> Address {
+        Address { url: url.into(), ..Address::default() }
+    }
+
     #[test]
-    fn only_plain_urls() {
+    fn only_urls_of_servers() {
         for (url, expected) in [
             ("http://127.0.0.1:8053", Some("http://127.0.0.1:8053/v1/bad")),
             ("http://[::1]:8053/", Some("http://[::1]:8053/v1/bad")),
             ("http://gate/dns/", Some("http://gate/dns/v1/bad")),
-            ("https://127.0.0.1", None),
+            ("https://127.0.0.1/", Some("https://127.0.0.1/v1/bad")),
+            ("ftp://127.0.0.1", None),
+            ("https://user:hunter2@host", None),
             ("127.0.0.1:8053", None),
             ("localhost", None),
             ("http://", None),
@@ -266,7 +315,7 @@ mod tests {
             ("http://host/?a=b", None),
             ("", None),
         ] {
-            let uri = Server::at(url).and_then(|server| server.uri("/v1/bad", &[("name", None)]));
+            let uri = Server::at(at(url)).and_then(|server| server.uri("/v1/bad", &[("name", None)]));
             assert_eq!(uri.as_ref().ok().map(Uri::to_string).as_deref(), expected, "{url}");
             assert!(uri.is_ok() || !uri.unwrap_err().to_string().contains("hunter2"));
         }
@@ -274,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_query_is_encoded() {
-        let server = Server::at("http://x").expect("a URL");
+        let server = Server::at(at("http://x")).expect("a URL");
         let uri = server.uri("/v1/pods", &[("name", Some("a&b=c d\u{202e}")), ("namespace", None)]).expect("a URI");
         assert_eq!(uri.query(), Some("name=a%26b%3Dc+d%E2%80%AE"));
     }
@@ -292,12 +341,13 @@ mod tests {
             .route("/echo", get(|RawQuery(query)| async move { axum::Json(echo(&query.unwrap_or_default())) }))
             .route("/endless", get(|| async { axum::Json(Page::<String> { items: vec![], next: Some("x".into()) }) }))
             .route("/unsynced", get(move || async move { unsynced }))
+            .route("/secret", get(|| async { (StatusCode::UNAUTHORIZED, r#"{"error":"show a token"}"#) }))
             .route("/html", get(|| async { "<html>" }))
             .route("/large", get(|| async { vec![b' '; BODY_LEN_MAX + 1] }));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Server::at(&format!("http://{address}")).expect("a URL")
+        Server::at(at(&format!("http://{address}"))).expect("a URL")
     }
 
     #[tokio::test]
@@ -307,7 +357,8 @@ mod tests {
         assert_eq!(found, ["name=a%2Fb&limit=5000", "name=a%2Fb&limit=5000&continue=c%2Fd"]);
         for (path, expected) in [
             ("/unsynced", "is not ready (wait\\u001b[2J)"),
-            ("/html", "is it the address of --http?"),
+            ("/html", "is it the address of --http,"),
+            ("/secret", "asks for a token (show a token): name the file"),
             ("/none", "404 Not Found"),
             ("/large", "ask for one interface"),
             ("/endless", "or 1000 pages"),
@@ -322,7 +373,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         drop(listener);
-        let server = Server::at(&format!("http://{address}")).expect("a URL");
+        let server = Server::at(at(&format!("http://{address}"))).expect("a URL");
         let error = server.list::<String>("/v1/bad", &[]).await.expect_err("nobody").to_string();
         assert!(error.contains(&address.to_string()), "{error}");
         assert!(error.contains("refused"), "{error}");

@@ -27,6 +27,7 @@ mod live {
     mod openapi;
     mod privileges;
     mod rfc8906;
+    mod secured;
     mod site;
     mod sizes;
     mod sockets;

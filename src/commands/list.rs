@@ -1,10 +1,9 @@
 //! `callsign ls`: the services that are served and the names to dig, or what was refused.
 
 use super::print::{Table, escaped, json};
-use super::{CommandError, Outcome, read_local};
+use super::{CommandError, Outcome, read_local, server_at};
 use crate::cli::LsArgs;
 use crate::config::Environment;
-use crate::remote::Server;
 use crate::report::{self, Bad, Filter, Interface, Paging};
 
 /// Lists services, or refusals, of a server or of the command's own source.
@@ -27,7 +26,7 @@ async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Outcome,
     let namespaces = namespaces(args);
     let mut found = Vec::new();
     if args.from.asks_server() {
-        let server = Server::at(&args.from.server)?;
+        let server = server_at(&args.from.server)?;
         for namespace in namespaces {
             let query = [("interface", interface), ("namespace", namespace)];
             found.append(&mut server.list("/v1/interfaces", &query).await?);
@@ -46,7 +45,7 @@ async fn interfaces(args: &LsArgs, environment: &Environment) -> Result<Outcome,
 async fn bad(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let is_asked = |row: &Bad| args.namespace.is_empty() || args.namespace.contains(&row.namespace);
     if args.from.asks_server() {
-        let mut found: Vec<Bad> = Server::at(&args.from.server)?.list("/v1/bad", &[]).await?;
+        let mut found: Vec<Bad> = server_at(&args.from.server)?.list("/v1/bad", &[]).await?;
         found.retain(is_asked);
         return Ok(refusals(args, &found));
     }

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::print::{Columns, escaped, json_line, sockets};
-use super::{CommandError, Outcome};
+use super::{CommandError, Outcome, server_at};
 use crate::cli::WatchArgs;
-use crate::remote::{EventStream, Server, Told};
+use crate::remote::{EventStream, Told};
 use crate::report::{Filter, WatchedChange, WatchedEndpoint, WatchedSet};
 
 /// Prints until nobody reads on. A server that was there once is waited for.
@@ -21,7 +21,7 @@ pub async fn watch(
 ) -> Result<Outcome, CommandError> {
     let WatchArgs { interface, group, version, namespace, json, server } = args;
     let filter = Filter { interface: Some(interface), group, version, namespace };
-    let mut stream = EventStream::new(Server::at(&server)?, filter);
+    let mut stream = EventStream::new(server_at(&server)?, filter);
     let mut view = View { is_json: json, columns: Columns::new(), known: None };
     loop {
         let text = match stream.next().await {

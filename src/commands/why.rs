@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::local::{Absence, Local};
 use super::print::{Table, count, escaped, json, sockets};
-use super::{CommandError, Outcome, read_local};
+use super::{CommandError, Outcome, read_local, server_at};
 use crate::cli::{PodRef, WhyArgs};
 use crate::config::{Environment, default_profiles};
 use crate::remote::Server;
@@ -32,7 +32,7 @@ struct Story {
 pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let pod = args.pod().map_err(CommandError::Usage)?;
     if args.from.asks_server() {
-        return Ok(outcome(args, &remote_story(&Server::at(&args.from.server)?, &pod).await?));
+        return Ok(outcome(args, &remote_story(&server_at(&args.from.server)?, &pod).await?));
     }
     let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
     let local = read_local(&args.from, &namespaces, false, environment).await?;

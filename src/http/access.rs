@@ -3,7 +3,7 @@
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -100,7 +100,7 @@ impl Token {
     /// It cannot be read, or holds no token.
     pub fn read(file: PathBuf) -> Result<Token, TokenError> {
         let seen = Fingerprint::of(std::slice::from_ref(&file)); // before it is read: what changes meanwhile is then seen
-        let current = ArcSwap::from_pointee(read(&file)?);
+        let current = ArcSwap::from_pointee(read_token(&file)?);
         Ok(Token { file, seen, current, keys: RandomState::new() })
     }
 
@@ -109,7 +109,7 @@ impl Token {
         let mut seen = self.seen.clone();
         loop {
             poll::changed(std::slice::from_ref(&self.file), &mut seen).await;
-            match read(&self.file) {
+            match read_token(&self.file) {
                 Ok(token) => {
                     self.current.store(Arc::new(token));
                     tracing::info!(file = %self.file.display(), "a new token is asked for");
@@ -131,11 +131,15 @@ impl Token {
     }
 }
 
-fn read(file: &PathBuf) -> Result<String, TokenError> {
-    let text = fs::read_to_string(file).map_err(|source| TokenError::Unreadable { path: file.clone(), source })?;
+/// Reads the token that a file holds, without the space around it.
+///
+/// # Errors
+/// The file cannot be read, or holds no token.
+pub fn read_token(file: &Path) -> Result<String, TokenError> {
+    let text = fs::read_to_string(file).map_err(|source| TokenError::Unreadable { path: file.into(), source })?;
     let token = text.trim();
     let is_token = (1..=TOKEN_LEN_MAX).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-    is_token.then(|| token.to_owned()).ok_or_else(|| TokenError::Malformed { path: file.clone() })
+    is_token.then(|| token.to_owned()).ok_or_else(|| TokenError::Malformed { path: file.into() })
 }
 
 /// Lets through who shows the token, where one is asked for.

@@ -141,6 +141,7 @@ mod tests {
     use futures_util::stream;
     use tokio::net::TcpListener;
 
+    use super::super::Address;
     use super::*;
 
     /// A server that gives these streams one after the other, and then none; and the ids that it is asked to go on from.
@@ -164,7 +165,7 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let router = Router::new().route("/v1/watch", get(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (Server::at(&format!("http://{address}")).expect("a URL"), ids)
+        (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), ids)
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ impl Authority {
     /// A new certificate and its key, in PEM; and the certificate as it goes over the wire.
     pub(crate) fn issue(&self) -> (String, String, CertificateDer<'static>) {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![SERVER_NAME.to_owned()]).expect("a name");
+        let params = CertificateParams::new([SERVER_NAME, "127.0.0.1"].map(str::to_owned)).expect("names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem(), certificate.der().clone())
     }
