@@ -30,7 +30,7 @@ cluster *words:
 bench *words:
     cargo bench --bench pure -- {{ words }}
 
-# Callsign beside its peers in release: `growth`, `change`, `events`, `load`, `memory`, `sync`, or all (twenty minutes).
+# Callsign beside its peers in release: `change`, `load`, `growth` and others, or all (twenty minutes).
 bench-peers *sections:
     CALLSIGN_COMMIT="$(git describe --always --dirty)" CALLSIGN_TEST_BIN="$(tests/cluster/build | tail -n 1)" \
         cargo bench --features jemalloc --bench peers -- {{ sections }}

@@ -25,6 +25,7 @@ mod peers {
     pub(crate) mod echo;
     pub(crate) mod events;
     pub(crate) mod growth;
+    pub(crate) mod guards;
     pub(crate) mod load;
     pub(crate) mod memory;
     pub(crate) mod nameserver;
@@ -46,10 +47,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{batch, change, churn, echo, events, growth, load, memory, report, sync, world, zone};
+use peers::{batch, change, churn, echo, events, growth, guards, load, memory, report, sync, world, zone};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 7] = ["growth", "change", "events", "load", "memory", "sync", "churn"];
+const SECTIONS: [&str; 8] = ["change", "events", "load", "guards", "memory", "sync", "churn", "growth"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -83,15 +84,9 @@ fn main() {
     let is_wanted = |section: &str| words.is_empty() || words.iter().any(|word| word == section);
 
     report::machine();
-    if is_wanted("growth") {
-        growth::measure();
-    }
-    if !SECTIONS.iter().any(|section| *section != "growth" && is_wanted(section)) {
-        return;
-    }
     let cluster = Cluster::shared();
     let reader = Reader::create(cluster);
-    if ["change", "events", "load"].into_iter().any(is_wanted) {
+    if ["change", "events", "load", "guards"].into_iter().any(is_wanted) {
         world::write_small(cluster);
     }
     if is_wanted("change") {
@@ -102,6 +97,9 @@ fn main() {
     }
     if is_wanted("load") {
         load::measure(cluster, &reader);
+    }
+    if is_wanted("guards") {
+        guards::measure(cluster);
     }
     if is_wanted("memory") {
         world::write_large(cluster);
@@ -116,5 +114,8 @@ fn main() {
     }
     if is_wanted("churn") {
         churn::measure(cluster, sync_pods, is_wanted("change"));
+    }
+    if is_wanted("growth") {
+        growth::measure(cluster, &reader);
     }
 }

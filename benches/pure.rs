@@ -24,6 +24,9 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 /// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
 const SIZES: [usize; 2] = [1_600, 100_000];
 
+/// Services that the longest annotation has room for, with a text of its own in every field.
+const HOSTILE_SERVICES: usize = 800;
+
 /// Pods of a list.
 const LISTED: usize = 20_000;
 
@@ -67,6 +70,20 @@ fn zones(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// One Pod puts all its services in place of others: nobody's change is published meanwhile.
+fn hostile(criterion: &mut Criterion) {
+    let mut zone = Zone::of_pods(SIZES[0]);
+    let mut version = 0;
+    let id = BenchmarkId::new("a Pod replaces services", HOSTILE_SERVICES);
+    criterion.bench_with_input(id, &(), |bench, ()| {
+        bench.iter(|| {
+            version += 1;
+            zone.write_anew(version, HOSTILE_SERVICES);
+        });
+    });
+    assert!(zone.snapshot.tally.registrations > HOSTILE_SERVICES, "it was read: {:?}", zone.snapshot.tally);
 }
 
 fn questions(criterion: &mut Criterion, zone: &Zone, pods: usize) {
@@ -138,5 +155,5 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
     group.finish();
 }
 
-criterion_group!(benches, decode, lists, zones);
+criterion_group!(benches, decode, lists, zones, hostile);
 criterion_main!(benches);

@@ -46,7 +46,7 @@ fn a_pod_that_writes_something_new_each_time_costs_what_its_last_says() {
     let before = live(ALLOCATOR.stats());
     let mut peaks = [0; 2];
     for version in 0..VERSIONS {
-        zone.write_anew(version);
+        zone.write_anew(version, 4);
         let peak = &mut peaks[version * 2 / VERSIONS];
         *peak = (live(ALLOCATOR.stats()) - before).max(*peak);
     }

@@ -29,8 +29,9 @@ const SHOW_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer may take before it is asked for again.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
 
-/// What passes between two changes, so that the one before is over for everyone who watches.
-pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// What passes between two changes of one Pod: longer than the 100 ms within which a second one waits by design, and long
+/// enough that the one before is over for everyone who watches.
+pub(crate) const PAUSE: Duration = Duration::from_millis(120);
 
 /// The Pod whose annotation changes, and the Service whose slice does.
 pub(crate) const MOVING: &str = "moving";
@@ -43,7 +44,7 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     world::write_single(cluster, MOVING, 0);
     world::write_single(cluster, BLINKING, 1);
     let callsign = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
-    let coredns = CoreDns::start(reader, &[], None);
+    let coredns = CoreDns::start(reader, &[], world::SMALL);
 
     let pods = format!("/api/v1/namespaces/{SMALL}/pods");
     let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{SMALL}/endpointslices");
@@ -71,7 +72,7 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
                 let ports = json!([{ "name": "tri", "port": PORT + n, "protocol": "TCP" }]);
                 (json!({ "ports": ports }), vec![PORT + n])
             },
-            poll: Poll::new(coredns.dns, &world::coredns_name(MOVING)),
+            poll: Poll::new(coredns.dns, &world::coredns_name(MOVING, world::SMALL)),
             watch: bare::watch(cluster, &slices),
             behind_millis: Vec::new(),
             millis: Vec::new(),

@@ -46,13 +46,12 @@ pub(crate) struct CoreDns {
 }
 
 impl CoreDns {
-    /// Starts it behind this command (`taskset …`, or nothing), for the objects that have this `world` label, or for all;
-    /// waits until it has read them.
-    pub(crate) fn start(reader: &Reader, before: &[&str], world: Option<&str>) -> CoreDns {
+    /// Starts it behind this command (`taskset …`, or nothing), for the objects that have this `world` label; waits until it
+    /// has read them.
+    pub(crate) fn start(reader: &Reader, before: &[&str], world: &str) -> CoreDns {
         let (dns, ready) = (free_address(), free_address());
-        let labels = world.map(|world| format!("labels world={world}")).unwrap_or_default();
         let corefile = format!(
-            "cluster.local:{} {{\n bind {}\n ready {ready}\n kubernetes {{\n kubeconfig {}\n {labels}\n }}\n}}\n",
+            "cluster.local:{} {{\n bind {}\n ready {ready}\n kubernetes {{\n kubeconfig {}\n labels world={world}\n }}\n}}\n",
             dns.port(),
             dns.ip(),
             reader.kubeconfig.display(),

@@ -6,10 +6,10 @@ use std::path::Path;
 use super::coredns::{CoreDns, Reader};
 use super::echo::Echo;
 use super::nameserver::{NameServer, write_zone};
-use super::questions::Questions;
+use super::questions::{Questions, edns};
 use super::report::table;
 use super::side::{CLIENTS, LOAD, Load, ROUND_SECONDS, SERVER, Side};
-use super::world::{ENDPOINTS, SMALL_SERVICES, callsign_name, coredns_name, small_service};
+use super::world::{ENDPOINTS, SMALL, SMALL_SERVICES, callsign_name, coredns_name, small_service};
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
@@ -17,14 +17,14 @@ use crate::harness::server::Server;
 const ROUNDS: usize = 5;
 
 /// A server: its name, where it answers, and its process.
-type Peer = (&'static str, SocketAddr, u32);
+pub(crate) type Peer = (&'static str, SocketAddr, u32);
 
 /// Measures and prints the tables.
 pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     let program: Vec<&str> = SERVER.into_iter().chain([env!("CARGO_BIN_EXE_callsign")]).collect();
     let mut callsign = Server::launch(&program, &["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
     callsign.wait_for("/readyz");
-    let coredns = CoreDns::start(reader, &SERVER, None);
+    let coredns = CoreDns::start(reader, &SERVER, SMALL);
     let zone = write_zone(callsign.dns, (0..SMALL_SERVICES).map(|n| callsign_name(&small_service(n))));
     let (nsd, knot) = (NameServer::nsd(&SERVER, &zone), NameServer::knot(&SERVER, &zone));
 
@@ -40,8 +40,9 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
 }
 
 fn questions(with_edns: bool) -> [Questions; 2] {
-    let [ours, theirs]: [fn(&str) -> String; 2] = [callsign_name, coredns_name];
-    [ours, theirs].map(|name| Questions::write(SMALL_SERVICES, with_edns, |n| name(&small_service(n))))
+    let edns = if with_edns { edns(Vec::new()) } else { None };
+    let (ours, theirs) = (|n| callsign_name(&small_service(n)), |n| coredns_name(&small_service(n), SMALL));
+    [Questions::write(SMALL_SERVICES, edns.clone(), ours), Questions::write(SMALL_SERVICES, edns, theirs)]
 }
 
 fn udp(ours: &[Peer], coredns: Peer, with_edns: bool) {
@@ -106,17 +107,17 @@ fn forwarded(ours: &[Peer]) {
     }
 }
 
-fn side((name, dns, pid): &Peer, file: &Path, load: Load) -> Side {
+pub(crate) fn side((name, dns, pid): &Peer, file: &Path, load: Load) -> Side {
     Side::new(name, *dns, *pid, file, load)
 }
 
-fn rounds(sides: &mut [Side]) {
+pub(crate) fn rounds(sides: &mut [Side]) {
     for _ in 0..ROUNDS {
         sides.iter_mut().for_each(Side::round);
     }
 }
 
-fn title(what: &str) -> String {
+pub(crate) fn title(what: &str) -> String {
     format!(
         "{what}: 90 % SRV with {ENDPOINTS} endpoints, 10 % TXT, over {SMALL_SERVICES} names, and 5 % of all for names that \
          are not there; median of {ROUNDS} rounds of {ROUND_SECONDS} s (least–most)"

@@ -23,7 +23,7 @@ const NOTHING: &str = "nothing";
 /// Measures and prints the table.
 pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     let callsign = |world| Server::start(&["--kubeconfig", cluster.kubeconfig(), "--namespace", world]);
-    let coredns = |world| CoreDns::start(reader, &[], Some(world));
+    let coredns = |world| CoreDns::start(reader, &[], world);
     let empty = (callsign(NOTHING), coredns(NOTHING));
     let full = (callsign(LARGE), coredns(LARGE));
     assert_eq!(gauge(&full.0, "callsign_endpoints"), ENTRIES as f64, "callsign has not all endpoints");

@@ -10,16 +10,16 @@ pub(crate) struct Line {
 }
 
 /// One colour a server; they differ in lightness too, for those who see no colours.
-const COLOURS: [&str; 3] = ["#0b3c8c", "#d1780a", "#3f9d5a"];
+const COLOURS: [&str; 5] = ["#0b3c8c", "#d1780a", "#3f9d5a", "#8e2a8e", "#888888"];
 
 /// How far below its point a server's number stands, so that those of points side by side can be read.
-const ASIDE: [f64; 3] = [16.0, -6.0, -17.0];
+const ASIDE: [f64; 5] = [-5.0, 14.0, -12.0, -6.0, 14.0];
 
-const PANEL_WIDTH: f64 = 380.0;
-const HEIGHT: f64 = 300.0;
+const PANEL_WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 460.0;
 const MARGIN: f64 = 52.0;
 
-/// Two panels side by side; Pods, and MiB, go by powers of ten.
+/// Two panels side by side; everything goes by powers of ten.
 pub(crate) fn svg(lines: &[Line]) -> String {
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {HEIGHT}\" font-family=\"sans-serif\" \
@@ -28,13 +28,14 @@ pub(crate) fn svg(lines: &[Line]) -> String {
     );
     let cpu: Vec<_> = lines.iter().map(|line| (line.name, line.cpu.as_slice())).collect();
     let memory: Vec<_> = lines.iter().map(|line| (line.name, line.memory.as_slice())).collect();
-    panel(&mut text, 0.0, "CPU µs a query", &cpu, |value| value);
-    panel(&mut text, PANEL_WIDTH, "MiB", &memory, f64::log10);
+    panel(&mut text, 0.0, "CPU µs a query", &cpu);
+    panel(&mut text, PANEL_WIDTH, "MiB", &memory);
     text.push_str("</svg>\n");
     text
 }
 
-fn panel(text: &mut String, left: f64, title: &str, lines: &[(&str, &[(f64, f64)])], scale: fn(f64) -> f64) {
+fn panel(text: &mut String, left: f64, title: &str, lines: &[(&str, &[(f64, f64)])]) {
+    let scale = |value: f64| value.max(1.0).log10();
     let points = || lines.iter().flat_map(|(_, points)| points.iter().copied());
     let most = points().map(|(_, value)| scale(value)).fold(0.0, f64::max) * 1.1;
     let pods = |value: f64| value.log10();
@@ -69,7 +70,7 @@ fn panel(text: &mut String, left: f64, title: &str, lines: &[(&str, &[(f64, f64)
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{colour}\">{value:.digits$}</text>"
             );
         }
-        let (x, y) = (start + 70.0 * number as f64, 38.0);
+        let (x, y) = (start + [0.0, 62.0, 100.0, 140.0, 275.0][number % 5], 38.0);
         let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{colour}\">{name}</text>");
     }
 }

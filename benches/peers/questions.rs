@@ -8,7 +8,7 @@ use domain::base::iana::Rtype;
 
 use super::wire::{EDNS_SIZE, srv_ports};
 use super::world::ENDPOINTS;
-use crate::harness::ask::{Ask, exchange_udp};
+use crate::harness::ask::{Ask, Edns, exchange_udp};
 use crate::harness::process::scratch;
 
 /// Messages in a file, which the load generator sends over and over.
@@ -29,7 +29,7 @@ const HEADER_LEN: usize = 12;
 /// The messages, and the file that holds them behind their lengths.
 pub(crate) struct Questions {
     messages: Vec<(Kind, Vec<u8>)>,
-    with_edns: bool,
+    edns: Option<Edns>,
     /// For dnsperf's `-B`.
     pub(crate) file: PathBuf,
 }
@@ -42,6 +42,11 @@ enum Kind {
     Missing,
 }
 
+/// An OPT with these options.
+pub(crate) fn edns(options: Vec<(u16, Vec<u8>)>) -> Option<Edns> {
+    Some(Edns { size: EDNS_SIZE, options, ..Edns::default() })
+}
+
 /// What replies look like.
 pub(crate) struct Replies {
     /// The mean length in bytes.
@@ -52,8 +57,8 @@ pub(crate) struct Replies {
 
 impl Questions {
     /// Questions for so many services, whose SRV names `name` tells; a number that no service has gives a name that is
-    /// not there.
-    pub(crate) fn write(services: usize, with_edns: bool, name: impl Fn(usize) -> String) -> Questions {
+    /// not there. Each message carries this OPT.
+    pub(crate) fn write(services: usize, edns: Option<Edns>, name: impl Fn(usize) -> String) -> Questions {
         let message = |at: usize| {
             let (kind, number) = match at {
                 at if at % MISSING_EVERY == 0 => (Kind::Missing, services + at),
@@ -61,7 +66,7 @@ impl Questions {
                 at => (Kind::Srv, at * STEP % services),
             };
             let ask = Ask::new(&name(number), if kind == Kind::Txt { Rtype::TXT } else { Rtype::SRV });
-            (kind, if with_edns { ask.edns(EDNS_SIZE) } else { ask }.to_wire())
+            (kind, edns.iter().cloned().fold(ask, Ask::opt).to_wire())
         };
         let messages: Vec<_> = (0..COUNT).map(message).collect();
         // As over TCP: each message behind its length.
@@ -71,7 +76,7 @@ impl Questions {
         });
         let file = scratch("questions").join("queries");
         fs::write(&file, framed.collect::<Vec<u8>>()).expect("write the questions");
-        Questions { messages, with_edns, file }
+        Questions { messages, edns, file }
     }
 
     /// Asks each once over UDP, and sees that a whole answer has all endpoints and their addresses, and that what is
@@ -86,7 +91,7 @@ impl Questions {
             if *kind == Kind::Srv && !is_cut {
                 let ports = srv_ports(query, &reply).map(|ports| ports.len());
                 assert_eq!(ports, Some(ENDPOINTS), "the endpoints that {server} answers");
-                assert!(!self.with_edns || usize::from(glue) >= ENDPOINTS, "an answer of {server} without glue");
+                assert!(self.edns.is_none() || usize::from(glue) >= ENDPOINTS, "an answer of {server} without glue");
             }
             bytes += reply.len();
             cut += usize::from(is_cut);

@@ -64,12 +64,26 @@ pub(crate) fn write_large(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", LARGE]);
     let provider = Provider::recorded();
     let pods = (0..LARGE_PODS).map(|n| large_pod(LARGE, &provider, n));
-    let services = (0..LARGE_PODS / ENDPOINTS * LARGE_INTERFACES).flat_map(|n| {
+    write_all(cluster, "large", pods.chain(services_of(LARGE, LARGE_PODS)));
+}
+
+/// Writes the headless Services of so many Pods of the large world, into a namespace of their own, and no Pods.
+pub(crate) fn write_services(cluster: &Cluster, namespace: &str, pods: usize) {
+    cluster.kubectl(&["create", "namespace", namespace]);
+    write_all(cluster, namespace, services_of(namespace, pods));
+}
+
+fn services_of(namespace: &str, pods: usize) -> impl Iterator<Item = Object> {
+    (0..pods / ENDPOINTS * LARGE_INTERFACES).flat_map(move |n| {
         let first = n / LARGE_INTERFACES * ENDPOINTS;
         let addresses: Vec<_> = (first..first + ENDPOINTS).map(address).collect();
-        headless(LARGE, &format!("user-provider-{n}"), &addresses)
-    });
-    write_all(cluster, "large", pods.chain(services));
+        headless(namespace, &large_service(n), &addresses)
+    })
+}
+
+/// The name of the `n`-th headless Service of the large world.
+pub(crate) fn large_service(n: usize) -> String {
+    format!("user-provider-{n}")
 }
 
 /// Writes Pods as the large world has them, but so many, into a namespace of their own.
@@ -113,9 +127,9 @@ pub(crate) fn callsign_name(interface: &str) -> String {
     format!("_tri._tcp.org.acme.{interface}.{SMALL}.rpc.cluster.local.")
 }
 
-/// Where the headless Service of the same name is found in CoreDNS's.
-pub(crate) fn coredns_name(service: &str) -> String {
-    format!("_tri._tcp.{service}.{SMALL}.svc.cluster.local.")
+/// Where a headless Service is found in CoreDNS's.
+pub(crate) fn coredns_name(service: &str, namespace: &str) -> String {
+    format!("_tri._tcp.{service}.{namespace}.svc.cluster.local.")
 }
 
 /// The conditions of a Pod that is or is not ready.

@@ -77,21 +77,21 @@ impl Zone {
         self.publish();
     }
 
-    /// Tells of a Pod that has written what no version before had in any field, and publishes.
-    pub(crate) fn write_anew(&mut self, version: usize) {
+    /// Tells of a Pod that has written so many services, with what no version before had in any field, and publishes.
+    pub(crate) fn write_anew(&mut self, version: usize, services: usize) {
         self.steps += 1;
         let field = |k: &str, v: String| json!({ "k": k, "v": v });
-        let pairs: Vec<Value> = (0..4)
+        let pairs: Vec<Value> = (0..services)
             .flat_map(|number| {
                 [
-                    field("interface", format!("org.hostile.I{version}x{number}")),
-                    field("group", format!("group-{version}-{number}")),
-                    field("version", format!("version-{version}-{number}")),
+                    field("interface", format!("a.I{version}x{number}")),
+                    field("group", format!("g{version}-{number}")),
+                    field("version", format!("v{version}-{number}")),
                     field("protocol", format!("p{version}-{number}")),
-                    field("application", format!("application-{version}-{number}")),
-                    field("method", format!("method-{version}-{number}")),
+                    field("application", format!("a{version}-{number}")),
+                    field("method", format!("m{version}-{number}")),
                     field("port", "1".to_owned()),
-                    field(&format!("key-{version}-{number}"), format!("value-{version}-{number}")),
+                    field(&format!("k{version}-{number}"), format!("v{version}-{number}")),
                 ]
             })
             .collect();
