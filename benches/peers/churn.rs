@@ -47,7 +47,9 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize, has_small: bool) {
     let before = process::memory(callsign.id());
     let (churn, started) = (Churn::start(cluster, pods), Instant::now());
     sleep(Duration::from_secs(2));
+    let lags = Lags::of(&callsign);
     round(&mut kinds[1]);
+    let lags = Lags::of(&callsign).since(&lags);
     let (changed, took) = (churn.stop(), started.elapsed().as_secs_f64());
     let after = process::memory(callsign.id());
     sleep(Duration::from_secs(3));
@@ -62,6 +64,35 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize, has_small: bool) {
         mib(after.resident),
         mib(after.peak),
     );
+    println!("From the receipt of an event to the zone that shows it, as the server counts it under churn: {}.", lags.text());
+}
+
+/// How many events were shown within which time of their receipt, by the server's own histogram.
+struct Lags(Vec<(String, u64)>);
+
+impl Lags {
+    fn of(server: &Server) -> Lags {
+        let (_, text) = server.get("/metrics");
+        let bucket = |line: &str| {
+            let (bound, count) = line.strip_prefix("callsign_event_lag_seconds_bucket{le=\"")?.split_once("\"} ")?;
+            Some((bound.to_owned(), count.parse().ok()?))
+        };
+        Lags(text.lines().filter_map(bucket).collect())
+    }
+
+    fn since(&self, before: &Lags) -> Lags {
+        let less = |((bound, now), (_, then)): (&(String, u64), &(String, u64))| (bound.clone(), now - then);
+        Lags(self.0.iter().zip(&before.0).map(less).collect())
+    }
+
+    /// The share of each bound, up to the one that holds all.
+    fn text(&self) -> String {
+        let all = self.0.last().map_or(0, |(_, count)| *count);
+        let last = self.0.iter().position(|(_, count)| *count == all).unwrap_or_default();
+        let share = |(bound, count): &(String, u64)| format!("{:.1} % in {bound} s", 100.0 * *count as f64 / all as f64);
+        let shares: Vec<String> = self.0[..=last].iter().filter(|(_, count)| *count > 0).map(share).collect();
+        format!("{} of {all} events", shares.join(", "))
+    }
 }
 
 /// Pods that change one after the other until it is stopped.

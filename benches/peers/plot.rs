@@ -70,7 +70,7 @@ fn panel(text: &mut String, left: f64, title: &str, lines: &[(&str, &[(f64, f64)
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{colour}\">{value:.digits$}</text>"
             );
         }
-        let (x, y) = (start + [0.0, 62.0, 100.0, 140.0, 275.0][number % 5], 38.0);
+        let (x, y) = (start + [0.0, 62.0, 100.0, 140.0, 290.0][number % 5], 38.0);
         let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{colour}\">{name}</text>");
     }
 }
