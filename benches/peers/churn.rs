@@ -64,7 +64,10 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize, has_small: bool) {
         mib(after.resident),
         mib(after.peak),
     );
-    println!("From the receipt of an event to the zone that shows it, as the server counts it under churn: {}.", lags.text());
+    println!(
+        "From the receipt of an event to the zone that shows it, as the server counts it under churn: {}.",
+        lags.text()
+    );
 }
 
 /// How many events were shown within which time of their receipt, by the server's own histogram.
@@ -89,7 +92,8 @@ impl Lags {
     fn text(&self) -> String {
         let all = self.0.last().map_or(0, |(_, count)| *count);
         let last = self.0.iter().position(|(_, count)| *count == all).unwrap_or_default();
-        let share = |(bound, count): &(String, u64)| format!("{:.1} % in {bound} s", 100.0 * *count as f64 / all as f64);
+        let share =
+            |(bound, count): &(String, u64)| format!("{:.1} % in {bound} s", 100.0 * *count as f64 / all as f64);
         let shares: Vec<String> = self.0[..=last].iter().filter(|(_, count)| *count > 0).map(share).collect();
         format!("{} of {all} events", shares.join(", "))
     }

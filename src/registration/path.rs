@@ -147,26 +147,28 @@ impl<'t> Url<'t> {
 /// Decodes `application/x-www-form-urlencoded` text; a `%` that no two digits follow stays, and what is no UTF-8 is
 /// nothing.
 fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
-        return Some(text.into()); // most parameters
-    }
-    let mut decoded = Vec::with_capacity(text.len());
+    let is_mark = |byte: &u8| matches!(byte, b'+' | b'%');
     let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        decoded.push(match (byte, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match hex(*high).zip(hex(*low)) {
-                Some((high, low)) => {
-                    rest = after;
-                    high << 4 | low
-                }
-                None => byte,
+    let Some(mut at) = rest.iter().position(is_mark) else {
+        return Some(text.into()); // most parameters
+    };
+    let mut decoded = Vec::with_capacity(text.len());
+    loop {
+        let (plain, marked) = rest.split_at(at);
+        decoded.extend_from_slice(plain);
+        let (byte, after) = match marked {
+            [b'%', high, low, after @ ..] => match hex(*high).zip(hex(*low)) {
+                Some((high, low)) => (high << 4 | low, after),
+                None => (b'%', &marked[1..]),
             },
-            _ => byte,
-        });
+            [b'+', after @ ..] => (b' ', after),
+            [mark, after @ ..] => (*mark, after),
+            [] => return String::from_utf8(decoded).ok().map(Cow::Owned),
+        };
+        decoded.push(byte);
+        rest = after;
+        at = rest.iter().position(is_mark).unwrap_or(rest.len());
     }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 fn hex(digit: u8) -> Option<u8> {
