@@ -114,7 +114,6 @@ impl Watch {
         let run = Run {
             encoding: self.encoding,
             method: self.method,
-            has_streaming: self.method == Method::Streaming,
             watch: self,
             client,
             events,
@@ -162,8 +161,6 @@ struct Run {
     encoding: Encoding,
     /// How the next list is asked for.
     method: Method,
-    /// The server is not known to refuse streaming lists.
-    has_streaming: bool,
 }
 
 impl Run {

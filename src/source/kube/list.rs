@@ -39,7 +39,7 @@ impl Run {
                 self.is_listing = false;
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
-                self.method = if self.has_streaming { Method::Streaming } else { Method::Pages };
+                self.method = self.watch.method; // what refused it may have been one stray answer
                 self.is_unproved = false;
                 self.health.commit();
                 self.recover();
@@ -53,8 +53,7 @@ impl Run {
     fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
         match (&fault, self.method) {
             (Fault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
-                info!(source = %self.name(), "no streaming lists here, so lists come by pages ({fault})");
-                self.has_streaming = false;
+                info!(source = %self.name(), "no streaming list here, so this one comes by pages ({fault})");
                 self.method = Method::Pages;
                 // It may have refused only after the first events, or have sent them without the end.
                 if !self.is_listing {
