@@ -1,6 +1,7 @@
 //! Whose changes are taken in when: one Pod's at most every 100 ms, and every namespace in its turn.
 //!
-//! A Pod's first change waits for nothing but its namespace's turn. What it changes within [`PAUSE`] of that waits for the
+//! A Pod's first change waits for nothing but its namespace's turn. A large annotation costs what hundreds of changes do: of
+//! those one at a time is taken in, behind all that is small, so that however many Pods write them the others wait for one. What it changes within [`PAUSE`] of that waits for the
 //! end of it, and of each source the latest alone, so that a Pod which writes its annotation a thousand times a second is
 //! read ten times. A list passes as it comes: the API server sends each Pod once in it, however often that changed.
 //!
@@ -21,8 +22,11 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// The most changes that are taken in by turns before they are published.
 const TURNS_MAX: usize = 256;
 
-/// The most bytes of annotations that are: one of the largest, so that what comes meanwhile has its turn after some 10 ms.
+/// The most bytes of annotations that are, beside one large annotation: what comes meanwhile has its turn after that.
 const TURNS_LEN_MAX: usize = ANNOTATION_LEN_MAX;
+
+/// From how many bytes on a change is large: it takes a millisecond and more, the largest of all 25.
+const LARGE_LEN_MIN: usize = 16 * 1024;
 
 /// The most bytes that may wait of one namespace: 64 Pods with the largest annotations, or 32,768 that have none. All of it
 /// is due within [`PAUSE`]; until then the sources wait.
@@ -46,8 +50,8 @@ pub(super) struct Pace {
     pauses: VecDeque<(Duration, PodId)>,
     /// The namespaces of which something waits.
     namespaces: HashMap<Arc<str>, Waiting>,
-    /// Those of which something is due, in turn.
-    turns: VecDeque<Arc<str>>,
+    /// Those of which something of a size is due, in turn.
+    turns: [VecDeque<Arc<str>>; 2],
     waiting_len: usize,
     /// How many namespaces are at their bound.
     full: usize,
@@ -65,10 +69,17 @@ struct Paced {
 /// What waits of a namespace.
 #[derive(Default)]
 struct Waiting {
-    /// The Pods that are due, each once.
-    due: VecDeque<PodId>,
+    /// The Pods that are due, each once, by the size of what they wait with.
+    due: [VecDeque<PodId>; 2],
     /// Bytes, of those that are not due yet too.
     len: usize,
+}
+
+/// What a change costs, roughly; the index of queues.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Small,
+    Large,
 }
 
 impl Pace {
@@ -111,33 +122,46 @@ impl Pace {
         }
     }
 
-    /// Takes from each namespace in turn what is due, up to what is to be published at once.
+    /// Takes from each namespace in turn what is due, up to what is to be published at once: small changes, then a large one.
     pub fn take_turns(&mut self, now: Duration, ready: &mut Vec<Arrival>) {
         self.end_pauses(now);
         let (mut count, mut len) = (0, 0);
         while count < TURNS_MAX && len < TURNS_LEN_MAX {
-            let Some(namespace) = self.turns.pop_front() else { return };
+            let Some(taken) = self.take_turn(Size::Small, now) else { break };
+            count += taken.len();
+            len += taken.iter().map(len_of).sum::<usize>();
+            ready.extend(taken);
+        }
+        ready.extend(self.take_turn(Size::Large, now).into_iter().flatten());
+    }
+
+    /// Takes what the next Pod of a size waits with, of the namespace whose turn it is.
+    fn take_turn(&mut self, size: Size, now: Duration) -> Option<SmallVec<[Arrival; 1]>> {
+        loop {
+            let namespace = self.turns[size as usize].pop_front()?;
             let Some(waiting) = self.namespaces.get_mut(&namespace) else { continue };
-            let pod = waiting.due.pop_front();
-            if !waiting.due.is_empty() {
-                self.turns.push_back(namespace.clone());
+            let due = &mut waiting.due[size as usize];
+            let pod = due.pop_front();
+            if !due.is_empty() {
+                self.turns[size as usize].push_back(namespace.clone());
             }
             let Some((pod, paced)) = pod.and_then(|pod| self.pods.get_mut(&pod).map(|paced| (pod, paced))) else {
                 continue;
             };
+            if size == Size::Small && paced.size() == Size::Large {
+                self.make_due(&namespace, pod); // it has grown while it waited
+                continue;
+            }
             let taken = std::mem::take(&mut paced.waiting);
             self.pauses.push_back((now + PAUSE, pod));
-            let taken_len = taken.iter().map(len_of).sum();
-            self.change_len(&namespace, 0, taken_len);
-            count += taken.len();
-            len += taken_len;
-            ready.extend(taken);
+            self.change_len(&namespace, 0, taken.iter().map(len_of).sum());
+            return Some(taken);
         }
     }
 
     /// When more will be due; in the past where it is.
     pub fn due_at(&self) -> Option<Duration> {
-        match (self.turns.is_empty(), self.is_empty()) {
+        match (self.turns.iter().all(VecDeque::is_empty), self.is_empty()) {
             (false, _) => Some(Duration::ZERO),
             (true, true) => None,
             (true, false) => self.pauses.front().map(|(end, _)| *end),
@@ -165,11 +189,12 @@ impl Pace {
     }
 
     fn make_due(&mut self, namespace: &Arc<str>, pod: PodId) {
-        let waiting = self.namespaces.entry(namespace.clone()).or_default();
-        if waiting.due.is_empty() {
-            self.turns.push_back(namespace.clone());
+        let size = self.pods.get(&pod).map_or(Size::Small, Paced::size) as usize;
+        let due = &mut self.namespaces.entry(namespace.clone()).or_default().due[size];
+        if due.is_empty() {
+            self.turns[size].push_back(namespace.clone());
         }
-        waiting.due.push_back(pod);
+        due.push_back(pod);
     }
 
     /// Makes ready all that waits of a source.
@@ -192,7 +217,7 @@ impl Pace {
         let was_full = waiting.len >= NAMESPACE_LEN_MAX;
         waiting.len = waiting.len + more - less;
         let is_full = waiting.len >= NAMESPACE_LEN_MAX;
-        if waiting.len == 0 && waiting.due.is_empty() {
+        if waiting.len == 0 && waiting.due.iter().all(VecDeque::is_empty) {
             self.namespaces.remove(namespace);
         }
         self.waiting_len = self.waiting_len + more - less;
@@ -201,6 +226,13 @@ impl Pace {
 }
 
 impl Paced {
+    fn size(&self) -> Size {
+        match self.waiting.iter().map(len_of).sum::<usize>() {
+            ..LARGE_LEN_MIN => Size::Small,
+            _ => Size::Large,
+        }
+    }
+
     /// Puts a change last, in place of the source's earlier one; the length of that.
     fn put(&mut self, arrival: Arrival) -> usize {
         let is_earlier = |waiting: &Arrival| waiting.event.source == arrival.event.source;

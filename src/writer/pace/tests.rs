@@ -97,20 +97,37 @@ fn namespaces_take_turns() {
 }
 
 #[test]
-fn a_slice_ends_and_the_next_namespace_has_its_turn_first() {
-    let mut pace = Pace::default();
-    let large: Arc<str> = "x".repeat(ANNOTATION_LEN_MAX).into();
-    let mut ready = Vec::new();
-    for uid in ["a", "b", "c"] {
-        pace.take_in(arrival_of(apply(uid, "hostile", 1, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
+fn what_is_small_waits_for_one_large_change_at_most() {
+    let (mut pace, mut ready) = (Pace::default(), Vec::new());
+    let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
+    for uid in ["a", "b", "c", "d"] {
+        let change = apply(uid, &format!("hostile-{uid}"), 1, Some(large.clone()));
+        pace.take_in(arrival_of(change, "p"), Duration::ZERO, &mut ready);
     }
     pace.take_turns(Duration::ZERO, &mut ready);
     pace.take_in(arrival("f1@fair"), Duration::ZERO, &mut ready);
+    pace.take_in(arrival("g1@hostile-d"), Duration::ZERO, &mut ready);
     assert_eq!(pace.due_at(), Some(Duration::ZERO));
     for _ in 0..3 {
         pace.take_turns(Duration::ZERO, &mut ready);
     }
-    assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["a1", "b1", "f1", "c1"]);
+    assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["a1", "f1", "g1", "b1", "c1", "d1"]);
+}
+
+#[test]
+fn what_grows_while_it_waits_is_large() {
+    let (mut pace, mut ready) = (Pace::default(), Vec::new());
+    let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
+    for (uid, version) in [("a", 1), ("b", 1), ("c", 1)] {
+        pace.take_in(arrival_of(apply(uid, uid, version, None), "p"), Duration::ZERO, &mut ready);
+    }
+    for uid in ["a", "b"] {
+        pace.take_in(arrival_of(apply(uid, uid, 2, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
+    }
+    pace.take_turns(Duration::ZERO, &mut ready);
+    assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["c1", "a2"]);
+    pace.take_turns(Duration::ZERO, &mut ready);
+    assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["c1", "a2", "b2"]);
 }
 
 #[test]
