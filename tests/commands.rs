@@ -121,7 +121,7 @@ fn what_is_bad_ends_with_1_and_what_cannot_be_done_with_2() {
         (&["ls", "--manifests", "/no/such"], 1, "", "/no/such"),
         (&["ls", "--config", "/no/such"], 2, "", "callsign: config file /no/such: "),
         (&["ls", "--context", "no-such"], 2, "", "callsign: context no-such: "),
-        (&["ls", "--server", "https://127.0.0.1"], 2, "", "only http is spoken"),
+        (&["ls", "--server", "ftp://127.0.0.1"], 2, "", "http:// or https://"),
         (&["ls", "--server", "http://127.0.0.1:1"], 2, "", "`callsign serve`"),
         (&["why", "a/b", "-n", "c", "--manifests", "-"], 2, "", "Give one of them"),
         (&["nonsense"], 2, "", "Usage"),

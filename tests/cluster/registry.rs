@@ -132,7 +132,7 @@ fn what_cannot_be_is_told_and_harms_no_other() {
     let guard = register(&registry(&site, &absent, "main"), "a.B", 1);
     let error = cluster.block_on(guard.registered()).expect_err("no such Pod");
     assert!(matches!(error, RegisterError::NoSuchPod(_)), "{error}");
-    for server in ["https://127.0.0.1", "callsign:8053"] {
+    for server in ["ftp://127.0.0.1", "callsign:8053"] {
         let config = Config { server: Some(server.into()), ..Config::default() };
         assert!(cluster.block_on(Registry::connect(config)).is_err(), "{server}");
     }
