@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, WatchEvent, WatchParams};
 use serde_json::json;
 
+use super::change::PAUSE;
 use super::report::{Sample, table};
 use super::world::{self, PORT, SMALL};
 use crate::harness::cluster::Cluster;
@@ -22,9 +23,6 @@ const CHANGES: u16 = 100;
 
 /// How long an event may take before the run fails.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What passes between two changes, so that the one before is over for everyone who listens.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// The Pod whose annotation changes, and its interface below `org.acme.`.
 const TELLING: &str = "telling";
