@@ -1,13 +1,16 @@
 //! What holds for every annotation's value, whoever wrote it.
 
+mod sound;
+
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{Decoded, Metadata, Registration, decode, encode};
+use callsign::registration::{Metadata, Registration, decode, encode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sound::{assert_sound, bare};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -58,21 +61,6 @@ fn any_element() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What is promised of every registration, however it was written.
-fn assert_sound(decoded: &Decoded) {
-    for one in &decoded.registrations {
-        assert!(!one.interface.is_empty() && one.port != 0 && one.weight != 0);
-        assert_ne!(one.group.as_deref(), Some(""));
-        assert_ne!(one.version.as_deref(), Some(""));
-        let names = [Some(&one.interface), one.group.as_ref(), one.version.as_ref(), Some(&one.protocol)];
-        assert!(!names.into_iter().flatten().any(|name| name.chars().any(char::is_control)));
-        assert!(one.offset < decoded.decoded_len);
-        assert!(one.metadata.pairs.iter().is_sorted_by(|(one, _), (other, _)| one < other));
-    }
-    assert!(decoded.registrations.is_sorted_by_key(|one| one.offset));
-    assert!(decoded.problems.is_sorted_by_key(|problem| problem.offset));
-}
-
 fn registration() -> impl Strategy<Value = Registration> {
     let name = || "[a-zA-Z0-9.é _-]{1,20}";
     let optional = || proptest::option::of("[a-zA-Z0-9.é _-]{1,20}");
@@ -102,16 +90,6 @@ fn registration() -> impl Strategy<Value = Registration> {
             }
         },
     )
-}
-
-/// Without what does not survive being written again.
-fn bare(registrations: Vec<Registration>) -> Vec<Registration> {
-    let bare = |one: Registration| Registration {
-        offset: 0,
-        metadata: Metadata { withheld: 0, left_out: 0, ..one.metadata },
-        ..one
-    };
-    registrations.into_iter().map(bare).collect()
 }
 
 proptest! {

@@ -3,12 +3,14 @@
 
 #![no_main]
 
+#[path = "../../tests/sound/mod.rs"]
+mod sound;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{
-    ANNOTATION_LEN_MAX, DECODED_LEN_MAX, Decoded, Metadata, REGISTRATIONS_MAX, Registration, decode, encode,
-};
+use callsign::registration::{ANNOTATION_LEN_MAX, decode, encode};
 use libfuzzer_sys::fuzz_target;
+use sound::{assert_sound, bare};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = std::str::from_utf8(bytes) {
@@ -27,28 +29,4 @@ fn judge(value: &str) {
     let again = decode(&written);
     assert_eq!(again.problems, [], "what was read is written badly");
     assert_eq!(bare(again.registrations), bare(decoded.registrations));
-}
-
-fn assert_sound(decoded: &Decoded) {
-    assert!(decoded.registrations.len() <= REGISTRATIONS_MAX && decoded.decoded_len <= DECODED_LEN_MAX);
-    for one in &decoded.registrations {
-        assert!(!one.interface.is_empty() && one.port != 0 && one.weight != 0);
-        assert!(one.group.as_deref() != Some("") && one.version.as_deref() != Some(""));
-        let names = [Some(&one.interface), one.group.as_ref(), one.version.as_ref(), Some(&one.protocol)];
-        assert!(!names.into_iter().flatten().any(|name| name.chars().any(char::is_control)));
-        assert!(one.offset < decoded.decoded_len);
-        for (key, _) in one.metadata.pairs.iter() {
-            assert!(key.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'='), "the key {key:?}");
-        }
-    }
-}
-
-/// Without what does not survive being written again.
-fn bare(registrations: Vec<Registration>) -> Vec<Registration> {
-    let bare = |one: Registration| Registration {
-        offset: 0,
-        metadata: Metadata { withheld: 0, left_out: 0, ..one.metadata },
-        ..one
-    };
-    registrations.into_iter().map(bare).collect()
 }

@@ -1,0 +1,32 @@
+//! What is promised of every registration, whoever wrote its annotation and however: for the property tests and the fuzzer.
+
+use callsign::registration::{DECODED_LEN_MAX, Decoded, Metadata, REGISTRATIONS_MAX, Registration};
+
+/// Fails where a registration, or their order, is not as promised.
+pub(crate) fn assert_sound(decoded: &Decoded) {
+    assert!(decoded.registrations.len() <= REGISTRATIONS_MAX && decoded.decoded_len <= DECODED_LEN_MAX);
+    for one in &decoded.registrations {
+        assert!(!one.interface.is_empty() && one.port != 0 && one.weight != 0);
+        assert_ne!(one.group.as_deref(), Some(""));
+        assert_ne!(one.version.as_deref(), Some(""));
+        let names = [Some(&one.interface), one.group.as_ref(), one.version.as_ref(), Some(&one.protocol)];
+        assert!(!names.into_iter().flatten().any(|name| name.chars().any(char::is_control)));
+        assert!(one.offset < decoded.decoded_len);
+        assert!(one.metadata.pairs.iter().is_sorted_by(|(one, _), (other, _)| one < other));
+        for (key, _) in one.metadata.pairs.iter() {
+            assert!(key.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'='), "the key {key:?}");
+        }
+    }
+    assert!(decoded.registrations.is_sorted_by_key(|one| one.offset));
+    assert!(decoded.problems.is_sorted_by_key(|problem| problem.offset));
+}
+
+/// Without what does not survive being written again.
+pub(crate) fn bare(registrations: Vec<Registration>) -> Vec<Registration> {
+    let bare = |one: Registration| Registration {
+        offset: 0,
+        metadata: Metadata { withheld: 0, left_out: 0, ..one.metadata },
+        ..one
+    };
+    registrations.into_iter().map(bare).collect()
+}
