@@ -11,6 +11,7 @@ mod live {
     mod bad_input;
     mod clients;
     mod coredns_kubernetes;
+    mod corpora;
     mod dnsviz;
     mod encrypted;
     mod encrypted_hostile;

@@ -24,7 +24,7 @@ pub(crate) const STATIC: &str = "static.test.";
 pub(crate) const NSID: &str = "site-1";
 
 /// How long a datagram's reply may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server with the Pods of `manifests/` and the zones of `zones/`.
 pub(crate) static SITE: LazyLock<Site> = LazyLock::new(|| {
