@@ -86,7 +86,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
-    let index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    let mut index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    state::go_on(&config, &mut index);
     let keeper = config.state.as_ref().map(|own| {
         let restored = state::restore(
             own.clone(),

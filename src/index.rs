@@ -124,6 +124,11 @@ impl Index {
         }
     }
 
+    /// Goes on from the serial of an earlier run, so that none falls where the clock has gone back since.
+    pub fn go_on_from(&mut self, serial: u32) {
+        self.next.serial = serial;
+    }
+
     /// Takes in one event; nothing is seen of it before [`Index::publish`].
     pub fn apply(&mut self, event: Event) {
         self.apply_decoded(event, None);

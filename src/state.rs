@@ -18,7 +18,7 @@ mod record;
 
 use std::path::PathBuf;
 
-pub use file::{load, save};
+pub use file::{load, save, serial};
 pub use keeper::Keeper;
 
 /// The file's name in its folder.

@@ -55,6 +55,14 @@ pub(super) async fn restore(
     }
 }
 
+/// Lets the serial go on from that of the last run, if it left one: the clock may have gone back since.
+pub(super) fn go_on(config: &Config, index: &mut Index) {
+    let serial = config.state.as_ref().and_then(|own| state::serial(&own.folder, &config.zone.to_string()));
+    if let Some(serial) = serial {
+        index.go_on_from(serial);
+    }
+}
+
 /// What saves the zone, running.
 pub(super) fn keep(state: &State, sources: &Arc<Sources>, responder: &Arc<Responder>) -> Arc<Keeper> {
     let of_silence = sources.clone();

@@ -108,6 +108,13 @@ pub fn load(
     Ok(Arc::new(Snapshot { revision: u64::MAX, heard_at: Some(head.heard_at), ..Snapshot::clone(&snapshot) }))
 }
 
+/// The serial of a folder's zone, however old it is; none where that cannot be told, which [`load`] has the words for.
+pub fn serial(folder: &Path, zone: &str) -> Option<u32> {
+    let file = File::open(folder.join(FILE_NAME)).ok()?;
+    let head = read_head(&mut BufReader::new(file)).ok()?;
+    (head.zone == zone).then_some(head.serial)
+}
+
 fn read_head(file: &mut impl BufRead) -> Result<Head, String> {
     let mut line = Vec::new();
     file.take(HEAD_LEN_MAX).read_until(b'\n', &mut line).map_err(|error| error.to_string())?;

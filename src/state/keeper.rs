@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Mutex;
+
 use super::{StateError, save};
 use crate::metrics::Metrics;
 use crate::server::Responder;
@@ -25,6 +27,8 @@ pub struct Keeper {
     sources: Vec<SourceId>,
     responder: Arc<Responder>,
     silence: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
+    /// Held while the file is written: the end may come in the middle of a write.
+    writing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -41,7 +45,7 @@ impl Keeper {
         responder: Arc<Responder>,
         silence: impl Fn() -> Option<Duration> + Send + Sync + 'static,
     ) -> Keeper {
-        Keeper { folder, sources, responder, silence: Box::new(silence) }
+        Keeper { folder, sources, responder, silence: Box::new(silence), writing: Mutex::default() }
     }
 
     /// Saves until the task is dropped.
@@ -73,6 +77,7 @@ impl Keeper {
 
     /// A write that fails is told once, until one succeeds: a disk that is full fills no log.
     async fn save(self: Arc<Self>, snapshot: Arc<Snapshot>) {
+        let _alone = self.writing.lock().await;
         let heard_at = now().saturating_sub((self.silence)().unwrap_or_default().as_secs());
         let keeper = self.clone();
         let write = move || save(&keeper.folder, &snapshot, &keeper.sources, heard_at);

@@ -3,13 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use callsign::answer::Freshness;
 use callsign::index::Index;
+use callsign::metrics::Metrics;
+use callsign::server::clients::Clients;
+use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::{Phase, Pod};
-use callsign::state::{self, FILE_NAME, StateError};
+use callsign::state::{self, FILE_NAME, Keeper, StateError};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -113,6 +117,37 @@ fn a_zone_answers_as_before() {
     for (name, error) in [("_rpc._tcp.a.b.default.Z", 3_u16), ("nope.Z", 19)] {
         let reply = world.udp(&crate::ask::Ask::new(&whole(name), Rtype::SRV).edns(1232));
         assert!(reply.edns.unwrap().options.contains(&(15, error.to_be_bytes().to_vec())), "{name}");
+    }
+}
+
+/// The end comes in the middle of a write: what is written last is there, and whole.
+#[test]
+fn two_writes_at_once_are_one_behind_the_other() {
+    let (small, large, folder) = (World::of([pods().remove(0)]), World::of(pods()), Folder::new("twice"));
+    let live = |world: &World| Arc::new(world.snapshot().clone());
+    let responder = Arc::new(Responder {
+        snapshot: ArcSwap::new(live(&small)),
+        freshness: SharedFreshness::default(),
+        nsid: [].into(),
+        clients: Clients::default(),
+        metrics: Arc::new(Metrics::new("0", "0")),
+        logs_queries: false,
+    });
+    let keeper = Arc::new(Keeper::new(folder.0.clone(), vec![source("app")], responder.clone(), || None));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for round in 0..50 {
+        let (first, last) = if round % 2 == 0 { (&large, &small) } else { (&small, &large) };
+        responder.snapshot.store(live(first));
+        runtime.block_on(async {
+            let last = async {
+                responder.snapshot.store(live(last)); // behind the first one's look at it
+                keeper.clone().finish().await;
+            };
+            tokio::join!(keeper.clone().finish(), last);
+        });
+        let loaded = folder.load_at(now).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(loaded.tally.endpoints, last.snapshot().tally.endpoints, "round {round}");
     }
 }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::ask::{Reply, read_message};
 use crate::harness::eventually;
-use crate::harness::process::http_get;
+use crate::harness::process::{http_get, scratch};
 use crate::harness::server::Server;
 
 use super::site::{ask, data, manifest, pod, rewrite, text};
@@ -62,6 +62,33 @@ fn a_changed_manifest_is_seen() {
     });
     sleep(Duration::from_millis(150));
     assert_eq!(serials.last(), Some(&serial(&server)));
+}
+
+/// The clock has gone back by a day and a half between two runs: by what the first one is made to have left.
+#[test]
+fn the_serial_goes_on_from_that_of_the_last_run() {
+    let (file, folder) = (manifest(&[greeter(1, "port=1")]), scratch("serial"));
+    let args = ["--manifests", text(&file), "--state-dir", text(&folder), "--lame-duck", "0"];
+    let mut first = Server::start(&args);
+    let (last, ahead) = (serial(&first), 1_000_000);
+    first.signal(Signal::SIGTERM);
+    assert!(first.ended(Duration::from_secs(10)).expect("its end").success());
+    let path = folder.join("zone.state");
+    let state = fs::read(&path).expect("the state");
+    let head = state.iter().position(|byte| *byte == b'\n').expect("a head");
+    let (head, rest) = state.split_at(head);
+    let (from, to) = (format!("\"serial\":{last}"), format!("\"serial\":{}", last + ahead));
+    let head = String::from_utf8(head.to_vec()).expect("a text");
+    assert!(head.contains(&from), "{head}");
+    fs::write(&path, [head.replace(&from, &to).as_bytes(), rest].concat()).expect("written");
+
+    let second = Server::start(&args);
+    shows(&second, &["10.244.0.1"]).expect("what was there at the start");
+    assert_eq!(serial(&second), last + ahead + 1);
+    rewrite(&file, &[greeter(2, "port=1")]);
+    eventually(REREAD, || shows(&second, &["10.244.0.2"]));
+    sleep(Duration::from_millis(150)); // the serial may be an eighth of a second late
+    assert_eq!(serial(&second), last + ahead + 2);
 }
 
 #[test]
