@@ -1,5 +1,6 @@
 //! What a registration's TXT record says: `key=value` strings (RFC 6763 §6), ours first, then the published metadata.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -10,6 +11,10 @@ use crate::snapshot::{PodRecord, Registered};
 
 /// The most bytes of one TXT record's data: two fit in no UDP answer, and one Pod cannot fill a TCP answer.
 pub const TXT_LEN_MAX: usize = 4096;
+
+/// What is read at the most of the values that one instance's registrations repeat: methods may be in each of them, and
+/// are looked up per query.
+const JOINED_LEN_MAX: usize = 8 * TXT_LEN_MAX;
 
 /// The longest character string (RFC 1035 §3.3).
 const STRING_LEN_MAX: usize = 255;
@@ -27,74 +32,74 @@ pub struct Text<'s> {
 }
 
 impl Text<'_> {
-    /// Appends the record's data, at most [`TXT_LEN_MAX`] bytes, never none.
+    /// Appends the record's data, at most [`TXT_LEN_MAX`] bytes, never none: all entries, or as many as fit with the number
+    /// of those that do not.
     pub fn append_rdata(&self, out: &mut Vec<u8>) {
-        let start = out.len();
+        let (end, cut_end) = (out.len() + TXT_LEN_MAX, out.len() + TXT_LEN_MAX - TRUNCATED_LEN_MAX);
+        // The first so many bytes are what a cut keeps, and so many entries what it leaves out.
+        let (mut kept, mut left_out) = (out.len(), 0);
+        let mut is_cut = false;
         self.entries(|key, value| {
-            if out.len() - start <= TXT_LEN_MAX {
-                strings(key, value, |key, part| append_string(out, key, part));
+            match value.filter(|value| !is_cut && value.len() <= TXT_LEN_MAX) {
+                Some(value) => strings(key, value, |key, part| append_string(out, key, part)),
+                None => is_cut = true,
             }
-        });
-        if out.len() - start > TXT_LEN_MAX {
-            out.truncate(start);
-            self.append_cut(out);
-        }
-    }
-
-    /// Appends as many entries as fit, and how many do not.
-    fn append_cut(&self, out: &mut Vec<u8>) {
-        let end = out.len() + TXT_LEN_MAX - TRUNCATED_LEN_MAX;
-        let mut left_out = 0;
-        self.entries(|key, value| {
-            let before = out.len();
-            if left_out == 0 {
-                strings(key, value, |key, part| append_string(out, key, part));
-            }
-            if left_out > 0 || out.len() > end {
-                out.truncate(before);
+            is_cut |= out.len() > end;
+            if left_out == 0 && !is_cut && out.len() <= cut_end {
+                kept = out.len();
+            } else {
                 left_out += 1;
             }
         });
-        append_string(out, "truncated", &left_out.to_string());
+        if is_cut {
+            out.truncate(kept);
+            append_string(out, "truncated", &left_out.to_string());
+        }
     }
 
-    /// Keys and values in the contract's order.
-    fn entries(&self, mut each: impl FnMut(&str, &str)) {
+    /// Keys and values in the contract's order; no value where it is too long to be told.
+    fn entries(&self, mut each: impl FnMut(&str, Option<&str>)) {
         let Some(first) = self.registered.first() else { return };
-        each("pod", self.pod.name());
+        each("pod", Some(self.pod.name()));
         if let Some(socket) = self.pod.socket(first) {
-            each("addr", &Joined::address(socket));
+            each("addr", Some(&Joined::address(socket)));
         }
-        each("interface", &first.service().interface);
-        let mut unless_empty = |key, value: &str| {
-            if !value.is_empty() {
+        each("interface", Some(&first.service().interface));
+        let mut unless_empty = |key, value: Option<&str>| {
+            if value != Some("") {
                 each(key, value);
             }
         };
-        unless_empty("group", &self.joined(|one| one.service().group.as_deref().into_iter()));
-        unless_empty("version", &self.joined(|one| one.service().version.as_deref().into_iter()));
-        unless_empty("application", first.published().application().unwrap_or_default());
-        unless_empty("methods", &self.joined(|one| one.published().methods().iter().map(|method| &**method)));
-        first.published().pairs().for_each(|(key, value)| each(key, value));
+        unless_empty("group", self.joined(|one| one.service().group.as_deref().into_iter()).as_deref());
+        unless_empty("version", self.joined(|one| one.service().version.as_deref().into_iter()).as_deref());
+        unless_empty("application", Some(first.published().application().unwrap_or_default()));
+        let methods = self.joined(|one| one.published().methods().iter().map(|method| &**method));
+        unless_empty("methods", methods.as_deref());
+        first.published().pairs().for_each(|(key, value)| each(key, Some(value)));
     }
 
-    /// What all registrations name, joined by commas, each once.
-    fn joined<'a, I: Iterator<Item = &'a str>>(&'a self, values: impl Fn(&'a Registered) -> I) -> Joined {
-        let mut seen: SmallVec<[&str; 8]> = SmallVec::new();
-        let mut joined = Joined::default();
+    /// What all registrations name, joined by commas, each once; none where it does not fit, or has so many repetitions
+    /// that a query would cost too much.
+    fn joined<'a, I: Iterator<Item = &'a str>>(&'a self, values: impl Fn(&'a Registered) -> I) -> Option<Joined> {
+        let mut seen = HashSet::new();
+        let (mut joined, mut read_len) = (Joined::default(), 0);
         for value in self.registered.iter().flat_map(|registered| values(registered)) {
-            if self.registered.len() > 1 {
-                if seen.contains(&value) {
-                    continue;
-                }
-                seen.push(value);
+            read_len += value.len() + 1;
+            if read_len > JOINED_LEN_MAX {
+                return None;
+            }
+            if self.registered.len() > 1 && !seen.insert(value) {
+                continue; // one registration names each once
             }
             if !joined.0.is_empty() {
                 joined.0.push(b',');
             }
             joined.0.extend_from_slice(value.as_bytes());
+            if joined.0.len() > TXT_LEN_MAX {
+                return None;
+            }
         }
-        joined
+        Some(joined)
     }
 }
 

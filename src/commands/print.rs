@@ -13,7 +13,10 @@ const ABSENT: &str = "-";
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// A table with a header; columns are as wide as what they hold, and no line ends in blanks.
+/// The widest that a column grows: a longer cell pushes its own line aside and no other.
+const WIDTH_MAX: usize = 100;
+
+/// A table with a header; columns are as wide as what they hold, within bounds, and no line ends in blanks.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -31,7 +34,8 @@ impl Table {
     }
 
     fn width(&self, column: usize) -> usize {
-        self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        let widths = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        widths.max().unwrap_or(0).min(WIDTH_MAX)
     }
 }
 
@@ -43,7 +47,7 @@ impl fmt::Display for Table {
             let mut blanks = 0;
             for (cell, width) in row.iter().zip(&widths) {
                 write!(f, "{:blanks$}{cell}", "")?;
-                blanks = width - cell.chars().count() + GAP;
+                blanks = width.saturating_sub(cell.chars().count()) + GAP;
             }
             f.write_char('\n')?;
         }
@@ -68,7 +72,7 @@ impl<const N: usize> Columns<N> {
         let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(cell)).collect();
         for row in &rows {
             let widths = self.widths.iter_mut().zip(row);
-            widths.for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+            widths.for_each(|(width, cell)| *width = (*width).max(cell.chars().count().min(WIDTH_MAX)));
         }
         let mut lines = String::new();
         for row in &rows {
@@ -150,6 +154,19 @@ a      1         -
         let mut table = Table::new(&["NAME", "A LONG TITLE"]);
         table.push(["x", "y"]);
         assert_eq!(table.to_string(), "NAME  A LONG TITLE\nx     y\n");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_stands_in_no_others_way() {
+        let long = "l".repeat(100_000);
+        let mut table = Table::new(&["NAME", "NOTE"]);
+        table.push([&long, "x"]);
+        table.push(["a", "y"]);
+        let wide = " ".repeat(WIDTH_MAX - 1);
+        assert_eq!(table.to_string(), format!("NAME{}  NOTE\n{long}  x\na{wide}  y\n", &wide[3..]));
+        let mut columns = Columns::new();
+        let rows = [[long.clone(), "x".to_owned()], ["a".to_owned(), "y".to_owned()]];
+        assert_eq!(columns.lines(&rows), format!("{long}  x\na{wide}  y\n"));
     }
 
     #[test]

@@ -199,3 +199,35 @@ proptest! {
         }
     }
 }
+
+/// As many methods as a value holds, which all registrations of one instance repeat: they are read once at the most, or a
+/// query would take seconds.
+#[test]
+fn what_is_too_long_to_be_told_costs_a_query_nothing() {
+    let methods: Vec<String> = (0..30_000).map(|n| format!("{n:x}")).collect();
+    let methods = format!("methods={}", methods.join(","));
+    let of_groups = |methods: &str| {
+        let fields = format!("{methods} zone=somewhere port=1 interface=a.B group=x interface=a.B group=y");
+        let world = World::of([endpoint("p", "10.0.0.1", &fields)]);
+        for name in ["p-1._rpc._tcp.a.b.default.Z", "_rpc._tcp.a.b.g-x.default.Z", "_rpc._tcp.a.b.default.Z"] {
+            for _ in 0..100 {
+                world.data(name, Rtype::TXT);
+            }
+        }
+        world.data("p-1._rpc._tcp.a.b.default.Z", Rtype::TXT).1
+    };
+    let told = of_groups(&methods);
+    assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "truncated=2""#]);
+    let told = of_groups("methods=one,two");
+    assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "methods=one,two" "zone=somewhere""#]);
+    // Other values that are too long.
+    for key in ["interface", "group", "version", "application", "zone"] {
+        let long = "l".repeat(100_000);
+        let others = ["interface", "group"].iter().filter(|other| **other != key).map(|other| format!("{other}=o "));
+        let fields = format!("{}{key}={long} port=1", others.collect::<String>());
+        let world = World::of([endpoint("p", "10.0.0.1", &fields)]);
+        let service = world.data("b._dns-sd._udp.default.Z", Rtype::PTR).1;
+        let told = world.data(&format!("_rpc._tcp.{}", service[0]), Rtype::TXT).1;
+        assert!(told.len() == 1 && told[0].contains(r#""truncated="#) && !told[0].contains("lll"), "{key}: {told:?}");
+    }
+}
