@@ -49,7 +49,7 @@ use access::Access;
 use connection::{Patient, Stay};
 pub use lists::LIMIT_MAX;
 
-/// The most connections at once beside those of subscribers; one more waits.
+/// The most connections at once beside those of subscribers.
 const CONNECTIONS_MAX: u32 = 256;
 
 /// How long a client may take to send its request's head.
@@ -109,7 +109,8 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
             metrics.dropped(Dropped::NotAllowed);
             continue;
         }
-        // With no place left this one waits for it, and all others in the kernel's backlog.
+        // With no place left this one waits for that of whoever was silent the longest: a probe is not kept waiting by those
+        // who hold connections and say little.
         let Some(seat) = seats.take(client.ip(), pages.access.trusts(client.ip())).await else {
             metrics.dropped(Dropped::ClientFull);
             continue;
@@ -117,8 +118,12 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
         let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
         let (router, pages) = (router.clone(), pages.clone());
         tokio::spawn(async move {
-            if !serve_client(stream, router, Stay::new(seat), &pages).await {
-                tracing::debug!(%client, "an HTTP connection ended early");
+            let stay = Stay::new(seat);
+            tokio::select! {
+                is_whole = serve_client(stream, router, stay.clone(), &pages) => if !is_whole {
+                    tracing::debug!(%client, "an HTTP connection ended early");
+                },
+                () = stay.asked() => pages.responder.metrics.dropped(Dropped::Silent),
             }
         });
     }
@@ -142,6 +147,7 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> bool {
     let (own, service) = (stay.clone(), TowerToHyperService::new(router));
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        own.heard();
         request.extensions_mut().insert(own.clone());
         service.call(request)
     });

@@ -88,6 +88,8 @@ pub enum Dropped {
     Accept,
     /// A client has its share of connections already.
     ClientFull,
+    /// All places were taken, and this connection was silent the longest.
+    Silent,
     /// A connection came from where none may.
     NotAllowed,
     /// A connection did not come to an agreement on keys, or not in time.
@@ -96,13 +98,14 @@ pub enum Dropped {
 
 impl Dropped {
     /// All of them, in the order of their counters.
-    const ALL: [Dropped; 8] = [
+    const ALL: [Dropped; 9] = [
         Dropped::NotAQuery,
         Dropped::Receive,
         Dropped::Send,
         Dropped::RateLimit,
         Dropped::Accept,
         Dropped::ClientFull,
+        Dropped::Silent,
         Dropped::NotAllowed,
         Dropped::Handshake,
     ];
@@ -115,6 +118,7 @@ impl Dropped {
             Dropped::RateLimit => "rate-limit",
             Dropped::Accept => "accept",
             Dropped::ClientFull => "client-full",
+            Dropped::Silent => "silent",
             Dropped::NotAllowed => "not-allowed",
             Dropped::Handshake => "handshake",
         }

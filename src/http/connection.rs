@@ -31,6 +31,16 @@ impl Stay {
         self.seat.outlast();
     }
 
+    /// The client has asked for something.
+    pub(super) fn heard(&self) {
+        self.seat.heard();
+    }
+
+    /// Waits until its place is needed for another.
+    pub(super) async fn asked(&self) {
+        self.seat.asked().await;
+    }
+
     pub(super) fn is_lasting(&self) -> bool {
         self.is_lasting.load(Ordering::Relaxed)
     }

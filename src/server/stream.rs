@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Responder;
+use super::clients::seats::Seat;
 use crate::metrics::{Dropped, Transport};
 use crate::wire;
 
@@ -58,6 +59,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Whose a connection is.
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    pub(super) seat: Seat,
+}
+
 /// Answers on a listener's connections until told to close, then waits for those that are open to end.
 pub async fn serve(listener: TcpListener, responder: Arc<Responder>, closing: watch::Receiver<bool>) {
     let shared = responder.clone();
@@ -65,7 +72,7 @@ pub async fn serve(listener: TcpListener, responder: Arc<Responder>, closing: wa
         let responder = shared.clone();
         async move {
             let (reader, writer) = stream.into_split();
-            converse(reader, writer, client, Transport::Tcp, &responder, closing).await
+            converse(reader, writer, &client, Transport::Tcp, &responder, closing).await
         }
     })
     .await;
@@ -79,7 +86,7 @@ pub(super) async fn accept<C, F>(
     mut closing: watch::Receiver<bool>,
     converse: C,
 ) where
-    C: Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> F,
+    C: Fn(TcpStream, Arc<Client>, watch::Receiver<bool>) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let seats = responder.clients.seats();
@@ -88,7 +95,7 @@ pub(super) async fn accept<C, F>(
             accepted = listener.accept() => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
-        let (stream, client) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 responder.metrics.dropped(Dropped::Accept);
@@ -97,8 +104,9 @@ pub(super) async fn accept<C, F>(
                 continue;
             }
         };
-        // With no place left this one waits for it, and all others in the kernel's backlog.
-        let ip = client.ip().to_canonical();
+        // With no place left this one waits for that of whoever was silent the longest, and all others in the kernel's
+        // backlog.
+        let ip = address.ip().to_canonical();
         let seat = tokio::select! {
             seat = seats.take(ip, responder.clients.is_trusted(ip)) => seat,
             _ = closing.wait_for(|closing| *closing) => break,
@@ -108,15 +116,18 @@ pub(super) async fn accept<C, F>(
             continue;
         };
         let _ = stream.set_nodelay(true); // it costs time alone
-        let conversation = converse(stream, client, closing.clone());
+        let client = Arc::new(Client { address, seat });
+        let conversation = converse(stream, client.clone(), closing.clone());
         let responder = responder.clone();
         tokio::spawn(async move {
             responder.metrics.opened(transport);
-            if let Err(error) = conversation.await {
-                tracing::debug!(%client, %error, %transport, "a connection ended");
+            tokio::select! {
+                ended = conversation => if let Err(error) = ended {
+                    tracing::debug!(client = %client.address, %error, %transport, "a connection ended");
+                },
+                () = client.seat.asked() => responder.metrics.dropped(Dropped::Silent),
             }
             responder.metrics.closed(transport);
-            drop(seat);
         });
     }
     drop(listener);
@@ -127,7 +138,7 @@ pub(super) async fn accept<C, F>(
 pub(super) async fn converse(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
-    client: SocketAddr,
+    client: &Client,
     transport: Transport,
     responder: &Responder,
     mut closing: watch::Receiver<bool>,
@@ -149,9 +160,10 @@ pub(super) async fn converse(
         if !is_open {
             return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS has a last word
         }
+        client.seat.heard();
         while let Some(message) = whole_message(&received) {
             let end = LENGTH_LEN + message.len();
-            if !respond(responder, message, client, transport, &mut replies) {
+            if !respond(responder, message, client.address, transport, &mut replies) {
                 // No query to answer: whoever speaks so is no client, but was one before.
                 return write(&mut writer, &mut replies).await;
             }

@@ -210,15 +210,17 @@ fn networks_that_may_ask() {
     }
 }
 
+/// Whether a question on it is answered.
+fn is_served(stream: &mut TcpStream) -> bool {
+    let query = ask("Z", Rtype::SOA).to_wire();
+    let sent = stream.write_all(&[&(query.len() as u16).to_be_bytes(), &query[..]].concat());
+    sent.is_ok() && read_message(stream).is_ok()
+}
+
 /// bad-input 37: so many connections a client, and no more.
 #[test]
 fn connections_of_one_client() {
     let server = start(&["--tcp-per-client", "3", "--trusted-client", "127.9.0.0/16"]);
-    let is_served = |stream: &mut TcpStream| {
-        let query = ask("Z", Rtype::SOA).to_wire();
-        let sent = stream.write_all(&[&(query.len() as u16).to_be_bytes(), &query[..]].concat());
-        sent.is_ok() && read_message(stream).is_ok()
-    };
     let mut held: Vec<TcpStream> = (0..3).map(|_| from("127.0.0.1", server.dns)).collect();
     assert!(held.iter_mut().all(is_served));
     assert!(!is_served(&mut from("127.0.0.1", server.dns)), "one more");
@@ -232,6 +234,32 @@ fn connections_of_one_client() {
         true => Ok(()),
         false => Err("its place is not free again"),
     });
+}
+
+/// bad-input 37: with all places taken the next one is served at once, in the place of whoever was silent the longest; a
+/// trusted client keeps its own.
+#[test]
+fn who_is_silent_the_longest_makes_place() {
+    let server = start(&["--tcp-clients", "8", "--tcp-per-client", "4", "--trusted-client", "127.9.0.0/16"]);
+    let mut trusted = from("127.9.1.1", server.dns);
+    assert!(is_served(&mut trusted));
+    let addresses = ["127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.2", "127.0.0.2"];
+    let mut held = addresses.map(|address| from(address, server.dns));
+    for stream in &mut held {
+        assert!(is_served(stream));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(is_served(&mut held[0]), "its second question: the second connection is silent the longest now");
+    let mut later = Vec::new();
+    for gone in [1, 2] {
+        let mut next = from("127.0.0.3", server.dns);
+        assert!(is_served(&mut next));
+        later.push(next);
+        assert!(!is_served(&mut held[gone]), "connection {gone} was silent the longest");
+        assert_eq!(metric(&server, r#"callsign_dropped_total{reason="silent"}"#), gone as u64);
+    }
+    assert!(is_served(&mut trusted));
+    assert!([0, 3, 4, 5, 6].iter().all(|at| is_served(&mut held[*at])), "the others stay");
 }
 
 #[test]

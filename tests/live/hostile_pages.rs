@@ -114,3 +114,47 @@ fn ten_thousand_connections_harm_no_name() {
     crowd.join().expect("a crowd");
     assert_eq!(server.get("/livez").0, 200, "after {:?}", start.elapsed());
 }
+
+/// Five addresses that hold all places between them, and take each again that they lose, keep no probe waiting.
+#[test]
+fn probes_are_answered_while_all_places_are_taken() {
+    const ADDRESSES: u8 = 5;
+    const OF_EACH: usize = 64;
+    let server = Server::start(&["--manifests", manifests()]);
+    let (http, end) = (server.http, Instant::now() + Duration::from_secs(8));
+    let greedy = (1..=ADDRESSES).map(|n| {
+        thread::spawn(move || {
+            let request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+            let open = || from(Ipv4Addr::new(127, 8, 0, n), http).ok();
+            let mut held: Vec<Option<TcpStream>> = Vec::new();
+            let mut lost = 0;
+            while Instant::now() < end {
+                held.resize_with(OF_EACH, open);
+                for stream in &mut held {
+                    if stream.as_mut().is_none_or(|stream| stream.write_all(request).is_err()) {
+                        lost += 1;
+                        *stream = open();
+                    }
+                }
+                thread::sleep(Duration::from_millis(300));
+            }
+            lost
+        })
+    });
+    let greedy: Vec<_> = greedy.collect();
+    thread::sleep(Duration::from_secs(1));
+    let (mut asked, mut slowest) = (0, Duration::ZERO);
+    while Instant::now() < end {
+        for path in ["/livez", "/readyz"] {
+            let start = Instant::now();
+            assert_eq!(server.get(path).0, 200);
+            slowest = slowest.max(start.elapsed());
+            asked += 1;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let lost: usize = greedy.into_iter().map(|client| client.join().expect("a client")).sum();
+    println!("{asked} probes, the slowest after {slowest:?}; {lost} of the others lost their places");
+    assert!(lost > 0, "all places were taken");
+    assert!(slowest < Duration::from_secs(2), "a probe's own deadline: {slowest:?}");
+}

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The most connections at once at an address, unless set otherwise.
 pub const ALL_MAX: u32 = 1024;
@@ -21,37 +23,68 @@ pub struct Seats {
     free: Arc<Semaphore>,
     all_max: u32,
     per_client_max: u32,
-    /// No more entries than there are connections.
-    taken: Mutex<HashMap<IpAddr, u32>>,
+    started: Instant,
+    taken: Mutex<Taken>,
+}
+
+/// Who holds places; no more entries than there are connections.
+#[derive(Debug, Default)]
+struct Taken {
+    by_client: HashMap<IpAddr, u32>,
+    /// Those whose place may be asked for.
+    holders: HashMap<usize, Arc<Holder>>,
+}
+
+/// A connection as whoever looks for a place sees it.
+#[derive(Debug, Default)]
+struct Holder {
+    /// When it was last heard of, in milliseconds of [`Seats::started`].
+    heard_at: AtomicU64,
+    is_asked: AtomicBool,
+    asked: Notify,
 }
 
 /// One connection's place; dropping it frees the place.
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
-    /// None for whoever is not counted by itself.
-    client: Option<IpAddr>,
+    /// None for whoever is trusted: it is not counted by itself, and its place is not asked for.
+    own: Option<Own>,
     place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+#[derive(Debug)]
+struct Own {
+    client: IpAddr,
+    holder: Arc<Holder>,
 }
 
 impl Seats {
     /// So many in all, and so many for each client.
     pub fn new(all_max: u32, per_client_max: u32) -> Seats {
         let free = Arc::new(Semaphore::new(all_max as usize));
-        Seats { free, all_max, per_client_max, taken: Mutex::default() }
+        Seats { free, all_max, per_client_max, started: Instant::now(), taken: Mutex::default() }
     }
 
     /// A place for a client's connection, waited for until there is one; none where the client has its share already.
+    ///
+    /// Where all are taken, the connection that has been silent the longest is asked for its place.
     pub async fn take(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
         let seat = self.count(client, is_trusted)?;
-        let place = self.free.clone().acquire_owned().await.ok()?;
+        let place = match self.free.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                self.ask_the_silent();
+                self.free.clone().acquire_owned().await.ok()?
+            }
+        };
         Some(seat.with(place))
     }
 
-    /// The same at once or not at all.
+    /// The same at once or not at all: whoever comes again finds the place that was asked for.
     pub fn try_take(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
         let seat = self.count(client, is_trusted)?;
-        let place = self.free.clone().try_acquire_owned().ok()?;
+        let place = self.free.clone().try_acquire_owned().inspect_err(|_| self.ask_the_silent()).ok()?;
         Some(seat.with(place))
     }
 
@@ -69,37 +102,86 @@ impl Seats {
     fn count(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
         let client = (!is_trusted).then(|| key(client));
         if let Some(client) = client {
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            let held = taken.entry(client).or_default();
+            let mut taken = self.taken();
+            let held = taken.by_client.entry(client).or_default();
             if *held >= self.per_client_max {
                 return None;
             }
             *held += 1;
         }
-        Some(Seat { seats: self.clone(), client, place: Mutex::new(None) })
+        let own = client.map(|client| Own { client, holder: Arc::default() });
+        Some(Seat { seats: self.clone(), own, place: Mutex::new(None) })
+    }
+
+    fn ask_the_silent(&self) {
+        let taken = self.taken();
+        let holders = taken.holders.values().filter(|holder| !holder.is_asked.load(Ordering::Relaxed));
+        if let Some(silent) = holders.min_by_key(|holder| holder.heard_at.load(Ordering::Relaxed)) {
+            silent.is_asked.store(true, Ordering::Relaxed);
+            silent.asked.notify_one();
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
     fn with(self, place: OwnedSemaphorePermit) -> Seat {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        self.heard();
+        *self.place() = Some(place);
+        if let Some(own) = &self.own {
+            self.seats.taken().holders.insert(own.number(), own.holder.clone());
+        }
         self
     }
 
-    /// Gives the place back among all; it counts as the client's still.
+    /// The client has said something.
+    pub fn heard(&self) {
+        if let Some(own) = &self.own {
+            let at = self.seats.started.elapsed().as_millis();
+            own.holder.heard_at.store(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the place is asked for; for ever where the client is trusted.
+    pub async fn asked(&self) {
+        match &self.own {
+            Some(own) => own.holder.asked.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives the place back among all, so that it is not asked for; it counts as the client's still.
     pub fn outlast(&self) {
-        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(own) = &self.own {
+            self.seats.taken().holders.remove(&own.number());
+        }
+        drop(self.place().take());
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Own {
+    /// Tells the holders of places apart.
+    fn number(&self) -> usize {
+        Arc::as_ptr(&self.holder).addr()
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Some(client) = self.client else { return };
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = taken.get_mut(&client) {
+        let Some(own) = &self.own else { return };
+        let mut taken = self.seats.taken();
+        taken.holders.remove(&own.number());
+        if let Some(held) = taken.by_client.get_mut(&own.client) {
             *held -= 1;
             if *held == 0 {
-                taken.remove(&client);
+                taken.by_client.remove(&own.client);
             }
         }
     }
@@ -135,7 +217,29 @@ mod tests {
         assert!(trusted.iter().all(Option::is_some) && take("10.0.0.9", true).is_none(), "four in all");
         drop((second, third, trusted));
         seats.all_free().await;
-        assert!(seats.taken.lock().unwrap().is_empty());
+        assert!(seats.taken().by_client.is_empty() && seats.taken().holders.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_place_of_whoever_was_silent_the_longest_is_asked_for() {
+        let seats = Arc::new(Seats::new(4, 4));
+        let take = |n: u8, is_trusted| seats.try_take([10, 0, 0, n].into(), is_trusted);
+        let [trusted, lasting, spoke, silent] =
+            [(1, true), (2, false), (3, false), (4, false)].map(|(n, is_trusted)| take(n, is_trusted).unwrap());
+        lasting.outlast();
+        let late = take(5, false).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        [&spoke, &late].iter().for_each(|seat| seat.heard());
+        let is_asked = async |seat: &Seat| tokio::time::timeout(std::time::Duration::ZERO, seat.asked()).await.is_ok();
+        assert!(!is_asked(&silent).await);
+        assert!(take(6, false).is_none(), "the place is not free yet");
+        assert!(is_asked(&silent).await);
+        for other in [&trusted, &lasting, &spoke, &late] {
+            assert!(!is_asked(other).await);
+        }
+        let (next, ()) = tokio::join!(seats.take([10, 0, 0, 7].into(), false), async { drop(silent) });
+        assert!(next.is_some());
+        assert!(is_asked(&spoke).await || is_asked(&late).await, "one more was asked for the one that came");
     }
 
     #[tokio::test]

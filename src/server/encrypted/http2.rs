@@ -24,7 +24,7 @@ use super::tls::shake_hands;
 use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, server_config};
 use crate::metrics::Transport;
 use crate::server::Responder;
-use crate::server::stream::{self, IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::stream::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
 
 /// What a client must be able to speak: HTTP/1.1 answers one query at a time (RFC 8484 §5.2).
 const PROTOCOL: &[u8] = b"h2";
@@ -61,7 +61,7 @@ pub async fn serve(
 /// One connection, until either side is done with it or no request comes for a while.
 async fn converse(
     stream: TlsStream<TcpStream>,
-    client: SocketAddr,
+    client: Arc<Client>,
     responder: Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -70,8 +70,9 @@ async fn converse(
         let asked = asked.clone();
         move |request| {
             asked.notify_one();
-            let responder = responder.clone();
-            async move { Ok::<_, Infallible>(answer(request, client, &responder).await.map(Full::new)) }
+            client.seat.heard();
+            let (address, responder) = (client.address, responder.clone());
+            async move { Ok::<_, Infallible>(answer(request, address, &responder).await.map(Full::new)) }
         }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());

@@ -42,7 +42,7 @@ pub async fn serve(
         async move {
             let stream = shake_hands(&acceptor, stream, &responder).await?;
             let (reader, writer) = tokio::io::split(stream);
-            stream::converse(reader, writer, client, Transport::Tls, &responder, closing).await
+            stream::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
         }
     })
     .await;
