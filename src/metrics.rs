@@ -133,6 +133,18 @@ pub struct Metrics {
     registry: Registry,
 }
 
+/// A connection that counts.
+#[derive(Debug)]
+pub struct Open<'m>(Option<&'m AtomicI64>);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The numbers that this process counts itself.
 #[derive(Debug, Default)]
 struct Counters {
@@ -183,18 +195,13 @@ impl Metrics {
         }
     }
 
-    /// A connection was taken; [`Metrics::closed`] must follow.
-    pub fn opened(&self, transport: Transport) {
-        if let Some(count) = self.counters.connections.get(transport as usize) {
+    /// A connection was taken, and counts until this is dropped.
+    pub fn open(&self, transport: Transport) -> Open<'_> {
+        let count = self.counters.connections.get(transport as usize);
+        if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    /// A connection ended.
-    pub fn closed(&self, transport: Transport) {
-        if let Some(count) = self.counters.connections.get(transport as usize) {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
+        Open(count)
     }
 
     /// A changed certificate and its key were read, and are served from now on or were refused.

@@ -16,11 +16,16 @@ pub struct Pulse {
 
 impl Default for Pulse {
     fn default() -> Pulse {
-        Pulse { started: Instant::now(), last: AtomicU64::new(0) }
+        Pulse::since(Instant::now())
     }
 }
 
 impl Pulse {
+    /// Of a task that began then.
+    pub fn since(started: Instant) -> Pulse {
+        Pulse { started, last: AtomicU64::new(0) }
+    }
+
     /// The task turns.
     pub fn beat(&self) {
         self.last.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -39,11 +44,11 @@ mod tests {
 
     #[test]
     fn a_task_that_stands_still_is_seen() {
-        let ago = |silence: Duration| Instant::now().checked_sub(silence).expect("a machine that is up that long");
-        let pulse = Pulse { started: ago(SILENCE_MAX + Duration::from_secs(1)), last: AtomicU64::new(0) };
+        let since = |silence: Duration| Pulse::since(Instant::now().checked_sub(silence).expect("up that long"));
+        let pulse = since(SILENCE_MAX + Duration::from_secs(1));
         assert!(!pulse.is_beating());
         pulse.beat();
         assert!(pulse.is_beating());
-        assert!(Pulse { started: ago(SILENCE_MAX / 2), last: AtomicU64::new(0) }.is_beating(), "not yet");
+        assert!(since(SILENCE_MAX / 2).is_beating(), "not yet");
     }
 }

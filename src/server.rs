@@ -17,7 +17,7 @@ use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::{Dropped, Metrics, Transport};
 use crate::snapshot::Snapshot;
-use crate::wire::{self, HEADER_LEN, Limits, Outcome, Own, Query, Received};
+use crate::wire::{self, HEADER_LEN, Limits, Malformed, Outcome, Own, Query, Received};
 use clients::{Admission, Clients};
 
 /// What all transports share: the zone of the moment, and how to answer from it.
@@ -77,7 +77,15 @@ impl Responder {
         })
     }
 
-    /// The same over an encrypted transport, of a message that was read; for how many seconds the reply is good.
+    /// Reads a message; a mistake of ours in that is the message's alone too.
+    pub(crate) fn read<'m>(&self, message: &'m [u8]) -> Received<'m> {
+        catch_unwind(|| wire::parse(message)).unwrap_or_else(|_| {
+            self.metrics.panicked();
+            Received::Nothing
+        })
+    }
+
+    /// The same as [`Responder::respond`] over an encrypted transport, of a message that was read; for how many seconds the reply is good.
     pub(crate) fn respond_by_hickory(
         &self,
         message: &[u8],
@@ -111,14 +119,14 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> bool {
-        let plain = Own { nsid: &self.nsid, cookie: None };
         let (rtype, outcome) = match wire::parse(message) {
             Received::Nothing => return self.drop(Dropped::NotAQuery),
             Received::Malformed(malformed) => {
                 if !self.clients.admits_malformed(client.ip().to_canonical(), transport) {
                     return self.drop(Dropped::RateLimit);
                 }
-                (None, malformed.reply(plain, out))
+                let (malformed, own) = self.greet(malformed, client);
+                (None, malformed.reply(own, out))
             }
             Received::Query(query) => {
                 let (admission, own) = self.admit(&query, client, transport);
@@ -142,13 +150,15 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Option<u32> {
-        let plain = Own { nsid: &self.nsid, cookie: None };
         let (rtype, composed) = match received {
             Received::Nothing => {
                 self.drop(Dropped::NotAQuery);
                 return None;
             }
-            Received::Malformed(malformed) => (None, hickory::refuse(malformed, plain, out)),
+            Received::Malformed(malformed) => {
+                let (malformed, own) = self.greet(malformed.clone(), client);
+                (None, hickory::refuse(&malformed, own, out))
+            }
             Received::Query(query) => {
                 let composed = match self.admit(query, client, transport) {
                     (Admission::Refused(rcode), own) => hickory::refuse(&query.refused(rcode), own, out),
@@ -168,6 +178,14 @@ impl Responder {
 
     fn admit(&self, query: &Query<'_>, client: SocketAddr, transport: Transport) -> (Admission, Own<'_>) {
         self.clients.admit(query, client.ip().to_canonical(), transport, &self.nsid)
+    }
+
+    /// What a message that is no query is told: its code, or a cookie if that is all that it asked for.
+    fn greet<'m>(&self, malformed: Malformed<'m>, client: SocketAddr) -> (Malformed<'m>, Own<'_>) {
+        match self.clients.greet(&malformed, client.ip().to_canonical(), &self.nsid) {
+            Some((rcode, own)) => (Malformed { rcode, ..malformed }, own),
+            None => (malformed, Own { nsid: &self.nsid, cookie: None }),
+        }
     }
 
     fn drop(&self, reason: Dropped) -> bool {

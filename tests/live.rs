@@ -10,6 +10,7 @@ mod harness;
 mod live {
     mod bad_input;
     mod clients;
+    mod cookies;
     mod coredns_kubernetes;
     mod corpora;
     mod dnsviz;

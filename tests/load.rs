@@ -106,6 +106,14 @@ fn resident_kib(server: &Server) -> u64 {
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
+/// How many queries it was asked over UDP in its life, and gave up none of.
+fn queries(server: &Server) -> u64 {
+    let metrics = server.get("/metrics").1;
+    assert!(metrics.lines().any(|line| line == "callsign_panics_total 0"), "{metrics}");
+    let counts = metrics.lines().filter(|line| line.starts_with("callsign_queries_total{") && line.contains("udp"));
+    counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
 #[test]
 fn saturated_by_udp() {
     let _alone = alone();
@@ -144,6 +152,7 @@ fn saturated_by_udp() {
         load.completed, load.lost
     );
     assert!(load.completed > 10_000 && load.lost * 100 < load.completed, "{} lost", load.lost);
+    assert!(queries(&server) > load.completed / 2, "and none was given up");
     assert!(steps >= 5, "{steps} changes");
     assert!(after < before + GROWTH_MAX, "{before} KiB before, {after} after");
 }
@@ -168,6 +177,7 @@ fn a_million_random_names() {
     let after = resident_kib(&server);
     eprintln!("{} names, {} lost; {before} KiB before, {after} after", load.completed, load.lost);
     assert!(load.completed + load.lost >= 1_000_000 && load.noerror == 0);
+    assert!(queries(&server) > load.completed / 2, "and none was given up");
     assert!(after < before + GROWTH_MAX / 4, "{before} KiB before, {after} after");
 }
 
@@ -184,9 +194,11 @@ fn a_rolling_restart_loses_no_query() {
     let load = dnsperf(coredns.dns, &file, &["-Q", "2000", "-q", "200", "-l", "22"]);
     sleep(Duration::from_secs(2));
     let mut replicas = [Some(first), Some(second)];
+    let mut asked = Vec::new();
     for replica in &mut replicas {
         let mut old = replica.take().expect("a replica");
         let (dns, http) = (old.dns, old.http);
+        asked.push(queries(&old));
         let start = Instant::now();
         old.signal(Signal::SIGTERM);
         assert!(old.ended(PATIENCE).expect("its end").success());
@@ -196,7 +208,10 @@ fn a_rolling_restart_loses_no_query() {
         sleep(Duration::from_secs(2));
     }
     let load = load.join().expect("a load");
-    eprintln!("{} queries, {} lost, {} answered", load.completed, load.lost, load.noerror);
+    asked.extend(replicas.iter().flatten().map(queries));
+    eprintln!("{} queries, {} lost, {} answered; the replicas' {asked:?}", load.completed, load.lost, load.noerror);
     assert!(load.completed > 20_000, "{}", load.completed);
     assert_eq!((load.lost, load.noerror), (0, load.completed));
+    // Before their restarts and after.
+    assert!(asked.iter().all(|queries| *queries > 1_000), "{asked:?}");
 }

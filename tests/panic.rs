@@ -8,18 +8,26 @@ mod budget {
     pub(crate) mod zone;
 }
 
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+mod harness;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use budget::zone::{Zone, query, service_name};
 use callsign::changes::Changes;
 use callsign::http::access::Access;
 use callsign::http::{self, Pages};
 use callsign::pulse::Pulse;
+use callsign::server::encrypted::certificate::{Certificate, Files};
+use callsign::server::encrypted::quic::{self, Within};
+use callsign::server::encrypted::tls;
 use callsign::server::{Responder, stream, udp};
+use harness::quic::Quic;
+use harness::tls::{Authority, Mounted};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -28,7 +36,7 @@ use tracing::{Event, Metadata, Subscriber};
 /// What the log panics at.
 const FATAL: &str = "fatal";
 
-/// How many queries bring it about over UDP, and over TCP.
+/// How many queries bring it about over each transport.
 const FATAL_COUNT: usize = 20;
 
 struct PanickingLog;
@@ -60,40 +68,50 @@ impl Subscriber for PanickingLog {
 
 struct Running {
     dns: SocketAddr,
+    tls: SocketAddr,
+    quic: SocketAddr,
     http: SocketAddr,
+    authority: Authority,
     responder: Arc<Responder>,
 }
 
-fn start() -> Running {
-    tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
+fn start(pulse: Pulse) -> Running {
     let zone = Zone::of_pods(100);
     let responder = Arc::new(Responder { logs_queries: true, ..zone.responder() });
+    let authority = Authority::new();
+    let (certificate, key, _) = authority.issue();
+    let mounted = Mounted::new(&certificate, &key);
+    let files = Files { certificate: mounted.file("tls.crt").into(), key: mounted.file("tls.key").into() };
+    let certificate = Arc::new(Certificate::read(files).expect("a certificate"));
     let (shared, (told, addresses)) = (responder.clone(), std::sync::mpsc::channel());
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async move {
-            let listener = stream::bind("127.0.0.1:0".parse().expect("an address")).expect("bind TCP");
-            let dns = listener.local_addr().expect("its address");
-            let pages = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("bind HTTP");
-            told.send((dns, pages.local_addr().expect("its address"))).expect("told");
-            udp::serve(udp::bind(dns).expect("bind UDP"), dns, shared.clone()).expect("a thread");
+            let any = "127.0.0.1:0".parse().expect("an address");
+            let [listener, over_tls] = [(); 2].map(|()| stream::bind(any).expect("bind TCP"));
+            let over_quic = quic::bind(any, Within::Dns, certificate.clone()).expect("bind QUIC");
+            let pages = http::bind(any).await.expect("bind HTTP");
+            let tcp = [&listener, &over_tls, &pages].map(|listener| listener.local_addr().expect("its address"));
+            told.send((tcp, over_quic.local_addr().expect("its address"))).expect("told");
+            udp::serve(udp::bind(tcp[0]).expect("bind UDP"), tcp[0], shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
-            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone()))));
+            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse))));
+            let acceptor = tls::acceptor(certificate).expect("an acceptor");
+            tokio::spawn(tls::serve(over_tls, acceptor, shared.clone(), closing.clone()));
+            tokio::spawn(quic::serve(over_quic, Within::Dns, shared.clone(), closing.clone()));
             stream::serve(listener, shared, closing).await;
         });
     });
-    let (dns, http) = addresses.recv_timeout(Duration::from_secs(10)).expect("a running server");
-    Running { dns, http, responder }
+    let ([dns, tls, http], quic) = addresses.recv_timeout(Duration::from_secs(10)).expect("a running server");
+    Running { dns, tls, quic, http, authority, responder }
 }
 
-fn all_pages(responder: Arc<Responder>) -> Pages {
-    let pulse = Arc::new(Pulse::default());
-    pulse.beat();
+fn all_pages(responder: Arc<Responder>, pulse: Pulse) -> Pages {
     Pages {
         access: Access::default(),
         responder,
         changes: Arc::new(Changes::new(0)),
-        pulse,
+        pulse: Arc::new(pulse),
         is_ending: Arc::new(AtomicBool::new(false)),
         sources: Box::new(Vec::new),
     }
@@ -118,7 +136,8 @@ fn check(at: usize, reply: &[u8]) {
 
 #[test]
 fn one_query_alone_is_given_up() {
-    let Running { dns, http, responder } = start();
+    tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
+    let Running { dns, tls, quic, http, authority, responder } = start(Pulse::default());
     std::panic::set_hook(Box::new(|_| {})); // they are meant
 
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -148,10 +167,33 @@ fn one_query_alone_is_given_up() {
         check(at, &reply);
     }
 
-    assert_eq!(responder.metrics.panics(), 2 * FATAL_COUNT as u64);
+    let mut tls = authority.connect(tls);
+    for (at, query) in queries() {
+        check(at, &tls.exchange(&query).expect("a reply over TLS"));
+    }
+    let quic = Quic::connect(&authority, quic, b"doq");
+    for (at, mut query) in queries() {
+        query[..2].fill(0); // RFC 9250 §4.2.1
+        let reply = quic.exchange(&[&(query.len() as u16).to_be_bytes()[..], &query].concat());
+        check(at, &reply.expect("a reply over QUIC")[2..]);
+    }
+
+    assert_eq!(responder.metrics.panics(), 4 * FATAL_COUNT as u64);
+    let text = livez(http);
+    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but 80 queries were given up"), "{text}");
+}
+
+fn livez(http: SocketAddr) -> String {
     let mut page = TcpStream::connect(http).expect("connect");
     page.write_all(b"GET /livez HTTP/1.0\r\n\r\n").expect("ask");
     let mut text = String::new();
     page.read_to_string(&mut text).expect("a page");
-    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but 40 queries were given up"), "{text}");
+    text
+}
+
+#[test]
+fn a_writer_that_stands_still_fails_the_probe() {
+    let a_minute_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("a machine that is up that long");
+    let text = livez(start(Pulse::since(a_minute_ago)).http);
+    assert!(text.starts_with("HTTP/1.0 503") && text.contains("the writer of the zone stands still"), "{text}");
 }

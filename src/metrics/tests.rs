@@ -58,9 +58,8 @@ fn text() -> String {
     metrics.slow_reader();
     metrics.panicked();
     metrics.state_written(false);
-    metrics.opened(Transport::Tls);
-    metrics.opened(Transport::Tls);
-    metrics.closed(Transport::Tls);
+    let _open = metrics.open(Transport::Tls);
+    drop(metrics.open(Transport::Tls));
     metrics.dropped(Dropped::Handshake);
     metrics.certificate_read(true);
     metrics.certificate_read(false);

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::Transport;
-use crate::wire::{Cookie, Own, Query};
+use crate::wire::{Cookie, Malformed, Own, Query};
 
 use cookies::Cookies;
 use rate::{RateLimit, Verdict};
@@ -88,7 +88,10 @@ impl Clients {
         let cookie = self.cookies.as_ref().zip(query.edns.and_then(|edns| edns.cookie));
         let (own, is_known) = match cookie {
             None => (own, false),
-            Some((_, Cookie::Malformed)) => return (Admission::Refused(Rcode::FORMERR), own),
+            Some((_, Cookie::Malformed)) => {
+                let is_refused = self.admits_malformed(client, transport);
+                return (if is_refused { Admission::Refused(Rcode::FORMERR) } else { Admission::Ignored }, own);
+            }
             Some((cookies, Cookie::Of { client: theirs, server: ours })) => {
                 let checked = cookies.check(theirs, ours, client);
                 (Own { cookie: Some(checked.cookie), ..own }, checked.is_valid)
@@ -106,6 +109,17 @@ impl Clients {
             _ => Admission::Answered,
         };
         (admission, own)
+    }
+
+    /// What a message without a question came for, if that is a cookie (RFC 7873 §5.4), and whether the one that it
+    /// brought was good.
+    pub fn greet<'n>(&self, malformed: &Malformed<'_>, client: IpAddr, nsid: &'n [u8]) -> Option<(Rcode, Own<'n>)> {
+        let is_without_question = malformed.question.is_empty() && malformed.rcode == Rcode::FORMERR;
+        let cookies = self.cookies.as_ref().filter(|_| is_without_question)?;
+        let Cookie::Of { client: theirs, server: ours } = malformed.edns?.cookie? else { return None };
+        let checked = cookies.check(theirs, ours, client);
+        let is_bad = ours.is_some() && !checked.is_valid;
+        Some((if is_bad { Rcode::BADCOOKIE } else { Rcode::NOERROR }, Own { nsid, cookie: Some(checked.cookie) }))
     }
 
     /// Whether what cannot be read gets a reply.

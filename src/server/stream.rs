@@ -16,7 +16,6 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Responder;
 use super::clients::seats::Seat;
 use crate::metrics::{Dropped, Transport};
-use crate::wire;
 
 /// Connections that the kernel may hold for us before we take them.
 const BACKLOG: i32 = 1024;
@@ -120,14 +119,13 @@ pub(super) async fn accept<C, F>(
         let conversation = converse(stream, client.clone(), closing.clone());
         let responder = responder.clone();
         tokio::spawn(async move {
-            responder.metrics.opened(transport);
+            let _open = responder.metrics.open(transport);
             tokio::select! {
                 ended = conversation => if let Err(error) = ended {
                     tracing::debug!(client = %client.address, %error, %transport, "a connection ended");
                 },
                 () = client.seat.asked() => responder.metrics.dropped(Dropped::Silent),
             }
-            responder.metrics.closed(transport);
         });
     }
     drop(listener);
@@ -203,7 +201,7 @@ fn respond(
     let start = replies.len();
     replies.extend_from_slice(&[0; LENGTH_LEN]);
     let is_answered = if transport.is_encrypted() {
-        responder.respond_by_hickory(message, &wire::parse(message), client, transport, replies).is_some()
+        responder.respond_by_hickory(message, &responder.read(message), client, transport, replies).is_some()
     } else {
         responder.respond(&responder.snapshot.load(), message, client, transport, replies)
     };

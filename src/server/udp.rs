@@ -9,16 +9,22 @@ mod socket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::socket::{SockaddrIn, SockaddrIn6};
 use socket2::Socket;
 
 use super::Responder;
+use crate::metrics::Metrics;
 use batch::Batch;
 
 pub use socket::bind;
+
+/// How long a thread rests behind a mistake: one that comes again and again is to fill no log and no processor.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers datagrams on a thread of its own, until the process ends.
 ///
@@ -27,9 +33,35 @@ pub use socket::bind;
 pub fn serve(socket: Socket, address: SocketAddr, responder: Arc<Responder>) -> io::Result<()> {
     let is_wildcard = address.ip().is_unspecified();
     let thread = thread::Builder::new().name(format!("udp {address}"));
-    let run = move || match address {
-        SocketAddr::V4(_) => Batch::<SockaddrIn>::new(is_wildcard).run(&socket, &responder),
-        SocketAddr::V6(_) => Batch::<SockaddrIn6>::new(is_wildcard).run(&socket, &responder),
+    let run = move || {
+        again_and_again(&responder.metrics, || match address {
+            SocketAddr::V4(_) => Batch::<SockaddrIn>::new(is_wildcard).run(&socket, &responder),
+            SocketAddr::V6(_) => Batch::<SockaddrIn6>::new(is_wildcard).run(&socket, &responder),
+        });
     };
     thread.spawn(run).map(drop)
+}
+
+/// Works until the work is done. A mistake of ours in it, beside the messages that are each their own, costs the batch in
+/// which it comes to light, is counted, and ends no thread: its socket would still be given a share of all clients.
+fn again_and_again(metrics: &Metrics, mut work: impl FnMut()) {
+    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+        metrics.panicked();
+        thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_outlives_a_mistake() {
+        let (metrics, mut times) = (Metrics::new("0", "0"), 0);
+        again_and_again(&metrics, || {
+            times += 1;
+            assert!(times > 2, "as is meant");
+        });
+        assert_eq!((times, metrics.panics()), (3, 2));
+    }
 }

@@ -104,7 +104,7 @@ pub enum Cookie {
     Of {
         /// What the client tells its servers' replies from others by.
         client: [u8; CLIENT_COOKIE_LEN],
-        /// What it got from us, if it is as long as ours are (RFC 9018 §4).
+        /// What it got from a server; zeros, which are never valid, if it is not as long as ours are (RFC 9018 §4).
         server: Option<[u8; SERVER_COOKIE_LEN]>,
     },
 }
@@ -113,7 +113,8 @@ impl Cookie {
     fn read(data: &[u8]) -> Cookie {
         match data.split_first_chunk() {
             Some((client, server)) if server.is_empty() || SERVER_COOKIE_LENS.contains(&server.len()) => {
-                Cookie::Of { client: *client, server: server.try_into().ok() }
+                let server = (!server.is_empty()).then(|| server.try_into().unwrap_or_default());
+                Cookie::Of { client: *client, server }
             }
             _ => Cookie::Malformed,
         }
@@ -146,6 +147,11 @@ pub fn parse(message: &[u8]) -> Received<'_> {
         return Received::Malformed(Malformed { rcode: Rcode::NOTIMP, is_recursion_desired: false, ..malformed });
     }
     let mut reader = Reader { rest: body };
+    if [word(4), word(6), word(8)] == [0; 3] {
+        // No question: a client may want a cookie alone (RFC 7873 §5.4), and nothing else is to be had for that.
+        let additional = reader.additional(0, word(10)).filter(|additional| additional.version == 0);
+        return Received::Malformed(Malformed { edns: additional.and_then(|additional| additional.edns), ..malformed });
+    }
     let question = (word(4) == 1).then(|| reader.question()).flatten();
     let Some((question, rtype, class)) = question else { return Received::Malformed(malformed) };
     let malformed = Malformed { question, ..malformed };

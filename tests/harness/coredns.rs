@@ -32,12 +32,16 @@ impl CoreDns {
         )
     }
 
-    /// The same in front of several servers.
+    /// The same in front of several servers, without its cache: each query is theirs. Where there is no Service that keeps
+    /// queries from a replica that is not ready, `failover` does, as `deploy/README.md` says.
     pub(crate) fn start_before(upstreams: &[SocketAddr]) -> CoreDns {
         let all: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
         let block = stub("coredns-stub.Corefile");
-        let replaced =
-            block.replace(&format!("forward . {SERVICE_ADDRESS} "), &format!("forward . {} ", all.join(" ")));
+        let (before, cache) = block.split_once("    cache ").expect("a cache");
+        let (_, behind) = cache.split_once("\n    }\n").expect("its end");
+        let block = format!("{before}{behind}");
+        let from = format!("forward . {SERVICE_ADDRESS} {{\n");
+        let replaced = block.replace(&from, &format!("forward . {} {{\n        failover SERVFAIL\n", all.join(" ")));
         assert_ne!(replaced, block);
         CoreDns::start_with(&replaced)
     }

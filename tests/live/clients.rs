@@ -11,35 +11,36 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rtype;
 use socket2::{Domain, Socket, Type};
 
+use super::cookies::cookie_alone;
 use super::site::{NSID, ask, manifests};
-use crate::harness::ask::{Ask, Edns, Reply, exchange_tcp, flag, read_message};
+use crate::harness::ask::{Ask, Edns, Reply, flag, read_message};
 use crate::harness::eventually;
 use crate::harness::process::scratch;
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, Mounted};
 
 const COOKIE: u16 = 10;
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An SRV set of some size.
-const NAME: &str = "_rpc._tcp.org.acme.greeter.default.Z";
+pub(super) const NAME: &str = "_rpc._tcp.org.acme.greeter.default.Z";
 
-fn start(args: &[&str]) -> Server {
+pub(super) fn start(args: &[&str]) -> Server {
     Server::start(&[&["--manifests", manifests(), "--nsid", NSID], args].concat())
 }
 
 /// A client of its own, at an address of loopback.
-struct Client(UdpSocket);
+pub(super) struct Client(pub(super) UdpSocket);
 
 impl Client {
-    fn at(address: &str, server: &Server) -> Client {
+    pub(super) fn at(address: &str, server: &Server) -> Client {
         let socket = UdpSocket::bind((address, 0)).expect("an address of loopback");
         socket.connect(server.dns).expect("connect");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Client(socket)
     }
 
-    fn ask(&self, ask: &Ask) -> Reply {
+    pub(super) fn ask(&self, ask: &Ask) -> Reply {
         let query = ask.to_wire();
         self.0.send(&query).expect("send");
         let mut reply = vec![0; 4096];
@@ -77,12 +78,12 @@ impl Client {
     }
 }
 
-fn with_cookie(ask: Ask, cookie: &[u8]) -> Ask {
+pub(super) fn with_cookie(ask: Ask, cookie: &[u8]) -> Ask {
     ask.opt(Edns { size: 1232, options: vec![(COOKIE, cookie.to_vec())], ..Edns::default() })
 }
 
 /// The cookie that a reply brings.
-fn cookie_of(reply: &Reply) -> Option<Vec<u8>> {
+pub(super) fn cookie_of(reply: &Reply) -> Option<Vec<u8>> {
     let options = &reply.edns.as_ref()?.options;
     options.iter().find(|(code, _)| *code == COOKIE).map(|(_, data)| data.clone())
 }
@@ -91,65 +92,6 @@ fn metric(server: &Server, series: &str) -> u64 {
     let (_, metrics) = server.get("/metrics");
     let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
-}
-
-/// RFC 7873 §5.2, RFC 9018; bad-input 22 and 23.
-#[test]
-fn cookies() {
-    let server = start(&["--cookies"]);
-    let client = Client::at("127.0.0.1", &server);
-    let srv = || ask(NAME, Rtype::SRV);
-    assert_eq!(cookie_of(&client.ask(&srv().edns(1232))), None, "none for who brings none");
-    let first = cookie_of(&client.ask(&with_cookie(srv(), b"8 bytes!"))).expect("a cookie");
-    assert_eq!((first.len(), &first[..8]), (24, &b"8 bytes!"[..]));
-    assert_eq!(cookie_of(&client.ask(&with_cookie(srv(), &first))).as_ref(), Some(&first), "a good one stays");
-    let elsewhere = cookie_of(&Client::at("127.0.0.2", &server).ask(&with_cookie(srv(), &first))).expect("a cookie");
-    assert_ne!(elsewhere, first, "another client gets its own");
-    for len in [0, 1, 7, 9, 15, 41, 255] {
-        let reply = client.ask(&with_cookie(srv(), &vec![7; len]));
-        assert_eq!((reply.rcode.as_str(), reply.answer.len()), ("FORMERR", 0), "{len} bytes");
-    }
-    for len in [16, 17, 24, 40] {
-        let reply = client.ask(&with_cookie(srv(), &vec![7; len]));
-        let cookie = cookie_of(&reply).expect("a cookie");
-        assert_eq!((reply.rcode.as_str(), &cookie[..8], cookie.len()), ("NOERROR", &[7; 8][..], 24), "{len} bytes");
-    }
-    let query = with_cookie(srv(), &first).to_wire();
-    let reply = Reply::read(&query, exchange_tcp(server.dns, &query).expect("a reply"));
-    assert_eq!(cookie_of(&reply), Some(first), "over TCP too");
-    let dig = server.dig(&["+cookie=0102030405060708", "+nsid", "rpc.cluster.local.", "SOA"]);
-    assert!(dig.text.contains("(good)") && dig.status == "NOERROR", "{}", dig.text);
-    // Without the option, what is no cookie is no concern (`conformance.md` §5).
-    let plain = start(&[]);
-    let reply = Client::at("127.0.0.1", &plain).ask(&with_cookie(srv(), &[7; 9]));
-    assert_eq!((reply.rcode.as_str(), cookie_of(&reply)), ("NOERROR", None));
-}
-
-#[test]
-fn replicas_share_a_secret_and_turn_it() {
-    let file = scratch("cookies").join("secrets");
-    let (old, new) = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100");
-    fs::write(&file, old).expect("write");
-    let path = file.to_str().expect("a plain path");
-    let replicas = [start(&["--cookie-secret", path]), start(&["--cookie-secret", path])];
-    let given = |server: &Server, cookie: &[u8]| {
-        let reply = Client::at("127.0.0.1", server).ask(&with_cookie(ask("Z", Rtype::SOA), cookie));
-        cookie_of(&reply).expect("a cookie")
-    };
-    let cookie = given(&replicas[0], b"8 bytes!");
-    assert_eq!(given(&replicas[1], &cookie), cookie, "the other replica knows it");
-    fs::write(&file, "no secret").expect("write");
-    eventually(PATIENCE, || match replicas[0].log().contains("the old ones stay") {
-        true => Ok(()),
-        false => Err("the bad file is not told of"),
-    });
-    assert!(!replicas[0].log().contains("0011223344"), "no secret in a log");
-    assert_eq!(given(&replicas[0], &cookie), cookie);
-    fs::write(&file, format!("{new}\n{old}\n")).expect("write");
-    eventually(PATIENCE, || match given(&replicas[0], &cookie) != cookie {
-        true => Ok(()),
-        false => Err("still the old secret"),
-    });
 }
 
 /// bad-input 35.
@@ -190,6 +132,18 @@ fn a_rate_of_replies() {
     garbage.0.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
     let refusals = std::iter::from_fn(|| garbage.0.recv(&mut [0; 512]).ok()).count();
     assert!((RATE..4 * RATE).contains(&refusals), "{refusals} refusals");
+    // Nor does what is no cookie, nor who asks for one and nothing else.
+    for (address, query) in
+        [("127.4.4.4", with_cookie(ask(NAME, Rtype::SRV), &[7; 9]).to_wire()), ("127.5.5.5", cookie_alone(b"8 bytes!"))]
+    {
+        let client = Client::at(address, &server);
+        for _ in 0..1000 {
+            client.0.send(&query).expect("send");
+        }
+        client.0.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+        let replies = std::iter::from_fn(|| client.0.recv(&mut [0; 512]).ok()).count();
+        assert!((RATE..4 * RATE).contains(&replies), "{replies} replies to {address}");
+    }
 }
 
 #[test]

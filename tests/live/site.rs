@@ -134,6 +134,13 @@ pub(crate) fn provoke(server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     replies.pop()
 }
 
+/// Whatever it was asked, it has given up no query by a mistake of its own.
+#[track_caller]
+pub(crate) fn gave_up_nothing(server: &Server) {
+    let metrics = server.get("/metrics").1;
+    assert!(metrics.lines().any(|line| line == "callsign_panics_total 0"), "{}\n{metrics}", server.log());
+}
+
 /// One Pod of a manifest: ready, in the namespace `default`, registering `interface=a port=1 interface=b …`.
 pub(crate) fn pod(name: &str, address: impl Into<IpAddr>, fields: &str) -> serde_json::Value {
     let pairs: Vec<_> = fields

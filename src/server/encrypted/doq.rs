@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::metrics::Transport;
 use crate::server::Responder;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
-use crate::wire::{self, Received};
+use crate::wire::Received;
 
 /// Why a connection or a stream ends (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -68,7 +68,7 @@ async fn answer(
     if usize::from(u16::from_be_bytes(*len)) != message.len() {
         return Err(ProtocolError);
     }
-    let received = wire::parse(message);
+    let received = responder.read(message);
     let (id, edns) = match &received {
         Received::Nothing => return Err(ProtocolError),
         Received::Malformed(malformed) => (malformed.id, malformed.edns),

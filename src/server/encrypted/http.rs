@@ -10,7 +10,6 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use crate::metrics::Transport;
 use crate::server::Responder;
-use crate::wire;
 
 /// Where queries are taken, as all public servers have it.
 const PATH: &str = "/dns-query";
@@ -55,7 +54,7 @@ pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
 /// The reply to a message, errors of DNS among it; a refusal only where there is none.
 pub(super) fn respond(message: &[u8], client: SocketAddr, responder: &Responder) -> Response<Bytes> {
     let mut reply = Vec::new();
-    let received = wire::parse(message);
+    let received = responder.read(message);
     let Some(ttl) = responder.respond_by_hickory(message, &received, client, Transport::Https, &mut reply) else {
         return refusal(StatusCode::BAD_REQUEST);
     };

@@ -107,11 +107,10 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
         let (responder, closing) = (responder.clone(), closing.clone());
         tokio::spawn(async move {
             let transport = within.transport();
-            responder.metrics.opened(transport);
+            let _open = responder.metrics.open(transport);
             if let Some(connection) = shake_hands(incoming, &responder).await {
                 converse(connection, within, &responder, closing).await;
             }
-            responder.metrics.closed(transport);
             drop(seat);
         });
     }
