@@ -31,7 +31,7 @@ use crate::answer::Freshness;
 use crate::changes::Changes;
 use crate::cli::COMMIT;
 use crate::config::Config;
-use crate::http::{self, Pages};
+use crate::http::{self, ListRoom, Pages};
 use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -107,7 +107,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), sources: stats };
+    let room = ListRoom::default();
+    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), room, sources: stats };
     tokio::spawn(http::serve(http, Arc::new(pages)));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 

@@ -19,6 +19,7 @@ mod connection;
 mod health;
 mod lists;
 mod openapi;
+mod room;
 mod watch;
 
 use std::net::SocketAddr;
@@ -48,6 +49,7 @@ use crate::snapshot::Snapshot;
 use access::Access;
 use connection::{Patient, Stay};
 pub use lists::LIMIT_MAX;
+pub use room::ListRoom;
 
 /// The most connections at once beside those of subscribers.
 const CONNECTIONS_MAX: u32 = 256;
@@ -85,6 +87,8 @@ pub struct Pages {
     pub pulse: Arc<Pulse>,
     /// The server was told to end.
     pub is_ending: Arc<AtomicBool>,
+    /// What lists may take.
+    pub room: ListRoom,
     /// How each source is, when asked.
     pub sources: Box<dyn Fn() -> Vec<SourceStats> + Send + Sync>,
 }
@@ -205,8 +209,11 @@ fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
 
 /// A reply in JSON, in which nothing of a Pod's text steers the terminal that shows it.
 fn json(value: &impl serde::Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
-    ([(header::CONTENT_TYPE, "application/json")], escape::json(value))
+    (JSON, escape::json(value))
 }
+
+/// What such a reply is.
+const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 /// An error as all of the API tells it.
 #[derive(Debug)]

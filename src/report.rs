@@ -18,7 +18,7 @@ use crate::registration::Reason;
 use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
 use crate::source::Phase;
 
-pub use page::{Cursor, Page, Paging};
+pub use page::{Cursor, LEN_MAX, Page, Paging};
 use page::{Place, page};
 pub use watched::{WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
@@ -336,6 +336,9 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
 /// Names the Pod that holds the place.
 fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String {
     let lost = pod.lost(registered);
+    // By their addresses, and not among all Pods: whoever has many registrations may have lost them all.
+    let there = lost.iter().flat_map(|address| snapshot.pods_at_target(*address).chain(snapshot.pointers(*address)));
+    let mut others = there.filter_map(|slot| snapshot.pod(slot));
     let is_winner = |other: &&Arc<PodRecord>| {
         let claims = |one: &Registered| {
             one.port == registered.port
@@ -344,7 +347,7 @@ fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String
         };
         other.uid() != pod.uid() && other.is_registering() && other.registrations.iter().any(claims)
     };
-    match snapshot.pods().find(is_winner) {
+    match others.find(is_winner) {
         Some(winner) => {
             format!("lost to another Pod: {}/{} holds the address and port", winner.namespace, winner.name())
         }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use budget::zone::{Zone, query, service_name};
 use callsign::changes::Changes;
 use callsign::http::access::Access;
-use callsign::http::{self, Pages};
+use callsign::http::{self, ListRoom, Pages};
 use callsign::pulse::Pulse;
 use callsign::server::encrypted::certificate::{Certificate, Files};
 use callsign::server::encrypted::quic::{self, Within};
@@ -113,6 +113,7 @@ fn all_pages(responder: Arc<Responder>, pulse: Pulse) -> Pages {
         changes: Arc::new(Changes::new(0)),
         pulse: Arc::new(pulse),
         is_ending: Arc::new(AtomicBool::new(false)),
+        room: ListRoom::default(),
         sources: Box::new(Vec::new),
     }
 }

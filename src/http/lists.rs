@@ -8,14 +8,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Pages, Refusal, json, synced};
+use super::{JSON, Pages, Refusal, synced};
+use crate::escape;
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
 /// The rows of a page where nobody asks for another number, as Kubernetes' own lists have it.
 const LIMIT_DEFAULT: usize = 500;
 
-/// The most rows of a page: of 5,000 endpoints a page is some 1.5 MB.
+/// The most rows of a page; it has fewer where they are long.
 pub const LIMIT_MAX: usize = 5_000;
 
 /// Which services are asked for, and which of their rows.
@@ -60,7 +61,7 @@ pub(super) async fn interfaces(
     asked: Asked<ServiceQuery>,
 ) -> Answered {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, |snapshot| report::interfaces(snapshot, &filter, &paging))
+    list(&pages, &headers, move |snapshot| report::interfaces(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn endpoints(
@@ -69,13 +70,13 @@ pub(super) async fn endpoints(
     asked: Asked<ServiceQuery>,
 ) -> Answered {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, |snapshot| report::endpoints(snapshot, &filter, &paging))
+    list(&pages, &headers, move |snapshot| report::endpoints(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn pods(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PodQuery>) -> Answered {
     let PodQuery { name, namespace, limit, r#continue } = asked?.0;
     let (filter, paging) = (PodFilter { name, namespace }, paging(limit, r#continue)?);
-    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &paging))
+    list(&pages, &headers, move |snapshot| report::pods(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn pods_named(
@@ -84,13 +85,13 @@ pub(super) async fn pods_named(
     Path((namespace, name)): Path<(String, String)>,
 ) -> Answered {
     let filter = PodFilter { name: Some(name), namespace: Some(namespace) };
-    list(&pages, &headers, |snapshot| report::pods(snapshot, &filter, &Paging::ALL))
+    list(&pages, &headers, move |snapshot| report::pods(snapshot, &filter, &Paging::ALL)).await
 }
 
 pub(super) async fn bad(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PageQuery>) -> Answered {
     let PageQuery { limit, r#continue } = asked?.0;
     let paging = paging(limit, r#continue)?;
-    list(&pages, &headers, |snapshot| report::bad(snapshot, &paging))
+    list(&pages, &headers, move |snapshot| report::bad(snapshot, &paging)).await
 }
 
 impl ServiceQuery {
@@ -107,20 +108,26 @@ fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal
     };
     let read = |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not one of an earlier page"));
     let after = token.as_deref().filter(|token| !token.is_empty()).map(read).transpose()?;
-    Ok(Paging { limit, after })
+    Ok(Paging::within(limit, after))
 }
 
 /// A page of what a snapshot holds; 503 while it does not hold all, 304 to whoever has it already.
-fn list<T: Serialize>(pages: &Pages, headers: &HeaderMap, make: impl FnOnce(&Snapshot) -> Page<T>) -> Answered {
+async fn list<T: Serialize>(
+    pages: &Pages,
+    headers: &HeaderMap,
+    make: impl FnOnce(&Snapshot) -> Page<T> + Send + 'static,
+) -> Answered {
     let snapshot = synced(pages)?;
     let tag = format!("\"{}\"", pages.changes.id(snapshot.revision));
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|tags| tags.split(',')).any(|known| is_same_tag(known.trim(), &tag));
     let head = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
-    Ok(match is_known {
-        true => (StatusCode::NOT_MODIFIED, head).into_response(),
-        false => (head, json(&make(&snapshot))).into_response(),
-    })
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+    }
+    let text = pages.room.make(move || escape::json(&make(&snapshot))).await;
+    let text = text.ok_or_else(|| Refusal::later("too many lists are being read; try again soon"))?;
+    Ok((head, JSON, text).into_response())
 }
 
 /// The weak comparison of RFC 9110 §8.8.3.2, which If-None-Match asks for.

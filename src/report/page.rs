@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::io::{self, Write};
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ const TEXTS: usize = 7;
 /// The longest part of a text that tells two rows apart, in bytes: a Pod's name has 253 at most, and an interface of a
 /// megabyte must not make a token that no URL can carry. What is cut off is told apart by what stands behind it.
 const TEXT_LEN_MAX: usize = 256;
+
+/// A page of [`Paging::within`] ends with the row that takes it beyond so many bytes of JSON; a Pod's is 3 MiB at the most.
+pub const LEN_MAX: usize = 2 << 20;
 
 /// The longest token that is read: the parts at their longest, in JSON and base64, twice over.
 const TOKEN_LEN_MAX: usize = 12 * 1024;
@@ -69,13 +73,20 @@ impl Cursor {
 pub struct Paging {
     /// At most so many.
     pub limit: usize,
+    /// They end with the one that takes them beyond so many bytes of JSON.
+    pub len_max: usize,
     /// Those behind this place; none for those from the first on.
     pub after: Option<Cursor>,
 }
 
 impl Paging {
     /// All rows.
-    pub const ALL: Paging = Paging { limit: usize::MAX, after: None };
+    pub const ALL: Paging = Paging { limit: usize::MAX, len_max: usize::MAX, after: None };
+
+    /// So many at most behind a place, of a length that many can be handed at once.
+    pub fn within(limit: usize, after: Option<Cursor>) -> Paging {
+        Paging { limit, len_max: LEN_MAX, after }
+    }
 }
 
 /// A page of a list.
@@ -112,7 +123,7 @@ impl<R> Ord for Placed<'_, R> {
 }
 
 /// The page of these rows, in any order; a row is made only if the page has it, and no more are held than it has.
-pub(super) fn page<'r, R, T>(
+pub(super) fn page<'r, R, T: Serialize>(
     rows: impl Iterator<Item = (Place<'r>, R)>,
     paging: &Paging,
     make: impl Fn(R) -> T,
@@ -127,9 +138,36 @@ pub(super) fn page<'r, R, T>(
             is_more = true;
         }
     }
-    let first = first.into_sorted_vec();
-    let next = first.last().filter(|_| is_more).map(|Placed(place, _)| place.token());
-    Page { items: first.into_iter().map(|Placed(_, row)| make(row)).collect(), next }
+    let mut first = first.into_sorted_vec().into_iter();
+    let (mut items, mut len, mut last) = (Vec::new(), 0, None);
+    while len < paging.len_max
+        && let Some(Placed(place, row)) = first.next()
+    {
+        let item = make(row);
+        len += if paging.len_max == usize::MAX { 0 } else { len_of(&item) };
+        items.push(item);
+        last = Some(place);
+    }
+    is_more |= first.len() > 0;
+    Page { items, next: last.filter(|_| is_more).map(|place| place.token()) }
+}
+
+/// The bytes of a row in JSON.
+fn len_of(row: &impl Serialize) -> usize {
+    struct Length(usize);
+    impl Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    let _ = serde_json::to_writer(&mut length, row); // nothing that JSON could refuse
+    length.0
 }
 
 #[cfg(test)]
@@ -167,15 +205,18 @@ mod tests {
                 proptest::collection::btree_set(("[a-c]{0,2}", 0u64..4), 0..6), 1..40,
             ),
             limit in 1usize..6,
+            len_max in 1usize..60,
         ) {
             let mut seen = Vec::new();
-            let mut paging = Paging { limit, after: None };
+            let mut paging = Paging { limit, len_max, after: None };
             for round in 0.. {
                 let other = &others[round % others.len()];
                 let rows: Vec<(String, u64)> = other.iter().chain(&stay).cloned().collect::<std::collections::HashSet<_>>()
                     .into_iter().collect();
                 let page = page_of(&rows, &paging);
                 prop_assert!(page.items.len() <= limit && page.items.is_sorted());
+                let before_last = page.items.iter().rev().skip(1).map(len_of).sum::<usize>();
+                prop_assert!(before_last < len_max, "{} behind {} bytes", page.items.len(), before_last);
                 seen.extend(page.items.into_iter().filter(|row| stay.contains(row)));
                 match page.next {
                     Some(next) => paging.after = Some(Cursor::read(&next).expect("a cursor")),

@@ -93,3 +93,30 @@ fn who_has_it_already_is_told_so() {
         }
     }
 }
+
+/// Pods that register as much as they may make pages of a few rows, which are still all of the list.
+#[test]
+fn pages_end_where_rows_are_long() {
+    const PODS: u8 = 20;
+    let long = "l".repeat(400);
+    let pods = (11..=10 + PODS).map(|n| {
+        let fields: String = (10..400).map(|at| format!("interface=a{at}.{long} port=1 ")).collect();
+        pod(&format!("p{n}"), [10, 244, 0, n], &fields)
+    });
+    let file = manifest(&pods.collect::<Vec<_>>());
+    let server = Server::start(&["--manifests", text(&file)]);
+    let (mut names, mut next, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let (rows, more) = page(&server, &format!("/v1/pods?continue={next}"));
+        let len: usize = rows.iter().map(|row| row.to_string().len()).sum();
+        assert!(len < 5 << 20, "{len} bytes of {} rows", rows.len());
+        names.extend(rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()));
+        pages += 1;
+        match more {
+            Some(more) => next = more,
+            None => break,
+        }
+    }
+    assert!(pages > 1, "{pages} pages");
+    assert_eq!(names, (11..=10 + PODS).map(|n| format!("p{n}")).collect::<Vec<_>>());
+}

@@ -1,0 +1,68 @@
+//! What lists may take of the process: they are long, and anybody may ask for many of them and read none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The lists that are made at once: each looks at all that there is, and the processors are DNS's.
+const MAKING_MAX: usize = 1;
+
+/// The most of all lists that is made and not yet sent, in KiB.
+const UNSENT_KIB_MAX: usize = 64 * 1024;
+
+/// The room for lists.
+#[derive(Debug)]
+pub struct ListRoom {
+    making: Semaphore,
+    unsent: Arc<Semaphore>,
+}
+
+impl Default for ListRoom {
+    fn default() -> ListRoom {
+        ListRoom { making: Semaphore::new(MAKING_MAX), unsent: Arc::new(Semaphore::new(UNSENT_KIB_MAX)) }
+    }
+}
+
+impl ListRoom {
+    /// Makes a list's text in its turn, beside the tasks that answer; none where too many were not read yet.
+    pub(super) async fn make(&self, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Option<Bytes> {
+        let _turn = self.making.acquire().await.ok()?;
+        let text = tokio::task::spawn_blocking(make).await.ok()?;
+        let kib = u32::try_from(text.len().div_ceil(1024)).ok()?;
+        let room = self.unsent.clone().try_acquire_many_owned(kib).ok()?;
+        Some(Bytes::from_owner(Unsent { text, _room: room }))
+    }
+}
+
+/// A text that takes room until the last of it has been sent.
+struct Unsent {
+    text: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_sent_takes_room() {
+        let room = ListRoom::default();
+        let half = || vec![0; UNSENT_KIB_MAX * 1024 / 2];
+        let held = [room.make(half).await, room.make(half).await].map(|text| text.expect("room"));
+        assert!(room.make(|| vec![1]).await.is_none(), "it is full");
+        let [first, second] = held;
+        let rest = first.slice(first.len() - 1..);
+        drop(first);
+        assert!(room.make(|| vec![1]).await.is_none(), "a byte of it is not sent yet");
+        drop(rest);
+        assert_eq!(room.make(|| vec![1]).await.expect("room"), [1][..]);
+        assert_eq!(second.len(), half().len());
+    }
+}
