@@ -55,9 +55,10 @@ pub async fn run(
     let mut received = Vec::with_capacity(BATCH_MAX);
     while is_open || !pace.is_empty() {
         pulse.beat();
+        let room = pace.room().min(BATCH_MAX);
         let due = [index.serial_due(), pace.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
         tokio::select! {
-            taken = events.recv_many(&mut batch, BATCH_MAX), if is_open && pace.has_room() => is_open = taken > 0,
+            taken = events.recv_many(&mut batch, room), if is_open && room > 0 => is_open = taken > 0,
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
             () = rest(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
         }

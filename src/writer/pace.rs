@@ -28,12 +28,9 @@ const TURNS_LEN_MAX: usize = ANNOTATION_LEN_MAX;
 /// From how many bytes on a change is large: it takes a millisecond and more, the largest of all 25.
 const LARGE_LEN_MIN: usize = 16 * 1024;
 
-/// The most bytes that may wait of one namespace: 64 Pods with the largest annotations, or 32,768 that have none. All of it
-/// is due within [`PAUSE`]; until then the sources wait.
-const NAMESPACE_LEN_MAX: usize = 16 * 1024 * 1024;
-
-/// The same of all namespaces.
-const WAITING_LEN_MAX: usize = 4 * NAMESPACE_LEN_MAX;
+/// The most bytes that may wait: 511 Pods with the largest annotations, or 262,144 that have none. Beyond that the sources
+/// wait, and with them all namespaces: one watch brings the changes of all.
+const WAITING_LEN_MAX: usize = 128 * 1024 * 1024;
 
 /// What a change counts beside its annotation, in bytes.
 const CHANGE_LEN: usize = 512;
@@ -48,13 +45,11 @@ pub(super) struct Pace {
     pods: HashMap<PodId, Paced>,
     /// When each pause ends, the first one first.
     pauses: VecDeque<(Duration, PodId)>,
-    /// The namespaces of which something waits.
-    namespaces: HashMap<Arc<str>, Waiting>,
+    /// The Pods that are due, each once, by namespace and by the size of what they wait with.
+    due: HashMap<Arc<str>, [VecDeque<PodId>; 2]>,
     /// Those of which something of a size is due, in turn.
     turns: [VecDeque<Arc<str>>; 2],
     waiting_len: usize,
-    /// How many namespaces are at their bound.
-    full: usize,
     /// The sources in the middle of a list.
     listing: HashSet<SourceId>,
 }
@@ -64,15 +59,6 @@ struct Paced {
     namespace: Arc<str>,
     /// The latest change by each source that had one.
     waiting: SmallVec<[Arrival; 1]>,
-}
-
-/// What waits of a namespace.
-#[derive(Default)]
-struct Waiting {
-    /// The Pods that are due, each once, by the size of what they wait with.
-    due: [VecDeque<PodId>; 2],
-    /// Bytes, of those that are not due yet too.
-    len: usize,
 }
 
 /// What a change costs, roughly; the index of queues.
@@ -103,13 +89,11 @@ impl Pace {
         let pod: PodId = (source.cluster.clone(), uid.clone());
         match (self.pods.get_mut(&pod), namespace.cloned()) {
             (Some(paced), _) => {
-                let namespace = paced.namespace.clone();
-                let replaced = paced.put(arrival);
-                let paced_len = paced.waiting.last().map(len_of).unwrap_or_default();
-                self.change_len(&namespace, paced_len, replaced);
+                self.waiting_len += len_of(&arrival);
+                self.waiting_len -= paced.put(arrival);
             }
             (None, Some(namespace)) => {
-                self.change_len(&namespace, len_of(&arrival), 0);
+                self.waiting_len += len_of(&arrival);
                 self.pods.insert(pod.clone(), Paced { namespace: namespace.clone(), waiting: [arrival].into() });
                 self.make_due(&namespace, pod);
             }
@@ -139,11 +123,12 @@ impl Pace {
     fn take_turn(&mut self, size: Size, now: Duration) -> Option<SmallVec<[Arrival; 1]>> {
         loop {
             let namespace = self.turns[size as usize].pop_front()?;
-            let Some(waiting) = self.namespaces.get_mut(&namespace) else { continue };
-            let due = &mut waiting.due[size as usize];
-            let pod = due.pop_front();
-            if !due.is_empty() {
+            let Some(due) = self.due.get_mut(&namespace) else { continue };
+            let pod = due[size as usize].pop_front();
+            if !due[size as usize].is_empty() {
                 self.turns[size as usize].push_back(namespace.clone());
+            } else if due.iter().all(VecDeque::is_empty) {
+                self.due.remove(&namespace);
             }
             let Some((pod, paced)) = pod.and_then(|pod| self.pods.get_mut(&pod).map(|paced| (pod, paced))) else {
                 continue;
@@ -154,7 +139,7 @@ impl Pace {
             }
             let taken = std::mem::take(&mut paced.waiting);
             self.pauses.push_back((now + PAUSE, pod));
-            self.change_len(&namespace, 0, taken.iter().map(len_of).sum());
+            self.waiting_len -= taken.iter().map(len_of).sum::<usize>();
             return Some(taken);
         }
     }
@@ -168,9 +153,9 @@ impl Pace {
         }
     }
 
-    /// Whether more may be taken in; if not, it may once something was taken out.
-    pub fn has_room(&self) -> bool {
-        self.full == 0 && self.waiting_len < WAITING_LEN_MAX
+    /// How many changes may be taken in, each as large as may be; if none, some may once something was taken out.
+    pub fn room(&self) -> usize {
+        WAITING_LEN_MAX.saturating_sub(self.waiting_len) / (ANNOTATION_LEN_MAX + CHANGE_LEN)
     }
 
     /// Whether nothing waits.
@@ -190,7 +175,7 @@ impl Pace {
 
     fn make_due(&mut self, namespace: &Arc<str>, pod: PodId) {
         let size = self.pods.get(&pod).map_or(Size::Small, Paced::size) as usize;
-        let due = &mut self.namespaces.entry(namespace.clone()).or_default().due[size];
+        let due = &mut self.due.entry(namespace.clone()).or_default()[size];
         if due.is_empty() {
             self.turns[size].push_back(namespace.clone());
         }
@@ -199,29 +184,13 @@ impl Pace {
 
     /// Makes ready all that waits of a source.
     fn release(&mut self, source: SourceId, ready: &mut Vec<Arrival>) {
-        let mut released = Vec::new();
         for paced in self.pods.values_mut() {
             if let Some(at) = paced.waiting.iter().position(|waiting| waiting.event.source == source) {
-                released.push((paced.namespace.clone(), paced.waiting.remove(at)));
+                let released = paced.waiting.remove(at);
+                self.waiting_len -= len_of(&released);
+                ready.push(released);
             }
         }
-        for (namespace, arrival) in released {
-            self.change_len(&namespace, 0, len_of(&arrival));
-            ready.push(arrival);
-        }
-    }
-
-    /// Counts what waits of a namespace now, and does not any more.
-    fn change_len(&mut self, namespace: &Arc<str>, more: usize, less: usize) {
-        let waiting = self.namespaces.entry(namespace.clone()).or_default();
-        let was_full = waiting.len >= NAMESPACE_LEN_MAX;
-        waiting.len = waiting.len + more - less;
-        let is_full = waiting.len >= NAMESPACE_LEN_MAX;
-        if waiting.len == 0 && waiting.due.iter().all(VecDeque::is_empty) {
-            self.namespaces.remove(namespace);
-        }
-        self.waiting_len = self.waiting_len + more - less;
-        self.full = self.full + usize::from(is_full) - usize::from(was_full);
     }
 }
 

@@ -164,7 +164,7 @@ async fn a_pod_that_changes_all_the_time_delays_others_by_a_tenth_of_a_second_at
     delays.sort();
     let revisions = writer.responder.snapshot.load().revision as f64 / started.elapsed().as_secs_f64();
     eprintln!("{rate:.0} changes a second, {revisions:.0} snapshots; others' delays {delays:?}");
-    assert!(rate > 100.0, "{rate} changes a second");
-    // The median, since a machine that does other things too may be late once.
-    assert!(delays[OTHERS / 2] < DELAY_MAX, "{delays:?}");
+    assert!(rate > 1_000.0, "{rate} changes a second");
+    // Nine of ten, since a machine that does other things too may be late once.
+    assert!(delays[OTHERS * 9 / 10] < DELAY_MAX, "{delays:?}");
 }

@@ -129,16 +129,16 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     stop.store(true, Ordering::Relaxed);
 
     let cpu = (after.0 - before.0) as f64 / 100.0 / seconds;
-    let at = |delays: &[Duration], part: usize| delays[(delays.len() - 1) * part / 2];
+    let at = |delays: &[Duration], tenths: usize| delays[(delays.len() - 1) * tenths / 10];
     eprintln!(
-        "{:.0} writes a second of one Pod, {:.0} snapshots; others' changes: median {:?}, worst {:?} (at rest {:?}, {:?}), of {}; \
+        "{:.0} writes a second of one Pod, {:.0} snapshots; others' changes: nine of ten within {:?}, worst {:?} (at rest {:?}, {:?}), of {}; \
          {:.0} % of a processor; {} KiB, {} KiB before; {lines} lines of the log",
         writes as f64 / seconds,
         revisions as f64 / seconds,
-        at(&busy, 1),
-        at(&busy, 2),
-        at(&quiet, 1),
-        at(&quiet, 2),
+        at(&busy, 9),
+        at(&busy, 10),
+        at(&quiet, 9),
+        at(&quiet, 10),
         busy.len(),
         cpu * 100.0,
         after.1,
@@ -151,7 +151,7 @@ fn a_pod_that_writes_all_the_time_delays_nobody() {
     );
     assert!(writes as f64 / seconds > 20.0, "it wrote {writes} times: no churn");
     assert!(busy.len() > 20, "{} changes are no measure", busy.len());
-    assert!(at(&busy, 1) < DELAY_MAX && at(&busy, 2) < WORST_MAX, "{busy:?}");
+    assert!(at(&busy, 9) < DELAY_MAX && at(&busy, 10) < WORST_MAX, "{busy:?}");
     // The hostile Pod ten times a second, each change of the other's, and the serial behind either.
     assert!((revisions as f64) < seconds * 35.0, "{revisions} snapshots in {seconds} s");
     assert!(cpu < 0.8, "{cpu} of a processor");

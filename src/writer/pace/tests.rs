@@ -21,7 +21,7 @@ fn play(steps: &[(u64, &str)], until: u64) -> Vec<String> {
         assert!(pace.due_at().is_none_or(|due| due > now), "all that is due is taken: so little is no slice");
         told.extend(ready.iter().map(|arrival| format!("{ms}:{}", word_of(arrival))));
     }
-    assert!(pace.is_empty() && pace.has_room() && pace.namespaces.is_empty());
+    assert!(pace.is_empty() && pace.due.is_empty());
     told
 }
 
@@ -144,19 +144,25 @@ fn what_waits_is_bounded_and_all_of_it_is_due_within_a_pause() {
     for _ in 0..10_000 {
         send(&mut pace, "a", &mut ready);
     }
-    assert!(pace.has_room() && pace.waiting_len == ANNOTATION_LEN_MAX + CHANGE_LEN, "one change of a Pod waits");
+    let one = ANNOTATION_LEN_MAX + CHANGE_LEN;
+    let all = pace.room() + 1;
+    assert_eq!((pace.waiting_len, all), (one, WAITING_LEN_MAX / one), "one change of a Pod waits");
     let pods = (0..).map(|number| format!("pod-{number}")).take_while(|uid| {
         send(&mut pace, uid, &mut ready);
-        pace.has_room()
+        pace.room() > 0
     });
-    assert_eq!(pods.count(), 62, "one more is the bound");
-    assert!(ready.is_empty());
-    let mut slices = 0;
+    assert_eq!(pods.count(), all - 2, "one more is the bound");
+    assert!(ready.is_empty() && pace.waiting_len <= WAITING_LEN_MAX);
+    // Another namespace's change waits for one of them.
+    pace.take_in(arrival("z1@other"), Duration::ZERO, &mut ready);
+    pace.take_turns(Duration::ZERO, &mut ready);
+    assert_eq!((word_of(&ready[0]).as_str(), ready.len()), ("z1", 2));
+    let mut slices = 1;
     while !pace.is_empty() {
         pace.take_turns(Duration::ZERO, &mut ready);
         slices += 1;
     }
-    assert_eq!((slices, ready.len(), pace.has_room()), (64, 64, true));
+    assert_eq!((slices, ready.len(), pace.room()), (all, all + 1, all));
     pace.take_turns(PAUSE, &mut ready);
-    assert!(pace.pods.is_empty() && pace.pauses.is_empty() && pace.namespaces.is_empty(), "nothing is remembered");
+    assert!(pace.pods.is_empty() && pace.pauses.is_empty() && pace.due.is_empty(), "nothing is remembered");
 }
