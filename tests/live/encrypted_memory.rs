@@ -36,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(18);
 const CONNECTIONS: usize = 16;
 const QUERIES: usize = 100;
 
-/// What each of them may hold; its replies are 6 MiB, and so would be its queries.
-const CONNECTION_KIB_MAX: u64 = 1024;
+/// What each of them may hold, and what the allocator keeps besides; its replies are 6 MiB, and so would be its queries.
+const CONNECTION_KIB_MAX: u64 = 1280;
 
 /// The reserved frame type that is to be ignored (RFC 9114 §7.2.8), and a length of 2^40.
 const ENDLESS_FRAME: [u8; 9] = [0x21, 0xc0, 0, 1, 0, 0, 0, 0, 0];
