@@ -16,6 +16,7 @@ mod live {
     mod dnsviz;
     mod encrypted;
     mod encrypted_hostile;
+    mod encrypted_memory;
     mod field_issues;
     mod first_sync;
     mod forward;

@@ -10,6 +10,7 @@ mod http;
 pub mod http2;
 mod http3;
 pub mod quic;
+mod room;
 pub mod tls;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TransportConfig};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -28,11 +28,24 @@ impl Quic {
     /// Connects for a protocol: `doq` or `h3`.
     #[track_caller]
     pub(crate) fn connect(authority: &Authority, server: SocketAddr, protocol: &[u8]) -> Quic {
+        Quic::connect_with(authority, server, protocol, TransportConfig::default())
+    }
+
+    /// The same with windows of one's own.
+    #[track_caller]
+    pub(crate) fn connect_with(
+        authority: &Authority,
+        server: SocketAddr,
+        protocol: &[u8],
+        transport: TransportConfig,
+    ) -> Quic {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (endpoint, connection) = runtime.block_on(async {
             let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("an endpoint");
             let tls = QuicClientConfig::try_from(authority.client(protocol)).expect("TLS 1.3");
-            endpoint.set_default_client_config(ClientConfig::new(Arc::new(tls)));
+            let mut config = ClientConfig::new(Arc::new(tls));
+            config.transport_config(Arc::new(transport));
+            endpoint.set_default_client_config(config);
             let connecting = endpoint.connect(server, SERVER_NAME).expect("a server");
             let connection = timeout(PATIENCE, connecting).await.expect("in time").expect("a connection");
             (endpoint, connection)
@@ -73,6 +86,60 @@ impl Quic {
             ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
             other => panic!("{other}"),
         }
+    }
+
+    /// Sends bytes on a stream that goes one way and stays open.
+    pub(crate) fn begin_one_way(&self, bytes: &[u8]) {
+        self.runtime.block_on(async {
+            let mut send = self.connection.open_uni().await.expect("a stream");
+            send.write_all(bytes).await.expect("they are taken");
+            std::mem::forget(send); // dropped, it would end
+        });
+    }
+
+    /// Sends each on a stream of its own, ends them or leaves them open, and reads nothing: the code by which the server
+    /// ends the connection, if it does in time.
+    pub(crate) fn stall(&self, messages: &[Vec<u8>], ends: bool, patience: Duration) -> Option<u64> {
+        self.runtime.block_on(async {
+            let mut streams = Vec::new();
+            let sent = async {
+                for bytes in messages {
+                    let Ok((mut send, receive)) = self.connection.open_bi().await else { break };
+                    let _ = send.write_all(bytes).await; // the server may have had enough
+                    if ends {
+                        let _ = send.finish();
+                    }
+                    streams.push((send, receive));
+                }
+                self.connection.closed().await
+            };
+            match timeout(patience, sent).await.ok()? {
+                ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
+                _ => None,
+            }
+        })
+    }
+
+    /// Sends a beginning, and then zeros as far as they are taken, up to so many.
+    pub(crate) fn flood(&self, one_way: bool, beginning: &[u8], len_max: usize) -> usize {
+        self.runtime.block_on(async {
+            let (mut send, _receive) = match one_way {
+                true => (self.connection.open_uni().await.expect("a stream"), None),
+                false => {
+                    self.connection.open_bi().await.map(|(send, receive)| (send, Some(receive))).expect("a stream")
+                }
+            };
+            send.write_all(beginning).await.expect("it is taken");
+            let (block, mut sent) = (vec![0; 1 << 16], 0);
+            while sent < len_max {
+                match timeout(PATIENCE, send.write_all(&block)).await {
+                    Ok(Ok(())) => sent += block.len(),
+                    _ => break,
+                }
+            }
+            std::mem::forget(send);
+            sent
+        })
     }
 
     /// Sends HTTP/3 requests at once on one connection, and reads their responses.

@@ -33,6 +33,11 @@ pub(crate) struct Encrypted {
 
 impl Encrypted {
     pub(crate) fn start() -> Encrypted {
+        Encrypted::of(manifests())
+    }
+
+    /// The same with other Pods.
+    pub(crate) fn of(manifests: &str) -> Encrypted {
         let authority = Authority::new();
         let (certificate, key, _) = authority.issue();
         let mounted = Mounted::new(&certificate, &key);
@@ -41,7 +46,7 @@ impl Encrypted {
             "--trusted-client",
             "127.0.0.1",
             "--manifests",
-            manifests(),
+            manifests,
             "--zones",
             zones(),
             "--reverse",

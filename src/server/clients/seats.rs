@@ -81,13 +81,6 @@ impl Seats {
         Some(seat.with(place))
     }
 
-    /// The same at once or not at all: whoever comes again finds the place that was asked for.
-    pub fn try_take(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
-        let seat = self.count(client, is_trusted)?;
-        let place = self.free.clone().try_acquire_owned().inspect_err(|_| self.ask_the_silent()).ok()?;
-        Some(seat.with(place))
-    }
-
     /// Whether less than half of the places are left.
     pub fn are_scarce(&self) -> bool {
         self.free.available_permits() < self.all_max as usize / 2
@@ -197,13 +190,24 @@ fn key(client: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+
+    /// A place that is there without a wait.
+    fn take_at_once(seats: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
+        match pin!(seats.take(client, is_trusted)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(seat) => seat,
+            Poll::Pending => None,
+        }
+    }
 
     #[tokio::test]
     async fn each_client_has_its_share_and_all_have_theirs() {
         let seats = Arc::new(Seats::new(4, 2));
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let take = |client: &str, is_trusted| seats.try_take(ip(client), is_trusted);
+        let take = |client: &str, is_trusted| take_at_once(&seats, ip(client), is_trusted);
         let first = [take("10.0.0.1", false), take("::ffff:10.0.0.1", false)];
         assert!(first.iter().all(Option::is_some));
         assert!(take("10.0.0.1", false).is_none(), "its share is taken");
@@ -223,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn the_place_of_whoever_was_silent_the_longest_is_asked_for() {
         let seats = Arc::new(Seats::new(4, 4));
-        let take = |n: u8, is_trusted| seats.try_take([10, 0, 0, n].into(), is_trusted);
+        let take = |n: u8, is_trusted| take_at_once(&seats, [10, 0, 0, n].into(), is_trusted);
         let [trusted, lasting, spoke, silent] =
             [(1, true), (2, false), (3, false), (4, false)].map(|(n, is_trusted)| take(n, is_trusted).unwrap());
         lasting.outlast();
@@ -247,7 +251,7 @@ mod tests {
         let seats = Arc::new(Seats::new(1, 1));
         let lasting = seats.take([10, 0, 0, 1].into(), false).await.unwrap();
         lasting.outlast();
-        assert!(seats.try_take([10, 0, 0, 1].into(), false).is_none());
-        assert!(seats.try_take([10, 0, 0, 2].into(), false).is_some());
+        assert!(take_at_once(&seats, [10, 0, 0, 1].into(), false).is_none());
+        assert!(take_at_once(&seats, [10, 0, 0, 2].into(), false).is_some());
     }
 }

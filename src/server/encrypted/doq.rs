@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::room::{Full, Query, Room};
 use crate::metrics::Transport;
 use crate::server::Responder;
+use crate::server::clients::seats::Seat;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 use crate::wire::Received;
 
@@ -17,13 +19,20 @@ use crate::wire::Received;
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// The most that a stream carries: a length and the longest message.
 const STREAM_LEN_MAX: usize = 2 + 65535;
 
 /// One connection, until either side is done with it or no query comes for a while.
-pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>, mut closing: watch::Receiver<bool>) {
+pub(super) async fn converse(
+    connection: Connection,
+    seat: &Seat,
+    responder: &Arc<Responder>,
+    mut closing: watch::Receiver<bool>,
+) {
     let client = connection.remote_address();
+    let room = Arc::new(Room::new());
     let mut queries = JoinSet::new(); // no more than QUIC lets streams be open
     loop {
         let accepted = tokio::select! {
@@ -32,59 +41,88 @@ pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Ok(Ok((mut send, receive))) = accepted else { break };
-        let (connection, responder) = (connection.clone(), responder.clone());
+        seat.heard();
+        let (connection, room, responder) = (connection.clone(), room.clone(), responder.clone());
         queries.spawn(async move {
-            // A stream that is only dropped ends as one that has said all.
-            match timeout(MESSAGE_WAIT, answer(&mut send, receive, client, &responder)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(ProtocolError)) => {
-                    connection.close(PROTOCOL_ERROR, b"");
-                    drop(send.reset(PROTOCOL_ERROR));
-                }
-                Err(_) => drop(send.reset(INTERNAL_ERROR)),
+            if let Err(Broken(code)) = answer(&mut send, receive, client, &room, &responder).await {
+                room.close();
+                connection.close(code, b"");
             }
         });
         while queries.try_join_next().is_some() {}
+    }
+    if connection.close_reason().is_some() {
+        queries.abort_all(); // no one is left to answer
     }
     while queries.join_next().await.is_some() {}
     connection.close(NO_ERROR, b"");
 }
 
-/// The client breaks the protocol, which ends its connection (RFC 9250 §4.3.3).
-struct ProtocolError;
+/// The client breaks the protocol or takes too much, which ends its connection (RFC 9250 §4.3.3, §4.3.4).
+struct Broken(VarInt);
 
 async fn answer(
     send: &mut SendStream,
-    mut receive: RecvStream,
+    receive: RecvStream,
     client: SocketAddr,
+    room: &Room,
     responder: &Responder,
-) -> Result<(), ProtocolError> {
-    let framed = match receive.read_to_end(STREAM_LEN_MAX).await {
-        Ok(framed) => framed,
-        Err(ReadToEndError::TooLong) => return Err(ProtocolError),
-        Err(ReadToEndError::Read(_)) => return Ok(()), // it has thought better of it, or is gone
+) -> Result<(), Broken> {
+    let Ok(read) = timeout(MESSAGE_WAIT, read(receive, room)).await else {
+        drop(send.reset(INTERNAL_ERROR)); // one that is only dropped ends as one that has said all
+        return Ok(());
     };
-    let (len, message) = framed.split_first_chunk::<2>().ok_or(ProtocolError)?;
+    let Some(query) = read? else { return Ok(()) };
+    let composed = room.reply(|reply| compose(&query, client, responder, reply)).await;
+    let (composed, reply) = composed.ok_or(Broken(EXCESSIVE_LOAD))?;
+    composed?;
+    drop(query);
+    match timeout(MESSAGE_WAIT, send.write_all(&reply)).await {
+        Ok(Ok(())) => drop(reply), // QUIC has it, and bounds what it has
+        Ok(Err(_)) => return Ok(()),
+        Err(_) => return Err(Broken(EXCESSIVE_LOAD)),
+    }
+    // Until it has arrived: the connection may be closed behind us.
+    if send.finish().is_ok() && timeout(MESSAGE_WAIT, send.stopped()).await.is_err() {
+        drop(send.reset(INTERNAL_ERROR));
+    }
+    Ok(())
+}
+
+/// A query behind its length; none of a client that has thought better of it, or is gone.
+async fn read(mut receive: RecvStream, room: &Room) -> Result<Option<Query>, Broken> {
+    let mut query = room.query();
+    loop {
+        match receive.read_chunk(usize::MAX, true).await {
+            Ok(Some(part)) if query.len() + part.bytes.len() > STREAM_LEN_MAX => return Err(Broken(PROTOCOL_ERROR)),
+            Ok(Some(part)) => query.extend(&part.bytes).map_err(|Full| Broken(EXCESSIVE_LOAD))?,
+            Ok(None) => return Ok(Some(query)),
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Appends a length and the reply behind it.
+fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut Vec<u8>) -> Result<(), Broken> {
+    let broken = Broken(PROTOCOL_ERROR);
+    let Some((len, message)) = framed.split_first_chunk::<2>() else { return Err(broken) };
     if usize::from(u16::from_be_bytes(*len)) != message.len() {
-        return Err(ProtocolError);
+        return Err(broken);
     }
     let received = responder.read(message);
     let (id, edns) = match &received {
-        Received::Nothing => return Err(ProtocolError),
+        Received::Nothing => return Err(broken),
         Received::Malformed(malformed) => (malformed.id, malformed.edns),
         Received::Query(query) => (query.id, query.edns),
     };
     if id != 0 || edns.is_some_and(|edns| edns.has_keepalive) {
-        return Err(ProtocolError);
+        return Err(broken);
     }
-    let mut reply = vec![0; 2];
-    if responder.respond_by_hickory(message, &received, client, Transport::Quic, &mut reply).is_none() {
-        return Err(ProtocolError);
+    reply.extend_from_slice(&[0; 2]);
+    if responder.respond_by_hickory(message, &received, client, Transport::Quic, reply).is_none() {
+        return Err(broken);
     }
     let len = (reply.len() - 2) as u16;
     reply[..2].copy_from_slice(&len.to_be_bytes());
-    if send.write_all(&reply).await.is_ok() && send.finish().is_ok() {
-        let _ = send.stopped().await; // until it has arrived: the connection may be closed behind us
-    }
     Ok(())
 }

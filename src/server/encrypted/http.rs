@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use super::room::Room;
 use crate::metrics::Transport;
 use crate::server::Responder;
 
@@ -51,14 +52,18 @@ pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
     }
 }
 
-/// The reply to a message, errors of DNS among it; a refusal only where there is none.
-pub(super) fn respond(message: &[u8], client: SocketAddr, responder: &Responder) -> Response<Bytes> {
-    let mut reply = Vec::new();
-    let received = responder.read(message);
-    let Some(ttl) = responder.respond_by_hickory(message, &received, client, Transport::Https, &mut reply) else {
-        return refusal(StatusCode::BAD_REQUEST);
+/// The reply to a message, errors of DNS among it; a refusal only where there is none, or no room for one.
+pub(super) async fn respond(message: &[u8], client: SocketAddr, room: &Room, responder: &Responder) -> Response<Bytes> {
+    let composed = room.reply(|reply| {
+        let received = responder.read(message);
+        responder.respond_by_hickory(message, &received, client, Transport::Https, reply)
+    });
+    let (ttl, reply) = match composed.await {
+        Some((Some(ttl), reply)) => (ttl, reply),
+        Some((None, _)) => return refusal(StatusCode::BAD_REQUEST),
+        None => return refusal(StatusCode::SERVICE_UNAVAILABLE),
     };
-    let mut response = Response::new(Bytes::from(reply));
+    let mut response = Response::new(reply);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if let Ok(value) = HeaderValue::try_from(format!("max-age={ttl}")) {

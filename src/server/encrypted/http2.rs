@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,12 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
 use super::http::{self as doh, BODY_LEN_MAX, Place};
+use super::room::{Query, Room};
 use super::tls::shake_hands;
 use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, server_config};
 use crate::metrics::Transport;
@@ -58,31 +60,37 @@ pub async fn serve(
     .await;
 }
 
-/// One connection, until either side is done with it or no request comes for a while.
+/// One connection, until either side is done with it, no request comes for a while, or a reply is not read.
 async fn converse(
     stream: TlsStream<TcpStream>,
     client: Arc<Client>,
     responder: Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let asked = Arc::new(Notify::new());
+    let (asked, room) = (Arc::new(Notify::new()), Arc::new(Room::new()));
     let service = service_fn({
-        let asked = asked.clone();
+        let (asked, room) = (asked.clone(), room.clone());
         move |request| {
             asked.notify_one();
             client.seat.heard();
-            let (address, responder) = (client.address, responder.clone());
-            async move { Ok::<_, Infallible>(answer(request, address, &responder).await.map(Full::new)) }
+            let (address, responder, room) = (client.address, responder.clone(), room.clone());
+            async move { Ok::<_, Infallible>(answer(request, address, &room, &responder).await.map(Full::new)) }
         }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_LEN_MAX);
     builder.initial_connection_window_size(CONNECTION_WINDOW).max_send_buf_size(SEND_BUFFER_LEN);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let (mut idle, mut stalled) = (pin!(sleep(IDLE_WAIT)), pin!(room.stalled()));
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(io::Error::other),
-            waited = timeout(IDLE_WAIT, asked.notified()) => if waited.is_err() { break },
+            () = asked.notified() => idle.as_mut().reset(Instant::now() + IDLE_WAIT),
+            () = &mut idle => break,
+            () = &mut stalled => {
+                room.close();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             _ = closing.wait_for(|closing| *closing) => break,
         }
     }
@@ -90,21 +98,41 @@ async fn converse(
     timeout(MESSAGE_WAIT, connection).await?.map_err(io::Error::other)
 }
 
-async fn answer(request: Request<Incoming>, client: SocketAddr, responder: &Responder) -> Response<Bytes> {
+async fn answer(request: Request<Incoming>, client: SocketAddr, room: &Room, responder: &Responder) -> Response<Bytes> {
     let (head, body) = request.into_parts();
+    let place = doh::place(&head).map(|place| match place {
+        Place::Url(message) => Some(extended(room.query(), &message)),
+        Place::Body => None,
+    });
+    drop(head); // of which a client may have many wait for their bodies
     // Also of what will be refused: a body that is not read resets the stream, and the client may never see why.
-    let body = timeout(MESSAGE_WAIT, Limited::new(body, 2 * BODY_LEN_MAX).collect()).await;
-    match (doh::place(&head), body) {
-        (Err(status), _) => doh::refusal(status),
-        (Ok(Place::Url(message)), _) => doh::respond(&message, client, responder),
-        (Ok(Place::Body), Ok(Ok(message))) => match message.to_bytes() {
-            message if message.len() > BODY_LEN_MAX => doh::refusal(StatusCode::PAYLOAD_TOO_LARGE),
-            message => doh::respond(&message, client, responder),
-        },
-        (Ok(Place::Body), Ok(Err(error))) if error.is::<LengthLimitError>() => {
-            doh::refusal(StatusCode::PAYLOAD_TOO_LARGE)
-        }
-        (Ok(Place::Body), Ok(Err(_))) => doh::refusal(StatusCode::BAD_REQUEST),
-        (Ok(Place::Body), Err(_)) => doh::refusal(StatusCode::REQUEST_TIMEOUT),
+    let body = timeout(MESSAGE_WAIT, read(body, room)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
+    match place.and_then(|query| query.unwrap_or(body)) {
+        Ok(query) => doh::respond(&query, client, room, responder).await,
+        Err(status) => doh::refusal(status),
     }
+}
+
+/// A request's body, read to its end; of what is not kept as well.
+async fn read(body: Incoming, room: &Room) -> Result<Query, StatusCode> {
+    let mut body = pin!(Limited::new(body, 2 * BODY_LEN_MAX));
+    let mut kept = Ok(room.query());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => StatusCode::PAYLOAD_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        })?;
+        let Ok(part) = frame.into_data() else { continue };
+        kept = kept.and_then(|query| extended(query, &part));
+    }
+    kept
+}
+
+/// A query and its next part; else what to refuse it with.
+fn extended(mut query: Query, part: &[u8]) -> Result<Query, StatusCode> {
+    if query.len() + part.len() > BODY_LEN_MAX {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    query.extend(part).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(query)
 }

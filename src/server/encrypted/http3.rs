@@ -1,6 +1,7 @@
 //! DNS over HTTP/3 (RFC 8484, RFC 9114).
 
-use std::net::SocketAddr;
+mod bounded;
+
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -8,24 +9,36 @@ use h3::error::StreamError;
 use h3::server::{RequestResolver, RequestStream};
 use h3_quinn::BidiStream;
 use http::{Response, StatusCode};
-use quinn::Connection;
+use quinn::{Connection, VarInt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::HEAD_LEN_MAX;
 use super::http::{self as doh, BODY_LEN_MAX, Place};
+use super::room::Room;
 use crate::server::Responder;
+use crate::server::clients::seats::Seat;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
-type Stream = RequestStream<BidiStream<Bytes>, Bytes>;
+/// Why a connection ends whose client sends more at once than it may, or does not read (RFC 9114 §8.1).
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
+
+type Resolver = RequestResolver<bounded::Connection, Bytes>;
+type Stream = RequestStream<bounded::Stream<BidiStream<Bytes>>, Bytes>;
 
 /// One connection, until either side is done with it or no request comes for a while.
-pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>, mut closing: watch::Receiver<bool>) {
-    let client = connection.remote_address();
+pub(super) async fn converse(
+    quic: Connection,
+    seat: &Seat,
+    responder: &Arc<Responder>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Room::new());
+    let bounded = bounded::Connection::new(quic.clone(), room.clone());
     let mut builder = h3::server::builder();
     builder.max_field_section_size(HEAD_LEN_MAX.into());
-    let built = timeout(MESSAGE_WAIT, builder.build::<_, Bytes>(h3_quinn::Connection::new(connection))).await;
+    let built = timeout(MESSAGE_WAIT, builder.build::<_, Bytes>(bounded)).await;
     let Ok(Ok(mut connection)) = built else { return };
     let mut requests = JoinSet::new(); // no more than QUIC lets streams be open
     loop {
@@ -35,35 +48,53 @@ pub(super) async fn converse(connection: Connection, responder: &Arc<Responder>,
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Ok(Ok(Some(resolver))) = accepted else { break };
-        let responder = responder.clone();
+        seat.heard();
+        let (quic, room, responder) = (quic.clone(), room.clone(), responder.clone());
         requests.spawn(async move {
-            match timeout(MESSAGE_WAIT, answer(resolver, client, &responder)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%client, %error, "an HTTP/3 request was not answered"),
-                Err(_) => tracing::debug!(%client, "an HTTP/3 request took too long"),
+            if let Err(error) = answer(resolver, &quic, &room, &responder).await {
+                tracing::debug!(client = %quic.remote_address(), %error, "an HTTP/3 request was not answered");
             }
         });
         while requests.try_join_next().is_some() {}
     }
-    let _ = connection.shutdown(0).await;
+    let _ = timeout(MESSAGE_WAIT, connection.shutdown(0)).await; // the client may not let us say even that
+    if quic.close_reason().is_some() {
+        requests.abort_all(); // no one is left to answer
+    }
     while requests.join_next().await.is_some() {}
 }
 
-async fn answer(
-    resolver: RequestResolver<h3_quinn::Connection, Bytes>,
-    client: SocketAddr,
-    responder: &Responder,
-) -> Result<(), StreamError> {
-    let (request, mut stream) = resolver.resolve_request().await?;
-    let (head, ()) = request.into_parts();
-    let response = match doh::place(&head) {
-        Err(status) => doh::refusal(status),
-        Ok(Place::Url(message)) => doh::respond(&message, client, responder),
-        Ok(Place::Body) => match body(&mut stream).await? {
-            Some(message) => doh::respond(&message, client, responder),
-            None => doh::refusal(StatusCode::PAYLOAD_TOO_LARGE),
-        },
+async fn answer(resolver: Resolver, quic: &Connection, room: &Room, responder: &Responder) -> Result<(), StreamError> {
+    let client = quic.remote_address();
+    let Ok(read) = timeout(MESSAGE_WAIT, read(resolver)).await else {
+        tracing::debug!(%client, "an HTTP/3 request took too long");
+        return Ok(());
     };
+    let (query, mut stream) = read?;
+    let response = match query {
+        Ok(message) => doh::respond(&message, client, room, responder).await,
+        Err(status) => doh::refusal(status),
+    };
+    timeout(MESSAGE_WAIT, send(&mut stream, response)).await.unwrap_or_else(|_| {
+        room.close();
+        quic.close(EXCESSIVE_LOAD, b"a reply is not read");
+        Ok(())
+    })
+}
+
+/// A request's message, or what to refuse it with; and where the response goes.
+async fn read(resolver: Resolver) -> Result<(Result<Vec<u8>, StatusCode>, Stream), StreamError> {
+    let (request, mut stream) = resolver.resolve_request().await?;
+    let place = doh::place(&request.into_parts().0); // and no more of a head, of which many may wait for their bodies
+    let query = match place {
+        Err(status) => Err(status),
+        Ok(Place::Url(message)) => Ok(message),
+        Ok(Place::Body) => body(&mut stream).await?.ok_or(StatusCode::PAYLOAD_TOO_LARGE),
+    };
+    Ok((query, stream))
+}
+
+async fn send(stream: &mut Stream, response: Response<Bytes>) -> Result<(), StreamError> {
     let (head, body) = response.into_parts();
     stream.send_response(Response::from_parts(head, ())).await?;
     stream.send_data(body).await?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
@@ -15,6 +16,7 @@ use super::tls::HANDSHAKE_WAIT;
 use super::{CONNECTION_WINDOW, STREAMS_MAX, doq, http3, server_config};
 use crate::metrics::{Dropped, Transport};
 use crate::server::Responder;
+use crate::server::clients::seats::Seat;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// First packets that wait to be looked at, and how many bytes of each connection and of all.
@@ -58,6 +60,9 @@ impl Within {
     }
 }
 
+/// How long a client waits for the place of another that is asked for it.
+const SEAT_WAIT: Duration = Duration::from_millis(100);
+
 /// Binds a socket; must be called within the runtime.
 ///
 /// # Errors
@@ -99,8 +104,9 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
             continue;
         }
         let ip = incoming.remote_address().ip().to_canonical();
-        let Some(seat) = seats.try_take(ip, responder.clients.is_trusted(ip)) else {
-            responder.metrics.dropped(Dropped::Accept);
+        let seat = timeout(SEAT_WAIT, seats.take(ip, responder.clients.is_trusted(ip))).await;
+        let Ok(Some(seat)) = seat else {
+            responder.metrics.dropped(if seat.is_ok() { Dropped::ClientFull } else { Dropped::Accept });
             incoming.refuse();
             continue;
         };
@@ -108,10 +114,10 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
         tokio::spawn(async move {
             let transport = within.transport();
             let _open = responder.metrics.open(transport);
-            if let Some(connection) = shake_hands(incoming, &responder).await {
-                converse(connection, within, &responder, closing).await;
+            tokio::select! {
+                () = converse(incoming, &seat, within, &responder, closing) => {}
+                () = seat.asked() => responder.metrics.dropped(Dropped::Silent),
             }
-            drop(seat);
         });
     }
     let _ = timeout(MESSAGE_WAIT, seats.all_free()).await;
@@ -130,9 +136,17 @@ async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connec
     None
 }
 
-async fn converse(connection: Connection, within: Within, responder: &Arc<Responder>, closing: watch::Receiver<bool>) {
+/// One connection, from its handshake to its end.
+async fn converse(
+    incoming: Incoming,
+    seat: &Seat,
+    within: Within,
+    responder: &Arc<Responder>,
+    closing: watch::Receiver<bool>,
+) {
+    let Some(connection) = shake_hands(incoming, responder).await else { return };
     match within {
-        Within::Dns => doq::converse(connection, responder, closing).await,
-        Within::Http3 => http3::converse(connection, responder, closing).await,
+        Within::Dns => doq::converse(connection, seat, responder, closing).await,
+        Within::Http3 => http3::converse(connection, seat, responder, closing).await,
     }
 }

@@ -1,0 +1,212 @@
+//! A QUIC connection as h3 takes it, with a bound on what h3 keeps of what it reads.
+//!
+//! h3 0.0.8 keeps every frame but DATA until all of it is there, of whatever length and type, and what it has read no
+//! longer counts for QUIC's windows. So it gets its bytes through here: those of a request take their connection's room
+//! until the request is answered, those of the control stream until their frame ends. Who wants more has no use for it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use h3::error::Code;
+use h3::quic::{
+    self, ConnectionErrorIncoming, OpenStreams, RecvStream, SendStream, StreamErrorIncoming, StreamId, WriteBuf,
+};
+use quinn::ConnectionError;
+
+use super::EXCESSIVE_LOAD;
+use crate::server::encrypted::room::{Full, Held, Room};
+
+/// What a part costs beside its bytes: its place in h3's list and in the allocator's.
+const PART_LEN: usize = 64;
+
+/// A connection whose streams take its room.
+pub(super) struct Connection {
+    inner: h3_quinn::Connection,
+    quic: quinn::Connection,
+    room: Arc<Room>,
+}
+
+impl Connection {
+    pub(super) fn new(quic: quinn::Connection, room: Arc<Room>) -> Connection {
+        Connection { inner: h3_quinn::Connection::new(quic.clone()), quic, room }
+    }
+
+    fn stream<S>(&self, inner: S, frames: Option<Frames>) -> Stream<S> {
+        Stream { inner, quic: self.quic.clone(), held: self.room.hold(), frames, unread: Bytes::new() }
+    }
+}
+
+impl<B: Buf> quic::Connection<B> for Connection {
+    type RecvStream = Stream<h3_quinn::RecvStream>;
+    type OpenStreams = Connection;
+
+    fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
+        let stream = ready!(quic::Connection::<B>::poll_accept_recv(&mut self.inner, cx))?;
+        Poll::Ready(Ok(self.stream(stream, Some(Frames::default()))))
+    }
+
+    fn poll_accept_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::BidiStream, ConnectionErrorIncoming>> {
+        let stream = ready!(quic::Connection::<B>::poll_accept_bidi(&mut self.inner, cx))?;
+        Poll::Ready(Ok(self.stream(stream, None)))
+    }
+
+    fn opener(&self) -> Connection {
+        Connection::new(self.quic.clone(), self.room.clone())
+    }
+}
+
+impl<B: Buf> OpenStreams<B> for Connection {
+    type BidiStream = Stream<h3_quinn::BidiStream<B>>;
+    type SendStream = h3_quinn::SendStream<B>;
+
+    fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
+        let stream = ready!(OpenStreams::<B>::poll_open_bidi(&mut self.inner, cx))?;
+        Poll::Ready(Ok(self.stream(stream, None)))
+    }
+
+    fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::SendStream, StreamErrorIncoming>> {
+        self.inner.poll_open_send(cx)
+    }
+
+    fn close(&mut self, code: Code, reason: &[u8]) {
+        OpenStreams::<B>::close(&mut self.inner, code, reason);
+    }
+}
+
+/// A stream that is read within its connection's room.
+pub(super) struct Stream<S> {
+    inner: S,
+    quic: quinn::Connection,
+    held: Held,
+    /// Of a stream that goes one way: where it stands. h3 is given one frame at a time, so that it is known to have done
+    /// with those before.
+    frames: Option<Frames>,
+    /// What has come of the frames behind.
+    unread: Bytes,
+}
+
+impl<S> Stream<S> {
+    /// What h3 may read next.
+    fn next_part(&mut self) -> Result<Bytes, Full> {
+        let (len, is_end) = self.frames.as_mut().map_or((self.unread.len(), false), |frames| frames.take(&self.unread));
+        self.held.grow(len + PART_LEN)?;
+        if is_end {
+            self.held.clear();
+        }
+        Ok(self.unread.split_to(len))
+    }
+}
+
+impl<S: RecvStream<Buf = Bytes>> RecvStream for Stream<S> {
+    type Buf = Bytes;
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        if self.unread.is_empty() {
+            let Some(read) = ready!(self.inner.poll_data(cx))? else { return Poll::Ready(Ok(None)) };
+            self.unread = Bytes::copy_from_slice(&read); // which may be a few bytes of many datagrams' buffer
+        }
+        Poll::Ready(self.next_part().map(Some).map_err(|Full| {
+            self.quic.close(EXCESSIVE_LOAD, b"too much at once");
+            let error = Arc::new(ConnectionError::LocallyClosed);
+            StreamErrorIncoming::ConnectionErrorIncoming { connection_error: ConnectionErrorIncoming::Undefined(error) }
+        }))
+    }
+
+    fn stop_sending(&mut self, error_code: u64) {
+        self.inner.stop_sending(error_code);
+    }
+
+    fn recv_id(&self) -> StreamId {
+        self.inner.recv_id()
+    }
+}
+
+impl<B: Buf, S: SendStream<B>> SendStream<B> for Stream<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn send_data<T: Into<WriteBuf<B>>>(&mut self, data: T) -> Result<(), StreamErrorIncoming> {
+        self.inner.send_data(data)
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
+        self.inner.poll_finish(cx)
+    }
+
+    fn reset(&mut self, reset_code: u64) {
+        self.inner.reset(reset_code);
+    }
+
+    fn send_id(&self) -> StreamId {
+        self.inner.send_id()
+    }
+}
+
+/// Where a stream that goes one way stands: its type, and then frames (RFC 9114 §6.2, §7.1).
+#[derive(Default)]
+struct Frames {
+    has_type: bool,
+    /// What has come of a frame's type and length.
+    head: Vec<u8>,
+    /// How much of its payload is still to come, once that is known.
+    missing: Option<u64>,
+}
+
+impl Frames {
+    /// How many of these bytes belong to the frame that has begun, or to the stream's type, and whether it ends there.
+    fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let mut taken = 0;
+        let missing = loop {
+            if let Some(missing) = self.missing {
+                break missing;
+            }
+            let Some(byte) = bytes.get(taken) else { return (taken, false) };
+            self.head.push(*byte);
+            taken += 1;
+            let Some((_, rest)) = number(&self.head) else { continue };
+            if !self.has_type {
+                *self = Frames { has_type: true, ..Frames::default() };
+                return (taken, true);
+            }
+            self.missing = number(rest).map(|(len, _)| len);
+        };
+        let here = missing.min((bytes.len() - taken) as u64);
+        self.missing = Some(missing - here);
+        if missing > here {
+            return (bytes.len(), false);
+        }
+        *self = Frames { has_type: true, ..Frames::default() };
+        (taken + here as usize, true)
+    }
+}
+
+/// A number as QUIC writes it (RFC 9000 §16), and what is behind it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let size = 1_usize << (bytes.first()? >> 6);
+    let (number, rest) = bytes.split_at_checked(size)?;
+    let value = number.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+    Some((value & (u64::MAX >> (66 - 8 * size)), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_read_frame_by_frame() {
+        // The type of the control stream, empty SETTINGS, MAX_PUSH_ID, an unknown frame whose length takes four bytes.
+        let bytes = [&[0, 4, 0, 13, 1, 5, 0x21, 0x80, 0, 0, 3, 7, 7, 7][..], &[0x40, 0x21, 0xc0]].concat();
+        let ends = [1, 3, 6, 14];
+        for step in 1..=bytes.len() {
+            let (mut frames, mut read, mut found) = (Frames::default(), 0, Vec::new());
+            while read < bytes.len() {
+                let (len, is_end) = frames.take(&bytes[read..bytes.len().min(read + step)]);
+                read += len;
+                found.extend(is_end.then_some(read));
+            }
+            assert_eq!(found, ends, "{step} bytes at once");
+        }
+    }
+}
