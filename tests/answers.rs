@@ -16,6 +16,7 @@ mod answers {
     mod sequences;
     mod sizes;
     mod state;
+    mod state_versions;
     pub(crate) mod world;
     mod zones;
 }
