@@ -4,6 +4,7 @@
 #[path = "harness/ask.rs"]
 mod ask;
 mod answers {
+    mod bounds;
     mod existence;
     mod hostile;
     mod large;
