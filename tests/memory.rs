@@ -25,7 +25,7 @@ use peak_alloc::PeakAlloc;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// A save's own memory, however large the zone: the frame's blocks and the tables of its compression.
-const SAVE_MAX: usize = 1024 * 1024;
+const SAVE_MAX: usize = 512 * 1024;
 
 /// The peak of a load, in percent of the zone that it makes: with the index that makes it, whose Pods all wait for the end.
 const LOAD_PERCENT_MAX: usize = 200;
