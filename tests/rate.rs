@@ -187,7 +187,7 @@ async fn ten_thousand_pods_come_in_ten_seconds_and_none_is_lost() {
     assert_eq!(writer.ports(), expected);
     assert_eq!(writer.responder.snapshot.load().tally.endpoints, PODS);
     assert!(snapshots <= PODS as u64 / 4, "{snapshots} snapshots: what comes together is shown together");
-    assert!(lag < Duration::from_secs(1), "{lag:?}");
+    assert!(lag < Duration::from_secs(3), "{lag:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
