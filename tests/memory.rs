@@ -8,7 +8,7 @@ mod budget {
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (done, ALLOCATOR.peak_usage() - before)
 }
 
-fn saves(zone: &Zone, folder: &PathBuf) {
+fn saves(zone: &Zone, folder: &Path) {
     let save = || state::save(folder, &zone.snapshot, &[source()], 1).expect("a save");
     let ((), peak) = peak_of(save);
     let len = fs::metadata(folder.join(FILE_NAME)).expect("the file").len();
@@ -68,7 +68,7 @@ fn saves(zone: &Zone, folder: &PathBuf) {
     assert!(peak <= SAVE_MAX, "a save took {peak} bytes");
 }
 
-fn loads(zone: &Zone, folder: &PathBuf, size: usize) {
+fn loads(zone: &Zone, folder: &Path, size: usize) {
     let settings = Arc::new(settings());
     let load = || {
         let index = Index::new(settings.clone(), Arc::new(Zones::none(settings.origin.clone())), vec![source()]);

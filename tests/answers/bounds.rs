@@ -17,6 +17,9 @@ struct Note {
     len: usize,
 }
 
+/// What is told, what is held of it by profile, and what is refused.
+type Row<'r> = (&'r str, Vec<Note>, &'r [usize], &'r [(&'r str, Reason)]);
+
 const NOTHING: Note = Note { registrations: 0, len: 0 };
 
 /// The most that one annotation can say: its bytes are in base64.
@@ -80,7 +83,7 @@ fn all_annotations_of_a_pod_share_its_bounds() {
     assert!(fifth > LONGEST, "so many profiles are needed: {PROFILES:?}");
     let rest = DECODED_LEN_MAX - 5 * LONGEST;
     let five = |last: Note| [[Note::long(1, LONGEST); 5].as_slice(), &[last]].concat();
-    let rows: [(&str, Vec<Note>, &[usize], &[(&str, Reason)]); 8] = [
+    let rows: [Row; 8] = [
         ("as many as may be", vec![Note::of(HALF), Note::of(HALF)], &[HALF, HALF], &[]),
         ("one more, of the second", vec![Note::of(HALF), Note::of(HALF + 1)], &[HALF, HALF], &[("b", MANY)]),
         ("one more, of the first", vec![Note::of(HALF + 1), Note::of(HALF)], &[HALF + 1, HALF - 1], &[("b", MANY)]),

@@ -82,9 +82,17 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Naive {
     records: BTreeMap<(String, Rtype), BTreeSet<String>>,
-    /// What the TXT of a DNS-SD instance tells of: the Pod and its place, and each registration's interface and group.
-    instances: BTreeMap<String, ((String, String), Vec<(&'static str, &'static str)>)>,
+    /// What the TXT of each DNS-SD instance tells of.
+    instances: BTreeMap<String, Instance>,
     pub(crate) names: BTreeSet<String>,
+}
+
+/// A Pod and its place, and each registration's interface and group.
+#[derive(Debug)]
+struct Instance {
+    pod: String,
+    addr: String,
+    told: Vec<(&'static str, &'static str)>,
 }
 
 impl Model {
@@ -228,15 +236,15 @@ impl Naive {
                 let instance = format!("{pod}-{port}.{front}{plain}");
                 self.add(&instance, Rtype::SRV, data);
                 self.add(&format!("{front}{plain}"), Rtype::PTR, instance.clone());
-                let (_, told) = self.instances.entry(instance).or_insert_with(|| ((pod.to_owned(), addr), Vec::new()));
-                told.push((interface, group));
+                let new = || Instance { pod: pod.to_owned(), addr, told: Vec::new() };
+                self.instances.entry(instance).or_insert_with(new).told.push((interface, group));
             }
         }
     }
 
     /// Registrations of one Pod and port that differ in group are one instance, whose group lists them all.
     fn tell_instances(&mut self) {
-        for (instance, ((pod, addr), told)) in std::mem::take(&mut self.instances) {
+        for (instance, Instance { pod, addr, told }) in std::mem::take(&mut self.instances) {
             let mut groups: Vec<&str> = Vec::new();
             for (_, group) in &told {
                 if !group.is_empty() && !groups.contains(group) {

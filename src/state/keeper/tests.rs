@@ -40,7 +40,7 @@ fn settings() -> ZoneSettings {
 struct Running {
     folder: PathBuf,
     responder: Arc<Responder>,
-    writes: mpsc::UnboundedReceiver<time::Instant>,
+    writes: mpsc::Receiver<time::Instant>,
 }
 
 impl Running {
@@ -58,10 +58,10 @@ impl Running {
             metrics: Arc::new(Metrics::new("", "")),
             logs_queries: false,
         });
-        let (begun, writes) = mpsc::unbounded_channel();
+        let (begun, writes) = mpsc::channel(1024);
         // It is asked for the silence at the beginning of each write.
         let silence = move || {
-            begun.send(time::Instant::now()).unwrap();
+            begun.try_send(time::Instant::now()).unwrap();
             None
         };
         let keeper = Keeper::new(folder.clone(), Vec::new(), responder.clone(), silence);
