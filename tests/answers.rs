@@ -4,6 +4,7 @@
 #[path = "harness/ask.rs"]
 mod ask;
 mod answers {
+    mod bounds;
     mod existence;
     mod hostile;
     mod large;
@@ -16,6 +17,7 @@ mod answers {
     mod sequences;
     mod sizes;
     mod state;
+    mod state_versions;
     pub(crate) mod world;
     mod zones;
 }

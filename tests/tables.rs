@@ -41,6 +41,37 @@ fn every_file_that_shows_it_is_there() {
 }
 
 #[test]
+fn every_check_of_a_third_party_has_its_row() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/CONFORMANCE.md");
+    let text = fs::read_to_string(path).expect("the table");
+    let rows = text.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+    let mut tables: Vec<(&str, usize)> = Vec::new();
+    // Behind the head and its line.
+    for row in &rows[2..] {
+        assert!(row.len() == 3 && row[1..].iter().all(|cell| !cell.is_empty()), "{row:?}");
+        assert!(row[2].contains(".rs"), "no test holds {}", row[1]);
+        match (row[0], tables.last_mut()) {
+            ("", Some((_, count))) => *count += 1,
+            (table, _) => tables.push((table, 1)),
+        }
+    }
+    assert_eq!(tables, CONFORMANCE);
+}
+
+/// The tables of third parties, and how many rows there are of each.
+const CONFORMANCE: [(&str, usize); 8] = [
+    ("RFC 8906 §8, ISC's genreport", 7),
+    ("Knot's tests-extra", 5),
+    ("Zonemaster NAMESERVER", 5),
+    ("dnsviz", 2),
+    ("Kubernetes' DNS specification and its tests", 5),
+    ("CoreDNS `forward` as a client", 5),
+    ("TCP, as BIND and NSD test it", 6),
+    ("CoreDNS `kubernetes`", 2),
+];
+
+#[test]
 fn every_fault_has_its_row() {
     for (table, rows) in [("WATCH_FAULTS.md", 46), ("BAD_INPUT.md", 48)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(table);

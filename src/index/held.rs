@@ -111,14 +111,20 @@ impl Held {
         let mut decoded = annotation.unwrap_or_default();
         let others: usize =
             self.holds.iter().filter(|hold| hold.source as usize != source).map(|hold| hold.decoded_len as usize).sum();
-        if others + decoded.decoded_len > DECODED_LEN_MAX {
+        let room = REGISTRATIONS_MAX.saturating_sub(record.registrations.len());
+        let is_too_large = others + decoded.decoded_len > DECODED_LEN_MAX;
+        if is_too_large || decoded.registrations.len() > room {
+            // The others may give it room, of which its own text tells nothing: it is read again when it is told again.
+            self.hold_of(source).fingerprint = None;
+        }
+        if is_too_large {
             decoded = refused_whole(Reason::TooLarge);
         }
         if is_there && !(is_namespace(&record.namespace) && is_pod_name(record.name())) {
             decoded = refused_whole(Reason::BadPodName);
         }
         self.hold_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
-        limit_count(&mut decoded, REGISTRATIONS_MAX.saturating_sub(record.registrations.len()));
+        limit_count(&mut decoded, room);
         let refused = decoded.problems.iter().map(|problem| Refused {
             profile: profile.clone(),
             offset: problem.offset,

@@ -104,3 +104,6 @@ fn is_live(snapshot: &Snapshot) -> bool {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,17 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Naive {
     records: BTreeMap<(String, Rtype), BTreeSet<String>>,
+    /// What the TXT of each DNS-SD instance tells of.
+    instances: BTreeMap<String, Instance>,
     pub(crate) names: BTreeSet<String>,
+}
+
+/// A Pod and its place, and each registration's interface and group.
+#[derive(Debug)]
+struct Instance {
+    pod: String,
+    addr: String,
+    told: Vec<(&'static str, &'static str)>,
 }
 
 impl Model {
@@ -122,9 +132,10 @@ impl Model {
     /// The zone that they make, spelt out.
     pub(crate) fn zone(&self) -> Naive {
         let mut zone = Naive::default();
-        for name in ["Z", "p.Z", "pod.Z", "dns-version.Z", "ns.Z", "244.10.in-addr.arpa."] {
+        for name in ["Z", "p.Z", "pod.Z", "ns.Z", "244.10.in-addr.arpa."] {
             zone.add_name(name);
         }
+        zone.add("dns-version.Z", Rtype::TXT, "\"1.0.0\"".to_owned());
         zone.add("ns.Z", Rtype::A, "192.0.2.1".to_owned());
         zone.add("ns.Z", Rtype::AAAA, "2001:db8::1".to_owned());
         let pods = self.registering();
@@ -150,13 +161,18 @@ impl Model {
                 zone.add_services((&pod.state.name(), pod.state.namespace()), offer, at);
             }
         }
+        zone.tell_instances();
         zone
     }
 }
 
 impl Known {
+    /// In the order of the profiles' names and of what is written; of what is told twice the last one counts.
     fn registrations(&self) -> impl Iterator<Item = (u16, &Offer)> {
-        self.offers.values().flat_map(|(port, offers)| offers.iter().map(|offer| (*port, offer)))
+        let all: Vec<_> =
+            self.offers.values().flat_map(|(port, offers)| offers.iter().map(|offer| (*port, offer))).collect();
+        let last: Vec<_> = (0..all.len()).filter(|at| !all[at + 1..].contains(&all[*at])).map(|at| all[at]).collect();
+        last.into_iter()
     }
 }
 
@@ -186,7 +202,7 @@ impl Naive {
     /// A registration's names, and its records where it is published: at an address and port, by a Pod of this name.
     fn add_services(&mut self, place: (&str, &str), (interface, group, is_tri): &Offer, at: Option<(u8, u16)>) {
         let (pod, namespace) = place;
-        let (interface, group) = (INTERFACES[*interface], GROUPS[*group]);
+        let (interface, group): (&'static str, &'static str) = (INTERFACES[*interface], GROUPS[*group]);
         let alias = Alias::of((!group.is_empty()).then_some(group), interface, None).label().to_string();
         let natural = interface.to_ascii_lowercase();
         let is_natural = !interface.ends_with("v-1");
@@ -200,33 +216,59 @@ impl Naive {
             services.extend(["", ".v--none"].map(|version| format!("{natural}{version}{group}.{namespace}.Z")));
         }
         let plain = services[usize::from(is_natural)].clone();
-        self.add_name(&format!("_services._dns-sd._udp.{plain}"));
-        self.add_name(&format!("b._dns-sd._udp.{namespace}.Z"));
-        let fronts = ["", "_rpc._tcp.", "_tri._tcp."];
-        for front in &fronts[..2 + usize::from(*is_tri)] {
+        self.add(&format!("b._dns-sd._udp.{namespace}.Z"), Rtype::PTR, plain.clone());
+        for front in &FRONTS[1..2 + usize::from(*is_tri)] {
+            self.add(&format!("_services._dns-sd._udp.{plain}"), Rtype::PTR, format!("{front}{plain}"));
+        }
+        for front in &FRONTS[..2 + usize::from(*is_tri)] {
             services.iter().for_each(|service| self.add_name(&format!("{front}{service}")));
             let Some((address, port)) = at else { continue };
             let data = format!("0 100 {port} 10-244-0-{address}.p.Z");
+            let addr = format!("10.244.0.{address}:{port}");
             for service in &services {
                 self.add(&format!("{front}{service}"), Rtype::SRV, data.clone());
-                if front.is_empty() {
-                    self.add_addresses(service, address);
+                match front.is_empty() {
+                    true => self.add_addresses(service, address),
+                    false => self.add(&format!("{front}{service}"), Rtype::TXT, text(pod, &addr, interface, group)),
                 }
             }
             if !front.is_empty() {
-                self.add(&format!("{pod}-{port}.{front}{plain}"), Rtype::SRV, data);
+                let instance = format!("{pod}-{port}.{front}{plain}");
+                self.add(&instance, Rtype::SRV, data);
+                self.add(&format!("{front}{plain}"), Rtype::PTR, instance.clone());
+                let new = || Instance { pod: pod.to_owned(), addr, told: Vec::new() };
+                self.instances.entry(instance).or_insert_with(new).told.push((interface, group));
             }
         }
     }
 
-    /// What it answers; none of what it does not know, the data of what is browsed.
-    pub(crate) fn answer(&self, name: &str, rtype: Rtype) -> Option<(String, Vec<String>)> {
-        let is_known = match rtype {
-            Rtype::PTR => name.ends_with("arpa."),
-            rtype => rtype != Rtype::TXT,
-        };
+    /// Registrations of one Pod and port that differ in group are one instance, whose group lists them all.
+    fn tell_instances(&mut self) {
+        for (instance, Instance { pod, addr, told }) in std::mem::take(&mut self.instances) {
+            let mut groups: Vec<&str> = Vec::new();
+            for (_, group) in &told {
+                if !group.is_empty() && !groups.contains(group) {
+                    groups.push(group);
+                }
+            }
+            self.add(&instance, Rtype::TXT, text(&pod, &addr, told[0].0, &groups.join(",")));
+        }
+    }
+
+    /// What it answers: the code, and the data; where services are browsed letter case does not matter.
+    pub(crate) fn answer(&self, name: &str, rtype: Rtype) -> (String, Vec<String>) {
         let rcode = if self.names.contains(name) { "NOERROR" } else { "NXDOMAIN" };
         let data = self.records.get(&(name.to_owned(), rtype));
-        is_known.then(|| (rcode.to_owned(), data.into_iter().flatten().cloned().collect()))
+        (rcode.to_owned(), data.into_iter().flatten().cloned().collect())
     }
+}
+
+/// What stands before a service's name: nothing, any protocol, the one protocol of these tests.
+const FRONTS: [&str; 3] = ["", "_rpc._tcp.", "_tri._tcp."];
+
+/// A TXT record's data.
+fn text(pod: &str, addr: &str, interface: &str, group: &str) -> String {
+    let entries = [("pod", pod), ("addr", addr), ("interface", interface), ("group", group)];
+    let strings = entries.iter().filter(|(_, value)| !value.is_empty());
+    strings.map(|(key, value)| format!("\"{key}={value}\"")).collect::<Vec<_>>().join(" ")
 }

@@ -174,11 +174,11 @@ pub(crate) fn pod(provider: &Provider, number: usize, ready: bool) -> Pod {
     }
 }
 
-fn source() -> SourceId {
+pub(crate) fn source() -> SourceId {
     SourceId { cluster: "main".into(), profile: "dubbo".into(), namespace: None }
 }
 
-fn settings() -> ZoneSettings {
+pub(crate) fn settings() -> ZoneSettings {
     let origin: Name = ZONE.parse().expect("a name");
     let ns: Name = format!("ns.{ZONE}").parse().expect("a name");
     let keys = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];

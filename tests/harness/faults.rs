@@ -84,7 +84,7 @@ impl Fault {
     }
 
     /// Its name in counts.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Fault::Answer(200, _, media_type, _) => format!("200 of {media_type}"),
             Fault::Answer(code, ..) => code.to_string(),

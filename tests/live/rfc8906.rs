@@ -5,6 +5,7 @@ use crate::harness::dig::dig;
 use domain::base::iana::Rtype;
 
 use super::site::{NSID, ask, data, dns, options, whole};
+use super::sizes::LARGE;
 
 /// The flag of EDNS that asks for DNSSEC (RFC 3225).
 const DO: u16 = 0x8000;
@@ -159,18 +160,18 @@ fn check(id: &str, reply: &Reply, flags: u16, edns: Option<&Edns>, expected: Exp
 
 #[test]
 fn edns_at_512_cuts_and_keeps_opt() {
-    // 8.2.7, with a set of ours in place of DNSKEY: six SRV records, of which the glue alone does not fit.
-    let reply = dig(
-        dns(),
-        &["+norec", "+nocookie", "+edns=0", "+bufsize=512", "+ignore", "SRV", "headless.testns.rpc.cluster.local."],
-    );
+    // 8.2.7, with a set of ours in place of DNSKEY: thirty SRV records, of which 512 bytes hold a few.
+    let (server, name) = (&LARGE.0, "_tri._tcp.thirty.default.rpc.cluster.local.");
+    let args = ["+norec", "+nocookie", "+edns=0", "+bufsize=512", "+ignore", "SRV", name];
+    let reply = dig(server.dns, &args);
     assert_eq!((reply.status.as_str(), reply.edns.is_empty()), ("NOERROR", false), "{}", reply.text);
-    let question = ask("_http._tcp.headless.testns.Z", Rtype::SRV);
-    let cut = question.clone().edns(512).udp(dns());
-    assert!(cut.edns.is_some() && cut.wire.len() <= 512);
-    let whole = question.tcp(dns());
-    assert_eq!(whole.answer.len(), 6);
-    assert_eq!(cut.has(flag::TC), cut.answer.len() < 6, "{cut:?}");
+    assert!(reply.flags.iter().any(|flag| flag == "tc"), "{}", reply.text);
+    let question = ask(name, Rtype::SRV);
+    let cut = question.clone().edns(512).udp(server.dns);
+    assert!(cut.has(flag::TC) && cut.edns.is_some() && cut.wire.len() <= 512, "{cut:?}");
+    let whole = question.tcp(server.dns);
+    assert_eq!((whole.answer.len(), whole.has(flag::TC)), (30, false));
+    assert!(!cut.answer.is_empty() && cut.answer.iter().all(|record| whole.answer.contains(record)), "{cut:?}");
 }
 
 #[test]

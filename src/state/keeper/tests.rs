@@ -1,0 +1,151 @@
+//! How often the zone is written. Time is tokio's, stands still while a write is under way, and is put forward where
+//! nothing else is to be done; how long a write takes is told by the clock on the wall.
+
+use std::fs;
+use std::net::IpAddr;
+use std::process::Command;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::*;
+use crate::server::SharedFreshness;
+use crate::server::clients::Clients;
+use crate::snapshot::{TxtKeys, ZoneSettings};
+use crate::zones::Zones;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings() -> ZoneSettings {
+    let origin: crate::dns::Name = "rpc.cluster.local.".parse().unwrap();
+    ZoneSettings {
+        ttl: 5,
+        negative_ttl: 5,
+        ns_addresses: [(origin.key(), vec![IpAddr::from([192, 0, 2, 1])])].into(),
+        ns: Vec::new(),
+        rname: origin.clone(),
+        reverse: Default::default(),
+        txt_keys: TxtKeys::All,
+        publish_not_ready: false,
+        trust_addresses: false,
+        namespace_registrations_max: 1_000_000,
+        key: origin.key(),
+        labels: origin.label_count(),
+        origin,
+    }
+}
+
+/// A keeper at work: its folder, the zone that it keeps, and when its writes begin.
+struct Running {
+    folder: PathBuf,
+    responder: Arc<Responder>,
+    writes: mpsc::Receiver<time::Instant>,
+}
+
+impl Running {
+    fn start(name: &str, heard_at: Option<u64>, prepare: impl FnOnce(&PathBuf)) -> Running {
+        let folder = std::env::temp_dir().join(format!("callsign-keeper-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        prepare(&folder);
+        let settings = Arc::new(settings());
+        let empty = Snapshot::empty(settings.clone(), Arc::new(Zones::none(settings.origin.clone())));
+        let responder = Arc::new(Responder {
+            snapshot: ArcSwap::from_pointee(Snapshot { is_synced: true, revision: 1, heard_at, ..empty }),
+            freshness: SharedFreshness::default(),
+            nsid: Box::default(),
+            clients: Clients::default(),
+            metrics: Arc::new(Metrics::new("", "")),
+            logs_queries: false,
+        });
+        let (begun, writes) = mpsc::channel(1024);
+        // It is asked for the silence at the beginning of each write.
+        let silence = move || {
+            begun.try_send(time::Instant::now()).unwrap();
+            None
+        };
+        let keeper = Keeper::new(folder.clone(), Vec::new(), responder.clone(), silence);
+        tokio::spawn(Arc::new(keeper).run());
+        Running { folder, responder, writes }
+    }
+
+    /// A change of the zone.
+    fn change(&self) {
+        let before = self.responder.snapshot.load_full();
+        self.responder.snapshot.store(Arc::new(Snapshot { revision: before.revision + 1, ..Snapshot::clone(&before) }));
+    }
+
+    /// When the writes so far began.
+    fn begun(&mut self) -> Vec<time::Instant> {
+        std::iter::from_fn(|| self.writes.try_recv().ok()).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_changes_all_the_time_is_written_every_ten_seconds_at_most() {
+    let (started, mut keeper) = (time::Instant::now(), Running::start("changes", None, |_| {}));
+    for _ in 0..125 {
+        keeper.change();
+        time::sleep(SECOND).await;
+    }
+    let begun = keeper.begun();
+    let gaps: Vec<Duration> = [started].iter().chain(&begun).zip(&begun).map(|(one, next)| *next - *one).collect();
+    assert!(gaps.iter().all(|gap| *gap >= 10 * SECOND), "{gaps:?}");
+    // A disk that takes half a second and more has its rest, so not always twelve times.
+    assert!((2..=12).contains(&gaps.len()), "{gaps:?}");
+    assert!(keeper.folder.join(super::super::FILE_NAME).exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_does_not_change_is_written_once() {
+    let mut keeper = Running::start("rests", None, |_| {});
+    time::sleep(REFRESH - INTERVAL).await;
+    assert_eq!(keeper.begun().len(), 1);
+    keeper.change();
+    time::sleep(2 * INTERVAL).await;
+    assert_eq!(keeper.begun().len(), 1, "and once more after a change");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_runs_zone_is_not_written_again() {
+    let mut keeper = Running::start("stale", Some(1), |_| {});
+    for _ in 0..60 {
+        keeper.change();
+        time::sleep(SECOND).await;
+    }
+    assert_eq!(keeper.begun(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_has_nineteen_times_its_rest() {
+    /// At least; with its rest more than the shortest time between two writes.
+    const WRITE: Duration = Duration::from_millis(700);
+    const SHARE: u32 = 19;
+    // The new file is a pipe: it takes nothing before somebody reads.
+    let pipe = |folder: &PathBuf| {
+        let made = Command::new("mkfifo").arg(folder.join(".zone.state.new")).status();
+        assert!(made.unwrap().success());
+    };
+    let mut keeper = Running::start("slow", None, pipe);
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        keeper.change();
+        begun.push(keeper.writes.recv().await.unwrap());
+        let pipe = keeper.folder.join(".zone.state.new");
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(WRITE);
+            fs::read(pipe).unwrap().len()
+        });
+        // Behind the write's beginning, and before its end.
+        let len = tokio::task::spawn_blocking(move || reader.join().unwrap()).await.unwrap();
+        assert!(len > 0, "something was written");
+    }
+    let gaps: Vec<Duration> = begun.iter().zip(&begun[1..]).map(|(one, next)| *next - *one).collect();
+    assert!(WRITE * SHARE > INTERVAL && gaps.iter().all(|gap| *gap >= WRITE * SHARE), "{gaps:?}");
+}

@@ -1,0 +1,124 @@
+//! What one Pod may hold is bounded over all its annotations together, and what is beyond is refused by name.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use callsign::registration::{ANNOTATION_LEN_MAX, DECODED_LEN_MAX, REGISTRATIONS_MAX, Reason};
+use callsign::report::{self, Bad, Paging, PodFilter};
+use callsign::source::{Change, Pod};
+
+use super::world::{World, pod, settings};
+
+const PROFILES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// An annotation of so many registrations, and of so many bytes of JSON where that is more.
+#[derive(Clone, Copy)]
+struct Note {
+    registrations: usize,
+    len: usize,
+}
+
+/// What is told, what is held of it by profile, and what is refused.
+type Row<'r> = (&'r str, Vec<Note>, &'r [usize], &'r [(&'r str, Reason)]);
+
+const NOTHING: Note = Note { registrations: 0, len: 0 };
+
+/// The most that one annotation can say: its bytes are in base64.
+const LONGEST: usize = ANNOTATION_LEN_MAX / 4 * 3;
+
+impl Note {
+    const fn of(registrations: usize) -> Note {
+        Note { registrations, len: 0 }
+    }
+
+    const fn long(registrations: usize, len: usize) -> Note {
+        Note { registrations, len }
+    }
+
+    /// The Pod that has it, each registration at a port and of an interface of this profile's.
+    fn pod(self, profile: &str, version: u64) -> Pod {
+        let pairs = (1..=self.registrations)
+            .map(|port| format!(r#"{{"k":"interface","v":"{profile}.I"}},{{"k":"port","v":{port}}}"#));
+        let mut json = format!("[{}]", pairs.collect::<Vec<_>>().join(","));
+        json.extend(std::iter::repeat_n(' ', self.len.saturating_sub(json.len())));
+        let annotation = Some(BASE64_STANDARD.encode(&json).into());
+        Pod { annotation, resource_version: version, ..pod("one", "10.244.0.1") }
+    }
+}
+
+/// What is refused of the Pod: the profile and the reason.
+fn bad(world: &World) -> Vec<(String, Reason)> {
+    let bad = report::bad(world.snapshot(), &Paging::ALL).items;
+    assert!(bad.iter().all(|bad: &Bad| bad.message == bad.reason.to_string()), "{bad:?}");
+    bad.into_iter().map(|bad| (bad.profile, bad.reason)).collect()
+}
+
+/// How many registrations it has, by profile.
+fn held(world: &World) -> Vec<usize> {
+    let filter = PodFilter::default();
+    let pods = report::pods(world.snapshot(), &filter, &Paging::ALL).items;
+    let of = |profile: &str| {
+        let interface = format!("{profile}.I");
+        pods.iter().flat_map(|pod| &pod.registrations).filter(|one| one.interface == interface).count()
+    };
+    PROFILES.map(of).to_vec()
+}
+
+/// A world that is told of the Pod's annotations one after the other.
+fn told(notes: &[Note]) -> World {
+    let mut world = World::of_profiles(settings(), &PROFILES);
+    PROFILES.iter().for_each(|profile| world.list_of(profile, []));
+    for (profile, note) in PROFILES.into_iter().zip(notes) {
+        world.send_of(profile, Change::Apply(Box::new(note.pod(profile, 1))));
+        world.publish();
+    }
+    world
+}
+
+#[test]
+fn all_annotations_of_a_pod_share_its_bounds() {
+    const HALF: usize = REGISTRATIONS_MAX / 2;
+    const MANY: Reason = Reason::TooMany;
+    const LARGE: Reason = Reason::TooLarge;
+    let fifth = DECODED_LEN_MAX / 5;
+    assert!(fifth > LONGEST, "so many profiles are needed: {PROFILES:?}");
+    let rest = DECODED_LEN_MAX - 5 * LONGEST;
+    let five = |last: Note| [[Note::long(1, LONGEST); 5].as_slice(), &[last]].concat();
+    let rows: [Row; 8] = [
+        ("as many as may be", vec![Note::of(HALF), Note::of(HALF)], &[HALF, HALF], &[]),
+        ("one more, of the second", vec![Note::of(HALF), Note::of(HALF + 1)], &[HALF, HALF], &[("b", MANY)]),
+        ("one more, of the first", vec![Note::of(HALF + 1), Note::of(HALF)], &[HALF + 1, HALF - 1], &[("b", MANY)]),
+        ("one has them all", vec![Note::of(REGISTRATIONS_MAX), Note::of(1)], &[REGISTRATIONS_MAX], &[("b", MANY)]),
+        ("nothing beside all of them", vec![Note::of(REGISTRATIONS_MAX), NOTHING], &[REGISTRATIONS_MAX], &[]),
+        ("one by itself", vec![Note::of(REGISTRATIONS_MAX + 1)], &[REGISTRATIONS_MAX], &[("a", MANY)]),
+        ("as long as may be", five(Note::long(1, rest)), &[1; 6], &[]),
+        ("a byte more", five(Note::long(1, rest + 1)), &[1; 5], &[("f", LARGE)]),
+    ];
+    for (what, notes, expected, refused) in rows {
+        let world = told(&notes);
+        let mut held = held(&world);
+        held.truncate(expected.len().max(held.iter().rposition(|count| *count > 0).map_or(0, |at| at + 1)));
+        assert_eq!(held, expected, "{what}");
+        let refused: Vec<_> = refused.iter().map(|(profile, reason)| ((*profile).to_owned(), *reason)).collect();
+        assert_eq!(bad(&world), refused, "{what}");
+        let texts: Vec<String> = bad(&world).iter().map(|(_, reason)| reason.to_string()).collect();
+        assert!(texts.iter().all(|text| text == "too many" || text == "too large"), "{texts:?}");
+    }
+}
+
+#[test]
+fn what_one_annotation_gives_back_another_may_have() {
+    // An annotation that had not changed itself was once refused for ever.
+    for (first, second, reason, held_then) in [
+        (vec![Note::of(REGISTRATIONS_MAX)], Note::of(2), Reason::TooMany, 1 + 2),
+        (vec![Note::long(1, LONGEST); 5], Note::long(2, LONGEST), Reason::TooLarge, 5 + 2),
+    ] {
+        let last = PROFILES[first.len()];
+        let mut world = told(&[first, vec![second]].concat());
+        assert_eq!(bad(&world), [(last.to_owned(), reason)]);
+        // One change of the Pod, of which each profile's watch tells.
+        world.send_of("a", Change::Apply(Box::new(Note::of(1).pod("a", 2))));
+        world.send_of(last, Change::Apply(Box::new(second.pod(last, 2))));
+        world.publish();
+        assert_eq!((bad(&world), held(&world).iter().sum::<usize>()), (vec![], held_then), "{reason}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What saving, loading and listing a zone again take in memory at most, counted by an allocator that knows its peak.
+
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use budget::provider::Provider;
+use budget::zone::{INTERFACES, REPLICAS, Zone, pod, settings, source};
+use callsign::index::Index;
+use callsign::snapshot::Snapshot;
+use callsign::source::Pod;
+use callsign::state::{self, FILE_NAME};
+use callsign::zones::Zones;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// A save's own memory, however large the zone: the frame's blocks and the tables of its compression.
+const SAVE_MAX: usize = 512 * 1024;
+
+/// The peak of a load, in percent of the zone that it makes: with the index that makes it, whose Pods all wait for the end.
+const LOAD_PERCENT_MAX: usize = 200;
+
+/// The peak of a list that finds nothing changed, in percent of the zone at rest.
+const RELIST_PERCENT_MAX: usize = 110;
+
+/// The same where every Pod has changed: the old zone and the new one stand beside each other until it is whole.
+const CHANGED_PERCENT_MAX: usize = 250;
+
+/// One test, because what is counted is the process's.
+#[test]
+fn what_a_save_a_load_and_a_relist_take_is_bounded() {
+    let folder = std::env::temp_dir().join(format!("callsign-memory-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    for pods in [500, 2_000] {
+        let start = ALLOCATOR.current_usage();
+        let mut zone = Zone::of_pods(pods);
+        let size = ALLOCATOR.current_usage() - start;
+        saves(&zone, &folder);
+        loads(&zone, &folder, size);
+        relists(&mut zone, pods, size);
+    }
+    fs::remove_dir_all(&folder).expect("remove");
+}
+
+/// What is done, and the most that was allocated meanwhile beside what there was before.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let done = work();
+    (done, ALLOCATOR.peak_usage() - before)
+}
+
+fn saves(zone: &Zone, folder: &Path) {
+    let save = || state::save(folder, &zone.snapshot, &[source()], 1).expect("a save");
+    let ((), peak) = peak_of(save);
+    let len = fs::metadata(folder.join(FILE_NAME)).expect("the file").len();
+    eprintln!("{} Pods: {} KiB in a file of {} KiB", zone.snapshot.tally.pods, peak / 1024, len / 1024);
+    assert!(peak <= SAVE_MAX, "a save took {peak} bytes");
+}
+
+fn loads(zone: &Zone, folder: &Path, size: usize) {
+    let settings = Arc::new(settings());
+    let load = || {
+        let index = Index::new(settings.clone(), Arc::new(Zones::none(settings.origin.clone())), vec![source()]);
+        state::load(folder, index, &settings.origin.to_string(), &[source()], 1, Duration::from_secs(1))
+    };
+    let (loaded, peak) = peak_of(load);
+    let loaded: Arc<Snapshot> = loaded.expect("it is read");
+    let counts = |snapshot: &Snapshot| (snapshot.tally.pods, snapshot.tally.registrations, snapshot.tally.endpoints);
+    assert_eq!(counts(&loaded), counts(&zone.snapshot));
+    eprintln!("a load: {} % of {} KiB", peak * 100 / size, size / 1024);
+    assert!(peak <= size * LOAD_PERCENT_MAX / 100, "a load took {peak} bytes, of a zone of {size}");
+}
+
+fn relists(zone: &mut Zone, pods: usize, size: usize) {
+    let provider = Provider::recorded();
+    let all = |change: fn(&Provider, usize, Pod) -> Pod| {
+        let provider = &provider;
+        (0..pods).map(move |number| change(provider, number, pod(provider, number, true)))
+    };
+    let revision = zone.snapshot.revision;
+    let ((), unchanged) = peak_of(|| zone.list(all(|_, _, pod| pod)));
+    assert_eq!(zone.snapshot.revision, revision, "nothing has changed");
+    let ((), changed) = peak_of(|| zone.list(all(started_later)));
+    assert_eq!(zone.snapshot.tally.pods, pods);
+    assert_ne!(zone.snapshot.revision, revision);
+    eprintln!("a list: {} % of the zone; all changed: {} %", 100 + unchanged * 100 / size, 100 + changed * 100 / size);
+    assert!(size + unchanged <= size * RELIST_PERCENT_MAX / 100, "a list took {unchanged} bytes beside {size}");
+    assert!(size + changed <= size * CHANGED_PERCENT_MAX / 100, "a list took {changed} bytes beside {size}");
+}
+
+/// Every registration says something that it did not say before.
+fn started_later(provider: &Provider, number: usize, pod: Pod) -> Pod {
+    let Some(IpAddr::V4(address)) = pod.status.pod_ips.first().copied() else { panic!("an address") };
+    let address: Ipv4Addr = address;
+    let annotation = provider.annotation(number / REPLICAS, number + 1_000_000, address, INTERFACES);
+    Pod { resource_version: 2, annotation: Some(annotation.into()), ..pod }
+}
