@@ -70,20 +70,20 @@ impl Text<'_> {
                 each(key, value);
             }
         };
-        unless_empty("group", self.joined(|one| one.service().group.as_deref().into_iter()).as_deref());
-        unless_empty("version", self.joined(|one| one.service().version.as_deref().into_iter()).as_deref());
+        unless_empty("group", self.joined(|one| one.service().group.as_slice()).as_deref());
+        unless_empty("version", self.joined(|one| one.service().version.as_slice()).as_deref());
         unless_empty("application", Some(first.published().application().unwrap_or_default()));
-        let methods = self.joined(|one| one.published().methods().iter().map(|method| &**method));
-        unless_empty("methods", methods.as_deref());
+        unless_empty("methods", self.joined(|one| one.published().methods()).as_deref());
         first.published().pairs().for_each(|(key, value)| each(key, Some(value)));
     }
 
-    /// What all registrations name, joined by commas, each once; none where it does not fit, or has so many repetitions
-    /// that a query would cost too much.
-    fn joined<'a, I: Iterator<Item = &'a str>>(&'a self, values: impl Fn(&'a Registered) -> I) -> Option<Joined> {
-        let mut seen = HashSet::new();
-        let (mut joined, mut read_len) = (Joined::default(), 0);
-        for value in self.registered.iter().flat_map(|registered| values(registered)) {
+    /// What all registrations name, joined by commas, each once; none where it does not fit, or where they repeat so much
+    /// in lists of their own that a query would cost too much.
+    fn joined<'a, T: AsRef<str> + 'a>(&'a self, values: impl Fn(&'a Registered) -> &'a [T]) -> Option<Joined> {
+        let (mut joined, mut seen, mut read_len) = (Joined::default(), HashSet::new(), 0);
+        let mut lists: SmallVec<[&[T]; 4]> = self.registered.iter().map(|registered| values(registered)).collect();
+        lists.dedup_by_key(|list| list.as_ptr()); // versions of one interface share theirs
+        for value in lists.into_iter().flatten().map(T::as_ref) {
             read_len += value.len() + 1;
             if read_len > JOINED_LEN_MAX {
                 return None;

@@ -39,6 +39,9 @@ impl Stay {
     /// Waits until its place is needed for another.
     pub(super) async fn asked(&self) {
         self.seat.asked().await;
+        if self.is_lasting() {
+            std::future::pending().await // it was asked just before it gave the place back
+        }
     }
 
     pub(super) fn is_lasting(&self) -> bool {

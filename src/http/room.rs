@@ -14,21 +14,26 @@ const UNSENT_KIB_MAX: usize = 64 * 1024;
 /// The room for lists.
 #[derive(Debug)]
 pub struct ListRoom {
-    making: Semaphore,
+    making: Arc<Semaphore>,
     unsent: Arc<Semaphore>,
 }
 
 impl Default for ListRoom {
     fn default() -> ListRoom {
-        ListRoom { making: Semaphore::new(MAKING_MAX), unsent: Arc::new(Semaphore::new(UNSENT_KIB_MAX)) }
+        ListRoom { making: Arc::new(Semaphore::new(MAKING_MAX)), unsent: Arc::new(Semaphore::new(UNSENT_KIB_MAX)) }
     }
 }
 
 impl ListRoom {
     /// Makes a list's text in its turn, beside the tasks that answer; none where too many were not read yet.
     pub(super) async fn make(&self, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Option<Bytes> {
-        let _turn = self.making.acquire().await.ok()?;
-        let text = tokio::task::spawn_blocking(make).await.ok()?;
+        let turn = self.making.clone().acquire_owned().await.ok()?;
+        // The turn is the list's and not its client's: who goes away meanwhile does not end the making.
+        let make_in_turn = move || {
+            let _turn = turn;
+            make()
+        };
+        let text = tokio::task::spawn_blocking(make_in_turn).await.ok()?;
         let kib = u32::try_from(text.len().div_ceil(1024)).ok()?;
         let room = self.unsent.clone().try_acquire_many_owned(kib).ok()?;
         Some(Bytes::from_owner(Unsent { text, _room: room }))
@@ -50,6 +55,17 @@ impl AsRef<[u8]> for Unsent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_no_turn_to_the_next() {
+        let room = ListRoom::default();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = room.make(move || wait.recv().map(|()| Vec::new()).expect("a word"));
+        let gone = tokio::time::timeout(std::time::Duration::from_millis(50), first).await;
+        assert!(gone.is_err() && room.making.available_permits() == 0, "it is still made");
+        go.send(()).expect("told");
+        assert!(room.make(|| vec![1]).await.is_some());
+    }
 
     #[tokio::test]
     async fn what_is_not_sent_takes_room() {

@@ -220,6 +220,12 @@ fn what_is_too_long_to_be_told_costs_a_query_nothing() {
     assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "truncated=2""#]);
     let told = of_groups("methods=one,two");
     assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "methods=one,two" "zone=somewhere""#]);
+    // What all registrations share is read once.
+    let methods: Vec<String> = (0..200).map(|n| format!("method-{n}")).collect();
+    let versions: String = (0..40).map(|n| format!("interface=a.B version={n} ")).collect();
+    let world = World::of([endpoint("p", "10.0.0.1", &format!("methods={} port=1 {versions}", methods.join(",")))]);
+    let told = world.data("p-1._rpc._tcp.a.b.default.Z", Rtype::TXT).1;
+    assert!(told[0].contains("\"methods=method-0,") && !told[0].contains("truncated"), "{told:?}");
     // Other values that are too long.
     for key in ["interface", "group", "version", "application", "zone"] {
         let long = "l".repeat(100_000);
