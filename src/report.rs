@@ -18,7 +18,7 @@ use crate::registration::Reason;
 use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
 use crate::source::Phase;
 
-pub use page::{Cursor, LEN_MAX, Page, Paging};
+pub use page::{Cursor, Page, Paging};
 use page::{Place, page};
 pub use watched::{WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 

@@ -85,7 +85,8 @@ impl Responder {
         })
     }
 
-    /// The same as [`Responder::respond`] over an encrypted transport, of a message that was read; for how many seconds the reply is good.
+    /// The same as [`Responder::respond`] over an encrypted transport, of a message that was read; for how many seconds the
+    /// reply is good.
     pub(crate) fn respond_by_hickory(
         &self,
         message: &[u8],

@@ -1,21 +1,23 @@
 //! A thousand events a second, told to the writer as a source tells them: nothing is lost, the last word counts, and many
 //! changes share a snapshot. How fast it is is told and not judged, but that it is not left behind.
 
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod zone;
+}
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use budget::zone::{Zone, source};
 use callsign::changes::Changes;
-use callsign::dns::Name;
 use callsign::index::Index;
-use callsign::metrics::Metrics;
-use callsign::server::clients::Clients;
-use callsign::server::{Responder, SharedFreshness};
-use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
+use callsign::server::Responder;
+use callsign::snapshot::Snapshot;
 use callsign::source::{Arrival, Change, Event, Phase, Pod, PodStatus, SourceId};
 use callsign::writer::{self, QUEUE_LEN_MAX};
-use callsign::zones::Zones;
 use data_encoding::BASE64;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -37,18 +39,10 @@ struct Running {
 impl Running {
     /// Behind a first list, of no Pods.
     async fn start() -> Running {
-        let settings = Arc::new(settings());
-        let zones = Arc::new(Zones::none(settings.origin.clone()));
-        let source = SourceId { cluster: "c".into(), profile: "p".into(), namespace: None };
-        let responder = Arc::new(Responder {
-            snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
-            freshness: SharedFreshness::default(),
-            nsid: Box::default(),
-            clients: Clients::default(),
-            metrics: Arc::new(Metrics::new("", "")),
-            logs_queries: false,
-        });
-        let index = Index::new(settings, zones.clone(), vec![source.clone()]);
+        let (source, responder) = (source(), Arc::new(Zone::empty().responder()));
+        let empty = responder.snapshot.load_full();
+        let zones = empty.zones.clone();
+        let index = Index::new(empty.settings.clone(), zones.clone(), vec![source.clone()]);
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
         let zones = watch::channel(zones).1;
         tokio::spawn(writer::run(index, incoming, zones, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
@@ -125,25 +119,6 @@ impl Running {
             .collect();
         ports.sort_unstable();
         ports
-    }
-}
-
-fn settings() -> ZoneSettings {
-    let origin: Name = "rpc.cluster.local.".parse().expect("a name");
-    ZoneSettings {
-        ttl: 5,
-        negative_ttl: 5,
-        ns_addresses: Default::default(),
-        ns: Vec::new(),
-        rname: origin.clone(),
-        reverse: Default::default(),
-        txt_keys: TxtKeys::All,
-        publish_not_ready: false,
-        trust_addresses: false,
-        namespace_registrations_max: 1_000_000,
-        key: origin.key(),
-        labels: origin.label_count(),
-        origin,
     }
 }
 

@@ -15,7 +15,7 @@ const TEXTS: usize = 7;
 const TEXT_LEN_MAX: usize = 256;
 
 /// A page of [`Paging::within`] ends with the row that takes it beyond so many bytes of JSON; a Pod's is 3 MiB at the most.
-pub const LEN_MAX: usize = 2 << 20;
+const LEN_MAX: usize = 2 << 20;
 
 /// The longest token that is read: the parts at their longest, in JSON and base64, twice over.
 const TOKEN_LEN_MAX: usize = 12 * 1024;

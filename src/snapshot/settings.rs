@@ -36,6 +36,29 @@ pub struct ZoneSettings {
     pub namespace_registrations_max: usize,
 }
 
+#[cfg(test)]
+impl ZoneSettings {
+    /// What tests of other parts publish under.
+    pub(crate) fn of_tests() -> ZoneSettings {
+        let origin: Name = "rpc.cluster.local.".parse().expect("a name");
+        ZoneSettings {
+            ttl: 5,
+            negative_ttl: 5,
+            ns_addresses: Default::default(),
+            ns: Vec::new(),
+            rname: origin.clone(),
+            reverse: Default::default(),
+            txt_keys: TxtKeys::All,
+            publish_not_ready: false,
+            trust_addresses: false,
+            namespace_registrations_max: 1_000_000,
+            key: origin.key(),
+            labels: origin.label_count(),
+            origin,
+        }
+    }
+}
+
 /// Seconds between two looks of a secondary at the serial, SOA's REFRESH: no transfers yet, so a common value.
 pub const SOA_REFRESH: u32 = 7200;
 

@@ -6,27 +6,8 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::server::SharedFreshness;
 use crate::server::clients::Clients;
-use crate::snapshot::{TxtKeys, ZoneSettings};
+use crate::snapshot::ZoneSettings;
 use crate::source::{Change, Event, Pod, PodStatus, SourceId};
-
-fn settings() -> ZoneSettings {
-    let origin: crate::dns::Name = "rpc.cluster.local.".parse().unwrap();
-    ZoneSettings {
-        ttl: 5,
-        negative_ttl: 5,
-        ns_addresses: Default::default(),
-        ns: Vec::new(),
-        rname: origin.clone(),
-        reverse: Default::default(),
-        txt_keys: TxtKeys::All,
-        publish_not_ready: false,
-        trust_addresses: false,
-        namespace_registrations_max: 1_000_000,
-        key: origin.key(),
-        labels: origin.label_count(),
-        origin,
-    }
-}
 
 fn pod(uid: &str) -> Change {
     pod_of("ns", uid, 1, None)
@@ -58,7 +39,7 @@ struct Running {
 
 impl Running {
     fn start() -> Running {
-        let settings = Arc::new(settings());
+        let settings = Arc::new(ZoneSettings::of_tests());
         let zones = Arc::new(Zones::none(settings.origin.clone()));
         let source = SourceId { cluster: "c".into(), profile: "p".into(), namespace: None };
         let responder = Arc::new(Responder {

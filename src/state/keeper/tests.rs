@@ -2,7 +2,6 @@
 //! nothing else is to be done; how long a write takes is told by the clock on the wall.
 
 use std::fs;
-use std::net::IpAddr;
 use std::process::Command;
 
 use arc_swap::ArcSwap;
@@ -12,29 +11,10 @@ use tokio::time;
 use super::*;
 use crate::server::SharedFreshness;
 use crate::server::clients::Clients;
-use crate::snapshot::{TxtKeys, ZoneSettings};
+use crate::snapshot::ZoneSettings;
 use crate::zones::Zones;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn settings() -> ZoneSettings {
-    let origin: crate::dns::Name = "rpc.cluster.local.".parse().unwrap();
-    ZoneSettings {
-        ttl: 5,
-        negative_ttl: 5,
-        ns_addresses: [(origin.key(), vec![IpAddr::from([192, 0, 2, 1])])].into(),
-        ns: Vec::new(),
-        rname: origin.clone(),
-        reverse: Default::default(),
-        txt_keys: TxtKeys::All,
-        publish_not_ready: false,
-        trust_addresses: false,
-        namespace_registrations_max: 1_000_000,
-        key: origin.key(),
-        labels: origin.label_count(),
-        origin,
-    }
-}
 
 /// A keeper at work: its folder, the zone that it keeps, and when its writes begin.
 struct Running {
@@ -48,7 +28,7 @@ impl Running {
         let folder = std::env::temp_dir().join(format!("callsign-keeper-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         prepare(&folder);
-        let settings = Arc::new(settings());
+        let settings = Arc::new(ZoneSettings::of_tests());
         let empty = Snapshot::empty(settings.clone(), Arc::new(Zones::none(settings.origin.clone())));
         let responder = Arc::new(Responder {
             snapshot: ArcSwap::from_pointee(Snapshot { is_synced: true, revision: 1, heard_at, ..empty }),
