@@ -19,6 +19,7 @@ mod budget {
 mod peers {
     pub(crate) mod bare;
     pub(crate) mod batch;
+    pub(crate) mod builds;
     pub(crate) mod change;
     pub(crate) mod churn;
     pub(crate) mod coredns;
@@ -47,10 +48,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{batch, change, churn, echo, events, growth, guards, load, memory, report, sync, world, zone};
+use peers::{batch, builds, change, churn, echo, events, growth, guards, load, memory, report, sync, world, zone};
 
 /// What can be measured, in the order in which it is.
-const SECTIONS: [&str; 8] = ["change", "events", "load", "guards", "memory", "sync", "churn", "growth"];
+const SECTIONS: [&str; 9] = ["change", "events", "load", "builds", "guards", "memory", "sync", "churn", "growth"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -81,12 +82,17 @@ fn main() {
         eprintln!("{word:?} is none of {SECTIONS:?}");
         std::process::exit(2);
     }
+    let other_build = std::env::var_os(builds::OTHER).map(|path| path.to_string_lossy().into_owned());
+    if other_build.is_none() && words.iter().any(|word| word == "builds") {
+        eprintln!("name the other build's program in {}", builds::OTHER);
+        std::process::exit(2);
+    }
     let is_wanted = |section: &str| words.is_empty() || words.iter().any(|word| word == section);
 
     report::machine();
     let cluster = Cluster::shared();
     let reader = Reader::create(cluster);
-    if ["change", "events", "load", "guards"].into_iter().any(is_wanted) {
+    if ["change", "events", "load", "builds", "guards"].into_iter().any(is_wanted) {
         world::write_small(cluster);
     }
     if is_wanted("change") {
@@ -97,6 +103,9 @@ fn main() {
     }
     if is_wanted("load") {
         load::measure(cluster, &reader);
+    }
+    if let Some(other) = other_build.filter(|_| is_wanted("builds")) {
+        builds::measure(cluster, &other);
     }
     if is_wanted("guards") {
         guards::measure(cluster);

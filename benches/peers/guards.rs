@@ -1,7 +1,7 @@
 //! What the guards cost a query: the seccomp filter, cookies and the rate limit, each beside a server without it.
 
 use super::echo::Echo;
-use super::load::{Peer, rounds, side, title};
+use super::load::{Peer, ROUNDS, rounds, side, title};
 use super::questions::{Questions, edns};
 use super::report::table;
 use super::side::{CLIENTS, Load, SERVER, Side};
@@ -51,7 +51,7 @@ pub(crate) fn measure(cluster: &'static Cluster) {
     let mut sides: Vec<Side> = asked.iter().map(|(peer, questions)| side(peer, &questions.file, Load::Udp)).collect();
     rounds(&mut sides);
     table(
-        &title(&format!("Guards over UDP, EDNS {EDNS_SIZE}, from {CLIENTS} sockets")),
+        &title(&format!("Guards over UDP, EDNS {EDNS_SIZE}, from {CLIENTS} sockets"), ROUNDS),
         &[&Side::HEAD[..], &["reply bytes"]].concat(),
         sides.iter().zip(lens).map(|(side, len)| [side.row(), vec![len]].concat()),
     );

@@ -14,7 +14,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
 /// Rounds of each server, in turn.
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 
 /// A server: its name, where it answers, and its process.
 pub(crate) type Peer = (&'static str, SocketAddr, u32);
@@ -39,7 +39,8 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     forwarded(&ours);
 }
 
-fn questions(with_edns: bool) -> [Questions; 2] {
+/// The questions to callsign and to CoreDNS.
+pub(crate) fn questions(with_edns: bool) -> [Questions; 2] {
     let edns = if with_edns { edns(Vec::new()) } else { None };
     let (ours, theirs) = (|n| callsign_name(&small_service(n)), |n| coredns_name(&small_service(n), SMALL));
     [Questions::write(SMALL_SERVICES, edns.clone(), ours), Questions::write(SMALL_SERVICES, edns, theirs)]
@@ -57,7 +58,7 @@ fn udp(ours: &[Peer], coredns: Peer, with_edns: bool) {
     let lens = lens.chain([[replies[0].len.to_string(), "0.0".to_owned()]]);
     let edns = if with_edns { "EDNS 1232" } else { "without EDNS" };
     table(
-        &title(&format!("Load over UDP, {edns}, from {CLIENTS} sockets")),
+        &title(&format!("Load over UDP, {edns}, from {CLIENTS} sockets"), ROUNDS),
         &[&Side::HEAD[..], &["reply bytes", "cut, %"]].concat(),
         sides.iter().zip(lens).map(|(side, lens)| [side.row(), lens.to_vec()].concat()),
     );
@@ -74,7 +75,7 @@ fn batches(ours: &[Peer], callsign: &Server) {
     let (counted, (answered, sent)) = (queries(callsign) - before, sides[0].answered());
     assert!((answered..=sent).contains(&counted), "callsign counts {counted}, the generator {answered} to {sent}");
     let what = format!("Load over UDP, EDNS 1232, from {CLIENTS} sockets by the generator that batches");
-    table(&title(&what), &Side::HEAD, sides.iter().map(Side::row));
+    table(&title(&what, ROUNDS), &Side::HEAD, sides.iter().map(Side::row));
 }
 
 /// How many queries callsign says it has answered.
@@ -89,7 +90,7 @@ fn tcp(ours: &[Peer], coredns: Peer) {
     let mut sides: Vec<Side> = ours.iter().map(|peer| side(peer, &our.file, Load::Tcp)).collect();
     sides.push(side(&coredns, &their.file, Load::Tcp));
     rounds(&mut sides);
-    table(&title(&format!("Load over {CLIENTS} TCP connections")), &Side::HEAD, sides.iter().map(Side::row));
+    table(&title(&format!("Load over {CLIENTS} TCP connections"), ROUNDS), &Side::HEAD, sides.iter().map(Side::row));
 }
 
 /// CoreDNS shares the load's core: the CPU time is that of the server behind it.
@@ -101,8 +102,10 @@ fn forwarded(ours: &[Peer]) {
         let mut sides: Vec<Side> =
             sides.map(|((name, _, pid), coredns)| side(&(name, coredns.dns, *pid), &our.file, Load::Udp)).collect();
         rounds(&mut sides);
-        let what =
-            title(&format!("Load through CoreDNS `forward`, {mode} (the CPU time is that of the server behind it)"));
+        let what = title(
+            &format!("Load through CoreDNS `forward`, {mode} (the CPU time is that of the server behind it)"),
+            ROUNDS,
+        );
         table(&what, &Side::HEAD, sides.iter().map(Side::row));
     }
 }
@@ -117,9 +120,9 @@ pub(crate) fn rounds(sides: &mut [Side]) {
     }
 }
 
-pub(crate) fn title(what: &str) -> String {
+pub(crate) fn title(what: &str, rounds: usize) -> String {
     format!(
         "{what}: 90 % SRV with {ENDPOINTS} endpoints, 10 % TXT, over {SMALL_SERVICES} names, and 5 % of all for names that \
-         are not there; median of {ROUNDS} rounds of {ROUND_SECONDS} s (least–most)"
+         are not there; median of {rounds} rounds of {ROUND_SECONDS} s (least–most)"
     )
 }
