@@ -1,6 +1,7 @@
 //! Which Pod this process is in: by flags, else the Downward API's variables, else what every Pod has.
 
 use std::fs;
+use std::path::Path;
 
 use super::{ConfigError, Environment, refused};
 use crate::name::{is_namespace, is_pod_name};
@@ -19,8 +20,20 @@ pub fn own_pod(
     context: Option<&str>,
     environment: &Environment,
 ) -> Result<OwnPod, ConfigError> {
+    own_pod_with(namespace, pod, context, environment, Path::new(NAMESPACE_FILE))
+}
+
+/// [`own_pod`] where the service account's namespace stands in this file: a test must not read the file of the machine,
+/// which has one if it is a Pod.
+fn own_pod_with(
+    namespace: Option<&str>,
+    pod: Option<&str>,
+    context: Option<&str>,
+    environment: &Environment,
+    namespace_file: &Path,
+) -> Result<OwnPod, ConfigError> {
     let fact = |name| environment.fact(name).map(str::to_owned);
-    let of_account = || fs::read_to_string(NAMESPACE_FILE).ok().map(|text| text.trim().to_owned());
+    let of_account = || fs::read_to_string(namespace_file).ok().map(|text| text.trim().to_owned());
     let found = namespace.map(str::to_owned).or_else(|| fact("POD_NAMESPACE")).or_else(of_account);
     let found = found.or_else(|| context.map(str::to_owned));
     let own_namespace = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
@@ -42,10 +55,19 @@ mod tests {
     use super::*;
 
     fn found(flags: [Option<&str>; 3], variables: &[(&str, &str)]) -> Result<String, String> {
+        found_with(flags, variables, Path::new("/nowhere"))
+    }
+
+    fn found_with(
+        flags: [Option<&str>; 3],
+        variables: &[(&str, &str)],
+        namespace_file: &Path,
+    ) -> Result<String, String> {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let environment = Environment::of_variables(variables).unwrap();
         let [namespace, pod, context] = flags;
-        let found = own_pod(namespace, pod, context, &environment).map_err(|error| error.to_string())?;
+        let found = own_pod_with(namespace, pod, context, &environment, namespace_file);
+        let found = found.map_err(|error| error.to_string())?;
         Ok(format!("{}/{} {}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
     }
 
@@ -71,5 +93,15 @@ mod tests {
                 Err(part) => assert!(told.as_ref().is_err_and(|told| told.contains(part)), "{flags:?}: {told:?}"),
             }
         }
+    }
+
+    #[test]
+    fn the_service_account_tells_the_namespace_before_a_kubeconfig_does() {
+        let file = std::env::temp_dir().join(format!("callsign-namespace-{}", std::process::id()));
+        fs::write(&file, "shop\n").expect("write a file");
+        let of_account = |flags, variables: &[_]| found_with(flags, variables, &file);
+        assert_eq!(of_account([None, Some("a"), Some("mine")], &[]).as_deref(), Ok("shop/a -"));
+        assert_eq!(of_account([None, Some("a"), None], &[("POD_NAMESPACE", "other")]).as_deref(), Ok("other/a -"));
+        fs::remove_file(&file).expect("remove it");
     }
 }
