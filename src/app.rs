@@ -66,7 +66,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
     raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
-    let sockets = Sockets::bind(&config).await?;
+    let sockets = Sockets::bind(&config)?;
     give_up_calls(&config).await?;
     let rereads = Arc::new(Rereads::default());
     let zones = statics::watch(&config, rereads.clone());

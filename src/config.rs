@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use crate::dns::Name;
 use crate::logging::Format;
 use crate::server::encrypted::certificate::Files;
+use crate::server::listen::canonical;
 use crate::snapshot::TxtKeys;
 use crate::source::Profile;
 
@@ -271,6 +272,18 @@ impl Config {
         if self.manifests.is_empty() && self.kubernetes.is_none() { Err(ConfigError::NoSource) } else { Ok(self) }
     }
 
+    /// Every address that is listened on over TCP.
+    pub fn over_tcp(&self) -> Vec<SocketAddr> {
+        let encrypted = self.encrypted.iter().flat_map(|(Encrypted { tls, https, .. }, _)| tls.iter().chain(https));
+        self.listen.iter().chain([&self.http]).chain(encrypted).copied().collect()
+    }
+
+    /// Every address that is listened on over UDP.
+    pub fn over_udp(&self) -> Vec<SocketAddr> {
+        let encrypted = self.encrypted.iter().flat_map(|(Encrypted { https, quic, .. }, _)| https.iter().chain(quic));
+        self.listen.iter().chain(encrypted).copied().collect()
+    }
+
     /// What was typed becomes what it means. Every option is named here, so that none goes unused.
     fn check(options: Options, environment: &Environment) -> Result<Config, ConfigError> {
         let Options {
@@ -321,9 +334,11 @@ impl Config {
 
         let mut warnings = Vec::new();
         let zone = value::zone(zone.as_deref().unwrap_or(DEFAULT_ZONE))?;
-        let http = http.unwrap_or(DEFAULT_HTTP);
+        let http = canonical(http.unwrap_or(DEFAULT_HTTP));
+        let [listen, tls, https, quic] =
+            [listen, listen_tls, listen_https, listen_quic].map(|all| all.into_iter().map(canonical).collect());
         let listen = value::listen(listen, http)?;
-        let encrypted = Encrypted { tls: listen_tls, https: listen_https, quic: listen_quic };
+        let encrypted = Encrypted { tls, https, quic };
         let http_tls = http_tls.unwrap_or(false);
         let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, (http, http_tls))?;
         let clients = clients::check(Typed {

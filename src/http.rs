@@ -22,7 +22,6 @@ mod openapi;
 mod room;
 mod watch;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -45,6 +44,7 @@ use crate::pulse::Pulse;
 use crate::server::Responder;
 use crate::server::clients::seats::Seats;
 use crate::server::encrypted::tls::shake_hands;
+use crate::server::listen::canonical;
 use crate::snapshot::Snapshot;
 use access::Access;
 use connection::{Patient, Stay};
@@ -108,6 +108,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let client = canonical(client);
         let metrics = &pages.responder.metrics;
         if !pages.access.allows(client.ip()) {
             metrics.dropped(Dropped::NotAllowed);
@@ -166,14 +167,6 @@ async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
         Err(_) if stay.is_lasting() => connection.await.is_ok(),
         Err(_) => false,
     }
-}
-
-/// Binds the listener.
-///
-/// # Errors
-/// What the system says.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
 }
 
 /// All that is served.

@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod encrypted;
 pub mod hickory;
+pub mod listen;
 pub mod stream;
 pub mod udp;
 
@@ -123,7 +124,7 @@ impl Responder {
         let (rtype, outcome) = match wire::parse(message) {
             Received::Nothing => return self.drop(Dropped::NotAQuery),
             Received::Malformed(malformed) => {
-                if !self.clients.admits_malformed(client.ip().to_canonical(), transport) {
+                if !self.clients.admits_malformed(client.ip(), transport) {
                     return self.drop(Dropped::RateLimit);
                 }
                 let (malformed, own) = self.greet(malformed, client);
@@ -178,12 +179,12 @@ impl Responder {
     }
 
     fn admit(&self, query: &Query<'_>, client: SocketAddr, transport: Transport) -> (Admission, Own<'_>) {
-        self.clients.admit(query, client.ip().to_canonical(), transport, &self.nsid)
+        self.clients.admit(query, client.ip(), transport, &self.nsid)
     }
 
     /// What a message that is no query is told: its code, or a cookie if that is all that it asked for.
     fn greet<'m>(&self, malformed: Malformed<'m>, client: SocketAddr) -> (Malformed<'m>, Own<'_>) {
-        match self.clients.greet(&malformed, client.ip().to_canonical(), &self.nsid) {
+        match self.clients.greet(&malformed, client.ip(), &self.nsid) {
             Some((rcode, own)) => (Malformed { rcode, ..malformed }, own),
             None => (malformed, Own { nsid: &self.nsid, cookie: None }),
         }
@@ -223,7 +224,7 @@ impl Responder {
             spelling: query.name_wire(),
             rtype: query.rtype,
             class: query.class,
-            client: client.ip().to_canonical(),
+            client: client.ip(),
             freshness: self.freshness.load(),
         };
         if !self.clients.is_allowed(question.client) {

@@ -277,6 +277,7 @@ fn what_is_refused() {
         ("--namespace a --all-namespaces", "", "", "excludes --all-namespaces"),
         ("", "", "namespace = 'a'\nall-namespaces = true", "excludes --all-namespaces"),
         ("--listen 10.0.0.1:53 --listen 10.0.0.1:53", "", "", "given twice"),
+        ("--listen [::ffff:10.0.0.1]:53 --listen 10.0.0.1:53", "", "", "10.0.0.1:53 is given twice"),
         ("--listen 127.0.0.1:8053", "", "", "also the address of --http"),
         ("--listen-tls 10.0.0.1:853", "", "", "--listen-tls: it needs a certificate: give --tls-cert FILE"),
         ("--listen-quic 10.0.0.1:853 --tls-cert c", "", "", "--listen-quic: it needs the certificate's key"),

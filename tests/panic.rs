@@ -25,6 +25,7 @@ use callsign::pulse::Pulse;
 use callsign::server::encrypted::certificate::{Certificate, Files};
 use callsign::server::encrypted::quic::{self, Within};
 use callsign::server::encrypted::tls;
+use callsign::server::listen::Listen;
 use callsign::server::{Responder, stream, udp};
 use harness::quic::Quic;
 use harness::tls::{Authority, Mounted};
@@ -87,13 +88,14 @@ fn start(pulse: Pulse) -> Running {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async move {
-            let any = "127.0.0.1:0".parse().expect("an address");
+            let any = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
             let [listener, over_tls] = [(); 2].map(|()| stream::bind(any).expect("bind TCP"));
             let over_quic = quic::bind(any, Within::Dns, certificate.clone()).expect("bind QUIC");
-            let pages = http::bind(any).await.expect("bind HTTP");
+            let pages = stream::bind(any).expect("bind HTTP");
             let tcp = [&listener, &over_tls, &pages].map(|listener| listener.local_addr().expect("its address"));
+            let over_udp = udp::bind(tcp[0].into()).expect("bind UDP"); // before anybody asks there
             told.send((tcp, over_quic.local_addr().expect("its address"))).expect("told");
-            udp::serve(udp::bind(tcp[0]).expect("bind UDP"), tcp[0], shared.clone()).expect("a thread");
+            udp::serve(over_udp, tcp[0].into(), shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
             tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse))));
             let acceptor = tls::acceptor(certificate).expect("an acceptor");

@@ -24,11 +24,11 @@ fn dropped(responder: &Responder) -> u64 {
 #[test]
 fn a_reply_that_cannot_be_sent_is_dropped_and_counted() {
     let responder = Arc::new(Zone::of_pods(100).responder());
-    let server = udp::bind("127.0.0.1:0".parse().expect("an address")).expect("bind");
+    let server = udp::bind(SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
     let address: SocketAddr = server.local_addr().expect("its address").as_socket().expect("an address of IP");
     // What it sends from now on fails, at once and always; what it receives does not.
     let _ = server.shutdown(Shutdown::Write); // "not connected", and done all the same
-    udp::serve(server, address, responder.clone()).expect("a thread");
+    udp::serve(server, address.into(), responder.clone()).expect("a thread");
     let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     client.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
     for round in 1..=20 {

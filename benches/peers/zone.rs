@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callsign::server::listen::Listen;
 use callsign::server::{stream, udp};
 use tokio::sync::watch;
 
@@ -46,7 +47,7 @@ impl ZoneServer {
 
 /// Is the server; never returns.
 pub(crate) fn serve(address: &str, pods: &str) {
-    let address: SocketAddr = address.parse().expect("an address");
+    let address = Listen::from(address.parse::<SocketAddr>().expect("an address"));
     let zone = Zone::of_pods(pods.parse().expect("a number of Pods"));
     let responder = Arc::new(zone.responder());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::sockets::Places;
 use crate::config::{Config, Encrypted};
 use crate::server::encrypted::certificate::Certificate;
 use crate::server::encrypted::quic::{self, Within};
@@ -27,21 +28,23 @@ pub(super) struct Bound {
 ///
 /// # Errors
 /// The certificate cannot be served, or an address is taken.
-pub(super) fn bind(config: &Config) -> anyhow::Result<Option<Bound>> {
+pub(super) fn bind(config: &Config, places: &Places) -> anyhow::Result<Option<Bound>> {
     let Some((Encrypted { tls, https, quic }, files)) = &config.encrypted else { return Ok(None) };
     let certificate = Arc::new(Certificate::read(files.clone()).context("--tls-cert, --tls-key")?);
     let mut bound = Bound { tls: Vec::new(), https: Vec::new(), quic: Vec::new(), certificate };
     for address in tls {
-        let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TLS)"))?;
+        let listener =
+            stream::bind(places.tcp(*address)).with_context(|| format!("cannot listen on {address} (TLS)"))?;
         bound.tls.push((listener, tls::acceptor(bound.certificate.clone())?));
     }
     for address in https {
-        let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (HTTPS)"))?;
+        let listener =
+            stream::bind(places.tcp(*address)).with_context(|| format!("cannot listen on {address} (HTTPS)"))?;
         bound.https.push((listener, http2::acceptor(bound.certificate.clone())?));
     }
     let over_quic = https.iter().map(|at| (at, Within::Http3)).chain(quic.iter().map(|at| (at, Within::Dns)));
     for (address, within) in over_quic {
-        let endpoint = quic::bind(*address, within, bound.certificate.clone());
+        let endpoint = quic::bind(places.udp(*address), within, bound.certificate.clone());
         let endpoint = endpoint.with_context(|| format!("cannot listen on {address} (QUIC)"))?;
         bound.quic.push((endpoint, within));
     }

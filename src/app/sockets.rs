@@ -1,7 +1,7 @@
 //! The sockets that a configuration names: all are bound before any is answered on, so that the right to bind more can be
 //! given up in between.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::{encrypted, udp_threads};
 use crate::config::Config;
-use crate::http;
 use crate::server::encrypted::certificate::Certificate;
+use crate::server::listen::{Listen, has_ipv6};
 use crate::server::{Responder, stream, udp};
 
 /// Bound sockets.
@@ -26,8 +26,8 @@ pub(super) struct Sockets {
 
 /// An address of DNS over UDP and TCP; of UDP a socket a thread.
 struct Plain {
-    address: SocketAddr,
     listener: TcpListener,
+    udp: Listen,
     datagrams: Vec<Socket>,
 }
 
@@ -36,17 +36,20 @@ impl Sockets {
     ///
     /// # Errors
     /// An address is taken, or the certificate cannot be served.
-    pub(super) async fn bind(config: &Config) -> anyhow::Result<Sockets> {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Sockets> {
+        let places = Places::of(config);
         let plain = |address: &SocketAddr| {
-            let listener = stream::bind(*address).with_context(|| format!("cannot listen on {address} (TCP)"))?;
-            let datagrams = (0..udp_threads()).map(|_| udp::bind(*address)).collect::<Result<_, _>>();
+            let listener = stream::bind(places.tcp(*address));
+            let listener = listener.with_context(|| format!("cannot listen on {address} (TCP)"))?;
+            let udp = places.udp(*address);
+            let datagrams = (0..udp_threads()).map(|_| udp::bind(udp)).collect::<Result<_, _>>();
             let datagrams = datagrams.with_context(|| format!("cannot listen on {address} (UDP)"))?;
-            anyhow::Ok(Plain { address: *address, listener, datagrams })
+            anyhow::Ok(Plain { listener, udp, datagrams })
         };
         let plain = config.listen.iter().map(plain).collect::<Result<_, _>>()?;
-        let encrypted = encrypted::bind(config)?;
-        let http =
-            http::bind(config.http).await.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
+        let encrypted = encrypted::bind(config, &places)?;
+        let http = stream::bind(places.tcp(config.http));
+        let http = http.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
         Ok(Sockets { plain, encrypted, http })
     }
 
@@ -65,9 +68,9 @@ impl Sockets {
         closing: &watch::Receiver<bool>,
         streams: &mut JoinSet<()>,
     ) -> anyhow::Result<TcpListener> {
-        for Plain { address, listener, datagrams } in self.plain {
+        for Plain { listener, udp, datagrams } in self.plain {
             for socket in datagrams {
-                udp::serve(socket, address, responder.clone()).context("cannot start a thread")?;
+                udp::serve(socket, udp, responder.clone()).context("cannot start a thread")?;
             }
             streams.spawn(stream::serve(listener, responder.clone(), closing.clone()));
         }
@@ -75,5 +78,37 @@ impl Sockets {
             encrypted.serve(responder, closing, streams);
         }
         Ok(self.http)
+    }
+}
+
+/// All addresses to listen on, by which each knows what it serves.
+pub(super) struct Places {
+    over_tcp: Vec<SocketAddr>,
+    over_udp: Vec<SocketAddr>,
+    has_ipv6: bool,
+}
+
+impl Places {
+    fn of(config: &Config) -> Places {
+        let places = Places { over_tcp: config.over_tcp(), over_udp: config.over_udp(), has_ipv6: has_ipv6() };
+        let mut all = places.over_tcp.iter().chain(&places.over_udp);
+        if !places.has_ipv6 && all.any(|at| at.ip() == Ipv6Addr::UNSPECIFIED) {
+            tracing::warn!("this host has no IPv6; listening on 0.0.0.0 in place of [::]");
+        }
+        places
+    }
+
+    /// A listener over TCP.
+    pub(super) fn tcp(&self, address: SocketAddr) -> Listen {
+        self.here(Listen::among(address, &self.over_tcp))
+    }
+
+    /// A socket over UDP.
+    pub(super) fn udp(&self, address: SocketAddr) -> Listen {
+        self.here(Listen::among(address, &self.over_udp))
+    }
+
+    fn here(&self, listen: Listen) -> Listen {
+        if self.has_ipv6 { listen } else { listen.without_ipv6() }
     }
 }

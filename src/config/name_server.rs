@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{ConfigError, refused};
 use crate::dns::Name;
+use crate::server::listen::Listen;
 
 /// The most name servers: more do not fit a referral in 512 bytes (the root has 13).
 const NAME_SERVERS_MAX: usize = 13;
@@ -24,26 +25,33 @@ pub struct NameServer {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnAddresses {
     addresses: Vec<IpAddr>,
-    /// It listens on a wildcard and nothing tells its addresses: these are the host's own.
-    is_guess: bool,
+    doubt: Option<Doubt>,
 }
 
-/// The Pod's addresses; else what is listened on; else, for a wildcard, the loopback.
+/// Why clients may not reach the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It listens on a wildcard and nothing tells its addresses: these are the host's own.
+    Loopback,
+    /// `POD_IPS` names these, and nothing listens on any of them.
+    NotServed,
+}
+
+/// The Pod's addresses that are listened on; else what is listened on; else, for a wildcard, the loopback.
 pub(super) fn own_addresses(pod_ips: Vec<IpAddr>, listen: &[SocketAddr]) -> OwnAddresses {
+    let is_served = |ip: &IpAddr| listen.iter().any(|at| Listen::among(*at, listen).serves(*ip));
     if !pod_ips.is_empty() {
-        return OwnAddresses { addresses: pod_ips, is_guess: false };
+        let served: Vec<IpAddr> = pod_ips.iter().copied().filter(is_served).collect();
+        let doubt = served.is_empty().then_some(Doubt::NotServed);
+        return OwnAddresses { addresses: if served.is_empty() { pod_ips } else { served }, doubt };
     }
-    let is_guess = listen.iter().all(|at| at.ip().is_unspecified());
     let mut addresses = Vec::new();
-    for at in listen {
-        match at.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() && is_guess => push_new(&mut addresses, Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() && is_guess => push_new(&mut addresses, Ipv6Addr::LOCALHOST.into()),
-            ip if !ip.is_unspecified() => push_new(&mut addresses, ip),
-            _ => {} // a wildcard beside addresses that are known
-        }
+    listen.iter().filter(|at| !at.ip().is_unspecified()).for_each(|at| push_new(&mut addresses, at.ip()));
+    if !addresses.is_empty() {
+        return OwnAddresses { addresses, doubt: None };
     }
-    OwnAddresses { addresses, is_guess }
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    OwnAddresses { addresses: loopback.into_iter().filter(is_served).collect(), doubt: Some(Doubt::Loopback) }
 }
 
 /// Reads `NAME[=ADDRESS]` of each `--ns`.
@@ -75,11 +83,15 @@ pub(super) fn read(
     }
     for server in servers.iter_mut().filter(|server| server.addresses.is_empty() && server.name.is_within(zone)) {
         server.addresses.clone_from(&own.addresses);
-        if own.is_guess {
-            let label = &server.name;
-            warnings.push(format!(
+        let label = &server.name;
+        match own.doubt {
+            None => {}
+            Some(Doubt::Loopback) => warnings.push(format!(
                 "{label} resolves to the loopback, since --listen is a wildcard: set POD_IPS, or --ns {label}=ADDRESS"
-            ));
+            )),
+            Some(Doubt::NotServed) => warnings.push(format!(
+                "{label} resolves to POD_IPS, and --listen serves none of them: write --listen [::]:PORT, or --ns {label}=ADDRESS"
+            )),
         }
     }
     Ok(servers)
@@ -148,9 +160,17 @@ mod tests {
         const ONE: &[&str] = &["10.0.0.1:53", "10.0.0.1:5353"];
         for (options, pod_ips, listen, expected, warnings) in [
             (&[][..], None, ONE, "ns.rpc.cluster.local.=10.0.0.1", 0),
-            (&[], Some("10.1.0.7, fd00::7"), ONE, "ns.rpc.cluster.local.=10.1.0.7,fd00::7", 0),
+            (&[], Some("10.1.0.7, fd00::7"), ONE, "ns.rpc.cluster.local.=10.1.0.7,fd00::7", 1),
+            (&[], Some("10.1.0.7, fd00::7"), &["[::]:53"], "ns.rpc.cluster.local.=10.1.0.7,fd00::7", 0),
+            (&[], Some("10.1.0.7, fd00::7"), &["0.0.0.0:53"], "ns.rpc.cluster.local.=10.1.0.7", 0),
+            (&[], Some("fd00::7, 10.1.0.7"), &["[::]:53", "0.0.0.0:53"], "ns.rpc.cluster.local.=fd00::7,10.1.0.7", 0),
+            (&[], Some("10.1.0.7, fd00::7"), &["[::]:53", "10.0.0.1:53"], "ns.rpc.cluster.local.=fd00::7", 0),
+            (&[], Some("10.1.0.7, fd00::7"), &["[fd00::7]:53"], "ns.rpc.cluster.local.=fd00::7", 0),
+            (&[], Some("10.0.0.1, fd00::7"), ONE, "ns.rpc.cluster.local.=10.0.0.1", 0),
+            (&[], Some("fd00::7"), &["0.0.0.0:53"], "ns.rpc.cluster.local.=fd00::7", 1),
             (&[], None, &["0.0.0.0:53"], "ns.rpc.cluster.local.=127.0.0.1", 1),
-            (&[], None, &["[::]:53"], "ns.rpc.cluster.local.=::1", 1),
+            (&[], None, &["[::]:53"], "ns.rpc.cluster.local.=127.0.0.1,::1", 1),
+            (&[], None, &["[::]:53", "0.0.0.0:53"], "ns.rpc.cluster.local.=127.0.0.1,::1", 1),
             (&[], None, &["0.0.0.0:53", "10.0.0.2:53"], "ns.rpc.cluster.local.=10.0.0.2", 0),
             (&["a", "b"], None, ONE, "a.rpc.cluster.local.=10.0.0.1 b.rpc.cluster.local.=10.0.0.1", 0),
             (&["a=10.9.0.1", "A=fd00::1", "a=10.9.0.1"], None, ONE, "a.rpc.cluster.local.=10.9.0.1,fd00::1", 0),

@@ -34,7 +34,8 @@ pub struct Options {
     pub zone: Option<String>,
 
     /// A name server of the zone; repeats. A single label is below the zone, any other name is whole; repeat
-    /// NAME=ADDRESS for several addresses [default: `ns` below the zone at POD_IPS, else at the listen addresses]
+    /// NAME=ADDRESS for several addresses [default: `ns` below the zone at those of POD_IPS that --listen
+    /// serves, else at the listen addresses]
     #[arg(long, value_name = "NAME[=ADDRESS]", action = ArgAction::Append, help_heading = "Zone")]
     #[serde(deserialize_with = "list")]
     pub ns: Vec<String>,
@@ -95,7 +96,8 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", help_heading = "Source")]
     pub max_registrations_per_namespace: Option<u32>,
 
-    /// Where DNS is served, over UDP and TCP; repeats [default: 127.0.0.1:5354, which needs no root]
+    /// Where DNS is served, over UDP and TCP; repeats. [::] serves IPv4 and IPv6, here and for every other listener; an
+    /// IPv4 address at the same port takes IPv4 from it [default: 127.0.0.1:5354, which needs no root]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
     pub listen: Vec<SocketAddr>,

@@ -55,7 +55,6 @@ impl Access {
 }
 
 fn contains(networks: &[IpNet], client: IpAddr) -> bool {
-    let client = client.to_canonical();
     networks.iter().any(|network| network.contains(&client))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Type;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Responder;
 use super::clients::seats::Seat;
+use super::listen::{Listen, canonical};
 use crate::metrics::{Dropped, Transport};
 
 /// Connections that the kernel may hold for us before we take them.
@@ -46,14 +47,11 @@ const WRITE_LEN: usize = 16 * 1024;
 ///
 /// # Errors
 /// What the system says: the address is taken, not ours, or needs a right that the process lacks.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
+pub fn bind(listen: Listen) -> io::Result<TcpListener> {
+    let socket = listen.socket(Type::STREAM)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    socket.bind(&listen.address().into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
@@ -95,7 +93,7 @@ pub(super) async fn accept<C, F>(
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((stream, address)) => (stream, canonical(address)),
             Err(error) => {
                 responder.metrics.dropped(Dropped::Accept);
                 tracing::debug!(%error, %transport, "no connection can be taken");
@@ -105,7 +103,7 @@ pub(super) async fn accept<C, F>(
         };
         // With no place left this one waits for that of whoever was silent the longest, and all others in the kernel's
         // backlog.
-        let ip = address.ip().to_canonical();
+        let ip = address.ip();
         let seat = tokio::select! {
             seat = seats.take(ip, responder.clients.is_trusted(ip)) => seat,
             _ = closing.wait_for(|closing| *closing) => break,

@@ -18,6 +18,7 @@ use nix::sys::socket::{SockaddrIn, SockaddrIn6};
 use socket2::Socket;
 
 use super::Responder;
+use super::listen::Listen;
 use crate::metrics::Metrics;
 use batch::Batch;
 
@@ -30,7 +31,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The system gives no thread.
-pub fn serve(socket: Socket, address: SocketAddr, responder: Arc<Responder>) -> io::Result<()> {
+pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::Result<()> {
+    let address = listen.address();
     let is_wildcard = address.ip().is_unspecified();
     let thread = thread::Builder::new().name(format!("udp {address}"));
     let run = move || {

@@ -52,7 +52,8 @@ impl Server {
         Server::launch_at(free_address(), free_address(), command, args)
     }
 
-    fn launch_at(dns: SocketAddr, http: SocketAddr, command: &[&str], args: &[&str]) -> Server {
+    /// The same at these addresses.
+    pub(crate) fn launch_at(dns: SocketAddr, http: SocketAddr, command: &[&str], args: &[&str]) -> Server {
         let (program, before) = command.split_first().expect("a program");
         let mut all: Vec<OsString> = before.iter().map(OsString::from).collect();
         all.extend(["serve", "--listen", &dns.to_string(), "--http", &http.to_string()].map(OsString::from));

@@ -12,6 +12,7 @@ use super::room::{Full, Query, Room};
 use crate::metrics::Transport;
 use crate::server::Responder;
 use crate::server::clients::seats::Seat;
+use crate::server::listen::canonical;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 use crate::wire::Received;
 
@@ -31,7 +32,7 @@ pub(super) async fn converse(
     responder: &Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let client = connection.remote_address();
+    let client = canonical(connection.remote_address());
     let room = Arc::new(Room::new());
     let mut queries = JoinSet::new(); // no more than QUIC lets streams be open
     loop {

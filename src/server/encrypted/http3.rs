@@ -19,6 +19,7 @@ use super::http::{self as doh, BODY_LEN_MAX, Place};
 use super::room::Room;
 use crate::server::Responder;
 use crate::server::clients::seats::Seat;
+use crate::server::listen::canonical;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// Why a connection ends whose client sends more at once than it may, or does not read (RFC 9114 §8.1).
@@ -52,7 +53,7 @@ pub(super) async fn converse(
         let (quic, room, responder) = (quic.clone(), room.clone(), responder.clone());
         requests.spawn(async move {
             if let Err(error) = answer(resolver, &quic, &room, &responder).await {
-                tracing::debug!(client = %quic.remote_address(), %error, "an HTTP/3 request was not answered");
+                tracing::debug!(client = %canonical(quic.remote_address()), %error, "an HTTP/3 request was not answered");
             }
         });
         while requests.try_join_next().is_some() {}
@@ -65,7 +66,7 @@ pub(super) async fn converse(
 }
 
 async fn answer(resolver: Resolver, quic: &Connection, room: &Room, responder: &Responder) -> Result<(), StreamError> {
-    let client = quic.remote_address();
+    let client = canonical(quic.remote_address());
     let Ok(read) = timeout(MESSAGE_WAIT, read(resolver)).await else {
         tracing::debug!(%client, "an HTTP/3 request took too long");
         return Ok(());

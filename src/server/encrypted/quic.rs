@@ -1,13 +1,12 @@
 //! QUIC connections (RFC 9000), for DNS itself and for HTTP/3.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Type;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -17,6 +16,7 @@ use super::{CONNECTION_WINDOW, STREAMS_MAX, doq, http3, server_config};
 use crate::metrics::{Dropped, Transport};
 use crate::server::Responder;
 use crate::server::clients::seats::Seat;
+use crate::server::listen::{Listen, canonical};
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// First packets that wait to be looked at, and how many bytes of each connection and of all.
@@ -67,7 +67,7 @@ const SEAT_WAIT: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// What the system says: the address is taken, not ours, or needs a right that the process lacks.
-pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
+pub fn bind(listen: Listen, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
     let tls = server_config(certificate, within.protocol()).map_err(io::Error::other)?;
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut transport = TransportConfig::default();
@@ -80,11 +80,8 @@ pub fn bind(address: SocketAddr, within: Within, certificate: Arc<Certificate>) 
     config.transport_config(Arc::new(transport)).max_incoming(INCOMING_MAX);
     config.incoming_buffer_size(INCOMING_LEN_MAX).incoming_buffer_size_total(INCOMING_ALL_LEN_MAX);
 
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
+    let socket = listen.socket(Type::DGRAM)?;
+    socket.bind(&listen.address().into())?;
     Endpoint::new(EndpointConfig::default(), Some(config), socket.into(), Arc::new(TokioRuntime))
 }
 
@@ -103,7 +100,7 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
             let _ = incoming.retry(); // it may be sent, as was just asked
             continue;
         }
-        let ip = incoming.remote_address().ip().to_canonical();
+        let ip = canonical(incoming.remote_address()).ip();
         let seat = timeout(SEAT_WAIT, seats.take(ip, responder.clients.is_trusted(ip))).await;
         let Ok(Some(seat)) = seat else {
             responder.metrics.dropped(if seat.is_ok() { Dropped::ClientFull } else { Dropped::Accept });
@@ -126,7 +123,7 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
 }
 
 async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connection> {
-    let client = incoming.remote_address();
+    let client = canonical(incoming.remote_address());
     match timeout(HANDSHAKE_WAIT, incoming).await {
         Ok(Ok(connection)) => return Some(connection),
         Ok(Err(error)) => tracing::debug!(%client, %error, "a QUIC connection was not made"),

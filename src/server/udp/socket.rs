@@ -8,7 +8,9 @@ use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike, setsockopt, sockopt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Socket, Type};
+
+use crate::server::listen::{Listen, canonical};
 
 /// What the kernel may hold for us while we are busy: 4 MiB a socket, which it may cut to its own bound.
 const RECEIVE_BUFFER_LEN: usize = 4 << 20;
@@ -20,15 +22,13 @@ const RECEIVE_BUFFER_LEN: usize = 4 << 20;
 ///
 /// # Errors
 /// What the system says: the address is taken, not ours, or needs a right that the process lacks.
-pub fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?; // so that 0.0.0.0 and [::] can stand side by side
-    }
+pub fn bind(listen: Listen) -> io::Result<Socket> {
+    let (socket, address) = (listen.socket(Type::DGRAM)?, listen.address());
     socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
     if address.ip().is_unspecified() {
         match address.ip() {
             IpAddr::V4(_) => setsockopt(&socket.as_fd(), sockopt::Ipv4PacketInfo, &true)?,
+            // It tells of IPv4 too, as ::ffff:a.b.c.d.
             IpAddr::V6(_) => setsockopt(&socket.as_fd(), sockopt::Ipv6RecvPacketInfo, &true)?,
         }
     }
@@ -39,7 +39,7 @@ pub fn bind(address: SocketAddr) -> io::Result<Socket> {
 
 /// A client's address as the system has it.
 pub(super) trait Address: SockaddrLike + Copy {
-    /// The same as the standard library has it.
+    /// The same as the standard library has it, canonical.
     fn get(&self) -> SocketAddr;
 }
 
@@ -51,7 +51,7 @@ impl Address for SockaddrIn {
 
 impl Address for SockaddrIn6 {
     fn get(&self) -> SocketAddr {
-        SocketAddrV6::from(*self).into()
+        canonical(SocketAddrV6::from(*self).into())
     }
 }
 
@@ -74,7 +74,10 @@ impl Local {
     pub(super) fn of<S>(message: &RecvMsg<'_, '_, S>) -> Local {
         message.cmsgs().into_iter().flatten().fold(Local::Unknown, |local, control| match control {
             ControlMessageOwned::Ipv4PacketInfo(info) => Local::V4(u32::from_be(info.ipi_addr.s_addr).into()),
-            ControlMessageOwned::Ipv6PacketInfo(info) => Local::V6(info.ipi6_addr.s6_addr.into(), info.ipi6_ifindex),
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                address.to_ipv4_mapped().map_or(Local::V6(address, info.ipi6_ifindex), Local::V4)
+            }
             _ => local,
         })
     }
