@@ -7,6 +7,7 @@ mod cluster {
     mod commands;
     mod coredns;
     mod deploy;
+    mod deploy_readme;
     mod encodings;
     mod faults;
     mod faults_churn;

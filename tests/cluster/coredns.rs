@@ -1,8 +1,12 @@
 //! Through CoreDNS with the stub of `deploy/`: what a cluster's clients see.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
 
+use domain::base::iana::Rtype;
+
+use crate::harness::ask::{Ask, Edns};
 use crate::harness::cluster::Cluster;
 use crate::harness::coredns::CoreDns;
 use crate::harness::dig::Dig;
@@ -76,6 +80,48 @@ fn clients_behind_the_stub_see_what_the_server_says() {
     );
     assert_negative(&core.dig(&["AAAA", &service]), "NOERROR");
     assert_negative(&core.dig(&["-x", &namespace.ip(99)]), "NXDOMAIN");
+    assert_never_down(&core);
+}
+
+/// How many clients ask for addresses, and how many of them each of the three endpoints must get at least. By chance alone
+/// one of the three gets fewer than that in one run of some 20,000.
+const CLIENTS: usize = 60;
+const FEWEST_CLIENTS: usize = 6;
+
+#[test]
+fn clients_behind_the_stub_spread_over_the_addresses() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("spread");
+    let ips = [1, 2, 3].map(|host| namespace.ip(host));
+    for (n, ip) in ips.iter().enumerate() {
+        let pairs = [("interface", "org.acme.Greeter"), ("protocol", "grpc"), ("port", "20880")];
+        namespace.endpoint(&format!("greeter-{n}"), &[ip], &pairs);
+    }
+    let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces"]);
+    let core = CoreDns::start(server.dns);
+    let name = format!("org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..CLIENTS {
+        let reply = core.dig(&["A", &name]);
+        assert_eq!(reply.data(), ips, "{}", reply.text);
+        let address = reply.answer[0].rsplit(' ').next().unwrap_or_default().to_owned();
+        *first.entry(address).or_default() += 1;
+    }
+    assert!(first.len() == ips.len() && first.values().all(|count| *count >= FEWEST_CLIENTS), "{first:?}");
+    // SRV keeps one order for all of them, as the documents say.
+    let name = format!("_grpc._tcp.{name}");
+    let target = |record: &String| record.rsplit(' ').next().unwrap_or_default().to_owned();
+    let orders: BTreeSet<Vec<String>> =
+        (0..10).map(|_| core.dig(&["SRV", &name]).answer.iter().map(target).collect()).collect();
+    assert_eq!(orders.len(), 1, "{orders:?}");
+    // `loadbalance` leaves OPT the last record, where HAProxy wants it. The first reply is the server's, since the cache
+    // keeps a name with DNSSEC's flag apart; the second is the cache's.
+    for _ in 0..2 {
+        // DO, the first of EDNS's flags.
+        let edns = Edns { size: 1232, flags: 0x8000, ..Edns::default() };
+        let reply = Ask::new(&name, Rtype::SRV).opt(edns).udp(core.dns);
+        assert_eq!((reply.answer.len(), reply.additional.len(), reply.edns.is_some()), (3, 3, true), "{reply:?}");
+    }
     assert_never_down(&core);
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, PostParams};
 use kube::core::NamespaceResourceScope;
 use serde::de::DeserializeOwned;
@@ -49,10 +50,6 @@ fn encrypted() -> String {
     let changed = plain.replace("# components: [encrypted]", "components: [encrypted]");
     assert_ne!(plain, changed);
     fs::write(&file, changed).expect("write a file");
-    let rendered = Cluster::shared().kubectl(&["kustomize", &copy]);
-    for part in ["--listen-tls=0.0.0.0:1853", "port: 853", "port: 443", "secretName: callsign-tls", "port: dns-quic"] {
-        assert!(rendered.contains(part), "{part} is not in\n{rendered}");
-    }
     copy
 }
 
@@ -103,15 +100,64 @@ fn its_parts_find_each_other() {
     assert_eq!(port_of("http", "TCP"), Some(8080));
 
     let service = applied::<Service>().spec.expect("a spec");
+    let named = service.ports.iter().flatten().filter_map(|port| match port.target_port.as_ref()? {
+        IntOrString::String(name) => Some((port.port, port_of(name, port.protocol.as_deref()?)?)),
+        IntOrString::Int(_) => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [(53, 1053), (53, 1053), (8080, 8080)]);
+    assert_eq!(service.ip_family_policy.as_deref(), Some("PreferDualStack"));
     assert_eq!(service.selector.as_ref(), Some(&labels));
     assert_eq!(service.cluster_ip.as_deref(), Some(SERVICE_ADDRESS));
     let budget = applied::<PodDisruptionBudget>().spec.expect("a spec").selector.expect("a selector");
     assert_eq!(budget.match_labels.as_ref(), Some(&labels));
     let policy = applied::<k8s_openapi::api::networking::v1::NetworkPolicy>().spec.expect("a spec");
     assert_eq!(policy.pod_selector.and_then(|selector| selector.match_labels).as_ref(), Some(&labels));
-    for file in ["coredns-stub.Corefile", "coredns-reverse.Corefile"] {
-        let forward = format!("forward . {SERVICE_ADDRESS} {{");
-        assert!(stub(file).lines().any(|line| line.trim() == forward), "{file} forwards to the Service");
+    for (file, scheme) in
+        [("coredns-stub.Corefile", ""), ("coredns-reverse.Corefile", ""), ("encrypted/coredns-tls.Corefile", "tls://")]
+    {
+        let forward = format!("forward . {scheme}{SERVICE_ADDRESS} {{");
+        let stub = stub(file);
+        assert!(stub.lines().any(|line| line.trim() == forward), "{file} forwards to the Service");
+        assert!(stub.lines().any(|line| line.trim() == "loadbalance"), "{file} spreads clients over the addresses");
+    }
+}
+
+/// How long it takes from a failed readiness probe until no node sends the Pod anything: a second each for the kubelet's
+/// report, the `EndpointSlice` and kube-proxy's rules.
+const SPREAD_SECONDS: i32 = 3;
+
+/// What the sum must leave, for clusters that take longer.
+const MARGIN_SECONDS: i32 = 5;
+
+/// What the server waits for open TCP connections after the lame duck.
+const TCP_SECONDS: i32 = 5;
+
+#[test]
+fn a_replica_answers_until_no_kube_proxy_sends_it_queries() {
+    let pod = applied::<Deployment>().spec.and_then(|spec| spec.template.spec).expect("a Pod's spec");
+    let grace =
+        pod.termination_grace_period_seconds.and_then(|grace| i32::try_from(grace).ok()).expect("a grace period");
+    let container = &pod.containers[0];
+    let args = container.args.as_deref().unwrap_or_default();
+    let lame_duck = args.iter().find_map(|arg| arg.strip_prefix("--lame-duck=")?.parse::<i32>().ok());
+    let lame_duck = lame_duck.expect("a lame duck");
+    let probe = container.readiness_probe.as_ref().expect("a readiness probe");
+    let [period, threshold, timeout] = [probe.period_seconds, probe.failure_threshold, probe.timeout_seconds]
+        .map(|value| value.expect("the API server fills in what is left out"));
+    assert_eq!(probe.http_get.as_ref().and_then(|get| get.path.as_deref()), Some("/readyz"));
+
+    let not_sent = period * threshold + timeout + SPREAD_SECONDS;
+    assert!(not_sent + MARGIN_SECONDS <= lame_duck, "queries come for {not_sent} s, answers end after {lame_duck} s");
+    let ends = lame_duck + TCP_SECONDS;
+    assert!(ends + MARGIN_SECONDS <= grace, "it ends after {ends} s, and is killed after {grace} s");
+    // The comment beside the times says the same.
+    let file = fs::read_to_string(format!("{DEPLOY}/deployment.yaml")).expect("a file");
+    let probes = format!(
+        "{} s  the probe has failed: failureThreshold × periodSeconds + timeoutSeconds = {threshold} × {period} + {timeout}",
+        period * threshold + timeout
+    );
+    for part in [probes, format!("{lame_duck} s  --lame-duck"), format!("{grace} s  terminationGracePeriodSeconds")] {
+        assert!(file.contains(&part), "{part:?} is not in deployment.yaml");
     }
 }
 

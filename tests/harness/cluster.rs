@@ -58,7 +58,7 @@ impl Cluster {
 
         let as_admin = format!("--kubeconfig={}", admin_kubeconfig.display());
         let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
-        output(&kubectl, [&as_admin, "apply", "--warnings-as-errors", "-k", deploy]);
+        output(&kubectl, [&as_admin, "apply", "--server-side", "--warnings-as-errors", "-k", deploy]);
         let token =
             output(&kubectl, [&as_admin, "-n", OWN_NAMESPACE, "create", "token", "callsign", "--duration", "24h"]);
         let kubeconfig = write_kubeconfig(&dir, "callsign", api_server.port, token.trim());
@@ -144,6 +144,16 @@ impl Cluster {
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         let as_admin = format!("--kubeconfig={}", self.admin_kubeconfig.display());
         output(&self.kubectl, [as_admin.as_str()].iter().chain(args))
+    }
+
+    /// Runs a shell script in a folder, with kubectl as administrator in its path: its standard output.
+    #[track_caller]
+    pub(crate) fn shell(&self, dir: &Path, script: &str) -> String {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("PATH={}:{path}", self.kubectl.parent().expect("a folder").display());
+        let kubeconfig = format!("KUBECONFIG={}", self.admin_kubeconfig());
+        let dir = dir.display().to_string();
+        output("env", ["-C", &dir, &path, &kubeconfig, "sh", "-euc", script])
     }
 
     /// Starts what goes on beside the test.
