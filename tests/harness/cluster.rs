@@ -149,11 +149,9 @@ impl Cluster {
     /// Runs a shell script in a folder, with kubectl as administrator in its path: its standard output.
     #[track_caller]
     pub(crate) fn shell(&self, dir: &Path, script: &str) -> String {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let path = format!("PATH={}:{path}", self.kubectl.parent().expect("a folder").display());
-        let kubeconfig = format!("KUBECONFIG={}", self.admin_kubeconfig());
-        let dir = dir.display().to_string();
-        output("env", ["-C", &dir, &path, &kubeconfig, "sh", "-euc", script])
+        let (bin, dir) = (self.kubectl.parent().expect("a folder").display(), dir.display().to_string());
+        let prelude = format!("export PATH='{bin}':\"$PATH\" KUBECONFIG='{}'", self.admin_kubeconfig());
+        output("env", ["-C", &dir, "sh", "-euc", &format!("{prelude}\n{script}")])
     }
 
     /// Starts what goes on beside the test.
