@@ -1,4 +1,4 @@
-# One static file and nothing else. scripts/static builds it; a test runs the same build alone in an empty root.
+# One static file and nothing else. scripts/static builds it; a test runs it, less optimised, alone in an empty root.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use crate::clients::pods::{Pods, pod};
-use crate::harness::process::{free_address, free_port, output, scratch};
+use crate::harness::process::{built, free_address, free_port, output, scratch};
 use crate::harness::server::Server;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/zones/demo");
+const GO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go");
 
 /// Runs the program of `tests/clients/go` against a server: the lines that it prints, sorted.
 #[track_caller]
@@ -22,7 +23,7 @@ fn program() -> PathBuf {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         let file = scratch("go").join("clients");
         let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/go");
-        output("go", ["build", "-C", sources, "-mod=readonly", "-o", file.to_str().expect("a path of UTF-8"), "."]);
+        built(GO, ["build", "-C", sources, "-mod=readonly", "-o", file.to_str().expect("a path of UTF-8"), "."]);
         file
     });
     PROGRAM.clone()
@@ -75,7 +76,7 @@ fn lookups_of_the_demo() {
 fn the_recipe_prints_the_demo() {
     let server = Server::start(&["--manifests", DEMO]);
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/clients/lookup.go");
-    let run = |name| output("go", ["run", recipe, &server.dns.to_string(), "tri", name]);
+    let run = |name| built(GO, ["run", recipe, &server.dns.to_string(), "tri", name]);
     // One endpoint: several come in an order drawn by weight.
     let gray = run("org.acme.greeter.g-gray.default.rpc.cluster.local.");
     assert_eq!(gray, "10-244-1-81.p.rpc.cluster.local.:50051 weight 10\n");

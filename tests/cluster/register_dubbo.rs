@@ -4,14 +4,17 @@ use std::fs;
 
 use super::register::{Site, metadata, value};
 use crate::harness::cluster::Cluster;
-use crate::harness::process::{output, scratch};
+use crate::harness::process::{built, output, scratch};
 use callsign::registration;
 
 /// Builds the program of `tests/clients/dubbo`: a minute the first time, then Go has kept it.
 fn program() -> String {
     let file = scratch("dubbo").join("dubbo").to_str().expect("a path of UTF-8").to_owned();
     let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dubbo");
-    output("go", ["build", "-C", sources, "-mod=readonly", "-o", &file, "."]);
+    built(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go"),
+        ["build", "-C", sources, "-mod=readonly", "-o", &file, "."],
+    );
     file
 }
 

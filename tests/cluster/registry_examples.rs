@@ -9,7 +9,7 @@ use super::register::{PATIENCE, Site};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::kubelet::Pod;
-use crate::harness::process::{Process, free_port, output};
+use crate::harness::process::{Process, built, free_port};
 use crate::harness::server::Server;
 
 /// How many servers there are at a time.
@@ -21,7 +21,7 @@ const ROUNDS: usize = 3;
 /// The folder of the examples, built as this test was: beside the folder that it is in.
 fn examples() -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    output(env!("CARGO"), ["build", "--locked", "--quiet", "--examples", "--profile", profile]);
+    built(env!("CARGO"), ["build", "--locked", "--quiet", "--examples", "--profile", profile]);
     let own = std::env::current_exe().expect("this test's path");
     own.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("examples")
 }

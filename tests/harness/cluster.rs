@@ -9,7 +9,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Runtime;
 
 use super::control_plane::{ADMIN_TOKEN, ApiServer, Etcd};
-use super::process::{output, scratch};
+use super::process::{built, output, scratch};
 use super::proxy::Proxy;
 
 /// The namespace of `deploy/`.
@@ -171,8 +171,8 @@ pub(crate) fn binaries() -> PathBuf {
     static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("CALLSIGN_TEST_BIN") {
         Some(dir) => dir.into(),
         None => {
-            let built = output(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build"), [""; 0]);
-            built.lines().last().expect("the build names its folder").into()
+            let text = built(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build"), [""; 0]);
+            text.lines().last().expect("the build names its folder").into()
         }
     });
     BINARIES.clone()

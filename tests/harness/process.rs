@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{LazyLock, OnceLock, mpsc};
 use std::thread::{panicking, sleep, spawn};
 use std::time::{Duration, Instant};
 
@@ -25,16 +25,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program. It sees no environment but `PATH`, so that nothing of the caller's shell changes a test.
+    /// Starts a program, with the environment of [`clean`].
     pub(crate) fn start<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> Process {
         let name = Path::new(program.as_ref()).file_name().unwrap_or(program.as_ref()).display().to_string();
         let log = scratch(&name).join("log");
         let out = File::create(&log).expect("create a log");
         let err = out.try_clone().expect("share a log");
         // The kernel ends it when the spawning thread is gone, also if the test process is killed.
-        let mut command = Command::new("setpriv");
+        let mut command = clean("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let child = from_a_lasting_thread(command).unwrap_or_else(|error| panic!("start {name} by setpriv: {error}"));
         Process { name, child, log }
@@ -99,12 +98,33 @@ impl Drop for Process {
     }
 }
 
-/// Runs a program to its end and returns its standard output; fails with its standard error.
+/// A program whose environment is `PATH` and an empty `HOME`: no variable of the shell changes what it does, and no file
+/// like `~/.digrc`, `~/.curlrc` or `~/.kube/config`.
+pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
+    static HOME: LazyLock<PathBuf> = LazyLock::new(|| scratch("home"));
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &*HOME);
+    command
+}
+
+/// Runs a program to its end, with the environment of [`clean`], and returns its standard output; fails with its standard
+/// error.
 #[track_caller]
 pub(crate) fn output<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> String {
+    finish(clean(program), args)
+}
+
+/// The same for what builds or fetches something: Go, cargo and scripts find their caches by the environment.
+#[track_caller]
+pub(crate) fn built<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> String {
+    finish(Command::new(program), args)
+}
+
+#[track_caller]
+fn finish<S: AsRef<OsStr>>(mut command: Command, args: impl IntoIterator<Item = S>) -> String {
     let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-    let program = program.as_ref().display().to_string();
-    let output = Command::new(&program).args(&args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let program = command.get_program().display().to_string();
+    let output = command.args(&args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program} {args:?}: {}\n{text}{errors}", output.status);
     text.into_owned()

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 
 use crate::harness::ask::{Reply, read_message};
-use crate::harness::process::output;
+use crate::harness::process::built;
 
 use super::site::{PATIENCE, SITE, dns, gave_up_nothing, provoke};
 
@@ -19,7 +19,7 @@ const DATAGRAM_MAX: usize = 65_507;
 #[test]
 fn what_the_fuzzers_of_bind_have_gathered() {
     let mut verdicts = BTreeMap::<String, usize>::new();
-    for file in files(Path::new(output(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/corpora"), [""; 0]).trim())) {
+    for file in files(Path::new(built(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/corpora"), [""; 0]).trim())) {
         let gathered = fs::read(&file).expect("a message");
         let mut query = gathered.clone();
         if let Some(flags) = query.get_mut(2) {
