@@ -122,6 +122,20 @@ fn its_parts_find_each_other() {
     }
 }
 
+#[test]
+fn its_listeners_serve_both_families() {
+    let rendered = Cluster::shared().kubectl(&["kustomize", &encrypted()]);
+    let addresses = rendered.lines().filter_map(|line| {
+        let (flag, address) = line.trim_start().strip_prefix("- --")?.split_once('=')?;
+        (flag.starts_with("listen") || flag == "http").then_some((flag, address))
+    });
+    let wanted = [("http", "8080"), ("listen", "1053"), ("listen-https", "1443"), ("listen-quic", "1853")];
+    let wanted: BTreeSet<_> = wanted.into_iter().chain([("listen-tls", "1853")]).collect();
+    let addresses: Vec<_> = addresses.collect();
+    let ports = addresses.iter().filter_map(|(flag, address)| Some((*flag, address.strip_prefix("[::]:")?)));
+    assert_eq!(ports.collect::<BTreeSet<_>>(), wanted, "{addresses:?}");
+}
+
 /// How long it takes from a failed readiness probe until no node sends the Pod anything: a second each for the kubelet's
 /// report, the `EndpointSlice` and kube-proxy's rules.
 const SPREAD_SECONDS: i32 = 3;
