@@ -64,7 +64,7 @@ pub struct Registered {
     pub is_repeated: bool,
     /// Older Pods of the namespace fill what room there is in it.
     pub is_beyond: bool,
-    /// Not switched off by the process itself.
+    /// Not switched off by the process itself. One that is makes its names exist, like one that is not ready.
     pub is_enabled: bool,
 }
 
@@ -199,7 +199,8 @@ impl PodRecord {
 
     /// Whether a registration is among the answers.
     pub fn is_published(&self, registered: &Registered) -> bool {
-        self.is_registering() && self.is_serving && registered.is_admitted() && !self.addresses(registered).is_empty()
+        let may_be = registered.is_enabled && registered.is_admitted() && !self.addresses(registered).is_empty();
+        self.is_registering() && self.is_serving && may_be
     }
 
     /// What of its annotations was refused, what was read and is foreign or beyond the namespace's room among it.
@@ -257,9 +258,9 @@ impl Registered {
         self.is_admissible() && !self.is_beyond
     }
 
-    /// Whether it would where there is room: not switched off, not overwritten, and the Pod's to make.
+    /// Whether it would where there is room: not overwritten, and the Pod's to make.
     pub fn is_admissible(&self) -> bool {
-        self.is_enabled && !self.is_repeated && self.standing != Standing::Foreign
+        !self.is_repeated && self.standing != Standing::Foreign
     }
 }
 

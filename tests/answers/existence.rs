@@ -78,6 +78,7 @@ struct Process {
     version: Option<String>,
     protocol: Option<String>,
     is_ready: bool,
+    is_enabled: bool,
 }
 
 fn process() -> impl Strategy<Value = Process> {
@@ -85,9 +86,16 @@ fn process() -> impl Strategy<Value = Process> {
     let group = proptest::option::of("[aA]|b\\.c|-x");
     let version = proptest::option::of("1|1\\.0|none");
     let protocol = proptest::option::of("tri|dubbo|9|rpc");
-    (interface, group, version, protocol, any::<bool>()).prop_map(|(interface, group, version, protocol, is_ready)| {
-        Process { interface, group, version, protocol, is_ready }
-    })
+    (interface, group, version, protocol, any::<bool>(), any::<bool>()).prop_map(
+        |(interface, group, version, protocol, is_ready, is_enabled)| Process {
+            interface,
+            group,
+            version,
+            protocol,
+            is_ready,
+            is_enabled,
+        },
+    )
 }
 
 /// Every name of the schema that these processes make, the slow way: spelled out and put into one set.
@@ -118,7 +126,7 @@ fn all_names(processes: &[Process]) -> BTreeSet<String> {
             owners.extend(protocols.iter().map(|protocol| format!("_{protocol}._tcp.{service}")));
         }
         owners.push(format!("_services._dns-sd._udp.{plain}"));
-        if process.is_ready {
+        if process.is_ready && process.is_enabled {
             owners.extend(protocols.iter().map(|protocol| format!("pod-{number}-1._{protocol}._tcp.{plain}")));
         }
     }
@@ -155,7 +163,7 @@ proptest! {
     #[test]
     fn existence_is_that_of_a_list(processes in proptest::collection::vec(process(), 0..5)) {
         let pods = processes.iter().enumerate().map(|(number, process)| {
-            let mut fields = format!("interface={} port=1", process.interface);
+            let mut fields = format!("interface={} port=1 enabled={}", process.interface, process.is_enabled);
             for (key, value) in [("group", &process.group), ("version", &process.version), ("protocol", &process.protocol)] {
                 fields.extend(value.iter().map(|value| format!(" {key}={value}")));
             }

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) is_ready: bool,
     pub(crate) is_terminating: bool,
     pub(crate) is_host: bool,
+    /// Whether all that it registers says that it is switched off.
+    pub(crate) is_disabled: bool,
     pub(crate) offers: BTreeSet<Offer>,
 }
 
@@ -48,7 +50,8 @@ impl State {
         let field = |(interface, group, is_tri): &Offer| {
             let protocol = if *is_tri { "tri" } else { "" };
             let (interface, group) = (INTERFACES[*interface], GROUPS[*group]);
-            format!("interface={interface} group={group} protocol={protocol} port={}", self.port)
+            let enabled = !self.is_disabled;
+            format!("interface={interface} group={group} protocol={protocol} port={} enabled={enabled}", self.port)
         };
         let fields: Vec<String> = self.offers.iter().map(field).collect();
         let addresses = format!("10.244.0.{},fd00::{}", self.address, self.address);
@@ -74,8 +77,8 @@ pub(crate) struct Model(BTreeMap<usize, Known>);
 struct Known {
     state: State,
     version: u64,
-    /// What each source that holds it says of it, with the port at that time.
-    offers: BTreeMap<usize, (u16, BTreeSet<Offer>)>,
+    /// What each source that holds it says of it, with the port at that time and whether it is switched off.
+    offers: BTreeMap<usize, (u16, bool, BTreeSet<Offer>)>,
 }
 
 /// A zone as text: records by name and type, and every name that exists.
@@ -100,7 +103,7 @@ impl Model {
         let known =
             self.0.entry(state.uid).or_insert_with(|| Known { state: state.clone(), version, offers: BTreeMap::new() });
         (known.state, known.version) = (state.clone(), version);
-        known.offers.insert(source, (state.port, state.offers.clone()));
+        known.offers.insert(source, (state.port, state.is_disabled, state.offers.clone()));
     }
 
     pub(crate) fn release(&mut self, source: usize, goes: impl Fn(usize) -> bool) {
@@ -142,14 +145,14 @@ impl Model {
         let holder = |address: u8, port: u16| {
             let claims = |one: &&&Known| {
                 let State { address: its, is_host, .. } = one.state;
-                !is_host && its == address && one.registrations().any(|(its, _)| its == port)
+                !is_host && its == address && one.registrations().any(|(its, ..)| its == port)
             };
             pods.iter().filter(claims).map(|one| (one.state.start, one.state.uid())).max()
         };
         for pod in &pods {
             let State { address, start, is_ready, is_terminating, is_host, .. } = pod.state;
             let is_serving = pod.state.phase == 0 && is_ready && !is_terminating;
-            for (port, offer) in pod.registrations() {
+            for (port, is_disabled, offer) in pod.registrations() {
                 zone.add_addresses(&format!("10-244-0-{address}.p.Z"), address);
                 let own = format!("{}.{}.pod.Z", pod.state.name(), pod.state.namespace());
                 zone.add_addresses(&own, address);
@@ -157,7 +160,7 @@ impl Model {
                     zone.add(&format!("{address}.0.244.10.in-addr.arpa."), Rtype::PTR, own);
                 }
                 let is_held = is_host || holder(address, port) == Some((start, pod.state.uid()));
-                let at = (is_serving && is_held).then_some((address, port));
+                let at = (is_serving && is_held && !is_disabled).then_some((address, port));
                 zone.add_services((&pod.state.name(), pod.state.namespace()), offer, at);
             }
         }
@@ -168,10 +171,15 @@ impl Model {
 
 impl Known {
     /// In the order of the profiles' names and of what is written; of what is told twice the last one counts.
-    fn registrations(&self) -> impl Iterator<Item = (u16, &Offer)> {
-        let all: Vec<_> =
-            self.offers.values().flat_map(|(port, offers)| offers.iter().map(|offer| (*port, offer))).collect();
-        let last: Vec<_> = (0..all.len()).filter(|at| !all[at + 1..].contains(&all[*at])).map(|at| all[at]).collect();
+    fn registrations(&self) -> impl Iterator<Item = (u16, bool, &Offer)> {
+        let all: Vec<(u16, bool, &Offer)> = self
+            .offers
+            .values()
+            .flat_map(|(port, is_disabled, offers)| offers.iter().map(|offer| (*port, *is_disabled, offer)))
+            .collect();
+        let is_same = |one: &(u16, bool, &Offer), other: &(u16, bool, &Offer)| (one.0, one.2) == (other.0, other.2);
+        let is_last = |at: &usize| !all[at + 1..].iter().any(|later| is_same(later, &all[*at]));
+        let last: Vec<_> = (0..all.len()).filter(is_last).map(|at| all[at]).collect();
         last.into_iter()
     }
 }

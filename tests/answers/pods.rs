@@ -67,10 +67,26 @@ fn readiness_can_be_lifted_and_nothing_else() {
 }
 
 #[test]
-fn switched_off_registrations_are_not_there() {
+fn switched_off_registrations_make_their_names_exist() {
     for fields in ["enabled=false", "disabled=true", "weight=0"] {
-        let world = World::of([endpoint("one", "10.244.0.1", &format!("interface=a.B port=1 {fields}"))]);
-        assert_eq!(world.verdict(NAME, Rtype::SRV), "NXDOMAIN", "{fields}");
+        let off = || endpoint("one", "10.244.0.1", &format!("interface=a.B port=1 protocol=tri {fields}"));
+        let mut world = World::of([off()]);
+        for name in [NAME, "a.b.default.Z", "_tri._tcp.a.b.default.Z"] {
+            assert_eq!(world.verdict(name, Rtype::SRV), "NODATA", "{name} {fields}");
+        }
+        assert_eq!(world.verdict("_dubbo._tcp.a.b.default.Z", Rtype::SRV), "NXDOMAIN", "{fields}");
+        assert_eq!(world.verdict("one-1._rpc._tcp.a.b.default.Z", Rtype::SRV), "NXDOMAIN", "{fields}");
+        for name in ["10-244-0-1.p.Z", "one.default.pod.Z"] {
+            assert_eq!(world.verdict(name, Rtype::A), "DATA", "{name} {fields}");
+        }
+        world.apply(Pod { resource_version: 2, ..one() });
+        assert_eq!(world.verdict(NAME, Rtype::SRV), "DATA", "{fields}, and on");
+        world.apply(Pod { resource_version: 3, ..off() });
+        assert_eq!(world.verdict(NAME, Rtype::SRV), "NODATA", "{fields}, and off");
+        let mut over = off();
+        (over.resource_version, over.status.phase) = (4, Phase::Succeeded);
+        world.apply(over);
+        assert_eq!(world.verdict(NAME, Rtype::SRV), "NXDOMAIN", "{fields}, and finished");
     }
 }
 

@@ -31,10 +31,10 @@ enum Step {
 
 fn state() -> impl Strategy<Value = State> {
     let place = (0..UIDS, ADDRESSES, PORTS, 0i64..3, prop_oneof![4 => Just(0usize), 1 => 1..PHASES.len()]);
-    let health = (prop::bool::weighted(0.8), prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let health = [0.8, 0.2, 0.2, 0.2].map(prop::bool::weighted);
     let offers = prop::collection::btree_set((0..INTERFACES.len(), 0..GROUPS.len(), any::<bool>()), 0..4);
     (place, health, offers).prop_map(
-        |((uid, address, port, start, phase), (is_ready, is_terminating, is_host), offers)| State {
+        |((uid, address, port, start, phase), [is_ready, is_terminating, is_host, is_disabled], offers)| State {
             uid,
             address,
             port,
@@ -43,6 +43,7 @@ fn state() -> impl Strategy<Value = State> {
             is_ready,
             is_terminating,
             is_host,
+            is_disabled,
             offers,
         },
     )
@@ -70,8 +71,9 @@ fn universe() -> Vec<String> {
         for address in ADDRESSES {
             for port in PORTS {
                 let (offers, phase, start) = (offers.clone(), 0, 0);
-                let (is_ready, is_terminating, is_host) = (true, false, false);
-                let state = State { uid, address, port, start, phase, is_ready, is_terminating, is_host, offers };
+                let (is_ready, is_terminating, is_host, is_disabled) = (true, false, false, false);
+                let state =
+                    State { uid, address, port, start, phase, is_ready, is_terminating, is_host, is_disabled, offers };
                 let mut model = Model::default();
                 model.apply(0, &state, 1);
                 names.extend(model.zone().names);
