@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Everything that a registrar writes says so: each registration carries a pair `registrar` with the container's name.
-//! So a restart replaces its own entries, and several containers of a Pod share one list.
+//! So a restart replaces its own entries, and several containers of a Pod share one list. A registrar that looks after its
+//! entries says that too, by a pair `registrar-kind`.
 
 pub mod error;
 pub mod init;
@@ -18,19 +19,23 @@ pub mod keeper;
 pub mod offer;
 pub mod probe;
 pub mod profile;
+mod proof;
 pub mod registrar;
 pub mod sidecar;
-mod signals;
+pub mod signals;
+mod terminal;
 pub mod wrapper;
 
 use std::sync::Arc;
+
+use crate::registration;
 
 pub use error::RegisterError;
 pub use keeper::Keeper;
 pub use offer::Offer;
 pub use probe::Probe;
 pub use profile::Profile;
-pub use registrar::{Registrar, Wrote};
+pub use registrar::{Registrar, Wanted, Wrote};
 
 /// The Pod that a process is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,4 +46,46 @@ pub struct OwnPod {
     pub name: Arc<str>,
     /// Its uid, where it was told: then no other Pod is taken for it.
     pub uid: Option<Arc<str>>,
+    /// The name is the host's, which the kubelet cuts at 63 bytes: without a uid, an address has to show that it is right.
+    pub is_host_name: bool,
+}
+
+/// Whose entries of a Pod's list are ours: the pairs that they carry say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The container's name.
+    pub name: Arc<str>,
+    /// What writes them.
+    pub kind: Kind,
+}
+
+/// What writes a container's entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The parent of the server.
+    Wrapper,
+    /// A process beside the server.
+    Sidecar,
+    /// The server itself.
+    Library,
+    /// A command that ends when it has written them. It replaces what another kind looks after only if the container was
+    /// named.
+    Once {
+        /// The user has given the container's name.
+        is_named: bool,
+    },
+}
+
+impl Owner {
+    /// The pairs that mark an entry.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let kind = match self.kind {
+            Kind::Wrapper => Some("wrapper"),
+            Kind::Sidecar => Some("sidecar"),
+            Kind::Library => Some("library"),
+            Kind::Once { .. } => None,
+        };
+        let kind = kind.map(|kind| (offer::REGISTRAR_KIND, kind));
+        [(registration::REGISTRAR, &*self.name)].into_iter().chain(kind)
+    }
 }

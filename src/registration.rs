@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use collector::Collector;
 
 pub use encode::{encode, pairs};
-pub use list::{REGISTRAR, replace};
+pub use list::{REGISTRAR, has_entries, replace};
 pub use pairs::PairList;
 
 /// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.
@@ -71,7 +71,7 @@ pub struct Registration {
     pub port: u16,
     /// The weight, never 0.
     pub weight: u16,
-    /// False for `enabled=false`, `disabled=true` and a weight of 0: read, shown, not published.
+    /// False for `enabled=false`, `disabled=true` and a weight of 0: its names exist, and no answer has it.
     pub enabled: bool,
     /// What else is told about it.
     pub metadata: Metadata,

@@ -55,7 +55,7 @@ use tokio::sync::OnceCell;
 use crate::changes::Full;
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
-use crate::register::{Keeper, Registrar};
+use crate::register::{Keeper, Kind, Owner, Registrar};
 use crate::remote::{Address, EventStream, Server};
 use crate::report::Filter;
 use crate::source::kube::{ClientError, client};
@@ -87,7 +87,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// The own Pod's namespace; none is `POD_NAMESPACE`, or that of the service account or the kubeconfig.
     pub namespace: Option<String>,
-    /// The own Pod's name; none is `POD_NAME`, or `HOSTNAME`.
+    /// The own Pod's name; none is `POD_NAME`, or `HOSTNAME`. `POD_UID` counts whatever is given here. `HOSTNAME` without
+    /// `POD_UID` is believed if an address of this process is one of that Pod's.
     pub pod: Option<String>,
     /// What tells this container's registrations from those of others in the Pod; none is the first port of the first
     /// registration. It must be the same at the next start, which replaces what this one has left.
@@ -172,15 +173,17 @@ impl Registry {
     }
 
     /// Registers until the guard is dropped or withdrawn. It is written soon, with the others that come meanwhile and with
-    /// patience; [`Guard::registered`] waits for it. The first one replaces what an earlier run of the container has left.
+    /// patience; [`Guard::registered`] waits for it. It is written again if somebody removes it, or the Pod gets another
+    /// address. The first one replaces what an earlier run of the container has left.
     ///
     /// # Errors
     /// What a server would refuse, or nobody tells which Pod this is.
     pub async fn register(&self, registration: Registration) -> Result<Guard, RegistryError> {
         let default_name = registration.port.first().map(u16::to_string).unwrap_or_default();
         let name = self.config.container.clone().unwrap_or(default_name);
-        registration.check(self.config.profile, &name)?;
-        let registrations = self.registrations.get_or_try_init(|| self.registrations(name)).await?;
+        let owner = Owner { name: name.into(), kind: Kind::Library };
+        registration.check(self.config.profile, &owner)?;
+        let registrations = self.registrations.get_or_try_init(|| self.registrations(owner)).await?;
         Ok(registrations.add(registration))
     }
 
@@ -216,13 +219,13 @@ impl Registry {
         Ok(self.cluster.get_or_try_init(cluster).await?)
     }
 
-    async fn registrations(&self, name: String) -> Result<Arc<Registrations>, RegistryError> {
+    async fn registrations(&self, owner: Owner) -> Result<Arc<Registrations>, RegistryError> {
         let Config { kubeconfig, context, namespace, pod, profile, .. } = &self.config;
         let (client, of_context) = self.cluster().await?;
         let is_named = kubeconfig.is_some() || context.is_some();
         let of_context = is_named.then_some(&**of_context);
         let pod = own_pod(namespace.as_deref(), pod.as_deref(), of_context, &self.environment)?;
-        let registrar = Registrar::new(client.clone(), pod, *profile, name.into());
+        let registrar = Registrar::new(client.clone(), pod, *profile, owner);
         Ok(Arc::new(Registrations::new(Keeper::start(registrar))))
     }
 

@@ -22,6 +22,8 @@ mod cluster {
     mod reading;
     mod register;
     mod register_dubbo;
+    mod register_identity;
+    mod register_keeper;
     mod register_policy;
     mod register_rolling;
     mod register_wrapper;

@@ -1,4 +1,4 @@
-//! `callsign register` where no API server is needed: as a container's first process, what it knows of the profiles, and
+//! `callsign register` where no API server is needed: as a container's first process, at a terminal, what it knows of the profiles, and
 //! that the examples are what it takes.
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
@@ -6,14 +6,18 @@ mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callsign::cli::{self, Cli, RegisterArgs};
 use callsign::config::default_profiles;
-use callsign::register::Profile;
+use callsign::register::{Kind, Owner, Profile};
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
+use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -22,8 +26,11 @@ use harness::process::{Process, free_port, scratch};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Starts the wrapper around a shell's script as process 1 of a PID namespace, with an API server that is not there.
-fn first_process(script: &str) -> Process {
+/// The first process of a PID namespace, as a container has it.
+const ALONE: [&str; 6] = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
+/// The words that start the wrapper around a command, with an API server that is not there.
+fn wrapper(flags: &[&str], command: &[&str]) -> Vec<String> {
     let kubeconfig = scratch("kubeconfig").join("config");
     let text = format!(
         "{{apiVersion: v1, kind: Config, current-context: a, users: [{{name: a, user: {{}}}}], \
@@ -33,10 +40,15 @@ fn first_process(script: &str) -> Process {
     );
     fs::write(&kubeconfig, text).expect("write a kubeconfig");
     let kubeconfig = kubeconfig.to_str().expect("a path of UTF-8");
-    let alone = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
-    let register = ["register", "--interface", "a.B", "--port", "1", "--no-wait", "--drain", "0", "--pod", "a"];
-    let end = ["--kubeconfig", kubeconfig, "--", "sh", "-c", script];
-    Process::start("unshare", [&alone[..], &[env!("CARGO_BIN_EXE_callsign")], &register, &end].concat())
+    let register = [env!("CARGO_BIN_EXE_callsign"), "register", "--interface", "a.B", "--port", "1", "--drain", "0"];
+    let pod = ["--pod", "a", "--kubeconfig", kubeconfig];
+    [&register[..], flags, &pod, &["--"], command].concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Starts it around a shell's script as process 1 of a PID namespace.
+fn first_process(flags: &[&str], script: &str) -> Process {
+    let words = wrapper(flags, &["sh", "-c", script]);
+    Process::start("unshare", ALONE.into_iter().chain(words.iter().map(String::as_str)))
 }
 
 /// The first process of the namespace: the only child of `unshare`.
@@ -56,7 +68,7 @@ fn the_first_process_reaps_orphans_and_ends_with_the_servers_code() {
     let script = "for i in 1 2 3 4 5; do (sleep 0.1 & ) ; done; sleep 1
         echo \"first: $(tr '\\0' ' ' </proc/1/cmdline | cut -d ' ' -f 2)\"
         echo \"zombies: $(cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z ')\"; exit 5";
-    let mut process = first_process(script);
+    let mut process = first_process(&["--no-wait"], script);
     assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(5), "{}", process.log());
     assert!(process.log().contains("first: register\nzombies: 0\n"), "{}", process.log());
 }
@@ -65,13 +77,166 @@ fn the_first_process_reaps_orphans_and_ends_with_the_servers_code() {
 fn the_first_process_passes_signals_on() {
     let script =
         "trap 'echo got USR1' USR1; trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
-    let mut process = first_process(script);
+    let mut process = first_process(&["--no-wait"], script);
     tells(&process, "listening");
     kill(inner(&process), Signal::SIGUSR1).expect("send a signal");
     tells(&process, "got USR1");
     kill(inner(&process), Signal::SIGTERM).expect("send a signal");
     tells(&process, "got TERM");
     assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+}
+
+#[test]
+fn the_wrapper_is_called_as_its_parent_was() {
+    let script = "echo \"name: $(cat /proc/$PPID/comm) $(tr '\\0' ' ' </proc/$PPID/cmdline | cut -d ' ' -f 1,2)\"";
+    let mut process = first_process(&["--no-wait"], script);
+    assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(0), "{}", process.log());
+    let expected = format!("name: callsign {} register\n", env!("CARGO_BIN_EXE_callsign"));
+    assert!(process.log().contains(&expected), "{}", process.log());
+}
+
+#[test]
+fn any_signal_that_asks_for_the_end_withdraws_first_and_is_the_one_that_is_passed_on() {
+    let script = |signal: &str| {
+        format!("trap 'echo got {signal}; exit 6' {signal}; trap '' TERM; echo listening; while :; do sleep 0.05; done")
+    };
+    let cases = [
+        ("QUIT", Signal::SIGQUIT, &["--no-wait"][..]),
+        ("WINCH", Signal::SIGWINCH, &["--no-wait", "--stop-signal", "WINCH"]),
+        ("USR1", Signal::SIGUSR1, &["--no-wait", "--stop-signal", "SIGUSR1"]),
+        ("PWR", Signal::SIGPWR, &["--no-wait", "--stop-signal", "30"]),
+    ];
+    // Each waits 5 s for a withdrawal that the absent API server cannot acknowledge: all at once.
+    let mut processes = cases.map(|(name, signal, flags)| (name, signal, first_process(flags, &script(name))));
+    for (_, signal, process) in &processes {
+        tells(process, "listening");
+        kill(inner(process), *signal).expect("send a signal");
+    }
+    for (name, _, process) in &mut processes {
+        assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{name}\n{}", process.log());
+        let log = process.log();
+        let places = ["withdrawing first", "drained", &format!("got {name}")].map(|text| log.find(text));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}\n{log}");
+    }
+}
+
+#[test]
+fn a_server_that_serves_on_after_sigquit_is_registered_again() {
+    // As a JVM, which lists its threads.
+    let script = "trap 'echo got QUIT' QUIT; trap 'exit 6' TERM; echo listening; while :; do sleep 0.05; done";
+    let mut process = first_process(&["--ready-exec", "true"], script);
+    tells(&process, "listening");
+    std::thread::sleep(Duration::from_secs(1)); // the probe is content
+    kill(inner(&process), Signal::SIGQUIT).expect("send a signal");
+    tells(&process, "got QUIT");
+    tells(&process, "registered again");
+    kill(inner(&process), Signal::SIGTERM).expect("send a signal");
+    tells(&process, "signal=SIGTERM");
+    assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+}
+
+#[test]
+fn a_stopped_server_is_continued_before_its_end() {
+    let script = "trap 'exit 6' TERM; echo stopping; kill -STOP $$; while :; do sleep 0.05; done";
+    let mut process = first_process(&["--ready-exec", "false"], script);
+    tells(&process, "stopping");
+    kill(inner(&process), Signal::SIGTERM).expect("send a signal");
+    assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+}
+
+/// A process whose terminal is ours.
+struct AtTerminal {
+    keyboard: fs::File,
+    screen: Arc<Mutex<String>>,
+    child: Child,
+}
+
+impl AtTerminal {
+    fn start(words: &[String]) -> AtTerminal {
+        let OpenptyResult { master, slave } = openpty(None, None).expect("a terminal");
+        let end = || Stdio::from(slave.try_clone().expect("share a terminal"));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("start a process at a terminal");
+        let keyboard = fs::File::from(master);
+        let mut output = keyboard.try_clone().expect("share a terminal");
+        let screen = Arc::new(Mutex::new(String::new()));
+        let shown = screen.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1024];
+            while let Ok(len @ 1..) = output.read(&mut bytes) {
+                shown.lock().expect("a screen").push_str(&String::from_utf8_lossy(&bytes[..len]));
+            }
+        });
+        AtTerminal { keyboard, screen, child }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).expect("type");
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().expect("a screen").clone()
+    }
+
+    #[track_caller]
+    fn shows(&self, text: &str) {
+        eventually(PATIENCE, || self.screen().contains(text).then_some(()).ok_or_else(|| self.screen()));
+    }
+
+    #[track_caller]
+    fn code(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually(PATIENCE, || {
+            status = self.child.try_wait().expect("a child's state");
+            status.map(drop).ok_or_else(|| self.screen())
+        });
+        status.and_then(|status| status.code())
+    }
+}
+
+impl Drop for AtTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_server_that_reads_the_terminal_gets_its_foreground() {
+    let session = ["setsid", "--ctty", "--wait"].map(str::to_owned).to_vec();
+    // A container whose first process has the terminal, and a shell's session.
+    let container = ["unshare"].into_iter().chain(ALONE).map(str::to_owned).chain(session.clone()).collect();
+    for start in [container, session] {
+        let reader = ["sh", "-c", "read line; echo \"got: $line\"; exit 7"];
+        let mut process = AtTerminal::start(&[start.clone(), wrapper(&["--no-wait"], &reader)].concat());
+        process.types("hello\n");
+        process.shows("got: hello");
+        assert_eq!(process.code(), Some(7), "{start:?}: {}", process.screen());
+
+        let mut process = AtTerminal::start(&[start.clone(), wrapper(&["--no-wait"], &["sh", "-i"])].concat());
+        process.types("echo $((6 * 7)) is shown\n");
+        process.shows("42 is shown");
+        process.types("sh -c 'read line; echo \"got: $line\"'\nhello\n");
+        process.shows("got: hello");
+        process.types("exit 5\n");
+        assert_eq!(process.code(), Some(5), "{start:?}: {}", process.screen());
+    }
+}
+
+#[test]
+fn the_terminal_is_taken_back_at_the_servers_end() {
+    let words = wrapper(&["--no-wait"], &["sh", "-c", "read line; echo \"got: $line\""]).join(" ");
+    let words = words.replace("read line; echo \"got: $line\"", "'read line; echo \"got: $line\"'");
+    // Without job control the shell takes nothing back itself.
+    let script = format!("{words}; read line; echo \"then: $line\"");
+    let start = ["setsid", "--ctty", "--wait", "sh", "-c", &script].map(str::to_owned);
+    let mut process = AtTerminal::start(&start);
+    process.types("one\n");
+    process.shows("got: one");
+    process.types("two\n");
+    process.shows("then: two");
+    assert_eq!(process.code(), Some(0), "{}", process.screen());
 }
 
 #[test]
@@ -128,7 +293,8 @@ fn the_examples_are_what_the_program_takes() {
             assert_eq!(args.interface, ["org.acme.Greeter"], "{name}");
             assert_eq!(args.port.iter().map(|port| i32::from(*port)).collect::<Vec<_>>(), served, "{name}");
             let offer = args.fields.offer(&args.interface[0], &args.port);
-            offer.check(args.profile, "20880").unwrap_or_else(|error| panic!("{name}: {error}"));
+            let owner = Owner { name: "20880".into(), kind: Kind::Wrapper };
+            offer.check(args.profile, &owner).unwrap_or_else(|error| panic!("{name}: {error}"));
             // What goes on for callers, and what the kubelet leaves of it for the server's own stop.
             let drain = i64::try_from(args.drain).expect("seconds");
             match (args.command.is_empty(), sleep) {

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use http::Uri;
+use nix::sys::signal::Signal;
 
 use super::FieldArgs;
 use crate::logging::Format;
 use crate::register::Profile;
+use crate::register::signals::stop_signal;
 
 pub(super) const REGISTER_HELP: &str = "\
 Three shapes:
     callsign register --interface NAME --port NUMBER -- ./server
         starts the server, registers it once its port accepts a connection, withdraws it
-        before it passes SIGTERM or SIGINT on, and ends with the server's code
+        before it passes SIGTERM on (or another signal that asks for the end), and
+        ends with the server's code
     callsign register --interface NAME --port NUMBER
         a sidecar: registers while the port accepts connections, until SIGTERM
     callsign register --once --interface NAME --port NUMBER, and callsign withdraw
@@ -41,14 +44,26 @@ It must be told which Pod it is in, so give its container:
       - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
       - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
       - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
-Without them it is the service account's namespace, and HOSTNAME. The Pod's service
-account needs the rights get and patch on pods.
+Without them it is the service account's namespace, and HOSTNAME, which the kubelet cuts
+at 63 bytes: that is believed only if an address of this process is one of that Pod's,
+and on the host's network not at all. POD_UID counts whatever the flags say. The Pod's
+service account needs the rights get and patch on pods.
 
 It writes a label and an annotation of its own Pod in one patch, and marks its own
 entries with a pair `registrar`: a restart replaces them, and what others have written
 stays as it is. While the API server is away the server runs, and it tries on. A second
-SIGTERM ends the wait. With --profile dubbo it writes what dubbo-go's Kubernetes registry
-reads, which forgets a provider when its Pod is deleted, not when it is withdrawn.
+SIGTERM ends the wait.
+
+While it runs it looks after its entries: what somebody removes, or an older state of the
+API server has lost, it writes again, and a registry path follows the Pod's address. At
+its end the entries stay, marked `enabled=false`, so that the names go on to exist without
+an answer. They go with the Pod or `callsign withdraw`. With --profile dubbo the entries
+go at the end: it writes what dubbo-go's Kubernetes registry reads, which forgets a
+provider when its Pod is deleted, not when it is withdrawn.
+
+--once without --container does not replace entries that a wrapper or a sidecar looks
+after. With a terminal, a server that reads it gets its foreground; Ctrl-C then goes to
+the server at once.
 
 It prints log lines to standard error.";
 
@@ -58,7 +73,8 @@ Examples:
     callsign withdraw --container server --namespace shop --pod greeter-0
 
 It takes the container's entries out of its own Pod's annotation; the annotation and the
-label go with the last entry. It prints log lines to standard error.";
+label go with the last entry. A wrapper or a sidecar that runs writes its entries again
+within half a minute. It prints log lines to standard error.";
 
 /// `callsign register`
 #[derive(Debug, Args)]
@@ -101,8 +117,12 @@ pub struct RegisterArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=3600),
         requires = "command", help_heading = "Server")]
     pub drain: u64,
+    /// The signal that the server's image stops it by, such as SIGQUIT, QUIT or 3, beside SIGTERM, SIGINT and SIGQUIT; those
+    /// of nginx, php-fpm, httpd, apache2 and haproxy are known by the program's name
+    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal, requires = "command", help_heading = "Server")]
+    pub stop_signal: Option<Signal>,
     /// Register once and end; the server is another one's care
-    #[arg(long, conflicts_with_all = ["readiness", "command", "drain"], help_heading = "Server")]
+    #[arg(long, conflicts_with_all = ["readiness", "command", "drain", "stop_signal"], help_heading = "Server")]
     pub once: bool,
     /// The logging.
     #[command(flatten)]
@@ -136,7 +156,7 @@ pub struct OwnPodArgs {
     /// The Pod's namespace [default: POD_NAMESPACE, the service account's, the kubeconfig's]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// The Pod's name [default: POD_NAME, HOSTNAME]
+    /// The Pod's name [default: POD_NAME, HOSTNAME if an address proves it]; POD_UID counts all the same
     #[arg(long, value_name = "NAME")]
     pub pod: Option<String>,
     /// The cluster [default: KUBECONFIG, ~/.kube/config, the Pod's own]

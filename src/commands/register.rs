@@ -6,8 +6,11 @@ use super::{CommandError, Outcome};
 use crate::cli::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 use crate::config::{Environment, own_pod};
 use crate::logging;
+use crate::register::signals::Ends;
 use crate::register::wrapper::{Wrapper, WrapperError};
-use crate::register::{Keeper, Offer, Probe, Profile, RegisterError, Registrar, init, offer, sidecar};
+use crate::register::{
+    Keeper, Kind, Offer, Owner, Probe, Profile, RegisterError, Registrar, Wanted, init, offer, sidecar,
+};
 use crate::source::kube::client;
 
 /// Registers, in the shape that was asked for: the exit code.
@@ -15,28 +18,32 @@ use crate::source::kube::client;
 /// # Errors
 /// What keeps it from starting; with `--once` also what keeps it from registering and does not pass.
 pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u8, CommandError> {
+    let ends = Ends::of(&args.command, args.stop_signal);
     if init::is_first() {
-        return init::run(std::env::args_os().skip(1)).await.map_err(CommandError::System);
+        return init::run(std::env::args_os(), &ends).await.map_err(CommandError::System);
     }
     logging::init(args.logging.log_format, &args.logging.log_level)?;
     let offers = offers(&args)?;
     let probe = probe(&args, &offers, environment)?;
-    let name = container(&args, &offers);
-    offers.iter().try_for_each(|offer| offer.check(args.profile, &name))?;
-    let registrar = registrar(&args.pod, args.profile, &name, environment).await?;
+    let owner = owner(&args, &offers);
+    offers.iter().try_for_each(|offer| offer.check(args.profile, &owner))?;
+    let mut registrar = registrar(&args.pod, args.profile, owner, environment).await?;
+    if registrar.is_by_host_name() {
+        refuse_another_pod(&mut registrar).await?;
+    }
     let keeper = Keeper::start(registrar);
     if args.once {
-        keeper.want(&offers);
+        keeper.want(Wanted::Offers(offers.into()));
         keeper.done_or_hopeless().await?;
         return Ok(0);
     }
     let mut command = args.command.into_iter();
     let Some(program) = command.next() else {
-        sidecar::run(&probe, &keeper, &offers).await.map_err(CommandError::System)?;
+        sidecar::run(&probe, &keeper, &offers, &ends).await.map_err(CommandError::System)?;
         return Ok(0);
     };
     let drain = Duration::from_secs(args.drain);
-    let wrapper = Wrapper { program, args: command.collect(), offers, probe, drain };
+    let wrapper = Wrapper { program, args: command.collect(), offers, probe, drain, ends };
     match wrapper.run(&keeper).await {
         Ok(code) => Ok(code),
         Err(WrapperError::System(error)) => Err(CommandError::System(error)),
@@ -53,9 +60,10 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
 /// What keeps it from being withdrawn and does not pass.
 pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     logging::init(args.logging.log_format, &args.logging.log_level)?;
-    let registrar = registrar(&args.pod, args.profile, &args.container, environment).await?;
+    let owner = Owner { name: args.container.into(), kind: Kind::Once { is_named: true } };
+    let registrar = registrar(&args.pod, args.profile, owner, environment).await?;
     let keeper = Keeper::start(registrar);
-    keeper.want(&[]);
+    keeper.want(Wanted::Nothing);
     keeper.done_or_hopeless().await?;
     Ok(Outcome::default())
 }
@@ -70,10 +78,25 @@ fn offers(args: &RegisterArgs) -> Result<Vec<Offer>, CommandError> {
     Ok(offers)
 }
 
-/// The name that the container's entries carry.
-fn container(args: &RegisterArgs, offers: &[Offer]) -> String {
+/// Whose the entries are.
+fn owner(args: &RegisterArgs, offers: &[Offer]) -> Owner {
     let first_port = || offers.iter().find_map(|offer| offer.port.first()).map(u16::to_string).unwrap_or_default();
-    args.container.clone().unwrap_or_else(first_port)
+    let name = args.container.clone().unwrap_or_else(first_port).into();
+    let kind = match (args.once, args.command.is_empty()) {
+        (true, _) => Kind::Once { is_named: args.container.is_some() },
+        (false, true) => Kind::Sidecar,
+        (false, false) => Kind::Wrapper,
+    };
+    Owner { name, kind }
+}
+
+/// Refuses to start where the Pod that the host is named after is another one. A server that runs without ever being
+/// registered would be found out late. If the API server does not tell now, the keeper asks again.
+async fn refuse_another_pod(registrar: &mut Registrar) -> Result<(), RegisterError> {
+    match registrar.check_pod().await {
+        Err(error) if error.is_of_another_pod() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn probe(args: &RegisterArgs, offers: &[Offer], environment: &Environment) -> Result<Probe, CommandError> {
@@ -88,7 +111,7 @@ fn probe(args: &RegisterArgs, offers: &[Offer], environment: &Environment) -> Re
 async fn registrar(
     args: &OwnPodArgs,
     profile: Profile,
-    container: &str,
+    owner: Owner,
     environment: &Environment,
 ) -> Result<Registrar, CommandError> {
     let OwnPodArgs { namespace, pod, kubeconfig, context } = args;
@@ -97,7 +120,7 @@ async fn registrar(
     let of_context = reach.as_ref().ok().filter(|_| is_named).map(|(_, namespace)| namespace.clone());
     let pod = own_pod(namespace.as_deref(), pod.as_deref(), of_context.as_deref(), environment)?;
     let (client, _) = reach?;
-    Ok(Registrar::new(client, pod, profile, container.into()))
+    Ok(Registrar::new(client, pod, profile, owner))
 }
 
 impl From<RegisterError> for CommandError {

@@ -37,17 +37,18 @@ fn own_pod_with(
     let found = namespace.map(str::to_owned).or_else(|| fact("POD_NAMESPACE")).or_else(of_account);
     let found = found.or_else(|| context.map(str::to_owned));
     let own_namespace = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
-    let found = pod.map(str::to_owned).or_else(|| fact("POD_NAME")).or_else(|| fact("HOSTNAME"));
-    let name = found.ok_or(ConfigError::NoOwnPod { missing: "name" })?;
+    let told = pod.map(str::to_owned).or_else(|| fact("POD_NAME"));
+    let is_host_name = told.is_none();
+    let name = told.or_else(|| fact("HOSTNAME")).ok_or(ConfigError::NoOwnPod { missing: "name" })?;
     if !is_namespace(&own_namespace) {
         return Err(refused("--namespace", format!("{own_namespace:?} is no namespace's name")));
     }
     if !is_pod_name(&name) {
         return Err(refused("--pod", format!("{name:?} is no Pod's name; is it from POD_NAME or HOSTNAME?")));
     }
-    // The uid that the environment tells is that of the Pod that the environment names.
-    let uid = if namespace.is_none() && pod.is_none() { fact("POD_UID") } else { None };
-    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid: uid.map(Into::into) })
+    // It counts whatever the flags say: no flag makes another Pod ours.
+    let uid = fact("POD_UID").map(Into::into);
+    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, is_host_name })
 }
 
 #[cfg(test)]
@@ -68,19 +69,29 @@ mod tests {
         let [namespace, pod, context] = flags;
         let found = own_pod_with(namespace, pod, context, &environment, namespace_file);
         let found = found.map_err(|error| error.to_string())?;
-        Ok(format!("{}/{} {}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
+        let of_host = if found.is_host_name { " by its host's name" } else { "" };
+        Ok(format!("{}/{} {}{of_host}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
     }
 
     #[test]
-    fn flags_go_before_the_environment() {
+    fn flags_go_before_the_environment_but_the_uid_counts() {
         const ALL: &[(&str, &str)] =
             &[("POD_NAMESPACE", "shop"), ("POD_NAME", "greeter-0"), ("POD_UID", "u"), ("HOSTNAME", "host")];
         for (flags, variables, expected) in [
             ([None, None, None], ALL, Ok("shop/greeter-0 u")),
             ([None, None, Some("mine")], ALL, Ok("shop/greeter-0 u")),
-            ([Some("other"), None, None], ALL, Ok("other/greeter-0 -")),
-            ([None, Some("greeter-1"), None], ALL, Ok("shop/greeter-1 -")),
-            ([None, None, None], &[("POD_NAMESPACE", "shop"), ("HOSTNAME", "host")], Ok("shop/host -")),
+            ([Some("other"), None, None], ALL, Ok("other/greeter-0 u")),
+            ([None, Some("greeter-1"), None], ALL, Ok("shop/greeter-1 u")),
+            (
+                [None, None, None],
+                &[("POD_NAMESPACE", "shop"), ("HOSTNAME", "host")],
+                Ok("shop/host - by its host's name"),
+            ),
+            (
+                [Some("shop"), None, None],
+                &[("POD_UID", "u"), ("HOSTNAME", "host")],
+                Ok("shop/host u by its host's name"),
+            ),
             ([None, Some("a"), Some("mine")], &[], Ok("mine/a -")),
             ([Some("a"), None, None], &[], Err("Its name is not told")),
             ([None, Some("a"), None], &[], Err("Its namespace is not told")),

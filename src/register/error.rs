@@ -34,6 +34,36 @@ pub enum RegisterError {
     /// The kubelet has not told the Pod's address yet.
     #[error("waiting for the Pod {0} to have an address, which a registry path must name (or give --ip)")]
     NoAddress(String),
+    /// The kubelet has not told yet what would show that the Pod is ours.
+    #[error(
+        "waiting for the Pod {0} to have an address: nothing but HOSTNAME says that this process is in it, and only an \
+             address of the Pod proves it. To register at once, tell which Pod it is: {ENVIRONMENT_YAML}"
+    )]
+    Unproven(String),
+    /// The Pod whose name the host has is not ours, for all that can be seen.
+    #[error(
+        "nothing but HOSTNAME says that this process is in the Pod {pod}, and {reason}. The kubelet cuts host names at 63 \
+             bytes, so the name may be another Pod's. Nothing is written; tell which Pod it is: {ENVIRONMENT_YAML}"
+    )]
+    NotProven {
+        /// Namespace and name.
+        pod: String,
+        /// What speaks against it.
+        reason: &'static str,
+    },
+    /// A process that runs looks after the entries that would be replaced.
+    #[error(
+        "the Pod {pod} has entries of the container {container} already, and a {kind} looks after them. For entries beside \
+             them give --container another name; to replace them give --container {container}"
+    )]
+    Kept {
+        /// Namespace and name.
+        pod: String,
+        /// The container's name.
+        container: String,
+        /// What looks after them.
+        kind: String,
+    },
     /// The credentials are refused.
     #[error("the API server does not know us (401): {0}")]
     Unauthorized(String),
@@ -69,7 +99,10 @@ pub enum RegisterError {
     )]
     NoSuchPod(String),
     /// Another Pod has taken the name.
-    #[error("the Pod {pod} is another one now, with the uid {found}: ours was {wanted}; it will not be touched")]
+    #[error(
+        "the Pod {pod} is another one now, or is not ours: its uid is {found}, and ours (POD_UID, or that of the Pod that was \
+             registered) is {wanted}. It is not touched; if no other Pod has taken the name, tell which Pod it is: {ENVIRONMENT_YAML}"
+    )]
     NotOwn {
         /// Namespace and name.
         pod: String,
@@ -133,8 +166,13 @@ pub enum RegisterError {
 impl RegisterError {
     /// Whether trying again will help without anybody's doing.
     pub fn is_passing(&self) -> bool {
-        use RegisterError::{Busy, Contended, NoAddress, Unreachable};
-        matches!(self, Unreachable(_) | Busy { .. } | Contended(_) | NoAddress(_))
+        use RegisterError::{Busy, Contended, NoAddress, Unproven, Unreachable};
+        matches!(self, Unreachable(_) | Busy { .. } | Contended(_) | NoAddress(_) | Unproven(_))
+    }
+
+    /// Whether the Pod that was found is not this process's.
+    pub fn is_of_another_pod(&self) -> bool {
+        matches!(self, RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. } | RegisterError::NotProven { .. })
     }
 
     /// How long the server asks to wait.

@@ -6,16 +6,18 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::signals::{Signals, send};
+use super::signals::{Ends, Signals, send};
+use super::terminal::Terminal;
 use super::wrapper::SIGNAL_BASE;
 
-/// This program, whatever its path was.
+/// This program, where its path leads nowhere any more.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Whether this process is its container's first one, and the kernel gives it every orphan.
@@ -23,19 +25,27 @@ pub fn is_first() -> bool {
     std::process::id() == 1
 }
 
-/// Runs this program with these arguments as a child, to its end: its exit code.
+/// Runs this program as a child, called by the same name and with the same arguments (`args` begins with the name), to its
+/// end: its exit code.
 ///
 /// # Errors
 /// What keeps it from being started or waited for.
-pub async fn run(args: impl Iterator<Item = OsString>) -> io::Result<u8> {
-    let mut signals = Signals::listen()?;
-    let mut ends = signal(SignalKind::child())?;
-    // In a group of its own, so that a terminal's Ctrl-C comes once.
-    let child = Command::new(THIS_PROGRAM).args(args).process_group(0).spawn()?.id();
+pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::Result<u8> {
+    let mut signals = Signals::listen(ends)?;
+    let mut children = signal(SignalKind::child())?;
+    // `ps` shows both: the path by the process's short name, and the first argument as we were called.
+    let own_path = std::env::current_exe().ok().filter(|path| path.is_file());
+    let mut command = Command::new(own_path.unwrap_or_else(|| PathBuf::from(THIS_PROGRAM)));
+    if let Some(name) = args.next() {
+        command.arg0(name);
+    }
+    // In a group of its own, so that a terminal's Ctrl-C comes once. It gives the terminal to the server, if that reads it.
+    let child = command.args(args).process_group(0).spawn()?.id();
+    Terminal::open().map(|mut terminal| terminal.give(child));
     loop {
         tokio::select! {
             signal = signals.next() => send(child, signal),
-            _ = ends.recv() => if let Some(code) = reap(child)? {
+            _ = children.recv() => if let Some(code) = reap(child)? {
                 return Ok(code);
             },
         }

@@ -1,27 +1,41 @@
-//! What is wanted, a list of offers, becomes what is: with patience while the API server is away.
+//! What is wanted, a list of offers, becomes what is, and stays so: with patience while the API server is away.
 //!
 //! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
+//!
+//! While offers are registered, the keeper looks at the Pod from time to time, and writes them again if they are not there as
+//! they should be: somebody has removed them, the API server has gone back to an older state, or the Pod has another address,
+//! which a registry path names. A look is one GET that the API server answers from its cache: 1 s after the write, then after
+//! twice the time, up to every 20 s. If a look has to write, the next one comes later, up to every 10 minutes, so that two
+//! writers who undo each other's work do not keep the API server busy.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::{Offer, RegisterError, Registrar, Wrote};
-use crate::source::kube::Backoff;
+use super::{RegisterError, Registrar, Wanted, Wrote};
+use crate::source::kube::{Backoff, jitter};
 
 /// How long an end waits for the withdrawal while the API server is away: the kubelet gives a Pod 30 s for all of it, and
 /// has told the API server of the end before.
 pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
 
+/// When the first look at the Pod comes after a write: a kubelet that has made the sandbox anew may tell of the new address
+/// some seconds after the process starts.
+const LOOK_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest time between two looks that found all as it should be.
+const LOOK_LAST: Duration = Duration::from_secs(20);
+
+/// The longest time between two looks that each had to write.
+const CONTESTED_LAST: Duration = Duration::from_secs(600);
+
 /// What is wanted, and how many wishes came before.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Wish {
     number: u64,
-    /// Empty for withdrawn.
-    offers: Arc<[Offer]>,
+    wanted: Wanted,
 }
 
 /// How far the task has come.
@@ -44,18 +58,18 @@ pub struct Keeper {
 impl Keeper {
     /// Starts with nothing wanted and nothing known.
     pub fn start(registrar: Registrar) -> Keeper {
-        let (wish, wishes) = watch::channel(Wish::default());
+        let (wish, wishes) = watch::channel(Wish { number: 0, wanted: Wanted::Nothing });
         let (told, progress) = watch::channel(Progress::default());
-        tokio::spawn(Task { registrar, registered: None }.run(wishes, told));
+        tokio::spawn(Task { registrar, written: None, put_back: 0 }.run(wishes, told));
         Keeper { wish, progress }
     }
 
-    /// Wants these offers registered and no others, of an earlier run of the same container neither; none is withdrawn.
-    pub fn want(&self, offers: &[Offer]) {
+    /// Wants the container's entries to be this and nothing else, of an earlier run neither.
+    pub fn want(&self, wanted: Wanted) {
         self.wish.send_if_modified(|wish| {
-            let is_new = wish.number == 0 || *wish.offers != *offers;
+            let is_new = wish.number == 0 || wish.wanted != wanted;
             if is_new {
-                *wish = Wish { number: wish.number + 1, offers: offers.into() };
+                *wish = Wish { number: wish.number + 1, wanted };
             }
             is_new
         });
@@ -68,9 +82,9 @@ impl Keeper {
         let _ = self.progress.clone().wait_for(|progress| progress.done >= number).await;
     }
 
-    /// Wants it withdrawn and waits for that, but not for ever.
-    pub async fn withdraw_at_last(&self) {
-        self.want(&[]);
+    /// Wants this, by which nothing is published, and waits for it, but not for ever.
+    pub async fn withdraw_at_last(&self, withdrawn: Wanted) {
+        self.want(withdrawn);
         if self.done_at_last().await.is_err() {
             warn!("ending without being withdrawn: once the Pod ends or is not ready, nobody is sent to it");
         }
@@ -107,8 +121,10 @@ impl Keeper {
 
 struct Task {
     registrar: Registrar,
-    /// What the Pod says of us; none where that is not known.
-    registered: Option<Arc<[Offer]>>,
+    /// What was written last; none where the write's outcome is not known.
+    written: Option<Wanted>,
+    /// How often a look had to write.
+    put_back: u64,
 }
 
 impl Task {
@@ -119,11 +135,15 @@ impl Task {
         let mut backoff = Backoff::default();
         loop {
             let wish = wishes.borrow_and_update().clone();
-            match self.fulfil(wish.offers).await {
+            match self.fulfil(&wish.wanted).await {
                 Ok(()) => {
                     backoff.reset();
                     told.send_replace(Progress { done: wish.number, tried: wish.number, error: None });
-                    if wishes.changed().await.is_err() {
+                    let changed = tokio::select! {
+                        changed = wishes.changed() => changed,
+                        () = self.look_after(&wish.wanted) => Ok(()),
+                    };
+                    if changed.is_err() {
                         return;
                     }
                 }
@@ -138,23 +158,67 @@ impl Task {
         }
     }
 
-    async fn fulfil(&mut self, offers: Arc<[Offer]>) -> Result<(), RegisterError> {
-        if self.registered.as_ref() == Some(&offers) {
+    async fn fulfil(&mut self, wanted: &Wanted) -> Result<(), RegisterError> {
+        if self.written.as_ref() == Some(wanted) {
             return Ok(());
         }
-        // Until the answer is there it may be either.
-        self.registered = None;
+        let wrote = self.write(wanted).await?;
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
-        if offers.is_empty() {
-            if self.registrar.withdraw().await? == Wrote::Change {
-                info!(%pod, %registrar, "withdrawn");
-            }
-        } else {
-            self.registrar.register(&offers).await?;
-            info!(%pod, %registrar, offers = offers.len(), "registered");
+        match (wanted, wrote) {
+            (Wanted::Offers(offers), _) => info!(%pod, %registrar, offers = offers.len(), "registered"),
+            (_, Wrote::Change) => info!(%pod, %registrar, "withdrawn"),
+            (_, Wrote::Nothing) => {}
         }
-        self.registered = Some(offers);
         Ok(())
+    }
+
+    async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
+        // Until the answer is there it may be either.
+        self.written = None;
+        let wrote = self.registrar.write(wanted).await?;
+        self.written = Some(wanted.clone());
+        Ok(wrote)
+    }
+
+    /// Looks at the Pod from time to time, and writes the offers again if they are not there as they should be. Without
+    /// offers there is nothing to look after. Never ends; it may be dropped at any time.
+    async fn look_after(&mut self, wanted: &Wanted) {
+        if !matches!(wanted, Wanted::Offers(_)) {
+            return std::future::pending().await;
+        }
+        let mut wait = LOOK_FIRST;
+        let mut trouble = None;
+        loop {
+            sleep(spread(wait)).await;
+            let is_contested = match self.look(wanted).await {
+                Ok(is_contested) => {
+                    trouble = None;
+                    is_contested
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if trouble.as_ref() != Some(&text) {
+                        warn!(pod = %self.registrar.pod(), "what is registered cannot be looked after: {text}");
+                    }
+                    trouble = Some(text);
+                    false
+                }
+            };
+            wait = next_wait(wait, is_contested);
+        }
+    }
+
+    /// Whether it had to write.
+    async fn look(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
+        // The cache may be older than our last write: the write itself reads again.
+        if self.registrar.is_written(wanted).await? || self.write(wanted).await? == Wrote::Nothing {
+            return Ok(false);
+        }
+        self.put_back += 1;
+        let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
+        let text = "written again: the registration was not in the Pod as it should be, or the Pod has another address";
+        info!(%pod, %registrar, times = self.put_back, "{text}");
+        Ok(true)
     }
 
     /// Tells of an error, in the log only if it is another one than before.
@@ -168,10 +232,39 @@ impl Task {
     }
 }
 
+/// The time from this look to the next one.
+fn next_wait(wait: Duration, is_contested: bool) -> Duration {
+    (wait * 2).min(if is_contested { CONTESTED_LAST } else { LOOK_LAST })
+}
+
+/// A time of about this length: processes that start together must not look together.
+fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(0.75) + jitter(wait / 2)
+}
+
 /// Waits, or until something else is wanted.
 async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(), watch::error::RecvError> {
     tokio::select! {
         () = sleep(wait) => Ok(()),
         changed = wishes.changed() => changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rare_and_rarer_where_somebody_undoes_the_writes() {
+        let waits = |is_contested: bool| {
+            let after = move |wait: &Duration| Some(next_wait(*wait, is_contested));
+            std::iter::successors(Some(LOOK_FIRST), after).map(|wait| wait.as_secs())
+        };
+        assert_eq!(waits(false).take(8).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 20, 20, 20]);
+        assert_eq!(waits(true).take(12).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+        assert_eq!(next_wait(CONTESTED_LAST, false), LOOK_LAST, "as soon as a look finds all as it should be");
+        for _ in 0..100 {
+            assert!((15..=25).contains(&spread(LOOK_LAST).as_secs()));
+        }
     }
 }

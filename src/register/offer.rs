@@ -12,11 +12,17 @@ use form_urlencoded::byte_serialize;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::Profile;
+use super::{Owner, Profile};
 use crate::registration::{self, Metadata, REGISTRAR};
 
 /// The largest file of offers, in bytes: four times the longest annotation.
 const FILE_LEN_MAX: u64 = 4 * registration::ANNOTATION_LEN_MAX as u64;
+
+/// The key of the pair, or parameter, that tells which kind of registrar looks after a registration.
+pub const REGISTRAR_KIND: &str = "registrar-kind";
+
+/// The key of the field that a withdrawal sets to `false`.
+const ENABLED: &str = "enabled";
 
 /// The protocol of a registry path that names none: a URL must have one.
 const DUBBO_PROTOCOL: &str = "dubbo";
@@ -103,34 +109,37 @@ impl Offer {
         })
     }
 
-    /// The entries of a Pod's list, marked as the registrar's; `address` is the Pod's own, which a registry path names
+    /// The same offer, switched off: names exist by it, and no answer has it.
+    pub fn disabled(&self) -> Offer {
+        let mut offer = self.clone();
+        offer.meta.retain(|(key, _)| !key.eq_ignore_ascii_case(ENABLED));
+        offer.meta.push((ENABLED.to_owned(), false.to_string()));
+        offer
+    }
+
+    /// The entries of a Pod's list, marked as the owner's; `address` is the Pod's own, which a registry path names
     /// where the offer does not.
-    pub fn entries(&self, profile: Profile, registrar: &str, address: IpAddr) -> Vec<Vec<(String, String)>> {
+    pub fn entries(&self, profile: Profile, owner: &Owner, address: IpAddr) -> Vec<Vec<(String, String)>> {
         let marked = |mut pairs: Vec<(String, String)>| {
-            pairs.push((REGISTRAR.to_owned(), registrar.to_owned()));
+            pairs.extend(owner.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())));
             pairs
         };
         match profile {
             Profile::App => self.fields().map(marked).collect(),
             Profile::Dubbo => {
-                let path = |port: &u16| vec![(self.path(registrar, self.ip.unwrap_or(address), *port), String::new())];
+                let path = |port: &u16| vec![(self.path(owner, self.ip.unwrap_or(address), *port), String::new())];
                 self.port.iter().map(path).collect()
             }
         }
     }
 
     /// `/dubbo/<interface>/providers/<form-encoded provider URL>`, the parameters by name as dubbo-go has them.
-    fn path(&self, registrar: &str, address: IpAddr, port: u16) -> String {
+    fn path(&self, owner: &Owner, address: IpAddr, port: u16) -> String {
         let Offer { interface, port: _, group, version, protocol, ip: _, methods, weight, application, meta } = self;
         let mut parameters: BTreeMap<&str, String> =
             meta.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-        let fixed = [
-            ("interface", interface.as_str()),
-            ("category", "providers"),
-            ("side", "provider"),
-            (REGISTRAR, registrar),
-        ];
-        parameters.extend(fixed.map(|(key, value)| (key, value.to_owned())));
+        let fixed = [("interface", interface.as_str()), ("category", "providers"), ("side", "provider")];
+        parameters.extend(fixed.into_iter().chain(owner.pairs()).map(|(key, value)| (key, value.to_owned())));
         let named = [("group", group), ("version", version), ("application", application)];
         parameters.extend(named.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))));
         parameters.extend((!methods.is_empty()).then(|| ("methods", methods.join(","))));
@@ -148,7 +157,7 @@ impl Offer {
     ///
     /// # Errors
     /// [`OfferError::Refused`], with the first reason.
-    pub fn check(&self, profile: Profile, registrar: &str) -> Result<(), OfferError> {
+    pub fn check(&self, profile: Profile, owner: &Owner) -> Result<(), OfferError> {
         let refused = |message: String| Err(OfferError::Refused { interface: self.interface.clone(), message });
         if self.port.is_empty() || self.port.contains(&0) {
             return refused("it needs a port from 1 to 65535".into());
@@ -157,12 +166,12 @@ impl Offer {
             return refused(format!("the metadata {key:?}: {BAD_META_KEY}"));
         }
         // In fields too where it is written as a path, in which a repeated key would only disappear.
-        [Profile::App, profile].into_iter().try_for_each(|profile| self.check_as(profile, registrar).or_else(refused))
+        [Profile::App, profile].into_iter().try_for_each(|profile| self.check_as(profile, owner).or_else(refused))
     }
 
-    fn check_as(&self, profile: Profile, registrar: &str) -> Result<(), String> {
+    fn check_as(&self, profile: Profile, owner: &Owner) -> Result<(), String> {
         let address = IpAddr::from([127, 0, 0, 1]); // any: it is the own Pod's that will be written
-        let entries = self.entries(profile, registrar, address).concat();
+        let entries = self.entries(profile, owner, address).concat();
         let pairs = entries.iter().map(|(key, value)| json!({ "k": key, "v": value }));
         let decoded = registration::decode(&STANDARD.encode(Value::from_iter(pairs).to_string()));
         if let Some(problem) = decoded.problems.first() {
@@ -185,12 +194,17 @@ impl Offer {
 }
 
 /// What is wrong with a key of metadata.
-pub const BAD_META_KEY: &str = "a field has its own flag, `registrar` is ours, and none begins with /";
+pub const BAD_META_KEY: &str =
+    "a field has its own flag, `registrar` and `registrar-kind` are ours, and none begins with /";
 
 /// Whether a key may be one of metadata.
 pub fn is_meta_key(key: &str) -> bool {
     let is_taken = |taken: &str| key.eq_ignore_ascii_case(taken);
-    !key.is_empty() && !key.starts_with('/') && !is_taken(REGISTRAR) && !FIELDS.into_iter().any(is_taken)
+    !key.is_empty()
+        && !key.starts_with('/')
+        && !is_taken(REGISTRAR)
+        && !is_taken(REGISTRAR_KIND)
+        && !FIELDS.into_iter().any(is_taken)
 }
 
 /// What a file holds.
@@ -244,14 +258,19 @@ fn table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Stri
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::*;
 
     fn greeter() -> Offer {
         Offer { interface: "org.acme.Greeter".into(), port: vec![20880], ..Offer::default() }
     }
 
+    fn main() -> Owner {
+        Owner { name: "main".into(), kind: Kind::Once { is_named: true } }
+    }
+
     fn decoded(offer: &Offer, profile: Profile) -> registration::Decoded {
-        let entries = offer.entries(profile, "main", "fd00::7".parse().unwrap());
+        let entries = offer.entries(profile, &main(), "fd00::7".parse().unwrap());
         registration::decode(&registration::replace(None, "main", &entries).unwrap().unwrap())
     }
 
@@ -283,9 +302,27 @@ mod tests {
     }
 
     #[test]
+    fn a_disabled_offer_says_so_once_and_all_else_as_before() {
+        let said = [("zone", "a"), ("Enabled", "true")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        for meta in [vec![], said.to_vec()] {
+            let offer = Offer { group: Some("gray".into()), port: vec![1, 2], meta, ..greeter() };
+            let (on, off) = (decoded(&offer, Profile::App), decoded(&offer.disabled(), Profile::App));
+            assert_eq!((&on.problems, &off.problems), (&vec![], &vec![]));
+            assert_eq!(on.registrations.iter().map(|one| one.enabled).collect::<Vec<_>>(), [true, true]);
+            let as_on = |one: registration::Registration| {
+                assert!(!one.enabled);
+                registration::Registration { enabled: true, offset: 0, ..one }
+            };
+            let before: Vec<_> =
+                on.registrations.into_iter().map(|one| registration::Registration { offset: 0, ..one }).collect();
+            assert_eq!(off.registrations.into_iter().map(as_on).collect::<Vec<_>>(), before);
+        }
+    }
+
+    #[test]
     fn a_path_is_spelt_as_dubbo_go_spells_it() {
         let offer = Offer { protocol: Some("dubbo".into()), methods: vec!["GetUser".into()], ..greeter() };
-        let path = offer.path("main", [172, 17, 0, 7].into(), 20000);
+        let path = offer.path(&main(), [172, 17, 0, 7].into(), 20000);
         let url = "dubbo%3A%2F%2F172.17.0.7%3A20000%2Forg.acme.Greeter%3Fcategory%3Dproviders%26\
                    interface%3Dorg.acme.Greeter%26methods%3DGetUser%26registrar%3Dmain%26side%3Dprovider";
         assert_eq!(path, format!("/dubbo/org.acme.Greeter/providers/{url}"));
@@ -309,12 +346,13 @@ mod tests {
             (with(&[("url", "http://u:hunter2@h")]), "looks like a secret"),
             (with(&[("é", "x")]), "cannot be published"),
             (with(&[("zone", "a"), ("Zone", "b")]), "cannot be published"),
-            (with(&[("Registrar", "else")]), "`registrar` is ours"),
+            (with(&[("Registrar", "else")]), "`registrar` and `registrar-kind` are ours"),
+            (with(&[("registrar-kind", "wrapper")]), "`registrar` and `registrar-kind` are ours"),
             (with(&[("interface", "c.D")]), "a field"),
             (with(&[("/dubbo", "")]), "none begins with /"),
         ] {
             for profile in [Profile::App, Profile::Dubbo] {
-                let told = offer.check(profile, "main").map_or_else(|error| error.to_string(), |()| String::new());
+                let told = offer.check(profile, &main()).map_or_else(|error| error.to_string(), |()| String::new());
                 assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{offer:?}: {told}");
                 assert!(!told.contains("hunter2"), "{told}");
             }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
+use kube::api::{GetParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::error::shortened;
-use super::{Offer, OwnPod, Profile, RegisterError};
-use crate::registration::{self, ANNOTATION_LEN_MAX, Reason};
+use super::offer::REGISTRAR_KIND;
+use super::{Kind, Offer, OwnPod, Owner, Profile, RegisterError, proof};
+use crate::registration::{self, ANNOTATION_LEN_MAX, REGISTRAR, Reason};
 use crate::source::kube::{Backoff, plain};
 
 /// How long one request may take: a Pod is small, and whoever ends waits for it.
@@ -36,18 +37,32 @@ pub enum Wrote {
     Nothing,
 }
 
+/// What a container's entries are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// These offers, published.
+    Offers(Arc<[Offer]>),
+    /// These offers switched off where the Pod has entries of ours, so that their names go on to exist. Others who read a
+    /// registry path know nothing of that, so there it is none.
+    Withdrawn(Arc<[Offer]>),
+    /// None.
+    Nothing,
+}
+
 /// Writes one container's entries into its own Pod.
 pub struct Registrar {
     pods: Api<Pod>,
     pod: OwnPod,
+    /// The Pod has been read, and it was ours.
+    is_known: bool,
     profile: Profile,
-    name: Arc<str>,
+    owner: Owner,
 }
 
 impl Registrar {
-    /// A registrar for the container of this name.
-    pub fn new(client: Client, pod: OwnPod, profile: Profile, name: Arc<str>) -> Registrar {
-        Registrar { pods: Api::namespaced(client, &pod.namespace), pod, profile, name }
+    /// A registrar for one container's entries.
+    pub fn new(client: Client, pod: OwnPod, profile: Profile, owner: Owner) -> Registrar {
+        Registrar { pods: Api::namespaced(client, &pod.namespace), pod, is_known: false, profile, owner }
     }
 
     /// The Pod as `namespace/name`.
@@ -57,34 +72,54 @@ impl Registrar {
 
     /// The container's name.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.owner.name
     }
 
-    /// Makes these offers the container's entries, one try.
+    /// Whether nothing but the host's name says which Pod this is.
+    pub fn is_by_host_name(&self) -> bool {
+        self.pod.is_host_name
+    }
+
+    /// Makes the container's entries what is wanted, one try. A Pod that was ours and is gone has none.
     ///
     /// # Errors
     /// What keeps them from being written; nothing has changed then, unless the answer was lost.
-    pub async fn register(&mut self, offers: &[Offer]) -> Result<Wrote, RegisterError> {
-        self.write(offers).await
-    }
-
-    /// Takes the container's entries out, one try. A Pod that is known to have been ours and is gone has none.
-    ///
-    /// # Errors
-    /// What keeps them there.
-    pub async fn withdraw(&mut self) -> Result<Wrote, RegisterError> {
-        let is_known = self.pod.uid.is_some();
-        match self.write(&[]).await {
-            Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_known => Ok(Wrote::Nothing),
+    pub async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
+        let is_end = !matches!(wanted, Wanted::Offers(_));
+        match self.patch_until_accepted(wanted).await {
+            Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_end && self.is_known => {
+                Ok(Wrote::Nothing)
+            }
+            // What is switched off is longer. Where that finds no room, the entries go.
+            Err(RegisterError::TooLarge { .. } | RegisterError::TooMany { .. }) if is_end => {
+                self.patch_until_accepted(&Wanted::Nothing).await
+            }
             outcome => outcome,
         }
     }
 
-    async fn write(&mut self, offers: &[Offer]) -> Result<Wrote, RegisterError> {
+    /// Whether the entries are what is wanted, as far as the API server's cache knows; one try.
+    ///
+    /// # Errors
+    /// What keeps it from being read, or would keep it from being written.
+    pub async fn is_written(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
+        let pod = self.read(&GetParams { resource_version: Some("0".into()) }).await?;
+        Ok(self.patch(&pod, wanted)?.is_none())
+    }
+
+    /// Looks whether the Pod is ours; one try.
+    ///
+    /// # Errors
+    /// What shows that it is not, or keeps it from being read.
+    pub async fn check_pod(&mut self) -> Result<(), RegisterError> {
+        self.read(&GetParams::default()).await.map(drop)
+    }
+
+    async fn patch_until_accepted(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
         let mut backoff = Backoff::default();
         for _ in 0..CONFLICTS_MAX {
-            let pod = self.read().await?;
-            let Some(patch) = self.patch(&pod, offers)? else { return Ok(Wrote::Nothing) };
+            let pod = self.read(&GetParams::default()).await?;
+            let Some(patch) = self.patch(&pod, wanted)? else { return Ok(Wrote::Nothing) };
             let patch = Patch::Merge(patch);
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             let patched = timeout(REQUEST_WAIT, self.pods.patch_metadata(&self.pod.name, &params, &patch));
@@ -97,29 +132,35 @@ impl Registrar {
         Err(RegisterError::Contended(self.pod()))
     }
 
-    /// The Pod as it is now, if it is ours; the first one that is read is.
-    async fn read(&mut self) -> Result<Pod, RegisterError> {
-        let read = timeout(REQUEST_WAIT, self.pods.get(&self.pod.name)).await;
+    /// The Pod as it is now, if it is ours. Without a uid that tells, the first one that is read is, unless the host's name
+    /// alone says so: then an address must prove it.
+    async fn read(&mut self, params: &GetParams) -> Result<Pod, RegisterError> {
+        let read = timeout(REQUEST_WAIT, self.pods.get_with(&self.pod.name, params)).await;
         let pod = answered(read).map_err(|error| self.refusal("get", error))?;
         let found = pod.metadata.uid.as_deref().unwrap_or_default();
         match &self.pod.uid {
             Some(wanted) if **wanted != *found => {
-                Err(RegisterError::NotOwn { pod: self.pod(), found: found.into(), wanted: wanted.to_string() })
+                let wanted = wanted.to_string();
+                return Err(RegisterError::NotOwn { pod: self.pod(), found: found.into(), wanted });
             }
-            Some(_) => Ok(pod),
+            Some(_) => {}
             None => {
+                if self.pod.is_host_name {
+                    proof::check(&pod, &proof::own_addresses(), &self.pod())?;
+                }
                 self.pod.uid = Some(found.into());
-                Ok(pod)
             }
         }
+        self.is_known = true;
+        Ok(pod)
     }
 
-    /// The patch that makes these offers our entries; none where the Pod has them already.
-    fn patch(&self, pod: &Pod, offers: &[Offer]) -> Result<Option<Value>, RegisterError> {
+    /// The patch that makes our entries what is wanted; none where they are that already.
+    fn patch(&self, pod: &Pod, wanted: &Wanted) -> Result<Option<Value>, RegisterError> {
         let key = self.profile.annotation();
         let none = BTreeMap::new();
         let annotations = pod.metadata.annotations.as_ref().unwrap_or(&none);
-        let value = self.value(pod, annotations.get(key).map(String::as_str), offers)?;
+        let value = self.value(pod, annotations.get(key).map(String::as_str), wanted)?;
         let mut metadata = Map::new();
         if value.as_ref() != annotations.get(key) {
             self.check_size(annotations, value.as_deref())?;
@@ -148,8 +189,33 @@ impl Registrar {
         }
     }
 
-    /// The annotation's value with these offers as our entries; none where nothing is left in it.
-    fn value(&self, pod: &Pod, current: Option<&str>, offers: &[Offer]) -> Result<Option<String>, RegisterError> {
+    /// The annotation's value with our entries as they are wanted; none where nothing is left in it.
+    fn value(&self, pod: &Pod, current: Option<&str>, wanted: &Wanted) -> Result<Option<String>, RegisterError> {
+        let name = &*self.owner.name;
+        let unreadable = |problem| RegisterError::Unreadable {
+            pod: self.pod(),
+            namespace: self.pod.namespace.to_string(),
+            name: self.pod.name.to_string(),
+            annotation: self.profile.annotation(),
+            problem,
+        };
+        let entries = match wanted {
+            Wanted::Offers(offers) => {
+                self.spare_kept(current)?;
+                self.entries(pod, offers)?
+            }
+            Wanted::Withdrawn(offers)
+                if self.profile == Profile::App && registration::has_entries(current, name).map_err(unreadable)? =>
+            {
+                self.entries(pod, &offers.iter().map(Offer::disabled).collect::<Vec<_>>())?
+            }
+            Wanted::Withdrawn(_) | Wanted::Nothing => Vec::new(),
+        };
+        registration::replace(current, name, &entries).map_err(unreadable)
+    }
+
+    /// The entries of these offers, each a run of pairs.
+    fn entries(&self, pod: &Pod, offers: &[Offer]) -> Result<Vec<Vec<(String, String)>>, RegisterError> {
         let address = || -> Option<IpAddr> { pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok() };
         let mut entries = Vec::new();
         for offer in offers {
@@ -158,15 +224,27 @@ impl Registrar {
                 (Profile::Dubbo, None) => address().ok_or_else(|| RegisterError::NoAddress(self.pod()))?,
                 (Profile::App, None) => IpAddr::from([0, 0, 0, 0]), // not written
             };
-            entries.extend(offer.entries(self.profile, &self.name, address));
+            entries.extend(offer.entries(self.profile, &self.owner, address));
         }
-        registration::replace(current, &self.name, &entries).map_err(|problem| RegisterError::Unreadable {
-            pod: self.pod(),
-            namespace: self.pod.namespace.to_string(),
-            name: self.pod.name.to_string(),
-            annotation: self.profile.annotation(),
-            problem,
-        })
+        Ok(entries)
+    }
+
+    /// Refuses to replace what a process looks after, where the user has not named the container: by default its name is a
+    /// port, so that a command typed beside a wrapper has the wrapper's name.
+    fn spare_kept(&self, current: Option<&str>) -> Result<(), RegisterError> {
+        if self.owner.kind != (Kind::Once { is_named: false }) {
+            return Ok(());
+        }
+        let decoded = registration::decode(current.unwrap_or_default().trim());
+        let kind = decoded.registrations.iter().find_map(|one| {
+            let told = |key: &str| one.metadata.pairs.iter().find(|(of, _)| *of == key).map(|(_, value)| value);
+            told(REGISTRAR_KIND).filter(|_| told(REGISTRAR) == Some(&*self.owner.name))
+        });
+        let kept = |kind: &str| {
+            let kind = shortened(kind);
+            RegisterError::Kept { pod: self.pod(), container: self.owner.name.to_string(), kind }
+        };
+        kind.map_or(Ok(()), |kind| Err(kept(kind)))
     }
 
     /// Whether the API server takes it, and a server reads all of it.

@@ -5,7 +5,8 @@
 //!     └──────────(SIGTERM)──────────────────────────────────────────────────────────────────────────────────►
 //! ```
 //!
-//! At the server's end, whenever it comes, what is registered is withdrawn.
+//! SIGTERM stands for any signal that asks for the end; the one that came is passed on. At the server's end, whenever it
+//! comes, what is registered is withdrawn.
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -15,14 +16,24 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep_until};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::Offer;
 use super::keeper::{Keeper, WITHDRAWAL_WAIT};
 use super::probe::Probe;
-use super::signals::{Signals, is_end, send};
+use super::signals::{Ends, Signals, continue_group, send};
+use super::terminal::Terminal;
+use super::{Offer, Wanted};
+
+/// How long a server that got a doubtful signal has until it is looked whether it has taken that for the end.
+const DOUBT: Duration = Duration::from_secs(5);
+
+/// How often a server that waits for the terminal is looked after: a shell may give us the foreground meanwhile.
+const TERMINAL_LOOK: Duration = Duration::from_millis(200);
 
 /// What a shell adds to the number of the signal that has ended a process.
 pub(super) const SIGNAL_BASE: u8 = 128;
@@ -40,6 +51,8 @@ pub struct Wrapper {
     pub probe: Probe,
     /// How long it goes on after the withdrawal, for callers that have its address still.
     pub drain: Duration,
+    /// The signals that ask it to end.
+    pub ends: Ends,
 }
 
 /// Why no server runs.
@@ -84,8 +97,10 @@ enum Phase {
         signal: Signal,
         until: Instant,
     },
-    /// The server has been asked to end.
-    Ending,
+    /// The server has been asked to end. At the time, if there is one, it is looked whether it took the signal for that.
+    Ending {
+        doubt: Option<Instant>,
+    },
 }
 
 /// What can happen in it.
@@ -96,6 +111,8 @@ enum Event {
     Ready,
     Withdrawn,
     TimeIsUp,
+    /// The server may wait for the terminal.
+    Stopped,
 }
 
 impl Wrapper {
@@ -104,10 +121,11 @@ impl Wrapper {
     /// # Errors
     /// The server cannot be started.
     pub async fn run(self, keeper: &Keeper) -> Result<u8, WrapperError> {
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(&self.ends)?;
         let mut server = self.start()?;
+        let mut stops = Stops::of(&server)?;
         // What an earlier run has left would send callers to a server that is not there yet.
-        keeper.want(&[]);
+        keeper.want(self.withdrawn());
         let ready = self.probe.ready();
         tokio::pin!(ready);
         let mut phase = Phase::Starting;
@@ -118,39 +136,77 @@ impl Wrapper {
                 () = &mut ready, if matches!(phase, Phase::Starting) => Event::Ready,
                 () = keeper.done(), if matches!(phase, Phase::Withdrawing { .. }) => Event::Withdrawn,
                 () = phase.time_is_up() => Event::TimeIsUp,
+                () = stops.next() => Event::Stopped,
             };
             phase = match (phase, event) {
                 (_, Event::Ended(status)) => break status,
-                (Phase::Starting, Event::Ready) => {
-                    keeper.want(&self.offers);
-                    Phase::Serving
+                (phase, Event::Stopped) => {
+                    stops.give_terminal();
+                    phase
                 }
-                (Phase::Serving, Event::Signal(signal)) if is_end(signal) => {
-                    info!(%signal, "asked to end: withdrawing first");
-                    keeper.want(&[]);
-                    Phase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
-                }
-                (Phase::Withdrawing { signal, .. }, Event::Withdrawn) => self.draining(signal),
-                (Phase::Withdrawing { signal, .. }, Event::TimeIsUp) => {
-                    warn!("not withdrawn within {WITHDRAWAL_WAIT:?}: going on with the end, and trying on meanwhile");
-                    self.draining(signal)
-                }
-                (Phase::Draining { signal, .. }, Event::TimeIsUp) => {
-                    info!(%signal, "drained: the server may end");
-                    pass_on(&server, signal);
-                    Phase::Ending
-                }
-                // Nobody has been sent to it yet, or it is asked once more: at once.
-                (phase, Event::Signal(signal)) => {
-                    pass_on(&server, signal);
-                    if is_end(signal) { Phase::Ending } else { phase }
-                }
-                (phase, _) => phase,
+                (phase, event) => self.step(phase, event, &server, keeper).await,
             };
         };
+        stops.take_terminal_back();
         info!("the server has ended: {status}");
-        keeper.withdraw_at_last().await;
+        keeper.withdraw_at_last(self.withdrawn()).await;
         Ok(code(status))
+    }
+
+    /// What follows from an event.
+    async fn step(&self, phase: Phase, event: Event, server: &Child, keeper: &Keeper) -> Phase {
+        match (phase, event) {
+            (Phase::Starting, Event::Ready) => {
+                keeper.want(self.offered());
+                Phase::Serving
+            }
+            (Phase::Serving, Event::Signal(signal)) if self.ends.has(signal) => {
+                info!(%signal, "asked to end: withdrawing first");
+                keeper.want(self.withdrawn());
+                Phase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
+            }
+            (Phase::Withdrawing { signal, .. }, Event::Withdrawn) => self.draining(signal),
+            (Phase::Withdrawing { signal, .. }, Event::TimeIsUp) => {
+                warn!("not withdrawn within {WITHDRAWAL_WAIT:?}: going on with the end, and trying on meanwhile");
+                self.draining(signal)
+            }
+            (Phase::Draining { signal, .. }, Event::TimeIsUp) => {
+                info!(%signal, "drained: the server may end");
+                self.end(server, signal)
+            }
+            (Phase::Ending { .. }, Event::TimeIsUp) => {
+                // A probe that looks at nothing cannot tell.
+                if matches!(self.probe, Probe::None) || !self.probe.is_ready().await {
+                    return Phase::Ending { doubt: None };
+                }
+                info!("the server serves on: the signal did not ask it to end, so it is registered again");
+                keeper.want(self.offered());
+                Phase::Serving
+            }
+            // Nobody has been sent to it yet, or it is asked once more: at once.
+            (_, Event::Signal(signal)) if self.ends.has(signal) => self.end(server, signal),
+            (phase, Event::Signal(signal)) => {
+                pass_on(server, signal);
+                phase
+            }
+            (phase, _) => phase,
+        }
+    }
+
+    /// Asks the server to end.
+    fn end(&self, server: &Child, signal: Signal) -> Phase {
+        pass_on(server, signal);
+        // A process that is stopped, by a terminal or by hand, ends only once it is continued.
+        server.id().into_iter().for_each(continue_group);
+        Phase::Ending { doubt: self.ends.is_doubtful(signal).then(|| Instant::now() + DOUBT) }
+    }
+
+    fn offered(&self) -> Wanted {
+        Wanted::Offers(self.offers.as_slice().into())
+    }
+
+    fn withdrawn(&self) -> Wanted {
+        Wanted::Withdrawn(self.offers.as_slice().into())
     }
 
     fn draining(&self, signal: Signal) -> Phase {
@@ -171,7 +227,55 @@ impl Phase {
     async fn time_is_up(self) {
         match self {
             Phase::Withdrawing { until, .. } | Phase::Draining { until, .. } => sleep_until(until).await,
-            Phase::Starting | Phase::Serving | Phase::Ending => pending().await,
+            Phase::Ending { doubt: Some(until) } => sleep_until(until).await,
+            Phase::Starting | Phase::Serving | Phase::Ending { doubt: None } => pending().await,
+        }
+    }
+}
+
+/// The server where it is stopped because it is in its terminal's background.
+struct Stops {
+    server: u32,
+    terminal: Option<Terminal>,
+    children: tokio::signal::unix::Signal,
+    /// It waits for the terminal, whose foreground was not ours to give.
+    is_waiting: bool,
+}
+
+impl Stops {
+    fn of(server: &Child) -> io::Result<Stops> {
+        let children = signal(SignalKind::child())?;
+        // 0 is nobody's: the server has ended already.
+        let server = server.id().unwrap_or_default();
+        Ok(Stops { server, terminal: Terminal::open(), children, is_waiting: false })
+    }
+
+    /// Waits until the server may be stopped. Never, without a terminal.
+    async fn next(&mut self) {
+        if self.terminal.is_none() {
+            return pending().await;
+        }
+        tokio::select! {
+            _ = self.children.recv() => {}
+            () = sleep(TERMINAL_LOOK), if self.is_waiting => {}
+        }
+    }
+
+    /// Gives the server the foreground and continues it, if it waits for that.
+    fn give_terminal(&mut self) {
+        let (Some(terminal), Ok(id)) = (&mut self.terminal, i32::try_from(self.server)) else { return };
+        // Asked for stops alone, so that its end is left to whoever waits for that.
+        let stopped = waitid(Id::Pid(Pid::from_raw(id)), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+        self.is_waiting |= matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)));
+        if self.is_waiting && terminal.give(self.server) {
+            self.is_waiting = false;
+            continue_group(self.server);
+        }
+    }
+
+    fn take_terminal_back(&mut self) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.take_back();
         }
     }
 }

@@ -29,10 +29,7 @@ pub fn replace(
     entries: &[Vec<(String, String)>],
 ) -> Result<Option<String>, Problem> {
     let value = value.unwrap_or_default().trim();
-    if value.len() > ANNOTATION_LEN_MAX {
-        return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
-    }
-    let bytes = if value.is_empty() { b"[]".to_vec() } else { json::bytes(value)? };
+    let bytes = bytes(value)?;
     let text = json::text(&bytes)?;
     let elements = json::elements(text)?;
     let others = others(&elements, registrar);
@@ -51,6 +48,24 @@ pub fn replace(
     // dubbo-go reads no other alphabet. A value in fields keeps the one that it has.
     let alphabet = if has_paths || value.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     Ok(list.close().map(|text| alphabet.encode(text)))
+}
+
+/// Whether a registrar has entries in a value.
+///
+/// # Errors
+/// What is there cannot be read.
+pub fn has_entries(value: Option<&str>, registrar: &str) -> Result<bool, Problem> {
+    let bytes = bytes(value.unwrap_or_default().trim())?;
+    let elements = json::elements(json::text(&bytes)?)?;
+    Ok(others(&elements, registrar).contains(&false))
+}
+
+/// The JSON behind a value; an empty list where there is none.
+fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
+    if value.len() > ANNOTATION_LEN_MAX {
+        return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
+    }
+    if value.is_empty() { Ok(b"[]".to_vec()) } else { json::bytes(value) }
 }
 
 /// Of each element whether it is somebody else's. What follows an `interface` belongs to it, up to the next one.
@@ -188,10 +203,12 @@ mod tests {
         {
             for entries in [vec![greeter("main")], vec![greeter("main"), path("main")], vec![]] {
                 let with = replace(before.as_deref(), "main", &entries).unwrap();
+                assert_eq!(has_entries(with.as_deref(), "main").unwrap(), !entries.is_empty());
                 let again = replace(with.as_deref(), "main", &entries).unwrap();
                 assert_eq!(again, with, "a restart replaces its own");
                 let two = replace(with.as_deref(), "other-1", &[greeter("other-1")]).unwrap();
                 let one = replace(two.as_deref(), "main", &[]).unwrap();
+                assert!(!has_entries(one.as_deref(), "main").unwrap());
                 let none = replace(one.as_deref(), "other-1", &[]).unwrap();
                 assert_eq!(none.as_deref().map(text), before.as_deref().map(text), "{entries:?}");
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RegisterError, Registration};
-use crate::register::Keeper;
+use crate::register::{Keeper, Wanted};
 
 /// All registrations of a process, and the one who writes them.
 pub(super) struct Registrations {
@@ -46,7 +46,7 @@ impl Registrations {
     /// Called under the lock, so that wishes are told in the order of the changes.
     fn want(&self, held: &Held) {
         let wanted: Vec<Registration> = held.registrations.iter().map(|(_, one)| one.clone()).collect();
-        self.keeper.want(&wanted);
+        self.keeper.want(if wanted.is_empty() { Wanted::Nothing } else { Wanted::Offers(wanted.into()) });
     }
 
     /// Nothing that holds the lock can leave it half done.

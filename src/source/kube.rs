@@ -38,7 +38,7 @@ use kube::Client;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
-pub use self::backoff::Backoff;
+pub use self::backoff::{Backoff, jitter};
 pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Fault, Refusal};
 pub use self::list::Method;

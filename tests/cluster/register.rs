@@ -40,7 +40,7 @@ impl Site {
     }
 
     /// Runs the program to its end.
-    fn run(&self, pod: &Pod, args: &[&str]) -> Output {
+    pub(super) fn run(&self, pod: &Pod, args: &[&str]) -> Output {
         let (command, rest) = args.split_first().expect("a command");
         Command::new(PROGRAM).arg(command).args(self.of(pod)).args(rest).env_clear().output().expect("run the program")
     }
@@ -67,9 +67,23 @@ pub(super) fn value(pod: &Pod, key: &str) -> Option<String> {
 
 /// `interface registrar` of each registration, in order.
 pub(super) fn registered(pod: &Pod) -> Vec<String> {
+    registered_as(pod, |_| true)
+}
+
+/// The same of those that are not switched off.
+pub(super) fn published(pod: &Pod) -> Vec<String> {
+    registered_as(pod, |one| one.enabled)
+}
+
+fn registered_as(pod: &Pod, is_it: impl Fn(&Registration) -> bool) -> Vec<String> {
     let decoded = registration::decode(&value(pod, "app.io/annotation").unwrap_or_else(|| STANDARD.encode("[]")));
     assert_eq!(decoded.problems, []);
-    decoded.registrations.iter().map(|one| format!("{} {}", one.interface, registrar(one))).collect()
+    decoded
+        .registrations
+        .iter()
+        .filter(|one| is_it(one))
+        .map(|one| format!("{} {}", one.interface, registrar(one)))
+        .collect()
 }
 
 fn registrar(registration: &Registration) -> &str {
@@ -215,7 +229,7 @@ fn many_interfaces_from_a_file() {
 fn an_error_says_what_to_change() {
     let cluster = Cluster::shared();
     let site = Site::new("register");
-    let pod = site.namespace.pod("greeter-0");
+    let pod = site.namespace.pod_with("greeter-0", json!({ "serviceAccountName": "greeter" }));
     let register = [&["register", "--once"], &GREETER[..]].concat();
     let fails = |output: Output, expected: &[&str]| {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -245,7 +259,10 @@ fn an_error_says_what_to_change() {
     pod.register(&annotation(&[]));
 
     cluster.kubectl(&["-n", &site.namespace.name, "create", "serviceaccount", "greeter"]);
-    let kubeconfig = cluster.kubeconfig_of(&site.namespace.name, "greeter");
+    // Of the Pod itself: other tests have put the policy in force.
+    let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod.name, "--bound-object-uid", &pod.uid];
+    let token = cluster.kubectl(&[&["-n", &site.namespace.name, "create", "token", "greeter"], &bound[..]].concat());
+    let kubeconfig = cluster.kubeconfig_with(&format!("{}-greeter", site.namespace.name), &token);
     let of = ["--namespace", &site.namespace.name, "--pod", "greeter-0", "--kubeconfig", &kubeconfig];
     let output = || Command::new(PROGRAM).args(&register).args(of).env_clear().output().expect("run the program");
     let told = fails(output(), &["may not get the Pod", "kind: RoleBinding"]);

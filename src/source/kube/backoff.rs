@@ -39,7 +39,7 @@ impl Backoff {
 }
 
 /// A duration from none to `most`, evenly spread. Not for secrets.
-pub(super) fn jitter(most: Duration) -> Duration {
+pub fn jitter(most: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish();
     most.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)
 }

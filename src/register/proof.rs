@@ -1,0 +1,85 @@
+//! Whether a Pod is the one that this process is in, where nothing but the host's name says so.
+//!
+//! The kubelet cuts host names at 63 bytes, so the name may be another Pod's. The containers of a Pod share its network:
+//! if an address of this process is one of the Pod's, it is that Pod. On its node's network a Pod shares the addresses of
+//! all others there, so that they prove nothing.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::Pod;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
+
+use super::RegisterError;
+
+/// The addresses of this process's network interfaces; none where the system does not tell.
+pub(super) fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = match getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            tracing::warn!("the network interfaces cannot be listed: {error}");
+            return Vec::new();
+        }
+    };
+    interfaces.filter_map(|interface| ip(&interface.address?)).collect()
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+}
+
+/// Holds a Pod against the addresses of this process; `name` is the Pod's, for the error.
+///
+/// # Errors
+/// [`RegisterError::Unproven`] where the Pod has no address yet, [`RegisterError::NotProven`] where its addresses are others.
+pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str) -> Result<(), RegisterError> {
+    let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), reason });
+    if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
+        return refused("on its node's network, where that Pod is, addresses prove nothing");
+    }
+    let status = pod.status.as_ref();
+    let many = status.and_then(|status| status.pod_ips.as_deref()).unwrap_or_default().iter().map(|one| &one.ip);
+    let one = status.and_then(|status| status.pod_ip.as_ref());
+    let mut its = many.chain(one).filter_map(|ip| ip.parse::<IpAddr>().ok()).peekable();
+    if its.peek().is_none() {
+        return Err(RegisterError::Unproven(name.to_owned()));
+    }
+    if its.any(|ip| own.contains(&ip)) { Ok(()) } else { refused("none of that Pod's addresses is this process's") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn checked(spec: Value, status: Value) -> Result<(), RegisterError> {
+        let pod = json!({ "metadata": { "name": "a" }, "spec": spec, "status": status });
+        let own = ["127.0.0.1", "10.244.0.81", "fd00::81"].map(|ip| ip.parse().unwrap());
+        check(&serde_json::from_value(pod).unwrap(), &own, "default/a")
+    }
+
+    #[test]
+    fn an_address_of_the_pod_proves_it_and_nothing_else_does() {
+        let at = |ips: &[&str]| json!({ "podIPs": ips.iter().map(|ip| json!({ "ip": ip })).collect::<Vec<_>>() });
+        let here = json!({ "containers": [] });
+        let on_host = json!({ "containers": [], "hostNetwork": true });
+        for status in [at(&["10.244.0.81"]), at(&["10.9.9.9", "fd00:0::81"]), json!({ "podIP": "10.244.0.81" })] {
+            assert!(checked(here.clone(), status.clone()).is_ok(), "{status}");
+            let told = checked(on_host.clone(), status.clone()).expect_err("on the host's network").to_string();
+            assert!(told.contains("prove nothing") && told.contains("fieldPath: metadata.uid"), "{told}");
+        }
+        let told = checked(here.clone(), at(&["10.244.0.82"])).expect_err("another's").to_string();
+        assert!(told.contains("default/a") && told.contains("63 bytes"), "{told}");
+        for status in [at(&[]), json!({}), json!({ "podIPs": [{ "ip": "" }] })] {
+            let waiting = checked(here.clone(), status.clone()).expect_err("no address yet");
+            assert!(waiting.is_passing(), "{status}: {waiting}");
+        }
+    }
+
+    #[test]
+    fn the_loopback_is_an_own_address() {
+        assert!(own_addresses().contains(&IpAddr::from([127, 0, 0, 1])), "{:?}", own_addresses());
+    }
+}
