@@ -18,6 +18,10 @@ check:
 test:
     scripts/test
 
+# `deploy/` on a real one-node cluster, as root: some 15 minutes once all is built.
+test-node *words:
+    scripts/test-node {{ words }}
+
 # Any bytes, for so many seconds each, into the targets that are named, or all: `just fuzz 3600 query`.
 fuzz *words:
     scripts/fuzz {{ words }}

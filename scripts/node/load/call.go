@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// Calls the endpoints of a name for ever, each time another one at random and by a new connection. An answer is used for as
+// long as its TTL says.
+func call(count *tally, resolver, name string) {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	var known []endpoint
+	var until time.Time
+	for {
+		time.Sleep(callsPause)
+		if !time.Now().Before(until) {
+			asked := time.Now()
+			found, err := endpoints(resolver, name)
+			if err != nil {
+				count.note(fmt.Errorf("resolve: %w", err))
+				continue
+			}
+			known, until = found, asked.Add(found[0].ttl)
+		}
+		one := known[rand.IntN(len(known))]
+		count.note(get(client, "http://"+one.address.String()+"/"))
+	}
+}
+
+// Any reply will do: the examples' servers have no page.
+func get(client *http.Client, url string) error {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	reply, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer reply.Body.Close()
+	_, err = io.Copy(io.Discard, reply.Body)
+	return err
+}
