@@ -16,7 +16,8 @@ use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet, Zone};
 
-pub use records::{InstanceLabel, Members, Rdata, Records, Soa};
+pub use crate::snapshot::InstanceLabel;
+pub use records::{Members, Rdata, Records, Soa};
 
 /// The most links of a CNAME chain that are followed within our zones.
 const LINKS_MAX: usize = 8;

@@ -37,12 +37,13 @@ use intern::Interner;
 use room::Rooms;
 pub use serial::Now;
 use serial::Serial;
-use shown::Touched;
 
 /// The one writer of the zone.
 pub struct Index {
     next: Snapshot,
     sources: Vec<Source>,
+    /// How many lists have begun, of all sources.
+    lists: u32,
     /// The Pods by a hash of cluster and uid.
     slots: Table,
     held: Vec<Option<Held>>,
@@ -57,7 +58,6 @@ pub struct Index {
     keys: RandomState,
     serial: Serial,
     difference: Difference,
-    touched: Touched,
     is_changed: bool,
     /// What was published last; it shares its memory with that.
     last: Snapshot,
@@ -70,7 +70,7 @@ struct Source {
     is_synced: bool,
     /// Between `Begin` and `Commit`, an `Abort` between them or not.
     is_listing: bool,
-    /// Counts its lists.
+    /// Which of the lists of all sources its last one is.
     generation: u32,
     /// What a list changed and did not commit yet.
     pending: BTreeSet<PodSlot>,
@@ -79,7 +79,7 @@ struct Source {
 /// What a snapshot changed against the one before it; Pods alone where that was not synced and showed nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Difference {
-    /// The services whose answers changed.
+    /// The services whose answers changed. Of one Pod's, those whose own sets did; if none did, those of its instances.
     pub services: HashSet<ServiceId>,
     /// The Pods whose records changed.
     pub pods: BTreeSet<PodSlot>,
@@ -108,6 +108,7 @@ impl Index {
             last: next.clone(),
             next,
             sources: sources.into_iter().map(source).collect(),
+            lists: 0,
             slots: Table::default(),
             held: Vec::new(),
             free: Vec::new(),
@@ -119,7 +120,6 @@ impl Index {
             keys: RandomState::new(),
             serial: Serial::default(),
             difference: Difference::default(),
-            touched: Touched::default(),
             is_changed: true,
         }
     }
@@ -142,8 +142,9 @@ impl Index {
         };
         match event.change {
             Change::Begin => {
+                self.lists += 1;
                 self.sources[source].is_listing = true;
-                self.sources[source].generation += 1;
+                self.sources[source].generation = self.lists;
             }
             Change::Apply(pod) => self.apply_pod(source, *pod, decoded),
             Change::Remove(uid) => self.remove_pod(source, &uid),
@@ -163,8 +164,9 @@ impl Index {
     /// Until then nobody shares the zone that grows here, and it is changed in place.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
-        let touched = std::mem::take(&mut self.touched);
-        touched.shown(&self.last).tell(&touched.shown(&self.next), &mut self.difference);
+        if self.last.is_synced {
+            shown::compare(&self.last, &self.next, &mut self.difference);
+        }
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
         if is_synced != self.next.is_synced {
@@ -205,26 +207,42 @@ impl Index {
         let is_reread = hold.fingerprint != Some(fingerprint);
         *hold = Hold { generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
         let before = held.status_version();
-        let is_newest = held.takes_status(source, pod.resource_version);
+        let is_newest = held.takes_status(pod.resource_version, is_listing.then_some(generation), self.lists);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
-        let has_news = is_newest && current.status != pod.status;
+        let is_renamed = is_newest && (&*current.namespace, current.name()) != (&*pod.namespace, &*pod.name);
+        let has_news = is_renamed || (is_newest && current.status != pod.status);
         let is_newer = held.status_version() != before; // which matters among Pods of one name alone
         let is_due = is_reread || has_news || (is_newer && !self.namesakes(slot).is_empty());
         if !is_due {
             return;
         }
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        let mut record = held.record(self.next.pod(slot).map(|record| &**record)).clone();
+        let Some(mut record) = self.record(slot).cloned() else { return };
+        if is_renamed {
+            self.rename(slot, &mut record, (&pod.namespace, &pod.name));
+        }
         if is_newest {
             record.status = pod.status;
         }
-        if is_reread {
+        let Some(held) = self.held[slot as usize].as_mut() else { return };
+        if is_reread || is_renamed {
             let decoded = pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode(&annotation)));
             held.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
         }
         held.staged = Some(Box::new(record));
         self.touch(source, slot);
+    }
+
+    /// Renames a Pod. One that is published is found by its old name until the new one is settled.
+    fn rename(&mut self, slot: PodSlot, record: &mut PodRecord, called: (&str, &str)) {
+        let before = self.keys.hash_one(names(record)) as u32;
+        if let Some(held) = self.held[slot as usize].as_mut() {
+            held.rename(record, called, &mut self.interner, &self.next.settings);
+        }
+        if self.next.pod(slot).is_none() {
+            self.bearers.remove(before, slot);
+            self.bearers.insert(self.keys.hash_one(names(record)) as u32, slot);
+        }
     }
 
     fn remove_pod(&mut self, source: usize, uid: &Arc<str>) {
@@ -291,12 +309,22 @@ impl Index {
 
     /// The other Pods of a Pod's name.
     fn namesakes(&self, slot: PodSlot) -> Vec<PodSlot> {
-        let Some(record) = self.record(slot) else { return Vec::new() };
+        self.bearing(slot).map(|record| self.others_called(names(record), slot)).unwrap_or_default()
+    }
+
+    /// The Pods of these names, one apart.
+    fn others_called(&self, called: [&str; 3], slot: PodSlot) -> Vec<PodSlot> {
         let is_one = |other: &PodSlot| {
-            let other = (*other != slot).then(|| self.record(*other)).flatten();
-            other.is_some_and(|other| names(other) == names(record))
+            let other = (*other != slot).then(|| self.bearing(*other)).flatten();
+            other.is_some_and(|other| names(other) == called)
         };
-        self.bearers.find(self.keys.hash_one(names(record)) as u32).filter(is_one).collect()
+        self.bearers.find(self.keys.hash_one(called) as u32).filter(is_one).collect()
+    }
+
+    /// The Pod's record with the name that it bears among the others: a list that is not whole yet renames nobody.
+    fn bearing(&self, slot: PodSlot) -> Option<&PodRecord> {
+        let published = self.next.pod(slot).map(|record| &**record);
+        published.filter(|_| self.is_waiting(slot)).or_else(|| self.record(slot))
     }
 
     fn slot_of(&mut self, source: usize, pod: &Pod) -> PodSlot {

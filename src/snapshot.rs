@@ -6,6 +6,7 @@
 //! snapshot before it.
 
 mod endpoints;
+mod instances;
 mod keys;
 mod names;
 mod pod;
@@ -25,6 +26,7 @@ use crate::name::{self, Alias, Selector, Service, ServiceName, TargetLabel};
 use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
+pub use instances::{Instance, InstanceLabel};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
 pub(crate) use names::{Names, SetFacts, SetSlot};
 pub use pod::{Addresses, Own, PodRecord, Refused, Registered, Rest, Standing};

@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "the live tests use the rest")]
 #[path = "harness/ask.rs"]
 mod ask;
+#[path = "harness/seeds.rs"]
+mod seeds;
 mod answers {
     mod bounds;
     mod existence;
@@ -13,8 +15,11 @@ mod answers {
     mod pods;
     mod properties;
     mod records;
+    mod renames;
+    mod restores;
     mod second_opinion;
     mod sequences;
+    mod serials;
     mod sizes;
     mod state;
     mod state_versions;

@@ -1,5 +1,7 @@
 //! What holds for every annotation's value, whoever wrote it.
 
+#[path = "harness/seeds.rs"]
+mod seeds;
 mod sound;
 
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use callsign::registration::{Metadata, Registration, decode, encode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
+use seeds::{config, seeds_of};
 use serde_json::{Value, json};
 use sound::{assert_sound, bare};
 
@@ -93,7 +96,7 @@ fn registration() -> impl Strategy<Value = Registration> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(256, seeds_of!("registration_properties")))]
 
     #[test]
     fn any_text_is_read(value in any::<String>()) {

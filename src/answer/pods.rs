@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use smallvec::SmallVec;
-
-use super::records::{InstanceLabel, Members, Rdata, Records, Soa};
+use super::records::{Members, Rdata, Records, Soa};
 use super::{Freshness, Question, Step};
 use crate::dns::{Class, NAME_LEN_MAX, Name, Path, Rtype};
-use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName, TargetLabel};
-use crate::snapshot::{Addresses, Found, Selected, Snapshot};
+use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName};
+use crate::snapshot::{Addresses, Found, InstanceLabel, Selected, Snapshot};
 
 /// The types that the Pods' names may have, the likeliest first: what an ANY question looks for.
 const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
@@ -268,41 +266,12 @@ fn of_instance<'s>(
     protocol: Option<&[u8]>,
     label: &[u8],
 ) -> Found<Records<'s>> {
-    let Some((host, port)) = split_instance(label) else { return Found::Missing };
-    let Some(namespace) = selected.services.first().map(|service| service.namespace.as_bytes()) else {
-        return Found::Missing;
-    };
-    let mut key: SmallVec<[u8; 64]> = SmallVec::new();
-    key.push(host.len() as u8);
-    key.extend_from_slice(host);
-    let by_name = match snapshot.pods_named(namespace, &key) {
-        Found::Here(slots) => slots,
-        _ => SmallVec::new(),
-    };
-    let by_target = TargetLabel::read(host).into_iter().flat_map(|target| snapshot.pods_at_target(target));
-    for slot in by_name.into_iter().chain(by_target) {
-        let Some(pod) = snapshot.pod(slot) else { continue };
-        let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
-            .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(one.service()))
-            .filter(|one| {
-                protocol.is_none_or(|protocol| one.protocol_label().map(|label| label.as_bytes()) == Some(protocol))
-            })
-            .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
-            .collect();
-        if !registered.is_empty() {
-            return match question.rtype {
-                Rtype::SRV => Found::Here(Records::InstanceSrv { pod, registered }),
-                Rtype::TXT => Found::Here(Records::InstanceTxt { pod, registered }),
-                _ => Found::Between,
-            };
-        }
+    match snapshot.instance(&selected, protocol, label) {
+        None => Found::Missing,
+        Some((pod, registered)) => match question.rtype {
+            Rtype::SRV => Found::Here(Records::InstanceSrv { pod, registered }),
+            Rtype::TXT => Found::Here(Records::InstanceTxt { pod, registered }),
+            _ => Found::Between,
+        },
     }
-    Found::Missing
-}
-
-/// `<host>-<port>`
-fn split_instance(label: &[u8]) -> Option<(&[u8], u16)> {
-    let hyphen = label.iter().rposition(|byte| *byte == b'-')?;
-    let port = std::str::from_utf8(&label[hyphen + 1..]).ok()?.parse().ok()?;
-    Some((&label[..hyphen], port))
 }

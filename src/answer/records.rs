@@ -6,9 +6,8 @@ use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
-use crate::dns::{LABEL_LEN_MAX, Name, Rtype};
-use crate::name::{self, TargetLabel};
-use crate::snapshot::{Addresses, Endpoint, PodRecord, Registered, Set, Snapshot, hash};
+use crate::dns::{Name, Rtype};
+use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash};
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
 
@@ -324,30 +323,4 @@ fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
         && snapshot
             .registered(endpoint)
             .is_some_and(|(_, one)| one.protocol_label().is_some_and(|label| **label == *protocol))
-}
-
-/// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
-
-impl InstanceLabel {
-    /// Of a Pod's registrations at one port; none without an address.
-    pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
-        let own = name::instance_label(pod.name(), registered.port);
-        let label = match own {
-            Some(own) => own,
-            None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),
-        };
-        Some(InstanceLabel(label.as_bytes().into()))
-    }
-
-    /// The label's bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Whether a question's label, in lower case, is this one.
-    pub(super) fn is(&self, label: &[u8]) -> bool {
-        self.0.eq_ignore_ascii_case(label)
-    }
 }

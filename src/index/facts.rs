@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::shown::Touched;
 use super::{Difference, services};
 use crate::name;
 use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
@@ -13,7 +12,6 @@ use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 pub(super) fn carry(
     next: &mut Snapshot,
     difference: &mut Difference,
-    touched: &mut Touched,
     slot: PodSlot,
     old: Option<&PodRecord>,
     new: Option<Arc<PodRecord>>,
@@ -21,14 +19,9 @@ pub(super) fn carry(
     let record = new.as_deref();
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
-    services::carry(next, difference, slot, old, record);
+    services::carry(next, slot, old, record);
     let names = [named(next, old), named(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
-    if next.is_synced {
-        let pod_ips = [old, record].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
-        touched.addresses.extend(pod_ips.chain(before.keys()).chain(after.keys()).copied());
-        touched.names.extend(names.iter().flatten().cloned());
-    }
     carry_name(next, slot, names);
     carry_pointers(next, slot, old, record);
     next.pods.set(slot as usize, new);
@@ -48,7 +41,8 @@ fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKe
     }
 }
 
-fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
+/// The key of a Pod's name below `pod.Z`, if it has one.
+pub(super) fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
     pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
 }
 
@@ -79,7 +73,7 @@ fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, n
 }
 
 /// The targets that a Pod's registrations use, and the addresses behind them.
-fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
+pub(super) fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
     let mut targets: BTreeMap<IpAddr, Addresses> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return targets };
     for registered in pod.registrations.iter().filter(|registered| registered.is_admitted()) {

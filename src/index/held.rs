@@ -1,5 +1,6 @@
 //! What the index keeps of a Pod beside its published record.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -16,8 +17,10 @@ pub(super) struct Held {
     pub staged: Option<Box<PodRecord>>,
     /// How new the state is that is published; none where none is. Of two Pods of one name the newer is the one.
     pub settled: Option<u64>,
-    /// The resource version of its status, and the source that told it.
-    status_of: (u64, u32),
+    /// The resource version of its status. Only what is newer, or a later list, changes the status.
+    status_version: u64,
+    /// How many lists had begun when a source told that status.
+    status_told: u32,
     /// The sources that hold it.
     holds: SmallVec<[Hold; 1]>,
 }
@@ -37,7 +40,13 @@ pub(super) struct Hold {
 
 impl Held {
     pub fn new(record: PodRecord) -> Held {
-        Held { staged: Some(Box::new(record)), settled: None, status_of: (0, 0), holds: SmallVec::new() }
+        Held {
+            staged: Some(Box::new(record)),
+            settled: None,
+            status_version: 0,
+            status_told: 0,
+            holds: SmallVec::new(),
+        }
     }
 
     /// The source's hold, made where there is none.
@@ -61,9 +70,14 @@ impl Held {
     }
 
     /// Ends the source's hold; whether it had one.
+    ///
+    /// The status stays, but it counts as no newer than what the other sources have told: if only the source that let go
+    /// knew that version, nothing else can contradict it. After a restore of etcd it may never come again.
     pub fn release(&mut self, source: usize) -> bool {
         let before = self.holds.len();
         self.holds.retain(|hold| hold.source as usize != source);
+        let newest = self.holds.iter().map(|hold| hold.resource_version).max().unwrap_or_default();
+        self.status_version = self.status_version.min(newest);
         self.holds.len() < before
     }
 
@@ -73,15 +87,17 @@ impl Held {
 
     /// How new its state is, published or not.
     pub fn status_version(&self) -> u64 {
-        self.status_of.0
+        self.status_version
     }
 
-    /// Whether the Pod's state is that of this version: the highest, or another one of the source that told it before,
-    /// since a list replaces what its own source said.
-    pub fn takes_status(&mut self, source: usize, resource_version: u64) -> bool {
-        let takes = resource_version >= self.status_of.0 || source == self.status_of.1 as usize;
+    /// Whether the Pod's status is that of this version, which a source tells when so many lists have begun.
+    ///
+    /// It is if no source has told a newer one. A list also replaces a newer status that was told before the list began: a
+    /// list is a quorum read, so that version is of a state from before a restore of etcd.
+    pub fn takes_status(&mut self, resource_version: u64, list: Option<u32>, lists: u32) -> bool {
+        let takes = resource_version >= self.status_version || list.is_some_and(|list| self.status_told < list);
         if takes {
-            self.status_of = (resource_version, source as u32);
+            (self.status_version, self.status_told) = (resource_version, lists);
         }
         takes
     }
@@ -93,6 +109,30 @@ impl Held {
             (Some(staged), _) => staged,
             (None, Some(published)) => published,
             (None, None) => unreachable!("a held Pod is staged until it is published"),
+        }
+    }
+
+    /// Gives a Pod another name or namespace, and with it what its registrations are named after.
+    ///
+    /// Names that cannot be read in DNS refuse the annotations whole. All are then read again when they are told again.
+    pub fn rename(
+        &mut self,
+        record: &mut PodRecord,
+        (namespace, name): (&str, &str),
+        interner: &mut Interner,
+        settings: &ZoneSettings,
+    ) {
+        let was_fit = has_fit_names(record);
+        record.rename(interner.text(namespace), name);
+        let is_fit = has_fit_names(record);
+        if !(was_fit && is_fit) {
+            self.holds.iter_mut().for_each(|hold| hold.fingerprint = None);
+        }
+        if !is_fit {
+            refuse_all(record);
+        }
+        for registered in &mut record.registrations {
+            registered.template = interner.moved(&registered.template, &record.namespace, settings);
         }
     }
 
@@ -120,7 +160,7 @@ impl Held {
         if is_too_large {
             decoded = refused_whole(Reason::TooLarge);
         }
-        if is_there && !(is_namespace(&record.namespace) && is_pod_name(record.name())) {
+        if is_there && !has_fit_names(record) {
             decoded = refused_whole(Reason::BadPodName);
         }
         self.hold_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
@@ -146,6 +186,22 @@ impl Held {
         }
         registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile)); // stable, whichever source spoke first
         record.registrations = registrations.into();
+    }
+}
+
+fn has_fit_names(record: &PodRecord) -> bool {
+    is_namespace(&record.namespace) && is_pod_name(record.name())
+}
+
+/// Refuses every annotation that was read, for the Pod's names.
+fn refuse_all(record: &mut PodRecord) {
+    let registered = record.registrations.iter().map(|registered| &registered.template.common.profile);
+    let consumers = record.rest().consumers.iter().map(|(profile, _)| profile);
+    let profiles: BTreeSet<Arc<str>> = registered.chain(consumers).cloned().collect();
+    for profile in profiles {
+        forget(record, &profile);
+        let refused = Refused { profile, offset: 0, key: None, reason: Reason::BadPodName };
+        record.change_rest(|rest| rest.refused.push(refused));
     }
 }
 

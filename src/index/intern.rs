@@ -50,6 +50,20 @@ impl Interner {
         (made, Box::default())
     }
 
+    /// The template of the same registration in another namespace.
+    pub fn moved(&mut self, template: &Arc<Template>, namespace: &Arc<str>, settings: &ZoneSettings) -> Arc<Template> {
+        let Template { service, common, methods, own } = &**template;
+        if service.namespace == *namespace {
+            return template.clone();
+        }
+        let Service { interface, group, version, .. } = &**service;
+        let service = Service::new(namespace, interface, group.as_ref(), version.as_ref(), &settings.origin);
+        let (common, methods, own) = (common.clone(), methods.clone(), own.clone());
+        let moved = Arc::new(Template { service: self.service(service), common, methods, own });
+        self.templates.put(&Identity::of_template(&moved), moved.clone());
+        moved
+    }
+
     fn made(
         &mut self,
         registration: &Registration,

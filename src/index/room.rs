@@ -54,9 +54,16 @@ impl Index {
     pub(super) fn share_out(&mut self, settling: &mut BTreeMap<PodSlot, Settling>) {
         let mut changes: BTreeMap<Namespace, Vec<Step>> = BTreeMap::new();
         for (slot, pod) in &*settling {
-            let before = self.next.pod(*slot).and_then(|old| entry(old, *slot));
+            let old = self.next.pod(*slot);
+            let before = old.and_then(|old| entry(old, *slot));
             let after = entry(&pod.record, *slot).filter(|_| !pod.is_gone);
-            changes.entry(namespace(&pod.record)).or_default().push((before, after));
+            match old.map(|old| namespace(old)).filter(|old| *old != namespace(&pod.record)) {
+                None => changes.entry(namespace(&pod.record)).or_default().push((before, after)),
+                Some(left) => {
+                    changes.entry(left).or_default().push((before, None));
+                    changes.entry(namespace(&pod.record)).or_default().push((None, after));
+                }
+            }
         }
         let mut marginal = BTreeSet::new();
         for (namespace, changes) in changes {

@@ -5,22 +5,15 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::Difference;
 use crate::dns::Name;
 use crate::name::{Selector, Service};
 use crate::snapshot::{
     Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef,
-    SetSlot, Snapshot, Told, order_seed,
+    SetSlot, Snapshot, order_seed,
 };
 
 /// Puts what a Pod registers now in place of what it registered before.
-pub(super) fn carry(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<&PodRecord>,
-) {
+pub(super) fn carry(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let changes = changes(memberships(old, slot), memberships(new, slot));
     // Of two services that share a name the Pod's endpoints may trade places: all changes of a name are made at once.
     let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
@@ -28,9 +21,6 @@ pub(super) fn carry(
     for change in &changes {
         let service = change.service;
         let own = change_own_set(next, change);
-        if next.is_synced && (own.has_other_names || !looks_same(&change.take, &change.add)) {
-            difference.services.insert((service.namespace.clone(), service.alias));
-        }
         gone.extend(own.is_gone.then_some((service, own.slot)));
         if own.is_new || own.is_gone || !has_names_alone(next, service, own.slot) {
             set_keys(service, &next.settings.origin).for_each(|key| by_name.entry(key).or_default().push(change));
@@ -40,20 +30,17 @@ pub(super) fn carry(
     gone.into_iter().for_each(|(service, slot)| forget(next, service, slot));
 }
 
-/// A registration as its service's set has it, and what its TXT record says.
-type Membership<'p> = (Member, Option<Told<'p>>);
-
 /// What a Pod adds to one service: one is the rule.
-type OfService<'p> = SmallVec<[Membership<'p>; 1]>;
+type OfService = SmallVec<[Member; 1]>;
 
 /// What a Pod adds to which services.
-type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, OfService<'p>)>;
+type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, OfService)>;
 
 /// What one service loses and gains.
 struct Change<'p> {
     service: &'p Arc<Service>,
-    take: OfService<'p>,
-    add: OfService<'p>,
+    take: OfService,
+    add: OfService,
 }
 
 /// A service's own set, changed.
@@ -62,8 +49,6 @@ struct OwnSet {
     is_new: bool,
     /// No unfinished Pod registers it any more.
     is_gone: bool,
-    /// Names came or went: the service's, or those of a protocol.
-    has_other_names: bool,
 }
 
 fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<Change<'p>> {
@@ -83,23 +68,26 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return memberships };
     for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
         let service = registered.service();
-        let addresses = pod.addresses(registered);
-        let parts = EndpointParts {
-            seed: seed_of(service),
-            addresses: &addresses,
-            port: registered.port,
-            weight: registered.weight,
-            protocol: registered.protocol_label().map(|label| &**label),
-            pod: slot,
-            registration: place as u16,
-        };
-        let endpoint = if pod.is_published(registered) { Endpoint::new(parts) } else { None };
-        let published = endpoint.map(|_| registered.published());
+        let endpoint = endpoint_of(pod, slot, place).filter(|_| pod.is_published(registered));
         let member = Member { protocol: registered.protocol_label().cloned(), endpoint };
         let key = ServiceKeyRef { namespace: service.namespace.as_bytes(), alias: service.alias };
-        memberships.entry(key).or_insert_with(|| (service, OfService::new())).1.push((member, published));
+        memberships.entry(key).or_insert_with(|| (service, OfService::new())).1.push(member);
     }
     memberships
+}
+
+/// The endpoint of a Pod's registration; none without an address, or without such a registration.
+pub(super) fn endpoint_of(pod: &PodRecord, slot: PodSlot, place: usize) -> Option<Endpoint> {
+    let registered = pod.registrations.get(place)?;
+    Endpoint::new(EndpointParts {
+        seed: seed_of(registered.service()),
+        addresses: &pod.addresses(registered),
+        port: registered.port,
+        weight: registered.weight,
+        protocol: registered.protocol_label().map(|label| &**label),
+        pod: slot,
+        registration: place as u16,
+    })
 }
 
 /// Services that share a natural name share an order, so that their endpoints can stand in one set.
@@ -108,19 +96,6 @@ fn seed_of(service: &Service) -> u64 {
         Some(natural) => order_seed(&service.namespace, natural.as_bytes()),
         None => order_seed(&service.namespace, service.interface.as_bytes()),
     }
-}
-
-/// Whether no answer tells the two apart, as far as endpoints go: what is not ready is not shown, and a registration may
-/// have moved in its Pod for one that was never shown.
-fn looks_same(before: &[Membership<'_>], after: &[Membership<'_>]) -> bool {
-    let (before, after) = (shown(before), shown(after));
-    let is_same =
-        |((one, told), (other, tells)): (&(Endpoint, _), &(Endpoint, _))| one.looks_same(other) && told == tells;
-    before.len() == after.len() && before.iter().zip(&after).all(is_same)
-}
-
-fn shown<'p>(memberships: &[Membership<'p>]) -> Vec<(Endpoint, Option<Told<'p>>)> {
-    memberships.iter().filter_map(|(member, told)| Some((member.endpoint?, *told))).collect()
 }
 
 /// Changes a service's own set, which is made where there is none.
@@ -133,12 +108,10 @@ fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
     }
     let slot = slot.unwrap_or_else(|| next.names.add_service(service, &next.settings.origin));
     let Some(facts) = next.names.sets.get_mut(slot) else {
-        return OwnSet { slot, is_new, is_gone: false, has_other_names: false };
+        return OwnSet { slot, is_new, is_gone: false };
     };
-    let before: SmallVec<[Arc<str>; 2]> = facts.set.labels().cloned().collect();
     apply(&mut facts.set, &[change]);
-    let is_gone = facts.set.is_unregistered();
-    OwnSet { slot, is_new, is_gone, has_other_names: is_new || is_gone || !facts.set.labels().eq(&before) }
+    OwnSet { slot, is_new, is_gone: facts.set.is_unregistered() }
 }
 
 /// Whether all natural names of a service select it alone. The one without selectors selects whatever the others do.
@@ -195,8 +168,8 @@ fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]
 
 /// Everything that goes, then everything that comes.
 fn apply(set: &mut Set, changes: &[&Change<'_>]) {
-    changes.iter().flat_map(|change| &change.take).for_each(|(member, _)| set.take(member));
-    changes.iter().flat_map(|change| &change.add).for_each(|(member, _)| set.add(member));
+    changes.iter().flat_map(|change| &change.take).for_each(|member| set.take(member));
+    changes.iter().flat_map(|change| &change.add).for_each(|member| set.add(member));
 }
 
 fn slot_of(next: &Snapshot, service: &Service) -> Option<SetSlot> {

@@ -1,11 +1,12 @@
 //! A changed Pod against its rules and the other Pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::claims::claims_of;
-use super::{Index, facts};
+use super::{Index, facts, names};
 use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
 use crate::source::Phase;
 
@@ -46,15 +47,29 @@ impl Index {
         self.claims.settled();
     }
 
-    /// Notes how new the Pod is that will be published; the Pods of its name, if that is news.
+    /// Notes how new the Pod is that will be published, and its name; the Pods of its name, and of an earlier one, if either
+    /// is news.
     fn age(&mut self, slot: PodSlot) -> Vec<PodSlot> {
+        let mut others = self.take_name(slot);
         let is_waiting = self.is_waiting(slot);
-        let Some(held) = self.held[slot as usize].as_mut().filter(|_| !is_waiting) else { return Vec::new() };
+        let Some(held) = self.held[slot as usize].as_mut().filter(|_| !is_waiting) else { return others };
         let settled = held.is_held().then(|| held.status_version());
-        if std::mem::replace(&mut held.settled, settled) == settled {
+        if std::mem::replace(&mut held.settled, settled) != settled {
+            others.extend(self.namesakes(slot));
+        }
+        others
+    }
+
+    /// Finds the Pod by its new name from now on, if it was renamed; the Pods of the name that it gives up.
+    fn take_name(&mut self, slot: PodSlot) -> Vec<PodSlot> {
+        let (Some(old), Some(new)) = (self.next.pod(slot).cloned(), self.bearing(slot)) else { return Vec::new() };
+        if names(&old) == names(new) {
             return Vec::new();
         }
-        self.namesakes(slot)
+        let hash = self.keys.hash_one(names(new)) as u32;
+        self.bearers.remove(self.keys.hash_one(names(&old)) as u32, slot);
+        self.bearers.insert(hash, slot);
+        [self.others_called(names(&old), slot), self.namesakes(slot)].concat()
     }
 
     /// The Pod's record as it is to be published, by all that is its own.
@@ -82,12 +97,12 @@ impl Index {
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed |= self.next.is_synced; // before, nothing of it is seen
-            facts::carry(&mut self.next, &mut self.difference, &mut self.touched, slot, old.as_deref(), new);
+            facts::carry(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
         }
     }
 
     /// Whether the Pod was changed by a list that is not whole yet.
-    fn is_waiting(&self, slot: PodSlot) -> bool {
+    pub(super) fn is_waiting(&self, slot: PodSlot) -> bool {
         self.sources.iter().any(|source| source.pending.contains(&slot))
     }
 

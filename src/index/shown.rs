@@ -1,61 +1,246 @@
-//! What DNS shows at the names that a batch of changes touches, its services' apart.
+//! Which answers two snapshots give differently.
 //!
-//! It is compared between two snapshots, and not what the changes did: a Pod that gives way to one that looks the same
-//! changes no answer, and the serial stands.
+//! The comparison looks at what both snapshots show, not at what the changes between them did. A Pod that gives way to
+//! one with the same records changes no answer, and neither does a registration that repeats another one's records.
+//!
+//! Only changed Pods can change an answer, so their records name all that has to be compared: their own names, their
+//! addresses, and the targets that they have in each service. Every name of a service follows from the own sets of the
+//! services that it selects, DNS-SD instances apart: an instance tells its registrations in the order of its Pod.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use super::Difference;
-use crate::dns::Name;
-use crate::snapshot::{Addresses, Found, PodKey, Snapshot};
+use smallvec::SmallVec;
 
-/// The names that changes may touch.
-#[derive(Default)]
-pub(super) struct Touched {
-    /// Pods' own names.
-    pub names: BTreeSet<PodKey>,
-    /// Addresses that are targets, or have reverse names.
-    pub addresses: BTreeSet<IpAddr>,
-}
+use super::services::endpoint_of;
+use super::{Difference, facts};
+use crate::dns::{Name, Path};
+use crate::name::{self, Selector, Service, ServiceName};
+use crate::snapshot::{
+    Endpoint, Found, InstanceLabel, PodKey, PodRecord, PodSlot, Registered, Set, SetFacts, Snapshot, Told,
+};
+use crate::txt::Text;
 
-/// What they are answered with.
-pub(super) struct Shown {
-    /// None for a name that does not exist.
-    names: BTreeMap<PodKey, Option<BTreeSet<IpAddr>>>,
-    addresses: BTreeMap<IpAddr, (HashSet<Name>, Option<Addresses>)>,
-}
-
-impl Touched {
-    /// What the snapshot shows at these names.
-    pub fn shown(&self, snapshot: &Snapshot) -> Shown {
-        let of_name = |key: &PodKey| match snapshot.pods_named(key.namespace.as_bytes(), &key.labels) {
-            Found::Here(slots) => {
-                let pods = slots.into_iter().filter_map(|slot| snapshot.pod(slot));
-                Some(pods.flat_map(|pod| pod.status.pod_ips.iter().copied()).collect())
-            }
-            _ => None,
-        };
-        let of_address = |address: &IpAddr| {
-            let pods = snapshot.pointers(*address).filter_map(|slot| snapshot.pod(slot));
-            let names = pods.filter_map(|pod| snapshot.pod_name(pod)).collect();
-            (names, snapshot.target_addresses(*address))
-        };
-        Shown {
-            names: self.names.iter().map(|key| (key.clone(), of_name(key))).collect(),
-            addresses: self.addresses.iter().map(|address| (*address, of_address(address))).collect(),
-        }
+/// Notes in the difference what the second snapshot shows otherwise than the first, by the Pods that the difference names.
+pub(super) fn compare(last: &Snapshot, next: &Snapshot, difference: &mut Difference) {
+    let pods = std::mem::take(&mut difference.pods);
+    for &slot in &pods {
+        let records = [last.pod(slot), next.pod(slot)].map(|pod| pod.map(|pod| &**pod));
+        compare_names(last, next, records, difference);
+        compare_services(last, next, slot, records, difference);
     }
+    difference.pods = pods;
 }
 
-impl Shown {
-    /// Notes what is shown differently after a change.
-    pub fn tell(&self, after: &Shown, difference: &mut Difference) {
-        for (old, new) in self.names.values().zip(after.names.values()).filter(|(old, new)| old != new) {
+/// A Pod's record in either snapshot.
+type Records<'s> = [Option<&'s PodRecord>; 2];
+
+/// Compares a Pod's own name, its reverse names and its targets.
+fn compare_names(last: &Snapshot, next: &Snapshot, records: Records<'_>, difference: &mut Difference) {
+    let keys: BTreeSet<PodKey> = records.iter().filter_map(|pod| facts::named(next, *pod)).collect();
+    for key in &keys {
+        let (old, new) = (addresses_of_name(last, key), addresses_of_name(next, key));
+        if old != new {
             difference.is_named_anew |= old.is_none() || new.is_none();
-            difference.addresses.extend(old.iter().chain(new).flatten());
+            difference.addresses.extend(old.into_iter().chain(new).flatten());
         }
-        let changed = after.addresses.iter().filter(|(address, shown)| self.addresses.get(address) != Some(shown));
-        difference.addresses.extend(changed.map(|(address, _)| *address));
     }
+    let pod_ips = records.into_iter().flatten().flat_map(|pod| pod.status.pod_ips.iter().copied());
+    let targets = records.into_iter().flat_map(|pod| facts::targets_of(pod).into_keys());
+    let addresses: BTreeSet<IpAddr> = pod_ips.chain(targets).collect();
+    for address in addresses {
+        let has_other_target = last.target_addresses(address) != next.target_addresses(address);
+        if has_other_target || (reverse_names(last, address) != reverse_names(next, address) && is_asked(next, address))
+        {
+            difference.addresses.insert(address);
+        }
+    }
+}
+
+/// The addresses of a name below `pod.Z`; none where it does not exist.
+fn addresses_of_name(snapshot: &Snapshot, key: &PodKey) -> Option<BTreeSet<IpAddr>> {
+    match snapshot.pods_named(key.namespace.as_bytes(), &key.labels) {
+        Found::Here(slots) => {
+            let pods = slots.into_iter().filter_map(|slot| snapshot.pod(slot));
+            Some(pods.flat_map(|pod| pod.status.pod_ips.iter().copied()).collect())
+        }
+        _ => None,
+    }
+}
+
+fn reverse_names(snapshot: &Snapshot, address: IpAddr) -> HashSet<Name> {
+    let pods = snapshot.pointers(address).filter_map(|slot| snapshot.pod(slot));
+    pods.filter_map(|pod| snapshot.pod_name(pod)).collect()
+}
+
+/// Whether an address is in one of our reverse zones.
+fn is_asked(snapshot: &Snapshot, address: IpAddr) -> bool {
+    let name = name::reverse_name(address).parse::<Name>();
+    name.is_ok_and(|name| snapshot.reverse_zone(&Path::of(name.labels())).is_some())
+}
+
+/// Compares the services that a Pod registers in either record, as far as its registrations reach.
+fn compare_services(
+    last: &Snapshot,
+    next: &Snapshot,
+    slot: PodSlot,
+    records: Records<'_>,
+    difference: &mut Difference,
+) {
+    let mut seen: HashSet<(&Service, Option<(u64, u32)>)> = HashSet::new();
+    let mut is_shown = false;
+    for pod in records.into_iter().flatten().filter(|pod| pod.is_registering()) {
+        for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
+            let service = registered.service();
+            let endpoint = endpoint_of(pod, slot, place).filter(|_| pod.is_published(registered));
+            if !seen.insert((service, endpoint.map(|endpoint| endpoint.target()))) {
+                continue;
+            }
+            let id = (service.namespace.clone(), service.alias);
+            if difference.services.contains(&id) {
+                is_shown = true;
+            } else if shows_otherwise(last, next, service, endpoint.as_ref()) {
+                is_shown = true;
+                difference.services.insert(id);
+            }
+        }
+    }
+    if !is_shown {
+        compare_instances(last, next, records, difference);
+    }
+}
+
+/// Whether a service's own names, or its records of one target, are others.
+fn shows_otherwise(last: &Snapshot, next: &Snapshot, service: &Service, endpoint: Option<&Endpoint>) -> bool {
+    let own_set = |snapshot| own_facts(snapshot, service).map(|facts| &facts.set);
+    let (old, new) = match (own_set(last), own_set(next)) {
+        (None, None) => return false,
+        (Some(old), Some(new)) if old.labels().eq(new.labels()) => (old, new),
+        _ => return true,
+    };
+    let Some(endpoint) = endpoint else { return false };
+    let (before, after) = (AtTarget::of(last, old, endpoint), AtTarget::of(next, new, endpoint));
+    before.weights != after.weights
+        || (before.texts != after.texts && before.rendered() != after.rendered())
+        || (before.addresses != after.addresses && all_addresses(last, old) != all_addresses(next, new))
+}
+
+fn own_facts<'s>(snapshot: &'s Snapshot, service: &Service) -> Option<&'s SetFacts> {
+    let slot = snapshot.names.alias(service.namespace.as_bytes(), service.alias)?;
+    snapshot.names.sets.get(slot)
+}
+
+fn all_addresses(snapshot: &Snapshot, set: &Set) -> BTreeSet<IpAddr> {
+    set.endpoints().iter().flat_map(|endpoint| snapshot.addresses_of(endpoint)).collect()
+}
+
+/// The protocol that a name asks for; none for `_rpc`.
+type Protocol<'s> = Option<&'s str>;
+
+/// What a service's names say of one target.
+#[derive(Default)]
+struct AtTarget<'s> {
+    /// The SRV records: the largest weight of each port.
+    weights: BTreeMap<(Protocol<'s>, u16), u16>,
+    /// The TXT records, by what they tell.
+    texts: HashSet<(Protocol<'s>, u16, &'s str, Told<'s>)>,
+    /// Whose the texts are.
+    registered: Vec<(&'s PodRecord, &'s Registered)>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl<'s> AtTarget<'s> {
+    fn of(snapshot: &'s Snapshot, set: &'s Set, of: &Endpoint) -> AtTarget<'s> {
+        let mut shown = AtTarget::default();
+        for endpoint in set.endpoints().at_target(of) {
+            let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
+            for protocol in fronts(registered) {
+                let weight = shown.weights.entry((protocol, endpoint.port())).or_default();
+                *weight = endpoint.weight().max(*weight);
+                shown.texts.insert((protocol, endpoint.port(), pod.name(), registered.published()));
+            }
+            shown.registered.push((pod, registered));
+            shown.addresses.extend(snapshot.addresses_of(endpoint));
+        }
+        shown
+    }
+
+    /// The TXT records byte for byte: what is cut off may differ.
+    fn rendered(&self) -> HashSet<(Protocol<'s>, Vec<u8>)> {
+        let texts = self.registered.iter().flat_map(|(pod, registered)| {
+            let text = rendered(pod, std::iter::once(*registered).collect());
+            fronts(registered).map(move |protocol| (protocol, text.clone()))
+        });
+        texts.collect()
+    }
+}
+
+/// The protocols at whose names a registration is told.
+fn fronts(registered: &Registered) -> impl Iterator<Item = Protocol<'_>> {
+    std::iter::once(None).chain(registered.protocol_label().map(|label| Some(&**label)))
+}
+
+fn rendered<'s>(pod: &'s PodRecord, registered: SmallVec<[&'s Registered; 1]>) -> Vec<u8> {
+    let mut text = Vec::new();
+    Text { pod, registered }.append_rdata(&mut text);
+    text
+}
+
+/// Compares the DNS-SD instances that a Pod is, where its services show the same: it may tell them in another order.
+fn compare_instances(last: &Snapshot, next: &Snapshot, records: Records<'_>, difference: &mut Difference) {
+    let [old, new] = records.map(published);
+    let is_same = |(one, other): (&(&PodRecord, &Registered), &(&PodRecord, &Registered))| {
+        let place = |pod: &PodRecord, one: &Registered| (pod.socket(one), one.weight, one.protocol_label().cloned());
+        let ((pod, one), (other_pod, other)) = (one, other);
+        pod.name() == other_pod.name()
+            && one.service() == other.service()
+            && place(pod, one) == place(other_pod, other)
+            && one.published() == other.published()
+    };
+    if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
+        return;
+    }
+    let mut seen = HashSet::new();
+    for (pod, registered) in old.into_iter().chain(new) {
+        let service = registered.service();
+        let Some(label) = InstanceLabel::of(pod, registered) else { continue };
+        for protocol in fronts(registered) {
+            let key = (service, label.clone(), protocol);
+            if seen.insert(key)
+                && instance(last, service, protocol, &label) != instance(next, service, protocol, &label)
+            {
+                difference.services.insert((service.namespace.clone(), service.alias));
+            }
+        }
+    }
+}
+
+/// A Pod's registrations that are among the answers, in its order.
+fn published(pod: Option<&PodRecord>) -> Vec<(&PodRecord, &Registered)> {
+    let Some(pod) = pod else { return Vec::new() };
+    pod.registrations.iter().filter(|one| pod.is_published(one)).map(|one| (pod, one)).collect()
+}
+
+/// What an instance's SRV and TXT records say; none where it does not exist.
+fn instance(
+    snapshot: &Snapshot,
+    service: &Arc<Service>,
+    protocol: Protocol<'_>,
+    label: &InstanceLabel,
+) -> Option<(Option<SocketAddr>, Option<u16>, Vec<u8>)> {
+    let interface = service.natural();
+    let name = match &interface {
+        Some(key) => {
+            let (group, version) = (Selector::Any, Selector::Any);
+            ServiceName::Natural { group, version, interface: key.as_bytes() }
+        }
+        None => ServiceName::Alias(service.alias),
+    };
+    let Found::Here(selected) = snapshot.service(service.namespace.as_bytes(), &name) else { return None };
+    let label = label.as_bytes().to_ascii_lowercase();
+    let (pod, registered) = snapshot.instance(&selected, protocol.map(str::as_bytes), &label)?;
+    let socket = registered.first().and_then(|first| pod.socket(first));
+    let weight = registered.iter().map(|one| one.weight).max();
+    Some((socket, weight, rendered(pod, registered)))
 }

@@ -105,15 +105,14 @@ impl Endpoint {
         self.is_same_target(other) && self.port == other.port
     }
 
-    /// Whether both are the same but for their registration's place in the Pod.
-    pub fn looks_same(&self, other: &Endpoint) -> bool {
-        let place = self.place & INDIRECT | other.place & !INDIRECT;
-        Endpoint { place, ..*self } == *other
-    }
-
     /// Whether both have the same target.
     pub fn is_same_target(&self, other: &Endpoint) -> bool {
-        (self.order, self.ipv4) == (other.order, other.ipv4)
+        self.target() == other.target()
+    }
+
+    /// What tells its target from others in a set.
+    pub fn target(&self) -> (u64, u32) {
+        (self.order, self.ipv4)
     }
 }
 
@@ -195,6 +194,14 @@ impl Endpoints {
             self.chunks[chunk] = one.iter().chain(next.iter()).copied().collect();
             self.chunks.remove(chunk + 1);
         }
+    }
+
+    /// Those of an endpoint's target.
+    pub fn at_target(&self, of: &Endpoint) -> impl Iterator<Item = &Endpoint> {
+        let first = Endpoint { order: of.order, ipv4: of.ipv4, port: 0, place: 0, pod: 0, weight: 0, protocol: 0 };
+        let (chunk, at) = self.find(&first).unwrap_or_else(|place| place);
+        let rest = self.chunks.get(chunk..).unwrap_or_default().iter().flat_map(|chunk| chunk.iter()).skip(at);
+        rest.take_while(move |endpoint| endpoint.is_same_target(&first))
     }
 
     /// Its chunk and place there, or those where it would go.

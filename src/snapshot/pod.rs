@@ -119,6 +119,13 @@ impl PodRecord {
         }
     }
 
+    /// Gives it another namespace and name.
+    pub fn rename(&mut self, namespace: Arc<str>, name: &str) {
+        self.namespace = namespace;
+        self.texts = [name, self.uid()].concat().into();
+        self.name_len = name.len() as u32; // as in `new`
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.texts().0

@@ -8,6 +8,7 @@ use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
 use super::world::{World, ZONE, endpoint, whole};
+use crate::seeds::{config, seeds_of};
 
 #[test]
 fn empty_non_terminals_and_what_is_not_there() {
@@ -156,7 +157,7 @@ fn selectors(kind: &str, value: &Option<String>) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(config(64, seeds_of!("answers/existence")))]
 
     /// Existence equals that of a naive list of all names, for every name in it, every name one label below one, and
     /// every name with a label left out.

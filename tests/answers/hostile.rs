@@ -8,6 +8,7 @@ use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
 use super::world::{World, endpoint, registering, settings};
+use crate::seeds::{config, seeds_of};
 
 /// A Pod of the namespace `victim`, and the question that it answers.
 fn victim() -> Pod {
@@ -176,7 +177,7 @@ fn a_full_namespace_is_no_others_matter_and_what_is_refused_holds_no_address() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(config(64, seeds_of!("answers/hostile")))]
 
     /// However it came to be, a namespace is shared out as counting from the oldest Pod on would have it.
     #[test]

@@ -127,11 +127,6 @@ impl Model {
         self.0.values().filter(|one| is_newest(one) && !is_over(one)).collect()
     }
 
-    pub(crate) fn has_namesakes(&self) -> bool {
-        let names: BTreeSet<_> = self.0.values().map(|one| (one.state.name(), one.state.namespace())).collect();
-        names.len() < self.0.len()
-    }
-
     /// The zone that they make, spelt out.
     pub(crate) fn zone(&self) -> Naive {
         let mut zone = Naive::default();

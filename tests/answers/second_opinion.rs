@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::world::{World, endpoint, settings, whole};
 use crate::ask::{Ask, Edns, Reply, flag};
+use crate::seeds::{config, seeds_of};
 
 /// What is asked at every name.
 const RTYPES: [u16; 20] = [1, 2, 5, 6, 12, 13, 15, 16, 28, 33, 39, 41, 43, 64, 65, 250, 251, 252, 255, 65280];
@@ -211,7 +212,7 @@ fn a_padded_query_has_a_padded_reply_where_it_is_encrypted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(config(4000, seeds_of!("answers/second_opinion")))]
 
     /// Bytes that were a query once: what either composer is handed has been read by the same parser.
     #[test]

@@ -1,0 +1,75 @@
+//! DNS-SD instances: the registrations of one Pod at one port.
+
+use smallvec::SmallVec;
+
+use super::{Found, PodRecord, Registered, Selected, Snapshot};
+use crate::dns::LABEL_LEN_MAX;
+use crate::name::{self, TargetLabel};
+
+/// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
+
+/// What an instance stands for: a Pod, and those of its registrations that the instance tells of, at least one.
+pub type Instance<'s> = (&'s PodRecord, SmallVec<[&'s Registered; 1]>);
+
+impl InstanceLabel {
+    /// Of a Pod's registrations at one port; none without an address.
+    pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
+        let own = name::instance_label(pod.name(), registered.port);
+        let label = match own {
+            Some(own) => own,
+            None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),
+        };
+        Some(InstanceLabel(label.as_bytes().into()))
+    }
+
+    /// The label's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether a question's label, in lower case, is this one.
+    fn is(&self, label: &[u8]) -> bool {
+        self.0.eq_ignore_ascii_case(label)
+    }
+}
+
+impl Snapshot {
+    /// The instance of a label in lower case below a service's name, of one protocol or of any.
+    pub fn instance<'s>(
+        &'s self,
+        selected: &Selected<'s>,
+        protocol: Option<&[u8]>,
+        label: &[u8],
+    ) -> Option<Instance<'s>> {
+        let (host, port) = split(label)?;
+        let namespace = selected.services.first()?.namespace.as_bytes();
+        let mut key: SmallVec<[u8; 64]> = SmallVec::new();
+        key.push(host.len() as u8);
+        key.extend_from_slice(host);
+        let by_name = match self.pods_named(namespace, &key) {
+            Found::Here(slots) => slots,
+            _ => SmallVec::new(),
+        };
+        let by_target = TargetLabel::read(host).into_iter().flat_map(|target| self.pods_at_target(target));
+        by_name.into_iter().chain(by_target).find_map(|slot| {
+            let pod = self.pod(slot)?;
+            let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
+                .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(one.service()))
+                .filter(|one| {
+                    protocol.is_none_or(|protocol| one.protocol_label().map(|label| label.as_bytes()) == Some(protocol))
+                })
+                .filter(|one| InstanceLabel::of(pod, one).is_some_and(|own| own.is(label)))
+                .collect();
+            (!registered.is_empty()).then_some((&**pod, registered))
+        })
+    }
+}
+
+/// `<host>-<port>`
+fn split(label: &[u8]) -> Option<(&[u8], u16)> {
+    let hyphen = label.iter().rposition(|byte| *byte == b'-')?;
+    let port = std::str::from_utf8(&label[hyphen + 1..]).ok()?.parse().ok()?;
+    Some((&label[..hyphen], port))
+}

@@ -1,0 +1,116 @@
+//! The serial moves if and only if an answer changes: each case says which it is.
+
+use callsign::snapshot::ZoneSettings;
+use callsign::source::{Change, Pod};
+
+use super::world::{World, endpoint, registering, settings};
+
+/// A zone of two profiles that have told these Pods.
+fn world_of(app: Vec<Pod>, dubbo: Vec<Pod>) -> World {
+    let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
+    world.list_of("app", app);
+    world.list_of("dubbo", dubbo);
+    world.publish();
+    world
+}
+
+/// Whether a profile's change moves the serial.
+#[track_caller]
+fn moves(world: &mut World, profile: &str, change: Change) -> bool {
+    let before = world.snapshot().serial;
+    world.send_of(profile, change);
+    assert!(world.publish(), "the change is not taken in");
+    world.snapshot().serial != before
+}
+
+fn apply(pod: Pod, version: u64) -> Change {
+    Change::Apply(Box::new(Pod { resource_version: version, ..pod }))
+}
+
+fn remove() -> Change {
+    Change::Remove("uid-one".into())
+}
+
+fn one(fields: &str) -> Pod {
+    endpoint("one", "10.244.0.1", fields)
+}
+
+#[test]
+fn a_profile_that_repeats_anothers_records_goes_unseen() {
+    let (rpc, tri) = ("interface=a.A port=1", "interface=a.A protocol=tri port=1");
+    let mut world = world_of(vec![one(tri)], vec![one(rpc)]);
+    assert!(!moves(&mut world, "dubbo", remove()), "`_rpc` and `_tri` are answered as before");
+    let mut world = world_of(vec![one(tri)], vec![one(rpc)]);
+    assert!(moves(&mut world, "app", remove()), "there is no `_tri` any more");
+}
+
+#[test]
+fn a_smaller_weight_at_the_same_place_is_seen_by_its_texts_alone() {
+    let (heavy, light) = ("interface=a.A port=1 weight=9", "interface=a.A protocol=tri port=1 weight=3 zone=z");
+    let mut world = world_of(vec![one(heavy)], vec![one("interface=a.A port=1 weight=3 group=g")]);
+    assert!(moves(&mut world, "dubbo", remove()), "a service with a group is gone");
+    let mut world = world_of(vec![one(heavy), endpoint("two", "10.244.0.2", light)], vec![one(light)]);
+    assert!(moves(&mut world, "dubbo", remove()), "`zone=z` is gone");
+    let mut world = world_of(vec![one(heavy)], vec![one("interface=a.A protocol=tri port=1 weight=3")]);
+    let lighter = one("interface=a.A protocol=tri port=1 weight=2");
+    assert!(moves(&mut world, "dubbo", apply(lighter, 2)), "`_tri` has another weight");
+}
+
+#[test]
+fn an_instance_that_lists_its_groups_in_another_order_is_another_answer() {
+    let (xy, yx) = (
+        "interface=a.A port=1 group=x interface=a.A port=1 group=y",
+        "interface=a.A port=1 group=y interface=a.A port=1 group=x",
+    );
+    let mut world = world_of(vec![one(xy)], vec![]);
+    let name = "one-1._rpc._tcp.a.a.default.Z";
+    let before = world.data(name, domain::base::iana::Rtype::TXT);
+    assert!(moves(&mut world, "app", apply(one(yx), 2)));
+    assert_ne!(world.data(name, domain::base::iana::Rtype::TXT), before);
+    // Ports apart, the order is of no account.
+    let (ab, ba) = ("interface=a.A port=1 interface=b.B port=2", "interface=b.B port=2 interface=a.A port=1");
+    let mut world = world_of(vec![one(ab)], vec![]);
+    assert!(!moves(&mut world, "app", apply(one(ba), 2)));
+}
+
+#[test]
+fn a_pod_that_takes_the_place_of_one_with_its_name_and_records_goes_unseen() {
+    let fields = "interface=a.A port=1";
+    let mut world = world_of(vec![one(fields)], vec![]);
+    let successor = Pod { uid: "uid-two".into(), ..one(fields) };
+    assert!(!moves(&mut world, "app", apply(successor.clone(), 2)));
+    assert!(!moves(&mut world, "app", remove()));
+    let other = Pod { uid: "uid-three".into(), ..registering(successor, "interface=a.A port=2") };
+    assert!(moves(&mut world, "app", apply(other, 3)));
+}
+
+#[test]
+fn what_a_long_text_leaves_out_goes_unseen() {
+    let long = |last: &str| {
+        let value = "v".repeat(4000);
+        format!("interface=a.A port=1 release={value} zone={}{last}", "z".repeat(200))
+    };
+    let mut world = world_of(vec![one(&long("1"))], vec![]);
+    assert!(!moves(&mut world, "app", apply(one(&long("2")), 2)));
+}
+
+#[test]
+fn a_reverse_name_outside_our_reverse_zones_goes_unseen() {
+    let pod = |is_host| {
+        let mut pod = endpoint("one", "192.0.2.9", "interface=a.A port=1");
+        pod.status.host_network = is_host;
+        pod
+    };
+    let mut world = world_of(vec![pod(false)], vec![]);
+    assert!(!moves(&mut world, "app", apply(pod(true), 2)));
+}
+
+#[test]
+fn what_is_not_published_goes_unseen() {
+    let secret = |value: &str| one(&format!("interface=a.A port=1 other={value}"));
+    let mut world = world_of(vec![secret("1")], vec![]);
+    assert!(!moves(&mut world, "app", apply(secret("2"), 2)));
+    let all = ZoneSettings { txt_keys: callsign::snapshot::TxtKeys::All, ..settings() };
+    let mut world = World::with(all, [secret("1")]);
+    assert!(moves(&mut world, "app", apply(secret("2"), 2)));
+}
