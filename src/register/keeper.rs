@@ -210,8 +210,13 @@ impl Task {
 
     /// Whether it had to write.
     async fn look(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
-        // The cache may be older than our last write: the write itself reads again.
-        if self.registrar.is_written(wanted).await? || self.write(wanted).await? == Wrote::Nothing {
+        // The cache may be older than our last write, or than our Pod: the write itself reads again.
+        match self.registrar.is_written(wanted).await {
+            Ok(true) => return Ok(false),
+            Err(error) if !error.is_of_another_pod() => return Err(error),
+            Ok(false) | Err(_) => {}
+        }
+        if self.write(wanted).await? == Wrote::Nothing {
             return Ok(false);
         }
         self.put_back += 1;

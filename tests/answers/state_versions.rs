@@ -50,7 +50,7 @@ const ANSWERS: [Row; 15] = [
     ("_rpc._tcp.c.d.default.Z", Rtype::SRV, "NOERROR", &[]),
     ("waiting.default.pod.Z", Rtype::A, "NOERROR", &["10.244.0.3"]),
     ("ending.default.pod.Z", Rtype::A, "NOERROR", &["10.244.0.4"]),
-    ("_rpc._tcp.e.f.default.Z", Rtype::SRV, "NXDOMAIN", &[]),
+    ("_rpc._tcp.e.f.default.Z", Rtype::SRV, "NOERROR", &[]),
     ("_rpc._tcp.e.g.default.Z", Rtype::SRV, "NOERROR", &["0 100 6 10-0-0-9.p.Z"]),
     ("10-0-0-9.p.Z", Rtype::A, "NOERROR", &["10.0.0.9"]),
     ("nobody.default.pod.Z", Rtype::A, "NXDOMAIN", &[]),
