@@ -213,7 +213,8 @@ impl Index {
         let is_renamed = is_newest && (&*current.namespace, current.name()) != (&*pod.namespace, &*pod.name);
         let has_news = is_renamed || (is_newest && current.status != pod.status);
         let is_newer = held.status_version() != before; // which matters among Pods of one name alone
-        let is_due = is_reread || has_news || (is_newer && !self.namesakes(slot).is_empty());
+        // What only a half list has told of the Pod may be the same: a whole one, or a watch, shows it.
+        let is_due = is_reread || has_news || self.is_waiting(slot) || (is_newer && !self.namesakes(slot).is_empty());
         if !is_due {
             return;
         }
@@ -275,10 +276,11 @@ impl Index {
         for slot in swept {
             self.let_go(source, slot);
         }
-        let source = &mut self.sources[source];
-        source.is_synced = true;
-        source.is_listing = false;
-        self.dirty.append(&mut source.pending);
+        let own = &mut self.sources[source];
+        own.is_synced = true;
+        own.is_listing = false;
+        let committed = std::mem::take(&mut own.pending);
+        committed.into_iter().for_each(|slot| self.make_due(slot));
     }
 
     /// Marks a Pod for the next snapshot, or for the one after its list's `Commit`.
@@ -287,11 +289,16 @@ impl Index {
         if own.is_listing && own.is_synced {
             own.pending.insert(slot);
         } else {
-            for source in &mut self.sources {
-                source.pending.remove(&slot);
-            }
-            self.dirty.insert(slot);
+            self.make_due(slot);
         }
+    }
+
+    /// Marks a Pod for the next snapshot. A list of another source that told of it need not be whole: it may never be.
+    fn make_due(&mut self, slot: PodSlot) {
+        for source in &mut self.sources {
+            source.pending.remove(&slot);
+        }
+        self.dirty.insert(slot);
     }
 
     /// The Pod's record as it is now, published or not; none while it is on its way from the one to the other.

@@ -22,8 +22,10 @@ impl Index {
     /// Pod, the difference between its old record and its new one is carried into the facts.
     pub(super) fn settle(&mut self) {
         let mut due = std::mem::take(&mut self.dirty);
-        let namesakes: Vec<PodSlot> = due.iter().flat_map(|slot| self.age(*slot)).collect();
-        due.extend(namesakes);
+        let mut to_age: Vec<PodSlot> = due.iter().copied().collect();
+        while let Some(slot) = to_age.pop() {
+            to_age.extend(self.age(slot).into_iter().filter(|namesake| due.insert(*namesake)));
+        }
         let due: Vec<(PodSlot, bool)> = due.into_iter().map(|slot| (slot, self.is_replaced(slot))).collect();
         let take_up = |(slot, is_replaced)| Some((slot, self.take_up(slot, is_replaced)?));
         let mut settling: BTreeMap<PodSlot, Settling> = due.into_iter().filter_map(take_up).collect();

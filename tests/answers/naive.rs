@@ -14,13 +14,36 @@ pub(crate) const GROUPS: [&str; 3] = ["", "x", "-odd"];
 const NAMESPACES: [&str; 2] = ["default", "n2"];
 pub(crate) const PHASES: [Phase; 4] = [Phase::Running, Phase::Succeeded, Phase::Failed, Phase::Pending];
 
-/// What one profile's annotation registers: interface, group, whether it names the protocol `tri`.
-pub(crate) type Offer = (usize, usize, bool);
+/// What one profile's annotation registers: interface, group, and which of [`TELLS`] it tells.
+pub(crate) type Offer = (usize, usize, usize);
+
+/// What a registration tells beside its place.
+#[derive(Debug)]
+struct Tells {
+    protocol: &'static str,
+    weight: &'static str,
+    methods: &'static str,
+    zone: &'static str,
+    /// What no TXT record has.
+    unpublished: &'static str,
+}
+
+const NOTHING: Tells = Tells { protocol: "", weight: "", methods: "", zone: "", unpublished: "" };
+const TELLS: [Tells; TELLS_LEN] = [
+    NOTHING,
+    Tells { protocol: "tri", ..NOTHING },
+    Tells { protocol: "tri", weight: "7", methods: "f,g", ..NOTHING },
+    Tells { weight: "300", methods: "g", zone: "z", ..NOTHING },
+    Tells { protocol: "TRI", unpublished: "1", ..NOTHING },
+];
+pub(crate) const TELLS_LEN: usize = 5;
 
 /// A Pod as one source tells of it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) uid: usize,
+    /// Its name and namespace, where these are not those of its uid.
+    pub(crate) called: Option<(usize, usize)>,
     pub(crate) address: u8,
     pub(crate) port: u16,
     pub(crate) start: i64,
@@ -39,19 +62,27 @@ impl State {
     }
 
     fn name(&self) -> String {
-        format!("pod-{}", self.uid / 4)
+        format!("pod-{}", self.called.map_or(self.uid / 4, |(name, _)| name))
     }
 
     fn namespace(&self) -> &'static str {
-        NAMESPACES[self.uid % 2]
+        NAMESPACES[self.called.map_or(self.uid % 2, |(_, namespace)| namespace)]
+    }
+
+    /// What stands in its annotation.
+    fn registered(&self) -> (u16, bool, &BTreeSet<Offer>) {
+        (self.port, self.is_disabled, &self.offers)
     }
 
     pub(crate) fn pod(&self, version: u64) -> Pod {
-        let field = |(interface, group, is_tri): &Offer| {
-            let protocol = if *is_tri { "tri" } else { "" };
+        let field = |(interface, group, tells): &Offer| {
             let (interface, group) = (INTERFACES[*interface], GROUPS[*group]);
-            let enabled = !self.is_disabled;
-            format!("interface={interface} group={group} protocol={protocol} port={} enabled={enabled}", self.port)
+            let Tells { protocol, weight, methods, zone, unpublished } = &TELLS[*tells];
+            let told = [("weight", weight), ("methods", methods), ("zone", zone), ("other", unpublished)];
+            let told = told.into_iter().filter(|(_, value)| !value.is_empty());
+            let told: String = told.map(|(key, value)| format!(" {key}={value}")).collect();
+            let (port, enabled) = (self.port, !self.is_disabled);
+            format!("interface={interface} group={group} protocol={protocol} port={port} enabled={enabled}{told}")
         };
         let fields: Vec<String> = self.offers.iter().map(field).collect();
         let addresses = format!("10.244.0.{},fd00::{}", self.address, self.address);
@@ -70,49 +101,116 @@ impl State {
 
 /// The Pods as they are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Model(BTreeMap<usize, Known>);
+pub(crate) struct Model {
+    pods: BTreeMap<usize, Known>,
+    /// How many lists have begun, and which of them is each source's last one.
+    lists: usize,
+    begun: BTreeMap<usize, usize>,
+    /// What lists told that have not ended, in order.
+    waiting: Vec<Telling>,
+}
 
-/// A Pod, and at which version it was told last.
+/// A Pod: its state, at which version it was told, and how many lists had begun.
 #[derive(Clone, Debug)]
 struct Known {
     state: State,
     version: u64,
-    /// What each source that holds it says of it, with the port at that time and whether it is switched off.
-    offers: BTreeMap<usize, (u16, bool, BTreeSet<Offer>)>,
+    told: usize,
+    /// What each source that holds it says of it.
+    holds: BTreeMap<usize, (State, u64)>,
+}
+
+/// What a source tells of a Pod: in which list, if in one.
+#[derive(Clone, Debug)]
+struct Telling {
+    source: usize,
+    state: State,
+    version: u64,
+    list: Option<usize>,
+    lists: usize,
 }
 
 /// A zone as text: records by name and type, and every name that exists.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Naive {
     records: BTreeMap<(String, Rtype), BTreeSet<String>>,
+    /// The SRV records' weights, by name, address and port.
+    weights: BTreeMap<(String, u8, u16), u16>,
     /// What the TXT of each DNS-SD instance tells of.
     instances: BTreeMap<String, Instance>,
     pub(crate) names: BTreeSet<String>,
 }
 
-/// A Pod and its place, and each registration's interface and group.
-#[derive(Debug)]
+/// A Pod and its place, and each registration's offer.
+#[derive(Debug, PartialEq)]
 struct Instance {
     pod: String,
     addr: String,
-    told: Vec<(&'static str, &'static str)>,
+    told: Vec<Offer>,
 }
 
 impl Model {
-    pub(crate) fn apply(&mut self, source: usize, state: &State, version: u64) {
-        let known =
-            self.0.entry(state.uid).or_insert_with(|| Known { state: state.clone(), version, offers: BTreeMap::new() });
-        (known.state, known.version) = (state.clone(), version);
-        known.offers.insert(source, (state.port, state.is_disabled, state.offers.clone()));
+    pub(crate) fn begin(&mut self, source: usize) {
+        self.lists += 1;
+        self.begun.insert(source, self.lists);
     }
 
-    pub(crate) fn release(&mut self, source: usize, goes: impl Fn(usize) -> bool) {
-        self.0.retain(|uid, known| {
-            if goes(*uid) {
-                known.offers.remove(&source);
-            }
-            !known.offers.is_empty()
-        });
+    /// A watch tells a Pod; it never goes back behind itself.
+    pub(crate) fn apply(&mut self, source: usize, state: &State, version: u64) {
+        let hold = self.pods.get(&state.uid).and_then(|known| known.holds.get(&source));
+        if hold.is_some_and(|(_, last)| version < *last) {
+            return;
+        }
+        self.show(state.uid);
+        self.take(Telling { source, state: state.clone(), version, list: None, lists: self.lists });
+    }
+
+    /// A list names a Pod: nothing is seen of it before the list is whole, or another source tells of the Pod.
+    pub(crate) fn list(&mut self, source: usize, state: &State, version: u64) {
+        let list = self.begun.get(&source).copied();
+        self.waiting.push(Telling { source, state: state.clone(), version, list, lists: self.lists });
+    }
+
+    /// A list is whole: what it does not name is gone.
+    pub(crate) fn commit(&mut self, source: usize, named: &BTreeSet<usize>) {
+        let waiting: Vec<usize> =
+            self.waiting.iter().filter(|one| one.source == source).map(|one| one.state.uid).collect();
+        waiting.into_iter().for_each(|uid| self.show(uid));
+        let held: Vec<usize> = self.holding(source).into_iter().map(|(state, _)| state.uid).collect();
+        held.into_iter().filter(|uid| !named.contains(uid)).for_each(|uid| self.release(source, uid));
+    }
+
+    /// A source no longer holds a Pod. The state stays, but is no newer than what the others have told.
+    pub(crate) fn release(&mut self, source: usize, uid: usize) {
+        if !self.pods.get(&uid).is_some_and(|known| known.holds.contains_key(&source)) {
+            return;
+        }
+        self.show(uid);
+        let Some(known) = self.pods.get_mut(&uid) else { return };
+        known.holds.remove(&source);
+        known.version = known.version.min(known.holds.values().map(|(_, version)| *version).max().unwrap_or(0));
+        self.pods.retain(|_, known| !known.holds.is_empty());
+    }
+
+    /// What a source holds, each Pod as it told it last.
+    pub(crate) fn holding(&self, source: usize) -> Vec<(State, u64)> {
+        self.pods.values().filter_map(|known| known.holds.get(&source).cloned()).collect()
+    }
+
+    fn show(&mut self, uid: usize) {
+        let (shown, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|one| one.state.uid == uid);
+        self.waiting = waiting;
+        let shown: Vec<Telling> = shown;
+        shown.into_iter().for_each(|telling| self.take(telling));
+    }
+
+    fn take(&mut self, Telling { source, state, version, list, lists }: Telling) {
+        let new = || Known { state: state.clone(), version: 0, told: 0, holds: BTreeMap::new() };
+        let known = self.pods.entry(state.uid).or_insert_with(new);
+        if version >= known.version || list.is_some_and(|list| known.told < list) {
+            (known.state, known.version, known.told) = (state.clone(), version, lists);
+        }
+        known.holds.insert(source, (state, version));
     }
 
     /// The Pods that make names: not over, and the newest of their name.
@@ -121,10 +219,10 @@ impl Model {
             let has_name = |other: &&Known| {
                 (other.state.name(), other.state.namespace()) == (one.state.name(), one.state.namespace())
             };
-            self.0.values().filter(has_name).all(|other| other.version <= one.version)
+            self.pods.values().filter(has_name).all(|other| other.version <= one.version)
         };
         let is_over = |one: &&Known| PHASES[one.state.phase].is_finished();
-        self.0.values().filter(|one| is_newest(one) && !is_over(one)).collect()
+        self.pods.values().filter(|one| is_newest(one) && !is_over(one)).collect()
     }
 
     /// The zone that they make, spelt out.
@@ -160,6 +258,9 @@ impl Model {
             }
         }
         zone.tell_instances();
+        for ((name, address, port), weight) in zone.weights.clone() {
+            zone.add(&name, Rtype::SRV, format!("0 {weight} {port} 10-244-0-{address}.p.Z"));
+        }
         zone
     }
 }
@@ -167,13 +268,14 @@ impl Model {
 impl Known {
     /// In the order of the profiles' names and of what is written; of what is told twice the last one counts.
     fn registrations(&self) -> impl Iterator<Item = (u16, bool, &Offer)> {
-        let all: Vec<(u16, bool, &Offer)> = self
-            .offers
-            .values()
-            .flat_map(|(port, is_disabled, offers)| offers.iter().map(|offer| (*port, *is_disabled, offer)))
+        let told = self.holds.values().map(|(state, _)| state.registered());
+        let all: Vec<(u16, bool, &Offer)> = told
+            .flat_map(|(port, is_disabled, offers)| offers.iter().map(move |offer| (port, is_disabled, offer)))
             .collect();
-        let is_same = |one: &(u16, bool, &Offer), other: &(u16, bool, &Offer)| (one.0, one.2) == (other.0, other.2);
-        let is_last = |at: &usize| !all[at + 1..].iter().any(|later| is_same(later, &all[*at]));
+        let place = |(port, _, (interface, group, tells)): &(u16, bool, &Offer)| {
+            (*port, *interface, *group, TELLS[*tells].protocol.to_ascii_lowercase())
+        };
+        let is_last = |at: &usize| !all[at + 1..].iter().any(|later| place(later) == place(&all[*at]));
         let last: Vec<_> = (0..all.len()).filter(is_last).map(|at| all[at]).collect();
         last.into_iter()
     }
@@ -203,8 +305,9 @@ impl Naive {
     }
 
     /// A registration's names, and its records where it is published: at an address and port, by a Pod of this name.
-    fn add_services(&mut self, place: (&str, &str), (interface, group, is_tri): &Offer, at: Option<(u8, u16)>) {
-        let (pod, namespace) = place;
+    fn add_services(&mut self, place: (&str, &str), offer: &Offer, at: Option<(u8, u16)>) {
+        let ((pod, namespace), (interface, group, tells)) = (place, offer);
+        let is_tri = !TELLS[*tells].protocol.is_empty();
         let (interface, group): (&'static str, &'static str) = (INTERFACES[*interface], GROUPS[*group]);
         let alias = Alias::of((!group.is_empty()).then_some(group), interface, None).label().to_string();
         let natural = interface.to_ascii_lowercase();
@@ -220,41 +323,42 @@ impl Naive {
         }
         let plain = services[usize::from(is_natural)].clone();
         self.add(&format!("b._dns-sd._udp.{namespace}.Z"), Rtype::PTR, plain.clone());
-        for front in &FRONTS[1..2 + usize::from(*is_tri)] {
+        for front in &FRONTS[1..2 + usize::from(is_tri)] {
             self.add(&format!("_services._dns-sd._udp.{plain}"), Rtype::PTR, format!("{front}{plain}"));
         }
-        for front in &FRONTS[..2 + usize::from(*is_tri)] {
+        for front in &FRONTS[..2 + usize::from(is_tri)] {
             services.iter().for_each(|service| self.add_name(&format!("{front}{service}")));
             let Some((address, port)) = at else { continue };
-            let data = format!("0 100 {port} 10-244-0-{address}.p.Z");
             let addr = format!("10.244.0.{address}:{port}");
             for service in &services {
-                self.add(&format!("{front}{service}"), Rtype::SRV, data.clone());
+                self.weigh(&format!("{front}{service}"), (address, port), offer);
                 match front.is_empty() {
                     true => self.add_addresses(service, address),
-                    false => self.add(&format!("{front}{service}"), Rtype::TXT, text(pod, &addr, interface, group)),
+                    false => self.add(&format!("{front}{service}"), Rtype::TXT, text(pod, &addr, &[*offer])),
                 }
             }
             if !front.is_empty() {
                 let instance = format!("{pod}-{port}.{front}{plain}");
-                self.add(&instance, Rtype::SRV, data);
+                self.weigh(&instance, (address, port), offer);
                 self.add(&format!("{front}{plain}"), Rtype::PTR, instance.clone());
                 let new = || Instance { pod: pod.to_owned(), addr, told: Vec::new() };
-                self.instances.entry(instance).or_insert_with(new).told.push((interface, group));
+                self.instances.entry(instance).or_insert_with(new).told.push(*offer);
             }
         }
     }
 
-    /// Registrations of one Pod and port that differ in group are one instance, whose group lists them all.
+    /// An SRV record; of several of one target and port the largest weight.
+    fn weigh(&mut self, name: &str, (address, port): (u8, u16), (_, _, tells): &Offer) {
+        self.add_name(name);
+        let weight = TELLS[*tells].weight.parse().unwrap_or(100);
+        let largest = self.weights.entry((name.to_owned(), address, port)).or_default();
+        *largest = weight.max(*largest);
+    }
+
+    /// Registrations of one Pod and port that differ in group are one instance, whose group and methods list them all.
     fn tell_instances(&mut self) {
         for (instance, Instance { pod, addr, told }) in std::mem::take(&mut self.instances) {
-            let mut groups: Vec<&str> = Vec::new();
-            for (_, group) in &told {
-                if !group.is_empty() && !groups.contains(group) {
-                    groups.push(group);
-                }
-            }
-            self.add(&instance, Rtype::TXT, text(&pod, &addr, told[0].0, &groups.join(",")));
+            self.add(&instance, Rtype::TXT, text(&pod, &addr, &told));
         }
     }
 
@@ -269,9 +373,30 @@ impl Naive {
 /// What stands before a service's name: nothing, any protocol, the one protocol of these tests.
 const FRONTS: [&str; 3] = ["", "_rpc._tcp.", "_tri._tcp."];
 
-/// A TXT record's data.
-fn text(pod: &str, addr: &str, interface: &str, group: &str) -> String {
-    let entries = [("pod", pod), ("addr", addr), ("interface", interface), ("group", group)];
+/// A TXT record's data: of one registration, or of an instance's.
+fn text(pod: &str, addr: &str, told: &[Offer]) -> String {
+    let first = told[0];
+    let listed = |value: &dyn Fn(&Offer) -> &'static str| {
+        let mut values: Vec<&str> = Vec::new();
+        for value in told.iter().flat_map(|offer| value(offer).split(',')).filter(|value| !value.is_empty()) {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values.join(",")
+    };
+    let groups = listed(&|(_, group, _)| GROUPS[*group]);
+    let methods = listed(&|(_, _, tells)| TELLS[*tells].methods);
+    let Tells { weight, zone, .. } = &TELLS[first.2];
+    let entries = [
+        ("pod", pod),
+        ("addr", addr),
+        ("interface", INTERFACES[first.0]),
+        ("group", &groups),
+        ("methods", &methods),
+        ("weight", weight),
+        ("zone", zone),
+    ];
     let strings = entries.iter().filter(|(_, value)| !value.is_empty());
     strings.map(|(key, value)| format!("\"{key}={value}\"")).collect::<Vec<_>>().join(" ")
 }

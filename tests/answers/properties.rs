@@ -8,7 +8,7 @@ use callsign::source::Change;
 use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
-use super::naive::{GROUPS, INTERFACES, Model, Naive, Offer, PHASES, State};
+use super::naive::{GROUPS, INTERFACES, Model, Naive, Offer, PHASES, State, TELLS_LEN};
 use super::world::{World, settings};
 use crate::seeds::{config, seeds_of};
 
@@ -26,26 +26,24 @@ const PORTS: std::ops::Range<u16> = 1..3;
 enum Step {
     Apply(usize, State),
     Remove(usize, usize),
-    /// A source's list, whether it breaks off at first, and what the other source tells meanwhile.
-    List(usize, Vec<State>, bool, Vec<State>),
+    /// A source's list, how often it breaks off at first, and what the other source tells meanwhile.
+    List(usize, Vec<State>, usize, Vec<State>),
+    /// Lists that break off for ever: until its next whole list the source tells nothing else.
+    Broken(usize, Vec<State>, usize),
+    /// A watch that ends at once: the source lists again what it has told, at the same versions.
+    Again(usize),
+    /// etcd is restored from an older state: from here on versions are lower.
+    Restore,
 }
 
 fn state() -> impl Strategy<Value = State> {
     let place = (0..UIDS, ADDRESSES, PORTS, 0i64..3, prop_oneof![4 => Just(0usize), 1 => 1..PHASES.len()]);
+    let called = prop_oneof![6 => Just(None), 1 => (0..2usize, 0..2usize).prop_map(Some)];
     let health = [0.8, 0.2, 0.2, 0.2].map(prop::bool::weighted);
-    let offers = prop::collection::btree_set((0..INTERFACES.len(), 0..GROUPS.len(), any::<bool>()), 0..4);
-    (place, health, offers).prop_map(
-        |((uid, address, port, start, phase), [is_ready, is_terminating, is_host, is_disabled], offers)| State {
-            uid,
-            address,
-            port,
-            start,
-            phase,
-            is_ready,
-            is_terminating,
-            is_host,
-            is_disabled,
-            offers,
+    let offers = prop::collection::btree_set((0..INTERFACES.len(), 0..GROUPS.len(), 0..TELLS_LEN), 0..4);
+    (place, called, health, offers).prop_map(
+        |((uid, address, port, start, phase), called, [is_ready, is_terminating, is_host, is_disabled], offers)| {
+            State { uid, called, address, port, start, phase, is_ready, is_terminating, is_host, is_disabled, offers }
         },
     )
 }
@@ -54,10 +52,13 @@ fn step() -> impl Strategy<Value = Step> {
     let source = || 0..PROFILES.len();
     let states = || prop::collection::vec(state(), 0..4);
     prop_oneof![
-        6 => (source(), state()).prop_map(|(source, state)| Step::Apply(source, state)),
-        2 => (source(), 0..UIDS).prop_map(|(source, uid)| Step::Remove(source, uid)),
-        2 => (source(), states(), any::<bool>(), states())
+        12 => (source(), state()).prop_map(|(source, state)| Step::Apply(source, state)),
+        4 => (source(), 0..UIDS).prop_map(|(source, uid)| Step::Remove(source, uid)),
+        4 => (source(), states(), 0..3usize, states())
             .prop_map(|(source, listed, breaks, meanwhile)| Step::List(source, listed, breaks, meanwhile)),
+        1 => (source(), states(), 1..3usize).prop_map(|(source, listed, times)| Step::Broken(source, listed, times)),
+        1 => source().prop_map(Step::Again),
+        1 => Just(Step::Restore),
     ]
 }
 
@@ -65,18 +66,30 @@ static UNIVERSE: LazyLock<Vec<String>> = LazyLock::new(universe);
 
 /// Every name that any Pods of these tests can have, and some that none can.
 fn universe() -> Vec<String> {
-    let every = (0..INTERFACES.len()).flat_map(|one| (0..GROUPS.len()).map(move |group| (one, group, true)));
+    let every = (0..INTERFACES.len()).flat_map(|one| (0..GROUPS.len()).map(move |group| (one, group, 1)));
     let offers: BTreeSet<Offer> = every.collect();
     let mut names = BTreeSet::new();
-    for uid in 0..UIDS {
+    let called = (0..2).flat_map(|name| (0..2).map(move |namespace| Some((name, namespace))));
+    for called in called {
         for address in ADDRESSES {
             for port in PORTS {
-                let (offers, phase, start) = (offers.clone(), 0, 0);
+                let (uid, offers, phase, start) = (0, offers.clone(), 0, 0);
                 let (is_ready, is_terminating, is_host, is_disabled) = (true, false, false, false);
-                let state =
-                    State { uid, address, port, start, phase, is_ready, is_terminating, is_host, is_disabled, offers };
+                let place = State {
+                    uid,
+                    called,
+                    address,
+                    port,
+                    start,
+                    phase,
+                    is_ready,
+                    is_terminating,
+                    is_host,
+                    is_disabled,
+                    offers,
+                };
                 let mut model = Model::default();
-                model.apply(0, &state, 1);
+                model.apply(0, &place, 1);
                 names.extend(model.zone().names);
             }
         }
@@ -119,10 +132,16 @@ fn agree(told: &Told, zone: &Naive) -> Result<(), TestCaseError> {
 struct Bench {
     world: World,
     model: Model,
-    version: u64,
+    /// Counts what was told; less after a restore.
+    count: u64,
+    restores: u64,
+    /// The sources whose lists break off.
+    broken: BTreeSet<usize>,
     names: Vec<String>,
     /// What was said to them last.
     told: Told,
+    /// All that the model said last.
+    zone: Naive,
 }
 
 impl Bench {
@@ -131,31 +150,70 @@ impl Bench {
         PROFILES.iter().for_each(|profile| world.list_of(profile, []));
         world.publish();
         let told = told(&world, &names);
-        Bench { world, model: Model::default(), version: 1, names, told }
+        let (model, broken) = (Model::default(), BTreeSet::new());
+        let zone = model.zone();
+        Bench { world, model, count: 1, restores: 0, broken, names, told, zone }
     }
 
     fn send(&mut self, source: usize, change: Change) {
         self.world.send_of(PROFILES[source], change);
     }
 
-    fn tell(&mut self, source: usize, state: &State) -> u64 {
-        self.version += 1;
-        self.send(source, Change::Apply(Box::new(state.pod(self.version))));
-        self.version
+    /// A version that no Pod had before, above those since the last restore.
+    fn version(&mut self) -> u64 {
+        self.count += 1;
+        self.count * 1_000 + self.restores
     }
 
     fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Apply(source, state) => {
-                let version = self.tell(*source, state);
-                self.model.apply(*source, state, version);
-            }
-            Step::Remove(source, uid) => {
+            Step::Apply(source, state) => self.apply(*source, state),
+            Step::Remove(source, uid) if !self.broken.contains(source) => {
                 self.send(*source, Change::Remove(format!("uid-{uid}").into()));
-                self.model.release(*source, |one| one == *uid);
+                self.model.release(*source, *uid);
             }
+            Step::Remove(..) => {}
             Step::List(source, listed, breaks, meanwhile) => return self.list(*source, listed, *breaks, meanwhile),
+            Step::Broken(source, listed, times) => {
+                (0..*times).try_for_each(|_| self.break_off(*source, listed))?;
+                self.broken.insert(*source);
+            }
+            Step::Again(source) => self.list_again(*source),
+            Step::Restore => (self.count, self.restores) = (self.count / 2, self.restores + 1),
         }
+        self.judge()
+    }
+
+    fn apply(&mut self, source: usize, state: &State) {
+        if !self.broken.contains(&source) {
+            let version = self.version();
+            self.send(source, Change::Apply(Box::new(state.pod(version))));
+            self.model.apply(source, state, version);
+        }
+    }
+
+    /// Begins a list and names its Pods.
+    fn begin(&mut self, source: usize, listed: &[State]) -> BTreeSet<usize> {
+        self.send(source, Change::Begin);
+        self.model.begin(source);
+        for state in listed {
+            let version = self.version();
+            self.send(source, Change::Apply(Box::new(state.pod(version))));
+            self.model.list(source, state, version);
+        }
+        listed.iter().map(|state| state.uid).collect()
+    }
+
+    fn commit(&mut self, source: usize, named: &BTreeSet<usize>) {
+        self.send(source, Change::Commit);
+        self.model.commit(source, named);
+        self.broken.remove(&source);
+    }
+
+    fn break_off(&mut self, source: usize, listed: &[State]) -> Result<(), TestCaseError> {
+        self.begin(source, listed);
+        self.judge()?;
+        self.send(source, Change::Abort);
         self.judge()
     }
 
@@ -164,29 +222,29 @@ impl Bench {
         &mut self,
         source: usize,
         listed: &[State],
-        breaks: bool,
+        breaks: usize,
         meanwhile: &[State],
     ) -> Result<(), TestCaseError> {
-        self.send(source, Change::Begin);
-        let mut versions: Vec<u64> = listed.iter().map(|state| self.tell(source, state)).collect();
+        (0..breaks).try_for_each(|_| self.break_off(source, listed))?;
+        let named = self.begin(source, listed);
         self.judge()?;
         for state in meanwhile.iter().filter(|state| listed.iter().all(|one| one.uid != state.uid)) {
-            let version = self.tell(1 - source, state);
-            self.model.apply(1 - source, state, version);
+            self.apply(1 - source, state);
             self.judge()?;
         }
-        if breaks {
-            self.send(source, Change::Abort);
-            self.judge()?;
-            self.send(source, Change::Begin);
-            versions = listed.iter().map(|state| self.tell(source, state)).collect();
-        }
-        self.send(source, Change::Commit);
-        self.model.release(source, |uid| listed.iter().all(|state| state.uid != uid));
-        for (state, version) in listed.iter().zip(versions) {
-            self.model.apply(source, state, version);
-        }
+        self.commit(source, &named);
         self.judge()
+    }
+
+    fn list_again(&mut self, source: usize) {
+        let held = self.model.holding(source);
+        self.send(source, Change::Begin);
+        self.model.begin(source);
+        for (state, version) in &held {
+            self.send(source, Change::Apply(Box::new(state.pod(*version))));
+            self.model.list(source, state, *version);
+        }
+        self.commit(source, &held.iter().map(|(state, _)| state.uid).collect());
     }
 
     /// Publishes, and holds what is said now against the model and against what was said before.
@@ -198,12 +256,15 @@ impl Bench {
         agree(&after, &zone)?;
         let has_moved = self.world.snapshot().serial != earlier.serial;
         let is_shown = std::mem::replace(&mut self.told, after) != self.told;
-        prop_assert!(has_moved || !is_shown, "an answer moved without the serial");
+        let before = std::mem::replace(&mut self.zone, zone);
+        prop_assert!(has_moved || !is_shown && before == self.zone, "an answer moved without the serial");
         if has_moved && !is_shown {
-            let now = told(&self.world, &UNIVERSE);
+            // The names that were asked for are a few of those that there are.
+            let names: Vec<String> = before.names.union(&self.zone.names).cloned().collect();
+            let now = told(&self.world, &names);
             let later = Arc::new(self.world.snapshot().clone());
             self.world.set_snapshot(earlier);
-            let then = told(&self.world, &UNIVERSE);
+            let then = told(&self.world, &names);
             self.world.set_snapshot(later);
             prop_assert!(now != then, "the serial moved, and no answer did");
         }
@@ -215,7 +276,7 @@ impl Bench {
 const NAMES: usize = 60;
 
 proptest! {
-    #![proptest_config(config(32, seeds_of!("answers/properties")))]
+    #![proptest_config(config(128, seeds_of!("answers/properties")))]
 
     #[test]
     fn the_zone_is_what_the_model_makes_of_the_pods(

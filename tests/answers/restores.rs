@@ -89,3 +89,20 @@ fn what_was_told_while_a_list_ran_is_newer_than_the_list() {
     world.publish();
     assert_eq!(world.verdict(A, Rtype::SRV), "NODATA");
 }
+
+#[test]
+fn what_a_whole_list_tells_is_shown_though_another_profiles_lists_break_off_for_ever() {
+    let mut world = world_at(100);
+    world.send_of("app", Change::Begin);
+    world.send_of("app", Change::Apply(Box::new(told_by("app", 101, false))));
+    world.send_of("app", Change::Abort);
+    world.publish();
+    assert_eq!(world.verdict(B, Rtype::SRV), "DATA", "half a list shows nothing");
+    list(&mut world, "dubbo", Some((102, false)));
+    assert_eq!(world.verdict(B, Rtype::SRV), "NODATA");
+    world.send_of("app", Change::Begin);
+    world.send_of("app", Change::Apply(Box::new(told_by("app", 103, true))));
+    world.send_of("app", Change::Abort);
+    list(&mut world, "dubbo", None);
+    assert_eq!(world.verdict(B, Rtype::SRV), "NXDOMAIN", "what the whole list leaves out is gone");
+}

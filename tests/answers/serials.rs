@@ -85,6 +85,15 @@ fn a_pod_that_takes_the_place_of_one_with_its_name_and_records_goes_unseen() {
 }
 
 #[test]
+fn of_two_pods_of_one_name_the_newer_one_counts_also_where_nothing_else_of_it_changed() {
+    let rival = Pod { uid: "uid-rival".into(), ..one("interface=b.B port=2") };
+    let mut world = world_of(vec![one("interface=a.A port=1")], vec![]);
+    world.send_of("app", apply(one("interface=a.A port=1"), 9));
+    world.publish();
+    assert!(!moves(&mut world, "app", apply(rival, 7)), "the Pod that is there was told at 9");
+}
+
+#[test]
 fn what_a_long_text_leaves_out_goes_unseen() {
     let long = |last: &str| {
         let value = "v".repeat(4000);
