@@ -18,7 +18,7 @@ use super::{Difference, facts};
 use crate::dns::{Name, Path};
 use crate::name::{self, Selector, Service, ServiceName};
 use crate::snapshot::{
-    Endpoint, Found, InstanceLabel, PodKey, PodRecord, PodSlot, Registered, Set, SetFacts, Snapshot, Told,
+    Addresses, Endpoint, Found, InstanceLabel, PodKey, PodRecord, PodSlot, Registered, Set, SetFacts, Snapshot, Told,
 };
 use crate::txt::Text;
 
@@ -121,9 +121,12 @@ fn shows_otherwise(last: &Snapshot, next: &Snapshot, service: &Service, endpoint
     };
     let Some(endpoint) = endpoint else { return false };
     let (before, after) = (AtTarget::of(last, old, endpoint), AtTarget::of(next, new, endpoint));
-    before.weights != after.weights
-        || (before.texts != after.texts && before.rendered() != after.rendered())
-        || (before.addresses != after.addresses && all_addresses(last, old) != all_addresses(next, new))
+    if before.0.len() == after.0.len() && before.0.iter().zip(&after.0).all(|(one, other)| one.says_the_same(other)) {
+        return false; // as where another Pod has changed beside it
+    }
+    before.weights() != after.weights()
+        || (before.texts() != after.texts() && before.rendered() != after.rendered())
+        || (before.addresses() != after.addresses() && all_addresses(last, old) != all_addresses(next, new))
 }
 
 fn own_facts<'s>(snapshot: &'s Snapshot, service: &Service) -> Option<&'s SetFacts> {
@@ -138,41 +141,66 @@ fn all_addresses(snapshot: &Snapshot, set: &Set) -> BTreeSet<IpAddr> {
 /// The protocol that a name asks for; none for `_rpc`.
 type Protocol<'s> = Option<&'s str>;
 
-/// What a service's names say of one target.
-#[derive(Default)]
-struct AtTarget<'s> {
-    /// The SRV records: the largest weight of each port.
-    weights: BTreeMap<(Protocol<'s>, u16), u16>,
-    /// The TXT records, by what they tell.
-    texts: HashSet<(Protocol<'s>, u16, &'s str, Told<'s>)>,
-    /// Whose the texts are.
-    registered: Vec<(&'s PodRecord, &'s Registered)>,
-    addresses: BTreeSet<IpAddr>,
+/// What a service's names say of one target: a registration each.
+struct AtTarget<'s>(SmallVec<[Member<'s>; 2]>);
+
+/// One registration at a target.
+struct Member<'s> {
+    weight: u16,
+    pod: &'s PodRecord,
+    registered: &'s Registered,
+    addresses: Addresses,
+}
+
+impl Member<'_> {
+    fn says_the_same(&self, other: &Member<'_>) -> bool {
+        let (one, two) = (self.registered, other.registered);
+        (self.weight, one.port, one.protocol_label()) == (other.weight, two.port, two.protocol_label())
+            && self.addresses == other.addresses
+            && self.pod.name() == other.pod.name()
+            && one.published() == two.published()
+    }
 }
 
 impl<'s> AtTarget<'s> {
     fn of(snapshot: &'s Snapshot, set: &'s Set, of: &Endpoint) -> AtTarget<'s> {
-        let mut shown = AtTarget::default();
-        for endpoint in set.endpoints().at_target(of) {
-            let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
-            for protocol in fronts(registered) {
-                let weight = shown.weights.entry((protocol, endpoint.port())).or_default();
-                *weight = endpoint.weight().max(*weight);
-                shown.texts.insert((protocol, endpoint.port(), pod.name(), registered.published()));
-            }
-            shown.registered.push((pod, registered));
-            shown.addresses.extend(snapshot.addresses_of(endpoint));
+        let member = |endpoint: &'s Endpoint| {
+            let (pod, registered) = snapshot.registered(endpoint)?;
+            Some(Member { weight: endpoint.weight(), pod, registered, addresses: snapshot.addresses_of(endpoint) })
+        };
+        AtTarget(set.endpoints().at_target(of).filter_map(member).collect())
+    }
+
+    /// Each registration at each name that tells of it.
+    fn told(&self) -> impl Iterator<Item = (Protocol<'s>, &Member<'s>)> {
+        self.0.iter().flat_map(|member| fronts(member.registered).map(move |protocol| (protocol, member)))
+    }
+
+    /// The SRV records: the largest weight of each port.
+    fn weights(&self) -> BTreeMap<(Protocol<'s>, u16), u16> {
+        let mut weights = BTreeMap::new();
+        for (protocol, member) in self.told() {
+            let weight = weights.entry((protocol, member.registered.port)).or_default();
+            *weight = member.weight.max(*weight);
         }
-        shown
+        weights
+    }
+
+    /// The TXT records, by what they tell.
+    fn texts(&self) -> HashSet<(Protocol<'s>, u16, &'s str, Told<'s>)> {
+        let text = |member: &Member<'s>| (member.registered.port, member.pod.name(), member.registered.published());
+        let texts = self.told().map(|(protocol, member)| (protocol, text(member)));
+        texts.map(|(protocol, (port, name, told))| (protocol, port, name, told)).collect()
     }
 
     /// The TXT records byte for byte: what is cut off may differ.
     fn rendered(&self) -> HashSet<(Protocol<'s>, Vec<u8>)> {
-        let texts = self.registered.iter().flat_map(|(pod, registered)| {
-            let text = rendered(pod, std::iter::once(*registered).collect());
-            fronts(registered).map(move |protocol| (protocol, text.clone()))
-        });
-        texts.collect()
+        let text = |member: &Member<'s>| rendered(member.pod, std::iter::once(member.registered).collect());
+        self.told().map(|(protocol, member)| (protocol, text(member))).collect()
+    }
+
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.0.iter().flat_map(|member| member.addresses.iter().copied()).collect()
     }
 }
 
