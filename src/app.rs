@@ -206,15 +206,15 @@ async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<R
         // Of an earlier run's zone, what was heard counts that it is of.
         let heard_at = responder.snapshot.load().heard_at;
         let restored = heard_at.map(|heard_at| Duration::from_secs(state::now().saturating_sub(heard_at)));
-        let silence = restored.or_else(|| sources.longest_silence());
-        let freshness = match silence {
-            Some(silence) if config.max_stale.is_some_and(|max| silence > max) => Freshness::Expired,
-            Some(silence) if restored.is_some() || silence > config.stale_after => Freshness::Stale,
+        let age = restored.or_else(|| sources.age());
+        let freshness = match age {
+            Some(age) if config.max_stale.is_some_and(|max| age > max) => Freshness::Expired,
+            Some(age) if restored.is_some() || age > config.stale_after => Freshness::Stale,
             _ => Freshness::Fresh,
         };
         responder.freshness.store(freshness);
         if freshness != last {
-            tracing::warn!(?silence, "what is known of Pods is now {freshness:?}");
+            tracing::warn!(?age, "what is known of Pods is now {freshness:?}");
             last = freshness;
         }
     }

@@ -11,6 +11,7 @@ mod cluster {
     mod encodings;
     mod faults;
     mod faults_churn;
+    mod faults_fruitless;
     mod faults_outage;
     mod faults_slow;
     mod faults_soak;

@@ -8,6 +8,7 @@ use callsign::cli::{Cli, Command};
 use callsign::config::{Config, Environment, Namespaces, default_profiles};
 use callsign::logging::Format;
 use callsign::snapshot::TxtKeys;
+use callsign::source::kube::QUIET_MAX;
 use clap::{CommandFactory, Parser};
 
 /// A file that is gone when the test is over.
@@ -247,6 +248,16 @@ fn reverse_networks_are_normalised() {
     ] {
         let config = load(flags, "", "").unwrap();
         assert_eq!((format!("{:?}", config.reverse).as_str(), config.warnings.len()), (expected, warnings), "{flags}");
+    }
+}
+
+#[test]
+fn a_zone_that_a_quiet_cluster_makes_stale_is_warned_of() {
+    assert_eq!(QUIET_MAX.as_secs(), 50, "the README says so");
+    for (flags, is_warned) in [("--stale-after 49", true), ("--stale-after 50", false), ("--stale-after 60", false)] {
+        let warnings = load(flags, "", "").unwrap().warnings;
+        let told = warnings.iter().any(|warning| warning.contains("tells nothing for up to 50 s"));
+        assert_eq!((told, warnings.len()), (is_warned, usize::from(is_warned)), "{flags}: {warnings:?}");
     }
 }
 

@@ -79,6 +79,7 @@ impl Sources {
             source: id.clone(),
             is_synced: health.is_synced(),
             silence: health.silence(),
+            age: health.age(),
             restarts: Restart::ALL.map(|reason| (reason.label(), health.restarts(reason))).to_vec(),
             relists: health.lists(),
             skipped: health.skipped(),
@@ -86,9 +87,10 @@ impl Sources {
         self.watches.iter().chain(&self.manifests).map(stats).collect()
     }
 
-    /// How long the most silent watch has told nothing; files are silent by nature.
-    pub fn longest_silence(&self) -> Option<Duration> {
-        self.watches.iter().filter_map(|(_, health)| health.silence()).max()
+    /// The age of what is shown: that of the watch whose Pods were known to be whole the longest ago. A file is as old as
+    /// it is.
+    pub fn age(&self) -> Option<Duration> {
+        self.watches.iter().filter_map(|(_, health)| health.age()).max()
     }
 
     /// What is wrong with the sources now, for people.

@@ -65,9 +65,8 @@ pub(super) fn go_on(config: &Config, index: &mut Index) {
 
 /// What saves the zone, running.
 pub(super) fn keep(state: &State, sources: &Arc<Sources>, responder: &Arc<Responder>) -> Arc<Keeper> {
-    let of_silence = sources.clone();
-    let keeper =
-        Keeper::new(state.folder.clone(), sources.ids(), responder.clone(), move || of_silence.longest_silence());
+    let of_age = sources.clone();
+    let keeper = Keeper::new(state.folder.clone(), sources.ids(), responder.clone(), move || of_age.age());
     let keeper = Arc::new(keeper);
     tokio::spawn(keeper.clone().run());
     keeper

@@ -18,6 +18,7 @@ use crate::dns::Name;
 use crate::logging;
 use crate::name::{ZONE_LEN_MAX, is_namespace};
 use crate::snapshot::TxtKeys;
+use crate::source::kube::QUIET_MAX;
 
 /// Seconds: 0 would bring every lookup here, and after a day nobody would learn of a change. RFC 2181 §8 allows more.
 pub(super) const TTL_RANGE: RangeInclusive<u32> = 1..=86_400;
@@ -30,9 +31,6 @@ const STATE_WAIT_RANGE: RangeInclusive<u32> = 0..=600;
 
 /// Seconds, up to an hour: a Pod is killed long before.
 const LAME_DUCK_RANGE: RangeInclusive<u32> = 0..=3600;
-
-/// Seconds within which the API server sends a bookmark, with some to spare.
-const BOOKMARK_PERIOD: u32 = 90;
 
 /// The most sockets that are listened on, of each kind: one an address of a host with many.
 pub(super) const LISTEN_MAX: usize = 64;
@@ -114,9 +112,11 @@ pub(super) fn staleness(
     warnings: &mut Vec<String>,
 ) -> Result<(Duration, Option<Duration>), ConfigError> {
     let stale_after = in_range("--stale-after", stale_after.unwrap_or(DEFAULT_STALE_AFTER), STALE_RANGE)?;
-    if stale_after < BOOKMARK_PERIOD {
+    let quiet = QUIET_MAX.as_secs();
+    if u64::from(stale_after) < quiet {
         warnings.push(format!(
-            "--stale-after {stale_after}: a quiet cluster is heard of once a minute, so answers will often be marked stale"
+            "--stale-after {stale_after}: a quiet cluster tells nothing for up to {quiet} s, so answers will often be \
+             marked stale"
         ));
     }
     if let Some(max_stale) = max_stale {

@@ -20,6 +20,8 @@ pub struct SourceStats {
     pub is_synced: bool,
     /// How long nothing has come from it; none while nothing has come at all.
     pub silence: Option<Duration>,
+    /// How long ago what is shown of it was known to be whole; none while there was no whole list.
+    pub age: Option<Duration>,
     /// How often its watch was opened again, by reason.
     pub restarts: Vec<(&'static str, u64)>,
     /// How many lists it finished, the first one included.
@@ -94,6 +96,11 @@ impl State {
             "source_last_frame_seconds",
             "Seconds since anything came from the source",
             sources().filter_map(|(labels, source)| Some((labels, source.silence?.as_secs_f64()))),
+        )?;
+        families.gauges(
+            "source_age_seconds",
+            "Seconds since what is shown of the source was known to be whole",
+            sources().filter_map(|(labels, source)| Some((labels, source.age?.as_secs_f64()))),
         )?;
         families.counters(
             "source_restarts_total",

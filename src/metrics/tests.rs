@@ -37,6 +37,7 @@ fn source(profile: &str, namespace: Option<&str>, silence: Option<Duration>) -> 
         },
         is_synced: silence.is_some(),
         silence,
+        age: silence.map(|silence| silence * 2),
         restarts: vec![("ended", 2), ("silent", 0)],
         relists: 9,
         skipped: 10,
@@ -114,12 +115,14 @@ fn every_number_has_its_line() {
         &format!(r#"callsign_source_synced{{{escaped},profile="app",namespace=""}} 0"#),
         &format!(r#"callsign_source_synced{{{escaped},profile="dubbo",namespace="shop"}} 1"#),
         &format!(r#"callsign_source_last_frame_seconds{{{escaped},profile="dubbo",namespace="shop"}} 1.5"#),
+        &format!(r#"callsign_source_age_seconds{{{escaped},profile="dubbo",namespace="shop"}} 3.0"#),
         &format!(r#"callsign_source_restarts_total{{{escaped},profile="app",namespace="",reason="ended"}} 2"#),
         &format!(r#"callsign_source_relists_total{{{escaped},profile="app",namespace=""}} 9"#),
         &format!(r#"callsign_source_skipped_total{{{escaped},profile="app",namespace=""}} 10"#),
         r#"callsign_build_info{version="1.2.3",commit="0a1b2c"} 1"#,
         "# TYPE callsign_queries_total counter",
         "# TYPE callsign_source_last_frame_seconds gauge",
+        "# TYPE callsign_source_age_seconds gauge",
     ] {
         assert!(text.lines().any(|written| written == line), "{line}\nis not in\n{text}");
     }

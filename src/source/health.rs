@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub enum Restart {
     /// The server ended it in good order, as it does at the timeout that we ask for.
     Ended,
+    /// The server ended it in good order, but long before that timeout, and it had brought nothing.
+    Empty,
     /// The resource version was too old, or from a future that was undone: a relist follows.
     Expired,
     /// Nothing came for too long.
@@ -25,8 +27,9 @@ pub enum Restart {
 
 impl Restart {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Restart; 7] = [
+    pub const ALL: [Restart; 8] = [
         Restart::Ended,
+        Restart::Empty,
         Restart::Expired,
         Restart::Silent,
         Restart::Broken,
@@ -39,6 +42,7 @@ impl Restart {
     pub fn label(self) -> &'static str {
         match self {
             Restart::Ended => "ended",
+            Restart::Empty => "empty",
             Restart::Expired => "expired",
             Restart::Silent => "silent",
             Restart::Broken => "broken",
@@ -55,6 +59,8 @@ pub struct SourceHealth {
     started: Instant,
     /// Milliseconds from `started` to the last frame, plus one; 0 while there was none.
     heard: AtomicU64,
+    /// The same up to the last moment at which what is shown was known to be whole.
+    whole: AtomicU64,
     restarts: [AtomicU64; Restart::ALL.len()],
     lists: AtomicU64,
     skipped: AtomicU64,
@@ -68,6 +74,7 @@ impl SourceHealth {
         SourceHealth {
             started,
             heard: AtomicU64::new(0),
+            whole: AtomicU64::new(0),
             restarts: Default::default(),
             lists: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
@@ -76,10 +83,19 @@ impl SourceHealth {
         }
     }
 
-    /// How long ago the last object, event or bookmark came; none while nothing has come.
+    /// How long ago anything came, of a list that breaks off too; none while nothing has come.
     pub fn silence(&self) -> Option<Duration> {
-        let heard_ms = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.started.elapsed().saturating_sub(Duration::from_millis(heard_ms)))
+        self.since(&self.heard)
+    }
+
+    /// The age of what is shown: how long ago it was last known to be whole. None while there was no whole list.
+    pub fn age(&self) -> Option<Duration> {
+        self.since(&self.whole)
+    }
+
+    fn since(&self, moment: &AtomicU64) -> Option<Duration> {
+        let ms = moment.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_millis(ms)))
     }
 
     /// How often the watch was opened again for this reason.
@@ -107,10 +123,21 @@ impl SourceHealth {
         self.lock_error().clone()
     }
 
-    /// Something came.
+    /// Something came, whatever it was.
     pub(super) fn hear(&self) {
-        let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.heard.store(ms + 1, Ordering::Relaxed);
+        self.mark(&self.heard, Instant::now());
+    }
+
+    /// Something came that tells that what is shown was whole at this moment.
+    pub(super) fn confirm(&self, at: Instant) {
+        self.hear();
+        self.mark(&self.whole, at);
+    }
+
+    /// Moves a moment forward, never back.
+    fn mark(&self, moment: &AtomicU64, at: Instant) {
+        let ms = u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX - 1);
+        moment.fetch_max(ms + 1, Ordering::Relaxed);
     }
 
     /// The watch is to be opened again.
@@ -154,11 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn silence_starts_with_the_first_frame() {
-        let health = SourceHealth::new(Instant::now());
-        assert_eq!(health.silence(), None);
+    fn silence_starts_with_the_first_frame_and_age_with_the_first_proof() {
+        let seconds = Duration::from_secs;
+        let started = Instant::now().checked_sub(seconds(100)).expect("a machine that is up for so long");
+        let health = SourceHealth::new(started);
+        assert_eq!((health.silence(), health.age()), (None, None));
         health.hear();
-        assert!(health.silence().is_some_and(|silence| silence < Duration::from_secs(5)));
+        assert!(health.silence().is_some_and(|silence| silence < seconds(5)));
+        assert_eq!(health.age(), None, "a frame alone proves nothing");
+        health.confirm(started + seconds(40));
+        let is_of_then = |age| age >= seconds(60) && age < seconds(65);
+        assert!(health.age().is_some_and(is_of_then), "{:?}", health.age());
+        assert!(health.silence().is_some_and(|silence| silence < seconds(5)));
+        health.confirm(started + seconds(30));
+        assert!(health.age().is_some_and(is_of_then), "an older proof changes nothing: {:?}", health.age());
     }
 
     #[test]

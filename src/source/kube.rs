@@ -9,16 +9,22 @@
 //! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
 //! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
 //! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
-//! | the same version is refused twice, for whatever other reason | relist |
+//! | three watches in a row bring nothing and do not last their time, whatever ends them | relist, each time later: `fruitless` |
 //! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
 //! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
 //! | HTML, JSON of another kind, an ERROR without a Status | the same; what is known stays |
 //! | one object that cannot be read | it is skipped and counted |
+//!
+//! *Fresh* is a zone that is known to be whole, and its age counts from the last moment at which it was. These say so: a
+//! whole list, as of the moment when it was asked for; an event or a bookmark behind our version; the end of a watch that
+//! lived its time. These do not: the head of an answer, the Pods of a list that is not at its end, a watch that ends early
+//! and brings nothing, an error.
 
 mod backoff;
 mod client;
 mod event;
 mod fault;
+mod fruitless;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod json;
@@ -41,6 +47,7 @@ use tracing::{info, warn};
 pub use self::backoff::{Backoff, jitter};
 pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Fault, Refusal};
+use self::fruitless::Fruitless;
 pub use self::list::Method;
 use self::request::{Answer, Patience};
 pub use self::split::Encoding;
@@ -71,6 +78,8 @@ struct Pace {
     /// What the server is asked to end a watch after, at most. With `grace` it is how late a dead connection is noticed,
     /// and that must stay below a minute. Bookmarks cannot tell it: they come about once a minute.
     watch: Duration,
+    /// The same of the first watch behind an outage. On a quiet cluster its end is the first proof that the zone is whole.
+    watch_after_outage: Duration,
     /// How much later than asked the end of a watch may come.
     grace: Duration,
 }
@@ -80,14 +89,21 @@ const PACE: Pace = Pace {
     whole_list: Duration::from_secs(60),
     quiet: Duration::from_secs(10),
     watch: Duration::from_secs(45),
+    watch_after_outage: Duration::from_secs(10),
     grace: Duration::from_secs(5),
 };
+
+/// The longest time for which a healthy API server gives no proof that the zone is whole. A server sends a bookmark once a
+/// minute and 2 s before a watch ends, and we ask for that end after at most `PACE.watch`; it may be `PACE.grace` late.
+/// `tests/cluster/faults_slow.rs` measures it.
+pub const QUIET_MAX: Duration = PACE.watch.saturating_add(PACE.grace);
 
 /// A watch that lived this long was no failure: whatever ends it, the next one need not wait long.
 const SOUND_WATCH: Duration = Duration::from_secs(1);
 
-/// How often one resource version may be refused before it is given up.
-const REFUSALS_MAX: u32 = 2;
+/// What is wrong while watches bring nothing.
+const FRUITLESS: &str =
+    "watch: three in a row brought nothing and did not last their time, so Pods are listed instead until one does";
 
 impl Watch {
     /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
@@ -120,10 +136,11 @@ impl Watch {
             health,
             backoff: Backoff::default(),
             relist_backoff: Backoff::default(),
-            is_doubted: false,
+            fruitless: Fruitless::default(),
             position: None,
-            refusals: 0,
             is_unproved: false,
+            has_moved: false,
+            is_after_outage: false,
             is_listing: false,
             received: Instant::now(),
         };
@@ -145,14 +162,16 @@ struct Run {
     /// Before lists that an expired version asks for: a server may grant every list and refuse every watch. Apart from the
     /// other, so that the relist that follows an outage does not inherit its waits.
     relist_backoff: Backoff,
-    /// The last answer began well and went on with an error or with garbage: the head of the next one proves nothing.
-    is_doubted: bool,
+    /// Watches that brought nothing.
+    fruitless: Fruitless,
     /// The resource version to watch from; none where a list is needed.
     position: Option<String>,
     /// Whether the server has come to this position is to be asked before the next watch.
     is_unproved: bool,
-    /// How often the server refused this position in a row.
-    refusals: u32,
+    /// The watch at work has moved the position.
+    has_moved: bool,
+    /// The server could not be reached or answered nobody, and nothing has proved the zone since.
+    is_after_outage: bool,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
     is_listing: bool,
     /// When the bytes came that are being read.
@@ -194,32 +213,30 @@ impl Run {
         }
         self.health.count_restart(fault.restart());
         self.is_unproved = true;
-        self.is_doubted = match &fault {
-            Fault::Garbage(_) => true,
-            Fault::Refused(refusal) => refusal.is_event,
-            _ => false,
-        };
-        self.refusals += u32::from(matches!(&fault, Fault::Refused(refusal) if refusal.is_of_request()));
-        if fault.is_expired() || self.refusals >= REFUSALS_MAX {
+        self.is_after_outage |= !fault.is_of_answer() || matches!(fault, Fault::Silent(_));
+        let is_fruitless = verb == "watch" && !self.has_moved && fault.is_of_answer();
+        let is_list_due = is_fruitless && self.fruitless.count(Instant::now());
+        if is_list_due || fault.is_expired() {
             self.position = None;
-            self.refusals = 0;
         }
-        match &fault {
-            fault if fault.is_expired() => {
-                info!(source = %self.name(), "{verb}: {fault}; listing again");
-                Ok(self.relist_backoff.wait(fault.retry_after()))
-            }
-            Fault::EndedEarly => Ok(self.backoff.wait(None)),
-            fault => {
-                self.tell(verb, fault);
-                Ok(self.backoff.wait(fault.retry_after()))
-            }
-        }
+        self.tell(verb, &fault, is_fruitless);
+        let backoff = if fault.is_expired() { &mut self.relist_backoff } else { &mut self.backoff };
+        Ok(backoff.wait(fault.retry_after()))
     }
 
     /// Puts a fault into the log and the health, the log only if it is another one than before.
-    fn tell(&self, verb: &'static str, fault: &Fault) {
+    fn tell(&self, verb: &'static str, fault: &Fault, is_fruitless: bool) {
+        if is_fruitless && self.fruitless.is_lasting() {
+            if self.health.set_error(Some(FRUITLESS.to_owned())) {
+                warn!(source = %self.name(), last = %fault, "{FRUITLESS}");
+            }
+            return;
+        }
         let text = match fault {
+            Fault::EndedEarly | Fault::Empty => return, // a stray one is no fault
+            fault if verb == "watch" && fault.is_expired() => {
+                return info!(source = %self.name(), "watch: {fault}; listing again");
+            }
             Fault::Refused(Refusal { code: 403, message, .. }) => self.forbidden(verb, message),
             fault => format!("{verb}: {fault}"),
         };
@@ -240,18 +257,14 @@ impl Run {
         )
     }
 
-    /// The server gave a list, an event or a watch's end in good order: faults are over, and so are their waits.
-    fn recover(&mut self) {
-        self.refusals = 0;
-        self.is_doubted = false;
+    /// The zone was whole at this moment: faults are over, and so are their waits. Only a watch that lives its time ends a
+    /// row of fruitless ones, so that the log does not tell of each list that comes in their place.
+    fn recover(&mut self, whole_at: Instant) {
         self.backoff.reset();
-        self.hear();
-    }
-
-    /// The server is there.
-    fn hear(&self) {
-        self.health.hear();
-        if self.health.set_error(None) {
+        self.is_after_outage = false;
+        self.health.confirm(whole_at);
+        let error = self.fruitless.is_lasting().then(|| FRUITLESS.to_owned());
+        if self.health.set_error(error) && !self.fruitless.is_lasting() {
             info!(source = %self.name(), "recovered");
         }
     }

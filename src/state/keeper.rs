@@ -26,7 +26,7 @@ pub struct Keeper {
     folder: PathBuf,
     sources: Vec<SourceId>,
     responder: Arc<Responder>,
-    silence: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
+    age: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
     /// Held while the file is written: the end may come in the middle of a write.
     writing: Mutex<()>,
 }
@@ -38,14 +38,14 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// Into this folder, of these sources, of which `silence` tells how long nothing has been heard.
+    /// Into this folder, of these sources, of which `age` tells how long ago they were known to be whole.
     pub fn new(
         folder: PathBuf,
         sources: Vec<SourceId>,
         responder: Arc<Responder>,
-        silence: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+        age: impl Fn() -> Option<Duration> + Send + Sync + 'static,
     ) -> Keeper {
-        Keeper { folder, sources, responder, silence: Box::new(silence), writing: Mutex::default() }
+        Keeper { folder, sources, responder, age: Box::new(age), writing: Mutex::default() }
     }
 
     /// Saves until the task is dropped.
@@ -78,7 +78,7 @@ impl Keeper {
     /// A write that fails is told once, until one succeeds: a disk that is full fills no log.
     async fn save(self: Arc<Self>, snapshot: Arc<Snapshot>) {
         let _alone = self.writing.lock().await;
-        let heard_at = now().saturating_sub((self.silence)().unwrap_or_default().as_secs());
+        let heard_at = now().saturating_sub((self.age)().unwrap_or_default().as_secs());
         let keeper = self.clone();
         let write = move || save(&keeper.folder, &snapshot, &keeper.sources, heard_at);
         let written = tokio::task::spawn_blocking(write).await;

@@ -76,9 +76,18 @@ impl Site {
 
 /// The whole part of a metric's value, of the first line that begins and goes on so.
 pub(super) fn metric(server: &Server, name: &str, label: &str) -> u64 {
+    value(server, name, label) as u64
+}
+
+/// A gauge's value, of the first line that begins so.
+pub(super) fn gauge(server: &Server, name: &str) -> f64 {
+    value(server, name, "")
+}
+
+fn value(server: &Server, name: &str, label: &str) -> f64 {
     let (_, text) = http_get(server.http, "/metrics").expect("metrics");
     let line = text.lines().find(|line| line.starts_with(name) && line.contains(label));
-    let value = line.and_then(|line| line.rsplit(' ').next()?.split('.').next()?.parse().ok());
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
     value.unwrap_or_else(|| panic!("no {name} {label} in\n{text}"))
 }
 
@@ -108,13 +117,15 @@ pub(super) fn greeter(namespace: &Namespace, name: &str, host: u8, port: u16) ->
 }
 
 /// Every fault that a request may meet.
-fn faults() -> Vec<Fault> {
+fn faults(point: Point) -> Vec<Fault> {
     let status = Fault::status;
     let html = |code| Fault::Answer(code, None, "text/html", "<html>Bad Gateway</html>".into());
     let json = |body: &str| Fault::Answer(200, None, "application/json", body.into());
     let protobuf = || Fault::Answer(200, None, "application/vnd.kubernetes.protobuf;stream=watch", "k8s\0?".into());
+    // A list of nothing, which is no fault of a list.
+    let fallen = (point == Point::Version).then_some(Fault::Fallen);
     let wait = Fault::Answer(429, Some(("retry-after", "1")), "text/plain", "slow down".into());
-    vec![
+    let all = vec![
         status(400, "BadRequest", "no"),
         status(401, "Unauthorized", "no"),
         status(403, "Forbidden", "no"),
@@ -127,6 +138,7 @@ fn faults() -> Vec<Fault> {
         status(504, "Timeout", "Too large resource version: 9, current: 1"),
         status(504, "Timeout", "request timed out"),
         html(200),
+        json(""),
         json("{"),
         json("{\"kind\":\"NodeList\",\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{}]}"),
         json("{\"type\":\"ERROR\",\"object\":{}}"),
@@ -142,7 +154,8 @@ fn faults() -> Vec<Fault> {
         Fault::After(77, End::Garbage),
         Fault::After(77, End::Stall(Duration::from_millis(300))),
         Fault::Drip(500),
-    ]
+    ];
+    all.into_iter().chain(fallen).collect()
 }
 
 /// Each fault once at a point, with a change of the Pod behind it.
@@ -152,7 +165,7 @@ fn each_fault(point: Point) {
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
     eventually(PATIENCE, || site.shows(&[1000]));
     let mut longest = Duration::ZERO;
-    for (port, fault) in (1001..).step_by(2).zip(faults()) {
+    for (port, fault) in (1001..).step_by(2).zip(faults(point)) {
         let met = || site.way.counts().get(&fault.name()).copied().unwrap_or_default();
         // The 410 that leads to the list has the same count as the fault of that name.
         let is_twice = point == Point::List && fault.name() == "410";
@@ -179,6 +192,9 @@ fn each_fault(point: Point) {
         site.way.decide(|_, _| None);
         pod.register(&at(port + 1));
         site.becomes(&[port], &[port + 1]);
+    }
+    if point == Point::Version {
+        assert!(site.restarts("expired") >= 1, "a version that fell is not seen");
     }
     eprintln!("{point:?}: {:?}; the longest took {longest:?}", site.way.counts());
     assert_eq!(site.server.get("/readyz").0, 200);
@@ -253,24 +269,14 @@ fn a_stale_api_server_brings_nothing_back() {
     site.becomes(&[1000], &[1001]);
 }
 
-#[test]
-fn answers_go_on_and_say_that_they_are_old() {
-    let cluster = Cluster::shared();
-    let namespace = cluster.namespace("old");
-    let pod = greeter(&namespace, "greeter-0", 1, 1000);
-    let way = FaultyWay::start(cluster, cluster.own_client());
-    let site = Site::by(namespace, way, &["--stale-after", "2", "--max-stale", "5"]);
-    let error = |reply: &Reply| {
-        let option = reply.edns.as_ref()?.options.iter().find(|(code, _)| *code == 15)?;
-        option.1.get(1).copied()
-    };
-    site.shows(&[1000]).expect("a first list");
-    site.way.close();
+/// Waits until answers, which are at these ports, have become stale (EDE 3) and then too old (SERVFAIL, EDE 22). For a
+/// server with `--stale-after 2 --max-stale 5`.
+pub(super) fn grows_old(site: &Site, ports: &[u16]) {
     let mut seen = Vec::new();
-    eventually(Duration::from_secs(10), || {
+    eventually(Duration::from_secs(15), || {
         let reply = site.ask();
-        assert!(reply.rcode == "SERVFAIL" || is_at(&reply, &[1000]).is_ok(), "{reply:?}");
-        let now = (reply.rcode.clone(), error(&reply));
+        assert!(reply.rcode == "SERVFAIL" || is_at(&reply, ports).is_ok(), "{reply:?}");
+        let now = (reply.rcode.clone(), extended_error(&reply));
         if seen.last() != Some(&now) {
             seen.push(now);
         }
@@ -278,6 +284,25 @@ fn answers_go_on_and_say_that_they_are_old() {
     });
     let states = [("NOERROR", None), ("NOERROR", Some(3)), ("SERVFAIL", Some(22))];
     assert_eq!(seen, states.map(|(rcode, error)| (rcode.to_owned(), error)));
+    assert!(metric(&site.server, "callsign_source_age_seconds{", "") >= 5);
+}
+
+/// The code of an answer's extended error (RFC 8914).
+pub(super) fn extended_error(reply: &Reply) -> Option<u8> {
+    let option = reply.edns.as_ref()?.options.iter().find(|(code, _)| *code == 15)?;
+    option.1.get(1).copied()
+}
+
+#[test]
+fn answers_go_on_and_say_that_they_are_old() {
+    let cluster = Cluster::shared();
+    let namespace = cluster.namespace("old");
+    let pod = greeter(&namespace, "greeter-0", 1, 1000);
+    let way = FaultyWay::start(cluster, cluster.own_client());
+    let site = Site::by(namespace, way, &["--stale-after", "2", "--max-stale", "5"]);
+    site.shows(&[1000]).expect("a first list");
+    site.way.close();
+    grows_old(&site, &[1000]);
     assert!(metric(&site.server, "callsign_source_last_frame_seconds{", "") >= 5);
     assert_eq!((site.server.get("/readyz").0, site.server.get("/livez").0), (200, 200), "it stays in its Service");
     let log = site.server.log();

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
+use callsign::source::kube::QUIET_MAX;
 use nix::sys::signal::Signal;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -15,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
-use super::faults::{PATIENCE, Site, at, greeter, greeters, is_at, metric};
+use super::faults::{PATIENCE, Site, at, gauge, greeter, greeters, is_at, metric};
 use crate::harness::cluster::{Cluster, OWN_NAMESPACE};
 use crate::harness::eventually;
 use crate::harness::faults::{Fault, FaultyWay, Point};
@@ -33,8 +34,14 @@ pub(super) fn begin() {
 
 /// The scenarios, begun by whoever asks first.
 static BEGUN: LazyLock<Mutex<BTreeMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
-    let scenarios: [(&str, fn()); 5] =
-        [("frozen", frozen), ("stopped", stopped), ("token", token), ("authority", authority), ("slow", slow)];
+    let scenarios: [(&str, fn()); 6] = [
+        ("frozen", frozen),
+        ("stopped", stopped),
+        ("token", token),
+        ("authority", authority),
+        ("slow", slow),
+        ("quiet", quiet),
+    ];
     Mutex::new(scenarios.into_iter().map(|(name, play)| (name, spawn(play))).collect())
 });
 
@@ -69,6 +76,11 @@ fn an_authority_that_has_turned_is_read_within_a_minute() {
 #[test]
 fn a_list_that_takes_long_is_read_to_its_end() {
     await_end("slow");
+}
+
+#[test]
+fn a_quiet_cluster_proves_its_zone_within_the_time_that_is_documented() {
+    await_end("quiet");
 }
 
 /// Waits until a server has noticed that its watch is silent; answers go on meanwhile.
@@ -203,4 +215,26 @@ fn slow() {
     assert_eq!((site.restarts("silent"), site.way.asked(Point::List)), (0, 2));
     let changed: Vec<u16> = (1000..=1020).filter(|port| *port != 1001).collect();
     eventually(PATIENCE, || site.shows(&changed));
+}
+
+/// A namespace in which nothing happens: how old its zone gets, over two whole watches.
+fn quiet() {
+    let site = Site::new("quiet");
+    greeter(&site.namespace, "greeter-0", 1, 1000);
+    eventually(PATIENCE, || site.shows(&[1000]));
+    let (start, mut oldest, mut last, mut proofs) = (Instant::now(), 0.0_f64, 0.0_f64, Vec::new());
+    while start.elapsed() < 2 * QUIET_MAX {
+        let age = gauge(&site.server, "callsign_source_age_seconds{");
+        if age + 2.0 < last {
+            proofs.push((start.elapsed().as_secs(), last));
+        }
+        (oldest, last) = (oldest.max(age), age);
+        sleep(Duration::from_millis(250));
+    }
+    eprintln!("the oldest zone was {oldest:.1} s old; proofs came at (s, age before) {proofs:?}");
+    assert!(oldest < QUIET_MAX.as_secs_f64(), "{oldest} s: --stale-after has to be longer than the docs say");
+    assert!(oldest > 20.0, "{oldest} s: something happened, and nothing was measured");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README");
+    let told = format!("a quiet cluster's stays below {}", QUIET_MAX.as_secs());
+    assert!(readme.contains(&told), "the README does not say: {told}");
 }

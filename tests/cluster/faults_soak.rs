@@ -7,7 +7,7 @@
 //! `CALLSIGN_SOAK_SECONDS` is how long it takes (60 by default), `CALLSIGN_SOAK_SEED` makes the same choices again; when they
 //! meet which request is the machine's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use domain::base::iana::Rtype;
 use nix::sys::signal::Signal;
 
+use super::faults::extended_error;
 use super::faults_soak_churn::{Churn, Dice};
 use crate::harness::ask::{Ask, Reply, flag};
 use crate::harness::cluster::Cluster;
@@ -30,6 +31,15 @@ const NOTICED: Duration = Duration::from_secs(40);
 
 /// Between two changes.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(40);
+
+/// The server's `--stale-after`. Short, so that lists that break off for ever are seen to make the zone old.
+const STALE_AFTER: Duration = Duration::from_secs(3);
+
+/// How long lists break off, where they do so for ever: until answers must have said for some time that they are stale.
+const BLINDNESS: Duration = Duration::from_secs(9);
+
+/// The count of such times.
+const BROKEN_LISTS: &str = "lists that break off for ever";
 
 /// How long a round takes with its convergence, by and large: none is begun that would end too late.
 const ROUND: Duration = Duration::from_secs(8);
@@ -47,6 +57,19 @@ struct Soak {
     questions: Arc<Mutex<Vec<Question>>>,
     is_over: AtomicBool,
     judged: Mutex<u64>,
+    /// Answers that had to say that they are stale.
+    marked: AtomicU64,
+}
+
+/// What befalls requests, for a whole round.
+#[derive(Clone, Copy)]
+enum Weather {
+    /// Something else each time.
+    Random,
+    /// Every watch is granted and ends at once, empty; lists are whole.
+    EmptyWatches,
+    /// Every watch is too old, and no list comes to its end.
+    BrokenLists,
 }
 
 #[test]
@@ -62,9 +85,12 @@ fn no_answer_is_illegal_while_faults_and_changes_are_random() {
     let way = FaultyWay::start(cluster, cluster.client_of(&api_server));
     let (oracle, questions) = (Arc::<Mutex<Oracle>>::default(), Arc::<Mutex<Vec<Question>>>::default());
     let churn = Churn::new(seed, oracle.clone(), questions.clone());
-    let server = Server::start(&["--kubeconfig", &way.kubeconfig(), "--all-namespaces"]);
+    let stale_after = STALE_AFTER.as_secs().to_string();
+    let args = ["--kubeconfig", &way.kubeconfig(), "--all-namespaces", "--stale-after", &stale_after];
+    let server = Server::start(&args);
     let (is_over, judged) = (AtomicBool::new(false), Mutex::new(0));
-    let soak = Soak { cluster, api_server, way, server, oracle, questions, is_over, judged };
+    let marked = AtomicU64::new(0);
+    let soak = Soak { cluster, api_server, way, server, oracle, questions, is_over, judged, marked };
     scope(|threads| {
         let asking = threads.spawn(|| soak.judge_answers(seed));
         let ended = Ended(&soak.is_over);
@@ -101,8 +127,14 @@ impl Soak {
                 let questions = self.questions.lock().expect("nobody failed");
                 questions[dice.below(questions.len() as u64) as usize].clone()
             };
-            let floor = self.way.order().floor(Instant::now());
+            let (asked, order) = (Instant::now(), self.way.order());
+            let (floor, stale) = (order.floor(asked), order.stale_since(STALE_AFTER));
             let reply = self.ask(&question);
+            // Nothing has ended the blindness meanwhile.
+            if stale.is_some_and(|since| asked > since) && stale == order.stale_since(STALE_AFTER) {
+                assert_eq!(extended_error(&reply), Some(3), "illegal, for nothing proves it: {question:?}: {reply:?}");
+                self.marked.fetch_add(1, Ordering::Relaxed);
+            }
             let received = Instant::now();
             let verdict = self.oracle.lock().expect("nobody failed").judge(&question, &reply, floor, received);
             if let Err(fault) = verdict {
@@ -133,9 +165,19 @@ impl Soak {
             if Instant::now() >= end || has_failed() {
                 break;
             }
-            match round % 4 {
-                0 => change_for(&mut churn, LAG_MAX + Duration::from_secs(2)),
-                _ => self.faults_for(&mut churn, &mut dice, round),
+            match (round % 4, round) {
+                (0, _) => change_for(&mut churn, LAG_MAX + Duration::from_secs(2)),
+                // Once a soak at least.
+                (_, 3) => self.faults_for(&mut churn, &mut dice, round, Weather::BrokenLists),
+                (_, 5) => self.faults_for(&mut churn, &mut dice, round, Weather::EmptyWatches),
+                _ => {
+                    let weather = match dice.below(6) {
+                        0 => Weather::BrokenLists,
+                        1 => Weather::EmptyWatches,
+                        _ => Weather::Random,
+                    };
+                    self.faults_for(&mut churn, &mut dice, round, weather);
+                }
             }
             if round % 3 == 0 {
                 churn.turn_namespace();
@@ -146,9 +188,22 @@ impl Soak {
     }
 
     /// Some seconds of faults and changes.
-    fn faults_for(&self, churn: &mut Churn, dice: &mut Dice, round: u64) {
+    fn faults_for(&self, churn: &mut Churn, dice: &mut Dice, round: u64, weather: Weather) {
         let mut requests = Dice::new(dice.below(1 << 30));
-        self.way.decide(move |point, version| requests.percent(70).then(|| fault(&mut requests, point, version)));
+        self.way.decide(move |point, version| match (weather, point) {
+            (Weather::EmptyWatches, Point::Watch) => Some(Fault::After(0, End::Whole)),
+            (Weather::EmptyWatches, _) => None,
+            (Weather::BrokenLists, Point::Watch) => Some(Fault::status(410, "Expired", "too old")),
+            (Weather::BrokenLists, Point::List) => Some(Fault::After(40, broken(&mut requests))),
+            (Weather::BrokenLists, Point::Version) => None,
+            (Weather::Random, _) => requests.percent(70).then(|| fault(&mut requests, point, version)),
+        });
+        if let Weather::BrokenLists = weather {
+            self.way.disturb(BROKEN_LISTS);
+            self.way.cut();
+            self.way.order().set_blind(true, Instant::now());
+            change_for(churn, BLINDNESS);
+        }
         // Once a soak at least; it costs some seconds.
         let is_restarted = round == 2 || dice.percent(5);
         if is_restarted {
@@ -179,6 +234,7 @@ impl Soak {
             self.api_server.start_again();
             self.cluster.wait_until_ready(&self.api_server);
         }
+        self.way.order().set_blind(false, Instant::now());
         self.way.decide(|_, _| None);
         self.way.switch_to(self.cluster.client_of(&self.api_server));
         self.way.open();
@@ -219,6 +275,9 @@ impl Soak {
         let counts = self.way.counts();
         eprintln!("{} faults: {counts:?}", counts.values().sum::<u64>());
         eprintln!("{changes} changes, {judged} answers judged, none illegal; the longest convergence {longest:?}");
+        let marked = self.marked.load(Ordering::Relaxed);
+        eprintln!("{marked} of them had to say that they are stale, and did");
+        assert_eq!(marked > 0, counts.contains_key(BROKEN_LISTS), "stale answers are of lists that break off");
         assert!(judged > 1_000 && changes > 100 && counts.len() > 10, "too little happened");
         assert!(counts.contains_key("API server killed"), "{counts:?}");
         let (status, _) = self.server.get("/livez");
@@ -231,6 +290,16 @@ fn change_for(churn: &mut Churn, time: Duration) {
     while Instant::now() < end {
         churn.change();
         sleep(CHANGE_INTERVAL);
+    }
+}
+
+/// How a list stops that is never whole.
+fn broken(dice: &mut Dice) -> End {
+    match dice.below(4) {
+        0 => End::Cut,
+        1 => End::Garbage,
+        2 => End::Stall(Duration::from_millis(dice.below(1_500))),
+        _ => End::Whole,
     }
 }
 
@@ -259,6 +328,8 @@ fn fault(dice: &mut Dice, point: Point, version: Option<u64>) -> Fault {
         17 => Fault::After(bytes, End::Garbage),
         18 => Fault::After(bytes, End::Stall(wait)),
         19 if point == Point::Watch => Fault::Replay(1),
+        20 if point == Point::Watch => Fault::After(0, End::Whole),
+        19 | 20 if point == Point::Version => Fault::Fallen,
         _ => match version.filter(|_| point == Point::Watch) {
             Some(version) => Fault::Replay(version.saturating_sub(1 + dice.below(200)).max(1)),
             None => Fault::After(0, End::Cut),

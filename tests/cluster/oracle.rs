@@ -177,3 +177,16 @@ fn what_must_be_known_follows_from_the_watches() {
     order.disturb_all(at(23));
     assert_eq!((order.since(), order.floor(at(30))), (None, Some(at(22))));
 }
+
+#[test]
+fn an_answer_must_say_that_it_is_stale_once_nothing_proves_the_zone() {
+    let (order, start) = (Order::default(), Instant::now());
+    let after = Duration::from_secs(4);
+    assert_eq!(order.stale_since(after), None);
+    order.set_blind(true, start);
+    order.disturb_all(start);
+    order.restore("a", start);
+    assert_eq!(order.stale_since(after), Some(start + Duration::from_secs(7)));
+    order.set_blind(false, start);
+    assert_eq!(order.stale_since(after), None);
+}

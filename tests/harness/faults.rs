@@ -60,6 +60,8 @@ pub(crate) enum Fault {
     After(usize, End),
     /// The answer comes as slowly as over a line of so many bytes in 100 ms.
     Drip(usize),
+    /// The API server is at its first version, as one whose etcd was made anew says: an empty list.
+    Fallen,
 }
 
 /// How an answer stops.
@@ -95,7 +97,9 @@ impl Fault {
             Fault::After(_, End::Cut) => "cut in an answer".into(),
             Fault::After(_, End::Stall(_)) => "stall in an answer".into(),
             Fault::After(_, End::Garbage) => "garbage in an answer".into(),
+            Fault::After(0, End::Whole) => "empty answer".into(),
             Fault::After(_, End::Whole) => "truncated answer".into(),
+            Fault::Fallen => "version that fell".into(),
             Fault::Drip(_) => "drip".into(),
         }
     }
@@ -347,6 +351,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
     let mut uri = request.uri().to_string();
     match &fault {
         Some(Fault::Answer(code, more, media_type, body)) => return own(*code, *more, media_type, body),
+        Some(Fault::Fallen) => return own(200, None, "application/json", FALLEN),
         Some(Fault::Hangup) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Mute(wait)) => {
             tokio::time::sleep(*wait).await;
@@ -384,6 +389,9 @@ async fn pass(onward: Request<Body>, asked: Asked, fault: Option<Fault>, shared:
     let passage = Passage { upstream: body, fault, passed: 0, point, lane, shared, is_over: false };
     Ok(Response::from_parts(head, BodyExt::boxed_unsync(StreamBody::new(stream::unfold(passage, Passage::next)))))
 }
+
+/// What an API server at its first version answers to the question for its version.
+const FALLEN: &str = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[]}"#;
 
 /// Waits while nothing passes.
 async fn thaw(shared: &Shared) {

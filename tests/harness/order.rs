@@ -8,12 +8,18 @@ use std::time::{Duration, Instant};
 /// convergence. A quiet machine needs a tenth of a second.
 pub(crate) const LAG_MAX: Duration = Duration::from_secs(5);
 
+/// How long after the server's own bound an answer may still be unmarked: what was on its way arrives, and the server looks
+/// at its age twice a second.
+const MARK_LAG_MAX: Duration = Duration::from_secs(3);
+
 /// The watches of one server by their selectors.
 #[derive(Default)]
 pub(crate) struct Order(Mutex<Lanes>);
 
 #[derive(Default)]
 struct Lanes {
+    /// Since when nothing that the server is answered can prove that its zone is whole.
+    blind_since: Option<Instant>,
     /// A watch, and since when it has brought all that there is; none while something is wrong with it.
     since: BTreeMap<String, Option<Instant>>,
     floor: Option<Instant>,
@@ -38,6 +44,16 @@ impl Order {
         let mut lanes = self.0.lock().expect("nobody failed");
         lanes.raise_floor(now);
         lanes.since.values_mut().for_each(|since| *since = None);
+    }
+
+    /// From now on no answer to the server proves that its zone is whole, or may do so again.
+    pub(crate) fn set_blind(&self, is_blind: bool, now: Instant) {
+        self.0.lock().expect("nobody failed").blind_since = is_blind.then_some(now);
+    }
+
+    /// Since when an answer must say that it is stale, where the server says so of what is this old.
+    pub(crate) fn stale_since(&self, stale_after: Duration) -> Option<Instant> {
+        Some(self.0.lock().expect("nobody failed").blind_since? + stale_after + MARK_LAG_MAX)
     }
 
     /// Since when all watches are in order.

@@ -41,7 +41,7 @@ impl Manifests {
         let mut kept = Kept::default();
         let mut told = BTreeSet::new();
         loop {
-            let paths = self.paths.clone();
+            let (paths, read_at) = (self.paths.clone(), Instant::now());
             let read = spawn_blocking(move || {
                 let seen = Fingerprint::of(&paths);
                 let loaded = kept.load(&paths);
@@ -54,7 +54,7 @@ impl Manifests {
                 return;
             }
             drop(loaded);
-            health.hear();
+            health.confirm(read_at);
             health.commit();
             tokio::select! {
                 () = events.closed() => return,
@@ -81,10 +81,13 @@ impl Manifests {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             let paths = self.paths.clone();
+            let looked = Instant::now();
             let now = spawn_blocking(move || Fingerprint::of(&paths)).await;
             health.hear();
-            if now.is_ok_and(|now| now != *seen) {
-                return;
+            match now {
+                Ok(now) if now != *seen => return,
+                Ok(_) => health.confirm(looked),
+                Err(_) => {}
             }
         }
     }

@@ -31,15 +31,18 @@ pub(super) enum Fault {
         /// Ours.
         position: u64,
     },
-    /// Nothing came for this long.
-    #[error("nothing from the API server for {0:?}")]
+    /// Nothing came for this long. Told in whole seconds, so that a lasting silence reads the same each time.
+    #[error("nothing from the API server for {:.0} s", .0.as_secs_f64())]
     Silent(Duration),
     /// The body broke, or ended inside an object or before a list's end.
     #[error("the API server's answer broke off: {0}")]
     Broken(String),
-    /// A watch ended in good order, but long before its time.
+    /// A watch that brought something ended in good order, but long before its time.
     #[error("the API server ended the watch early")]
     EndedEarly,
+    /// The same of a watch that brought nothing.
+    #[error("the API server ended the watch early, with nothing in it")]
+    Empty,
     /// The body is not what was asked for, or of something else.
     #[error("not an answer of a Kubernetes API server: {0}")]
     Garbage(&'static str),
@@ -56,6 +59,7 @@ impl Fault {
             Fault::Broken(_) => Restart::Broken,
             Fault::Garbage(_) => Restart::Garbage,
             Fault::Closed | Fault::EndedEarly => Restart::Ended,
+            Fault::Empty => Restart::Empty,
             Fault::Unreachable(_) => Restart::Unreachable,
         }
     }
@@ -66,6 +70,15 @@ impl Fault {
             Fault::Refused(refusal) => refusal.is_expired(),
             Fault::Undone { .. } => true,
             _ => false,
+        }
+    }
+
+    /// It tells of the answer to this request, rather than of a server that cannot be reached or answers nobody now.
+    pub(super) fn is_of_answer(&self) -> bool {
+        match self {
+            Fault::Closed | Fault::Unreachable(_) => false,
+            Fault::Refused(refusal) => refusal.is_of_request(),
+            _ => true,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A list of all Pods: streamed where the server can, by pages where not, whole where pages expire.
 
+use std::time::Instant;
+
 use tracing::info;
 
 use super::Run;
@@ -28,6 +30,7 @@ pub enum Method {
 impl Run {
     /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from.
     pub(super) async fn list(&mut self) -> Result<(), Fault> {
+        let asked = Instant::now();
         let result = match self.method {
             Method::Streaming => self.list_streaming().await,
             Method::Pages => self.list_pages(Some(PAGE_LEN)).await,
@@ -39,10 +42,13 @@ impl Run {
                 self.is_listing = false;
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
-                self.method = self.watch.method; // what refused it may have been one stray answer
+                // What refused it may have been one stray answer. Where no watch lasts, no list can be streamed either.
+                if !self.fruitless.is_lasting() {
+                    self.method = self.watch.method;
+                }
                 self.is_unproved = false;
                 self.health.commit();
-                self.recover();
+                self.recover(asked);
                 Ok(())
             }
             Err(fault) => self.another_way(fault),

@@ -2,6 +2,7 @@
 //! Every script is played in both encodings.
 
 mod encode;
+mod fruitless;
 mod play;
 
 use std::time::Duration;
@@ -199,7 +200,6 @@ async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
 
 #[tokio::test]
 async fn a_version_that_is_of_no_use_is_given_up() {
-    let refused = || (WATCH_7, Status(500, "", status(500, "no")));
     let version = |version| (VERSION, Whole(list(version, "", &[])));
     type Case = (&'static str, Vec<Step>, &'static [(Restart, u64)]);
     let cases: Vec<Case> = vec![
@@ -211,7 +211,6 @@ async fn a_version_that_is_of_no_use_is_given_up() {
             vec![(WATCH_7, Status(504, "", status(504, "Too large resource version: 7, current: 1")))],
             &[(Restart::Expired, 1)],
         ),
-        ("refused twice", vec![refused(), version(7), refused()], &[(Restart::Refused, 2)]),
         (
             "granted, but undone",
             vec![(WATCH_7, Hangup), version(6)],
@@ -302,7 +301,7 @@ async fn what_the_server_forbids_is_told_and_recovers() {
         listed(),
         (WATCH_7, Status(403, "", status(403, "no"))),
         (VERSION, Whole(list(7, "", &[]))),
-        (WATCH_7, Open(String::new())),
+        (WATCH_7, Open(bookmark(9))),
     ];
     for outcome in check("recovered", script, "begin u1@5 commit", &[(Restart::Refused, 4)]).await {
         assert_eq!(outcome.health.error(), None);

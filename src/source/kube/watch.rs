@@ -14,21 +14,19 @@ impl Run {
     /// Watches until the server ends it, as it is asked to; every fault is an error. The position moves with each event,
     /// so that whatever follows goes on behind the last whole one.
     pub(super) async fn watch(&mut self, from: &str) -> Result<(), Fault> {
+        self.has_moved = false;
         if self.is_unproved {
             self.prove(from).await?;
         }
         let pace = self.watch.pace;
         // Shorter by up to a quarter, so that the watches of all profiles and replicas do not end together.
-        let timeout = pace.watch - jitter(pace.watch / 4);
+        let longest = if self.is_after_outage { pace.watch_after_outage } else { pace.watch };
+        let timeout = longest - jitter(longest / 4);
         let started = Instant::now();
         let uri = self.uri(Ask::Watch { from, timeout });
         let patience = Patience::Until(started + timeout + pace.grace);
         let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
-        // On a quiet cluster this head and the end are all that a watch brings: a server sends no bookmark of the version
-        // that the watch began with.
-        if !self.is_doubted {
-            self.hear();
-        }
+        self.health.hear();
         self.is_unproved = true;
         let encoding = answer.splitter.encoding();
         let mut reached: Option<u64> = from.parse().ok();
@@ -42,21 +40,29 @@ impl Run {
                 }
                 reached = version.or(reached);
                 self.apply(frame.event).await?;
-                if let Some(version) = frame.version {
-                    self.position = Some(version);
+                if frame.version.is_some() && frame.version != self.position {
+                    self.position = frame.version;
+                    self.move_on();
                 }
-                self.is_unproved = false;
-                self.relist_backoff.reset();
-                self.recover();
             }
         }
         // Seconds are whole ones at the server.
         if started.elapsed() + pace.grace < timeout {
-            return Err(Fault::EndedEarly);
+            return Err(if self.has_moved { Fault::EndedEarly } else { Fault::Empty });
         }
         self.health.count_restart(Restart::Ended);
-        self.recover();
+        self.fruitless.forget();
+        self.recover(Instant::now());
         Ok(())
+    }
+
+    /// The watch has come to a version behind the one before: all that happened up to there is known.
+    fn move_on(&mut self) {
+        self.has_moved = true;
+        self.is_unproved = false;
+        self.relist_backoff.reset();
+        self.fruitless.end_row();
+        self.recover(self.received);
     }
 
     /// Makes sure that the server has come to our position. It grants a watch from a version that it has not come to, and

@@ -39,12 +39,12 @@ impl Running {
             logs_queries: false,
         });
         let (begun, writes) = mpsc::channel(1024);
-        // It is asked for the silence at the beginning of each write.
-        let silence = move || {
+        // It is asked for the age at the beginning of each write.
+        let age = move || {
             begun.try_send(time::Instant::now()).unwrap();
             None
         };
-        let keeper = Keeper::new(folder.clone(), Vec::new(), responder.clone(), silence);
+        let keeper = Keeper::new(folder.clone(), Vec::new(), responder.clone(), age);
         tokio::spawn(Arc::new(keeper).run());
         Running { folder, responder, writes }
     }

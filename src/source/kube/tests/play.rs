@@ -21,8 +21,9 @@ use crate::source::{Change, Profile};
 const FAST: Pace = Pace {
     header: Duration::from_millis(1000),
     whole_list: Duration::from_millis(1000),
-    quiet: Duration::from_millis(500),
+    quiet: Duration::from_millis(800),
     watch: Duration::from_millis(600),
+    watch_after_outage: Duration::from_millis(600),
     grace: Duration::from_millis(400),
 };
 
@@ -37,7 +38,7 @@ pub(super) enum Reply {
     Late(String),
     /// 200 and the beginning of a body, then silence.
     Open(String),
-    /// 200 and the beginning of a chunked body, then a broken connection.
+    /// 200 and the beginning of a chunked body, then a broken connection; of an empty body that beginning is all of it.
     Cut(String),
     /// Nothing at all, for ever.
     Mute,
@@ -52,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) told: String,
     pub(super) health: Arc<SourceHealth>,
     pub(super) took: Duration,
+    /// How much longer ago the zone was known to be whole than anything came.
+    pub(super) unproved_for: Option<Duration>,
 }
 
 /// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `u1@7!` where its
@@ -88,11 +91,12 @@ pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
     });
     serve(listener, script.into(), encoding).await;
     let took = started.elapsed();
+    let unproved_for = health.age().zip(health.silence()).map(|(age, silence)| age.saturating_sub(silence));
     task.abort();
     let _ = timeout(Duration::from_secs(5), task).await;
     timeout(Duration::from_secs(5), listen).await.expect("the end of events").expect("no panic");
     let told = told.lock().expect("no panic").join(" ");
-    Outcome { told, health, took }
+    Outcome { told, health, took, unproved_for }
 }
 
 /// Answers request after request by the script, and a moment longer, so that what the last reply led to is told.
