@@ -165,5 +165,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 31);
+    assert_eq!(families.len(), 32);
 }

@@ -9,7 +9,7 @@
 //! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
 //! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
 //! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
-//! | three watches in a row bring nothing and do not last their time, whatever ends them | relist, each time later: `fruitless` |
+//! | three watches in a row bring nothing and do not last their time, whatever ends them but an outage | relist, each time later: `fruitless` |
 //! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
 //! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
 //! | HTML, JSON of another kind, an ERROR without a Status | the same; what is known stays |
@@ -82,6 +82,8 @@ struct Pace {
     watch_after_outage: Duration,
     /// How much later than asked the end of a watch may come.
     grace: Duration,
+    /// How much sooner than asked it may come: the server counts whole seconds, by a clock of its own.
+    early: Duration,
 }
 
 const PACE: Pace = Pace {
@@ -91,6 +93,7 @@ const PACE: Pace = Pace {
     watch: Duration::from_secs(45),
     watch_after_outage: Duration::from_secs(10),
     grace: Duration::from_secs(5),
+    early: Duration::from_secs(2),
 };
 
 /// The longest time for which a healthy API server gives no proof that the zone is whole. A server sends a bookmark once a
@@ -139,6 +142,7 @@ impl Watch {
             fruitless: Fruitless::default(),
             position: None,
             is_unproved: false,
+            has_just_answered: false,
             has_moved: false,
             is_after_outage: false,
             is_listing: false,
@@ -168,6 +172,8 @@ struct Run {
     position: Option<String>,
     /// Whether the server has come to this position is to be asked before the next watch.
     is_unproved: bool,
+    /// The request before this one was answered: a list, or the server's version.
+    has_just_answered: bool,
     /// The watch at work has moved the position.
     has_moved: bool,
     /// The server could not be reached or answered nobody, and nothing has proved the zone since.
@@ -213,8 +219,9 @@ impl Run {
         }
         self.health.count_restart(fault.restart());
         self.is_unproved = true;
-        self.is_after_outage |= !fault.is_of_answer() || matches!(fault, Fault::Silent(_));
-        let is_fruitless = verb == "watch" && !self.has_moved && fault.is_of_answer();
+        let is_of_request = fault.is_of_request(std::mem::take(&mut self.has_just_answered));
+        self.is_after_outage |= !is_of_request || matches!(fault, Fault::Silent(_));
+        let is_fruitless = verb == "watch" && !self.has_moved && is_of_request;
         let is_list_due = is_fruitless && self.fruitless.count(Instant::now());
         if is_list_due || fault.is_expired() {
             self.position = None;

@@ -73,11 +73,13 @@ impl Fault {
         }
     }
 
-    /// It tells of the answer to this request, rather than of a server that cannot be reached or answers nobody now.
-    pub(super) fn is_of_answer(&self) -> bool {
+    /// It tells of this request, rather than of a server that cannot be reached or answers nobody now. A lost connection and a
+    /// proxy's error do so only where the server has just answered another request.
+    pub(super) fn is_of_request(&self, has_just_answered: bool) -> bool {
         match self {
-            Fault::Closed | Fault::Unreachable(_) => false,
-            Fault::Refused(refusal) => refusal.is_of_request(),
+            Fault::Closed => false,
+            Fault::Unreachable(_) => has_just_answered,
+            Fault::Refused(refusal) => refusal.is_of_request() || (has_just_answered && !refusal.has_status),
             _ => true,
         }
     }

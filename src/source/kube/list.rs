@@ -47,6 +47,7 @@ impl Run {
                     self.method = self.watch.method;
                 }
                 self.is_unproved = false;
+                self.has_just_answered = true;
                 self.health.commit();
                 self.recover(asked);
                 Ok(())

@@ -46,11 +46,11 @@ impl Run {
                 }
             }
         }
-        // Seconds are whole ones at the server.
-        if started.elapsed() + pace.grace < timeout {
+        if started.elapsed() + pace.early < timeout {
             return Err(if self.has_moved { Fault::EndedEarly } else { Fault::Empty });
         }
         self.health.count_restart(Restart::Ended);
+        self.has_just_answered = false;
         self.fruitless.forget();
         self.recover(Instant::now());
         Ok(())
@@ -82,6 +82,7 @@ impl Run {
             Ok(current) if current < position => Err(Fault::Undone { current, position }),
             _ => {
                 self.is_unproved = false;
+                self.has_just_answered = true;
                 Ok(())
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::encode::CUT;
-use super::play::Reply::{Cut, Late, Open, Status, Whole};
+use super::play::Reply::{Cut, Hangup, Late, Open, Status, Whole};
 use super::play::{Reply, Step};
 use super::{PAGE, STREAM, VERSION, WATCH_7, WATCH_9, bookmark, check, end, error, event, list, listed, pod, status};
 use crate::source::health::Restart;
@@ -49,6 +49,20 @@ async fn three_watches_that_bring_nothing_lead_to_a_list() {
             let error = outcome.health.error();
             assert!(error.as_ref().is_some_and(|text| text.contains("three in a row")), "{name}: {error:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_way_that_lets_all_but_watches_pass_leads_to_a_list_and_an_outage_to_none() {
+    let bad_gateway = || Status(502, "", "<html>".into());
+    for (name, reply, restart) in [("hangup", Hangup, Restart::Unreachable), ("502", bad_gateway(), Restart::Refused)] {
+        let relist = [(STREAM, Whole(end(9))), (WATCH_9, Open(bookmark(10)))];
+        let script = watches(&reply, 3).into_iter().chain(relist).collect();
+        check(name, script, "begin u1@5 commit begin commit", &[(restart, 3)]).await;
+        let outage = std::iter::repeat_n((VERSION, reply.clone()), 4);
+        let after = [at(7), (WATCH_7, Open(event("MODIFIED", "u1", 8)))];
+        let script = watches(&reply, 1).into_iter().chain(outage).chain(after).collect();
+        check(name, script, "begin u1@5 commit u1@8", &[(restart, 5)]).await;
     }
 }
 

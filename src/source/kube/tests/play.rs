@@ -25,6 +25,7 @@ const FAST: Pace = Pace {
     watch: Duration::from_millis(600),
     watch_after_outage: Duration::from_millis(600),
     grace: Duration::from_millis(400),
+    early: Duration::from_millis(50),
 };
 
 /// What the server does with one request.
