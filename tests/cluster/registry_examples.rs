@@ -21,7 +21,7 @@ const ROUNDS: usize = 3;
 /// The folder of the examples, built as this test was: beside the folder that it is in.
 fn examples() -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    built(env!("CARGO"), ["build", "--locked", "--quiet", "--examples", "--profile", profile]);
+    built("cargo", ["build", "--locked", "--quiet", "--examples", "--profile", profile]);
     let own = std::env::current_exe().expect("this test's path");
     own.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("examples")
 }

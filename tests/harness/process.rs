@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -195,6 +195,14 @@ pub(crate) fn free_port() -> u16 {
 /// The loopback address at a free port.
 pub(crate) fn free_address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
+}
+
+/// Loopback's address of IPv6. On a machine without IPv6 it is another one of IPv4, so that only the family goes untested.
+pub(crate) fn other_loopback() -> IpAddr {
+    match UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => Ipv6Addr::LOCALHOST.into(),
+        Err(_) => Ipv4Addr::new(127, 0, 0, 6).into(),
+    }
 }
 
 /// GETs a path by HTTP/1.0, whose bodies end where the connection does: status and body.

@@ -1,7 +1,7 @@
 //! The one server that all tests share which only ask, and what the others build theirs from.
 
 use std::fs;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use domain::base::iana::Rtype;
 
 use crate::harness::ask::{Ask, Edns, Reply};
-use crate::harness::process::{free_port, scratch};
+use crate::harness::process::{free_port, other_loopback, scratch};
 use crate::harness::server::Server;
 
 /// The Pods' zone.
@@ -28,7 +28,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server with the Pods of `manifests/` and the zones of `zones/`.
 pub(crate) static SITE: LazyLock<Site> = LazyLock::new(|| {
-    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, free_port()));
+    let six = SocketAddr::new(other_loopback(), free_port());
     let mut args = vec!["--manifests", manifests(), "--zones", zones(), "--nsid", NSID];
     for network in ["10.244.0.0/16", "172.0.0.0/24", "fd00:10:244::/56", "5678:abcd::/32"] {
         args.extend(["--reverse", network]);
@@ -42,7 +42,7 @@ pub(crate) static SITE: LazyLock<Site> = LazyLock::new(|| {
 /// See [`SITE`].
 pub(crate) struct Site {
     pub(crate) server: Server,
-    /// Where it answers over IPv6.
+    /// Where it answers over IPv6, by [`other_loopback`].
     pub(crate) six: SocketAddr,
 }
 

@@ -4,7 +4,7 @@
 //! into (consul#1931, #375, #788, #3850, #3948, coredns#5362, #4449, #5366, #4547) and Consul's own tests of large replies.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use domain::base::iana::Rtype;
 
 use crate::harness::ask::{Ask, Reply, flag};
 use crate::harness::dig::dig;
-use crate::harness::process::free_port;
+use crate::harness::process::{free_port, other_loopback};
 use crate::harness::server::Server;
 
 use super::site::{ask, manifest, pod, text};
@@ -24,7 +24,7 @@ const CROWD: usize = 1300;
 /// replies of 512, 513, 1232 and 1233 bytes: 12 bytes of header, the question, 16 a record, 11 of OPT.
 pub(crate) static LARGE: LazyLock<(Server, SocketAddr)> = LazyLock::new(|| {
     let pods: Vec<_> = (0..CROWD).map(member).collect();
-    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, free_port()));
+    let six = SocketAddr::new(other_loopback(), free_port());
     let file = manifest(&pods);
     (Server::start(&["--manifests", text(&file), "--listen", &six.to_string()]), six)
 });
