@@ -48,6 +48,8 @@ pub struct OwnPod {
     pub uid: Option<Arc<str>>,
     /// The name is the host's, which the kubelet cuts at 63 bytes: without a uid, an address has to show that it is right.
     pub is_host_name: bool,
+    /// The name is the host's, or a flag may contradict the uid: it is looked at before a server is started.
+    pub is_doubtful: bool,
 }
 
 /// Whose entries of a Pod's list are ours: the pairs that they carry say so.

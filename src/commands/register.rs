@@ -28,7 +28,7 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
     let owner = owner(&args, &offers);
     offers.iter().try_for_each(|offer| offer.check(args.profile, &owner))?;
     let mut registrar = registrar(&args.pod, args.profile, owner, environment).await?;
-    if registrar.is_by_host_name() {
+    if registrar.is_doubtful() {
         refuse_another_pod(&mut registrar).await?;
     }
     let keeper = Keeper::start(registrar);
@@ -90,7 +90,7 @@ fn owner(args: &RegisterArgs, offers: &[Offer]) -> Owner {
     Owner { name, kind }
 }
 
-/// Refuses to start where the Pod that the host is named after is another one. A server that runs without ever being
+/// Refuses to start where the Pod that the host's name or a flag tells is another one. A server that runs without ever being
 /// registered would be found out late. If the API server does not tell now, the keeper asks again.
 async fn refuse_another_pod(registrar: &mut Registrar) -> Result<(), RegisterError> {
     match registrar.check_pod().await {

@@ -48,7 +48,8 @@ fn own_pod_with(
     }
     // It counts whatever the flags say: no flag makes another Pod ours.
     let uid = fact("POD_UID").map(Into::into);
-    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, is_host_name })
+    let is_doubtful = is_host_name || (uid.is_some() && (namespace.is_some() || pod.is_some()));
+    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, is_host_name, is_doubtful })
 }
 
 #[cfg(test)]

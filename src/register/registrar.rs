@@ -75,9 +75,9 @@ impl Registrar {
         &self.owner.name
     }
 
-    /// Whether nothing but the host's name says which Pod this is.
-    pub fn is_by_host_name(&self) -> bool {
-        self.pod.is_host_name
+    /// Whether the Pod may be another one than this process's, by what tells its name.
+    pub fn is_doubtful(&self) -> bool {
+        self.pod.is_doubtful
     }
 
     /// Makes the container's entries what is wanted, one try. A Pod that was ours and is gone has none.

@@ -85,8 +85,9 @@ fn no_flag_switches_the_uid_off() {
     let site = Site::new("identity");
     let (own, other) = (site.namespace.pod("greeter-0"), site.namespace.pod("greeter-1"));
     let before = metadata(&other);
-    for args in [&REGISTER[..], &WITHDRAW] {
-        let args = [args, &["--pod", "greeter-1"]].concat();
+    let wrapper = ["register", "--interface", "a.B", "--port", "1", "--pod", "greeter-1", "--", "sleep", "600"];
+    let named = |args: &[&'static str]| [args, &["--pod", "greeter-1"]].concat();
+    for args in [named(&REGISTER), named(&WITHDRAW), wrapper.to_vec()] {
         let output = run(&site, &[("POD_NAME", "greeter-0"), ("POD_UID", &own.uid)], &args);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && told.contains(&own.uid), "{args:?}: {told}");
