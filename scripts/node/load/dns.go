@@ -115,6 +115,10 @@ func query(id uint16, name string) []byte {
 
 // The endpoints of a reply: each SRV record with the first address that comes with its target.
 func read(reply *dnsmessage.Message) ([]endpoint, error) {
+	names.tried.Add(1)
+	if reply.RCode == dnsmessage.RCodeNameError {
+		names.lost.Add(1)
+	}
 	addresses := map[string]netip.Addr{}
 	for _, record := range reply.Additionals {
 		owner := record.Header.Name.String()

@@ -39,6 +39,9 @@ type tally struct {
 	tried, lost atomic.Int64
 }
 
+// Replies, and those that say that there is no such name: while a server restarts, its name must stay.
+var names = &tally{name: "names"}
+
 func (t *tally) note(err error) {
 	t.tried.Add(1)
 	if err != nil {
@@ -82,7 +85,7 @@ func run(args []string) {
 		go call(calls, *through, *name)
 	}
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		for _, t := range []*tally{fresh, kept, cached, calls} {
+		for _, t := range []*tally{fresh, kept, cached, calls, names} {
 			fmt.Fprintln(w, t.name, t.tried.Load(), t.lost.Load())
 		}
 	})
