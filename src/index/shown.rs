@@ -215,39 +215,60 @@ fn rendered<'s>(pod: &'s PodRecord, registered: SmallVec<[&'s Registered; 1]>) -
     text
 }
 
+/// A registration among the answers, and its Pod.
+type Published<'s> = (&'s PodRecord, &'s Registered);
+
 /// Compares the DNS-SD instances that a Pod is, where its services show the same: it may tell them in another order.
 fn compare_instances(last: &Snapshot, next: &Snapshot, records: Records<'_>, difference: &mut Difference) {
     let [old, new] = records.map(published);
-    let is_same = |(one, other): (&(&PodRecord, &Registered), &(&PodRecord, &Registered))| {
-        let place = |pod: &PodRecord, one: &Registered| (pod.socket(one), one.weight, one.protocol_label().cloned());
-        let ((pod, one), (other_pod, other)) = (one, other);
-        pod.name() == other_pod.name()
-            && one.service() == other.service()
-            && place(pod, one) == place(other_pod, other)
-            && one.published() == other.published()
-    };
-    if old.len() == new.len() && old.iter().zip(&new).all(is_same) {
+    if is_told_alike(&old, &new) {
         return;
     }
-    let mut seen = HashSet::new();
-    for (pod, registered) in old.into_iter().chain(new) {
-        let service = registered.service();
-        let Some(label) = InstanceLabel::of(pod, registered) else { continue };
-        for protocol in fronts(registered) {
-            let key = (service, label.clone(), protocol);
-            if seen.insert(key)
-                && instance(last, service, protocol, &label) != instance(next, service, protocol, &label)
-            {
-                difference.services.insert((service.namespace.clone(), service.alias));
+    // By what one instance tells of: a name without selectors, a port and a protocol.
+    let mut instances: BTreeMap<_, [Vec<Published<'_>>; 2]> = BTreeMap::new();
+    for (side, registrations) in [old, new].into_iter().enumerate() {
+        for (pod, registered) in registrations {
+            let service = registered.service();
+            for protocol in fronts(registered) {
+                let key = (&*service.namespace, plain_key(service), registered.port, protocol);
+                instances.entry(key).or_default()[side].push((pod, registered));
             }
+        }
+    }
+    for ((.., protocol), [old, new]) in instances.iter().filter(|(_, [old, new])| !is_told_alike(old, new)) {
+        let told = || old.iter().chain(new);
+        let labels: HashSet<InstanceLabel> = told().filter_map(|(pod, one)| InstanceLabel::of(pod, one)).collect();
+        let Some(service) = told().next().map(|(_, one)| one.service()) else { continue };
+        let says = |snapshot, label| instance(snapshot, service, *protocol, label);
+        if labels.iter().any(|label| says(last, label) != says(next, label)) {
+            difference.services.insert((service.namespace.clone(), service.alias));
+            return;
         }
     }
 }
 
 /// A Pod's registrations that are among the answers, in its order.
-fn published(pod: Option<&PodRecord>) -> Vec<(&PodRecord, &Registered)> {
+fn published(pod: Option<&PodRecord>) -> Vec<Published<'_>> {
     let Some(pod) = pod else { return Vec::new() };
     pod.registrations.iter().filter(|one| pod.is_published(one)).map(|one| (pod, one)).collect()
+}
+
+fn is_told_alike(old: &[Published<'_>], new: &[Published<'_>]) -> bool {
+    let is_same = |((pod, one), (other_pod, other)): (&Published<'_>, &Published<'_>)| {
+        (pod.name(), one.service(), one.weight, one.protocol_label())
+            == (other_pod.name(), other.service(), other.weight, other.protocol_label())
+            && pod.socket(one) == other_pod.socket(other)
+            && one.published() == other.published()
+    };
+    old.len() == new.len() && old.iter().zip(new).all(is_same)
+}
+
+/// What tells a service's name without selectors from others in its namespace: the interface, or the alias.
+fn plain_key(service: &Service) -> Vec<u8> {
+    match service.is_natural() {
+        true => service.interface_key().into_vec(),
+        false => service.alias.label().into_bytes(),
+    }
 }
 
 /// What an instance's SRV and TXT records say; none where it does not exist.

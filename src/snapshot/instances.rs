@@ -56,7 +56,7 @@ impl Snapshot {
         by_name.into_iter().chain(by_target).find_map(|slot| {
             let pod = self.pod(slot)?;
             let registered: SmallVec<[_; 1]> = (pod.registrations.iter())
-                .filter(|one| one.port == port && pod.is_published(one) && selected.services.contains(one.service()))
+                .filter(|one| one.port == port && selected.services.contains(one.service()) && pod.is_published(one))
                 .filter(|one| {
                     protocol.is_none_or(|protocol| one.protocol_label().map(|label| label.as_bytes()) == Some(protocol))
                 })

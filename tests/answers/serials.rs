@@ -67,6 +67,11 @@ fn an_instance_that_lists_its_groups_in_another_order_is_another_answer() {
     let before = world.data(name, domain::base::iana::Rtype::TXT);
     assert!(moves(&mut world, "app", apply(one(yx), 2)));
     assert_ne!(world.data(name, domain::base::iana::Rtype::TXT), before);
+    // Nor does the order of two protocols show, where each tells the same.
+    let registers = |protocol: &str| format!("interface=a.A port=1 protocol={protocol} ");
+    let (dubbo, tri) = (registers("dubbo"), registers("tri"));
+    let mut world = world_of(vec![one(&(dubbo.clone() + &tri))], vec![]);
+    assert!(!moves(&mut world, "app", apply(one(&(tri + &dubbo)), 2)));
     // Ports apart, the order is of no account.
     let (ab, ba) = ("interface=a.A port=1 interface=b.B port=2", "interface=b.B port=2 interface=a.A port=1");
     let mut world = world_of(vec![one(ab)], vec![]);
