@@ -31,7 +31,7 @@ use crate::answer::Freshness;
 use crate::changes::Changes;
 use crate::cli::COMMIT;
 use crate::config::Config;
-use crate::http::{self, ListRoom, Pages};
+use crate::http::{self, Bounds, ListRoom, Pages};
 use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -107,9 +107,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let room = ListRoom::default();
-    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), room, sources: stats };
-    tokio::spawn(http::serve(http, Arc::new(pages)));
+    let (room, bounds) = (ListRoom::default(), Bounds::default());
+    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), room, bounds, sources: stats };
+    streams.spawn(http::serve(http, Arc::new(pages), closed));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 
     signals.wait_for_end(&rereads).await;

@@ -33,7 +33,8 @@ use touched::touched;
 /// so 16 MiB; at 200 changes a second of Pods with five of them it is half a minute.
 const PAST_REGISTRATIONS_MAX: usize = 65_536;
 
-/// The most subscriptions at once, as many as connections that a process can well have beside its others.
+/// The most subscriptions at once; each interface of an event stream is one. As many as connections that a process can
+/// well have beside its others.
 pub const SUBSCRIPTIONS_MAX: usize = 4_096;
 
 /// The recent past, and who waits for what comes.
@@ -181,6 +182,11 @@ impl Changes {
         Ok(Subscription { changes: self.clone(), topic, touched, revision: 0 })
     }
 
+    /// The revision up to which everything was told.
+    pub fn latest(&self) -> u64 {
+        self.state().latest
+    }
+
     /// How many subscriptions there are.
     pub fn subscriptions(&self) -> usize {
         self.state().subscriptions
@@ -286,15 +292,27 @@ impl Subscription {
     /// # Errors
     /// Some of it is in the past no more.
     pub fn news(&mut self) -> Result<Option<WatchedChange>, Gap> {
-        self.touched.borrow_and_update(); // first: what comes from here on wakes again
+        self.news_until(u64::MAX)
+    }
+
+    /// The same, up to this revision and no further.
+    ///
+    /// # Errors
+    /// As with [`Subscription::news`].
+    pub fn news_until(&mut self, until: u64) -> Result<Option<WatchedChange>, Gap> {
+        // First: what comes from here on wakes again.
+        if *self.touched.borrow_and_update() > until {
+            self.touched.mark_changed();
+        }
         let entries: Vec<Arc<Entry>> = {
             let state = self.changes.state();
             if self.topic.lost.load(Ordering::Relaxed) > self.revision {
                 return Err(Gap);
             }
-            let missed = state.past.iter().rev().take_while(|entry| entry.revision > self.revision);
-            let missed = missed.cloned().collect();
-            self.revision = self.revision.max(state.latest);
+            let until = until.min(state.latest);
+            let missed = state.past.iter().rev().skip_while(|entry| entry.revision > until);
+            let missed = missed.take_while(|entry| entry.revision > self.revision).cloned().collect();
+            self.revision = self.revision.max(until);
             missed
         };
         let mut pods: BTreeMap<PodSlot, (Option<&PodRecord>, Option<&PodRecord>)> = BTreeMap::new();
@@ -306,6 +324,17 @@ impl Subscription {
         let after = WatchedSet::of_pods(pods.values().filter_map(|(_, after)| *after), &self.topic.filter);
         let change = before.change_to(&after);
         Ok((!change.is_empty()).then_some(change))
+    }
+
+    /// Whether a change touched the selection since its news were asked for.
+    pub fn has_news(&self) -> bool {
+        self.touched.has_changed().unwrap_or_default()
+    }
+
+    /// A wait for the next change from here on that touches the selection, by itself.
+    pub fn next_touch(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut touched = self.topic.touched.subscribe();
+        async move { _ = touched.changed().await }
     }
 
     /// Waits for a change that touches the selection.

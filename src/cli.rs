@@ -194,8 +194,9 @@ pub struct WhyArgs {
 /// `callsign watch`
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// The interface, in any letter case
-    pub interface: String,
+    /// The interface, in any letter case; repeats, up to 1,024 of them
+    #[arg(required = true)]
+    pub interface: Vec<String>,
     /// Only this group; empty for endpoints without one
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,

@@ -15,11 +15,15 @@ pub const SET: &str = "set";
 /// What is different from what was told before.
 pub const CHANGE: &str = "change";
 
-/// Encodes an event; neither the id nor the data may hold a line's end, which JSON on one line never does.
-pub fn encode(event: &str, id: &str, data: &str) -> String {
-    debug_assert!(!id.contains(['\n', '\r']) && !data.contains(['\n', '\r']));
-    format!("event: {event}\nid: {id}\ndata: {data}\n\n")
+/// What stands before an event's data. Neither the id nor the data may hold a line's end, which JSON on one
+/// line never does.
+pub fn encode_head(event: &str, id: &str) -> String {
+    debug_assert!(!id.contains(['\n', '\r']));
+    format!("event: {event}\nid: {id}\ndata: ")
 }
+
+/// What stands behind an event's data.
+pub const END: &str = "\n\n";
 
 /// Encodes a sign of life: a comment, and the id to go on from, which no event comes with.
 pub fn encode_heartbeat(id: &str) -> String {
@@ -139,6 +143,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut reader = Reader::default();
+        let encode = |event, id, data: &str| encode_head(event, id) + data + END;
         let stream = [encode(SET, "i-7", r#"{"a":"ö\n"}"#), encode_heartbeat("i-8"), encode(CHANGE, "i-9", "{}")];
         assert_eq!(reader.read(stream[0].as_bytes()), Ok(vec![event(SET, r#"{"a":"ö\n"}"#)]));
         assert_eq!(reader.read(stream[1].as_bytes()), Ok(vec![]));

@@ -1,4 +1,4 @@
-//! Health, metrics and the API, over HTTP/1.1.
+//! Health, metrics and the API, over HTTP/1.1 and HTTP/2, both with and without TLS.
 //!
 //! | path | what |
 //! |---|---|
@@ -8,18 +8,23 @@
 //! | `/v1/interfaces`, `/v1/endpoints` | services and their ready endpoints; `?interface=&group=&version=&namespace=` |
 //! | `/v1/pods`, `/v1/pods/{namespace}/{name}` | what of each Pod is published, and why not |
 //! | `/v1/bad` | what was refused |
-//! | `/v1/watch` | a service's ready endpoints, and each change of them, as server-sent events |
+//! | `/v1/watch` | the ready endpoints of one or more interfaces, and each change of them, as server-sent events |
 //! | `/v1/openapi.json` | all of `/v1` as an OpenAPI 3.1 document |
 //!
 //! Lists come in pages: `{"items": […], "continue": "…"}`, and `?continue=` goes on. What a page and an event are of is
 //! their `<instance>-<revision>`, as ETag and as event id.
 
 pub mod access;
+mod bounds;
 mod connection;
+mod feed;
 mod health;
 mod lists;
 mod openapi;
+mod patient;
+mod pieces;
 mod room;
+mod shares;
 mod watch;
 
 use std::sync::Arc;
@@ -27,53 +32,41 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::http::{HeaderName, Request, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Router, middleware};
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::changes::Changes;
 use crate::escape;
 use crate::metrics::{Dropped, SourceStats};
 use crate::pulse::Pulse;
 use crate::server::Responder;
-use crate::server::clients::seats::Seats;
+use crate::server::clients::seats::{Seats, client_of};
 use crate::server::encrypted::tls::shake_hands;
 use crate::server::listen::canonical;
 use crate::snapshot::Snapshot;
 use access::Access;
-use connection::{Patient, Stay};
+pub use bounds::{Bounds, INTERFACES_MAX};
+use connection::Stay;
 pub use lists::LIMIT_MAX;
+use patient::Patient;
 pub use room::ListRoom;
+use watch::Closing;
 
-/// The most connections at once beside those of subscribers.
+/// The most connections at once that hold neither a list nor a stream.
 const CONNECTIONS_MAX: u32 = 256;
-
-/// How long a client may take to send its request's head.
-const HEAD_WAIT: Duration = Duration::from_secs(5);
-
-/// How long a connection may last that is no subscriber's: health checks, scrapes and lists are short.
-const CONNECTION_WAIT: Duration = Duration::from_secs(60);
 
 /// How long a client may take nothing of what is written to it.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
-
-/// The largest head of a request, and what is held of a reply beside the piece that is being sent.
-const BUFFER_LEN_MAX: usize = 16 * 1024;
 
 /// How long to rest when no connection can be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How soon whoever could not be served is to come back, in seconds.
 const RETRY_AFTER: &str = "1";
-
-/// The most of one client's, those of subscribers among them.
-const CONNECTIONS_PER_CLIENT_MAX: u32 = 64;
 
 /// What the pages are made from.
 pub struct Pages {
@@ -87,8 +80,10 @@ pub struct Pages {
     pub pulse: Arc<Pulse>,
     /// The server was told to end.
     pub is_ending: Arc<AtomicBool>,
-    /// What lists may take.
+    /// What lists may take of memory.
     pub room: ListRoom,
+    /// What clients may hold.
+    pub bounds: Bounds,
     /// How each source is, when asked.
     pub sources: Box<dyn Fn() -> Vec<SourceStats> + Send + Sync>,
 }
@@ -99,74 +94,60 @@ impl std::fmt::Debug for Pages {
     }
 }
 
-/// Takes connections until the task is dropped.
-pub async fn serve(listener: TcpListener, pages: Arc<Pages>) {
+/// Takes connections until told to close, then waits for the answers that are on their way.
+pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closing) {
     let router = router(pages.clone());
-    let seats = Arc::new(Seats::new(CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX));
+    let prefix6 = pages.responder.clients.prefix6;
+    // Whose they are is counted behind a request's head, so that a client's streams keep no probe of its address out.
+    let seats = Arc::new(Seats::new(CONNECTIONS_MAX, u32::MAX, prefix6));
+    let mut visits = JoinSet::new();
     loop {
-        let Ok((stream, client)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = visits.join_next() => continue,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let Ok((stream, client)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let client = canonical(client);
-        let metrics = &pages.responder.metrics;
-        if !pages.access.allows(client.ip()) {
-            metrics.dropped(Dropped::NotAllowed);
+        let ip = canonical(client).ip();
+        if !pages.access.allows(ip) {
+            pages.responder.metrics.dropped(Dropped::NotAllowed);
             continue;
         }
-        // With no place left this one waits for that of whoever was silent the longest: a probe is not kept waiting by those
-        // who hold connections and say little.
-        let Some(seat) = seats.take(client.ip(), pages.access.trusts(client.ip())).await else {
-            metrics.dropped(Dropped::ClientFull);
+        // With no place left this one waits for that of the connection that was silent the longest: connections that say
+        // little keep no probe waiting.
+        let seat = tokio::select! {
+            seat = seats.take(ip, false) => seat,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let Some(seat) = seat else {
+            pages.responder.metrics.dropped(Dropped::ClientFull);
             continue;
         };
         let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
-        let (router, pages) = (router.clone(), pages.clone());
-        tokio::spawn(async move {
-            let stay = Stay::new(seat);
-            tokio::select! {
-                is_whole = serve_client(stream, router, stay.clone(), &pages) => if !is_whole {
-                    tracing::debug!(%client, "an HTTP connection ended early");
-                },
-                () = stay.asked() => pages.responder.metrics.dropped(Dropped::Silent),
-            }
-        });
+        let counted_as = (!pages.access.trusts(ip)).then(|| client_of(ip, prefix6));
+        visits.spawn(visit(stream, router.clone(), Stay::new(ip, counted_as, seat), pages.clone(), closing.clone()));
     }
+    drop(listener);
+    while visits.join_next().await.is_some() {}
 }
 
-/// Serves one client's connection to its end, under TLS where that is asked for; false where the end came early.
-async fn serve_client(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: &Pages) -> bool {
+/// Serves one client's connection to its end, under TLS where that is asked for.
+async fn visit(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: Arc<Pages>, mut closing: Closing) {
     let metrics = pages.responder.metrics.clone();
     let Some(acceptor) = &pages.access.tls else {
-        return serve_connection(Patient::new(stream, WRITE_WAIT, metrics), router, stay).await;
+        let stream = Patient::new(stream, WRITE_WAIT, metrics);
+        return connection::serve(stream, router, stay, pages, closing).await;
     };
-    let Ok(stream) = shake_hands(acceptor, stream, &pages.responder).await else { return false };
-    serve_connection(Patient::new(stream, WRITE_WAIT, metrics), router, stay).await
-}
-
-/// Serves one connection to its end; false where that came early.
-async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: Patient<S>,
-    router: Router,
-    stay: Arc<Stay>,
-) -> bool {
-    let (own, service) = (stay.clone(), TowerToHyperService::new(router));
-    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        own.heard();
-        request.extensions_mut().insert(own.clone());
-        service.call(request)
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT)
-        .max_buf_size(BUFFER_LEN_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    match tokio::time::timeout(CONNECTION_WAIT, &mut connection).await {
-        Ok(ended) => ended.is_ok(),
-        Err(_) if stay.is_lasting() => connection.await.is_ok(),
-        Err(_) => false,
-    }
+    let shaken = tokio::select! {
+        shaken = shake_hands(acceptor, stream, &pages.responder) => shaken,
+        () = stay.asked() => return metrics.dropped(Dropped::Silent),
+        _ = closing.wait_for(|closing| *closing) => return,
+    };
+    let Ok(stream) = shaken else { return };
+    connection::serve(Patient::new(stream, WRITE_WAIT, metrics), router, stay, pages, closing).await;
 }
 
 /// All that is served.
@@ -237,7 +218,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json(&serde_json::json!({ "error": self.error }));
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 (self.status, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
             }
             status => (status, body).into_response(),

@@ -125,6 +125,46 @@ impl Dropped {
     }
 }
 
+/// Which bound of the HTTP side a request was refused for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// The lists of all clients.
+    Lists,
+    /// The lists of one client.
+    ClientLists,
+    /// The bytes of lists that their clients have not read.
+    UnreadLists,
+    /// The subscriptions of all clients.
+    Subscriptions,
+    /// The subscriptions of one client.
+    ClientSubscriptions,
+    /// The interfaces of one stream.
+    Interfaces,
+}
+
+impl Beyond {
+    /// All of them, in the order of their counters.
+    const ALL: [Beyond; 6] = [
+        Beyond::Lists,
+        Beyond::ClientLists,
+        Beyond::UnreadLists,
+        Beyond::Subscriptions,
+        Beyond::ClientSubscriptions,
+        Beyond::Interfaces,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Beyond::Lists => "lists",
+            Beyond::ClientLists => "client-lists",
+            Beyond::UnreadLists => "unread-lists",
+            Beyond::Subscriptions => "subscriptions",
+            Beyond::ClientSubscriptions => "client-subscriptions",
+            Beyond::Interfaces => "interfaces",
+        }
+    }
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -152,6 +192,7 @@ struct Counters {
     queries: Queries,
     truncated: [AtomicU64; Transport::ALL.len()],
     dropped: [AtomicU64; Dropped::ALL.len()],
+    http_refused: [AtomicU64; Beyond::ALL.len()],
     connections: [AtomicI64; Transport::ALL.len()],
     certificates_read: AtomicU64,
     certificates_refused: AtomicU64,
@@ -191,6 +232,13 @@ impl Metrics {
     /// Counts what got no reply.
     pub fn dropped(&self, reason: Dropped) {
         if let Some(count) = self.counters.dropped.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an HTTP request that a bound was reached for.
+    pub fn http_refused(&self, beyond: Beyond) {
+        if let Some(count) = self.counters.http_refused.get(beyond as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -280,6 +328,12 @@ impl Collector for Counters {
             "dropped_total",
             "Messages and connections that got no reply",
             dropped.map(|(reason, count)| ([("reason", reason.label())], load(count))),
+        )?;
+        let refused = Beyond::ALL.iter().zip(&self.http_refused);
+        families.counters(
+            "http_refused_total",
+            "HTTP requests that were refused with 429 or 503 since a bound was reached",
+            refused.map(|(reason, count)| ([("reason", reason.label())], load(count))),
         )?;
         families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);

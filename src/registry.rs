@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What a subscription hears is the same either way, since both ways end in one index; the stream costs the API server
-//! one watch for all processes, a watch of its own spares the process the server.
+//! one watch for all processes, a watch of its own spares the process the server. All subscriptions of a registry share one
+//! stream of up to 1,024 interfaces; more are further streams, on the same connection of HTTP/2.
 //!
 //! # Example
 //!
@@ -44,6 +45,7 @@
 
 mod guard;
 mod own;
+mod streams;
 mod subscription;
 
 use std::path::PathBuf;
@@ -56,11 +58,12 @@ use crate::changes::Full;
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
 use crate::register::{Keeper, Kind, Owner, Registrar};
-use crate::remote::{Address, EventStream, Server};
+use crate::remote::{Address, Server};
 use crate::report::Filter;
 use crate::source::kube::{ClientError, client};
 use guard::Registrations;
 use own::OwnWatch;
+use streams::Streams;
 
 pub use crate::register::{Offer as Registration, Profile, RegisterError};
 pub use crate::remote::RemoteError;
@@ -143,7 +146,8 @@ pub enum RegistryError {
 pub struct Registry {
     config: Config,
     environment: Environment,
-    server: Option<Server>,
+    /// Where a server is asked.
+    streams: Option<Arc<Streams>>,
     /// The API server's client and the namespace that its configuration names.
     cluster: OnceCell<(Client, Arc<str>)>,
     registrations: OnceCell<Arc<Registrations>>,
@@ -160,13 +164,13 @@ impl Registry {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry {
             environment: Environment::of_process()?,
-            server: config.address().map(Server::at).transpose()?,
+            streams: config.address().map(Server::at).transpose()?.map(Streams::new),
             config,
             cluster: OnceCell::new(),
             registrations: OnceCell::new(),
             own_watch: OnceCell::new(),
         };
-        if registry.server.is_none() {
+        if registry.streams.is_none() {
             registry.cluster().await?;
         }
         Ok(registry)
@@ -194,8 +198,8 @@ impl Registry {
     pub async fn subscribe(&self, interface: &str, selector: Selector) -> Result<Subscription, RegistryError> {
         let Selector { group, version, namespace } = selector;
         let filter = Filter { interface: Some(interface.to_owned()), group, version, namespace };
-        if let Some(server) = &self.server {
-            return Ok(Subscription::streamed(EventStream::new(server.clone(), filter)));
+        if let Some(streams) = &self.streams {
+            return Ok(Subscription::streamed(streams.listen(filter)));
         }
         let own_watch = self.own_watch.get_or_try_init(|| self.own_watch()).await?;
         Ok(Subscription::watched(own_watch.subscribe(filter)?))

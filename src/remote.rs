@@ -1,12 +1,14 @@
 //! A running server, asked over HTTP or HTTPS: lists, and the stream of what changes.
 
 mod connect;
+mod error;
 mod stream;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use serde::Deserialize;
@@ -15,11 +17,12 @@ use serde::de::DeserializeOwned;
 use crate::escape::Escaped;
 use crate::events;
 use crate::http::LIMIT_MAX;
-use crate::http::access::TokenError;
+use crate::http::access::read_token;
 use crate::report::Page;
 use connect::Connection;
 
-pub use stream::{EventStream, Told};
+pub use error::RemoteError;
+pub use stream::{EventStream, Selection, Told};
 
 /// How long an answer may take, to its last byte: a list of 100,000 Pods takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -29,84 +32,6 @@ const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
 
 /// The most pages of a list: some ten times what 500,000 registrations make.
 const PAGES_MAX: usize = 1_000;
-
-/// Why a server's answer is not to be had.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// The URL is none that can be asked.
-    #[error("the server's URL: {0}; write it as http://127.0.0.1:8053 or https://callsign.example:8053")]
-    BadUrl(&'static str),
-    /// The token that is to be shown cannot be read.
-    #[error("the server's token: {0}")]
-    Token(#[from] TokenError),
-    /// The authorities that are to be trusted cannot be read.
-    #[error("the server's certificate authorities: {0}")]
-    Authorities(String),
-    /// It does not prove to be who it should be.
-    #[error("{server} cannot be trusted ({reason}): name the authority of its certificate with --server-ca FILE")]
-    Untrusted {
-        /// The server.
-        server: String,
-        /// What its certificate lacks.
-        reason: String,
-    },
-    /// It wants another token, or one at all.
-    #[error("{server} asks for a token ({reason}): name the file that its --http-token has with --server-token FILE")]
-    Unauthorized {
-        /// The server.
-        server: String,
-        /// What it says.
-        reason: String,
-    },
-    /// Nobody is there.
-    #[error("no server at {server} ({reason})")]
-    Unreachable {
-        /// The server.
-        server: String,
-        /// What the system says.
-        reason: String,
-    },
-    /// The answer did not come in time.
-    #[error("{server} did not answer within {} seconds; its log and {server}/livez tell how it is", DEADLINE.as_secs())]
-    Late {
-        /// The server.
-        server: String,
-    },
-    /// It does not know all Pods yet.
-    #[error("{server} is not ready ({reason}): try again soon; if that lasts, its log tells what it waits for")]
-    NotReady {
-        /// The server.
-        server: String,
-        /// What it says.
-        reason: String,
-    },
-    /// It is another kind of server, or of another version.
-    #[error(
-        "{server} answers, but not as callsign's HTTP API does ({reason}): is it the address of --http, with https:// if it has --http-tls?"
-    )]
-    Foreign {
-        /// The server.
-        server: String,
-        /// What is odd.
-        reason: String,
-    },
-    /// A stream of events came to an end.
-    #[error("{server}: {reason}")]
-    Ended {
-        /// The server.
-        server: String,
-        /// How.
-        reason: String,
-    },
-    /// The answer is larger than any that is read.
-    #[error(
-        "the answer of {server} is over {BODY_LEN_MAX} bytes or {PAGES_MAX} pages; ask for one interface or one namespace"
-    )]
-    TooLarge {
-        /// The server.
-        server: String,
-    },
-}
 
 /// Where a server is, and how the two prove who they are.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +48,8 @@ pub struct Address {
 #[derive(Clone, Debug)]
 pub struct Server {
     address: Address,
+    /// What all streams of this server go through; none before the first, and behind a failure.
+    streams: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Server {
@@ -135,7 +62,7 @@ impl Server {
         match (uri.scheme_str(), uri.authority(), uri.query()) {
             (Some("http" | "https"), Some(authority), None) if !authority.as_str().contains('@') => {
                 address.url.truncate(address.url.trim_end_matches('/').len());
-                Ok(Server { address })
+                Ok(Server { address, streams: Arc::default() })
             }
             (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it holds a user's name")),
             (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it holds a query")),
@@ -152,7 +79,7 @@ impl Server {
         path: &str,
         query: &[(&str, Option<&str>)],
     ) -> Result<Vec<T>, RemoteError> {
-        let connection = Connection::new(&self.address)?;
+        let connection = Connection::of_lists(&self.address)?;
         let limit = LIMIT_MAX.to_string();
         let mut items = Vec::new();
         let mut next: Option<String> = None;
@@ -192,15 +119,30 @@ impl Server {
         if let Some(id) = last_id {
             request = request.header(events::LAST_EVENT_ID, id);
         }
+        let connection = self.connection_of_streams()?;
         let opening = async {
-            let answer = self.send(&Connection::new(&self.address)?, request).await?;
+            let answer = self.send(&connection, request).await?;
             match answer.status() {
                 StatusCode::OK => Ok(answer.into_body()),
                 status => Err(self.refused(status, &self.body(answer.into_body()).await?)),
             }
         };
         let opened = tokio::time::timeout(DEADLINE, opening).await;
-        opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }))
+        let opened = opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }));
+        opened.inspect_err(|_| *self.streams() = None) // the next one reads the authorities again
+    }
+
+    fn connection_of_streams(&self) -> Result<Connection, RemoteError> {
+        let mut streams = self.streams();
+        if let Some(connection) = &*streams {
+            return Ok(connection.clone());
+        }
+        let connection = Connection::of_streams(&self.address)?;
+        Ok(streams.insert(connection).clone())
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a status other than 200 means.
@@ -209,8 +151,9 @@ impl Server {
             StatusCode::SERVICE_UNAVAILABLE => {
                 RemoteError::NotReady { server: self.shown(), reason: told(body, status) }
             }
+            StatusCode::TOO_MANY_REQUESTS => RemoteError::Full { server: self.shown(), reason: told(body, status) },
             StatusCode::UNAUTHORIZED => RemoteError::Unauthorized { server: self.shown(), reason: told(body, status) },
-            status => self.foreign(told(body, status)),
+            status => RemoteError::Status { server: self.shown(), status, reason: told(body, status) },
         }
     }
 
@@ -235,21 +178,26 @@ impl Server {
         request: http::request::Builder,
     ) -> Result<http::Response<Incoming>, RemoteError> {
         let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
-        connection.send(request).await.map_err(|error| {
-            let (server, reason) = (self.shown(), root_cause(&error));
-            match error.is_connect() {
-                true if connect::is_distrust(&error) => RemoteError::Untrusted { server, reason },
-                true => RemoteError::Unreachable { server, reason },
-                false => RemoteError::Foreign { server, reason },
-            }
-        })
+        let request = self.authorized(request)?;
+        connection.send(request).await.map_err(|error| error::of_request(self.shown(), &error))
+    }
+
+    /// Shows the token, if there is one; its file is read each time, so that it may turn.
+    fn authorized(&self, mut request: http::Request<Empty<Bytes>>) -> Result<http::Request<Empty<Bytes>>, RemoteError> {
+        if let Some(token) = self.address.token.as_deref().map(read_token).transpose()? {
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut value = value.expect("a token's characters are printable");
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        Ok(request)
     }
 
     async fn body(&self, body: Incoming) -> Result<Bytes, RemoteError> {
         match Limited::new(body, BODY_LEN_MAX).collect().await {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.shown() }),
-            Err(error) => Err(self.foreign(root_cause(&*error))),
+            Err(error) => Err(error::of_body(self.shown(), &*error)),
         }
     }
 
@@ -266,12 +214,6 @@ impl Server {
 /// What came from elsewhere, as an error or a log line can hold it.
 fn escaped(text: &str) -> String {
     Escaped(text).to_string()
-}
-
-/// What the innermost error says: the ones around it only name layers.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let last = std::iter::successors(Some(error), |error| error.source()).last();
-    escaped(&last.unwrap_or(error).to_string())
 }
 
 /// What an error's body says, if it is one of ours, else its status.

@@ -20,7 +20,7 @@ use crate::source::Phase;
 
 pub use page::{Cursor, Page, Paging};
 use page::{Place, page};
-pub use watched::{WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
+pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
 /// A service, and how to ask for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

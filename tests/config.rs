@@ -75,7 +75,7 @@ fn defaults() {
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 42] = [
+const SPELLINGS: [(&str, &str, &str); 43] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -128,6 +128,7 @@ const SPELLINGS: [(&str, &str, &str); 42] = [
     ("--trusted-client=10.0.0.1", "TRUSTED_CLIENT=10.0.0.1/32", "trusted-client = '10.0.0.1'"),
     ("--tcp-clients=9", "TCP_CLIENTS=9", "tcp-clients = 9"),
     ("--tcp-per-client=9", "TCP_PER_CLIENT=9", "tcp-per-client = 9"),
+    ("--client-prefix6=128", "CLIENT_PREFIX6=128", "client-prefix6 = 128"),
     ("--cookies", "COOKIES=true", "cookies = true"),
     ("--cookie-secret=s", "COOKIE_SECRET=s", "cookie-secret = 's'"),
     ("--rrl=200", "RRL=200", "rrl = 200"),
@@ -305,6 +306,8 @@ fn what_is_refused() {
         ("--tls-cert c --tls-key k --listen-quic [::]:1 --listen-quic [::]:1", "", "", "[::]:1 is given twice"),
         ("--allow 10.0.0.0/33", "", "", "--allow: \"10.0.0.0/33\" is no network; write 10.244.0.0/16"),
         ("--trusted-client coredns", "", "", "--trusted-client: \"coredns\" is no network"),
+        ("--client-prefix6 0", "", "", "--client-prefix6: 0 is not from 1 to 128"),
+        ("--client-prefix6 129", "", "", "--client-prefix6: 129 is not from 1 to 128"),
         ("--tcp-clients 0", "", "", "--tcp-clients: 0 is not from 1 to 1000000"),
         ("--tcp-clients 9 --tcp-per-client 10", "", "", "--tcp-per-client: 10 is not from 1 to 9"),
         ("--rrl 0", "", "", "--rrl: 0 is not from 1"),

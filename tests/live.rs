@@ -24,6 +24,7 @@ mod live {
     mod hostile_pages;
     mod hostile_text;
     mod http;
+    mod http2;
     mod knot;
     mod lifecycle;
     mod lists;
@@ -36,8 +37,10 @@ mod live {
     mod sockets;
     mod static_zones;
     mod stream;
+    mod subscriptions;
     mod texts;
     mod types;
     mod watch;
+    mod watch_many;
     mod zonemaster;
 }

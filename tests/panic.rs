@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use budget::zone::{Zone, query, service_name};
 use callsign::changes::Changes;
 use callsign::http::access::Access;
-use callsign::http::{self, ListRoom, Pages};
+use callsign::http::{self, Bounds, ListRoom, Pages};
 use callsign::pulse::Pulse;
 use callsign::server::encrypted::certificate::{Certificate, Files};
 use callsign::server::encrypted::quic::{self, Within};
@@ -97,7 +97,7 @@ fn start(pulse: Pulse) -> Running {
             told.send((tcp, over_quic.local_addr().expect("its address"))).expect("told");
             udp::serve(over_udp, tcp[0].into(), shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
-            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse))));
+            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse)), closing.clone()));
             let acceptor = tls::acceptor(certificate).expect("an acceptor");
             tokio::spawn(tls::serve(over_tls, acceptor, shared.clone(), closing.clone()));
             tokio::spawn(quic::serve(over_quic, Within::Dns, shared.clone(), closing.clone()));
@@ -116,6 +116,7 @@ fn all_pages(responder: Arc<Responder>, pulse: Pulse) -> Pages {
         pulse: Arc::new(pulse),
         is_ending: Arc::new(AtomicBool::new(false)),
         room: ListRoom::default(),
+        bounds: Bounds::default(),
         sources: Box::new(Vec::new),
     }
 }

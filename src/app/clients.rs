@@ -32,6 +32,7 @@ pub(super) fn of_dns(config: &Config) -> anyhow::Result<Clients> {
         trusted: rules.trusted.clone(),
         connections_max: rules.connections_max,
         connections_per_client_max: rules.connections_per_client_max,
+        prefix6: rules.prefix6,
         cookies,
         rate: rules.rate.map(RateLimit::new),
     })

@@ -56,27 +56,24 @@ impl fmt::Display for Table {
 }
 
 /// Lines below each other that come one after the other: a column grows with what it has to hold.
-pub(super) struct Columns<const N: usize> {
-    widths: [usize; N],
+#[derive(Default)]
+pub(super) struct Columns {
+    widths: Vec<usize>,
 }
 
-impl<const N: usize> Columns<N> {
-    /// Columns of no width yet.
-    pub(super) fn new() -> Columns<N> {
-        Columns { widths: [0; N] }
-    }
-
+impl Columns {
     /// These rows as lines; an empty cell is shown as absent, and no line ends in blanks.
-    pub(super) fn lines(&mut self, rows: &[[String; N]]) -> String {
+    pub(super) fn lines(&mut self, rows: &[Vec<String>]) -> String {
         let cell = |text: &String| if text.is_empty() { ABSENT.to_owned() } else { escaped(text) };
-        let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(cell)).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
         for row in &rows {
+            self.widths.resize(self.widths.len().max(row.len()), 0);
             let widths = self.widths.iter_mut().zip(row);
             widths.for_each(|(width, cell)| *width = (*width).max(cell.chars().count().min(WIDTH_MAX)));
         }
         let mut lines = String::new();
         for row in &rows {
-            let padded = row.iter().zip(self.widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let padded = row.iter().zip(&self.widths).map(|(cell, width)| format!("{cell:<width$}"));
             lines.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
             lines.push('\n');
         }
@@ -142,8 +139,8 @@ a      1         -
 
     #[test]
     fn columns_grow_and_never_shrink() {
-        let mut columns = Columns::new();
-        let row = |one: &str, two: &str| [one.to_owned(), two.to_owned()];
+        let mut columns = Columns::default();
+        let row = |one: &str, two: &str| vec![one.to_owned(), two.to_owned()];
         assert_eq!(columns.lines(&[row("A", "B"), row("", "x")]), "A  B\n-  x\n");
         assert_eq!(columns.lines(&[row("long\u{1b}", "x"), row("b", "")]), "long\\u001b  x\nb           -\n");
         assert_eq!(columns.lines(&[row("c", "y")]), "c           y\n");
@@ -164,8 +161,8 @@ a      1         -
         table.push(["a", "y"]);
         let wide = " ".repeat(WIDTH_MAX - 1);
         assert_eq!(table.to_string(), format!("NAME{}  NOTE\n{long}  x\na{wide}  y\n", &wide[3..]));
-        let mut columns = Columns::new();
-        let rows = [[long.clone(), "x".to_owned()], ["a".to_owned(), "y".to_owned()]];
+        let mut columns = Columns::default();
+        let rows = [[&*long, "x"], ["a", "y"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(columns.lines(&rows), format!("{long}  x\na{wide}  y\n"));
     }
 

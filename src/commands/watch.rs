@@ -1,5 +1,6 @@
-//! `callsign watch`: the endpoints of an interface, and each change of them as it comes.
+//! `callsign watch`: the endpoints of some interfaces, and each change of them as it comes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -7,8 +8,8 @@ use serde::Serialize;
 use super::print::{Columns, escaped, json_line, sockets};
 use super::{CommandError, Outcome, server_at};
 use crate::cli::WatchArgs;
-use crate::remote::{EventStream, Told};
-use crate::report::{Filter, WatchedChange, WatchedEndpoint, WatchedSet};
+use crate::remote::{EventStream, Selection, Told};
+use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 
 /// Prints until nobody reads on. A server that was there once is waited for.
 ///
@@ -20,14 +21,15 @@ pub async fn watch(
     notes: &mut (dyn Write + Send),
 ) -> Result<Outcome, CommandError> {
     let WatchArgs { interface, group, version, namespace, json, server } = args;
-    let filter = Filter { interface: Some(interface), group, version, namespace };
-    let mut stream = EventStream::new(server_at(&server)?, filter);
-    let mut view = View { is_json: json, columns: Columns::new(), known: None };
+    let interfaces: BTreeSet<String> = interface.iter().map(|interface| interface.to_ascii_lowercase()).collect();
+    let has_several = interfaces.len() > 1;
+    let mut stream = EventStream::new(server_at(&server)?, Selection { interfaces, group, version, namespace });
+    let mut view = View::new(json, has_several);
     loop {
         let text = match stream.next().await {
-            Told::Set(set) => view.take_set(set),
-            Told::Change(change) => view.take_change(change),
-            Told::Lost(error) if view.known.is_none() => return Err(error.into()),
+            Told::Set(interface, set) => view.take_set(interface, set),
+            Told::Change(interface, change) => view.take_change(interface, change),
+            Told::Lost(error) if view.known.is_empty() => return Err(error.into()),
             Told::Lost(error) => {
                 let note = format!("{}; it is asked again\n", escaped(&error.to_string()));
                 let _ = notes.write_all(note.as_bytes()); // nobody to tell is no reason to end
@@ -44,58 +46,76 @@ pub async fn watch(
 /// What was printed so far.
 struct View {
     is_json: bool,
-    columns: Columns<8>,
-    /// The set that it says; none before the first.
-    known: Option<WatchedSet>,
+    /// More than one interface is watched, and each line says which one it is of.
+    has_several: bool,
+    columns: Columns,
+    has_header: bool,
+    /// The set that it says of each interface.
+    known: BTreeMap<String, WatchedSet>,
 }
 
 /// An event as `--json` prints it.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Line<'e> {
-    Set(&'e WatchedSet),
-    Change(&'e WatchedChange),
+enum Line {
+    Set(SetEvent),
+    Change(ChangeEvent),
 }
 
 impl View {
-    /// The first set is printed as it is, a later one as what has changed.
-    fn take_set(&mut self, set: WatchedSet) -> String {
-        if self.is_json {
-            let text = json_line(&Line::Set(&set));
-            self.known = Some(set);
-            return text;
-        }
-        if let Some(known) = self.known.take() {
-            let change = known.change_to(&set);
-            self.known = Some(known);
-            return self.take_change(change);
-        }
-        let header = ["CHANGE", "POD", "ADDRESS:PORT", "PROTOCOL", "GROUP", "VERSION", "WEIGHT", "METADATA"];
-        let there = set.endpoints.iter().map(|endpoint| row("there", endpoint));
-        let rows: Vec<_> = [header.map(str::to_owned)].into_iter().chain(there).collect();
-        self.known = Some(set);
-        self.columns.lines(&rows)
+    fn new(is_json: bool, has_several: bool) -> View {
+        View { is_json, has_several, columns: Columns::default(), has_header: false, known: BTreeMap::new() }
     }
 
-    fn take_change(&mut self, change: WatchedChange) -> String {
-        let text = if self.is_json {
-            json_line(&Line::Change(&change))
-        } else {
-            let WatchedChange { added, changed, removed } = &change;
-            let kinds = [("removed", removed), ("changed", changed), ("added", added)];
-            let rows = kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |one| row(kind, one)));
-            self.columns.lines(&rows.collect::<Vec<_>>())
-        };
-        self.known.get_or_insert_default().apply(change);
-        text
+    /// The first set of an interface is printed as it is, a later one as what has changed.
+    fn take_set(&mut self, interface: String, set: WatchedSet) -> String {
+        if self.is_json {
+            let text = json_line(&Line::Set(SetEvent::of(interface.clone(), set)));
+            self.known.entry(interface).or_default();
+            return text;
+        }
+        if let Some(known) = self.known.get(&interface) {
+            let change = known.change_to(&set);
+            return self.take_change(interface, change);
+        }
+        let header =
+            ["CHANGE", "INTERFACE", "POD", "ADDRESS:PORT", "PROTOCOL", "GROUP", "VERSION", "WEIGHT", "METADATA"];
+        let header = (!std::mem::replace(&mut self.has_header, true)).then(|| header.map(str::to_owned).to_vec());
+        let there = set.endpoints.iter().map(|endpoint| row("there", endpoint, &interface));
+        let rows: Vec<_> = header.into_iter().chain(there).collect();
+        self.known.insert(interface, set);
+        self.lines(rows)
+    }
+
+    fn take_change(&mut self, interface: String, change: WatchedChange) -> String {
+        if self.is_json {
+            return json_line(&Line::Change(ChangeEvent::of(interface, change)));
+        }
+        let WatchedChange { added, changed, removed } = &change;
+        let kinds = [("removed", removed), ("changed", changed), ("added", added)];
+        let rows = kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |one| (kind, one)));
+        let rows = rows.map(|(kind, one)| row(kind, one, &interface)).collect();
+        self.known.entry(interface).or_default().apply(change);
+        self.lines(rows)
+    }
+
+    fn lines(&mut self, mut rows: Vec<Vec<String>>) -> String {
+        if !self.has_several {
+            rows.iter_mut().for_each(|row| _ = row.remove(INTERFACE_COLUMN));
+        }
+        self.columns.lines(&rows)
     }
 }
 
-fn row(kind: &str, endpoint: &WatchedEndpoint) -> [String; 8] {
+/// Which column says the interface.
+const INTERFACE_COLUMN: usize = 1;
+
+fn row(kind: &str, endpoint: &WatchedEndpoint, interface: &str) -> Vec<String> {
     let WatchedEndpoint { pod, namespace, address: _, port, protocol, group, version, weight, addresses, metadata } =
         endpoint;
-    [
+    let cells = [
         kind.to_owned(),
+        interface.to_owned(),
         format!("{namespace}/{pod}"),
         sockets(addresses, "-", *port),
         protocol.clone(),
@@ -103,7 +123,8 @@ fn row(kind: &str, endpoint: &WatchedEndpoint) -> [String; 8] {
         version.clone().unwrap_or_default(),
         weight.to_string(),
         metadata.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" "),
-    ]
+    ];
+    cells.into()
 }
 
 #[cfg(test)]
@@ -131,9 +152,9 @@ mod tests {
 
     #[test]
     fn what_is_printed() {
-        let mut view = View { is_json: false, columns: Columns::new(), known: None };
+        let mut view = View::new(false, false);
         assert_eq!(
-            view.take_set(set(&[one("a", 100)])),
+            view.take_set("a.b".into(), set(&[one("a", 100)])),
             "\
 CHANGE  POD        ADDRESS:PORT              PROTOCOL  GROUP  VERSION  WEIGHT  METADATA
 there   default/a  [fd00::1]:80,10.0.0.1:80  tri       -      1        100     tag=\\u001b zone=a
@@ -141,12 +162,12 @@ there   default/a  [fd00::1]:80,10.0.0.1:80  tri       -      1        100     t
         );
         let change = WatchedChange { added: vec![one("long-name", 1)], ..WatchedChange::default() };
         assert_eq!(
-            view.take_change(change),
+            view.take_change("a.b".into(), change),
             "added   default/long-name  [fd00::1]:80,10.0.0.1:80  tri       -      1        1       tag=\\u001b zone=a\n"
         );
-        assert_eq!(view.take_set(set(&[one("a", 100), one("long-name", 1)])), "");
+        assert_eq!(view.take_set("a.b".into(), set(&[one("a", 100), one("long-name", 1)])), "");
         assert_eq!(
-            view.take_set(set(&[one("a", 7)])),
+            view.take_set("a.b".into(), set(&[one("a", 7)])),
             "\
 removed  default/long-name  [fd00::1]:80,10.0.0.1:80  tri       -      1        1       tag=\\u001b zone=a
 changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        7       tag=\\u001b zone=a
@@ -155,13 +176,25 @@ changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        
     }
 
     #[test]
+    fn of_several_interfaces_each_line_says_which_one() {
+        let mut view = View::new(false, true);
+        let first = view.take_set("a.b".into(), set(&[one("a", 100)]));
+        assert!(first.starts_with("CHANGE  INTERFACE  POD "), "{first}");
+        assert!(first.contains("\nthere   a.b        default/a  "), "{first}");
+        let second = view.take_set("c.d".into(), set(&[one("a", 100)]));
+        assert!(second.starts_with("there   c.d        default/a  "), "{second}");
+        let gone = view.take_set("a.b".into(), set(&[]));
+        assert!(gone.starts_with("removed  a.b        default/a"), "{gone}");
+    }
+
+    #[test]
     fn json_says_what_the_server_said() {
-        let mut view = View { is_json: true, columns: Columns::new(), known: None };
-        let text = view.take_set(set(&[one("a", 1)]));
+        let mut view = View::new(true, false);
+        let text = view.take_set("a.b".into(), set(&[one("a", 1)]));
         let said: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&said["event"], &said["endpoints"][0]["pod"]), (&"set".into(), &"a".into()));
         assert!(!text.contains('\u{1b}') && text.matches('\n').count() == 1, "{text}");
-        let text = view.take_change(WatchedChange::default());
-        assert_eq!(text, "{\"event\":\"change\",\"added\":[],\"changed\":[],\"removed\":[]}\n");
+        let text = view.take_change("a.b".into(), WatchedChange::default());
+        assert_eq!(text, "{\"event\":\"change\",\"interface\":\"a.b\",\"added\":[],\"changed\":[],\"removed\":[]}\n");
     }
 }

@@ -15,6 +15,9 @@ const CONNECTIONS_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 /// Replies a second: below it a limit that lets nobody ask, above it one that holds nobody back.
 const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
+/// The leading bits of an IPv6 address that are one client: with none of them all clients would be one.
+const PREFIX6_RANGE: RangeInclusive<u32> = 1..=128;
+
 /// The most networks of a list: each is looked at for every client.
 const NETWORKS_MAX: usize = 64;
 
@@ -29,6 +32,8 @@ pub struct Clients {
     pub connections_max: u32,
     /// The most of each client.
     pub connections_per_client_max: u32,
+    /// How many leading bits of an IPv6 address are one client, of DNS and of HTTP.
+    pub prefix6: u8,
     /// DNS cookies, by secrets of a file or by one of this process alone.
     pub cookies: Option<CookieSecret>,
     /// Replies a second by UDP for each network.
@@ -54,6 +59,7 @@ pub(super) struct Typed {
     pub trusted_client: Vec<String>,
     pub tcp_clients: Option<u32>,
     pub tcp_per_client: Option<u32>,
+    pub client_prefix6: Option<u32>,
     pub cookies: Option<bool>,
     pub cookie_secret: Option<PathBuf>,
     pub rrl: Option<u32>,
@@ -67,6 +73,7 @@ pub(super) fn check(typed: Typed) -> Result<Clients, ConfigError> {
         trusted_client,
         tcp_clients,
         tcp_per_client,
+        client_prefix6,
         cookies,
         cookie_secret,
         rrl,
@@ -75,6 +82,7 @@ pub(super) fn check(typed: Typed) -> Result<Clients, ConfigError> {
     } = typed;
     let connections_max = in_range("--tcp-clients", tcp_clients.unwrap_or(seats::ALL_MAX), CONNECTIONS_RANGE)?;
     let per_client = tcp_per_client.unwrap_or(seats::PER_CLIENT_MAX.min(connections_max));
+    let prefix6 = in_range("--client-prefix6", client_prefix6.unwrap_or(seats::PREFIX6.into()), PREFIX6_RANGE)?;
     let cookies = match (cookies, cookie_secret) {
         (Some(false), Some(_)) => {
             return Err(refused("--cookie-secret", "it is for --cookies, which is off; leave one of them out"));
@@ -89,6 +97,7 @@ pub(super) fn check(typed: Typed) -> Result<Clients, ConfigError> {
         trusted: networks("--trusted-client", &trusted_client)?,
         connections_max,
         connections_per_client_max: in_range("--tcp-per-client", per_client, 1..=connections_max)?,
+        prefix6: u8::try_from(prefix6).unwrap_or(seats::PREFIX6), // the range fits
         cookies,
         rate: rate.and_then(NonZeroU32::new),
         http_allowed: networks("--http-allow", &http_allow)?,

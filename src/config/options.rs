@@ -172,9 +172,15 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", help_heading = "Clients")]
     pub tcp_clients: Option<u32>,
 
-    /// The most of them of one client address, or of one /64 [default: 128]
+    /// The most of them of one client: an IPv4 address, or so much of an IPv6 address as --client-prefix6 says
+    /// [default: 128]
     #[arg(long, value_name = "COUNT", help_heading = "Clients")]
     pub tcp_per_client: Option<u32>,
+
+    /// How many leading bits of an IPv6 address are one client, 1 to 128, for DNS over TCP, TLS, HTTPS and QUIC and for
+    /// --http: 128 where all Pods of a node share a /64 [default: 64]
+    #[arg(long, value_name = "BITS", help_heading = "Clients")]
+    pub client_prefix6: Option<u32>,
 
     /// Hand out DNS cookies (RFC 7873): who shows one is where it says, and is not held to --rrl
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -294,6 +300,7 @@ impl Options {
             trusted_client: list_over(self.trusted_client, lower.trusted_client),
             tcp_clients: self.tcp_clients.or(lower.tcp_clients),
             tcp_per_client: self.tcp_per_client.or(lower.tcp_per_client),
+            client_prefix6: self.client_prefix6.or(lower.client_prefix6),
             cookies: self.cookies.or(lower.cookies),
             cookie_secret: self.cookie_secret.or(lower.cookie_secret),
             rrl: self.rrl.or(lower.rrl),

@@ -1,157 +1,393 @@
-//! What one connection may take: its place among the others, and its time.
+//! One connection: its place among the others, and the answers that are on their way to its client.
+//!
+//! A connection has a place among those that hold nothing ([`super::CONNECTIONS_MAX`]). Where all are taken, the one that
+//! was silent the longest makes room. What a request asks for is known behind its head: a list keeps the connection from
+//! being asked for its place, a stream gives the place back, and a probe changes nothing.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, Request, Response, Version, header};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::metrics::Metrics;
+use super::pieces::Pieces;
+use super::shares::Share;
+use super::{Pages, WRITE_WAIT};
+use crate::metrics::Dropped;
 use crate::server::clients::seats::Seat;
 
-/// A connection's stay: among the short ones, until it turns out to be a subscriber's.
+/// How long a client may take to send its request's head.
+const HEAD_WAIT: Duration = Duration::from_secs(5);
+
+/// How long an HTTP/2 connection may rest between requests; HTTP/1.1 has the time of a head.
+const IDLE_WAIT: Duration = Duration::from_secs(15);
+
+/// How long a list or a scrape may take, to its last byte.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// How often the answers that are on their way are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection that is told to end may take for it.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the answers that are on their way may take when the server ends.
+const DRAIN_WAIT: Duration = Duration::from_secs(4);
+
+/// The largest head of a request: the URL of a stream of 1,024 interfaces, which is at most 65,534 bytes.
+const HEAD_LEN_MAX: usize = 72 * 1024;
+
+/// The most requests at once of an HTTP/2 connection: a thousand streams, and lists and probes beside them.
+const REQUESTS_MAX: u32 = 1_152;
+
+/// What a client may send within requests that nobody reads: none of ours has a body.
+const WINDOW: u32 = 65_535;
+
+/// The most of HTTP/2's answers that waits for their reader, of each request.
+const SEND_BUFFER_LEN: usize = 64 * 1024;
+
+/// How often an HTTP/2 connection is asked whether its other end is there, and how long that may take.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// What a request asks for, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whether the server is there: short, and always answered.
+    Probe,
+    /// The metrics: always answered.
+    Scrape,
+    /// A stream of events.
+    Stream,
+    /// Anything else.
+    List,
+}
+
+impl Kind {
+    fn of(path: &str) -> Kind {
+        match path {
+            "/livez" | "/readyz" => Kind::Probe,
+            "/metrics" => Kind::Scrape,
+            "/v1/watch" => Kind::Stream,
+            _ => Kind::List,
+        }
+    }
+}
+
+/// A connection's stay.
 #[derive(Debug)]
 pub(super) struct Stay {
+    address: IpAddr,
+    /// What it counts as; none is trusted.
+    client: Option<IpAddr>,
     seat: Seat,
-    is_lasting: AtomicBool,
+    began: Instant,
+    is_http2: AtomicBool,
+    streams: AtomicUsize,
+    lists: AtomicUsize,
+    /// The answers that are on their way.
+    answers: Mutex<Vec<Weak<Answer>>>,
+    /// An answer began or ended.
+    changed: Notify,
+    cut: Notify,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// As it should.
+    Whole,
+    /// In the middle.
+    Early,
+    /// Its place was needed.
+    Silent,
+    /// Its client did not read.
+    Unread,
 }
 
 impl Stay {
-    pub(super) fn new(seat: Seat) -> Arc<Stay> {
-        Arc::new(Stay { seat, is_lasting: AtomicBool::new(false) })
+    pub(super) fn new(address: IpAddr, client: Option<IpAddr>, seat: Seat) -> Arc<Stay> {
+        Arc::new(Stay {
+            address,
+            client,
+            seat,
+            began: Instant::now(),
+            is_http2: AtomicBool::default(),
+            streams: AtomicUsize::default(),
+            lists: AtomicUsize::default(),
+            answers: Mutex::default(),
+            changed: Notify::new(),
+            cut: Notify::new(),
+        })
     }
 
-    /// Gives the place among the short ones back: subscribers are counted by themselves, and keep no probe waiting.
-    pub(super) fn outlast(&self) {
-        self.is_lasting.store(true, Ordering::Relaxed);
-        self.seat.outlast();
-    }
-
-    /// The client has asked for something.
-    pub(super) fn heard(&self) {
-        self.seat.heard();
-    }
-
-    /// Waits until its place is needed for another.
+    /// Waits until the place is needed for another connection.
     pub(super) async fn asked(&self) {
-        self.seat.asked().await;
-        if self.is_lasting() {
-            std::future::pending().await // it was asked just before it gave the place back
-        }
-    }
-
-    pub(super) fn is_lasting(&self) -> bool {
-        self.is_lasting.load(Ordering::Relaxed)
-    }
-}
-
-/// A stream that ends where its reader does not read.
-pub(super) struct Patient<S> {
-    stream: S,
-    wait: Duration,
-    metrics: Arc<Metrics>,
-    /// Runs while the reader takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> Patient<S> {
-    /// It may take nothing for so long.
-    pub(super) fn new(stream: S, wait: Duration, metrics: Arc<Metrics>) -> Patient<S> {
-        Patient { stream, wait, metrics, stalled: None }
-    }
-
-    /// What a write gave; an error where that has been nothing for too long.
-    fn written(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let wait = self.wait;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(wait)));
-        ready!(stalled.as_mut().poll(cx));
-        self.metrics.slow_reader();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(written, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.written(written, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    const WAIT: Duration = Duration::from_millis(300);
-
-    /// Both ends of a connection.
-    async fn ends() -> (Patient<TcpStream>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
-        let (stream, _) = listener.accept().await.expect("a connection");
-        (Patient::new(stream, WAIT, Arc::new(Metrics::new("", ""))), client)
-    }
-
-    #[tokio::test]
-    async fn who_takes_nothing_is_dropped() {
-        let (mut patient, _client) = ends().await;
-        let started = tokio::time::Instant::now();
-        let error = patient.write_all(&vec![0; 64 * 1024 * 1024]).await.expect_err("a stall");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(started.elapsed() >= WAIT);
-        assert_eq!(patient.metrics.slow_readers(), 1);
-    }
-
-    #[tokio::test]
-    async fn who_is_slow_but_reads_is_not() {
-        let (mut patient, mut client) = ends().await;
-        let all = vec![7; 16 * 1024 * 1024];
-        let reading = async {
-            let (mut read, mut buffer) = (0, vec![0; 1024 * 1024]);
-            while read < all.len() {
-                read += client.read(&mut buffer).await.expect("bytes");
-                tokio::task::yield_now().await;
+        loop {
+            self.seat.asked().await;
+            if self.streams.load(Ordering::Relaxed) > 0 {
+                self.seat.outlast(); // it took the place back just before the stream came
+            } else if self.lists.load(Ordering::Relaxed) > 0 {
+                self.seat.decline();
+            } else {
+                return;
             }
-        };
-        let (written, ()) = tokio::join!(patient.write_all(&all), reading);
-        written.expect("written");
-        assert_eq!(patient.metrics.slow_readers(), 0);
+        }
     }
+
+    fn live(&self) -> Vec<Arc<Answer>> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|answer| answer.strong_count() > 0);
+        answers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn is_idle(&self) -> bool {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().all(|answer| answer.strong_count() == 0)
+    }
+
+    /// Whether an answer can stall without the socket noticing, or take too long.
+    fn needs_looks(&self) -> bool {
+        self.is_http2.load(Ordering::Relaxed) || self.lists.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the place among those that hold nothing is had, or had again.
+    fn settle(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0 || self.seat.come_back()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// An answer, from its request's head until the last byte of it is sent.
+#[derive(Debug)]
+pub(super) struct Answer {
+    stay: Arc<Stay>,
+    kind: Kind,
+    began: Instant,
+    /// Pieces that the transport has and has not sent.
+    unsent: AtomicUsize,
+    /// When a piece was handed over or sent last, in milliseconds of the connection.
+    moved_at: AtomicU64,
+    share: Mutex<Option<Share>>,
+}
+
+impl Answer {
+    fn begin(stay: Arc<Stay>, kind: Kind) -> Arc<Answer> {
+        let (began, moved_at) = (Instant::now(), AtomicU64::new(stay.now()));
+        let answer = Answer { stay, kind, began, unsent: AtomicUsize::new(0), moved_at, share: Mutex::default() };
+        let answer = Arc::new(answer);
+        let mut answers = answer.stay.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|other| other.strong_count() > 0);
+        answers.push(Arc::downgrade(&answer));
+        drop(answers);
+        answer.stay.changed.notify_one();
+        answer
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.stay.address
+    }
+
+    /// Whose it counts as; none where the client is trusted.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.stay.client
+    }
+
+    /// Keeps what it takes until it is sent.
+    pub(super) fn hold(&self, share: Share) {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = Some(share);
+        match self.kind {
+            Kind::Stream => {
+                self.stay.streams.fetch_add(1, Ordering::Relaxed);
+                self.stay.seat.outlast();
+            }
+            _ => {
+                self.stay.lists.fetch_add(1, Ordering::Relaxed);
+                self.stay.seat.keep();
+            }
+        }
+    }
+
+    /// Ends its connection.
+    pub(super) fn cut_off(&self) {
+        self.stay.cut.notify_one();
+    }
+
+    /// A piece of it, which tells when it is sent.
+    pub(super) fn hand_over(self: &Arc<Answer>, bytes: Bytes) -> Bytes {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.moved();
+        Bytes::from_owner(Piece { bytes, answer: self.clone() })
+    }
+
+    fn moved(&self) {
+        self.moved_at.store(self.stay.now(), Ordering::Relaxed);
+    }
+
+    /// Whether its client takes nothing of it, or too long for all of it.
+    fn is_stalled(&self) -> bool {
+        let rests = Duration::from_millis(self.stay.now().saturating_sub(self.moved_at.load(Ordering::Relaxed)));
+        let is_unread = self.unsent.load(Ordering::Relaxed) > 0 && rests > WRITE_WAIT;
+        is_unread || (self.kind != Kind::Stream && self.began.elapsed() > ANSWER_WAIT)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let share = self.share.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        match (share, self.kind) {
+            (Some(_), Kind::Stream) => _ = self.stay.streams.fetch_sub(1, Ordering::Relaxed),
+            (Some(_), _) => {
+                self.stay.lists.fetch_sub(1, Ordering::Relaxed);
+                self.stay.seat.let_go();
+            }
+            (None, _) => {}
+        }
+        self.stay.changed.notify_one();
+    }
+}
+
+/// A piece of an answer that the transport has.
+struct Piece {
+    bytes: Bytes,
+    answer: Arc<Answer>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.answer.unsent.fetch_sub(1, Ordering::Relaxed);
+        self.answer.moved();
+    }
+}
+
+/// Serves one connection, HTTP/1.1 or HTTP/2, to its end.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    stay: Arc<Stay>,
+    pages: Arc<Pages>,
+    closing: watch::Receiver<bool>,
+) {
+    let metrics = pages.responder.metrics.clone();
+    let client = stay.address;
+    match converse(stream, router, stay, pages, closing).await {
+        Ended::Whole => {}
+        Ended::Early => tracing::debug!(%client, "an HTTP connection ended early"),
+        Ended::Silent => metrics.dropped(Dropped::Silent),
+        Ended::Unread => metrics.slow_reader(),
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    stay: Arc<Stay>,
+    pages: Arc<Pages>,
+    mut closing: watch::Receiver<bool>,
+) -> Ended {
+    let service = {
+        let (stay, router, closing) = (stay.clone(), TowerToHyperService::new(router), closing.clone());
+        service_fn(move |mut request: Request<Incoming>| {
+            let (stay, pages, router) = (stay.clone(), pages.clone(), router.clone());
+            request.extensions_mut().insert(closing.clone());
+            async move { Ok::<_, Infallible>(answer(request, stay, &pages, router).await) }
+        })
+    };
+    let builder = builder();
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut idle = pin!(sleep(HEAD_WAIT));
+    let mut looks = interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let wait = loop {
+        tokio::select! {
+            ended = connection.as_mut() => return if ended.is_ok() { Ended::Whole } else { Ended::Early },
+            () = stay.changed.notified() => {
+                idle.as_mut().reset(tokio::time::Instant::now() + IDLE_WAIT);
+                if !stay.settle() {
+                    break FAREWELL_WAIT; // nothing is on its way, and others need the place
+                }
+            }
+            () = &mut idle, if stay.is_idle() => {
+                if stay.is_idle() {
+                    break FAREWELL_WAIT;
+                } // else a request came meanwhile, of which this loop is told next
+            }
+            () = stay.asked() => return Ended::Silent,
+            () = stay.cut.notified() => return Ended::Unread,
+            _ = looks.tick(), if stay.needs_looks() => {
+                if stay.live().iter().any(|answer| answer.is_stalled()) {
+                    return Ended::Unread;
+                }
+            }
+            _ = closing.wait_for(|closing| *closing) => break DRAIN_WAIT,
+        }
+    };
+    // The end is announced: by GOAWAY, or by `Connection: close` in an answer that has yet to begin.
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = timeout(wait, connection) => if matches!(ended, Ok(Ok(()))) { Ended::Whole } else { Ended::Early },
+        () = stay.asked() => Ended::Silent,
+        () = stay.cut.notified() => Ended::Unread,
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_LEN_MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(REQUESTS_MAX).max_header_list_size(HEAD_LEN_MAX as u32);
+    http2.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW).max_send_buf_size(SEND_BUFFER_LEN);
+    http2.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_INTERVAL);
+    builder
+}
+
+/// Answers one request.
+async fn answer(
+    mut request: Request<Incoming>,
+    stay: Arc<Stay>,
+    pages: &Pages,
+    router: TowerToHyperService<Router>,
+) -> Response<Pieces> {
+    stay.seat.heard();
+    let is_http2 = request.version() == Version::HTTP_2;
+    stay.is_http2.store(is_http2, Ordering::Relaxed);
+    let answer = Answer::begin(stay, Kind::of(request.uri().path()));
+    let mut response = match pages.admit(&answer) {
+        Ok(()) => {
+            request.extensions_mut().insert(answer.clone());
+            let answered: Result<_, Infallible> = router.call(request).await;
+            answered.unwrap_or_else(|never| match never {})
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    if !is_http2 && pages.is_ending.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Pieces::new(body, answer))
 }

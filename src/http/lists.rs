@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::connection::Answer;
 use super::{JSON, Pages, Refusal, synced};
 use crate::escape;
+use crate::metrics::Beyond;
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
@@ -57,41 +60,54 @@ type Answered = Result<Response, Refusal>;
 
 pub(super) async fn interfaces(
     State(pages): State<Arc<Pages>>,
+    Extension(answer): Extension<Arc<Answer>>,
     headers: HeaderMap,
     asked: Asked<ServiceQuery>,
 ) -> Answered {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, move |snapshot| report::interfaces(snapshot, &filter, &paging)).await
+    list(&pages, &headers, &answer, move |snapshot| report::interfaces(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn endpoints(
     State(pages): State<Arc<Pages>>,
+    Extension(answer): Extension<Arc<Answer>>,
     headers: HeaderMap,
     asked: Asked<ServiceQuery>,
 ) -> Answered {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, move |snapshot| report::endpoints(snapshot, &filter, &paging)).await
+    list(&pages, &headers, &answer, move |snapshot| report::endpoints(snapshot, &filter, &paging)).await
 }
 
-pub(super) async fn pods(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PodQuery>) -> Answered {
+pub(super) async fn pods(
+    State(pages): State<Arc<Pages>>,
+    Extension(answer): Extension<Arc<Answer>>,
+    headers: HeaderMap,
+    asked: Asked<PodQuery>,
+) -> Answered {
     let PodQuery { name, namespace, limit, r#continue } = asked?.0;
     let (filter, paging) = (PodFilter { name, namespace }, paging(limit, r#continue)?);
-    list(&pages, &headers, move |snapshot| report::pods(snapshot, &filter, &paging)).await
+    list(&pages, &headers, &answer, move |snapshot| report::pods(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn pods_named(
     State(pages): State<Arc<Pages>>,
+    Extension(answer): Extension<Arc<Answer>>,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Answered {
     let filter = PodFilter { name: Some(name), namespace: Some(namespace) };
-    list(&pages, &headers, move |snapshot| report::pods(snapshot, &filter, &Paging::ALL)).await
+    list(&pages, &headers, &answer, move |snapshot| report::pods(snapshot, &filter, &Paging::ALL)).await
 }
 
-pub(super) async fn bad(State(pages): State<Arc<Pages>>, headers: HeaderMap, asked: Asked<PageQuery>) -> Answered {
+pub(super) async fn bad(
+    State(pages): State<Arc<Pages>>,
+    Extension(answer): Extension<Arc<Answer>>,
+    headers: HeaderMap,
+    asked: Asked<PageQuery>,
+) -> Answered {
     let PageQuery { limit, r#continue } = asked?.0;
     let paging = paging(limit, r#continue)?;
-    list(&pages, &headers, move |snapshot| report::bad(snapshot, &paging)).await
+    list(&pages, &headers, &answer, move |snapshot| report::bad(snapshot, &paging)).await
 }
 
 impl ServiceQuery {
@@ -115,6 +131,7 @@ fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal
 async fn list<T: Serialize>(
     pages: &Pages,
     headers: &HeaderMap,
+    answer: &Answer,
     make: impl FnOnce(&Snapshot) -> Page<T> + Send + 'static,
 ) -> Answered {
     let snapshot = synced(pages)?;
@@ -126,7 +143,7 @@ async fn list<T: Serialize>(
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
     let text = pages.room.make(move || escape::json(&make(&snapshot))).await;
-    let text = text.ok_or_else(|| Refusal::later("too many lists are being read; try again soon"))?;
+    let text = text.ok_or_else(|| pages.refused(Beyond::UnreadLists, answer))?;
     Ok((head, JSON, text).into_response())
 }
 

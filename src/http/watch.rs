@@ -1,149 +1,139 @@
-//! `GET /v1/watch`: a selection's endpoints as server-sent events, the whole set first and then what changes of it.
+//! `GET /v1/watch`: the endpoints of some interfaces as server-sent events, each whole set first and then what changes.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::time::timeout;
+use tokio::sync::watch;
 
-use super::connection::Stay;
+use super::connection::Answer;
+use super::feed::{Feed, Place};
 use super::{Pages, Refusal, synced};
-use crate::changes::{Gap, SentSet, Subscription};
-use crate::escape;
 use crate::events;
-use crate::report::{Filter, WatchedSet};
+use crate::metrics::Beyond;
+use crate::report::Filter;
 
-/// How long a stream is silent at most: shorter than what proxies and NATs commonly forget an idle connection after.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// How soon a client is to come back, in milliseconds (the field `retry` of WHATWG HTML §9.2).
-const RETRY_MS: u32 = 1_000;
+/// The server's end, which streams end with.
+pub(super) type Closing = watch::Receiver<bool>;
 
 /// Starts a stream.
 pub(super) async fn watch(
     State(pages): State<Arc<Pages>>,
-    Extension(stay): Extension<Arc<Stay>>,
+    Extension(answer): Extension<Arc<Answer>>,
+    Extension(closing): Extension<Closing>,
+    version: Version,
     headers: HeaderMap,
-    asked: Result<Query<Filter>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let Query(filter) = asked?;
-    if filter.interface.as_deref().unwrap_or_default().is_empty() {
-        return Err(Refusal::bad("interface: which one is to be watched?"));
-    }
+    let (filters, added) = read(query.as_deref().unwrap_or_default())?;
+    pages.admit_stream(&answer, &filters).await?;
     let snapshot = synced(&pages)?;
     if snapshot.heard_at.is_some() {
         return Err(Refusal::later("the zone of the last run is served; what changes is told from the first sync on"));
     }
-    let mut subscription = pages.changes.subscribe(filter).map_err(|full| Refusal::later(full.to_string()))?;
-    stay.outlast();
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let resumed = last
-        .and_then(|id| pages.changes.revision_of(id))
-        .is_some_and(|revision| subscription.resume(revision, &snapshot));
+    let last = last.and_then(|id| pages.changes.revision_of(id));
+    let mut places = Vec::with_capacity(filters.len());
+    for (filter, is_added) in filters.into_iter().zip(added) {
+        let subscribed = pages.changes.subscribe(filter);
+        let mut subscription = subscribed.map_err(|_| pages.refused(Beyond::Subscriptions, &answer))?;
+        let is_resumed = !is_added && last.is_some_and(|revision| subscription.resume(revision, &snapshot));
+        places.push(Place { subscription, is_fresh: !is_resumed });
+    }
     drop(snapshot);
-    let greeting = Some(if resumed { Greeting::Heartbeat } else { Greeting::Set });
-    let events = stream::unfold(Feed { pages, subscription, greeting }, |mut feed| async {
+    let feed = Feed::new(pages, places, last, closing);
+    let events = stream::unfold(feed, |mut feed| async {
         let bytes = feed.next().await?;
-        Some((Ok::<Bytes, Infallible>(bytes), feed))
+        Some((Ok::<_, Infallible>(bytes), feed))
     });
-    let head = [
-        (header::CONTENT_TYPE, events::CONTENT_TYPE),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONNECTION, "close"), // its place among the short connections is given away
-    ];
-    Ok((head, Body::from_stream(events)).into_response())
+    let head = [(header::CONTENT_TYPE, events::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    let mut response = (head, Body::from_stream(events)).into_response();
+    if version < Version::HTTP_2 {
+        // Its place among the connections that hold nothing is given away. HTTP/2 knows no such header.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
-/// One subscriber's stream. It is asked for more only once the connection has room, and keeps nothing meanwhile.
-struct Feed {
-    pages: Arc<Pages>,
-    subscription: Subscription,
-    greeting: Option<Greeting>,
-}
+/// The parameters of a stream.
+const PARAMETERS: &str = "`interface`, `added`, `group`, `version`, `namespace`";
 
-/// What a stream begins with.
-enum Greeting {
-    Set,
-    /// Nothing was missed, perhaps: the first bytes tell the client that it was understood.
-    Heartbeat,
-}
-
-impl Feed {
-    /// The next bytes to send; none where the reader was too slow for the recent past.
-    async fn next(&mut self) -> Option<Bytes> {
-        match self.greeting.take() {
-            Some(Greeting::Set) => return Some(self.set().await),
-            Some(Greeting::Heartbeat) => return Some(format!("retry: {RETRY_MS}\n: \n\n").into()),
-            None => {}
-        }
-        let (mut has_waited, mut is_silent) = (false, false);
-        loop {
-            match self.subscription.news() {
-                Ok(Some(change)) => return Some(self.encode(events::CHANGE, &change)),
-                Ok(None) if is_silent => return Some(events::encode_heartbeat(&self.id()).into()),
-                Ok(None) => {}
-                // It was here and waited: the change was larger than the past, and nobody's fault.
-                Err(Gap) if has_waited => return Some(self.set().await),
-                Err(Gap) => {
-                    self.pages.responder.metrics.slow_reader();
-                    return None;
+/// The selections of a query, one an interface and in its order, and whether each begins with its whole set anyway.
+fn read(query: &str) -> Result<(Vec<Filter>, Vec<bool>), Refusal> {
+    let (mut filters, mut added): (Vec<Filter>, Vec<bool>) = (Vec::new(), Vec::new());
+    let mut places = std::collections::HashMap::new();
+    let mut common = Filter::default();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let single = match &*key {
+            "interface" | "added" => {
+                if value.is_empty() {
+                    return Err(Refusal::bad(format!("{key}: which one is to be watched?")));
                 }
+                let interface = value.to_ascii_lowercase();
+                let place = *places.entry(interface.clone()).or_insert(filters.len());
+                if place == filters.len() {
+                    filters.push(Filter { interface: Some(interface), ..Filter::default() });
+                    added.push(false);
+                }
+                added[place] |= key == "added";
+                continue;
             }
-            has_waited = true;
-            is_silent = timeout(HEARTBEAT, self.subscription.touched()).await.is_err();
+            "group" => &mut common.group,
+            "version" => &mut common.version,
+            "namespace" => &mut common.namespace,
+            other => return Err(Refusal::bad(format!("unknown field `{other}`, expected one of {PARAMETERS}"))),
+        };
+        if single.replace(value.into_owned()).is_some() {
+            return Err(Refusal::bad(format!("{key}: it is there twice; a stream has one")));
         }
     }
+    if filters.is_empty() {
+        return Err(Refusal::bad("interface: which one is to be watched?"));
+    }
+    for filter in &mut filters {
+        *filter = Filter { interface: filter.interface.take(), ..common.clone() };
+    }
+    Ok((filters, added))
+}
 
-    /// The whole set. Subscribers that come while another one's is still being sent share its bytes, as long as they
-    /// say what is so: a thousand that come back at once cost one set.
-    async fn set(&mut self) -> Bytes {
-        let topic = self.subscription.topic().clone();
-        let mut sent = topic.sent.lock().await;
-        let shared = sent.bytes.upgrade().filter(|_| topic.is_untouched_since(sent.revision));
-        let bytes = match shared {
-            Some(bytes) => bytes,
-            None => {
-                let snapshot = self.pages.responder.snapshot.load_full();
-                let set = WatchedSet::of(&snapshot, &topic.filter);
-                let id = self.pages.changes.id(snapshot.revision);
-                let event = events::encode(events::SET, &id, &text(&set));
-                let bytes = Arc::new(format!("retry: {RETRY_MS}\n{event}").into_bytes());
-                *sent = SentSet { revision: snapshot.revision, bytes: Arc::downgrade(&bytes) };
-                bytes
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let shown = |query: &str| match read(query) {
+            Err(refusal) => refusal.error,
+            Ok((filters, added)) => {
+                let words = filters.iter().zip(added).map(|(filter, is_added)| {
+                    let Filter { interface, group, version, namespace } = filter;
+                    let common = [group, version, namespace].map(|text| text.as_deref().unwrap_or("-")).join("/");
+                    format!("{}{}@{common}", interface.as_deref().unwrap_or("?"), if is_added { "+" } else { "" })
+                });
+                words.collect::<Vec<_>>().join(" ")
             }
         };
-        self.subscription.start_from(sent.revision);
-        self.pages.responder.metrics.event_sent();
-        Bytes::from_owner(Shared(bytes))
+        for (query, expected) in [
+            ("interface=a.B", "a.b@-/-/-"),
+            ("interface=a.B&interface=c.D&interface=A.b", "a.b@-/-/- c.d@-/-/-"),
+            ("namespace=n&interface=a%26b&group=&version=1", "a&b@/1/n"),
+            ("interface=a&added=b&added=a", "a+@-/-/- b+@-/-/-"),
+            ("", "interface: which one is to be watched?"),
+            ("group=x", "interface: which one is to be watched?"),
+            ("interface=", "interface: which one is to be watched?"),
+            ("interface=a&added=", "added: which one is to be watched?"),
+            ("interface=a&group=x&group=y", "group: it is there twice; a stream has one"),
+            (
+                "interface=a&grupe=x",
+                "unknown field `grupe`, expected one of `interface`, `added`, `group`, `version`, `namespace`",
+            ),
+        ] {
+            assert_eq!(shown(query), expected, "{query}");
+        }
     }
-
-    fn encode(&self, event: &str, data: &impl serde::Serialize) -> Bytes {
-        self.pages.responder.metrics.event_sent();
-        events::encode(event, &self.id(), &text(data)).into()
-    }
-
-    fn id(&self) -> String {
-        self.pages.changes.id(self.subscription.revision())
-    }
-}
-
-/// Bytes that several connections send.
-struct Shared(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// JSON on one line.
-fn text(value: &impl serde::Serialize) -> String {
-    String::from_utf8_lossy(&escape::json(value)).into_owned()
 }

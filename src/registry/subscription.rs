@@ -3,12 +3,9 @@
 //! What is kept for a subscriber is the set that it was told and the set as it is, and what is told next is the difference
 //! between the two: so a slow subscriber costs no more than a fast one, holds up nobody, and never misses the last state.
 
-use tokio::sync::watch;
-use tracing::{info, warn};
-
 use super::own::{News, Watched};
+use super::streams::Listening;
 use super::{Change, Endpoint, Set};
-use crate::remote::{EventStream, Told};
 
 /// What a subscription tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +24,15 @@ pub struct Subscription {
 
 /// Where it hears of them.
 enum Feed {
-    /// From a task that follows a server's stream and keeps the set as it is; none before the first one.
-    Streamed(watch::Receiver<Option<Set>>),
+    /// From the task that follows a server's stream.
+    Streamed(Listening),
     /// From the process's own watch.
     Watched(Watched),
 }
 
 impl Subscription {
-    pub(super) fn streamed(stream: EventStream) -> Subscription {
-        let (latest, receiver) = watch::channel(None);
-        tokio::spawn(follow(stream, latest));
-        Subscription { told: None, feed: Feed::Streamed(receiver) }
+    pub(super) fn streamed(listening: Listening) -> Subscription {
+        Subscription { told: None, feed: Feed::Streamed(listening) }
     }
 
     pub(super) fn watched(watched: Watched) -> Subscription {
@@ -48,7 +43,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Update {
         loop {
             let update = match &mut self.feed {
-                Feed::Streamed(latest) => {
+                Feed::Streamed(Listening { latest, .. }) => {
                     if latest.changed().await.is_err() {
                         std::future::pending::<()>().await; // only a runtime that ends stops the task before us
                     }
@@ -85,30 +80,4 @@ fn since(told: Option<&Set>, set: &Set) -> Option<Update> {
     let Some(told) = told else { return Some(Update::Set(set.clone())) };
     let change = told.change_to(set);
     (!change.is_empty()).then_some(Update::Change(change))
-}
-
-/// Keeps the set as a server's stream tells it, until nobody listens.
-async fn follow(mut stream: EventStream, latest: watch::Sender<Option<Set>>) {
-    let mut trouble = None;
-    loop {
-        let told = tokio::select! {
-            told = stream.next() => told,
-            () = latest.closed() => return,
-        };
-        match told {
-            Told::Set(set) => _ = latest.send_replace(Some(set)),
-            Told::Change(change) => latest.send_modify(|set| set.get_or_insert_default().apply(change)),
-            Told::Lost(error) => {
-                let text = error.to_string();
-                if trouble.as_ref() != Some(&text) {
-                    warn!("what was heard last holds on: {text}");
-                }
-                trouble = Some(text);
-                continue;
-            }
-        }
-        if trouble.take().is_some() {
-            info!("hearing of endpoints again");
-        }
-    }
 }

@@ -1,11 +1,10 @@
-//! The way to a server: plain or under TLS, with the token that it asks for.
+//! The way to a server: plain or under TLS, HTTP/1.1 for lists and HTTP/2 for streams.
 
-use std::error::Error;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -18,36 +17,55 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Address, RemoteError};
-use crate::http::access::read_token;
 
 /// What a server is asked through.
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    /// How the token is shown, if there is one.
-    authorization: Option<HeaderValue>,
+    client: Caller,
+    /// HTTP/1.1, where the first one knows HTTP/2 alone: a proxy on the way may not.
+    fallback: Option<Caller>,
+    /// The first one was answered by no HTTP/2, and the fallback by HTTP/1.1.
+    is_fallen_back: Arc<AtomicBool>,
 }
 
+type Caller = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
 impl Connection {
-    /// Reads what the address names. Nobody is connected to before something is sent.
-    pub fn new(address: &Address) -> Result<Connection, RemoteError> {
-        let tls = tls(address)?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        let token = address.token.as_deref().map(read_token).transpose()?;
-        let authorization = token.map(|token| {
-            let mut value =
-                HeaderValue::try_from(format!("Bearer {token}")).expect("a token's characters are printable");
-            value.set_sensitive(true);
-            value
-        });
-        Ok(Connection { client, authorization })
+    /// For requests one after the other, over HTTP/1.1. Nobody is connected to before something is sent.
+    pub fn of_lists(address: &Address) -> Result<Connection, RemoteError> {
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http().enable_http1().build();
+        Ok(Connection::new(Client::builder(TokioExecutor::new()).build(connector), None))
     }
 
-    pub async fn send(&self, mut request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
-        if let Some(authorization) = &self.authorization {
-            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+    /// For streams beside each other, on one connection of HTTP/2: TLS agrees on that, and without it the server is
+    /// expected to know it.
+    pub fn of_streams(address: &Address) -> Result<Connection, RemoteError> {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http();
+        let connector = connector.enable_http1().enable_http2().build();
+        let any = Client::builder(TokioExecutor::new()).build(connector.clone());
+        if address.url.starts_with("https:") {
+            return Ok(Connection::new(any, None));
         }
-        self.client.request(request).await
+        let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+        Ok(Connection::new(http2, Some(any)))
+    }
+
+    fn new(client: Caller, fallback: Option<Caller>) -> Connection {
+        Connection { client, fallback, is_fallen_back: Arc::default() }
+    }
+
+    pub async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+        let Some(fallback) = &self.fallback else { return self.client.request(request).await };
+        if !self.is_fallen_back.load(Ordering::Relaxed) {
+            match self.client.request(request.clone()).await {
+                Err(error) if !error.is_connect() => {}
+                answered => return answered,
+            }
+        }
+        let answered = fallback.request(request).await;
+        self.is_fallen_back.store(answered.is_ok(), Ordering::Relaxed);
+        answered
     }
 }
 
@@ -76,18 +94,4 @@ fn authorities(file: &Path) -> Result<RootCertStore, RemoteError> {
         added.ok_or_else(|| bad("it holds what is no certificate".into()))?;
     }
     if roots.is_empty() { Err(bad("it holds no certificate in PEM".into())) } else { Ok(roots) }
-}
-
-/// Whether an error is TLS's: somebody is there, and is not who was meant.
-pub(super) fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        // What an I/O error wraps is not its source, but that one's source is.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source());
-    }
-    false
 }

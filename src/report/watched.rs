@@ -62,6 +62,53 @@ pub struct WatchedChange {
     pub removed: Vec<WatchedEndpoint>,
 }
 
+/// An event that tells a whole set, as it goes over the wire.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetEvent {
+    /// Whose set it is, in lower case.
+    pub interface: String,
+    /// The endpoints, in order and each once.
+    pub endpoints: Vec<WatchedEndpoint>,
+}
+
+/// An event that tells a change, as it goes over the wire.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeEvent {
+    /// Whose change it is, in lower case.
+    pub interface: String,
+    /// As in [`WatchedChange`].
+    pub added: Vec<WatchedEndpoint>,
+    /// As in [`WatchedChange`].
+    pub changed: Vec<WatchedEndpoint>,
+    /// As in [`WatchedChange`].
+    pub removed: Vec<WatchedEndpoint>,
+}
+
+impl SetEvent {
+    /// An interface's set.
+    pub fn of(interface: String, WatchedSet { endpoints }: WatchedSet) -> SetEvent {
+        SetEvent { interface, endpoints }
+    }
+
+    /// Whose it is, and the set.
+    pub fn parts(self) -> (String, WatchedSet) {
+        (self.interface, WatchedSet { endpoints: self.endpoints })
+    }
+}
+
+impl ChangeEvent {
+    /// An interface's change.
+    pub fn of(interface: String, WatchedChange { added, changed, removed }: WatchedChange) -> ChangeEvent {
+        ChangeEvent { interface, added, changed, removed }
+    }
+
+    /// Whose it is, and the change.
+    pub fn parts(self) -> (String, WatchedChange) {
+        let ChangeEvent { interface, added, changed, removed } = self;
+        (interface, WatchedChange { added, changed, removed })
+    }
+}
+
 impl WatchedSet {
     /// What a snapshot has of a selection.
     pub fn of(snapshot: &Snapshot, filter: &Filter) -> WatchedSet {

@@ -28,6 +28,8 @@ pub struct Clients {
     pub connections_max: u32,
     /// The most of them of each client.
     pub connections_per_client_max: u32,
+    /// How many leading bits of an IPv6 address are one client.
+    pub prefix6: u8,
     /// DNS cookies, where they are on.
     pub cookies: Option<Arc<Cookies>>,
     /// How many replies a network gets by UDP, where that is limited.
@@ -41,6 +43,7 @@ impl Default for Clients {
             trusted: Vec::new(),
             connections_max: seats::ALL_MAX,
             connections_per_client_max: seats::PER_CLIENT_MAX,
+            prefix6: seats::PREFIX6,
             cookies: None,
             rate: None,
         }
@@ -63,7 +66,7 @@ pub enum Admission {
 impl Clients {
     /// The places at one address.
     pub fn seats(&self) -> Arc<Seats> {
-        Arc::new(Seats::new(self.connections_max, self.connections_per_client_max))
+        Arc::new(Seats::new(self.connections_max, self.connections_per_client_max, self.prefix6))
     }
 
     /// Whether a client's queries are answered.

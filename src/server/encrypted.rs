@@ -31,22 +31,22 @@ const HEAD_LEN_MAX: u32 = 16 * 1024;
 /// What a connection may send us that we have not read: four of the longest messages.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// TLS for HTTP/1.1.
+/// TLS for HTTP/2 and HTTP/1.1.
 ///
 /// # Errors
 /// It cannot be set up at all.
 pub fn https_acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, b"http/1.1").map(|config| TlsAcceptor::from(Arc::new(config)))
+    server_config(certificate, &[b"h2", b"http/1.1"]).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
-/// TLS with a certificate that changes, for clients that name this protocol within it, or none (RFC 7301).
+/// TLS with a certificate that changes, for clients that name one of these protocols within it, or none (RFC 7301).
 ///
 /// # Errors
 /// None that can be told ahead: rustls says that its own versions do not fit its own cryptography.
-fn server_config(certificate: Arc<Certificate>, protocol: &[u8]) -> Result<ServerConfig, rustls::Error> {
+fn server_config(certificate: Arc<Certificate>, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(certificate);
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }

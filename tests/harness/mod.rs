@@ -8,6 +8,7 @@ pub(crate) mod control_plane;
 pub(crate) mod coredns;
 pub(crate) mod dig;
 pub(crate) mod faults;
+pub(crate) mod http2;
 pub(crate) mod kubelet;
 pub(crate) mod oracle;
 pub(crate) mod order;

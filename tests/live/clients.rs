@@ -248,7 +248,7 @@ fn the_pages_ask_for_a_token() {
 }
 
 #[test]
-fn the_pages_are_for_some_networks_and_so_many_connections_a_client() {
+fn the_pages_are_for_some_networks() {
     let server = start(&["--http-allow", "127.0.0.1", "--http-allow", "127.5.0.0/16"]);
     for (address, is_allowed) in [("127.0.0.1", true), ("127.5.1.2", true), ("127.0.0.2", false)] {
         let mut stream = from(address, server.http);
@@ -256,13 +256,6 @@ fn the_pages_are_for_some_networks_and_so_many_connections_a_client() {
         let is_answered = stream.write_all(head).is_ok() && stream.read(&mut [0; 64]).is_ok_and(|len| len > 0);
         assert_eq!(is_answered, is_allowed, "{address}");
     }
-    let mut held: Vec<TcpStream> = (0..64).map(|_| from("127.5.1.2", server.http)).collect();
-    eventually(PATIENCE, || match from("127.5.1.2", server.http).read(&mut [0]) {
-        Ok(0) => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    assert_eq!(server.get("/livez").0, 200, "another client does not notice");
-    held.iter_mut().for_each(|stream| assert!(stream.read_timeout().is_ok()));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn answers_are_what_it_says() {
         ("/v1/bad", "/v1/bad?continue=x"),
         ("/v1/watch", "/v1/watch"),
         ("/v1/watch", "/v1/watch?interface="),
-        ("/v1/watch", "/v1/watch?interface=a&interface=b"),
+        ("/v1/watch", "/v1/watch?interface=a&group=b&group=c"),
     ] {
         let (status, value) = get(asked);
         assert_eq!(status, 400, "{asked}: {value}");
@@ -140,7 +140,7 @@ fn answers_are_what_it_says() {
     }
     let event = Stream::open(SITE.server.http, "interface=org.acme.Greeter", None).next();
     document.check(&json!({ "$ref": "#/components/schemas/WatchedSet" }), &event.data, "event: set");
-    let change = json!({ "added": event.data["endpoints"], "changed": [], "removed": [] });
+    let change = json!({ "interface": "a.b", "added": event.data["endpoints"], "changed": [], "removed": [] });
     document.check(&json!({ "$ref": "#/components/schemas/WatchedChange" }), &change, "event: change");
 
     let schemas = document.root["components"]["schemas"].as_object().expect("schemas");

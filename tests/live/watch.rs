@@ -153,7 +153,7 @@ fn a_quiet_stream_shows_that_it_lives_and_where_to_go_on() {
     let server = Server::start(&["--manifests", text(&file)]);
     let mut stream = Stream::open(server.http, "interface=no.Such", None);
     let set = stream.next();
-    assert_eq!(set.data, serde_json::json!({ "endpoints": [] }));
+    assert_eq!(set.data, serde_json::json!({ "interface": "no.such", "endpoints": [] }));
     change(&server, &file, &[greeter(0, 7)]); // nothing of this stream's
     stream.reader.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     let beat = stream.block().expect("a sign of life");

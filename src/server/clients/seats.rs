@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ pub const ALL_MAX: u32 = 1024;
 /// The most of one client, unless set otherwise.
 pub const PER_CLIENT_MAX: u32 = 128;
 
-/// How much of an IPv6 address tells clients apart: a host has a whole /64 to choose from (RFC 7934).
-const IPV6_PREFIX: u32 = 64;
+/// How many leading bits of an IPv6 address tell clients apart, unless set otherwise: a host has a whole /64 to choose
+/// from (RFC 7934).
+pub const PREFIX6: u8 = 64;
 
 /// The places, and who holds how many.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Seats {
     free: Arc<Semaphore>,
     all_max: u32,
     per_client_max: u32,
+    prefix6: u8,
     started: Instant,
     taken: Mutex<Taken>,
 }
@@ -41,6 +43,8 @@ struct Holder {
     /// When it was last heard of, in milliseconds of [`Seats::started`].
     heard_at: AtomicU64,
     is_asked: AtomicBool,
+    /// How many reasons there are not to ask it.
+    kept: AtomicU32,
     asked: Notify,
 }
 
@@ -60,10 +64,10 @@ struct Own {
 }
 
 impl Seats {
-    /// So many in all, and so many for each client.
-    pub fn new(all_max: u32, per_client_max: u32) -> Seats {
+    /// So many in all, and so many for each client; `prefix6` bits of an IPv6 address are one client.
+    pub fn new(all_max: u32, per_client_max: u32, prefix6: u8) -> Seats {
         let free = Arc::new(Semaphore::new(all_max as usize));
-        Seats { free, all_max, per_client_max, started: Instant::now(), taken: Mutex::default() }
+        Seats { free, all_max, per_client_max, prefix6, started: Instant::now(), taken: Mutex::default() }
     }
 
     /// A place for a client's connection, waited for until there is one; none where the client has its share already.
@@ -93,7 +97,7 @@ impl Seats {
 
     /// One more of a client's; none beyond its share.
     fn count(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
-        let client = (!is_trusted).then(|| key(client));
+        let client = (!is_trusted).then(|| client_of(client, self.prefix6));
         if let Some(client) = client {
             let mut taken = self.taken();
             let held = taken.by_client.entry(client).or_default();
@@ -108,7 +112,7 @@ impl Seats {
 
     fn ask_the_silent(&self) {
         let taken = self.taken();
-        let holders = taken.holders.values().filter(|holder| !holder.is_asked.load(Ordering::Relaxed));
+        let holders = taken.holders.values().filter(|holder| holder.may_be_asked());
         if let Some(silent) = holders.min_by_key(|holder| holder.heard_at.load(Ordering::Relaxed)) {
             silent.is_asked.store(true, Ordering::Relaxed);
             silent.asked.notify_one();
@@ -117,6 +121,12 @@ impl Seats {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holder {
+    fn may_be_asked(&self) -> bool {
+        !self.is_asked.load(Ordering::Relaxed) && self.kept.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -154,6 +164,41 @@ impl Seat {
         drop(self.place().take());
     }
 
+    /// Takes a place again behind [`Seat::outlast`]; false where none is free.
+    pub fn come_back(&self) -> bool {
+        let mut place = self.place();
+        if place.is_none() {
+            *place = self.seats.free.clone().try_acquire_owned().ok();
+            if let (Some(_), Some(own)) = (&*place, &self.own) {
+                own.holder.is_asked.store(false, Ordering::Relaxed);
+                self.seats.taken().holders.insert(own.number(), own.holder.clone());
+            }
+        }
+        place.is_some()
+    }
+
+    /// The connection has work: its place is not asked for until [`Seat::let_go`], called as often as this.
+    pub fn keep(&self) {
+        if let Some(own) = &self.own {
+            own.holder.kept.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The work is done.
+    pub fn let_go(&self) {
+        if let Some(own) = &self.own {
+            own.holder.kept.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The work came just before the place was asked for: another one is asked instead.
+    pub fn decline(&self) {
+        self.seats.ask_the_silent();
+        if let Some(own) = &self.own {
+            own.holder.is_asked.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,10 +225,13 @@ impl Drop for Seat {
     }
 }
 
-/// What a client is told apart by.
-fn key(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> IPV6_PREFIX << IPV6_PREFIX).into(),
+/// The client that an address belongs to: itself, or the first `prefix6` bits of an IPv6 address.
+pub fn client_of(address: IpAddr, prefix6: u8) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix6.min(128))).unwrap_or(0);
+            Ipv6Addr::from(u128::from(address) & mask).into()
+        }
         address => address,
     }
 }
@@ -205,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_client_has_its_share_and_all_have_theirs() {
-        let seats = Arc::new(Seats::new(4, 2));
+        let seats = Arc::new(Seats::new(4, 2, PREFIX6));
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let take = |client: &str, is_trusted| take_at_once(&seats, ip(client), is_trusted);
         let first = [take("10.0.0.1", false), take("::ffff:10.0.0.1", false)];
@@ -225,8 +273,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_work_is_not_asked_and_who_comes_back_is() {
+        let seats = Arc::new(Seats::new(2, 2, PREFIX6));
+        let [busy, other] = [1, 2].map(|n| take_at_once(&seats, [10, 0, 0, n].into(), false).expect("a place"));
+        let is_asked = async |seat: &Seat| tokio::time::timeout(std::time::Duration::ZERO, seat.asked()).await.is_ok();
+        busy.keep();
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        other.heard();
+        assert!(take_at_once(&seats, [10, 0, 0, 3].into(), false).is_none());
+        assert!(!is_asked(&busy).await && is_asked(&other).await, "the silent one has work");
+        busy.let_go();
+        other.decline();
+        assert!(is_asked(&busy).await, "another one is asked instead");
+        busy.outlast();
+        assert!(busy.come_back() && busy.come_back(), "a place is free");
+        busy.outlast();
+        let third = take_at_once(&seats, [10, 0, 0, 3].into(), false).expect("the place that was given back");
+        assert!(!busy.come_back(), "none is free");
+        drop(third);
+        assert!(busy.come_back());
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_prefix_of_it() {
+        for (address, prefix6, expected) in [
+            ("fd00:1:2:3:4:5:6:7", 128, "fd00:1:2:3:4:5:6:7"),
+            ("fd00:1:2:3:4:5:6:7", 127, "fd00:1:2:3:4:5:6:6"),
+            ("fd00:1:2:3:4:5:6:7", 64, "fd00:1:2:3::"),
+            ("fd00:1:2:3:4:5:6:7", 56, "fd00:1:2::"),
+            ("fd00:1:2:3:4:5:6:7", 1, "8000::"),
+            ("10.0.0.7", 1, "10.0.0.7"),
+            ("::ffff:10.0.0.7", 64, "10.0.0.7"),
+        ] {
+            let expected: IpAddr = expected.parse().expect("an address");
+            assert_eq!(client_of(address.parse().expect("an address"), prefix6), expected, "{address}/{prefix6}");
+        }
+        let seats = Arc::new(Seats::new(4, 1, 128));
+        let neighbours = ["fd00::1", "fd00::2"].map(|ip| take_at_once(&seats, ip.parse().expect("an address"), false));
+        assert!(neighbours.iter().all(Option::is_some), "with /128 each address is a client");
+        assert!(take_at_once(&seats, "fd00::2".parse().expect("an address"), false).is_none());
+    }
+
+    #[tokio::test]
     async fn the_place_of_whoever_was_silent_the_longest_is_asked_for() {
-        let seats = Arc::new(Seats::new(4, 4));
+        let seats = Arc::new(Seats::new(4, 4, PREFIX6));
         let take = |n: u8, is_trusted| take_at_once(&seats, [10, 0, 0, n].into(), is_trusted);
         let [trusted, lasting, spoke, silent] =
             [(1, true), (2, false), (3, false), (4, false)].map(|(n, is_trusted)| take(n, is_trusted).unwrap());
@@ -248,7 +338,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_outlasts_counts_for_the_client_alone() {
-        let seats = Arc::new(Seats::new(1, 1));
+        let seats = Arc::new(Seats::new(1, 1, PREFIX6));
         let lasting = seats.take([10, 0, 0, 1].into(), false).await.unwrap();
         lasting.outlast();
         assert!(take_at_once(&seats, [10, 0, 0, 1].into(), false).is_none());

@@ -39,7 +39,7 @@ const SEND_BUFFER_LEN: usize = 64 * 1024;
 /// # Errors
 /// It cannot be set up at all.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, PROTOCOL).map(|config| TlsAcceptor::from(Arc::new(config)))
+    server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Answers on a listener's connections until told to close.

@@ -68,7 +68,7 @@ const SEAT_WAIT: Duration = Duration::from_millis(100);
 /// # Errors
 /// What the system says: the address is taken, not ours, or needs a right that the process lacks.
 pub fn bind(listen: Listen, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
-    let tls = server_config(certificate, within.protocol()).map_err(io::Error::other)?;
+    let tls = server_config(certificate, &[within.protocol()]).map_err(io::Error::other)?;
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(IDLE_WAIT.try_into().map_err(io::Error::other)?));

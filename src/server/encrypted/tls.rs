@@ -26,7 +26,7 @@ const PROTOCOL: &[u8] = b"dot";
 /// # Errors
 /// It cannot be set up at all.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, PROTOCOL).map(|config| TlsAcceptor::from(Arc::new(config)))
+    server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Answers on a listener's connections until told to close.

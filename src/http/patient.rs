@@ -1,0 +1,119 @@
+//! How long a client may leave what is written to its socket unread.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::metrics::Metrics;
+
+/// A stream that ends where its reader does not read.
+pub(super) struct Patient<S> {
+    stream: S,
+    wait: Duration,
+    metrics: Arc<Metrics>,
+    /// Runs while the reader takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    /// It may take nothing for so long.
+    pub(super) fn new(stream: S, wait: Duration, metrics: Arc<Metrics>) -> Patient<S> {
+        Patient { stream, wait, metrics, stalled: None }
+    }
+
+    /// What a write gave; an error where that has been nothing for too long.
+    fn written(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let wait = self.wait;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(wait)));
+        ready!(stalled.as_mut().poll(cx));
+        self.metrics.slow_reader();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(300);
+
+    /// Both ends of a connection.
+    async fn ends() -> (Patient<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+        let (stream, _) = listener.accept().await.expect("a connection");
+        (Patient::new(stream, WAIT, Arc::new(Metrics::new("", ""))), client)
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_dropped() {
+        let (mut patient, _client) = ends().await;
+        let started = tokio::time::Instant::now();
+        let error = patient.write_all(&vec![0; 64 * 1024 * 1024]).await.expect_err("a stall");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() >= WAIT);
+        assert_eq!(patient.metrics.slow_readers(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_but_reads_is_not() {
+        let (mut patient, mut client) = ends().await;
+        let all = vec![7; 16 * 1024 * 1024];
+        let reading = async {
+            let (mut read, mut buffer) = (0, vec![0; 1024 * 1024]);
+            while read < all.len() {
+                read += client.read(&mut buffer).await.expect("bytes");
+                tokio::task::yield_now().await;
+            }
+        };
+        let (written, ()) = tokio::join!(patient.write_all(&all), reading);
+        written.expect("written");
+        assert_eq!(patient.metrics.slow_readers(), 0);
+    }
+}

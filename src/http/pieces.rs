@@ -1,0 +1,58 @@
+//! An answer's body in pieces: the transport takes one after the other, so that it is seen whether its client reads.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use super::connection::Answer;
+
+/// The longest piece, which is HTTP/2's usual frame.
+const PIECE_LEN: usize = 16 * 1024;
+
+/// A body, and the answer that it is of.
+pub(super) struct Pieces {
+    body: Body,
+    /// What of the body's last part is not handed over yet.
+    rest: Bytes,
+    answer: Arc<Answer>,
+}
+
+impl Pieces {
+    pub(super) fn new(body: Body, answer: Arc<Answer>) -> Pieces {
+        Pieces { body, rest: Bytes::new(), answer }
+    }
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while self.rest.is_empty() {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+            match frame?.into_data() {
+                Ok(data) => self.rest = data,
+                Err(other) => return Poll::Ready(Some(Ok(other))),
+            }
+        }
+        let len = self.rest.len().min(PIECE_LEN);
+        let piece = self.rest.split_to(len);
+        Poll::Ready(Some(Ok(Frame::data(self.answer.hand_over(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, mut hint) = (self.rest.len() as u64, self.body.size_hint());
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}

@@ -1,0 +1,103 @@
+//! Who holds how many of something: so many in all, and so many a client.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What there is, and who holds how much of it.
+#[derive(Debug)]
+pub(super) struct Shares {
+    all_max: u32,
+    per_client_max: u32,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: u32,
+    /// No more entries than `all`.
+    by_client: HashMap<IpAddr, u32>,
+}
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// That of all clients together.
+    All,
+    /// That of this client.
+    Client,
+}
+
+/// What one holder has; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Share {
+    shares: Arc<Shares>,
+    client: Option<IpAddr>,
+    count: u32,
+}
+
+impl Shares {
+    pub(super) fn new(all_max: u32, per_client_max: u32) -> Arc<Shares> {
+        Arc::new(Shares { all_max, per_client_max, taken: Mutex::default() })
+    }
+
+    /// Takes so many for a client; none is one that is trusted and counts among all alone.
+    pub(super) fn take(self: &Arc<Shares>, client: Option<IpAddr>, count: u32) -> Result<Share, Full> {
+        let mut taken = self.taken();
+        if let Some(client) = client {
+            let held = taken.by_client.get(&client).copied().unwrap_or_default();
+            if held.saturating_add(count) > self.per_client_max {
+                return Err(Full::Client);
+            }
+        }
+        if taken.all.saturating_add(count) > self.all_max {
+            return Err(Full::All);
+        }
+        taken.all += count;
+        if let Some(client) = client {
+            *taken.by_client.entry(client).or_default() += count;
+        }
+        Ok(Share { shares: self.clone(), client, count })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.taken();
+        taken.all -= self.count;
+        let Some(client) = self.client else { return };
+        if let Some(held) = taken.by_client.get_mut(&client) {
+            *held -= self.count;
+            if *held == 0 {
+                taken.by_client.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_its_share_and_all_have_theirs() {
+        let shares = Shares::new(10, 4);
+        let client = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
+        let take = |client, count| shares.take(client, count);
+        let first = take(client(1), 3).expect("a share");
+        assert_eq!(take(client(1), 2).err(), Some(Full::Client));
+        let _more = take(client(1), 1).expect("the last of its share");
+        let _second = take(client(2), 4).expect("another client's");
+        assert_eq!(take(client(3), 3).err(), Some(Full::All));
+        assert_eq!(take(None, 3).err(), Some(Full::All), "who is trusted counts among all");
+        drop(first);
+        let trusted = take(None, 5).expect("who is trusted has no share of its own");
+        assert_eq!(take(client(3), 1).err(), Some(Full::All));
+        drop((trusted, _more, _second));
+        assert!(shares.taken().by_client.is_empty() && shares.taken().all == 0, "nothing is left");
+    }
+}

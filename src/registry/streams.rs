@@ -1,0 +1,239 @@
+//! A process's subscriptions to one server, all in one stream.
+//!
+//! ```text
+//! Subscription ─┐                    ┌─► the set of each interface ─► Subscription
+//! Subscription ─┼─► Lane ─► EventStream
+//! Subscription ─┘   (another one behind the first 1,024 interfaces; HTTP/2 carries all on one connection)
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::{Endpoint, Set};
+use crate::http::INTERFACES_MAX;
+use crate::remote::{EventStream, Selection, Server, Told};
+use crate::report::Filter;
+
+/// How long a change of what is subscribed to waits for the next: a process subscribes to many interfaces at its start.
+const COALESCE: Duration = Duration::from_millis(50);
+
+/// The most bytes of a stream's interfaces in its URL, which has at most 65,534.
+const QUERY_LEN_MAX: usize = 48 * 1024;
+
+/// The streams to one server.
+pub(super) struct Streams {
+    server: Server,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many subscriptions and lanes there were.
+    count: u64,
+    lanes: Vec<Lane>,
+}
+
+/// What one stream is for.
+struct Lane {
+    number: u64,
+    /// By the interface in lower case.
+    listeners: BTreeMap<String, Vec<Listener>>,
+    changed: Arc<Notify>,
+}
+
+struct Listener {
+    number: u64,
+    filter: Filter,
+    latest: watch::Sender<Option<Set>>,
+}
+
+/// A subscription's end of it: dropping it ends the subscription.
+pub(super) struct Listening {
+    streams: Arc<Streams>,
+    number: u64,
+    interface: String,
+    /// The set as it is; none before the first.
+    pub(super) latest: watch::Receiver<Option<Set>>,
+}
+
+impl Streams {
+    pub(super) fn new(server: Server) -> Arc<Streams> {
+        Arc::new(Streams { server, state: Mutex::default() })
+    }
+
+    /// Subscribes; must be called within the runtime.
+    pub(super) fn listen(self: &Arc<Self>, filter: Filter) -> Listening {
+        let interface = filter.interface.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let (sender, latest) = watch::channel(None);
+        let mut state = self.state();
+        state.count += 2;
+        let number = state.count;
+        let listener = Listener { number, filter, latest: sender };
+        let lane = match state.lanes.iter().position(|lane| lane.has_room_for(&interface)) {
+            Some(at) => at,
+            None => {
+                let lane = Lane { number: number + 1, listeners: BTreeMap::new(), changed: Arc::default() };
+                tokio::spawn(follow(self.clone(), lane.number, lane.changed.clone()));
+                state.lanes.push(lane);
+                state.lanes.len() - 1
+            }
+        };
+        let lane = &mut state.lanes[lane];
+        lane.listeners.entry(interface.clone()).or_default().push(listener);
+        lane.changed.notify_one();
+        Listening { streams: self.clone(), number, interface, latest }
+    }
+
+    /// What a lane's stream is to be of; none where nobody listens to it any more, and it is gone then.
+    fn selection(&self, lane: u64) -> Option<Selection> {
+        let mut state = self.state();
+        let at = state.lanes.iter().position(|other| other.number == lane)?;
+        if state.lanes[at].listeners.is_empty() {
+            state.lanes.remove(at);
+            return None;
+        }
+        Some(state.lanes[at].selection())
+    }
+
+    /// Gives an interface's set to those who listen to it and do not have it.
+    fn tell(&self, lane: u64, interface: &str, set: &Set) {
+        let state = self.state();
+        let lane = state.lanes.iter().find(|other| other.number == lane);
+        for listener in lane.and_then(|lane| lane.listeners.get(interface)).into_iter().flatten() {
+            let own = || set.endpoints.iter().filter(|one| is_asked_for(&listener.filter, one));
+            listener.latest.send_if_modified(|latest| {
+                let is_new = latest.as_ref().is_none_or(|latest| !latest.endpoints.iter().eq(own()));
+                if is_new {
+                    *latest = Some(Set { endpoints: own().cloned().collect() });
+                }
+                is_new
+            });
+        }
+    }
+
+    /// Nothing that holds the lock can leave it half done.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    fn has_room_for(&self, interface: &str) -> bool {
+        if self.listeners.contains_key(interface) {
+            return true;
+        }
+        let len = self.listeners.keys().map(|interface| query_len(interface)).sum::<usize>() + query_len(interface);
+        self.listeners.len() < INTERFACES_MAX && len <= QUERY_LEN_MAX
+    }
+
+    /// All interfaces, and what of their selectors is the same for all: the rest is chosen here.
+    fn selection(&self) -> Selection {
+        let common = |field: fn(&Filter) -> &Option<String>| {
+            let mut all = self.listeners.values().flatten().map(|listener| field(&listener.filter));
+            let first = all.next()?;
+            all.all(|other| other == first).then(|| first.clone())?
+        };
+        Selection {
+            interfaces: self.listeners.keys().cloned().collect(),
+            group: common(|filter| &filter.group),
+            version: common(|filter| &filter.version),
+            namespace: common(|filter| &filter.namespace),
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut state = self.streams.state();
+        let of = |lane: &&mut Lane| {
+            let listeners = lane.listeners.get(&self.interface);
+            listeners.is_some_and(|listeners| listeners.iter().any(|listener| listener.number == self.number))
+        };
+        let Some(lane) = state.lanes.iter_mut().find(of) else { return };
+        if let Some(listeners) = lane.listeners.get_mut(&self.interface) {
+            listeners.retain(|listener| listener.number != self.number);
+            if listeners.is_empty() {
+                lane.listeners.remove(&self.interface);
+            }
+        }
+        lane.changed.notify_one();
+    }
+}
+
+/// Follows a lane's stream until nobody listens to it.
+async fn follow(streams: Arc<Streams>, lane: u64, changed: Arc<Notify>) {
+    let mut stream = EventStream::new(streams.server.clone(), Selection::default());
+    let mut known: HashMap<String, Set> = HashMap::new();
+    let mut trouble = None;
+    loop {
+        let has_selection = !stream.selection().interfaces.is_empty();
+        let told = tokio::select! {
+            told = stream.next(), if has_selection => told,
+            () = changed.notified() => {
+                sleep(COALESCE).await;
+                let Some(selection) = streams.selection(lane) else { return };
+                select(&mut stream, &mut known, selection);
+                // Who came later to an interface that is known hears of it at once.
+                known.iter().for_each(|(interface, set)| streams.tell(lane, interface, set));
+                continue;
+            }
+        };
+        match told {
+            Told::Set(interface, set) => {
+                streams.tell(lane, &interface, &set);
+                known.insert(interface, set);
+            }
+            Told::Change(interface, change) => {
+                let set = known.entry(interface.clone()).or_default();
+                set.apply(change);
+                streams.tell(lane, &interface, set);
+            }
+            Told::Lost(error) => {
+                let text = error.to_string();
+                if trouble.as_ref() != Some(&text) {
+                    warn!("what was heard last holds on: {text}");
+                }
+                trouble = Some(text);
+                continue;
+            }
+        }
+        if trouble.take().is_some() {
+            info!("hearing of endpoints again");
+        }
+    }
+}
+
+/// Has a stream be of another selection, if it is another one, and forgets what it does not tell of any more.
+fn select(stream: &mut EventStream, known: &mut HashMap<String, Set>, selection: Selection) {
+    let old = stream.selection();
+    if *old == selection {
+        return;
+    }
+    let is_same = |field: fn(&Selection) -> &Option<String>| field(old) == field(&selection);
+    if is_same(|of| &of.group) && is_same(|of| &of.version) && is_same(|of| &of.namespace) {
+        let stays: BTreeSet<&String> = old.interfaces.intersection(&selection.interfaces).collect();
+        known.retain(|interface, _| stays.contains(interface));
+    } else {
+        known.clear();
+    }
+    stream.select(selection);
+}
+
+fn is_asked_for(filter: &Filter, endpoint: &Endpoint) -> bool {
+    let takes = |asked: &Option<String>, own: Option<&str>| {
+        asked.as_deref().is_none_or(|asked| asked == own.unwrap_or_default())
+    };
+    takes(&filter.group, endpoint.group.as_deref())
+        && takes(&filter.version, endpoint.version.as_deref())
+        && takes(&filter.namespace, Some(&endpoint.namespace))
+}
+
+/// What an interface takes of a URL.
+fn query_len(interface: &str) -> usize {
+    "interface=&".len() + form_urlencoded::byte_serialize(interface.as_bytes()).map(str::len).sum::<usize>()
+}

@@ -1,0 +1,225 @@
+//! HTTP/2 on the API's port, what one address may hold there, and how connections end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http2::Builder;
+use hyper_util::rt::TokioExecutor;
+use nix::sys::signal::Signal;
+
+use crate::harness::eventually;
+use crate::harness::http2::Http2;
+use crate::harness::server::Server;
+use crate::harness::tls::{Authority, Mounted};
+
+use super::site::manifests;
+use super::watch::Stream;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const INTERFACE: &str = "org.acme.Greeter";
+
+/// A server, under TLS where an authority is given; ready.
+fn start(authority: Option<&Authority>) -> (Server, Option<Mounted>) {
+    let Some(authority) = authority else { return (Server::start(&["--manifests", manifests()]), None) };
+    let (certificate, key, _) = authority.issue();
+    let mounted = Mounted::new(&certificate, &key);
+    let files = ["tls.crt", "tls.key"].map(|name| mounted.file(name));
+    let args = ["--manifests", manifests(), "--http-tls", "--tls-cert", &files[0], "--tls-key", &files[1]];
+    let server = Server::launch(&[env!("CARGO_BIN_EXE_callsign")], &args);
+    eventually(PATIENCE, || match authority.try_connect(server.http) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error}: {}", server.log())),
+    });
+    let connection = Http2::connect(server.http, Some(authority));
+    eventually(PATIENCE, || match connection.get("/readyz").0 {
+        200 => Ok(()),
+        status => Err(format!("{status}: {}", server.log())),
+    });
+    (server, Some(mounted))
+}
+
+#[test]
+fn all_of_the_api_over_http2() {
+    let authority = Authority::new();
+    for authority in [None, Some(&authority)] {
+        let (server, _mounted) = start(authority);
+        let connection = Http2::connect(server.http, authority);
+        for path in ["/livez", "/readyz", "/metrics", "/v1/interfaces", "/v1/pods?limit=1", "/v1/openapi.json"] {
+            let (status, body) = connection.get(path);
+            assert!(status == 200 && !body.is_empty(), "{path}: {status} {body}");
+        }
+        assert_eq!(connection.get("/nowhere").0, 404);
+        let mut stream = connection.open(&format!("/v1/watch?interface={INTERFACE}")).expect("a stream");
+        assert_eq!(stream.headers().get("content-type").expect("a type"), "text/event-stream");
+        assert!(stream.headers().get("connection").is_none(), "no such header in HTTP/2 (RFC 9113 §8.2.2)");
+        let mut told = String::new();
+        while !told.contains("event: set") {
+            told += &String::from_utf8_lossy(&connection.piece(&mut stream).expect("no end").expect("a piece"));
+        }
+        // HTTP/1.1 is there as before.
+        let (status, _) = match authority {
+            None => server.get("/livez"),
+            Some(authority) => {
+                let mut tls = authority.connect(server.http);
+                tls.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
+                let mut reply = [0; 12];
+                tls.read_exact(&mut reply).expect("a status");
+                (String::from_utf8_lossy(&reply[9..]).parse().expect("a number"), String::new())
+            }
+        };
+        assert_eq!(status, 200);
+    }
+}
+
+/// The issue's own case: whatever subscribers of an address hold, its probes are answered.
+#[test]
+fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
+    const STREAMS: usize = 1_000;
+    let authority = Authority::new();
+    for authority in [None, Some(&authority)] {
+        let (server, _mounted) = start(authority);
+        let subscriber = Http2::connect(server.http, authority);
+        let streams: Vec<_> = (0..STREAMS)
+            .map(|at| subscriber.open(&format!("/v1/watch?interface={INTERFACE}{at}")).expect("a stream"))
+            .collect();
+        assert!(streams.iter().all(|stream| stream.status() == 200));
+        // As many more of HTTP/1.1, each a connection of its own.
+        let connections: Vec<_> = match authority {
+            None => (0..STREAMS).map(|_| Stream::open(server.http, "interface=a.B", None)).collect(),
+            Some(_) => Vec::new(),
+        };
+        let lists: Vec<_> = (0..20).map(|_| subscriber.open("/v1/pods").expect("a list")).collect();
+        let prober = Http2::connect(server.http, authority);
+        for _ in 0..20 {
+            for path in ["/livez", "/readyz", "/metrics"] {
+                let start = Instant::now();
+                assert_eq!(prober.get(path).0, 200, "{path} on a connection of its own");
+                assert_eq!(subscriber.get(path).0, 200, "{path} on the subscriber's");
+                if authority.is_none() {
+                    assert_eq!(server.get(path).0, 200, "{path} by HTTP/1");
+                }
+                assert!(start.elapsed() < Duration::from_secs(2), "{path}: {:?}", start.elapsed());
+            }
+        }
+        let metrics = prober.get("/metrics").1;
+        let count = format!("callsign_subscribers {}\n", STREAMS + connections.len());
+        assert!(metrics.contains(&count), "no {count} in {metrics}");
+        assert!(lists.iter().all(|list| list.status() == 200));
+    }
+}
+
+/// What is beyond a client's share of lists is told so, and nobody else.
+#[test]
+fn so_many_lists_a_client_and_no_more() {
+    let server = Server::start(&["--manifests", manifests()]);
+    // A reader that takes nothing: its answers stay on their way.
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1).adaptive_window(false);
+    let reader = Http2::connect_with(server.http, None, &builder);
+    let lists: Vec<_> = (0..64).map(|_| reader.open("/v1/pods").expect("a list")).collect();
+    assert!(lists.iter().all(|list| list.status() == 200));
+    let (status, body) = server.get("/v1/pods");
+    assert!(status == 429 && body.contains("64 lists"), "{status} {body}");
+    assert_eq!(server.get("/livez").0, 200);
+    let metrics = server.get("/metrics").1;
+    assert!(metrics.contains("callsign_http_refused_total{reason=\"client-lists\"} 1\n"), "{metrics}");
+    drop(lists);
+    eventually(PATIENCE, || match server.get("/v1/pods").0 {
+        200 => Ok(()),
+        status => Err(format!("{status}: its lists are over")),
+    });
+}
+
+/// HTTP/2's windows hide from the socket that nobody reads: such a reader is cut off all the same.
+#[test]
+fn an_http2_reader_that_takes_nothing_is_cut_off() {
+    let server = Server::start(&["--manifests", manifests()]);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1).adaptive_window(false);
+    let paths = ["/v1/pods".to_owned(), "/metrics".to_owned(), format!("/v1/watch?interface={INTERFACE}")];
+    let readers = paths.map(|path| {
+        let reader = Http2::connect_with(server.http, None, &builder);
+        let answer = reader.open(&path).expect("an answer");
+        (reader, answer)
+    });
+    eventually(Duration::from_secs(45), || match readers.iter().all(|(reader, _)| reader.is_closed()) {
+        true => Ok(()),
+        false => Err("they hold what nobody reads"),
+    });
+    assert!(server.get("/metrics").1.contains("callsign_slow_readers_total 3\n"), "{}", server.get("/metrics").1);
+}
+
+/// A connection that is used one request after the other.
+struct KeptAlive(BufReader<TcpStream>);
+
+impl KeptAlive {
+    fn connect(server: SocketAddr) -> KeptAlive {
+        let stream = TcpStream::connect(server).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        KeptAlive(BufReader::new(stream))
+    }
+
+    /// The status and whether the answer says that it is the last; none where there is no answer.
+    fn get(&mut self, path: &str) -> Option<(u16, bool)> {
+        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            match self.0.read_line(&mut line) {
+                Ok(len) if len > 2 => head.push(line.trim_end().to_ascii_lowercase()),
+                Ok(2) => break,
+                _ => return None,
+            }
+        }
+        let len = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).expect("a length");
+        self.0.read_exact(&mut vec![0; len]).ok()?;
+        let status = head[0].split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Some((status, head.iter().any(|line| line == "connection: close")))
+    }
+}
+
+/// A keep-alive connection was cut after 60 s, in the middle of a request and without a word.
+#[test]
+fn a_kept_connection_is_never_cut_in_the_middle_of_a_request() {
+    let server = Server::start(&["--manifests", manifests(), "--lame-duck", "3"]);
+    let mut client = KeptAlive::connect(server.http);
+    let start = Instant::now();
+    let mut asked = 0;
+    while start.elapsed() < Duration::from_secs(66) {
+        for path in ["/v1/interfaces", "/livez"] {
+            let answer = client.get(path).unwrap_or_else(|| panic!("no answer after {:?}", start.elapsed()));
+            assert_eq!(answer.0, 200);
+            if answer.1 {
+                client = KeptAlive::connect(server.http);
+            }
+        }
+        asked += 1;
+        thread::sleep(Duration::from_millis(250));
+    }
+    assert!(asked > 100, "{asked} requests");
+    // The server's end is announced, to either kind of connection.
+    let subscriber = Http2::connect(server.http, None);
+    let mut stream = subscriber.open(&format!("/v1/watch?interface={INTERFACE}")).expect("a stream");
+    server.signal(Signal::SIGTERM);
+    eventually(PATIENCE, || match client.get("/livez") {
+        Some((200, true)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let told = subscriber.rest(&mut stream).expect("an end, and no error");
+    assert!(told.contains("event: set"), "{told}");
+}
+
+#[test]
+fn idle_connections_of_one_address_keep_no_probe_out() {
+    let server = Server::start(&["--manifests", manifests()]);
+    let held: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(server.http).expect("a connection")).collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let start = Instant::now();
+        assert_eq!(server.get(path).0, 200, "{path}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{path}: {:?}", start.elapsed());
+    }
+    drop(held);
+}

@@ -1,0 +1,154 @@
+//! One stream of many interfaces: each event says whose it is, and an id claims exactly what the client was sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::harness::eventually;
+use crate::harness::server::Server;
+
+use super::site::{manifest, pod, rewrite, text};
+use super::watch::{Event, Stream};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `a.Name0` and so on, one interface a Pod, with a weight.
+fn pods(weights: &[usize]) -> Vec<Value> {
+    let pod = |(at, weight): (usize, &usize)| {
+        pod(
+            &format!("p{at:04}"),
+            [10, 9, (at / 250) as u8, (at % 250) as u8],
+            &format!("interface=a.Name{at} port=80 weight={weight}"),
+        )
+    };
+    weights.iter().enumerate().map(pod).collect()
+}
+
+/// The sets as a client has them that follows a stream.
+#[derive(Default)]
+struct Known {
+    weights: BTreeMap<String, BTreeMap<String, u64>>,
+    id: Option<String>,
+}
+
+impl Known {
+    fn take(&mut self, event: Event) {
+        let interface = event.data["interface"].as_str().expect("an interface").to_owned();
+        let set = self.weights.entry(interface).or_default();
+        if event.event == "set" {
+            set.clear();
+        }
+        let rows = |list: &str| event.data[list].as_array().cloned().unwrap_or_default();
+        for one in rows("removed") {
+            set.remove(one["pod"].as_str().expect("a Pod"));
+        }
+        for one in ["endpoints", "added", "changed"].into_iter().flat_map(rows) {
+            set.insert(one["pod"].as_str().expect("a Pod").to_owned(), one["weight"].as_u64().expect("a weight"));
+        }
+        self.id = Some(event.id);
+    }
+
+    fn weights(&self) -> Vec<u64> {
+        self.weights.values().flat_map(|set| set.values().copied()).collect()
+    }
+}
+
+fn query(count: usize) -> String {
+    (0..count).map(|at| format!("interface=a.Name{at}")).collect::<Vec<_>>().join("&")
+}
+
+#[test]
+fn each_event_says_whose_it_is() {
+    let file = manifest(&pods(&[1, 2, 3]));
+    let server = Server::start(&["--manifests", text(&file)]);
+    let mut stream = Stream::open(server.http, "interface=A.name0&interface=a.Name1&interface=no.Such", None);
+    let sets: Vec<(String, String)> = (0..3)
+        .map(|_| stream.next())
+        .map(|event| (event.event, event.data["interface"].as_str().expect("an interface").to_owned()))
+        .collect();
+    assert_eq!(sets, ["a.name0", "a.name1", "no.such"].map(|interface| ("set".to_owned(), interface.to_owned())));
+    rewrite(&file, &pods(&[1, 7, 8]));
+    server.signal(Signal::SIGHUP);
+    let event = stream.next();
+    assert_eq!(
+        (event.event.as_str(), &event.data["interface"]),
+        ("change", &"a.name1".into()),
+        "a.Name2 is not asked for"
+    );
+    assert_eq!(event.data["changed"][0]["weight"], 7);
+
+    // An interface that is added begins with its set, the others go on.
+    let mut grown = Stream::open(server.http, "interface=a.Name0&interface=a.Name1&added=a.Name2", Some(&event.id));
+    let first = grown.next();
+    assert_eq!((first.event.as_str(), &first.data["interface"]), ("set", &"a.name2".into()));
+    assert_eq!(first.data["endpoints"][0]["weight"], 8);
+    rewrite(&file, &pods(&[5, 7, 8]));
+    server.signal(Signal::SIGHUP);
+    let event = grown.next();
+    assert_eq!((event.event.as_str(), &event.data["interface"]), ("change", &"a.name0".into()));
+}
+
+/// A client that is cut off after any number of events, and goes on as the document says, ends with the last state.
+#[test]
+fn who_goes_on_from_any_event_misses_nothing() {
+    const COUNT: usize = 12;
+    let file = manifest(&pods(&[1; COUNT]));
+    let server = Server::start(&["--manifests", text(&file)]);
+    let mut known = Known::default();
+    let mut weights = [1; COUNT];
+    for round in 0..40_usize {
+        let mut stream = Stream::open(server.http, &query(COUNT), known.id.as_deref());
+        for at in 0..COUNT {
+            weights[at] = if (at + round).is_multiple_of(3) { 2 + round } else { weights[at] };
+        }
+        rewrite(&file, &pods(&weights));
+        server.signal(Signal::SIGHUP);
+        for _ in 0..round % 4 {
+            known.take(stream.next());
+        }
+    }
+    let mut stream = Stream::open(server.http, &query(COUNT), known.id.as_deref());
+    let order: BTreeMap<String, usize> = (0..COUNT).map(|at| (format!("a.name{at}"), at)).collect();
+    let last: Vec<u64> = order.values().map(|at| weights[*at] as u64).collect();
+    while known.weights() != last {
+        known.take(stream.next());
+    }
+}
+
+#[test]
+fn a_stream_has_a_thousand_interfaces_and_no_more() {
+    const COUNT: usize = 1_024;
+    let file = manifest(&pods(&[1; COUNT]));
+    let server = Server::start(&["--manifests", text(&file)]);
+    let mut stream = Stream::open(server.http, &query(COUNT), None);
+    let mut known = Known::default();
+    (0..COUNT).for_each(|_| known.take(stream.next()));
+    assert_eq!(known.weights(), [1; COUNT]);
+    let metric = |name: &str| {
+        let text = server.get("/metrics").1;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("callsign_{name} ")).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+    };
+    assert_eq!(metric("subscribers"), COUNT.to_string(), "each interface counts");
+    let (status, body) = server.get(&format!("/v1/watch?{}", query(COUNT + 1)));
+    assert!(status == 429 && body.contains("at most 1024"), "{status} {body}");
+    // A second one fits a client's 2,048, a third does not; and the client's lists and probes do not notice.
+    let _second = Stream::open(server.http, &query(COUNT), None);
+    let (status, body) = server.get("/v1/watch?interface=one.More");
+    assert!(status == 429 && body.contains("2048 subscriptions"), "{status} {body}");
+    assert_eq!(metric("http_refused_total{reason=\"interfaces\"}"), "1");
+    assert_eq!(metric("http_refused_total{reason=\"client-subscriptions\"}"), "1");
+    for path in ["/livez", "/readyz", "/metrics", "/v1/interfaces?limit=1"] {
+        assert_eq!(server.get(path).0, 200, "{path}");
+    }
+    let warnings = server.log().lines().filter(|line| line.contains("an HTTP request was refused")).count();
+    assert_eq!(warnings, 1, "once in a while: {}", server.log());
+    drop(stream);
+    eventually(PATIENCE, || match server.get("/metrics").1.contains("callsign_subscribers 1024\n") {
+        true => Ok(()),
+        false => Err("its subscriptions are left"),
+    });
+    let _third = Stream::open(server.http, "interface=one.More", None);
+}
