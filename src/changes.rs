@@ -316,7 +316,13 @@ impl Subscription {
             missed
         };
         let mut pods: BTreeMap<PodSlot, (Option<&PodRecord>, Option<&PodRecord>)> = BTreeMap::new();
-        for change in entries.iter().rev().flat_map(|entry| &entry.pods) {
+        // What a stream of a thousand interfaces looks through a thousand times: a Pod without this one is passed over.
+        let filter = &self.topic.filter;
+        let has_it = |pod: &Option<Arc<PodRecord>>| {
+            pod.iter().any(|pod| pod.registrations.iter().any(|one| filter.takes(one.service())))
+        };
+        let changes = entries.iter().rev().flat_map(|entry| &entry.pods);
+        for change in changes.filter(|change| has_it(&change.before) || has_it(&change.after)) {
             let first = pods.entry(change.slot).or_insert((change.before.as_deref(), None));
             first.1 = change.after.as_deref();
         }

@@ -326,6 +326,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let wait = loop {
         tokio::select! {
+            biased; // a request that is here goes before the end of the wait for it
             ended = connection.as_mut() => return if ended.is_ok() { Ended::Whole } else { Ended::Early },
             () = stay.changed.notified() => {
                 idle.as_mut().reset(tokio::time::Instant::now() + IDLE_WAIT);

@@ -136,6 +136,14 @@ fn its_listeners_serve_both_families() {
     assert_eq!(ports.collect::<BTreeSet<_>>(), wanted, "{addresses:?}");
 }
 
+/// A node's Pods share a /64 by Kubernetes' default, and each is a client.
+#[test]
+fn each_pod_is_a_client_of_its_own() {
+    let pod = applied::<Deployment>().spec.and_then(|spec| spec.template.spec).expect("a Pod's spec");
+    let args = pod.containers[0].args.clone().unwrap_or_default();
+    assert!(args.iter().any(|arg| arg == "--client-prefix6=128"), "{args:?}");
+}
+
 /// How long it takes from a failed readiness probe until no node sends the Pod anything: a second each for the kubelet's
 /// report, the `EndpointSlice` and kube-proxy's rules.
 const SPREAD_SECONDS: i32 = 3;

@@ -103,7 +103,7 @@ fn subscribers(server: &Server) -> usize {
 /// one connection.
 #[test]
 fn a_process_subscribes_to_as_many_interfaces_as_it_likes_by_one_connection() {
-    const COUNT: usize = 1_500;
+    const COUNT: usize = 1_100;
     let file = manifest(&pods(&[1; COUNT]));
     let server = Server::start(&["--manifests", text(&file)]);
     let runtime = Runtime::new().expect("a runtime");
