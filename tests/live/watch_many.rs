@@ -100,9 +100,11 @@ fn who_goes_on_from_any_event_misses_nothing() {
     let mut weights = [1; COUNT];
     for round in 0..40_usize {
         let mut stream = Stream::open(server.http, &query(COUNT), known.id.as_deref());
-        for at in 0..COUNT {
-            weights[at] = if (at + round).is_multiple_of(3) { 2 + round } else { weights[at] };
-        }
+        weights
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| (at + round).is_multiple_of(3))
+            .for_each(|(_, weight)| *weight = 2 + round);
         rewrite(&file, &pods(&weights));
         server.signal(Signal::SIGHUP);
         for _ in 0..round % 4 {
