@@ -80,7 +80,10 @@ fn every_listener_on_the_unspecified_address_serves_both_families() {
     let [over_tls, over_https, over_quic] = [tls, https, quic].map(|at| at.to_string());
     let args = ["--listen-tls", &over_tls, "--listen-https", &over_https, "--listen-quic", &over_quic];
     let files = ["--tls-cert", &certificate, "--tls-key", &key, "--manifests", manifests(), "--ns", "ns=192.0.2.53"];
-    let server = Server::start_at(dns, http, &[&args[..], &files].concat());
+    let program = [env!("CARGO_BIN_EXE_callsign")];
+    let mut server = Server::launch_at(dns, http, &program, &[&args[..], &files].concat());
+    server.http = at("127.0.0.1", http.port());
+    server.wait_for("/readyz");
     let (ca, name) = (format!("+tls-ca={}", text(&authority.file)), format!("+tls-hostname={SERVER_NAME}"));
     for address in &loopback() {
         answers(at(address, dns.port()));
