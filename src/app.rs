@@ -40,7 +40,7 @@ use crate::sandbox::{self, Needs};
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
 use crate::source::kube;
-use crate::writer;
+use crate::writer::{self, Inputs};
 
 pub use settings::zone_settings;
 use sockets::Sockets;
@@ -102,7 +102,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let pulse = Arc::new(Pulse::default());
     let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
-    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes.clone(), pulse.clone()));
+    let inputs = Inputs { events: incoming, zones, tellers: sources.tellers() };
+    tokio::spawn(writer::run(index, inputs, responder.clone(), changes.clone(), pulse.clone()));
     tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
 
     let is_ending = Arc::new(AtomicBool::new(false));

@@ -10,6 +10,7 @@ mod name_server;
 mod options;
 mod own_pod;
 mod profile;
+mod size;
 mod value;
 
 use std::io;
@@ -34,6 +35,7 @@ pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
 pub use own_pod::own_pod;
 pub use profile::default_profiles;
+pub use size::{ByteSize, NoSize};
 
 /// The zone that the Pods' names are in.
 pub const DEFAULT_ZONE: &str = "rpc.cluster.local.";
@@ -62,9 +64,12 @@ pub const DEFAULT_LAME_DUCK: u32 = 5;
 /// The metadata keys that TXT records show beside the named fields.
 pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
 
-/// The most registrations of one namespace: as many as the largest zone that this is measured with has in all, and some
-/// 170 MiB, so that no tenant fills the memory by itself.
-const DEFAULT_NAMESPACE_REGISTRATIONS: u32 = 500_000;
+/// The most bytes that all Pods may take. With the rest of the sum in ARCHITECTURE.md ("Bytes") it fits the memory limit of
+/// `deploy/`.
+pub const DEFAULT_BYTES_MAX: u64 = 576 * 1024 * 1024;
+
+/// The most bytes that the Pods of one namespace may take: half of all, so that no tenant fills the memory by itself.
+pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = DEFAULT_BYTES_MAX / 2;
 
 /// What is logged.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
@@ -101,8 +106,10 @@ pub struct Config {
     pub publish_not_ready: bool,
     /// Publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
-    /// The most registrations of one namespace, at least one.
-    pub namespace_registrations_max: usize,
+    /// The most bytes that the Pods of one namespace may take, no more than all may.
+    pub namespace_bytes_max: u64,
+    /// The most bytes that all Pods may take.
+    pub bytes_max: u64,
     /// Where DNS is served over UDP and TCP, at least one address.
     pub listen: Vec<SocketAddr>,
     /// Where DNS is served encrypted, and by which certificate and key; none where it is not.
@@ -301,6 +308,8 @@ impl Config {
             publish_not_ready,
             trust_addresses,
             max_registrations_per_namespace,
+            max_namespace_bytes,
+            max_bytes,
             listen,
             listen_tls,
             listen_https,
@@ -363,6 +372,8 @@ impl Config {
             || !namespace.is_empty()
             || all_namespaces == Some(true)
             || (manifests.is_empty() && environment.is_in_cluster());
+        value::gone(max_registrations_per_namespace)?;
+        let (namespace_bytes_max, bytes_max) = value::bytes_max(max_namespace_bytes, max_bytes)?;
         let namespaces = value::namespaces(&namespace, all_namespaces.unwrap_or(false))?;
 
         Ok(Config {
@@ -377,7 +388,8 @@ impl Config {
             profiles: profile::read(profile)?,
             publish_not_ready: publish_not_ready.unwrap_or(false),
             trust_addresses: trust_addresses.unwrap_or(false),
-            namespace_registrations_max: value::namespace_registrations(max_registrations_per_namespace)?,
+            namespace_bytes_max,
+            bytes_max,
             listen,
             encrypted,
             http,

@@ -8,6 +8,9 @@
 //! record until the relist's `Commit`, so nothing of half a list is published, and the changes of other sources need not
 //! wait for it. What a committed list did not name is swept; after an `Abort` nothing is.
 //!
+//! **Bounded.** What a list has changed waits up to [`STAGED_MAX`]; beyond that it is published as it comes. Whose
+//! annotations are kept at all, `room` decides.
+//!
 //! **Settling.** Changed Pods are settled against the others: who holds a name, then whom its namespace has room for, then
 //! who holds an address and port, and who loses or gains by that. Then, once for each Pod, the difference between its old and its new record is carried into the facts.
 
@@ -28,6 +31,7 @@ use std::sync::Arc;
 
 use crate::registration::{self, Decoded};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
+use crate::source::again::Wanted;
 use crate::source::{Change, Event, Pod, SourceId};
 use crate::zones::Zones;
 
@@ -37,6 +41,9 @@ use intern::Interner;
 use room::Rooms;
 pub use serial::Now;
 use serial::Serial;
+
+/// The most bytes of Pods that wait for the end of a list, and of changes that wait to be settled.
+const STAGED_MAX: u64 = 32 * 1024 * 1024;
 
 /// The one writer of the zone.
 pub struct Index {
@@ -52,7 +59,11 @@ pub struct Index {
     bearers: Table,
     claims: Claims,
     rooms: Rooms,
+    /// The Pods that there is room for and whose annotations are not here.
+    missing: BTreeSet<PodSlot>,
     dirty: BTreeSet<PodSlot>,
+    /// What the Pods cost that wait.
+    staged: u64,
     interner: Interner,
     /// For fingerprints of annotations, and for the tables.
     keys: RandomState,
@@ -89,6 +100,26 @@ pub struct Difference {
     pub is_named_anew: bool,
 }
 
+/// A Pod that there is room for, and whose annotation is to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Where the Pod is.
+    pub slot: PodSlot,
+    /// The source that holds it.
+    pub source: SourceId,
+    /// The Pod.
+    pub pod: Wanted,
+}
+
+/// What a source tells a Pod for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// There is news of it, or a list names it.
+    New,
+    /// It was asked for it.
+    Again,
+}
+
 /// A service's namespace and alias.
 pub type ServiceId = (Arc<str>, crate::name::Alias);
 
@@ -115,7 +146,9 @@ impl Index {
             bearers: Table::default(),
             claims: Claims::default(),
             rooms: Rooms::default(),
+            missing: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            staged: 0,
             interner: Interner::default(),
             keys: RandomState::new(),
             serial: Serial::default(),
@@ -146,7 +179,8 @@ impl Index {
                 self.sources[source].is_listing = true;
                 self.sources[source].generation = self.lists;
             }
-            Change::Apply(pod) => self.apply_pod(source, *pod, decoded),
+            Change::Apply(pod) => self.apply_pod(source, *pod, decoded, Telling::New),
+            Change::Again(pod) => self.apply_again(source, *pod),
             Change::Remove(uid) => self.remove_pod(source, &uid),
             Change::Commit => self.commit(source),
             Change::Abort => {} // what was known stays, and what was found changed waits for the list that is whole
@@ -191,7 +225,33 @@ impl Index {
         self.serial.due_at()
     }
 
-    fn apply_pod(&mut self, source: usize, mut pod: Pod, decoded: Option<Decoded>) {
+    /// The Pods whose annotations are to be read again, by their sources; each is to be told as [`Change::Again`].
+    pub fn missing(&self) -> impl Iterator<Item = Missing> {
+        self.missing.iter().flat_map(|slot| {
+            let held = self.held[*slot as usize].iter();
+            let sources = held.flat_map(|held| self.sources.iter().enumerate().filter(|(at, _)| held.has_hold_of(*at)));
+            let record = self.record(*slot);
+            sources.filter_map(move |(_, source)| {
+                let record = record.filter(|record| record.is_missing(&source.id.profile))?;
+                let pod = Wanted {
+                    namespace: record.namespace.clone(),
+                    name: record.name().to_owned(),
+                    uid: record.uid().to_owned(),
+                };
+                Some(Missing { slot: *slot, source: source.id.clone(), pod })
+            })
+        })
+    }
+
+    /// A Pod that was asked for is told as it is now, unless the source let go of it meanwhile.
+    fn apply_again(&mut self, source: usize, pod: Pod) {
+        let held = self.slot_of_uid(source, &pod.uid).and_then(|slot| self.held[slot as usize].as_ref());
+        if held.is_some_and(|held| held.has_hold_of(source)) {
+            self.apply_pod(source, pod, None, Telling::Again);
+        }
+    }
+
+    fn apply_pod(&mut self, source: usize, mut pod: Pod, decoded: Option<Decoded>, telling: Telling) {
         if !pod.status.host_network {
             pod.status.host_ips = Box::default(); // no answer depends on them
         }
@@ -201,15 +261,18 @@ impl Index {
         let fingerprint = NonZeroU64::new(self.keys.hash_one(&pod.annotation)).unwrap_or(NonZeroU64::MIN);
         let Some(held) = self.held[slot as usize].as_mut() else { return };
         let hold = held.hold_of(source);
-        if pod.resource_version < hold.resource_version && !is_listing {
+        if pod.resource_version < hold.resource_version && (!is_listing || telling == Telling::Again) {
             return; // a stale API server after a reconnect: never go back within one watch
         }
-        let is_reread = hold.fingerprint != Some(fingerprint);
+        // A list has named only what came in it.
+        let generation = if telling == Telling::Again { hold.generation } else { generation };
+        let is_other = hold.fingerprint != Some(fingerprint);
         *hold = Hold { generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
         let before = held.status_version();
         let is_newest = held.takes_status(pod.resource_version, is_listing.then_some(generation), self.lists);
         let published = self.next.pod(slot);
         let current = held.record(published.map(|record| &**record));
+        let is_reread = is_other || current.is_missing(&profile);
         let is_renamed = is_newest && (&*current.namespace, current.name()) != (&*pod.namespace, &*pod.name);
         let has_news = is_renamed || (is_newest && current.status != pod.status);
         let is_newer = held.status_version() != before; // which matters among Pods of one name alone
@@ -230,8 +293,19 @@ impl Index {
             let decoded = pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode(&annotation)));
             held.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
         }
-        held.staged = Some(Box::new(record));
+        self.stage(source, slot, record);
+    }
+
+    /// Lets a Pod's new record wait for the next snapshot, or for the one after its list's `Commit`.
+    fn stage(&mut self, source: usize, slot: PodSlot, record: PodRecord) {
+        let Some(held) = self.held[slot as usize].as_mut() else { return };
+        self.staged += record.cost();
+        self.staged -= held.staged.replace(Box::new(record)).map_or(0, |staged| staged.cost());
         self.touch(source, slot);
+        if self.staged > STAGED_MAX {
+            self.sources.iter_mut().for_each(|source| self.dirty.append(&mut source.pending));
+            self.settle();
+        }
     }
 
     /// Renames a Pod. One that is published is found by its old name until the new one is settled.
@@ -261,8 +335,7 @@ impl Index {
         let published = self.next.pod(slot);
         let mut record = held.record(published.map(|record| &**record)).clone();
         held::forget(&mut record, &self.sources[source].id.profile);
-        held.staged = Some(Box::new(record));
-        self.touch(source, slot);
+        self.stage(source, slot, record);
     }
 
     /// The list was whole: what it did not name is gone, and what it changed may be published.
@@ -348,6 +421,7 @@ impl Index {
         self.slots.insert(self.keys.hash_one((&cluster, &*pod.uid)) as u32, slot);
         let record = PodRecord::new(cluster, namespace, &pod.name, &pod.uid);
         self.bearers.insert(self.keys.hash_one(names(&record)) as u32, slot);
+        self.staged += record.cost();
         self.held[slot as usize] = Some(Held::new(record));
         slot
     }

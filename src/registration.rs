@@ -54,6 +54,17 @@ pub struct Decoded {
     pub decoded_len: usize,
 }
 
+impl Decoded {
+    /// What its registrations take in memory, in bytes, roughly.
+    pub fn len_in_memory(&self) -> usize {
+        let texts = |metadata: &Metadata| {
+            let methods: usize = metadata.methods.iter().map(|method| size_of::<Box<str>>() + method.len()).sum();
+            methods + metadata.pairs.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
+        };
+        self.registrations.iter().map(|one| size_of::<Registration>() + texts(&one.metadata)).sum()
+    }
+}
+
 /// One thing that a process offers at one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -179,9 +190,12 @@ pub enum Reason {
     /// The Pod holds more than [`REGISTRATIONS_MAX`] registrations.
     #[error("too many")]
     TooMany,
-    /// Older Pods of its namespace fill the room that there is for registrations.
+    /// The older Pods of its namespace take all the memory that a namespace may take.
     #[error("namespace full")]
     NamespaceFull,
+    /// All namespaces take all the memory that they may take, and this one's is among those that take the most.
+    #[error("server full")]
+    ServerFull,
     /// The address is none of the Pod's own.
     #[error("foreign address")]
     ForeignAddress,
@@ -213,6 +227,7 @@ impl Reason {
             Reason::TooLarge => "too-large",
             Reason::TooMany => "too-many",
             Reason::NamespaceFull => "namespace-full",
+            Reason::ServerFull => "server-full",
             Reason::ForeignAddress => "foreign-address",
             Reason::BadPodName => "bad-pod-name",
         }
@@ -281,6 +296,7 @@ mod tests {
             Reason::TooLarge,
             Reason::TooMany,
             Reason::NamespaceFull,
+            Reason::ServerFull,
             Reason::ForeignAddress,
             Reason::BadPodName,
         ] {

@@ -320,9 +320,6 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
         _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
         _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
         _ if registered.is_repeated => "repeated: a later registration has the same place".to_owned(),
-        _ if registered.is_beyond => {
-            "namespace full: older Pods have all registrations that a namespace may have".to_owned()
-        }
         _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),
         _ if status.phase != Phase::Running => format!("not running: the Pod's phase is {}", phase(status.phase)),
         _ if !pod.is_serving => "not ready: the Pod's condition Ready is not True".to_owned(),

@@ -5,6 +5,7 @@
 //! addresses. The maps are persistent: a change copies the path to what it touches and shares the rest with every
 //! snapshot before it.
 
+mod cost;
 mod endpoints;
 mod instances;
 mod keys;
@@ -29,11 +30,11 @@ pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_see
 pub use instances::{Instance, InstanceLabel};
 pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
 pub(crate) use names::{Names, SetFacts, SetSlot};
-pub use pod::{Addresses, Own, PodRecord, Refused, Registered, Rest, Standing};
+pub use pod::{Addresses, KeptOut, Own, PodRecord, Refused, Registered, Rest, Standing};
 pub use set::{Member, Set};
 pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 pub(crate) use table::Table;
-pub use told::{Common, Overrides, OwnValues, Pair, Pairs, Template, Told};
+pub use told::{Common, Overrides, OwnValues, Pairs, Template, Told};
 
 /// All that answers are made from.
 #[derive(Clone, Debug)]
@@ -87,6 +88,10 @@ pub struct Tally {
     pub withheld: usize,
     /// Pairs of registrations whose key cannot be one of a TXT record.
     pub left_out: usize,
+    /// What all Pods cost in memory, in bytes, what is kept out for want of room among it.
+    pub bytes: u64,
+    /// The same of the namespace that takes the most.
+    pub namespace_bytes: u64,
     /// Refused registrations and annotations, by reason.
     pub refused: std::collections::BTreeMap<crate::registration::Reason, usize>,
 }

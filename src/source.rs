@@ -4,6 +4,7 @@
 //! and its events are in order. A relist is a `Begin`, the Pods that are there, and a `Commit` that says that those were
 //! all; an `Abort` says that the rest is not known.
 
+pub mod again;
 pub mod files;
 pub mod health;
 pub mod kube;
@@ -58,6 +59,8 @@ pub enum Change {
     Begin,
     /// A Pod as it is now.
     Apply(Box<Pod>),
+    /// A Pod as it is now, told because it was asked for: what is known of it may be newer, or it may be gone.
+    Again(Box<Pod>),
     /// The Pod with this uid is gone, or no longer carries the label.
     Remove(Arc<str>),
     /// The list was whole: what it did not name is gone.

@@ -1,5 +1,6 @@
 //! The task that turns what sources say into snapshots: it alone holds the index.
 
+mod missing;
 mod pace;
 mod refusals;
 
@@ -17,8 +18,10 @@ use crate::pulse::Pulse;
 use crate::server::Responder;
 use crate::snapshot::Snapshot;
 use crate::source::Arrival;
+use crate::source::again::Tellers;
 use crate::zones::Zones;
 
+use missing::Asker;
 use pace::Pace;
 use refusals::RefusalLog;
 
@@ -27,6 +30,10 @@ pub const QUEUE_LEN_MAX: usize = BATCH_MAX;
 
 /// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
 const BATCH_MAX: usize = 256;
+
+/// The most bytes of annotations that are taken in before they are published, beside one annotation: what they replace stays
+/// in memory up to then, and a large list must not double all of it.
+const SLICE_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// From how many events on it takes long to take them in: a millisecond and more.
 const LONG_BATCH_LEN_MIN: usize = 32;
@@ -37,26 +44,39 @@ const LONG_BATCH_BYTES_MIN: usize = 16 * 1024;
 /// How often the writer shows that it turns while there is nothing to do.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// What comes to the writer, and whom it asks.
+pub struct Inputs {
+    /// What the sources say.
+    pub events: mpsc::Receiver<Arrival>,
+    /// The static zones.
+    pub zones: watch::Receiver<Arc<Zones>>,
+    /// Who tells a Pod again.
+    pub tellers: Tellers,
+}
+
 /// Takes in what comes until no source can send any more.
 pub async fn run(
     mut index: Index,
-    mut events: mpsc::Receiver<Arrival>,
-    mut zones: watch::Receiver<Arc<Zones>>,
+    inputs: Inputs,
     responder: Arc<Responder>,
     changes: Arc<Changes>,
     pulse: Arc<Pulse>,
 ) {
     let started = Instant::now();
+    let Inputs { mut events, mut zones, tellers } = inputs;
+    let mut asker = Asker::new(tellers);
     let mut last = responder.snapshot.load_full();
     let (mut pace, mut refusals) = (Pace::default(), RefusalLog::default());
     let mut is_open = true;
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut ready = Vec::with_capacity(BATCH_MAX);
     let mut received = Vec::with_capacity(BATCH_MAX);
-    while is_open || !pace.is_empty() {
+    while is_open || !pace.is_empty() || !ready.is_empty() {
         pulse.beat();
-        let room = pace.room().min(BATCH_MAX);
+        let is_all_taken_in = ready.is_empty();
+        let room = if is_all_taken_in { pace.room().min(BATCH_MAX) } else { 0 };
         let due = [index.serial_due(), pace.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
+        let due = due.filter(|_| is_all_taken_in);
         tokio::select! {
             taken = events.recv_many(&mut batch, room), if is_open && room > 0 => is_open = taken > 0,
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
@@ -64,14 +84,17 @@ pub async fn run(
         }
         let clock = started.elapsed();
         batch.drain(..).for_each(|arrival| pace.take_in(arrival, clock, &mut ready));
-        pace.take_turns(clock, &mut ready);
+        if is_all_taken_in {
+            pace.take_turns(clock, &mut ready);
+        }
         refusals.turn(clock);
+        asker.turn(&index, clock);
+        let (count, bytes) = slice_of(&ready);
         received.clear();
-        received.extend(ready.iter().map(|arrival: &Arrival| arrival.received));
-        let bytes: usize = ready.iter().map(pace::len_of).sum();
-        let is_long = ready.len() >= LONG_BATCH_LEN_MIN || bytes >= LONG_BATCH_BYTES_MIN;
+        received.extend(ready[..count].iter().map(|arrival: &Arrival| arrival.received));
+        let is_long = count >= LONG_BATCH_LEN_MIN || bytes >= LONG_BATCH_BYTES_MIN;
         let mut take_in = || {
-            ready.drain(..).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
+            ready.drain(..count).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
             index.publish(now(started))
         };
         let published = if is_long { beside_others(take_in) } else { take_in() };
@@ -86,6 +109,20 @@ pub async fn run(
         report(&before, &snapshot, &difference);
         refusals.report(&before, &snapshot, &difference);
     }
+}
+
+/// How much of what is ready is taken in before it is published: how many changes, and their bytes.
+fn slice_of(ready: &[Arrival]) -> (usize, usize) {
+    let mut bytes = 0;
+    let fits = |arrival: &&Arrival| {
+        let is_first = bytes == 0;
+        let with_it = bytes + pace::len_of(arrival);
+        let fits = is_first || with_it <= SLICE_LEN_MAX;
+        bytes = if fits { with_it } else { bytes };
+        fits
+    };
+    let count = ready.iter().take_while(fits).count();
+    (count, bytes)
 }
 
 /// Waits, or where there is no time for that lets other tasks turn once.

@@ -17,6 +17,7 @@ mod answers {
     mod records;
     mod renames;
     mod restores;
+    mod room;
     mod second_opinion;
     mod sequences;
     mod serials;

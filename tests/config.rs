@@ -70,7 +70,7 @@ fn defaults() {
     assert_eq!(config.profiles, default_profiles());
     assert_eq!((config.log_format, config.log_level.as_str(), config.log_queries), (Format::Text, "info", false));
     assert!(!config.publish_not_ready && !config.trust_addresses);
-    assert_eq!(config.namespace_registrations_max, 500_000);
+    assert_eq!((config.namespace_bytes_max, config.bytes_max), (288 << 20, 576 << 20));
     assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
 }
 
@@ -88,7 +88,8 @@ const SPELLINGS: [(&str, &str, &str); 43] = [
     ("--namespace=a --namespace=b", "NAMESPACE=a,b", "namespace = ['a', 'b']"),
     ("--all-namespaces", "ALL_NAMESPACES=true", "all-namespaces = true"),
     ("--publish-not-ready", "PUBLISH_NOT_READY=true", "publish-not-ready = true"),
-    ("--max-registrations-per-namespace=9", "MAX_REGISTRATIONS_PER_NAMESPACE=9", "max-registrations-per-namespace = 9"),
+    ("--max-namespace-bytes=9MiB", "MAX_NAMESPACE_BYTES=9Mi", "max-namespace-bytes = 9437184"),
+    ("--max-bytes=1GiB", "MAX_BYTES=1 GiB", "max-bytes = '1073741824'"),
     ("--trust-addresses", "TRUST_ADDRESSES=true", "trust-addresses = true"),
     ("--listen=[::1]:0 --listen=10.0.0.1:53", "LISTEN=[::1]:0,10.0.0.1:53", "listen = ['[::1]:0', '10.0.0.1:53']"),
     (
@@ -160,7 +161,8 @@ fn flags_environment_and_file_mean_the_same() {
 fn every_option_is_in_the_table_above() {
     let command = Cli::command();
     let serve = command.find_subcommand("serve").unwrap();
-    for flag in serve.get_arguments().filter_map(|argument| argument.get_long()).filter(|&flag| flag != "config") {
+    let arguments = serve.get_arguments().filter(|argument| !argument.is_hide_set()); // what is no more
+    for flag in arguments.filter_map(|argument| argument.get_long()).filter(|&flag| flag != "config") {
         let prefix = format!("--{flag}");
         let is_spelt = |(typed, ..): &(&str, &str, &str)| typed.split(['=', ' ']).next() == Some(prefix.as_str());
         assert!(SPELLINGS.iter().any(is_spelt), "{flag}");
@@ -275,7 +277,19 @@ fn what_is_refused() {
         ("--ttl 0", "", "", "--ttl: 0 is not from 1 to 86400 seconds"),
         ("--ttl 86401", "", "", "--ttl"),
         ("--stale-after 0", "", "", "--stale-after"),
-        ("--max-registrations-per-namespace 0", "", "", "--max-registrations-per-namespace: 0 would publish nothing"),
+        (
+            "--max-registrations-per-namespace 9",
+            "",
+            "",
+            "bounded by bytes now; remove this, or write --max-namespace-bytes",
+        ),
+        ("", "CALLSIGN_MAX_REGISTRATIONS_PER_NAMESPACE=9", "", "bounded by bytes now"),
+        ("", "", "max-registrations-per-namespace = 9", "bounded by bytes now"),
+        ("--max-bytes 3MiB", "", "", "--max-bytes: less than 4MiB"),
+        ("--max-namespace-bytes 1", "", "", "--max-namespace-bytes: less than 4MiB"),
+        ("--max-namespace-bytes 1GiB", "", "", "raise --max-bytes too"),
+        ("", "", "max-bytes = -1", "not a size"),
+        ("", "", "max-bytes = '1 pound'", "write 256MiB"),
         ("--max-stale 100", "", "", "less than --stale-after 180"),
         ("--state-wait 3", "", "", "--state-wait: it is for --state-dir"),
         ("--state-dir d --state-wait 601", "", "", "--state-wait: 601 is not from 0 to 600 seconds"),

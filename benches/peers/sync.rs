@@ -18,10 +18,12 @@ use callsign::server::clients::Clients;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::Profile;
+use callsign::source::again::Tellers;
 use callsign::source::health::SourceHealth;
 use callsign::source::kube::{Encoding, Method, Watch, client};
+use callsign::writer::{self, Inputs};
 use callsign::zones::Zones;
-use callsign::{app, cli, writer};
+use callsign::{app, cli};
 use clap::Parser;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -222,6 +224,7 @@ fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arriva
     let index = Index::new(settings, zones.clone(), vec![watch.id().clone()]);
     let (_, zones) = watch::channel(zones);
     let changes = Arc::new(Changes::new(0));
-    tokio::spawn(writer::run(index, incoming, zones, responder.clone(), changes, Arc::new(Pulse::default())));
+    let inputs = Inputs { events: incoming, zones, tellers: Tellers::default() };
+    tokio::spawn(writer::run(index, inputs, responder.clone(), changes, Arc::new(Pulse::default())));
     responder
 }

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::config::{Config, Kubernetes, Namespaces};
 use crate::metrics::SourceStats;
+use crate::source::again::{Teller, Tellers, WANTED_MAX};
 use crate::source::files::Manifests;
 use crate::source::health::{Restart, SourceHealth};
 use crate::source::kube::{Watch, client};
@@ -20,6 +21,7 @@ const CLUSTER: &str = "kubernetes";
 pub struct Sources {
     watches: Vec<(SourceId, Arc<SourceHealth>)>,
     manifests: Vec<(SourceId, Arc<SourceHealth>)>,
+    tellers: Tellers,
 }
 
 impl Sources {
@@ -29,7 +31,7 @@ impl Sources {
     /// A kubeconfig that cannot be used.
     pub async fn start(config: &Config, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) -> anyhow::Result<Sources> {
         let started = Instant::now();
-        let mut sources = Sources { watches: Vec::new(), manifests: Vec::new() };
+        let mut sources = Sources { watches: Vec::new(), manifests: Vec::new(), tellers: Tellers::default() };
         if let Some(kubernetes) = &config.kubernetes {
             sources.start_watches(config, kubernetes, &events, started).await?;
         }
@@ -37,6 +39,7 @@ impl Sources {
             let manifests = Manifests::new(config.manifests.clone(), config.profiles.clone());
             let health = Arc::new(SourceHealth::new(started));
             sources.manifests = manifests.ids().map(|id| (id, health.clone())).collect();
+            manifests.ids().for_each(|id| sources.tellers.add(id, Teller::Files(reread.clone())));
             tokio::spawn(manifests.run(events, health, reread));
         }
         Ok(sources)
@@ -62,6 +65,9 @@ impl Sources {
                 let watch = Watch::new(CLUSTER.into(), profile.clone(), namespace.clone());
                 let health = Arc::new(SourceHealth::new(started));
                 self.watches.push((watch.id().clone(), health.clone()));
+                let (sender, wanted) = mpsc::channel(WANTED_MAX);
+                self.tellers.add(watch.id().clone(), Teller::Cluster(sender));
+                tokio::spawn(watch.clone().tell_again(client.clone(), events.clone(), wanted));
                 tokio::spawn(watch.run(client.clone(), events.clone(), health));
             }
         }
@@ -71,6 +77,11 @@ impl Sources {
     /// Whose events will come.
     pub fn ids(&self) -> Vec<SourceId> {
         self.watches.iter().chain(&self.manifests).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whom to ask for a Pod again.
+    pub fn tellers(&self) -> Tellers {
+        self.tellers.clone()
     }
 
     /// How each source is.

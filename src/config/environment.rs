@@ -73,7 +73,12 @@ impl Environment {
         }
         Err(ConfigError::UnknownVariables {
             names: unknown.join(", "),
-            known: known.into_keys().collect::<Vec<_>>().join(" "),
+            known: known
+                .into_iter()
+                .filter(|(_, arg)| !arg.is_hide_set())
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+                .join(" "),
         })
     }
 

@@ -10,6 +10,7 @@ use clap::ArgAction;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
+use super::size::ByteSize;
 use crate::logging::Format;
 
 /// The options of `callsign serve`, and where more of them are.
@@ -92,8 +93,16 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
-    /// The most registrations of one namespace; its oldest Pods keep theirs [default: 500000]
-    #[arg(long, value_name = "COUNT", help_heading = "Source")]
+    /// The most memory that the Pods of one namespace may take; its oldest Pods keep their place [default: 288MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Source")]
+    pub max_namespace_bytes: Option<ByteSize>,
+
+    /// The most memory that all Pods may take; the namespace that takes the most gives way [default: 576MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Source")]
+    pub max_bytes: Option<ByteSize>,
+
+    /// Gone: `--max-namespace-bytes` is in its place
+    #[arg(long, value_name = "COUNT", hide = true)]
     pub max_registrations_per_namespace: Option<u32>,
 
     /// Where DNS is served, over UDP and TCP; repeats. [::] serves IPv4 and IPv6, here and for every other listener; an
@@ -282,6 +291,8 @@ impl Options {
             max_registrations_per_namespace: self
                 .max_registrations_per_namespace
                 .or(lower.max_registrations_per_namespace),
+            max_namespace_bytes: self.max_namespace_bytes.or(lower.max_namespace_bytes),
+            max_bytes: self.max_bytes.or(lower.max_bytes),
             listen: list_over(self.listen, lower.listen),
             listen_tls: list_over(self.listen_tls, lower.listen_tls),
             listen_https: list_over(self.listen_https, lower.listen_https),

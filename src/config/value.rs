@@ -9,10 +9,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::NSID_LEN_MAX;
+use super::size::ByteSize;
 use super::{ConfigError, Environment, Namespaces, State, refused};
 use super::{
-    DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE_REGISTRATIONS, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE, DEFAULT_STATE_WAIT,
-    DEFAULT_TXT_KEYS,
+    DEFAULT_BYTES_MAX, DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE_BYTES_MAX, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE,
+    DEFAULT_STATE_WAIT, DEFAULT_TXT_KEYS,
 };
 use crate::dns::Name;
 use crate::logging;
@@ -31,6 +32,9 @@ const STATE_WAIT_RANGE: RangeInclusive<u32> = 0..=600;
 
 /// Seconds, up to an hour: a Pod is killed long before.
 const LAME_DUCK_RANGE: RangeInclusive<u32> = 0..=3600;
+
+/// The least that Pods may be bounded to: what the annotations of a single one may take.
+const BYTES_MAX_MIN: u64 = 4 * 1024 * 1024;
 
 /// The most sockets that are listened on, of each kind: one an address of a host with many.
 pub(super) const LISTEN_MAX: usize = 64;
@@ -92,12 +96,27 @@ pub(super) fn in_range(option: &'static str, value: u32, range: RangeInclusive<u
     Err(refused(option, format!("{value} is not from {} to {} seconds", range.start(), range.end())))
 }
 
-/// The most registrations of one namespace.
-pub(super) fn namespace_registrations(count: Option<u32>) -> Result<usize, ConfigError> {
-    match count.unwrap_or(DEFAULT_NAMESPACE_REGISTRATIONS) {
-        0 => Err(refused("--max-registrations-per-namespace", "0 would publish nothing; write 1 or more")),
-        count => Ok(count as usize),
+/// An option that is no more.
+pub(super) fn gone(max_registrations_per_namespace: Option<u32>) -> Result<(), ConfigError> {
+    let is_absent = max_registrations_per_namespace.is_none();
+    let message = "a namespace is bounded by bytes now; remove this, or write --max-namespace-bytes SIZE (256MiB)";
+    is_absent.then_some(()).ok_or_else(|| refused("--max-registrations-per-namespace", message))
+}
+
+/// The bounds of what one namespace and what all Pods may take.
+pub(super) fn bytes_max(namespace: Option<ByteSize>, all: Option<ByteSize>) -> Result<(u64, u64), ConfigError> {
+    let all = all.map_or(DEFAULT_BYTES_MAX, |ByteSize(bytes)| bytes);
+    let is_given = namespace.is_some();
+    let namespace = namespace.map_or_else(|| DEFAULT_NAMESPACE_BYTES_MAX.min(all), |ByteSize(bytes)| bytes);
+    for (option, bytes) in [("--max-bytes", all), ("--max-namespace-bytes", namespace)] {
+        if bytes < BYTES_MAX_MIN {
+            return Err(refused(option, "less than 4MiB keeps out what a single Pod may register"));
+        }
     }
+    if is_given && namespace > all {
+        return Err(refused("--max-namespace-bytes", "it is more than all namespaces may take; raise --max-bytes too"));
+    }
+    Ok((namespace, all))
 }
 
 /// How long answers go on after SIGTERM.

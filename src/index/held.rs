@@ -69,6 +69,11 @@ impl Held {
         self.holds.iter().find(|hold| hold.source as usize == source).map(|hold| hold.generation)
     }
 
+    /// Whether the source holds the Pod.
+    pub fn has_hold_of(&self, source: usize) -> bool {
+        self.holds.iter().any(|hold| hold.source as usize == source)
+    }
+
     /// Ends the source's hold; whether it had one.
     ///
     /// The status stays, but it counts as no newer than what the other sources have told: if only the source that let go
@@ -151,7 +156,7 @@ impl Held {
         let mut decoded = annotation.unwrap_or_default();
         let others: usize =
             self.holds.iter().filter(|hold| hold.source as usize != source).map(|hold| hold.decoded_len as usize).sum();
-        let room = REGISTRATIONS_MAX.saturating_sub(record.registrations.len());
+        let room = REGISTRATIONS_MAX.saturating_sub(record.registration_count());
         let is_too_large = others + decoded.decoded_len > DECODED_LEN_MAX;
         if is_too_large || decoded.registrations.len() > room {
             // The others may give it room, of which its own text tells nothing: it is read again when it is told again.
@@ -212,6 +217,7 @@ pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.change_rest(|rest| {
         rest.refused.retain(|refused| refused.profile != *profile);
         rest.consumers.retain(|(of, _)| of != profile);
+        rest.kept_out.retain(|kept_out| kept_out.profile != *profile);
     });
 }
 
@@ -243,7 +249,6 @@ fn registered(
         offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
         standing: Standing::Unplaced,
         is_repeated: false,
-        is_beyond: false,
         is_enabled: enabled,
         port,
         weight,

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use crate::name::{Service, protocol_label};
 use crate::registration::{PairList, Registration};
-use crate::snapshot::{Common, Overrides, Pair, Pairs, Template, ZoneSettings};
+use crate::snapshot::{Common, Overrides, Pairs, Template, ZoneSettings};
 
 /// The fewest entries at which a stock is looked through for what nobody uses any more.
 const SWEEP_LEN_MIN: usize = 1024;
@@ -104,8 +104,7 @@ impl Interner {
         {
             return (last.clone(), own);
         }
-        let owned = pairs.iter().map(|(key, value)| (key.into(), value.into()));
-        let (published, others) = owned.partition::<Vec<Pair>, _>(|(key, _)| settings.txt_keys.publishes(key));
+        let (published, others) = pairs.iter().partition::<Vec<_>, _>(|(key, _)| settings.txt_keys.publishes(key));
         let made = Arc::new(Pairs::new(published, others));
         let (shared, own) = match self.pairs.find(&made).and_then(|shared| Some((shared.overrides(pairs)?, shared))) {
             Some((own, shared)) => (shared, own),

@@ -80,6 +80,7 @@ impl Index {
         let held = self.held[slot as usize].as_mut()?;
         let staged = if is_waiting { None } else { held.staged.take() };
         let is_gone = !held.is_held() && !is_waiting;
+        self.staged -= staged.as_ref().map_or(0, |staged| staged.cost());
         let mut record = match staged {
             Some(staged) => *staged,
             None => (**self.next.pod(slot)?).clone(),

@@ -34,6 +34,8 @@ pub struct SourceStats {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) tally: Tally,
+    pub(super) bytes_max: u64,
+    pub(super) namespace_bytes_max: u64,
     pub(super) services: usize,
     pub(super) alias_only: usize,
     pub(super) hidden: usize,
@@ -49,6 +51,8 @@ impl State {
     pub(super) fn new(snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> State {
         State {
             tally: snapshot.tally.clone(),
+            bytes_max: snapshot.settings.bytes_max,
+            namespace_bytes_max: snapshot.settings.namespace_bytes_max,
             services: snapshot.service_count(),
             alias_only: snapshot.alias_only_count(),
             hidden: answer::hidden_by_file(snapshot),
@@ -61,8 +65,8 @@ impl State {
     }
 
     fn encode_zone(&self, families: &mut Families<'_, '_>) -> fmt::Result {
-        let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, withheld, left_out, refused } =
-            &self.tally;
+        let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, .. } = &self.tally;
+        let Tally { withheld, left_out, bytes, namespace_bytes, refused, .. } = &self.tally;
         families.gauge("pods", "Pods that carry a profile's label", *pods)?;
         families.gauge("registrations", "Registrations that were read", *registrations)?;
         let refused = refused.iter().map(|(reason, count)| ([("reason", reason.kind())], *count));
@@ -70,6 +74,11 @@ impl State {
         families.gauge("endpoints", "Registrations among the answers", *endpoints)?;
         families.gauge("conflicts", "Registrations at an address and port of another Pod", *conflicts)?;
         families.gauge("malformed_protocols", "Registrations whose protocol has no name", *malformed_protocols)?;
+        let of = |all: u64, namespace: u64| [([("of", "all")], all), ([("of", "largest-namespace")], namespace)];
+        let taken = of(*bytes, *namespace_bytes);
+        families.gauges("zone_bytes", "What Pods cost in memory, with those that are kept out of it", taken)?;
+        let bounds = of(self.bytes_max, self.namespace_bytes_max);
+        families.gauges("zone_bytes_max", "The bound of that", bounds)?;
         families.gauge("services", "Services that exist", self.services)?;
         families.gauge("pairs_withheld", "Pairs of registrations that look like secrets", *withheld)?;
         families.gauge(

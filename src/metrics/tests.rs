@@ -15,8 +15,12 @@ fn state() -> State {
             malformed_protocols: 2,
             withheld: 6,
             left_out: 8,
+            bytes: 1 << 40,
+            namespace_bytes: 3_000,
             refused: BTreeMap::from([(Reason::BadBase64, 7), (Reason::ForeignAddress, 8)]),
         },
+        bytes_max: 512 << 20,
+        namespace_bytes_max: 256 << 20,
         services: 11,
         alias_only: 4,
         hidden: 9,
@@ -165,5 +169,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 32);
+    assert_eq!(families.len(), 34);
 }

@@ -23,12 +23,15 @@ impl PairList {
 
     /// Each key with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        let mut start = 0;
-        self.ends.iter().map(move |(key_end, value_end)| {
-            let from = std::mem::replace(&mut start, *value_end as usize);
-            let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
-            (part(from, *key_end as usize), part(*key_end as usize, start))
-        })
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// The pair at a place.
+    pub fn get(&self, at: usize) -> Option<(&str, &str)> {
+        let (key_end, value_end) = self.ends.get(at).map(|(key, value)| (*key as usize, *value as usize))?;
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end as usize);
+        let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
+        Some((part(start, key_end), part(key_end, value_end)))
     }
 }
 

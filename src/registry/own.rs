@@ -18,7 +18,7 @@ use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::server::clients::Clients;
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
-use crate::writer;
+use crate::writer::{self, Inputs};
 use crate::zones::Zones;
 
 /// A running watch; it ends with this.
@@ -49,7 +49,8 @@ impl OwnWatch {
         let index = Index::new(settings, zones.clone(), sources.ids());
         let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
         let (_, zones) = watch::channel(zones);
-        let run = writer::run(index, incoming, zones, responder.clone(), changes.clone(), Arc::default());
+        let inputs = Inputs { events: incoming, zones, tellers: sources.tellers() };
+        let run = writer::run(index, inputs, responder.clone(), changes.clone(), Arc::default());
         Ok(OwnWatch { responder, changes, writer: tokio::spawn(run).abort_handle() })
     }
 

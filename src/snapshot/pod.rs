@@ -1,10 +1,12 @@
 //! A Pod as the snapshot knows it: what it registered, what of that is published, and what is not.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::cost;
 use super::told::{Overrides, OwnValues, Template, Told};
 use crate::name::Service;
 use crate::registration::{Consumer, Reason};
@@ -43,6 +45,21 @@ pub struct Rest {
     pub consumers: Vec<(Arc<str>, Consumer)>,
     /// Of the places that it registers, those that another Pod holds.
     pub lost: Vec<SocketAddr>,
+    /// Of its annotations, those whose content is not kept.
+    pub kept_out: Vec<KeptOut>,
+}
+
+/// An annotation that was read, and whose content there is no room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptOut {
+    /// The profile whose annotation it is.
+    pub profile: Arc<str>,
+    /// What its content costs in memory, in bytes.
+    pub cost: u32,
+    /// How many registrations it has.
+    pub registrations: u32,
+    /// Why it is kept out; none where there is room again and its source is asked for it.
+    pub reason: Option<Reason>,
 }
 
 /// A registration that was read.
@@ -62,8 +79,6 @@ pub struct Registered {
     pub standing: Standing,
     /// A later one of the Pod has the same service, protocol, address and port.
     pub is_repeated: bool,
-    /// Older Pods of the namespace fill what room there is in it.
-    pub is_beyond: bool,
     /// Not switched off by the process itself. One that is makes its names exist, like one that is not ready.
     pub is_enabled: bool,
 }
@@ -142,7 +157,8 @@ impl PodRecord {
 
     /// What most Pods have nothing of.
     pub fn rest(&self) -> &Rest {
-        static NOTHING: Rest = Rest { refused: Vec::new(), consumers: Vec::new(), lost: Vec::new() };
+        static NOTHING: Rest =
+            Rest { refused: Vec::new(), consumers: Vec::new(), lost: Vec::new(), kept_out: Vec::new() };
         self.rest.as_deref().unwrap_or(&NOTHING)
     }
 
@@ -151,6 +167,54 @@ impl PodRecord {
         let mut rest = self.rest.take().map_or_else(Rest::default, |rest| *rest);
         change(&mut rest);
         self.rest = (rest != Rest::default()).then(|| Box::new(rest));
+    }
+
+    /// What it costs in memory, in bytes: the same whatever its state is, and whatever else there is.
+    pub fn cost(&self) -> u64 {
+        cost::of_record(self)
+    }
+
+    /// The profiles whose annotations have content here.
+    pub(super) fn profiles(&self) -> BTreeSet<Arc<str>> {
+        let registered = self.registrations.iter().map(|one| &one.template.common.profile);
+        let refused = self.rest().refused.iter().map(|refused| &refused.profile);
+        let called = self.rest().consumers.iter().map(|(profile, _)| profile);
+        registered.chain(refused).chain(called).cloned().collect()
+    }
+
+    /// Lets go of its annotations' content, and notes why.
+    pub fn keep_out(&mut self, reason: Reason) {
+        let mut kept_out = self.rest().kept_out.clone();
+        for profile in self.profiles() {
+            let cost = u32::try_from(cost::of_profile(self, &profile)).unwrap_or(u32::MAX); // a Pod's annotations are bounded
+            let registrations = self.registrations.iter().filter(|one| one.template.common.profile == profile).count();
+            let registrations = registrations as u32; // at most REGISTRATIONS_MAX
+            kept_out.push(KeptOut { profile, cost, registrations, reason: None });
+        }
+        kept_out.sort_by(|one, other| one.profile.cmp(&other.profile));
+        kept_out.iter_mut().for_each(|one| one.reason = Some(reason));
+        self.registrations = Box::default();
+        self.rest = (!kept_out.is_empty()).then(|| Box::new(Rest { kept_out, ..Rest::default() }));
+    }
+
+    /// Notes that there is room for it; whether an annotation's content is missing.
+    pub fn let_in(&mut self) -> bool {
+        let is_missing = !self.rest().kept_out.is_empty();
+        if is_missing {
+            self.change_rest(|rest| rest.kept_out.iter_mut().for_each(|one| one.reason = None));
+        }
+        is_missing
+    }
+
+    /// Whether there is room for a profile's annotation, whose content is not here.
+    pub fn is_missing(&self, profile: &str) -> bool {
+        self.rest().kept_out.iter().any(|one| one.reason.is_none() && *one.profile == *profile)
+    }
+
+    /// How many registrations it has, those that are kept out among them.
+    pub fn registration_count(&self) -> usize {
+        let kept_out = self.rest().kept_out.iter().map(|one| one.registrations as usize);
+        self.registrations.len() + kept_out.sum::<usize>()
     }
 
     /// Whether its registrations make names exist: it is not over, and it is the Pod of its name.
@@ -210,18 +274,19 @@ impl PodRecord {
         self.is_registering() && self.is_serving && may_be
     }
 
-    /// What of its annotations was refused, what was read and is foreign or beyond the namespace's room among it.
+    /// What of its annotations was refused, what was read and is foreign or kept out among it.
     pub fn refusals(&self) -> impl Iterator<Item = Refused> {
-        let read = self.registrations.iter().filter_map(|registered| {
-            let (key, reason) = match (registered.standing, registered.is_beyond) {
-                (Standing::Foreign, _) => (Some("ip"), Reason::ForeignAddress),
-                (_, true) => (None, Reason::NamespaceFull),
-                _ => return None,
-            };
-            let profile = registered.template.common.profile.clone();
-            Some(Refused { profile, offset: registered.offset as usize, key, reason })
+        let foreign = self.registrations.iter().filter(|registered| registered.standing == Standing::Foreign);
+        let foreign = foreign.map(|registered| Refused {
+            profile: registered.template.common.profile.clone(),
+            offset: registered.offset as usize,
+            key: Some("ip"),
+            reason: Reason::ForeignAddress,
         });
-        self.rest().refused.iter().cloned().chain(read)
+        let kept_out = self.rest().kept_out.iter().filter_map(|one| {
+            Some(Refused { profile: one.profile.clone(), offset: 0, key: None, reason: one.reason? })
+        });
+        self.rest().refused.iter().cloned().chain(foreign).chain(kept_out)
     }
 
     /// Where a registration is reached: its target and port.
@@ -260,13 +325,8 @@ impl Registered {
         self.own.as_ref().map_or(&[], |own| &own.values)
     }
 
-    /// Whether it makes its service's names exist: its namespace has room, and nothing of its own is against it.
+    /// Whether it makes its service's names exist: not overwritten, and the Pod's to make.
     pub fn is_admitted(&self) -> bool {
-        self.is_admissible() && !self.is_beyond
-    }
-
-    /// Whether it would where there is room: not overwritten, and the Pod's to make.
-    pub fn is_admissible(&self) -> bool {
         !self.is_repeated && self.standing != Standing::Foreign
     }
 }
@@ -282,11 +342,11 @@ impl Own {
 /// What it tells counts, and not how that is shared.
 impl PartialEq for Registered {
     fn eq(&self, other: &Registered) -> bool {
-        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_beyond, is_enabled } = self;
-        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_beyond, is_enabled);
+        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_enabled } = self;
+        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_enabled);
         let place = {
-            let Registered { offset, port, weight, standing, is_repeated, is_beyond, is_enabled, .. } = other;
-            (other.address(), offset, port, weight, standing, is_repeated, is_beyond, is_enabled)
+            let Registered { offset, port, weight, standing, is_repeated, is_enabled, .. } = other;
+            (other.address(), offset, port, weight, standing, is_repeated, is_enabled)
         };
         own_place == place
             && template.is_of_same_kind(&other.template)

@@ -32,8 +32,10 @@ pub struct ZoneSettings {
     pub publish_not_ready: bool,
     /// Publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
-    /// The most registrations of one namespace that are admitted.
-    pub namespace_registrations_max: usize,
+    /// The most bytes that the Pods of one namespace may cost.
+    pub namespace_bytes_max: u64,
+    /// The same of all namespaces.
+    pub bytes_max: u64,
 }
 
 #[cfg(test)]
@@ -51,7 +53,8 @@ impl ZoneSettings {
             txt_keys: TxtKeys::All,
             publish_not_ready: false,
             trust_addresses: false,
-            namespace_registrations_max: 1_000_000,
+            namespace_bytes_max: u64::MAX,
+            bytes_max: u64::MAX,
             key: origin.key(),
             labels: origin.label_count(),
             origin,

@@ -12,9 +12,6 @@ use smallvec::SmallVec;
 use crate::name::Service;
 use crate::registration::PairList;
 
-/// A key and its value.
-pub type Pair = (Box<str>, Box<str>);
-
 /// Values in place of those of a list of pairs, by the pair's place in it, in order.
 pub type Overrides = [(u16, Box<str>)];
 
@@ -27,7 +24,7 @@ pub const OVERRIDES_MAX: usize = 8;
 /// Pairs that many tell: first the published ones by key, then the others by key. Two of the same keys are equal.
 #[derive(Debug)]
 pub struct Pairs {
-    pairs: Box<[Pair]>,
+    pairs: PairList,
     published: usize,
 }
 
@@ -74,7 +71,7 @@ pub struct Told<'r> {
 
 impl Pairs {
     /// Pairs by key, with how many of them are published, which come first.
-    pub fn new(published: Vec<Pair>, others: Vec<Pair>) -> Pairs {
+    pub fn new(published: Vec<(&str, &str)>, others: Vec<(&str, &str)>) -> Pairs {
         let count = published.len();
         Pairs { pairs: published.into_iter().chain(others).collect(), published: count }
     }
@@ -85,7 +82,7 @@ impl Pairs {
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {
-        self.pairs.iter().map(|(key, _)| &**key)
+        self.pairs.iter().map(|(key, _)| key)
     }
 }
 
@@ -161,10 +158,10 @@ impl<'r> Told<'r> {
 
     /// The metadata: the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        let listed = self.template.common.pairs.pairs.get(self.from..self.to).unwrap_or_default();
-        (self.from..).zip(listed).map(move |(at, (key, value))| {
+        (self.from..self.to).filter_map(move |at| {
+            let (key, value) = self.template.common.pairs.pairs.get(at)?;
             let overridden = of(self.own, at).or_else(|| of(&self.template.own, at));
-            (&**key, overridden.unwrap_or(value))
+            Some((key, overridden.unwrap_or(value)))
         })
     }
 }
@@ -199,8 +196,10 @@ fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Ove
     let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
     for (key, value) in list.iter() {
         // The list is by key, and so is either part: its next key is the next one of one of them.
-        let next =
-            |part: &std::ops::Range<usize>| shared.pairs.get(part.clone())?.first().filter(|(next, _)| **next == *key);
+        let next = |part: &std::ops::Range<usize>| {
+            let first = part.clone().next().and_then(|at| shared.pairs.get(at));
+            first.filter(|(next, _)| *next == key)
+        };
         let part = if next(&others).is_some() { &mut others } else { &mut published };
         let (_, said) = next(part)?;
         let at = part.next()?;

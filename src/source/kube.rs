@@ -20,6 +20,7 @@
 //! lived its time. These do not: the head of an answer, the Pods of a list that is not at its end, a watch that ends early
 //! and brings nothing, an error.
 
+mod again;
 mod backoff;
 mod client;
 mod event;
@@ -107,6 +108,10 @@ const SOUND_WATCH: Duration = Duration::from_secs(1);
 /// What is wrong while watches bring nothing.
 const FRUITLESS: &str =
     "watch: three in a row brought nothing and did not last their time, so Pods are listed instead until one does";
+
+/// The most bytes of memory that what is decoded ahead may take, a Pod: hundreds are on their way at once. What takes more
+/// is decoded where it is taken in.
+const DECODED_LEN_MAX: usize = 64 * 1024;
 
 impl Watch {
     /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
@@ -281,6 +286,7 @@ impl Run {
             Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode),
             _ => None,
         };
+        let decoded = decoded.filter(|decoded| decoded.len_in_memory() <= DECODED_LEN_MAX);
         let event = Event { source: self.watch.id.clone(), change };
         self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| Fault::Closed)
     }

@@ -83,6 +83,7 @@ impl Pace {
                 return ready.push(arrival);
             }
             _ if self.listing.contains(source) => return ready.push(arrival),
+            Change::Again(_) => return ready.push(arrival), // what waits may be newer, and must not give way to it
             Change::Apply(pod) => (&pod.uid, Some(&pod.namespace)),
             Change::Remove(uid) => (uid, None),
         };
@@ -214,7 +215,7 @@ impl Paced {
 /// What a change counts, in bytes.
 pub(super) fn len_of(arrival: &Arrival) -> usize {
     let annotation = match &arrival.event.change {
-        Change::Apply(pod) => pod.annotation.as_deref().map_or(0, str::len),
+        Change::Apply(pod) | Change::Again(pod) => pod.annotation.as_deref().map_or(0, str::len),
         _ => 0,
     };
     annotation + CHANGE_LEN

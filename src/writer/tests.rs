@@ -54,7 +54,8 @@ impl Running {
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
         let (_, zones) = watch::channel(zones);
         let changes = Arc::new(Changes::new(0));
-        tokio::spawn(run(index, incoming, zones, responder.clone(), changes, Arc::default()));
+        let inputs = Inputs { events: incoming, zones, tellers: Tellers::default() };
+        tokio::spawn(run(index, inputs, responder.clone(), changes, Arc::default()));
         Running { source, events, responder }
     }
 

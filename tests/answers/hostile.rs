@@ -1,14 +1,9 @@
 //! What one Pod can and cannot do to others by what it writes into its own annotation.
 
-use callsign::registration::Reason;
-use callsign::report::{self, Paging};
-use callsign::snapshot::ZoneSettings;
-use callsign::source::{Change, Phase, Pod};
+use callsign::source::{Change, Pod};
 use domain::base::iana::Rtype;
-use proptest::prelude::*;
 
-use super::world::{World, endpoint, registering, settings};
-use crate::seeds::{config, seeds_of};
+use super::world::{World, endpoint, registering};
 
 /// A Pod of the namespace `victim`, and the question that it answers.
 fn victim() -> Pod {
@@ -87,117 +82,6 @@ fn what_a_pod_writes_changes_no_answer_of_another_namespace() {
         world.send(Change::Remove(hostile.uid.clone()));
         world.publish();
         assert_eq!(answers(&world), alone, "{fields:.80}: come and gone");
-    }
-}
-
-/// The Pod's age is its number, and it registers so many.
-fn tenant(number: usize, registrations: usize) -> Pod {
-    let fields: String = (0..registrations).map(|port| format!("interface=a.I{number} port={} ", port + 1)).collect();
-    let mut pod = endpoint(&format!("pod-{number}"), &format!("10.244.1.{}", number + 1), &fields);
-    pod.status.start_time = Some(number as i64);
-    pod
-}
-
-fn with_room(max: usize, pods: impl IntoIterator<Item = Pod>) -> World {
-    World::with(ZoneSettings { namespace_registrations_max: max, ..settings() }, pods)
-}
-
-/// How many of each Pod's registrations are answered, and how many are refused for want of room.
-fn shares(world: &World, pods: usize) -> Vec<(usize, usize)> {
-    let bad = report::bad(world.snapshot(), &Paging::ALL).items;
-    let of = |number: usize| {
-        let answered = world.data(&format!("a.i{number}.default.Z"), Rtype::SRV).1.len();
-        let is_full = |one: &&report::Bad| one.pod == format!("pod-{number}") && one.reason == Reason::NamespaceFull;
-        (answered, bad.iter().filter(is_full).count())
-    };
-    (0..pods).map(of).collect()
-}
-
-#[test]
-fn a_full_namespaces_oldest_pods_keep_theirs() {
-    for (max, registered, expected) in [
-        (6, vec![2, 2, 2], vec![(2, 0), (2, 0), (2, 0)]),
-        (5, vec![2, 2, 2], vec![(2, 0), (2, 0), (1, 1)]),
-        (4, vec![2, 2, 2], vec![(2, 0), (2, 0), (0, 2)]),
-        (3, vec![2, 2, 2], vec![(2, 0), (1, 1), (0, 2)]),
-        (1, vec![3, 1, 0, 2], vec![(1, 2), (0, 1), (0, 0), (0, 2)]),
-    ] {
-        let pods = || registered.iter().enumerate().map(|(number, count)| tenant(number, *count));
-        assert_eq!(shares(&with_room(max, pods()), registered.len()), expected, "{max}: in one list");
-        let mut world = with_room(max, []);
-        pods().rev().for_each(|pod| world.apply(pod));
-        assert_eq!(shares(&world, registered.len()), expected, "{max}: the youngest first");
-    }
-}
-
-#[test]
-fn a_full_namespace_recovers_when_others_go() {
-    let mut world = with_room(4, (0..4).map(|number| tenant(number, 2)));
-    assert_eq!(shares(&world, 4), [(2, 0), (2, 0), (0, 2), (0, 2)]);
-    assert_eq!(world.snapshot().tally.refused[&Reason::NamespaceFull], 4);
-    let pod = &report::pods(world.snapshot(), &Default::default(), &Paging::ALL).items[2];
-    let why = "namespace full: older Pods have all registrations that a namespace may have";
-    assert_eq!(pod.registrations[0].withheld.as_deref(), Some(why));
-    // A service that nobody else registers is not there, nor is its Pod.
-    assert_eq!(world.verdict("a.i3.default.Z", Rtype::SRV), "NXDOMAIN");
-    assert_eq!(world.verdict("pod-3.default.pod.Z", Rtype::A), "NXDOMAIN");
-    for (what, expected) in [
-        ("gone", [(0, 0), (2, 0), (2, 0), (0, 2)]),
-        ("fewer", [(0, 0), (1, 0), (2, 0), (1, 1)]),
-        ("finished", [(0, 0), (1, 0), (0, 0), (2, 0)]),
-        ("back, and old", [(2, 0), (1, 0), (0, 0), (1, 1)]),
-    ] {
-        match what {
-            "gone" => {
-                world.send(Change::Remove("uid-pod-0".into()));
-                world.publish();
-            }
-            "fewer" => world.apply(Pod { resource_version: 2, ..tenant(1, 1) }),
-            "finished" => {
-                let mut finished = Pod { resource_version: 2, ..tenant(2, 2) };
-                finished.status.phase = Phase::Succeeded;
-                world.apply(finished);
-            }
-            _ => world.apply(Pod { resource_version: 3, ..tenant(0, 2) }),
-        }
-        assert_eq!(shares(&world, 4), expected, "{what}");
-    }
-}
-
-#[test]
-fn a_full_namespace_is_no_others_matter_and_what_is_refused_holds_no_address() {
-    let mut pods: Vec<Pod> = (0..3).map(|number| tenant(number, 3)).collect();
-    // Its address is that of another namespace's Pod, and what it would claim there is beyond the room.
-    pods[2].status.pod_ips = victim().status.pod_ips;
-    (pods[2].annotation, pods[2].status.start_time) =
-        (registering(victim(), "interface=a.Thief port=50051").annotation, Some(9));
-    let world = with_room(6, pods.into_iter().chain([victim()]));
-    assert_eq!(world.data("_tri._tcp.org.acme.bank.victim.Z", Rtype::SRV).1, ["0 100 50051 10-244-0-1.p.Z"]);
-    assert_eq!((world.snapshot().tally.refused[&Reason::NamespaceFull], world.snapshot().tally.conflicts), (1, 0));
-}
-
-proptest! {
-    #![proptest_config(config(64, seeds_of!("answers/hostile")))]
-
-    /// However it came to be, a namespace is shared out as counting from the oldest Pod on would have it.
-    #[test]
-    fn shares_are_what_counting_gives(
-        max in 1usize..12,
-        steps in prop::collection::vec((0usize..8, 0usize..5), 1..40),
-    ) {
-        let mut world = with_room(max, []);
-        let mut registered = [0; 8];
-        for (version, (number, count)) in (1..).zip(steps) {
-            registered[number] = count;
-            world.apply(Pod { resource_version: version, ..tenant(number, count) });
-            let mut room = max;
-            let expected = registered.map(|count| {
-                let admitted = count.min(room);
-                room -= admitted;
-                (admitted, count - admitted)
-            });
-            prop_assert_eq!(shares(&world, 8), expected);
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A zone made from a few Pods, and a way to ask it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +32,9 @@ pub(crate) struct World {
     index: Index,
     snapshot: Arc<Snapshot>,
     millis: u64,
+    /// What each profile's source has told, and what its list has named that has not ended.
+    told: BTreeMap<(String, Arc<str>), Pod>,
+    listed: BTreeMap<String, BTreeSet<Arc<str>>>,
     pub(crate) client: IpAddr,
     pub(crate) freshness: Freshness,
 }
@@ -52,7 +56,8 @@ pub(crate) fn settings() -> ZoneSettings {
         txt_keys: TxtKeys::Only(keys.map(str::to_owned).to_vec()),
         publish_not_ready: false,
         trust_addresses: false,
-        namespace_registrations_max: 1_000_000,
+        namespace_bytes_max: u64::MAX,
+        bytes_max: u64::MAX,
         key: origin.key(),
         labels: origin.label_count(),
         origin,
@@ -104,7 +109,8 @@ impl World {
         let settings = Arc::new(settings);
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
         let index = Index::new(settings, zones, profiles.iter().map(|profile| source(profile)).collect());
-        World { index, snapshot, millis: 0, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
+        let (told, listed) = (BTreeMap::new(), BTreeMap::new());
+        World { index, snapshot, millis: 0, told, listed, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
     }
 
     /// Hands the index one change.
@@ -114,7 +120,26 @@ impl World {
 
     /// Hands it one of a profile's source.
     pub(crate) fn send_of(&mut self, profile: &str, change: Change) {
+        self.remember(profile, &change);
         self.index.apply(Event { source: source(profile), change });
+    }
+
+    /// What the source could be asked for again.
+    fn remember(&mut self, profile: &str, change: &Change) {
+        match change {
+            Change::Begin => _ = self.listed.insert(profile.to_owned(), BTreeSet::new()),
+            Change::Apply(pod) => {
+                self.told.insert((profile.to_owned(), pod.uid.clone()), (**pod).clone());
+                self.listed.get_mut(profile).into_iter().for_each(|listed| _ = listed.insert(pod.uid.clone()));
+            }
+            Change::Remove(uid) => _ = self.told.remove(&(profile.to_owned(), uid.clone())),
+            Change::Commit => {
+                let listed = self.listed.remove(profile).unwrap_or_default();
+                self.told.retain(|(of, uid), _| of != profile || listed.contains(uid));
+            }
+            Change::Abort => _ = self.listed.remove(profile),
+            Change::Again(_) => {}
+        }
     }
 
     /// Hands it a whole list of a profile's source.
@@ -130,8 +155,25 @@ impl World {
         self.publish();
     }
 
-    /// Publishes, a second after the last time; whether anything changed.
+    /// Publishes until nothing is missing, each time a second after the last time; whether anything changed.
     pub(crate) fn publish(&mut self) -> bool {
+        let mut is_new = self.publish_once();
+        for _ in 0..10 {
+            let missing: Vec<_> = self.index.missing().collect();
+            if missing.is_empty() {
+                return is_new;
+            }
+            for missing in missing {
+                let told = self.told.get(&(missing.source.profile.to_string(), missing.pod.uid.as_str().into()));
+                let pod = Box::new(told.expect("a Pod that was told").clone());
+                self.send_of(&missing.source.profile, Change::Again(pod));
+            }
+            is_new |= self.publish_once();
+        }
+        panic!("what is asked for again comes, and is asked for again: {:?}", self.index.missing().next());
+    }
+
+    fn publish_once(&mut self) -> bool {
         self.millis += 1000;
         let now = Now { monotonic: Duration::from_millis(self.millis), wall_eighths: (self.millis / 125) as u32 };
         let published = self.index.publish(now);

@@ -33,6 +33,8 @@ pub(super) enum Ask<'a> {
     Page { limit: Option<u32>, token: Option<&'a str> },
     /// No Pod at all, for the resource version that such an answer tells: the server's own, read from etcd.
     Version,
+    /// One Pod by its name, as a list of it if the selector finds it.
+    Pod(&'a str),
     /// What changes behind a resource version.
     Watch { from: &'a str, timeout: Duration },
 }
@@ -68,6 +70,9 @@ pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> Stri
         }
         Ask::Version => {
             query.append_pair("fieldSelector", "metadata.name=callsign-asks-for-the-version");
+        }
+        Ask::Pod(name) => {
+            query.append_pair("fieldSelector", &format!("metadata.name={name}"));
         }
         Ask::Watch { from, timeout } => {
             query.append_pair("watch", "true");
@@ -207,6 +212,10 @@ mod tests {
             (
                 (None, "a=b", Ask::Version),
                 "/api/v1/namespaces/default/pods?fieldSelector=metadata.name%3Dcallsign-asks-for-the-version",
+            ),
+            (
+                (Some("my-ns"), "a=b", Ask::Pod("web-0")),
+                "/api/v1/namespaces/my-ns/pods?labelSelector=a%3Db&fieldSelector=metadata.name%3Dweb-0",
             ),
             (
                 (None, "", Ask::Watch { from: "7", timeout: seconds(45) }),

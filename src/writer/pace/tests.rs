@@ -56,7 +56,7 @@ fn word_of(arrival: &Arrival) -> String {
         Change::Commit => "]".into(),
         Change::Abort => "!".into(),
         Change::Remove(uid) => format!("-{uid}"),
-        Change::Apply(pod) => format!("{}{}", pod.uid, pod.resource_version),
+        Change::Apply(pod) | Change::Again(pod) => format!("{}{}", pod.uid, pod.resource_version),
     };
     let mark = if &*arrival.event.source.profile == "q" { "'" } else { "" };
     word + mark

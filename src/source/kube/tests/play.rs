@@ -86,6 +86,7 @@ pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
                 }
                 Change::Remove(uid) => format!("-{uid}"),
                 Change::Commit => "commit".to_owned(),
+                Change::Again(pod) => format!("again {}", pod.uid),
                 Change::Abort => "abort".to_owned(),
             });
         }

@@ -1,0 +1,141 @@
+//! The Pods of one namespace in the order in which they get room, and how far the room reaches.
+
+use std::collections::BTreeMap;
+
+use crate::registration::Reason;
+use crate::snapshot::{PodRecord, PodSlot};
+
+/// A Pod's place in line: the oldest is first. A Pod that has not started comes after those that have, and one that makes
+/// no names comes last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    is_over: bool,
+    start_time: i64,
+    uid: Box<str>,
+    pub slot: PodSlot,
+}
+
+/// A Pod and what it costs.
+pub(super) type Entry = (Rank, u64);
+
+/// The Pods of a namespace, the oldest first: those that have room, those that another namespace's room keeps out, and
+/// those that their own namespace's bound keeps out.
+#[derive(Debug, Default)]
+pub(super) struct Ranking {
+    inside: Zone,
+    cut: Zone,
+    outside: Zone,
+}
+
+/// Neighbours in line, and what they cost together.
+#[derive(Debug, Default)]
+struct Zone {
+    pods: BTreeMap<Rank, u64>,
+    bytes: u64,
+}
+
+impl Rank {
+    pub fn of(record: &PodRecord, slot: PodSlot) -> Rank {
+        Rank {
+            is_over: !record.is_registering(),
+            start_time: record.status.start_time.unwrap_or(i64::MAX),
+            uid: record.uid().into(),
+            slot,
+        }
+    }
+}
+
+impl Ranking {
+    /// Adds a Pod, where its rank is.
+    pub fn insert(&mut self, (rank, cost): Entry) {
+        let is_behind = |zone: &Zone| zone.pods.first_key_value().is_some_and(|(first, _)| *first < rank);
+        let zone = match (is_behind(&self.outside), is_behind(&self.cut)) {
+            (true, _) => &mut self.outside,
+            (false, true) => &mut self.cut,
+            (false, false) => &mut self.inside,
+        };
+        zone.insert((rank, cost));
+    }
+
+    /// Takes a Pod away.
+    pub fn remove(&mut self, rank: &Rank) {
+        let _ = self.inside.remove(rank) || self.cut.remove(rank) || self.outside.remove(rank);
+    }
+
+    /// Lets the namespace's bound reach as far as it does; who crosses it is noted.
+    pub fn bound(&mut self, max: u64, moved: &mut Vec<PodSlot>) {
+        while self.inside.bytes + self.cut.bytes > max
+            && let Some(last) = self.cut.pop_last().or_else(|| self.inside.pop_last())
+        {
+            moved.push(last.0.slot);
+            self.outside.insert(last);
+        }
+        while let Some(cost) = self.outside.first_cost()
+            && self.inside.bytes + self.cut.bytes + cost <= max
+            && let Some(first) = self.outside.pop_first()
+        {
+            moved.push(first.0.slot);
+            self.cut.insert(first);
+        }
+    }
+
+    /// What the Pods that have room cost.
+    pub fn inside(&self) -> u64 {
+        self.inside.bytes
+    }
+
+    /// The same with the next one, and what that one costs; none where there is none within the namespace's bound.
+    pub fn with_next(&self) -> Option<(u64, u64)> {
+        self.cut.first_cost().map(|cost| (self.inside.bytes + cost, cost))
+    }
+
+    /// Keeps the last Pod that has room out.
+    pub fn pop(&mut self) -> Option<PodSlot> {
+        let last = self.inside.pop_last()?;
+        let slot = last.0.slot;
+        self.cut.insert(last);
+        Some(slot)
+    }
+
+    /// Lets the next Pod in.
+    pub fn push(&mut self) -> Option<PodSlot> {
+        let next = self.cut.pop_first()?;
+        let slot = next.0.slot;
+        self.inside.insert(next);
+        Some(slot)
+    }
+
+    /// Why a Pod is kept out; none where it has room.
+    pub fn refusal(&self, rank: &Rank) -> Option<Reason> {
+        match () {
+            () if self.inside.pods.contains_key(rank) => None,
+            () if self.cut.pods.contains_key(rank) => Some(Reason::ServerFull),
+            () => Some(Reason::NamespaceFull),
+        }
+    }
+}
+
+impl Zone {
+    fn insert(&mut self, (rank, cost): Entry) {
+        self.bytes += cost;
+        self.pods.insert(rank, cost);
+    }
+
+    fn remove(&mut self, rank: &Rank) -> bool {
+        let cost = self.pods.remove(rank);
+        self.bytes -= cost.unwrap_or_default();
+        cost.is_some()
+    }
+
+    fn first_cost(&self) -> Option<u64> {
+        self.pods.first_key_value().map(|(_, cost)| *cost)
+    }
+
+    fn pop_first(&mut self) -> Option<Entry> {
+        self.pods.pop_first().inspect(|(_, cost)| self.bytes -= cost)
+    }
+
+    fn pop_last(&mut self) -> Option<Entry> {
+        self.pods.pop_last().inspect(|(_, cost)| self.bytes -= cost)
+    }
+}

@@ -1,0 +1,159 @@
+//! What a Pod costs in memory: a pure function of what it says, so that every replica counts the same.
+//!
+//! It is an upper estimate. It shares nothing with other Pods, since what they say may change; it shares what the
+//! registrations of one annotation have in common, since that stays together. Blocks of memory are rounded up as
+//! allocators do. `tests/bytes.rs` holds it against counted bytes.
+
+use smallvec::SmallVec;
+
+use super::pod::{PodRecord, Refused, Registered};
+use super::told::Told;
+use crate::name::{Alias, Service};
+use crate::registration::Consumer;
+
+/// A Pod without registrations: its record, the index's marks of it, its names, and its place in its namespace's rank.
+const POD: u64 = 448;
+
+/// A registration beside its texts: itself, its service with its set, its names, its endpoint, and what is lost.
+const REGISTRATION: u64 = 496;
+
+/// Another registration of the service before: at another port or by another protocol.
+const ANOTHER_PLACE: u64 = 256;
+
+/// A label of an interface: the name that ends there. An interface of more labels has no such names.
+const LABEL: u64 = 12;
+const LABELS_MAX: u64 = 16;
+
+/// A registration that shares names with others of its Pod: a set for each of its four natural names.
+const SHARED_NAMES: u64 = 424;
+
+/// Protocol, application, profile and counts, where they are not those of the registration before.
+const COMMON: u64 = 192;
+
+/// A list of pairs, and a pair in it, beside their texts.
+const PAIRS: u64 = 80;
+const PAIR: u64 = 8;
+
+/// A value in place of a shared one, beside its text.
+const VALUE: u64 = 24;
+
+/// The most values in which two registrations may differ to be told by one list.
+const VALUES_SHARED_MAX: usize = 4;
+
+/// A list of methods, and a method in it, beside their texts.
+const METHODS: u64 = 40;
+const METHOD: u64 = 16;
+
+/// An address that a registration names.
+const ADDRESS: u64 = 64;
+
+/// A refusal.
+const REFUSED: u64 = size_of::<Refused>() as u64;
+
+/// An interface that is called, beside its texts.
+const CONSUMER: u64 = 16 + size_of::<Consumer>() as u64;
+
+/// What a Pod's record costs, in bytes. What is kept out of memory costs what it would cost in it.
+pub(super) fn of_record(record: &PodRecord) -> u64 {
+    let kept_out: u64 = record.rest().kept_out.iter().map(|kept_out| u64::from(kept_out.cost)).sum();
+    let profiles = record.profiles();
+    let present: u64 = profiles.iter().map(|profile| of_profile(record, profile)).sum();
+    POD + block(record.name().len() + record.uid().len()) + kept_out + present
+}
+
+/// What one profile's annotation adds to it.
+pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
+    let registered = record.registrations.iter().filter(|one| &*one.template.common.profile == profile);
+    let refused = record.rest().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
+    let consumers = record.rest().consumers.iter().filter(|(of, _)| &**of == profile);
+    let consumers: u64 = consumers.map(|(_, consumer)| of_consumer(consumer)).sum();
+    of_registrations(registered) + REFUSED * refused + consumers
+}
+
+fn of_registrations<'r>(registrations: impl Iterator<Item = &'r Registered> + Clone) -> u64 {
+    let mut services: SmallVec<[(u64, Alias); 8]> = registrations.clone().map(name_of).collect();
+    services.sort_unstable();
+    services.dedup();
+    let has_namesake = |(name, _)| {
+        let first = services.partition_point(|(other, _)| *other < name);
+        services.get(first + 1).is_some_and(|(next, _)| *next == name)
+    };
+    let mut cost = 0;
+    let (mut pairs_of, mut last): (Option<Told<'_>>, Option<&Registered>) = (None, None);
+    for registered in registrations {
+        let told = registered.told();
+        cost += match last {
+            Some(last) if last.service() == registered.service() => ANOTHER_PLACE,
+            _ => of_service(registered.service()) + if has_namesake(name_of(registered)) { SHARED_NAMES } else { 0 },
+        };
+        cost += registered.address().map_or(0, |_| ADDRESS);
+        cost += pairs_of.and_then(|first| of_values(first, told)).unwrap_or_else(|| {
+            pairs_of = Some(told);
+            of_pairs(told)
+        });
+        if last.is_none_or(|last| last.told().methods() != told.methods()) {
+            cost += METHODS + told.methods().iter().map(|method| METHOD + block(method.len())).sum::<u64>();
+        }
+        let common = |one: &'r Registered| (&one.template.common.protocol, one.told().application());
+        if last.is_none_or(|last| common(last) != common(registered)) {
+            let (protocol, application) = common(registered);
+            cost += COMMON + 2 * shared(protocol) + application.map_or(0, shared);
+        }
+        last = Some(registered);
+    }
+    cost
+}
+
+/// A registration of a service that nobody else registers.
+fn of_service(service: &Service) -> u64 {
+    let labels = 1 + service.interface.bytes().filter(|byte| *byte == b'.').count() as u64;
+    let selectors = [&service.group, &service.version].into_iter().flatten();
+    REGISTRATION
+        + LABEL * labels.min(LABELS_MAX)
+        + shared(&service.interface)
+        + selectors.map(|text| shared(text)).sum::<u64>()
+}
+
+/// A stable hash of a service's name without selectors, whose letter case does not matter, and the service.
+fn name_of(registered: &Registered) -> (u64, Alias) {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
+    let service = registered.service();
+    (service.interface.bytes().fold(0xcbf2_9ce4_8422_2325, step), service.alias)
+}
+
+/// What a list of pairs costs that says the same as an earlier one but for a few values; none where it says more.
+fn of_values(earlier: Told<'_>, told: Told<'_>) -> Option<u64> {
+    let (mut count, mut cost) = (0, 0);
+    let mut pairs = told.pairs();
+    for (key, value) in earlier.pairs() {
+        let (own_key, own_value) = pairs.next()?;
+        if own_key != key {
+            return None;
+        }
+        if own_value != value {
+            count += 1;
+            cost += VALUE + block(own_value.len());
+        }
+    }
+    (count <= VALUES_SHARED_MAX && pairs.next().is_none()).then_some(cost)
+}
+
+fn of_pairs(told: Told<'_>) -> u64 {
+    PAIRS + told.pairs().map(|(key, value)| PAIR + (key.len() + value.len()) as u64).sum::<u64>()
+}
+
+fn of_consumer(consumer: &Consumer) -> u64 {
+    let Consumer { interface, group, version, application } = consumer;
+    let texts = [Some(interface), group.as_ref(), version.as_ref()].into_iter().flatten();
+    CONSUMER + texts.map(|text| shared(text)).sum::<u64>() + application.as_ref().map_or(0, |text| block(text.len()))
+}
+
+/// A text that is counted by its owners.
+fn shared(text: &str) -> u64 {
+    block(16 + text.len())
+}
+
+/// A block of memory: allocators round up.
+fn block(len: usize) -> u64 {
+    len.next_multiple_of(8) as u64
+}

@@ -1,0 +1,45 @@
+//! The Pods whose annotations are to be read again: their sources are asked for them until they have come.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::index::Index;
+use crate::snapshot::PodSlot;
+use crate::source::SourceId;
+use crate::source::again::Tellers;
+
+/// How often it is looked whether any are missing.
+const TURN: Duration = Duration::from_millis(100);
+
+/// How long a Pod that was asked for is waited for before it is asked for again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is asked, and what was asked for when.
+pub(super) struct Asker {
+    tellers: Tellers,
+    asked: HashMap<(PodSlot, SourceId), Duration>,
+    next_turn: Duration,
+}
+
+impl Asker {
+    pub fn new(tellers: Tellers) -> Asker {
+        Asker { tellers, asked: HashMap::new(), next_turn: Duration::ZERO }
+    }
+
+    /// Asks for what is missing and was not asked for of late.
+    pub fn turn(&mut self, index: &Index, now: Duration) {
+        if now < self.next_turn {
+            return;
+        }
+        self.next_turn = now + TURN;
+        let earlier = std::mem::take(&mut self.asked);
+        for missing in index.missing() {
+            let asked_at = earlier.get(&(missing.slot, missing.source.clone())).copied();
+            let is_due = asked_at.is_none_or(|at| now.saturating_sub(at) >= PATIENCE);
+            let asked_at = if is_due && self.tellers.ask(&missing.source, missing.pod) { Some(now) } else { asked_at };
+            if let Some(at) = asked_at {
+                self.asked.insert((missing.slot, missing.source), at);
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a Pod costs by the count that the bounds are of, beside what it takes by a counting allocator: never less, for every
+//! kind of Pod that a tenant can write, whatever state the Pod is in.
+
+#[allow(dead_code, reason = "the benchmarks use more of it")]
+mod budget {
+    pub(crate) mod provider;
+    pub(crate) mod shapes;
+    pub(crate) mod zone;
+}
+
+use std::alloc::System;
+
+use budget::shapes::{SHAPES, Shape, shaped};
+use budget::zone::Zone;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The most that a Pod is counted, in percent of what it takes where it shares nothing: it may be taken for one whose names
+/// take more.
+const COUNTED_PERCENT_MAX: u64 = 250;
+
+/// The most that an ordinary Pod is counted: 100,000 of them fit the default bound with a tenth to spare.
+const ORDINARY_MAX: u64 = callsign::config::DEFAULT_BYTES_MAX / 110_000;
+
+/// One test, because what is counted is the process's.
+#[test]
+fn a_pod_is_counted_for_no_less_than_it_takes() {
+    for shape in SHAPES {
+        let [published, pending] = [true, false].map(|is_running| counted(shape, is_running));
+        assert_eq!(published, pending, "{}: what is not published yet counts the same", shape.0);
+        if shape.0.starts_with("ordinary") {
+            assert!(published <= ORDINARY_MAX, "an ordinary Pod counts {published}");
+        }
+    }
+}
+
+/// What a Pod of a shape counts; what it takes is no more.
+fn counted(shape: Shape, is_running: bool) -> u64 {
+    let pods = if shape.1(1).len() < 10 { 300 } else { 4 };
+    let before = live();
+    let mut zone = Zone::empty();
+    zone.list((0..pods).map(|number| shaped(shape, "hostile", number, is_running)));
+    let taken = (live() - before) as u64 / pods as u64;
+    let counted = zone.snapshot.tally.bytes / pods as u64;
+    let refused = &zone.snapshot.tally.refused;
+    eprintln!("{}, running {is_running}: takes {taken}, counts {counted} ({} %)", shape.0, counted * 100 / taken);
+    assert!(refused.keys().all(|reason| reason.kind() == "bad-port"), "{}: {refused:?}", shape.0);
+    assert!(taken <= counted, "{} takes {taken} and counts {counted}", shape.0);
+    let is_small = taken < 8 * 1024; // a Pod is counted with its place in a ranking
+    assert!(is_small || counted * 100 <= taken * COUNTED_PERCENT_MAX, "{} takes {taken}, counts {counted}", shape.0);
+    counted
+}
+
+/// Bytes that are allocated and not freed yet.
+fn live() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
