@@ -76,7 +76,7 @@ impl Index {
             self.rooms.change(namespace, steps);
         }
         self.rooms.rank(&changes, bounds, &self.next, &|slot| settling.contains_key(&slot));
-        for (namespace, _) in &changes {
+        for namespace in changes.keys() {
             self.rooms.with_ranking(namespace, |ranking| ranking.bound(bounds.namespace, &mut moved));
         }
         self.rooms.level(bounds.all, &mut moved);
