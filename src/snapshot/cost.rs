@@ -30,8 +30,8 @@ const SHARED_NAMES: u64 = 424;
 /// Protocol, application, profile and counts, where they are not those of the registration before.
 const COMMON: u64 = 192;
 
-/// A list of pairs, and a pair in it, beside their texts.
-const PAIRS: u64 = 80;
+/// A list of pairs with what refers to it, and a pair in it, beside their texts.
+const PAIRS: u64 = 192;
 const PAIR: u64 = 8;
 
 /// A value in place of a shared one, beside its text.

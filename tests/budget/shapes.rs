@@ -26,12 +26,12 @@ pub(crate) const SHAPES: [Shape; 19] = [
         fields(long("x")).chain(offers).collect()
     }),
     ("pairs of names that differ in case", |n| {
-        plain(n, 1_000, |n, i| format!("a{n}.b{}{}", i / 2, if i % 2 == 0 { "c" } else { "C" }))
+        plain(n, 1_000, |n, i| format!("a{n}.b{}{}", i / 2, if i.is_multiple_of(2) { "c" } else { "C" }))
     }),
     ("pairs that differ in case, group and version", |n| {
         let offer = |i: usize| {
             [
-                ("interface", format!("a{n}.b{}{}", i / 2, if i % 2 == 0 { "c" } else { "C" })),
+                ("interface", format!("a{n}.b{}{}", i / 2, if i.is_multiple_of(2) { "c" } else { "C" })),
                 ("group", "g".into()),
                 ("version", "1".into()),
                 ("port", "1".into()),
