@@ -109,10 +109,11 @@ fn a_name_that_dns_cannot_read_refuses_the_pod_until_it_has_another_one() {
 
 #[test]
 fn a_moved_pod_takes_its_room_along() {
-    let mut settings = settings();
-    settings.namespace_registrations_max = 1;
     let filler = Pod { uid: "uid-filler".into(), ..endpoint("filler", "10.244.0.3", "interface=f.F port=3") };
-    let mut world = World::with(settings, [Pod { namespace: "n2".into(), ..filler }, pod("default", "one", 1)]);
+    let pods = [Pod { namespace: "n2".into(), ..filler }, pod("default", "one", 1)];
+    let mut settings = settings();
+    settings.namespace_bytes_max = World::of(pods.clone()).snapshot().tally.bytes - 1; // room for one of the two
+    let mut world = World::with(settings, pods);
     assert_eq!(world.snapshot().tally.endpoints, 2);
     for (version, namespace, endpoints) in [(2, "n2", 1), (3, "default", 2), (4, "n2", 1), (5, "n3", 2)] {
         world.apply(pod(namespace, "one", version));
