@@ -38,7 +38,7 @@ fn a_pod_is_counted_for_no_less_than_it_takes() {
 
 /// What a Pod of a shape counts; what it takes is no more.
 fn counted(shape: Shape, is_running: bool) -> u64 {
-    let pods = if shape.1(1).len() < 10 { 300 } else { 2 };
+    let pods = if shape.1(1).len() < 10 { 300 } else { 3 };
     let before = live();
     let mut zone = Zone::empty();
     zone.list((0..pods).map(|number| shaped(shape, "hostile", number, is_running)));

@@ -15,7 +15,7 @@ use crate::registration::Consumer;
 const POD: u64 = 448;
 
 /// A registration beside its texts: itself, its service with its set, its names, its endpoint, and what is lost.
-const REGISTRATION: u64 = 496;
+const REGISTRATION: u64 = 528;
 
 /// Another registration of the service before: at another port or by another protocol.
 const ANOTHER_PLACE: u64 = 256;
