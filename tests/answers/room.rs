@@ -205,10 +205,13 @@ fn the_annotations_of_all_profiles_are_kept_out_and_come_back() {
 /// Namespaces of the random steps.
 const NAMESPACES: [&str; 3] = ["one", "two", "three"];
 
+/// A Pod, by its namespace's place and its number, and what it costs.
+type Costed = ((usize, usize), u64);
+
 /// Who has room by the words of the rule: each namespace's oldest up to its bound, and while all take too much, the one
 /// that takes the most loses its newest.
 fn admitted(pods: &BTreeMap<(usize, usize), u64>, namespace_max: u64, max: u64) -> BTreeSet<(usize, usize)> {
-    let mut rooms: BTreeMap<&str, Vec<((usize, usize), u64)>> = BTreeMap::new();
+    let mut rooms: BTreeMap<&str, Vec<Costed>> = BTreeMap::new();
     let mut full = BTreeSet::new();
     for (pod, cost) in pods {
         let room = rooms.entry(NAMESPACES[pod.0]).or_default();
@@ -218,7 +221,7 @@ fn admitted(pods: &BTreeMap<(usize, usize), u64>, namespace_max: u64, max: u64) 
             room.push((*pod, *cost));
         }
     }
-    let sum = |room: &Vec<((usize, usize), u64)>| room.iter().map(|(_, cost)| cost).sum::<u64>();
+    let sum = |room: &Vec<Costed>| room.iter().map(|(_, cost)| cost).sum::<u64>();
     while rooms.values().map(sum).sum::<u64>() > max {
         let most = rooms.iter_mut().max_by_key(|(name, room)| (sum(room), **name));
         most.and_then(|(_, room)| room.pop());
