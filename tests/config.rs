@@ -75,7 +75,7 @@ fn defaults() {
 }
 
 /// Every option, spelt in three ways. That none is forgotten here, the next test holds.
-const SPELLINGS: [(&str, &str, &str); 43] = [
+const SPELLINGS: [(&str, &str, &str); 44] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
