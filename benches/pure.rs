@@ -11,12 +11,14 @@ mod budget {
 }
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 use budget::provider::Provider;
-use budget::zone::{INTERFACES, REPLICAS, Zone, client, pod, query, service_name};
+use budget::zone::{INTERFACES, LARGE, REPLICAS, Zone, client, pod, query, service_name};
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
+use callsign::server::hickory;
 use callsign::source::Pod;
 use callsign::wire::{self, Limits, Own, Received};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -32,6 +34,7 @@ const LISTED: usize = 20_000;
 
 const SRV: u16 = 33;
 const TXT: u16 = 16;
+const PTR: u16 = 12;
 
 fn decode(criterion: &mut Criterion) {
     let annotation = Provider::recorded().annotation(7, 7, [10, 244, 0, 7].into(), INTERFACES);
@@ -155,5 +158,61 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
     group.finish();
 }
 
-criterion_group!(benches, decode, lists, zones, hostile);
+/// What there is much of costs a query no more than what fits its reply: the last two of each size are what to hold it to.
+fn extremes(criterion: &mut Criterion) {
+    let zone = Zone::of_extremes(LISTED, LISTED);
+    let responder = zone.responder();
+    let [large, long] = LARGE.map(|interface| format!("{interface}.large.rpc.cluster.local."));
+    let asked = [
+        ("browse", "b._dns-sd._udp.wide.rpc.cluster.local.".to_owned(), PTR),
+        ("protocols", format!("_services._dns-sd._udp.{large}"), PTR),
+        ("instances", format!("_rpc._tcp.{large}"), PTR),
+        ("instances that do not fit", format!("_rpc._tcp.{long}"), PTR),
+        ("TXT", format!("_rpc._tcp.{large}"), TXT),
+        ("SRV of a rare protocol", format!("_rare._tcp.{large}"), SRV),
+        ("A", large.clone(), 1),
+        ("SRV", format!("_rpc._tcp.{large}"), SRV),
+        ("SRV of one", "_rpc._tcp.org.acme.shop.Service7.wide.rpc.cluster.local.".to_owned(), SRV),
+    ];
+    let mut reply = Vec::with_capacity(1 << 16);
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut group = criterion.benchmark_group(format!("extremes/{transport}"));
+        for (what, name, rtype) in &asked {
+            let query = query(name, *rtype, true);
+            group.bench_function(*what, |bench| {
+                let mut at = 0_u32;
+                bench.iter(|| {
+                    at += 1;
+                    reply.clear();
+                    let client = SocketAddr::from((at.wrapping_mul(0x9e37_79b9).to_be_bytes(), 5353));
+                    responder.respond(&zone.snapshot, black_box(&query), client, transport, &mut reply)
+                });
+            });
+            println!("{what}: {} bytes", reply.len());
+        }
+        group.finish();
+    }
+    let mut group = criterion.benchmark_group("extremes/hickory");
+    for (what, name, rtype) in &asked {
+        let query = query(name, *rtype, true);
+        let Received::Query(query) = wire::parse(&query) else { unreachable!("a query") };
+        let mut at = 0_u32;
+        group.bench_function(*what, |bench| {
+            bench.iter(|| {
+                at += 1;
+                reply.clear();
+                let (rtype, class, freshness) = (query.rtype, query.class, Freshness::Fresh);
+                let client = at.wrapping_mul(0x9e37_79b9).to_be_bytes().into();
+                let question =
+                    Question { name: &query.name, spelling: query.name_wire(), rtype, class, client, freshness };
+                let answer = answer::answer(&zone.snapshot, &question);
+                hickory::reply(&query, &answer, &zone.snapshot, Limits::tcp(), Own::default(), &mut reply).ttl
+            });
+        });
+        println!("{what}: {} bytes", reply.len());
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decode, lists, zones, hostile, extremes);
 criterion_main!(benches);

@@ -84,6 +84,8 @@ pub enum Link<'s> {
         owner: &'s Name,
         /// The record.
         rrset: &'s RrSet,
+        /// An earlier link has the record, and no answer has one twice (RFC 2181 §5).
+        is_repeated: bool,
         /// The name that it leads to; none where that is too long for a name.
         target: Option<Name>,
     },
@@ -170,7 +172,7 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
             next.as_ref().map_or((question.name, question.spelling), |(path, name)| (path, name.wire()));
         let here_asked = Question { name, spelling, ..question.clone() };
         is_stale |= is_old && !matches!(here, Authoritative::Static(_));
-        let link = match step(snapshot, &here_asked, here) {
+        let mut link = match step(snapshot, &here_asked, here) {
             Step::Link(link) if links.len() < LINKS_MAX => link,
             Step::NxDomain(soa) if snapshot.has_zone_below(name) => {
                 return conclude(Step::NoData(soa), links, is_stale);
@@ -178,15 +180,30 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
             step => return conclude(step, links, is_stale),
         };
         let target = link.target().cloned();
+        if let Link::Dname { rrset, is_repeated, .. } = &mut link {
+            *is_repeated = links.iter().any(|earlier: &Link<'_>| earlier.has_dname(rrset));
+        }
+        let is_dname = matches!(link, Link::Dname { .. });
+        let is_loop = target.as_ref().is_some_and(|target| is_passed(question, &links, target));
         links.push(link);
         let Some(target) = target else {
             return Answer { rcode: Rcode::YXDOMAIN, links, ..Answer::positive(Records::None) };
         };
+        // The CNAME that follows from a DNAME is what was asked for.
+        if is_loop || (is_dname && question.rtype == Rtype::CNAME) {
+            return conclude(Step::Records(Records::None), links, is_stale);
+        }
         let path = Path::of(target.labels());
         zone = zone_of(snapshot, &path, question.rtype);
         next = Some((path, target));
     }
     Answer { links, ..Answer::positive(Records::None) }
+}
+
+/// Whether a chain has come by a name already: what follows it is in the answer.
+fn is_passed(question: &Question<'_>, links: &[Link<'_>], name: &Name) -> bool {
+    // A length is at most 63, so it is no letter.
+    question.spelling.eq_ignore_ascii_case(name.wire()) || links.iter().any(|link| link.target() == Some(name))
 }
 
 /// The last name of a chain gives the response code (RFC 6604).
@@ -304,6 +321,11 @@ impl<'s> Answer<'s> {
 }
 
 impl Link<'_> {
+    /// Whether it is a redirection by this DNAME record.
+    fn has_dname(&self, dname: &RrSet) -> bool {
+        matches!(self, Link::Dname { rrset, .. } if std::ptr::eq(*rrset, dname))
+    }
+
     /// The name that it leads to.
     pub fn target(&self) -> Option<&Name> {
         match self {

@@ -45,9 +45,6 @@ const TAKEN_NAMESPACES: [&str; 2] = ["p", "pod"];
 pub struct Alias([u8; 32]);
 
 impl Alias {
-    /// Before every other one.
-    pub const FIRST: Alias = Alias([0; 32]);
-
     /// SHA-256 of group, interface and version, a line each, an absent one empty; its first 160 bits.
     pub fn of(group: Option<&str>, interface: &str, version: Option<&str>) -> Alias {
         let digest = Sha256::new()
@@ -225,12 +222,20 @@ impl Service {
             && selects(version, self.version.as_deref())
     }
 
-    /// The name without selectors, or the alias where it has no other, as a whole name.
-    pub fn plain_name(&self, zone: &Name) -> Option<Name> {
+    /// The name without selectors, or the alias where it has no other, in wire form on the stack. It always fits.
+    pub fn plain_wire(&self, zone: &Name) -> SmallVec<[u8; 256]> {
+        let mut wire = SmallVec::new();
+        let mut push = |label: &str| {
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label.as_bytes());
+        };
         match self.is_natural {
-            true => service_name(self.interface.split('.'), &self.namespace, zone),
-            false => self.alias_name(zone),
+            true => self.interface.split('.').for_each(&mut push),
+            false => push(self.alias.label().as_str()),
         }
+        push(&self.namespace);
+        wire.extend_from_slice(zone.wire());
+        wire
     }
 
     /// The alias as a whole name.
@@ -388,12 +393,9 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
     (pod.split('.').all(is_label) && pod.len() < room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
 }
 
-/// `<pod>-<port>`, where that is one label of letters, digits and hyphens.
-pub fn instance_label(pod: &str, port: u16) -> Option<String> {
-    let label = format!("{pod}-{port}");
-    let is_label =
-        label.len() <= LABEL_LEN_MAX && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    is_label.then_some(label)
+/// Whether `<pod>-<port>` is an instance's label: one of letters, digits and hyphens.
+pub fn is_instance_label(label: &[u8]) -> bool {
+    label.len() <= LABEL_LEN_MAX && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 #[cfg(test)]

@@ -23,12 +23,12 @@ use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
 use crate::dns::{Key, Name, Path, Rtype};
-use crate::name::{self, Alias, Selector, Service, ServiceName, TargetLabel};
+use crate::name::{self, Selector, Service, ServiceName, TargetLabel};
 use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use instances::{Instance, InstanceLabel};
-pub use keys::{PodKey, PodKeyRef, ServiceKey, ServiceKeyRef, SetKey, SetKeyRef};
+pub use keys::{PodKey, PodKeyRef, ServiceKeyRef, SetKey, SetKeyRef};
 pub(crate) use names::{Names, SetFacts, SetSlot};
 pub use pod::{Addresses, KeptOut, Own, PodRecord, Refused, Registered, Rest, Standing};
 pub use set::{Member, Set};
@@ -54,7 +54,6 @@ pub struct Snapshot {
     /// How much there is.
     pub tally: Tally,
     pub(crate) names: Names,
-    pub(crate) alias_only: OrdMap<ServiceKey, Arc<Service>>,
     pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
     /// All addresses of the targets that own more than the one that they are spelt from, in order.
     pub(crate) wide_targets: OrdMap<IpAddr, Box<[IpAddr]>>,
@@ -119,7 +118,6 @@ impl Snapshot {
             revision: 0,
             tally: Tally::default(),
             names: Names::default(),
-            alias_only: OrdMap::new(),
             pods: imbl::Vector::new(),
             wide_targets: OrdMap::new(),
             pointers: OrdSet::new(),
@@ -162,13 +160,6 @@ impl Snapshot {
         self.names.has_natural_below(&SetKeyRef { namespace, group, version, interface: b"" })
     }
 
-    /// The services of a namespace that have their alias alone.
-    pub fn alias_only_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s Arc<Service>> {
-        let first = ServiceKeyRef { namespace, alias: Alias::FIRST };
-        let from = self.alias_only.range(first..);
-        from.take_while(move |(key, _)| key.namespace.as_bytes() == namespace).map(|(_, service)| service)
-    }
-
     /// Every service.
     pub fn services(&self) -> impl Iterator<Item = ServiceFacts<'_>> {
         self.names.sets.iter().filter_map(|SetFacts { services, set }| match services.as_slice() {
@@ -182,16 +173,17 @@ impl Snapshot {
         self.names.service_count()
     }
 
-    /// The interfaces of a namespace that have a name without selectors, as one of the services that share it; in an
-    /// order that is the same in every replica.
-    pub fn interfaces_of<'s>(&'s self, namespace: &'s [u8]) -> impl Iterator<Item = &'s Arc<Service>> {
-        let services = self.names.plain_of(namespace).filter_map(|facts| facts.services.first());
+    /// What a namespace is browsed for: its interfaces that have a name without selectors, each as one of the services that
+    /// share it, and its services that have their alias alone; in an order that is the same in every replica, from a place
+    /// in it round to the one before.
+    pub fn interfaces_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &Arc<Service>> {
+        let services = self.names.plain_of(namespace, from).filter_map(|facts| facts.services.first());
         services.filter(move |service| service.namespace.as_bytes() == namespace)
     }
 
     /// How many services have their alias alone.
     pub fn alias_only_count(&self) -> usize {
-        self.alias_only.len()
+        self.names.alias_only
     }
 
     /// Every Pod that carries a profile's label.

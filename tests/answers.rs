@@ -7,6 +7,7 @@ mod ask;
 mod seeds;
 mod answers {
     mod bounds;
+    mod chains;
     mod existence;
     mod hostile;
     mod large;

@@ -8,7 +8,7 @@ mod budget {
 
 use std::alloc::System;
 
-use budget::zone::{INTERFACES, Zone, client, query, service_name};
+use budget::zone::{INTERFACES, LARGE, Zone, client, query, service_name};
 use callsign::metrics::Transport;
 use callsign::name::Service;
 use callsign::snapshot::{OwnValues, PodRecord, Registered, Set, Template};
@@ -32,6 +32,7 @@ fn the_zone_and_its_answers_cost_what_they_may() {
         assert!(bytes > BYTES_MAX / 2, "{bytes} bytes a registration: lower the bound");
         answers(&zone);
     }
+    what_a_query_allocates_does_not_grow_with_the_zone();
     a_pod_that_writes_something_new_each_time_costs_what_its_last_says();
 }
 
@@ -83,6 +84,38 @@ fn answers(zone: &Zone) {
         assert_eq!(reply.get(3).map(|flags| flags & 15), Some(rcode), "{what}: {name}");
         let allocations = after.allocations + after.reallocations - before.allocations - before.reallocations;
         assert_eq!(allocations, 0, "{what}: allocations for three replies");
+    }
+}
+
+/// What there is much of costs a query no more than what fits into its reply, by UDP and by TCP.
+fn what_a_query_allocates_does_not_grow_with_the_zone() {
+    let [few, many] = [(500, 500), (6_000, 1_500)].map(|(interfaces, endpoints)| {
+        let zone = Zone::of_extremes(interfaces, endpoints);
+        let responder = zone.responder();
+        let mut reply = Vec::with_capacity(1 << 16);
+        let [large, long] = LARGE.map(|interface| format!("{interface}.large.rpc.cluster.local."));
+        let asked = [
+            ("browsing", "b._dns-sd._udp.wide.rpc.cluster.local.".to_owned(), 12),
+            ("protocols", format!("_services._dns-sd._udp.{large}"), 12),
+            ("instances", format!("_rpc._tcp.{large}"), 12),
+            ("instances that do not fit", format!("_rpc._tcp.{long}"), 12),
+            ("TXT", format!("_rpc._tcp.{large}"), 16),
+            ("SRV", format!("_rpc._tcp.{large}"), 33),
+            ("A", large, 1),
+        ];
+        asked.map(|(what, name, rtype)| {
+            let query = query(&name, rtype, true);
+            let before = ALLOCATOR.stats();
+            responder.respond(&zone.snapshot, &query, client(), Transport::Udp, &mut reply);
+            let after = ALLOCATOR.stats();
+            assert!(reply.len() > 40, "{what}");
+            reply.clear();
+            (what, after.allocations + after.reallocations - before.allocations - before.reallocations)
+        })
+    });
+    for ((what, few), (_, many)) in few.into_iter().zip(many) {
+        eprintln!("{what}: {few} allocations in a small zone, {many} in a large one");
+        assert!(many <= few + 2 && many <= 64, "{what}: {few} allocations in a small zone, {many} in a large one");
     }
 }
 

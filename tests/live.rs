@@ -9,6 +9,7 @@ mod harness;
 
 mod live {
     mod bad_input;
+    mod chains;
     mod clients;
     mod cookies;
     mod coredns_kubernetes;

@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::records::{Members, Rdata, Records, Soa};
+use super::records::{Members, Records, Soa};
 use super::{Freshness, Question, Step};
-use crate::dns::{Class, NAME_LEN_MAX, Name, Path, Rtype};
+use crate::dns::{Class, LABEL_LEN_MAX, NAME_LEN_MAX, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName};
-use crate::snapshot::{Addresses, Found, InstanceLabel, Selected, Snapshot};
+use crate::snapshot::{Addresses, Found, Selected, Snapshot};
 
 /// The types that the Pods' names may have, the likeliest first: what an ANY question looks for.
 const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
@@ -107,9 +107,13 @@ fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<
         },
         Place::Pod { namespace, labels } => of_pod(snapshot, namespace, labels, question.rtype),
         Place::Namespace { namespace, .. } if !snapshot.has_namespace(namespace) => Found::Missing,
-        Place::Namespace { namespace, below: BelowNamespace::Browse } if question.rtype == Rtype::PTR => {
-            Found::Here(Records::Names(interfaces(snapshot, namespace)))
-        }
+        Place::Namespace { namespace, below: BelowNamespace::Browse } if question.rtype == Rtype::PTR => match snapshot
+            .interfaces_of(namespace, 0)
+            .next()
+        {
+            Some(first) => Found::Here(Records::Interfaces { namespace: &first.namespace, client: question.client }),
+            None => Found::Between,
+        },
         Place::Namespace { .. } => Found::Between,
         Place::Service { namespace, name, below } => match snapshot.service(namespace, &name) {
             Found::Here(selected) => of_service(snapshot, question, selected, below),
@@ -165,20 +169,6 @@ fn of_addresses<'s>(mut addresses: Addresses, rtype: Rtype) -> Found<Records<'s>
     if addresses.is_empty() { Found::Between } else { Found::Here(Records::Addresses(addresses)) }
 }
 
-/// More names than fit into any message: what is beyond them would be cut.
-const NAMES_MAX: usize = 4096;
-
-/// Every interface's name, and the alias of what has no other.
-fn interfaces(snapshot: &Snapshot, namespace: &[u8]) -> Vec<Name> {
-    let natural = snapshot.interfaces_of(namespace);
-    let nameless = snapshot.alias_only_of(namespace);
-    natural
-        .chain(nameless)
-        .take(NAMES_MAX)
-        .filter_map(|service| service.plain_name(&snapshot.settings.origin))
-        .collect()
-}
-
 fn of_service<'s>(
     snapshot: &'s Snapshot,
     question: &Question<'_>,
@@ -210,8 +200,10 @@ fn of_service<'s>(
             of_instance(snapshot, question, selected, protocol, label)
         }
         Below::Between if selected.has_instances => Found::Between,
-        Below::Protocols if selected.has_instances => match question.rtype {
-            Rtype::PTR => Found::Here(Records::Names(protocols(snapshot, selected))),
+        Below::Protocols if selected.has_instances => match (question.rtype, selected.services.first()) {
+            (Rtype::PTR, Some(service)) => {
+                Found::Here(Records::Protocols { service, set: selected.set, client: question.client })
+            }
             _ => Found::Between,
         },
         Below::Instance(..) | Below::Between | Below::Protocols | Below::Interfaces => Found::Missing,
@@ -224,12 +216,12 @@ fn non_empty<'s>(members: Members<'s>, records: impl Fn(Members<'s>) -> Records<
 
 /// The instances right below a name, if the name of one fits.
 fn instances<'s>(snapshot: &'s Snapshot, question: &Question<'_>, members: Members<'s>) -> Found<Records<'s>> {
-    let records = Records::Instances(members);
-    let fits = |label: &InstanceLabel| question.spelling.len() + 1 + label.as_bytes().len() <= NAME_LEN_MAX;
-    let found = records.visit(snapshot, |rdata| match rdata {
-        Rdata::Instance(label) if fits(&label) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
+    let room = NAME_LEN_MAX.saturating_sub(question.spelling.len() + 1);
+    let records = Records::Instances { members, room };
+    if room >= LABEL_LEN_MAX {
+        return non_empty(members, |_| records.clone());
+    }
+    let found = records.visit(snapshot, |_| ControlFlow::Break(()));
     if found.is_break() { Found::Here(records) } else { Found::Between }
 }
 
@@ -244,18 +236,6 @@ fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) 
         None => snapshot.addresses_of(endpoint).iter().any(|address| address.is_ipv4() == is_v4),
     });
     if has_one { Found::Here(Records::Of { members, is_v4 }) } else { Found::Between }
-}
-
-/// `_<protocol>._tcp` names of a service, and `_rpc._tcp`.
-fn protocols(snapshot: &Snapshot, selected: Selected<'_>) -> Vec<Name> {
-    let zone = &snapshot.settings.origin;
-    let Some(service) = selected.services.first().and_then(|service| service.plain_name(zone)) else {
-        return Vec::new();
-    };
-    let labels = selected.set.protocols().chain(["rpc"]).map(|protocol| format!("_{protocol}"));
-    labels
-        .filter_map(|label| Name::from_labels([label.as_bytes(), b"_tcp"].into_iter().chain(service.labels())).ok())
-        .collect()
 }
 
 /// One Pod's registrations at one port, as the DNS-SD instance that they are.

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use crate::dns::{Name, Rtype};
+use crate::name::Service;
 use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash};
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
@@ -14,6 +15,9 @@ use crate::zones::{RrSet, Zone};
 /// How often a place to begin at is drawn: where every tenth endpoint is a record, one of a thousand clients is left
 /// without a draw that is one.
 const DRAWS_MAX: u64 = 64;
+
+/// The most instances without room for a name that a query looks at. Below an owner of more than 191 bytes some have none.
+const UNFIT_MAX: usize = 128;
 
 /// The records of an answer section, all of one type and one owner.
 #[derive(Clone, Debug)]
@@ -25,7 +29,12 @@ pub enum Records<'s> {
     /// TXT records of endpoints.
     Txt(Members<'s>),
     /// PTR records to the DNS-SD instances of endpoints.
-    Instances(Members<'s>),
+    Instances {
+        /// The endpoints.
+        members: Members<'s>,
+        /// The longest label that still makes a name below the owner.
+        room: usize,
+    },
     /// A or AAAA records of endpoints.
     Of {
         /// The endpoints.
@@ -51,6 +60,22 @@ pub enum Records<'s> {
     Addresses(Addresses),
     /// PTR records.
     Names(Vec<Name>),
+    /// PTR records to what a namespace is browsed for.
+    Interfaces {
+        /// The namespace.
+        namespace: &'s str,
+        /// Who asks.
+        client: IpAddr,
+    },
+    /// PTR records to a service's protocols and to `_rpc`.
+    Protocols {
+        /// The service.
+        service: &'s Service,
+        /// Its registrations.
+        set: &'s Set,
+        /// Who asks.
+        client: IpAddr,
+    },
     /// The schema's version.
     Version,
     /// A zone's SOA.
@@ -92,8 +117,8 @@ pub enum Rdata<'a> {
     Txt(Text<'a>),
     /// A pointer to a label below the owner itself.
     Instance(InstanceLabel),
-    /// A pointer to a name.
-    Ptr(&'a Name),
+    /// A pointer to a name in wire form.
+    Ptr(&'a [u8]),
     /// The schema's version, as TXT.
     Version,
     /// A zone's SOA.
@@ -126,7 +151,7 @@ impl<'s> Records<'s> {
             Records::None => ControlFlow::Continue(()),
             Records::Srv(members) => members.visit_srv(snapshot, each),
             Records::Txt(members) => members.visit_txt(snapshot, each),
-            Records::Instances(members) => members.visit_instances(snapshot, each),
+            Records::Instances { members, room } => members.visit_instances(snapshot, *room, each),
             Records::Of { members, is_v4 } => members.visit_addresses(snapshot, *is_v4, each),
             Records::InstanceSrv { pod, registered } => {
                 let socket = registered.first().and_then(|first| pod.socket(first));
@@ -137,7 +162,13 @@ impl<'s> Records<'s> {
             }
             Records::InstanceTxt { pod, registered } => each(Rdata::Txt(Text { pod, registered: registered.clone() })),
             Records::Addresses(addresses) => addresses.iter().try_for_each(|address| each(of_address(*address))),
-            Records::Names(names) => names.iter().try_for_each(|name| each(Rdata::Ptr(name))),
+            Records::Names(names) => names.iter().try_for_each(|name| each(Rdata::Ptr(name.wire()))),
+            Records::Interfaces { namespace, client } => {
+                let from = turn(*client, 1, 1 << 32) as u32;
+                let mut services = snapshot.interfaces_of(namespace.as_bytes(), from);
+                services.try_for_each(|service| each(Rdata::Ptr(&service.plain_wire(&snapshot.settings.origin))))
+            }
+            Records::Protocols { service, set, client } => visit_protocols(snapshot, service, set, *client, each),
             Records::Version => each(Rdata::Version),
             Records::Soa(soa) => each(Rdata::Soa(*soa)),
             Records::Ns => snapshot.server_names().iter().try_for_each(|name| each(Rdata::Ns(name))),
@@ -145,6 +176,26 @@ impl<'s> Records<'s> {
             Records::Static(rrset) => rrset.records.iter().try_for_each(|rdata| each(Rdata::Raw(rrset, rdata))),
         }
     }
+}
+
+/// `_<protocol>._tcp` names of a service by their labels, `_rpc._tcp` behind them, from the client's turn.
+fn visit_protocols(
+    snapshot: &Snapshot,
+    service: &Service,
+    set: &Set,
+    client: IpAddr,
+    mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let service = service.plain_wire(&snapshot.settings.origin);
+    let (before, after) = set.protocols_at(turn(client, 1, set.protocol_count() + 1));
+    after.chain(std::iter::once("rpc")).chain(before).try_for_each(|protocol| {
+        let mut name: SmallVec<[u8; 256]> = SmallVec::new();
+        name.extend_from_slice(&[1 + protocol.len() as u8, b'_']);
+        name.extend_from_slice(protocol.as_bytes());
+        name.extend_from_slice(b"\x04_tcp");
+        name.extend_from_slice(&service);
+        each(Rdata::Ptr(&name))
+    })
 }
 
 fn of_address(address: IpAddr) -> Rdata<'static> {
@@ -204,7 +255,15 @@ impl<'s> Members<'s> {
         let drawn = |draw| turn(self.client, draw, len);
         let begins = |at: &usize| self.begins_record(snapshot, *at);
         let found = (1..=DRAWS_MAX).map(drawn).find(begins);
-        found.or_else(|| (drawn(DRAWS_MAX)..len).find(begins)).unwrap_or(0)
+        found.or_else(|| self.places_of_members(snapshot, drawn(DRAWS_MAX)).find(begins)).unwrap_or(0)
+    }
+
+    /// The places of members from one place to the end, in one walk.
+    fn places_of_members(&self, snapshot: &Snapshot, from: usize) -> impl Iterator<Item = usize> {
+        let endpoints = self.set.endpoints();
+        let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
+        let here = endpoints.iter_from(from).zip(from..endpoints.len());
+        here.filter(move |(endpoint, _)| is_member(endpoint)).map(|(_, place)| place)
     }
 
     /// Whether the endpoint at a place is a member, and the first one of its target and port.
@@ -257,15 +316,22 @@ impl<'s> Members<'s> {
     fn visit_instances(
         &self,
         snapshot: &'s Snapshot,
+        room: usize,
         mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut seen = HashSet::new();
+        let mut unfit = 0;
         for endpoint in self.iter(snapshot) {
             let label = snapshot.registered(endpoint).and_then(|(pod, registered)| InstanceLabel::of(pod, registered));
-            if let Some(label) = label
-                && seen.insert(label.clone())
-            {
-                each(Rdata::Instance(label))?;
+            match label {
+                Some(label) if label.as_bytes().len() > room => {
+                    unfit += 1;
+                    if unfit == UNFIT_MAX {
+                        break;
+                    }
+                }
+                Some(label) if seen.insert(label.clone()) => each(Rdata::Instance(label))?,
+                _ => {}
             }
         }
         ControlFlow::Continue(())

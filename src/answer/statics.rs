@@ -16,7 +16,7 @@ pub(super) fn step<'s>(zone: &'s Zone, question: &Question<'_>) -> Step<'s> {
         Lookup::Cname { rrset, target } => Step::Link(Link::Cname { rrset, target }),
         Lookup::Dname(dname) => {
             let target = Name::from_wire(question.spelling).ok().and_then(|name| dname.target_of(&name));
-            Step::Link(Link::Dname { owner: dname.owner, rrset: dname.rrset, target })
+            Step::Link(Link::Dname { owner: dname.owner, rrset: dname.rrset, is_repeated: false, target })
         }
         Lookup::Referral(referral) => Step::Referral(referral),
         Lookup::NoData => Step::NoData(soa),

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use crate::dns::Name;
 use crate::name::{Selector, Service};
 use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKey, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef,
-    SetSlot, Snapshot, order_seed,
+    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef, SetSlot,
+    Snapshot, order_seed,
 };
 
 /// Puts what a Pod registers now in place of what it registered before.
@@ -103,9 +103,6 @@ fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
     let service = change.service;
     let slot = slot_of(next, service);
     let is_new = slot.is_none();
-    if is_new && service.natural().is_none() {
-        next.alias_only.insert(key_of(service), service.clone());
-    }
     let slot = slot.unwrap_or_else(|| next.names.add_service(service, &next.settings.origin));
     let Some(facts) = next.names.sets.get_mut(slot) else {
         return OwnSet { slot, is_new, is_gone: false };
@@ -124,7 +121,6 @@ fn has_names_alone(next: &Snapshot, service: &Service, slot: SetSlot) -> bool {
 /// Takes a service away that no unfinished Pod registers any more, after its names.
 fn forget(next: &mut Snapshot, service: &Service, slot: SetSlot) {
     next.names.remove_service(service, slot, &next.settings.origin);
-    next.alias_only.remove(&key_of(service).as_ref());
 }
 
 /// Changes what a natural name stands for, after the services' own sets: the set of the one service that it selects, or
@@ -178,10 +174,6 @@ fn slot_of(next: &Snapshot, service: &Service) -> Option<SetSlot> {
 
 fn own_set(next: &Snapshot, slot: SetSlot) -> Option<&Set> {
     Some(&next.names.sets.get(slot)?.set)
-}
-
-fn key_of(service: &Service) -> ServiceKey {
-    ServiceKey { namespace: service.namespace.clone(), alias: service.alias }
 }
 
 fn set_keys(service: &Service, zone: &Name) -> impl Iterator<Item = SetKey> {

@@ -1,5 +1,7 @@
 //! DNS-SD instances: the registrations of one Pod at one port.
 
+use std::io::Write;
+
 use smallvec::SmallVec;
 
 use super::{Found, PodRecord, Registered, Selected, Snapshot};
@@ -16,12 +18,16 @@ pub type Instance<'s> = (&'s PodRecord, SmallVec<[&'s Registered; 1]>);
 impl InstanceLabel {
     /// Of a Pod's registrations at one port; none without an address.
     pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
-        let own = name::instance_label(pod.name(), registered.port);
-        let label = match own {
-            Some(own) => own,
-            None => format!("{}-{}", TargetLabel::of(pod.socket(registered)?.ip()), registered.port),
-        };
-        Some(InstanceLabel(label.as_bytes().into()))
+        let port = registered.port;
+        let mut label = SmallVec::new();
+        if pod.name().len() < LABEL_LEN_MAX {
+            let _ = write!(label, "{}-{port}", pod.name()); // memory takes all that is written
+        }
+        if label.is_empty() || !name::is_instance_label(&label) {
+            label.clear();
+            let _ = write!(label, "{}-{port}", TargetLabel::of(pod.socket(registered)?.ip()));
+        }
+        Some(InstanceLabel(label))
     }
 
     /// The label's bytes.

@@ -47,28 +47,12 @@ impl SetKey {
 }
 
 /// A service by its alias.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceKey {
-    /// The namespace.
-    pub namespace: Arc<str>,
-    /// The alias.
-    pub alias: Alias,
-}
-
-/// A [`ServiceKey`] that owns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceKeyRef<'k> {
     /// The namespace.
     pub namespace: &'k [u8],
     /// The alias.
     pub alias: Alias,
-}
-
-impl ServiceKey {
-    /// The key as a question has it.
-    pub fn as_ref(&self) -> ServiceKeyRef<'_> {
-        ServiceKeyRef { namespace: self.namespace.as_bytes(), alias: self.alias }
-    }
 }
 
 /// A Pod's name below `pod.Z`.
@@ -126,5 +110,4 @@ macro_rules! look_up_by_twin {
 }
 
 look_up_by_twin!(SetKey, SetKeyRef);
-look_up_by_twin!(ServiceKey, ServiceKeyRef);
 look_up_by_twin!(PodKey, PodKeyRef);

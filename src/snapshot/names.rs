@@ -47,8 +47,11 @@ pub(crate) struct Names {
     /// How many names below each other empty non-terminal there are, by a keyed hash of it: one of 64 bits, so that the
     /// chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
     between: OrdMap<u64, u32>,
-    /// The sets of names without selectors, by stable hashes of namespace and interface: what a namespace is browsed by.
+    /// What a namespace is browsed by: the sets of its names without selectors, and of the aliases of services that have no
+    /// other name, by stable hashes of the namespace and of the interface or alias.
     plain: OrdSet<(u32, u32, SetSlot)>,
+    /// How many services have their alias alone.
+    pub alias_only: usize,
     /// Names come from strangers, who must not choose which ones collide.
     keys: RandomState,
 }
@@ -112,11 +115,12 @@ impl Names {
         self.aliases.len()
     }
 
-    /// The sets of the names without selectors in a namespace, in an order that is the same everywhere.
-    pub fn plain_of(&self, namespace: &[u8]) -> impl Iterator<Item = &SetFacts> {
+    /// What a namespace is browsed by, in an order that is the same everywhere, from a place in it round to the one before.
+    pub fn plain_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &SetFacts> {
         let mark = mark(namespace);
-        let slots = self.plain.range((mark, 0, 0)..=(mark, u32::MAX, u32::MAX));
-        slots.filter_map(|(_, _, slot)| self.sets.get(*slot))
+        let after = self.plain.range((mark, from, 0)..=(mark, u32::MAX, u32::MAX));
+        let before = std::iter::once_with(move || self.plain.range((mark, 0, 0)..(mark, from, 0)));
+        after.chain(before.flatten()).filter_map(|(_, _, slot)| self.sets.get(*slot))
     }
 
     /// Makes room for a service that is new: its set, which is empty, its alias, and what is above its natural names.
@@ -124,6 +128,10 @@ impl Names {
         let services = std::iter::once(service.clone()).collect();
         let slot = self.sets.insert(SetFacts { services, set: Set::default() });
         self.aliases.insert(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
+        if !service.is_natural() {
+            self.plain.insert(plain_alias(service, slot));
+            self.alias_only += 1;
+        }
         self.count_above(service, slot, zone, true);
         slot
     }
@@ -131,6 +139,9 @@ impl Names {
     /// Takes a service away whose names are gone.
     pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
         self.count_above(service, slot, zone, false);
+        if self.plain.remove(&plain_alias(service, slot)).is_some() {
+            self.alias_only -= 1;
+        }
         self.aliases.remove(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
         self.sets.remove(slot);
     }
@@ -278,6 +289,11 @@ impl Names {
         let kind = u32::from(any[0]) << 31 | u32::from(any[1]) << 30;
         (self.keys.hash_one((Kind::Natural, key)) as u32) & 0x3fff_ffff | kind
     }
+}
+
+/// Where an alias that stands alone is browsed.
+fn plain_alias(service: &Service, slot: SetSlot) -> (u32, u32, SetSlot) {
+    (mark(service.namespace.as_bytes()), mark(service.alias.label().as_bytes()), slot)
 }
 
 /// A stable hash to order by.

@@ -94,6 +94,17 @@ impl Set {
         self.labels().map(|label| &**label)
     }
 
+    /// How many protocols are registered.
+    pub fn protocol_count(&self) -> usize {
+        self.protocols.len()
+    }
+
+    /// The protocols that are registered, by label: those before a place, and those from it on.
+    pub fn protocols_at(&self, place: usize) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
+        let (before, after) = self.protocols.split_at(place.min(self.protocols.len()));
+        (before.iter().map(|entry| &*entry.label), after.iter().map(|entry| &*entry.label))
+    }
+
     /// The protocols that are registered, by label, as they are shared.
     pub fn labels(&self) -> impl Iterator<Item = &Arc<str>> {
         self.protocols.iter().map(|entry| &entry.label)

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
-use crate::dns::{NAME_LEN_MAX, Name, Rcode, Rtype};
+use crate::dns::{Name, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet};
@@ -156,8 +156,8 @@ impl<'b, 's> Writer<'b, 's> {
         for link in &answer.links {
             let (target, ttl) = match link {
                 Link::Cname { rrset, target } => (Some(target), rrset.ttl),
-                Link::Dname { owner, rrset, target } => {
-                    rrset.records.iter().try_for_each(|data| {
+                Link::Dname { owner, rrset, is_repeated, target } => {
+                    rrset.records.iter().filter(|_| !is_repeated).try_for_each(|data| {
                         let owner = self.ancestor(owner);
                         self.composer
                             .record(owner, Rtype::DNAME, rrset.ttl, |out| out.extend_from_slice(data))
@@ -180,9 +180,12 @@ impl<'b, 's> Writer<'b, 's> {
         if self.run(records, current, false).is_continue() {
             return Ok(());
         }
-        self.composer.back_to(mark);
-        self.targets.clear();
-        let _ = self.run(records, current, true);
+        // Without glue it is the longest run already.
+        if !self.targets.is_empty() {
+            self.composer.back_to(mark);
+            self.targets.clear();
+            let _ = self.run(records, current, true);
+        }
         Err(Full)
     }
 
@@ -192,11 +195,6 @@ impl<'b, 's> Writer<'b, 's> {
         let ttl = ttl_of(records, snapshot);
         let mut glue_len = 0;
         records.visit(snapshot, |rdata| {
-            if let Rdata::Instance(label) = &rdata
-                && 1 + label.as_bytes().len() + self.current_wire(current).len() > NAME_LEN_MAX
-            {
-                return ControlFlow::Continue(()); // a name that does not fit does not exist
-            }
             let before = self.composer.mark();
             let Ok(place) = self.record(&rdata, ttl, current) else { return ControlFlow::Break(()) };
             let Rdata::Srv { target, .. } = rdata else { return ControlFlow::Continue(()) };
@@ -246,7 +244,7 @@ impl<'b, 's> Writer<'b, 's> {
                     if pointed { push_u16s(out, &[0xc00c]) } else { out.extend_from_slice(parent) }
                 })
             }
-            Rdata::Ptr(name) => composer.record(owner, Rtype::PTR, ttl, |out| out.extend_from_slice(name.wire())),
+            Rdata::Ptr(wire) => composer.record(owner, Rtype::PTR, ttl, |out| out.extend_from_slice(wire)),
             Rdata::Ns(name) => composer.record(owner, Rtype::NS, ttl, |out| out.extend_from_slice(name.wire())),
             Rdata::Soa(soa) => composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, *soa, snapshot)),
             Rdata::Hinfo => composer.record(owner, Rtype::HINFO, ttl, |out| out.extend_from_slice(b"\x07RFC8482\x00")),

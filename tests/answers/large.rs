@@ -1,4 +1,4 @@
-//! One interface with 20,000 endpoints, and one Pod with 1,000 interfaces: ordinary inputs.
+//! One interface with 20,000 endpoints, and one Pod with 1,000 interfaces: ordinary inputs; and what is browsed of them.
 
 use std::collections::HashMap;
 
@@ -94,4 +94,63 @@ fn a_pod_with_1_000_interfaces() {
     world.publish();
     assert_eq!(world.verdict("_rpc._tcp.org.acme.service7.default.Z", Rtype::SRV), "NXDOMAIN");
     assert_eq!(world.verdict("default.Z", Rtype::SRV), "NXDOMAIN");
+}
+
+/// The targets of a set's PTR records, in the answer's order.
+fn pointers(reply: &Reply) -> Vec<String> {
+    reply.answer.iter().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect()
+}
+
+/// Interfaces, aliases of what has no other name, and protocols: each a set in an order of its own, turned for each client
+/// and cut where the next record would not fit.
+#[test]
+fn what_is_browsed_is_turned_and_cut_like_any_set() {
+    let natural = (0..200).map(|n| format!("interface=org.acme.Service{n} port=1"));
+    let nameless = (0..30).map(|n| format!("interface=_nameless{n} port=1"));
+    let protocols = (0..200).map(|n| format!("interface=org.acme.Service7 port=2 protocol=p{n}"));
+    let fields: Vec<String> = natural.chain(nameless).chain(protocols).collect();
+    let mut world = World::of([endpoint("wide", "10.244.0.1", &fields.join(" "))]);
+    for (name, count) in
+        [("b._dns-sd._udp.default.Z", 230), ("_services._dns-sd._udp.org.acme.service7.default.Z", 201)]
+    {
+        let ask = Ask::new(&whole(name), Rtype::PTR).edns(1232);
+        world.client = [10, 1, 0, 0].into();
+        let order = pointers(&world.ask(&whole(name), Rtype::PTR));
+        assert_eq!(order.len(), count, "{name}");
+        let mut begun = std::collections::BTreeSet::new();
+        for client in 0..50 {
+            world.client = [10, 1, 1, client].into();
+            let whole_set = world.ask(&whole(name), Rtype::PTR);
+            let own = pointers(&whole_set);
+            let start = order.iter().position(|name| *name == own[0]).unwrap();
+            let turned: Vec<_> = order[start..].iter().chain(&order[..start]).cloned().collect();
+            assert_eq!(own, turned, "{name}: one order, from another start");
+            begun.insert(start);
+            let udp = world.udp(&ask);
+            let fitting = pointers(&udp);
+            assert!(udp.has(flag::TC) && own.starts_with(&fitting), "{name}");
+            let next_len = 12 + own[fitting.len()].len() + 1;
+            assert!(udp.wire.len() + next_len > 1232, "{name}: {} bytes, and {next_len} had room", udp.wire.len());
+        }
+        assert!(begun.len() >= 25, "{name}: 50 clients begin at {} places", begun.len());
+    }
+}
+
+/// A protocol that one of thousands speaks, and instances without room for a name.
+#[test]
+fn what_is_rare_in_a_large_set_is_found() {
+    let long = format!("{0}.{0}.{0}.long", "a".repeat(60));
+    let pods = (0..2_000).map(|n| {
+        let protocol = if n == 1_234 { "tri" } else { "dubbo" };
+        let address = format!("10.0.{}.{}", n >> 8, n & 255);
+        let fields = format!("interface=a.B protocol={protocol} port=20880 interface={long} port=20880");
+        endpoint(&format!("pod-with-a-name-{n:0>20}"), &address, &fields)
+    });
+    let mut world = World::of(pods);
+    for client in 0..20 {
+        world.client = [10, 1, 1, client].into();
+        assert_eq!(world.data("_tri._tcp.a.b.default.Z", Rtype::SRV).1, ["0 100 20880 10-0-4-210.p.Z"]);
+        assert_eq!(world.verdict(&format!("_rpc._tcp.{long}.default.Z"), Rtype::PTR), "NODATA");
+        assert_eq!(world.verdict(&format!("_rpc._tcp.{long}.default.Z"), Rtype::SRV), "DATA");
+    }
 }

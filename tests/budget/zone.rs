@@ -25,6 +25,16 @@ pub(crate) const INTERFACES: usize = 5;
 /// Pods that register the same interfaces.
 pub(crate) const REPLICAS: usize = 4;
 
+/// Interfaces that a Pod of the namespace `wide` registers.
+const INTERFACES_OF_WIDE: usize = 500;
+
+/// Interfaces with large sets: one with a usual name, and one below whose name no instance fits.
+pub(crate) const LARGE: [&str; 2] = [
+    "org.acme.Large",
+    "a123456789012345678901234567890123456789012345678901234567890.b123456789012345678901234567890123456789012345678901\
+     234567890.c12345678901234567890123456789012345678901234567890123456789.Long",
+];
+
 /// Events that the writer takes in at once.
 const BATCH: usize = 256;
 
@@ -44,6 +54,30 @@ impl Zone {
         let mut zone = Zone::empty();
         let provider = Provider::recorded();
         zone.list((0..pods).map(|number| pod(&provider, number, true)));
+        zone
+    }
+
+    /// A namespace `wide` of so many interfaces, and one `large` in which so many Pods offer each of [`LARGE`].
+    pub(crate) fn of_extremes(interfaces: usize, endpoints: usize) -> Zone {
+        let provider = Provider::recorded();
+        let offer = |interface: &str, protocol: &str| {
+            [("interface", interface), ("protocol", protocol), ("port", "20880")]
+                .map(|(k, v)| json!({ "k": k, "v": v }))
+        };
+        let annotation = |offers: Vec<Value>| Some(STANDARD.encode(Value::Array(offers).to_string()).into());
+        let wide = (0..interfaces / INTERFACES_OF_WIDE).map(|number| {
+            let names =
+                (0..INTERFACES_OF_WIDE).map(|at| format!("org.acme.shop.Service{}", number * INTERFACES_OF_WIDE + at));
+            let offers = names.flat_map(|name| offer(&name, "dubbo")).collect();
+            Pod { namespace: "wide".into(), annotation: annotation(offers), ..pod(&provider, number, true) }
+        });
+        let large = (0..endpoints).map(|number| {
+            let protocol = if number % 1_000 == 7 { "rare" } else { "dubbo" };
+            let offers = LARGE.iter().flat_map(|interface| offer(interface, protocol)).collect();
+            Pod { namespace: "large".into(), annotation: annotation(offers), ..pod(&provider, 50_000 + number, true) }
+        });
+        let mut zone = Zone::empty();
+        zone.list(wide.chain(large));
         zone
     }
 

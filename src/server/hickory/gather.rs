@@ -9,13 +9,14 @@ use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::{Owner, Part, Section, hickory_name, record};
 use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
-use crate::dns::{Labels, NAME_LEN_MAX, Name, Rtype};
+use crate::dns::{Labels, Name, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
+use crate::wire::TCP_LEN_MAX;
 use crate::zones::{Referral, RrSet};
 
-/// The most records that are gathered: each takes 12 bytes and more, so that no message holds so many.
-const PARTS_MAX: usize = 65535 / 12;
+/// What a record takes at the least beside its data: a pointer, type, class, TTL and the data's length.
+const RECORD_LEN_MIN: usize = 12;
 
 /// An answer's records, in the order in which they are written.
 pub(super) struct Gathered<'q, 's> {
@@ -38,8 +39,10 @@ impl<'q, 's> Gathered<'q, 's> {
         for link in &answer.links {
             let (rrset, target) = match link {
                 Link::Cname { rrset, target } => (rrset, Some(target)),
-                Link::Dname { owner, rrset, target } => {
-                    self.rrset(Section::Answer, owner, rrset)?;
+                Link::Dname { owner, rrset, is_repeated, target } => {
+                    if !is_repeated {
+                        self.rrset(Section::Answer, owner, rrset)?;
+                    }
                     (rrset, target.as_ref())
                 }
             };
@@ -65,17 +68,15 @@ impl<'q, 's> Gathered<'q, 's> {
             _ => snapshot.settings.ttl,
         };
         let mut targets = HashSet::new();
-        let mut is_whole = true;
+        let (mut is_whole, mut len_min) = (true, 0);
         let _ = records.visit(snapshot, |rdata| {
-            if let Rdata::Instance(label) = &rdata
-                && 1 + label.as_bytes().len() + self.current_wire().len() > NAME_LEN_MAX
-            {
-                return ControlFlow::Continue(()); // a name that does not fit does not exist
-            }
             let target = if let Rdata::Srv { target, .. } = rdata { Some(target) } else { None };
             let is_instance = matches!(rdata, Rdata::Instance(_)) && self.current.is_none();
-            let added = self.rdata(&rdata).and_then(|data| self.answer_record(ttl, data, target, is_instance));
-            is_whole = added.is_some() && self.parts.len() < PARTS_MAX;
+            let data = self.rdata(&rdata);
+            len_min += RECORD_LEN_MIN + data.as_ref().map_or(0, |data| data_len_min(data, snapshot));
+            let added = data.and_then(|data| self.answer_record(ttl, data, target, is_instance));
+            // No message holds more than this.
+            is_whole = added.is_some() && len_min <= TCP_LEN_MAX;
             if let Some(target) = target
                 && targets.insert(target)
                 && let Some(part) = self.parts.last_mut()
@@ -105,7 +106,7 @@ impl<'q, 's> Gathered<'q, 's> {
                 let name = Name::from_labels(std::iter::once(label.as_bytes()).chain(parent)).ok()?;
                 RData::PTR(PTR(hickory_name(name.wire())?))
             }
-            Rdata::Ptr(name) => RData::PTR(PTR(hickory_name(name.wire())?)),
+            Rdata::Ptr(wire) => RData::PTR(PTR(hickory_name(wire)?)),
             Rdata::Ns(name) => RData::NS(NS(hickory_name(name.wire())?)),
             Rdata::Soa(soa) => self.soa(*soa)?,
             Rdata::Hinfo => RData::HINFO(HINFO::new("RFC8482".into(), String::new())),
@@ -211,6 +212,20 @@ impl<'q, 's> Gathered<'q, 's> {
             Some(skipped) if self.question[skipped..].eq_ignore_ascii_case(name.wire()) => Owner::Question(skipped),
             _ => Owner::New,
         }
+    }
+}
+
+/// What the data of those records takes at the least of which there may be many.
+fn data_len_min(data: &RData, snapshot: &Snapshot) -> usize {
+    match data {
+        RData::A(_) => 4,
+        RData::AAAA(_) => 16,
+        RData::SRV(_) => 6 + snapshot.settings.origin.wire().len(),
+        RData::TXT(txt) => txt.txt_data.iter().map(|string| 1 + string.len()).sum(),
+        // The name of an instance goes on with a pointer.
+        RData::PTR(PTR(name)) => name.iter().next().map_or(0, |label| 1 + label.len() + 2),
+        RData::Unknown { rdata, .. } => rdata.anything.len(),
+        _ => 0,
     }
 }
 
