@@ -9,6 +9,7 @@
 //! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
 //! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
 //! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
+//! | a watch brings nothing and does not last its time | the next ones are asked to end after 10 s, until one does |
 //! | three watches in a row bring nothing and do not last their time, whatever ends them but an outage | relist, each time later: `fruitless` |
 //! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
 //! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
@@ -79,8 +80,9 @@ struct Pace {
     /// What the server is asked to end a watch after, at most. With `grace` it is how late a dead connection is noticed,
     /// and that must stay below a minute. Bookmarks cannot tell it: they come about once a minute.
     watch: Duration,
-    /// The same of the first watch behind an outage. On a quiet cluster its end is the first proof that the zone is whole.
-    watch_after_outage: Duration,
+    /// The same of the first watch behind an outage, and behind one that brought nothing. On a quiet cluster its end is the
+    /// first proof that the zone is whole, and a proxy may cut idle connections before the longer time is over.
+    short_watch: Duration,
     /// How much later than asked the end of a watch may come.
     grace: Duration,
     /// How much sooner than asked it may come: the server counts whole seconds, by a clock of its own.
@@ -92,7 +94,7 @@ const PACE: Pace = Pace {
     whole_list: Duration::from_secs(60),
     quiet: Duration::from_secs(10),
     watch: Duration::from_secs(45),
-    watch_after_outage: Duration::from_secs(10),
+    short_watch: Duration::from_secs(10),
     grace: Duration::from_secs(5),
     early: Duration::from_secs(2),
 };

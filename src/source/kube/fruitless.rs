@@ -3,6 +3,9 @@
 //! A gateway that cannot stream ends each watch at once, well-formed and empty. Nothing in such an answer is wrong, and a
 //! client that believes it never learns of a change. The server's own version is no proof: Leases and Events move it each
 //! second. So a row of such watches leads to a list, and the next row to another one, each time later than before.
+//!
+//! A proxy that cuts an idle connection looks the same, where its timeout is shorter than a watch and nothing happens. So
+//! behind a watch that brings nothing, each one is asked to end after a short time, until one does: that proves the zone.
 
 use std::time::{Duration, Instant};
 
@@ -51,6 +54,11 @@ impl Fruitless {
     /// A watch lived its time: what it did not tell did not happen.
     pub(super) fn forget(&mut self) {
         *self = Fruitless::default();
+    }
+
+    /// The last watch brought nothing, or a row has led to a list and no watch has lived its time since.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.row > 0 || self.is_lasting()
     }
 
     /// Whether a row has led to a list, and no watch has lived its time since.

@@ -20,7 +20,8 @@ impl Run {
         }
         let pace = self.watch.pace;
         // Shorter by up to a quarter, so that the watches of all profiles and replicas do not end together.
-        let longest = if self.is_after_outage { pace.watch_after_outage } else { pace.watch };
+        let is_short = self.is_after_outage || self.fruitless.is_suspected();
+        let longest = if is_short { pace.short_watch } else { pace.watch };
         let timeout = longest - jitter(longest / 4);
         let started = Instant::now();
         let uri = self.uri(Ask::Watch { from, timeout });

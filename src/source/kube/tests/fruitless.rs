@@ -82,6 +82,23 @@ async fn a_watch_that_lives_its_time_proves_the_zone_and_one_that_brings_somethi
     check("brings", script.collect(), "begin u1@5 commit -u1", &restarts).await;
 }
 
+/// The way cuts each idle connection sooner than the longer watches end.
+#[tokio::test]
+async fn a_way_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
+    let long = "allowWatchBookmarks=true&timeoutSeconds=2&resourceVersion=7 ";
+    let idle = || Late(String::new());
+    let round = || [(long, idle()), at(7), (WATCH_7, idle()), at(7)];
+    let end = [(long, Open(String::new()))];
+    let script: Vec<Step> = [listed()].into_iter().chain(round()).chain(round()).chain(end).collect();
+    let play = |encoding| super::play::play_at(super::play::IDLE_CUT, script.clone(), encoding);
+    let (one, other) = tokio::join!(play(super::Encoding::Protobuf), play(super::Encoding::Json));
+    for outcome in [one, other] {
+        let restarts = [Restart::Empty, Restart::Ended].map(|reason| outcome.health.restarts(reason));
+        assert_eq!((outcome.told.as_str(), restarts), ("begin u1@5 commit", [2, 2]));
+        assert_eq!(outcome.health.error(), None);
+    }
+}
+
 #[tokio::test]
 async fn only_a_whole_list_an_event_or_a_lived_watch_proves_that_the_zone_is_whole() {
     // Before each reply nothing has come for a second, but a head.

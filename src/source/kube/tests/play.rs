@@ -23,10 +23,13 @@ const FAST: Pace = Pace {
     whole_list: Duration::from_millis(1000),
     quiet: Duration::from_millis(800),
     watch: Duration::from_millis(600),
-    watch_after_outage: Duration::from_millis(600),
+    short_watch: Duration::from_millis(600),
     grace: Duration::from_millis(400),
     early: Duration::from_millis(50),
 };
+
+/// A watch is asked for two seconds, a short one for one, and [`Late`] cuts both after what a short one lasts.
+pub(super) const IDLE_CUT: Pace = Pace { watch: Duration::from_millis(2800), ..FAST };
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -35,7 +38,7 @@ pub(super) enum Reply {
     Status(u16, &'static str, String),
     /// 200 and a body, then the end.
     Whole(String),
-    /// The same, but the end comes as late as a watch was asked to end.
+    /// The same, but the end comes as late as a watch of `FAST` was asked to end.
     Late(String),
     /// 200 and the beginning of a body, then silence.
     Open(String),
@@ -61,6 +64,11 @@ pub(super) struct Outcome {
 /// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `u1@7!` where its
 /// annotation comes decoded, `-u1`, `commit`, `abort`.
 pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
+    play_at(FAST, script, encoding).await
+}
+
+/// The same at another pace.
+pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -68,7 +76,7 @@ pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
     config.default_retry = false;
     let client = Client::try_from(config).expect("a client");
     let profile = Profile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
-    let watch = Watch { pace: FAST, ..Watch::new("c".into(), profile, None) };
+    let watch = Watch { pace, ..Watch::new("c".into(), profile, None) };
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (sender, mut events) = channel(4);
 
@@ -152,7 +160,7 @@ async fn respond(stream: &mut TcpStream, reply: Reply, encoding: Encoding) {
         stream.write_all(&bytes).await.expect("a listener");
     }
     if matches!(reply, Late(_)) {
-        tokio::time::sleep(FAST.watch).await;
+        tokio::time::sleep(FAST.short_watch).await;
     }
     if !matches!(reply, Open(_) | Mute) {
         stream.shutdown().await.expect("a peer");
