@@ -53,6 +53,10 @@ func endpoints(server, name string) ([]endpoint, error) {
 }
 
 // Asks by one socket for ever, as CoreDNS's `forward` does: replies are told apart by their id.
+//
+// kube-proxy takes a flow from a Pod by deleting its entry in the kernel's table of connections. The reply to a query that is
+// under way at that moment comes back from an address that the socket does not know, and is lost whatever the Pod does. So a
+// query is sent again, once and soon. If the flow still leads to a Pod that has ended, that one is lost too.
 func askOnOneSocket(count *tally, server, name string) {
 	conn, err := net.Dial("udp", server)
 	if err != nil {
@@ -60,25 +64,33 @@ func askOnOneSocket(count *tally, server, name string) {
 		return
 	}
 	var lock sync.Mutex
-	waiting := map[uint16]*time.Timer{}
+	waiting := map[uint16]bool{}
+	isWaiting := func(id uint16) bool {
+		lock.Lock()
+		defer lock.Unlock()
+		return waiting[id]
+	}
 	settle := func(id uint16, err error) {
 		lock.Lock()
-		timer, known := waiting[id]
+		known := waiting[id]
 		delete(waiting, id)
 		lock.Unlock()
 		if known {
-			timer.Stop()
 			count.note(err)
 		}
 	}
 	go every(keptEvery, func() {
 		id := uint16(rand.Uint32())
 		lock.Lock()
-		waiting[id] = time.AfterFunc(patience, func() { settle(id, errors.New("no reply")) })
+		waiting[id] = true
 		lock.Unlock()
-		if _, err := conn.Write(query(id, name)); err != nil {
-			settle(id, err)
-		}
+		conn.Write(query(id, name)) // what a write says is about an earlier query
+		time.AfterFunc(againAfter, func() {
+			if isWaiting(id) {
+				conn.Write(query(id, name))
+			}
+		})
+		time.AfterFunc(patience, func() { settle(id, errors.New("no reply")) })
 	})
 	buffer := make([]byte, 4096)
 	for {

@@ -3,7 +3,8 @@
 //	load pause                                   does nothing (the image of a Pod's sandbox)
 //	load run -name NAME -server A:P -through A:P  asks and calls until it is stopped; GET :9000/ shows the counts
 //
-// Nothing is tried twice: a query without a right answer is lost, a call without a reply has failed.
+// Nothing is tried twice but the queries of kept sockets: a query without a right answer is lost, a call without a reply has
+// failed.
 package main
 
 import (
@@ -26,6 +27,8 @@ const (
 	// How many sockets are kept, and how often each of them asks.
 	keptSockets = 10
 	keptEvery   = 100 * time.Millisecond
+	// After how long a kept socket asks again, once.
+	againAfter = 30 * time.Millisecond
 	// How often a new socket asks through the cluster's DNS.
 	throughEvery = 50 * time.Millisecond
 	// How many callers there are, and how long each rests between two calls.
