@@ -40,9 +40,10 @@ fn wrapper(flags: &[&str], command: &[&str]) -> Vec<String> {
     );
     fs::write(&kubeconfig, text).expect("write a kubeconfig");
     let kubeconfig = kubeconfig.to_str().expect("a path of UTF-8");
-    let register = [env!("CARGO_BIN_EXE_callsign"), "register", "--interface", "a.B", "--port", "1", "--drain", "0"];
-    let pod = ["--pod", "a", "--kubeconfig", kubeconfig];
-    [&register[..], flags, &pod, &["--"], command].concat().into_iter().map(str::to_owned).collect()
+    let register = [env!("CARGO_BIN_EXE_callsign"), "register", "--interface", "a.B", "--port", "1"];
+    let drain = if flags.contains(&"--drain") || command.is_empty() { &[][..] } else { &["--drain", "0"] };
+    let pod = ["--namespace", "a", "--pod", "a", "--kubeconfig", kubeconfig];
+    [&register[..], drain, flags, &pod, &["--"], command].concat().into_iter().map(str::to_owned).collect()
 }
 
 /// Starts it around a shell's script as process 1 of a PID namespace.
@@ -101,7 +102,7 @@ fn any_signal_that_asks_for_the_end_withdraws_first_and_is_the_one_that_is_passe
         format!("trap 'echo got {signal}; exit 6' {signal}; trap '' TERM; echo listening; while :; do sleep 0.05; done")
     };
     let cases = [
-        ("QUIT", Signal::SIGQUIT, &["--no-wait"][..]),
+        ("QUIT", Signal::SIGQUIT, &["--no-wait", "--stop-signal", "QUIT"][..]),
         ("WINCH", Signal::SIGWINCH, &["--no-wait", "--stop-signal", "WINCH"]),
         ("USR1", Signal::SIGUSR1, &["--no-wait", "--stop-signal", "SIGUSR1"]),
         ("PWR", Signal::SIGPWR, &["--no-wait", "--stop-signal", "30"]),
@@ -133,6 +134,93 @@ fn a_server_that_serves_on_after_sigquit_is_registered_again() {
     kill(inner(&process), Signal::SIGTERM).expect("send a signal");
     tells(&process, "signal=SIGTERM");
     assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+}
+
+/// A server that lists its threads at SIGQUIT, as a JVM, and ends with 6 at SIGTERM.
+const JVM: &str =
+    "trap 'echo got QUIT' QUIT; trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
+
+#[track_caller]
+fn asks(process: &Process, signal: Signal) {
+    kill(inner(process), signal).expect("send a signal");
+}
+
+/// It is withdrawn at its end, so it was registered before.
+#[track_caller]
+fn is_withdrawn_at_its_end(process: &mut Process) {
+    asks(process, Signal::SIGTERM);
+    tells(process, "withdrawing first");
+    assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+}
+
+#[test]
+fn a_dump_of_threads_keeps_no_server_from_being_registered() {
+    let gate = scratch("gate").join("open");
+    let look = format!("test -e {}", gate.display());
+    let mut starting = first_process(&["--ready-exec", &look], JVM);
+    let mut unwatched = first_process(&["--no-wait"], JVM);
+    for process in [&starting, &unwatched] {
+        tells(process, "listening");
+        asks(process, Signal::SIGQUIT);
+        tells(process, "got QUIT");
+        assert!(!process.log().contains("withdrawing"), "{}", process.log());
+    }
+    std::thread::sleep(Duration::from_secs(6)); // longer than a doubt lasts until the first look
+    fs::write(&gate, "").expect("open the gate");
+    std::thread::sleep(Duration::from_secs(1)); // the probe is content
+    is_withdrawn_at_its_end(&mut starting);
+    is_withdrawn_at_its_end(&mut unwatched);
+}
+
+#[test]
+fn a_server_that_one_look_misses_is_registered_again() {
+    let gate = scratch("gate").join("open");
+    fs::write(&gate, "").expect("open the gate");
+    let mut process = first_process(&["--ready-exec", &format!("test -e {}", gate.display())], JVM);
+    tells(&process, "listening");
+    std::thread::sleep(Duration::from_secs(1)); // the probe is content
+    asks(&process, Signal::SIGQUIT);
+    tells(&process, "got QUIT");
+    fs::remove_file(&gate).expect("close the gate");
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(!process.log().contains("registered again"), "{}", process.log());
+    fs::write(&gate, "").expect("open the gate");
+    tells(&process, "registered again");
+    is_withdrawn_at_its_end(&mut process);
+}
+
+#[test]
+fn a_dump_of_threads_cuts_no_drain_short() {
+    let start = || first_process(&["--ready-exec", "true", "--drain", "2"], JVM);
+    let (mut dump_first, mut dump_last) = (start(), start());
+    for process in [&dump_first, &dump_last] {
+        tells(process, "listening");
+    }
+    std::thread::sleep(Duration::from_secs(1)); // the probe is content
+    for (process, signals) in
+        [(&dump_first, [Signal::SIGQUIT, Signal::SIGTERM]), (&dump_last, [Signal::SIGTERM, Signal::SIGQUIT])]
+    {
+        asks(process, signals[0]);
+        tells(process, "withdrawing first");
+        asks(process, signals[1]);
+    }
+    tells(&dump_last, "got QUIT");
+    for process in [&mut dump_first, &mut dump_last] {
+        assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
+        let log = process.log();
+        let places = ["withdrawing first", "drained", "got TERM"].map(|text| log.find(text));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{log}");
+    }
+}
+
+#[test]
+fn a_sidecar_ends_by_its_images_stop_signal() {
+    let words = wrapper(&["--stop-signal", "USR2"], &[]);
+    let mut process = Process::start("unshare", ALONE.into_iter().chain(words.iter().map(String::as_str)));
+    tells(&process, "waiting for the API server");
+    asks(&process, Signal::SIGUSR2);
+    tells(&process, "asked to end: withdrawing");
+    assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(0), "{}", process.log());
 }
 
 #[test]
@@ -221,6 +309,36 @@ fn a_server_that_reads_the_terminal_gets_its_foreground() {
         process.shows("got: hello");
         process.types("exit 5\n");
         assert_eq!(process.code(), Some(5), "{start:?}: {}", process.screen());
+    }
+}
+
+/// The first process of the namespace that a terminal's `unshare` has made.
+#[track_caller]
+fn first_at(process: &AtTerminal) -> Pid {
+    let id = process.child.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("the kernel's list of children");
+    Pid::from_raw(children.trim().parse().expect("one child"))
+}
+
+#[test]
+fn ctrl_z_in_a_container_keeps_nobody_from_the_end() {
+    // `setsid` runs the init in its own place, as the leader of the terminal's session.
+    let container: Vec<String> =
+        ["unshare"].into_iter().chain(ALONE).chain(["setsid", "--ctty"]).map(str::to_owned).collect();
+    let serves = "trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
+    let reads = format!("read line; {serves}");
+    for (script, text) in [(serves, ""), (&*reads, "hello\n")] {
+        let mut process =
+            AtTerminal::start(&[container.clone(), wrapper(&["--no-wait"], &["sh", "-c", script])].concat());
+        process.types(text);
+        process.shows("listening");
+        process.types("\x1a");
+        process.shows("^Z");
+        std::thread::sleep(Duration::from_millis(500)); // the signal has come to the processes of the foreground
+        kill(first_at(&process), Signal::SIGTERM).expect("send a signal");
+        process.shows("withdrawing first");
+        process.shows("got TERM");
+        assert_eq!(process.code(), Some(6), "{}", process.screen());
     }
 }
 

@@ -117,9 +117,9 @@ pub struct RegisterArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=3600),
         requires = "command", help_heading = "Server")]
     pub drain: u64,
-    /// The signal that the server's image stops it by, such as SIGQUIT, QUIT or 3, beside SIGTERM, SIGINT and SIGQUIT; those
+    /// The signal that the image stops the process by, such as SIGQUIT, QUIT or 3, beside SIGTERM, SIGINT and SIGQUIT; those
     /// of nginx, php-fpm, httpd, apache2 and haproxy are known by the program's name
-    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal, requires = "command", help_heading = "Server")]
+    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal, help_heading = "Server")]
     pub stop_signal: Option<Signal>,
     /// Register once and end; the server is another one's care
     #[arg(long, conflicts_with_all = ["readiness", "command", "drain", "stop_signal"], help_heading = "Server")]

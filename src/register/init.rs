@@ -4,16 +4,18 @@
 //! A process of its own, because whoever waits for any child takes the exit status from those who wait for theirs.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::PathBuf;
 use std::process::Command;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::signals::{Ends, Signals, send};
+use super::signals::{Ends, Signals, continue_group, send};
 use super::terminal::Terminal;
 use super::wrapper::SIGNAL_BASE;
 
@@ -23,6 +25,12 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Whether this process is its container's first one, and the kernel gives it every orphan.
 pub fn is_first() -> bool {
     std::process::id() == 1
+}
+
+/// Whether this process is the child that [`run`] has started: its parent is the first process and has the same arguments.
+pub(super) fn is_parent() -> bool {
+    let words = |process: &str| fs::read(format!("/proc/{process}/cmdline")).ok();
+    parent_id() == 1 && words("1").is_some_and(|of_first| Some(of_first) == words("self"))
 }
 
 /// Runs this program as a child, called by the same name and with the same arguments (`args` begins with the name), to its
@@ -44,7 +52,11 @@ pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::R
     Terminal::open().map(|mut terminal| terminal.give(child));
     loop {
         tokio::select! {
-            signal = signals.next() => send(child, signal),
+            signal = signals.next() => {
+                send(child, signal);
+                // A stopped process keeps what it gets until it is continued.
+                continue_group(child);
+            }
             _ = children.recv() => if let Some(code) = reap(child)? {
                 return Ok(code);
             },
@@ -52,15 +64,19 @@ pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::R
     }
 }
 
-/// Reaps all that have ended: the child's exit code, if it is among them.
+/// Reaps all that have ended: the child's exit code, if it is among them. Continues the child if Ctrl-Z has stopped it, since
+/// no shell is here to do that.
 fn reap(child: u32) -> io::Result<Option<u8>> {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
             Ok(WaitStatus::Exited(id, code)) if id.as_raw().unsigned_abs() == child => {
                 return Ok(Some(u8::try_from(code & 0xff).unwrap_or(u8::MAX)));
             }
             Ok(WaitStatus::Signaled(id, signal, _)) if id.as_raw().unsigned_abs() == child => {
                 return Ok(Some(SIGNAL_BASE.saturating_add(signal as u8)));
+            }
+            Ok(WaitStatus::Stopped(id, Signal::SIGTSTP)) if id.as_raw().unsigned_abs() == child => {
+                continue_group(child)
             }
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(None),
             Ok(_) | Err(Errno::EINTR) => {}

@@ -59,8 +59,12 @@ impl Probe {
         Probe::Ports { addresses, ports }
     }
 
-    /// Waits until the server is there.
-    pub async fn ready(&self) {
+    /// Waits this long, and then until the server is there.
+    pub async fn ready_after(&self, wait: Duration) {
+        // A sleep of no time would still take a millisecond, in which a signal finds a server that is not registered.
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
         while !self.is_ready().await {
             sleep(LOOK).await;
         }

@@ -86,6 +86,11 @@ impl Ends {
         USUAL.contains(&signal) || self.is_told(signal)
     }
 
+    /// Whether a signal asks for the end and can mean nothing else.
+    pub(super) fn is_sure(&self, signal: Signal) -> bool {
+        self.has(signal) && !self.is_doubtful(signal)
+    }
+
     /// Whether a signal that asks for the end may mean something else to this server.
     pub(super) fn is_doubtful(&self, signal: Signal) -> bool {
         signal == Signal::SIGQUIT && !self.is_told(signal)

@@ -7,6 +7,16 @@
 //!
 //! SIGTERM stands for any signal that asks for the end; the one that came is passed on. At the server's end, whenever it
 //! comes, what is registered is withdrawn.
+//!
+//! A doubtful signal (SIGQUIT) ends one server, and asks another one for something else: of a JVM, for a list of its threads.
+//! So a serving server is withdrawn and drained before it gets the signal, and registered again once it proves to serve on:
+//!
+//! ```text
+//! Draining ─(--drain)─► Doubted ─(the probe is content, 5 s later or at any time after that)─► Serving
+//! ```
+//!
+//! In any other phase the server gets a doubtful signal at once, and the phase stays. Without a probe nothing can show that
+//! the server serves on, so a doubtful signal is only passed on.
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -27,9 +37,9 @@ use super::keeper::{Keeper, WITHDRAWAL_WAIT};
 use super::probe::Probe;
 use super::signals::{Ends, Signals, continue_group, send};
 use super::terminal::Terminal;
-use super::{Offer, Wanted};
+use super::{Offer, Wanted, init};
 
-/// How long a server that got a doubtful signal has until it is looked whether it has taken that for the end.
+/// How long a server that got a doubtful signal has to close its port, before the probe looks whether it serves on.
 const DOUBT: Duration = Duration::from_secs(5);
 
 /// How often a server that waits for the terminal is looked after: a shell may give us the foreground meanwhile.
@@ -97,10 +107,10 @@ enum Phase {
         signal: Signal,
         until: Instant,
     },
-    /// The server has been asked to end. At the time, if there is one, it is looked whether it took the signal for that.
-    Ending {
-        doubt: Option<Instant>,
-    },
+    /// Withdrawn, and the server has got a doubtful signal: the probe tells if it serves on.
+    Doubted,
+    /// The server has been asked to end.
+    Ending,
 }
 
 /// What can happen in it.
@@ -126,14 +136,14 @@ impl Wrapper {
         let mut stops = Stops::of(&server)?;
         // What an earlier run has left would send callers to a server that is not there yet.
         keeper.want(self.withdrawn());
-        let ready = self.probe.ready();
+        let ready = self.probe.ready_after(Duration::ZERO);
         tokio::pin!(ready);
         let mut phase = Phase::Starting;
         let status = loop {
             let event = tokio::select! {
                 status = server.wait() => Event::Ended(status?),
                 signal = signals.next() => Event::Signal(signal),
-                () = &mut ready, if matches!(phase, Phase::Starting) => Event::Ready,
+                () = &mut ready, if matches!(phase, Phase::Starting | Phase::Doubted) => Event::Ready,
                 () = keeper.done(), if matches!(phase, Phase::Withdrawing { .. }) => Event::Withdrawn,
                 () = phase.time_is_up() => Event::TimeIsUp,
                 () = stops.next() => Event::Stopped,
@@ -141,10 +151,16 @@ impl Wrapper {
             phase = match (phase, event) {
                 (_, Event::Ended(status)) => break status,
                 (phase, Event::Stopped) => {
-                    stops.give_terminal();
+                    stops.continue_server();
                     phase
                 }
-                (phase, event) => self.step(phase, event, &server, keeper).await,
+                (phase, event) => {
+                    let next = self.step(phase, event, &server, keeper);
+                    if matches!(next, Phase::Doubted) && !matches!(phase, Phase::Doubted) {
+                        ready.set(self.probe.ready_after(DOUBT));
+                    }
+                    next
+                }
             };
         };
         stops.take_terminal_back();
@@ -154,13 +170,18 @@ impl Wrapper {
     }
 
     /// What follows from an event.
-    async fn step(&self, phase: Phase, event: Event, server: &Child, keeper: &Keeper) -> Phase {
+    fn step(&self, phase: Phase, event: Event, server: &Child, keeper: &Keeper) -> Phase {
         match (phase, event) {
             (Phase::Starting, Event::Ready) => {
                 keeper.want(self.offered());
                 Phase::Serving
             }
-            (Phase::Serving, Event::Signal(signal)) if self.ends.has(signal) => {
+            (Phase::Doubted, Event::Ready) => {
+                info!("the server serves on: the signal did not ask it to end, so it is registered again");
+                keeper.want(self.offered());
+                Phase::Serving
+            }
+            (Phase::Serving, Event::Signal(signal)) if self.begins_end(signal) => {
                 info!(%signal, "asked to end: withdrawing first");
                 keeper.want(self.withdrawn());
                 Phase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
@@ -174,17 +195,15 @@ impl Wrapper {
                 info!(%signal, "drained: the server may end");
                 self.end(server, signal)
             }
-            (Phase::Ending { .. }, Event::TimeIsUp) => {
-                // A probe that looks at nothing cannot tell.
-                if matches!(self.probe, Probe::None) || !self.probe.is_ready().await {
-                    return Phase::Ending { doubt: None };
-                }
-                info!("the server serves on: the signal did not ask it to end, so it is registered again");
-                keeper.want(self.offered());
-                Phase::Serving
+            // The doubtful signal that came first was no end, so this one is not the second that asks for it.
+            (Phase::Withdrawing { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
+                Phase::Withdrawing { signal, until }
             }
-            // Nobody has been sent to it yet, or it is asked once more: at once.
-            (_, Event::Signal(signal)) if self.ends.has(signal) => self.end(server, signal),
+            (Phase::Draining { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
+                Phase::Draining { signal, until }
+            }
+            // No caller has its address, or it is asked to end once more: at once.
+            (_, Event::Signal(signal)) if self.ends.is_sure(signal) => self.end(server, signal),
             (phase, Event::Signal(signal)) => {
                 pass_on(server, signal);
                 phase
@@ -198,7 +217,22 @@ impl Wrapper {
         pass_on(server, signal);
         // A process that is stopped, by a terminal or by hand, ends only once it is continued.
         server.id().into_iter().for_each(continue_group);
-        Phase::Ending { doubt: self.ends.is_doubtful(signal).then(|| Instant::now() + DOUBT) }
+        if self.ends.is_doubtful(signal) { Phase::Doubted } else { Phase::Ending }
+    }
+
+    /// Whether a signal that a serving server gets begins its end.
+    fn begins_end(&self, signal: Signal) -> bool {
+        let can_be_looked_at = !matches!(self.probe, Probe::None);
+        self.ends.is_sure(signal) || (self.ends.is_doubtful(signal) && can_be_looked_at)
+    }
+
+    /// Whether a signal is the first one that asks for the end beyond doubt, after one that has begun the withdrawal.
+    fn is_first(&self, before: Signal, signal: Signal) -> bool {
+        let is_first = self.ends.is_doubtful(before) && self.ends.is_sure(signal);
+        if is_first {
+            info!(%signal, "asked to end while it is being withdrawn: {signal} is passed on in place of {before}");
+        }
+        is_first
     }
 
     fn offered(&self) -> Wanted {
@@ -227,19 +261,20 @@ impl Phase {
     async fn time_is_up(self) {
         match self {
             Phase::Withdrawing { until, .. } | Phase::Draining { until, .. } => sleep_until(until).await,
-            Phase::Ending { doubt: Some(until) } => sleep_until(until).await,
-            Phase::Starting | Phase::Serving | Phase::Ending { doubt: None } => pending().await,
+            Phase::Starting | Phase::Serving | Phase::Doubted | Phase::Ending => pending().await,
         }
     }
 }
 
-/// The server where it is stopped because it is in its terminal's background.
+/// The server where its terminal stops it: in the background, or by Ctrl-Z.
 struct Stops {
     server: u32,
     terminal: Option<Terminal>,
     children: tokio::signal::unix::Signal,
     /// It waits for the terminal, whose foreground was not ours to give.
     is_waiting: bool,
+    /// No shell can continue what Ctrl-Z stops.
+    is_without_shell: bool,
 }
 
 impl Stops {
@@ -247,7 +282,8 @@ impl Stops {
         let children = signal(SignalKind::child())?;
         // 0 is nobody's: the server has ended already.
         let server = server.id().unwrap_or_default();
-        Ok(Stops { server, terminal: Terminal::open(), children, is_waiting: false })
+        let is_without_shell = init::is_parent();
+        Ok(Stops { server, terminal: Terminal::open(), children, is_waiting: false, is_without_shell })
     }
 
     /// Waits until the server may be stopped. Never, without a terminal.
@@ -261,11 +297,15 @@ impl Stops {
         }
     }
 
-    /// Gives the server the foreground and continues it, if it waits for that.
-    fn give_terminal(&mut self) {
+    /// Continues the server if Ctrl-Z has stopped it and no shell could. Gives it the foreground and continues it, if it waits
+    /// for that.
+    fn continue_server(&mut self) {
         let (Some(terminal), Ok(id)) = (&mut self.terminal, i32::try_from(self.server)) else { return };
         // Asked for stops alone, so that its end is left to whoever waits for that.
         let stopped = waitid(Id::Pid(Pid::from_raw(id)), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+        if self.is_without_shell && matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTSTP))) {
+            continue_group(self.server);
+        }
         self.is_waiting |= matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)));
         if self.is_waiting && terminal.give(self.server) {
             self.is_waiting = false;
