@@ -339,7 +339,7 @@ fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String
     let is_winner = |other: &&Arc<PodRecord>| {
         let claims = |one: &Registered| {
             one.port == registered.port
-                && one.is_admitted()
+                && one.is_claiming()
                 && other.addresses(one).iter().any(|address| lost.contains(address))
         };
         other.uid() != pod.uid() && other.is_registering() && other.registrations.iter().any(claims)

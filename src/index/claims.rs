@@ -1,6 +1,6 @@
 //! Who holds an address and port: of several Pods that claim one, the one that started last.
 //!
-//! Pods of the host's network share its addresses and claim nothing.
+//! Pods of the host's network share its addresses and claim nothing. A registration that is switched off claims nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -38,8 +38,8 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
         return Vec::new();
     }
     let uid: Arc<str> = record.uid().into();
-    let admitted = record.registrations.iter().filter(|registered| registered.is_admitted());
-    let mut claims: Vec<(Place, Claim)> = admitted
+    let claiming = record.registrations.iter().filter(|registered| registered.is_claiming());
+    let mut claims: Vec<(Place, Claim)> = claiming
         .flat_map(|registered| {
             record.claimed_addresses(registered).into_iter().map(move |address| (registered, address))
         })

@@ -117,10 +117,10 @@ impl Index {
 
     /// Notes which of the addresses and ports that it registers another Pod holds.
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
-        let is_claiming = record.is_registering() && !record.status.host_network;
-        let admitted = record.registrations.iter().filter(|one| is_claiming && one.is_admitted());
+        let may_claim = record.is_registering() && !record.status.host_network;
+        let claiming = record.registrations.iter().filter(|one| may_claim && one.is_claiming());
         let claimed =
-            admitted.flat_map(|one| record.claimed_addresses(one).into_iter().zip(std::iter::repeat(one.port)));
+            claiming.flat_map(|one| record.claimed_addresses(one).into_iter().zip(std::iter::repeat(one.port)));
         let mut lost: Vec<SocketAddr> = claimed
             .filter(|(address, port)| self.claims.is_lost(&(record.cluster.clone(), *address, *port), slot, &self.next))
             .map(SocketAddr::from)

@@ -251,7 +251,7 @@ impl PodRecord {
     }
 
     fn is_lost(&self, registered: &Registered, address: IpAddr) -> bool {
-        registered.is_admitted() && self.rest().lost.contains(&SocketAddr::new(address, registered.port))
+        registered.is_claiming() && self.rest().lost.contains(&SocketAddr::new(address, registered.port))
     }
 
     /// The address that an unfinished Pod's registration is named after: the first one that it is answered with, or would
@@ -270,7 +270,7 @@ impl PodRecord {
 
     /// Whether a registration is among the answers.
     pub fn is_published(&self, registered: &Registered) -> bool {
-        let may_be = registered.is_enabled && registered.is_admitted() && !self.addresses(registered).is_empty();
+        let may_be = registered.is_claiming() && !self.addresses(registered).is_empty();
         self.is_registering() && self.is_serving && may_be
     }
 
@@ -328,6 +328,11 @@ impl Registered {
     /// Whether it makes its service's names exist: not overwritten, and the Pod's to make.
     pub fn is_admitted(&self) -> bool {
         !self.is_repeated && self.standing != Standing::Foreign
+    }
+
+    /// Whether it claims its address and port against other Pods. One that is switched off leaves them to the others.
+    pub fn is_claiming(&self) -> bool {
+        self.is_enabled && self.is_admitted()
     }
 }
 

@@ -238,7 +238,9 @@ impl Model {
         let holder = |address: u8, port: u16| {
             let claims = |one: &&&Known| {
                 let State { address: its, is_host, .. } = one.state;
-                !is_host && its == address && one.registrations().any(|(its, ..)| its == port)
+                !is_host
+                    && its == address
+                    && one.registrations().any(|(its, is_disabled, _)| its == port && !is_disabled)
             };
             pods.iter().filter(claims).map(|one| (one.state.start, one.state.uid())).max()
         };

@@ -163,6 +163,31 @@ fn one_address_and_port_is_the_later_pods() {
 }
 
 #[test]
+fn a_registration_that_is_switched_off_takes_no_place_from_others() {
+    let trusting = callsign::snapshot::ZoneSettings { trust_addresses: true, ..settings() };
+    let relay = |name: &str, start: i64, version: u64, fields: &str| {
+        let fields = format!("interface=a.B port=1 ip=192.0.2.9 version={name} {fields}");
+        let mut pod = endpoint(name, "10.244.0.1", &fields);
+        (pod.resource_version, pod.status.start_time) = (version, Some(start));
+        pod
+    };
+    for off in ["enabled=false", "disabled=true", "weight=0"] {
+        let mut world = World::with(trusting.clone(), [relay("old", 1, 1, ""), relay("new", 2, 1, off)]);
+        let holds = |world: &World| {
+            ["old", "new"].map(|name| world.verdict(&format!("_rpc._tcp.a.b.v-{name}.default.Z"), Rtype::SRV))
+        };
+        assert_eq!(holds(&world), ["DATA", "NODATA"], "{off}");
+        assert_eq!(world.snapshot().tally.conflicts, 0, "{off}");
+        world.apply(relay("new", 2, 2, ""));
+        assert_eq!(holds(&world), ["NODATA", "DATA"], "{off}, and on");
+        world.apply(relay("new", 2, 3, off));
+        assert_eq!(holds(&world), ["DATA", "NODATA"], "{off}, and off");
+        world.apply(relay("old", 1, 4, off));
+        assert_eq!(holds(&world), ["NODATA", "NODATA"], "{off}, both");
+    }
+}
+
+#[test]
 fn a_pod_replaced_under_its_name() {
     let with_uid = |uid: &str, address: &str, version: u64| {
         let pod = endpoint("one", address, "interface=a.B port=1");
