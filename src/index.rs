@@ -5,8 +5,8 @@
 //! look.
 //!
 //! **In place, and whole.** A relist is applied as it streams. A Pod that it finds changed waits beside its published
-//! record until the relist's `Commit`, so nothing of half a list is published, and the changes of other sources need not
-//! wait for it. What a committed list did not name is swept; after an `Abort` nothing is.
+//! record until the relist's `Commit`. If another source tells of that Pod before, all that is known of it is published, since
+//! a list may never be whole. The changes of other sources wait for no relist. What a committed list did not name is swept; after an `Abort` nothing is.
 //!
 //! **Bounded.** What a list has changed waits up to [`STAGED_MAX`]; beyond that it is published as it comes. Whose
 //! annotations are kept at all, `room` decides.

@@ -55,7 +55,7 @@ pub struct Arrival {
 /// What a source can say.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A list begins: what was known is not swept before its `Commit`.
+    /// A list is about to be asked for. What was told before is no newer than the list, and is not swept before its `Commit`.
     Begin,
     /// A Pod as it is now.
     Apply(Box<Pod>),

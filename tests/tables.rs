@@ -73,7 +73,7 @@ const CONFORMANCE: [(&str, usize); 8] = [
 
 #[test]
 fn every_fault_has_its_row() {
-    for (table, rows) in [("WATCH_FAULTS.md", 50), ("BAD_INPUT.md", 48)] {
+    for (table, rows) in [("WATCH_FAULTS.md", 51), ("BAD_INPUT.md", 48)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(table);
         let text = fs::read_to_string(path).expect("the table");
         let numbers = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok());

@@ -28,8 +28,11 @@ pub enum Method {
 }
 
 impl Run {
-    /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from.
+    /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from. `Begin` is said before the server is
+    /// asked: what other sources tell from then on may be newer than what the server reads for this list.
     pub(super) async fn list(&mut self) -> Result<(), Fault> {
+        self.send(Change::Begin).await?;
+        self.is_listing = true;
         let asked = Instant::now();
         let result = match self.method {
             Method::Streaming => self.list_streaming().await,
@@ -38,7 +41,6 @@ impl Run {
         };
         match result {
             Ok(version) => {
-                self.begin().await?;
                 self.is_listing = false;
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
@@ -52,20 +54,19 @@ impl Run {
                 self.recover(asked);
                 Ok(())
             }
-            Err(fault) => self.another_way(fault),
+            Err(fault) => self.another_way(fault).await,
         }
     }
 
     /// Chooses how to list next after a fault. A server that does not know streaming lists is no fault.
-    fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
+    async fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
         match (&fault, self.method) {
             (Fault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
                 info!(source = %self.name(), "no streaming list here, so this one comes by pages ({fault})");
                 self.method = Method::Pages;
-                // It may have refused only after the first events, or have sent them without the end.
-                if !self.is_listing {
-                    return Ok(());
-                }
+                // It may have refused only after the first events, which the next list need not name.
+                self.is_listing = false;
+                return self.send(Change::Abort).await;
             }
             // No word about the method: the next attempt is as this one was.
             (Fault::Refused(refusal), Method::Streaming) if !refusal.is_of_request() => {}
@@ -88,7 +89,6 @@ impl Run {
             self.received = answer.received();
             while let Some(piece) = answer.splitter.next()? {
                 let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
-                self.begin().await?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
                     (event, _) => self.apply(event).await?,
@@ -128,20 +128,10 @@ impl Run {
                     return Err(Fault::Garbage("the list is of something else than Pods"));
                 }
                 is_checked = true;
-                self.begin().await?;
                 self.apply(pod.map_or(WatchEvent::Unreadable, |pod| WatchEvent::Apply(Box::new(pod)))).await?;
             }
         }
         answer.splitter.envelope()?.end()
-    }
-
-    /// Says `Begin`, once a list and as late as can be: a list that is refused is none.
-    async fn begin(&mut self) -> Result<(), Fault> {
-        if !self.is_listing {
-            self.send(Change::Begin).await?;
-            self.is_listing = true;
-        }
-        Ok(())
     }
 
     /// Passes an event on.

@@ -103,6 +103,14 @@ async fn the_first_list_alone_is_decoded_on_the_way() {
     check("decoded", script, expected, &[(Restart::Expired, 1)]).await;
 }
 
+/// What another source tells before the list's first object may be newer than that object.
+#[tokio::test]
+async fn a_list_begins_before_the_server_is_asked() {
+    for reply in [Mute, Open(String::new())] {
+        check("asked", vec![(STREAM, reply)], "begin", &[]).await;
+    }
+}
+
 #[tokio::test]
 async fn lists_by_pages_where_streams_are_refused() {
     for refusal in [
@@ -121,7 +129,7 @@ async fn lists_by_pages_where_streams_are_refused() {
             (WATCH_9, Open(String::new())),
         ];
         let script = [(STREAM, refusal)].into_iter().chain(pages).chain(relist).collect();
-        let told = "begin u1@5 u2@6 commit begin commit";
+        let told = "begin abort begin u1@5 u2@6 commit begin abort begin commit";
         check("pages", script, told, &[(Restart::Expired, 1)]).await;
     }
 }
@@ -136,26 +144,31 @@ async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
         (
             "expired token",
             vec![refuse(), page("t"), ("continue=t", Status(410, "", status(410, "old"))), whole()],
-            "begin u1@5 abort begin u2@6 commit",
+            "begin abort begin u1@5 abort begin u2@6 commit",
             Restart::Expired,
         ),
         (
             "truncated",
             vec![refuse(), (PAGE, Whole(half.clone())), page("")],
-            "begin u1@5 abort begin u1@5 commit",
+            "begin abort begin u1@5 abort begin u1@5 commit",
             Restart::Broken,
         ),
         (
             "cut",
             vec![refuse(), (PAGE, Cut(half.clone())), page("")],
-            "begin u1@5 abort begin u1@5 commit",
+            "begin abort begin u1@5 abort begin u1@5 commit",
             Restart::Broken,
         ),
-        ("silent", vec![refuse(), (PAGE, Open(half)), page("")], "begin u1@5 abort begin u1@5 commit", Restart::Silent),
+        (
+            "silent",
+            vec![refuse(), (PAGE, Open(half)), page("")],
+            "begin abort begin u1@5 abort begin u1@5 commit",
+            Restart::Silent,
+        ),
         (
             "circle",
             vec![refuse(), page("t"), ("continue=t", Whole(list(7, "t", &[]))), page("")],
-            "begin u1@5 abort begin u1@5 commit",
+            "begin abort begin u1@5 abort begin u1@5 commit",
             Restart::Garbage,
         ),
         (
@@ -179,18 +192,23 @@ async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
         (
             "other kind",
             vec![refuse(), (PAGE, Whole(list(7, "", &[pod("u1", 5)]).replace("PodList", "NodeList"))), page("")],
-            "begin u1@5 commit",
+            "begin abort begin abort begin u1@5 commit",
             Restart::Garbage,
         ),
-        ("HTML", vec![refuse(), (PAGE, Whole("<html>".into())), page("")], "begin u1@5 commit", Restart::Garbage),
+        (
+            "HTML",
+            vec![refuse(), (PAGE, Whole("<html>".into())), page("")],
+            "begin abort begin abort begin u1@5 commit",
+            Restart::Garbage,
+        ),
         (
             "no version",
             vec![refuse(), (PAGE, Whole(list(0, "", &[]))), page("")],
-            "begin u1@5 commit",
+            "begin abort begin abort begin u1@5 commit",
             Restart::Garbage,
         ),
-        ("mute", vec![(STREAM, Mute), page("")], "begin u1@5 commit", Restart::Silent),
-        ("hangup", vec![(STREAM, Hangup), listed()], "begin u1@5 commit", Restart::Unreachable),
+        ("mute", vec![(STREAM, Mute), page("")], "begin abort begin u1@5 commit", Restart::Silent),
+        ("hangup", vec![(STREAM, Hangup), listed()], "begin abort begin u1@5 commit", Restart::Unreachable),
     ];
     for (name, mut script, told, restart) in cases {
         script.push(("timeoutSeconds", Open(String::new())));
@@ -279,7 +297,7 @@ async fn one_that_cannot_be_read_is_skipped_and_counted() {
             ),
         ),
     ];
-    for outcome in check("poison", script, "begin u1@5 u2@6 commit u3@9", &[]).await {
+    for outcome in check("poison", script, "begin abort begin u1@5 u2@6 commit u3@9", &[]).await {
         assert_eq!(outcome.health.skipped(), 5);
     }
 }
@@ -287,7 +305,7 @@ async fn one_that_cannot_be_read_is_skipped_and_counted() {
 #[tokio::test]
 async fn what_the_server_forbids_is_told_and_recovers() {
     let script = vec![(STREAM, Status(403, "", status(403, "pods is forbidden"))), (STREAM, Open(String::new()))];
-    for outcome in check("403", script, "", &[(Restart::Refused, 1)]).await {
+    for outcome in check("403", script, "begin abort begin", &[(Restart::Refused, 1)]).await {
         let error = outcome.health.error().expect("an error");
         for part in ["may not list pods in all namespaces", "ClusterRole", "[get, list, watch]", "pods is forbidden"] {
             assert!(error.contains(part), "{error}");
@@ -303,7 +321,10 @@ async fn what_the_server_forbids_is_told_and_recovers() {
         (VERSION, Whole(list(7, "", &[]))),
         (WATCH_7, Open(bookmark(9))),
     ];
-    for outcome in check("recovered", script, "begin u1@5 commit", &[(Restart::Refused, 4)]).await {
+    for outcome in
+        check("recovered", script, "begin abort begin abort begin abort begin u1@5 commit", &[(Restart::Refused, 4)])
+            .await
+    {
         assert_eq!(outcome.health.error(), None);
     }
 }
@@ -312,7 +333,7 @@ async fn what_the_server_forbids_is_told_and_recovers() {
 async fn waits_as_long_as_it_is_asked_to() {
     for code in [429, 503] {
         let script = vec![(STREAM, Status(code, "retry-after: 1\r\n", String::new())), listed()];
-        for outcome in check("Retry-After", script, "begin u1@5 commit", &[(Restart::Refused, 1)]).await {
+        for outcome in check("Retry-After", script, "begin abort begin u1@5 commit", &[(Restart::Refused, 1)]).await {
             assert!(outcome.took >= Duration::from_secs(1), "{:?}", outcome.took);
         }
     }

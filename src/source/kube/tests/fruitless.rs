@@ -149,7 +149,7 @@ async fn a_list_proves_the_zone_of_the_moment_when_it_was_asked_for() {
         (PAGE, Late(list(7, "", &[pod("u1", 5)]))),
         (WATCH_7, Open(String::new())),
     ];
-    for outcome in check("slow", script, "begin u1@5 commit", &[]).await {
+    for outcome in check("slow", script, "begin abort begin u1@5 commit", &[]).await {
         assert!(
             outcome.unproved_for.is_some_and(|age| age >= Duration::from_millis(500)),
             "{:?}",
