@@ -173,14 +173,39 @@ fn a_replica_answers_until_no_kube_proxy_sends_it_queries() {
     let ends = lame_duck + TCP_SECONDS;
     assert!(ends + MARGIN_SECONDS <= grace, "it ends after {ends} s, and is killed after {grace} s");
     // The comment beside the times says the same.
-    let file = fs::read_to_string(format!("{DEPLOY}/deployment.yaml")).expect("a file");
-    let probes = format!(
-        "{} s  the probe has failed: failureThreshold × periodSeconds + timeoutSeconds = {threshold} × {period} + {timeout}",
-        period * threshold + timeout
+    let failed = period * threshold + timeout;
+    let probe = format!(
+        "the probe has failed: failureThreshold × periodSeconds + timeoutSeconds = {threshold} × {period} + {timeout}"
     );
-    for part in [probes, format!("{lame_duck} s  --lame-duck"), format!("{grace} s  terminationGracePeriodSeconds")] {
-        assert!(file.contains(&part), "{part:?} is not in deployment.yaml");
+    let wanted = [
+        (failed, probe.as_str()),
+        (SPREAD_SECONDS, "every node knows"),
+        (lame_duck - not_sent, "margin"),
+        (lame_duck, "--lame-duck"),
+        (TCP_SECONDS, "open TCP connections end"),
+        (grace - ends, "margin"),
+        (grace, "terminationGracePeriodSeconds"),
+    ];
+    let rows = sum_of(&fs::read_to_string(format!("{DEPLOY}/deployment.yaml")).expect("a file"));
+    assert_eq!(rows.len(), wanted.len(), "{rows:?}");
+    let mut sum = 0;
+    for ((is_sum, seconds, text), (expected, begins)) in rows.iter().zip(wanted) {
+        assert!(*seconds == expected && text.starts_with(begins), "{seconds} s {text}, not {expected} s {begins}");
+        sum += if *is_sum { 0 } else { *seconds };
+        assert!(!is_sum || *seconds == sum, "{seconds} s {text}: the lines above are {sum} s");
     }
+}
+
+/// The lines of the sum in a comment: whether each is the sum of those above it, its seconds, and what they are.
+fn sum_of(file: &str) -> Vec<(bool, i32, String)> {
+    let rows = file.lines().filter_map(|line| {
+        let line = line.trim_start().strip_prefix('#')?;
+        let (seconds, text) = line.split_once(" s  ")?;
+        let is_sum = seconds.contains('=');
+        let seconds = seconds.trim_start_matches([' ', '+', '=']).parse().ok()?;
+        Some((is_sum, seconds, text.to_owned()))
+    });
+    rows.collect()
 }
 
 #[test]
