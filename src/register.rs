@@ -46,10 +46,27 @@ pub struct OwnPod {
     pub name: Arc<str>,
     /// Its uid, where it was told: then no other Pod is taken for it.
     pub uid: Option<Arc<str>>,
-    /// The name is the host's, which the kubelet cuts at 63 bytes: without a uid, an address has to show that it is right.
-    pub is_host_name: bool,
-    /// The name is the host's, or a flag may contradict the uid: it is looked at before a server is started.
+    /// Why it may be another Pod: without a uid, an address has to show that it is this process's.
+    pub doubt: Option<Doubt>,
+    /// There is a doubt, or a flag may contradict the uid: it is looked at before a server is started.
     pub is_doubtful: bool,
+}
+
+/// Why a Pod may be another one than this process's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// The name is the host's.
+    #[error(
+        "nothing but HOSTNAME says which Pod this process is in, and the kubelet cuts host names at 63 bytes, so the name may \
+             be another Pod's"
+    )]
+    HostName,
+    /// One of name and namespace comes from the Pod, and the other one from a flag or a kubeconfig.
+    #[error(
+        "the Pod's name and its namespace come from different places (a flag, the environment, a kubeconfig), so that together \
+             they may name another Pod"
+    )]
+    Mixed,
 }
 
 /// Whose entries of a Pod's list are ours: the pairs that they carry say so.

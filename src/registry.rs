@@ -90,8 +90,9 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// The own Pod's namespace; none is `POD_NAMESPACE`, or that of the service account or the kubeconfig.
     pub namespace: Option<String>,
-    /// The own Pod's name; none is `POD_NAME`, or `HOSTNAME`. `POD_UID` counts whatever is given here. `HOSTNAME` without
-    /// `POD_UID` is believed if an address of this process is one of that Pod's.
+    /// The own Pod's name; none is `POD_NAME`, or `HOSTNAME`. `POD_UID` counts whatever is given here. Without
+    /// `POD_UID`, `HOSTNAME` is believed if an address of this process is one of that Pod's, and so is a name that is given here
+    /// where the namespace is not, and the reverse.
     pub pod: Option<String>,
     /// What tells this container's registrations from those of others in the Pod; none is the first port of the first
     /// registration. It must be the same at the next start, which replaces what this one has left.

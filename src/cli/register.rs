@@ -46,8 +46,9 @@ It must be told which Pod it is in, so give its container:
       - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 Without them it is the service account's namespace, and HOSTNAME, which the kubelet cuts
 at 63 bytes: that is believed only if an address of this process is one of that Pod's,
-and on the host's network not at all. POD_UID counts whatever the flags say. The Pod's
-service account needs the rights get and patch on pods.
+and on the host's network not at all. So is a name from the Pod with a namespace from a
+flag or a kubeconfig, and the reverse: give both flags or none. POD_UID counts whatever
+the flags say. The Pod's service account needs the rights get and patch on pods.
 
 It writes a label and an annotation of its own Pod in one patch, and marks its own
 entries with a pair `registrar`: a restart replaces them, and what others have written
@@ -55,7 +56,9 @@ stays as it is. While the API server is away the server runs, and it tries on. A
 SIGTERM ends the wait.
 
 While it runs it looks after its entries: what somebody removes, or an older state of the
-API server has lost, it writes again, and a registry path follows the Pod's address. At
+API server has lost, it writes again, what comes back while the server is away it
+withdraws again, and a registry path follows the Pod's address. It looks at least every
+20 s in its first two minutes, and every 5 minutes after that, give or take a quarter. At
 its end the entries stay, marked `enabled=false`, so that the names go on to exist without
 an answer. They go with the Pod or `callsign withdraw`. With --profile dubbo the entries
 go at the end: it writes what dubbo-go's Kubernetes registry reads, which forgets a
@@ -73,8 +76,8 @@ Examples:
     callsign withdraw --container server --namespace shop --pod greeter-0
 
 It takes the container's entries out of its own Pod's annotation; the annotation and the
-label go with the last entry. A wrapper or a sidecar that runs writes its entries again
-within half a minute. It prints log lines to standard error.";
+label go with the last entry. A wrapper or a sidecar that runs writes its entries again,
+after some minutes at most. It prints log lines to standard error.";
 
 /// `callsign register`
 #[derive(Debug, Args)]
@@ -156,7 +159,8 @@ pub struct OwnPodArgs {
     /// The Pod's namespace [default: POD_NAMESPACE, the service account's, the kubeconfig's]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// The Pod's name [default: POD_NAME, HOSTNAME if an address proves it]; POD_UID counts all the same
+    /// The Pod's name [default: POD_NAME, HOSTNAME]; POD_UID counts all the same; without it an address must prove HOSTNAME, and a
+    /// name that is told by another source than the namespace
     #[arg(long, value_name = "NAME")]
     pub pod: Option<String>,
     /// The cluster [default: KUBECONFIG, ~/.kube/config, the Pod's own]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ConfigError, Environment, refused};
 use crate::name::{is_namespace, is_pod_name};
-use crate::register::OwnPod;
+use crate::register::{Doubt, OwnPod};
 
 /// Where a Pod finds its own namespace, beside its service account's token.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -34,12 +34,14 @@ fn own_pod_with(
 ) -> Result<OwnPod, ConfigError> {
     let fact = |name| environment.fact(name).map(str::to_owned);
     let of_account = || fs::read_to_string(namespace_file).ok().map(|text| text.trim().to_owned());
-    let found = namespace.map(str::to_owned).or_else(|| fact("POD_NAMESPACE")).or_else(of_account);
-    let found = found.or_else(|| context.map(str::to_owned));
-    let own_namespace = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
-    let told = pod.map(str::to_owned).or_else(|| fact("POD_NAME"));
-    let is_host_name = told.is_none();
-    let name = told.or_else(|| fact("HOSTNAME")).ok_or(ConfigError::NoOwnPod { missing: "name" })?;
+    let of_pod = || fact("POD_NAMESPACE").or_else(of_account).map(|namespace| (namespace, Teller::Pod));
+    let of_flag = |value: Option<&str>| value.map(|value| (value.to_owned(), Teller::Flag));
+    let of_context = || context.map(|namespace| (namespace.to_owned(), Teller::Kubeconfig));
+    let found = of_flag(namespace).or_else(of_pod).or_else(of_context);
+    let (own_namespace, of_namespace) = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
+    let of_host = || fact("HOSTNAME").map(|name| (name, Teller::Host));
+    let found = of_flag(pod).or_else(|| fact("POD_NAME").map(|name| (name, Teller::Pod))).or_else(of_host);
+    let (name, of_name) = found.ok_or(ConfigError::NoOwnPod { missing: "name" })?;
     if !is_namespace(&own_namespace) {
         return Err(refused("--namespace", format!("{own_namespace:?} is no namespace's name")));
     }
@@ -48,8 +50,23 @@ fn own_pod_with(
     }
     // It counts whatever the flags say: no flag makes another Pod ours.
     let uid = fact("POD_UID").map(Into::into);
-    let is_doubtful = is_host_name || (uid.is_some() && (namespace.is_some() || pod.is_some()));
-    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, is_host_name, is_doubtful })
+    let doubt = match (of_namespace, of_name) {
+        (_, Teller::Host) => Some(Doubt::HostName),
+        (Teller::Flag, Teller::Flag) | (Teller::Pod, Teller::Pod) => None,
+        _ => Some(Doubt::Mixed),
+    };
+    let is_doubtful = doubt.is_some() || (uid.is_some() && (namespace.is_some() || pod.is_some()));
+    Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, doubt, is_doubtful })
+}
+
+/// What tells a Pod's namespace or name.
+#[derive(Clone, Copy)]
+enum Teller {
+    Flag,
+    /// The Downward API, or the file of the service account: what the kubelet puts into the Pod is of that Pod.
+    Pod,
+    Kubeconfig,
+    Host,
 }
 
 #[cfg(test)]
@@ -70,8 +87,12 @@ mod tests {
         let [namespace, pod, context] = flags;
         let found = own_pod_with(namespace, pod, context, &environment, namespace_file);
         let found = found.map_err(|error| error.to_string())?;
-        let of_host = if found.is_host_name { " by its host's name" } else { "" };
-        Ok(format!("{}/{} {}{of_host}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
+        let doubt = match found.doubt {
+            Some(Doubt::HostName) => " by its host's name",
+            Some(Doubt::Mixed) => " by two",
+            None => "",
+        };
+        Ok(format!("{}/{} {}{doubt}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))
     }
 
     #[test]
@@ -81,8 +102,8 @@ mod tests {
         for (flags, variables, expected) in [
             ([None, None, None], ALL, Ok("shop/greeter-0 u")),
             ([None, None, Some("mine")], ALL, Ok("shop/greeter-0 u")),
-            ([Some("other"), None, None], ALL, Ok("other/greeter-0 u")),
-            ([None, Some("greeter-1"), None], ALL, Ok("shop/greeter-1 u")),
+            ([Some("other"), None, None], ALL, Ok("other/greeter-0 u by two")),
+            ([None, Some("greeter-1"), None], ALL, Ok("shop/greeter-1 u by two")),
             (
                 [None, None, None],
                 &[("POD_NAMESPACE", "shop"), ("HOSTNAME", "host")],
@@ -93,7 +114,12 @@ mod tests {
                 &[("POD_UID", "u"), ("HOSTNAME", "host")],
                 Ok("shop/host u by its host's name"),
             ),
-            ([None, Some("a"), Some("mine")], &[], Ok("mine/a -")),
+            ([None, Some("a"), Some("mine")], &[], Ok("mine/a - by two")),
+            ([Some("mine"), Some("a"), None], &[], Ok("mine/a -")),
+            ([None, None, None], &[("POD_NAMESPACE", "shop"), ("POD_NAME", "a")], Ok("shop/a -")),
+            ([Some("default"), None, None], &[("POD_NAMESPACE", "shop"), ("POD_NAME", "a")], Ok("default/a - by two")),
+            ([None, None, Some("default")], &[("POD_NAME", "a")], Ok("default/a - by two")),
+            ([None, Some("b"), None], &[("POD_NAMESPACE", "shop"), ("POD_NAME", "a")], Ok("shop/b - by two")),
             ([Some("a"), None, None], &[], Err("Its name is not told")),
             ([None, Some("a"), None], &[], Err("Its namespace is not told")),
             ([Some("a/b"), Some("a"), None], &[], Err("no namespace's name")),
@@ -112,8 +138,10 @@ mod tests {
         let file = std::env::temp_dir().join(format!("callsign-namespace-{}", std::process::id()));
         fs::write(&file, "shop\n").expect("write a file");
         let of_account = |flags, variables: &[_]| found_with(flags, variables, &file);
-        assert_eq!(of_account([None, Some("a"), Some("mine")], &[]).as_deref(), Ok("shop/a -"));
-        assert_eq!(of_account([None, Some("a"), None], &[("POD_NAMESPACE", "other")]).as_deref(), Ok("other/a -"));
+        assert_eq!(of_account([None, Some("a"), Some("mine")], &[]).as_deref(), Ok("shop/a - by two"));
+        assert_eq!(of_account([None, None, Some("mine")], &[("POD_NAME", "a")]).as_deref(), Ok("shop/a -"));
+        let other = [("POD_NAMESPACE", "other"), ("POD_NAME", "a")];
+        assert_eq!(of_account([None, None, None], &other).as_deref(), Ok("other/a -"));
         fs::remove_file(&file).expect("remove it");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Doubt;
 use crate::registration::Problem;
 
 /// What tells a process which Pod it is in: for its container in a manifest.
@@ -36,18 +37,25 @@ pub enum RegisterError {
     NoAddress(String),
     /// The kubelet has not told yet what would show that the Pod is ours.
     #[error(
-        "waiting for the Pod {0} to have an address: nothing but HOSTNAME says that this process is in it, and only an \
-             address of the Pod proves it. To register at once, tell which Pod it is: {ENVIRONMENT_YAML}"
+        "waiting for the Pod {pod} to have an address, which alone can prove that this process is in it: {doubt}. To register \
+             at once, tell which Pod it is: {ENVIRONMENT_YAML}"
     )]
-    Unproven(String),
-    /// The Pod whose name the host has is not ours, for all that can be seen.
+    Unproven {
+        /// Namespace and name.
+        pod: String,
+        /// Why it needs a proof.
+        doubt: Doubt,
+    },
+    /// The Pod is not ours, for all that can be seen.
     #[error(
-        "nothing but HOSTNAME says that this process is in the Pod {pod}, and {reason}. The kubelet cuts host names at 63 \
-             bytes, so the name may be another Pod's. Nothing is written; tell which Pod it is: {ENVIRONMENT_YAML}"
+        "this process is not known to be in the Pod {pod}: {doubt}; and {reason}. Nothing is written; tell which Pod it is: \
+             {ENVIRONMENT_YAML}"
     )]
     NotProven {
         /// Namespace and name.
         pod: String,
+        /// Why it needs a proof.
+        doubt: Doubt,
         /// What speaks against it.
         reason: &'static str,
     },
@@ -167,7 +175,7 @@ impl RegisterError {
     /// Whether trying again will help without anybody's doing.
     pub fn is_passing(&self) -> bool {
         use RegisterError::{Busy, Contended, NoAddress, Unproven, Unreachable};
-        matches!(self, Unreachable(_) | Busy { .. } | Contended(_) | NoAddress(_) | Unproven(_))
+        matches!(self, Unreachable(_) | Busy { .. } | Contended(_) | NoAddress(_) | Unproven { .. })
     }
 
     /// Whether the Pod that was found is not this process's.

@@ -2,16 +2,20 @@
 //!
 //! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
 //!
-//! While offers are registered, the keeper looks at the Pod from time to time, and writes them again if they are not there as
-//! they should be: somebody has removed them, the API server has gone back to an older state, or the Pod has another address,
-//! which a registry path names. A look is one GET that the API server answers from its cache: 1 s after the write, then after
-//! twice the time, up to every 20 s. If a look has to write, the next one comes later, up to every 10 minutes, so that two
-//! writers who undo each other's work do not keep the API server busy.
+//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time, and writes again if its entries are
+//! not there as they should be: somebody has removed them, the API server has gone back to an older state, which may publish
+//! what is withdrawn, or the Pod has another address, which a registry path names. A look is one GET that the API server answers
+//! from its cache: 1 s after the write, then after twice the time, up to every 20 s for two minutes and up to every 5 minutes
+//! after that. If two looks in a row have to write, the next one comes later, up to every 10 minutes, so that two writers who
+//! undo each other's work do not keep the API server busy.
+//!
+//! So 20,000 processes send 20,000 / 300 s = 67 GETs a second, spread by chance, and at most 1,000 a second in the two minutes
+//! after all of them start together.
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch::{self, error::RecvError};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::{RegisterError, Registrar, Wanted, Wrote};
@@ -25,11 +29,21 @@ pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
 /// some seconds after the process starts.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
 
-/// The longest time between two looks that found all as it should be.
-const LOOK_LAST: Duration = Duration::from_secs(20);
+/// How long the looks stay dense: by then a kubelet has told the address of a sandbox that it has made anew.
+const DENSE_TIME: Duration = Duration::from_secs(120);
+
+/// The longest time between two looks in that time.
+const LOOK_DENSE: Duration = Duration::from_secs(20);
+
+/// The longest time between two looks after that.
+const LOOK_LAST: Duration = Duration::from_secs(300);
 
 /// The longest time between two looks that each had to write.
 const CONTESTED_LAST: Duration = Duration::from_secs(600);
+
+/// How long a look may go on once something else is wanted. If a request to write were dropped, it could still take effect, after
+/// the next wish has come true.
+const LOOK_END: Duration = Duration::from_secs(2);
 
 /// What is wanted, and how many wishes came before.
 #[derive(Clone, Debug)]
@@ -139,11 +153,7 @@ impl Task {
                 Ok(()) => {
                     backoff.reset();
                     told.send_replace(Progress { done: wish.number, tried: wish.number, error: None });
-                    let changed = tokio::select! {
-                        changed = wishes.changed() => changed,
-                        () = self.look_after(&wish.wanted) => Ok(()),
-                    };
-                    if changed.is_err() {
+                    if self.look_after(&wish.wanted, &mut wishes).await.is_err() {
                         return;
                     }
                 }
@@ -180,32 +190,44 @@ impl Task {
         Ok(wrote)
     }
 
-    /// Looks at the Pod from time to time, and writes the offers again if they are not there as they should be. Without
-    /// offers there is nothing to look after. Never ends; it may be dropped at any time.
-    async fn look_after(&mut self, wanted: &Wanted) {
-        if !matches!(wanted, Wanted::Offers(_)) {
-            return std::future::pending().await;
+    /// Looks at the Pod from time to time until something else is wanted, and writes again if the entries are not there as they
+    /// should be. Nobody looks after nothing.
+    async fn look_after(&mut self, wanted: &Wanted, wishes: &mut watch::Receiver<Wish>) -> Result<(), RecvError> {
+        if matches!(wanted, Wanted::Nothing) {
+            return wishes.changed().await;
         }
-        let mut wait = LOOK_FIRST;
+        let mut pace = Pace::start();
         let mut trouble = None;
         loop {
-            sleep(spread(wait)).await;
-            let is_contested = match self.look(wanted).await {
-                Ok(is_contested) => {
-                    trouble = None;
-                    is_contested
-                }
-                Err(error) => {
-                    let text = error.to_string();
-                    if trouble.as_ref() != Some(&text) {
-                        warn!(pod = %self.registrar.pod(), "what is registered cannot be looked after: {text}");
+            tokio::select! {
+                changed = wishes.changed() => return changed,
+                () = sleep(spread(pace.wait)) => {}
+            }
+            let looked = {
+                let look = self.look(wanted);
+                tokio::pin!(look);
+                tokio::select! {
+                    looked = &mut look => looked,
+                    changed = wishes.changed() => {
+                        // Whatever comes of it, the next wish is tried now.
+                        let _ = timeout(LOOK_END, look).await;
+                        return changed;
                     }
-                    trouble = Some(text);
-                    false
                 }
             };
-            wait = next_wait(wait, is_contested);
+            let had_to_write = *looked.as_ref().unwrap_or(&false);
+            self.tell_trouble(&mut trouble, looked.err());
+            pace.next(had_to_write);
         }
+    }
+
+    /// Tells why a look has failed, once as long as the reason stays.
+    fn tell_trouble(&self, last: &mut Option<String>, error: Option<RegisterError>) {
+        let text = error.map(|error| error.to_string());
+        if let Some(text) = text.as_ref().filter(|_| text != *last) {
+            warn!(pod = %self.registrar.pod(), "what is registered cannot be looked after: {text}");
+        }
+        *last = text;
     }
 
     /// Whether it had to write.
@@ -221,7 +243,12 @@ impl Task {
         }
         self.put_back += 1;
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
-        let text = "written again: the registration was not in the Pod as it should be, or the Pod has another address";
+        let text = match wanted {
+            Wanted::Offers(_) => {
+                "written again: the registration was not in the Pod as it should be, or the Pod has another address"
+            }
+            Wanted::Withdrawn(_) | Wanted::Nothing => "withdrawn again: the registration was back in the Pod",
+        };
         info!(%pod, %registrar, times = self.put_back, "{text}");
         Ok(true)
     }
@@ -237,9 +264,34 @@ impl Task {
     }
 }
 
-/// The time from this look to the next one.
-fn next_wait(wait: Duration, is_contested: bool) -> Duration {
-    (wait * 2).min(if is_contested { CONTESTED_LAST } else { LOOK_LAST })
+/// How often the Pod is looked at.
+struct Pace {
+    since: Instant,
+    /// The time until the next look.
+    wait: Duration,
+    /// The last look had to write.
+    has_written: bool,
+}
+
+impl Pace {
+    fn start() -> Pace {
+        Pace { since: Instant::now(), wait: LOOK_FIRST, has_written: false }
+    }
+
+    /// After a look.
+    fn next(&mut self, has_written: bool) {
+        let longest = if has_written {
+            CONTESTED_LAST
+        } else if self.since.elapsed() < DENSE_TIME {
+            LOOK_DENSE
+        } else {
+            LOOK_LAST
+        };
+        // The first of these writes may be the only one, as after a restore of etcd.
+        let wait = if has_written && !self.has_written { self.wait.min(LOOK_DENSE) } else { self.wait };
+        self.wait = (wait * 2).min(longest);
+        self.has_written = has_written;
+    }
 }
 
 /// A time of about this length: processes that start together must not look together.
@@ -248,7 +300,7 @@ fn spread(wait: Duration) -> Duration {
 }
 
 /// Waits, or until something else is wanted.
-async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(), watch::error::RecvError> {
+async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(), RecvError> {
     tokio::select! {
         () = sleep(wait) => Ok(()),
         changed = wishes.changed() => changed,
@@ -257,19 +309,126 @@ async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::{Arc, Mutex};
 
-    #[test]
-    fn looks_become_rare_and_rarer_where_somebody_undoes_the_writes() {
-        let waits = |is_contested: bool| {
-            let after = move |wait: &Duration| Some(next_wait(*wait, is_contested));
-            std::iter::successors(Some(LOOK_FIRST), after).map(|wait| wait.as_secs())
+    use http::{Method, Request, Response};
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::{Bytes, Incoming};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use kube::{Client, Config};
+    use serde_json::{Value, json};
+    use tokio::net::TcpListener;
+
+    use super::super::{Kind, Offer, OwnPod, Owner, Profile};
+    use super::*;
+    use crate::registration;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_become_rare_and_rarer_where_somebody_undoes_the_writes() {
+        let mut pace = Pace::start();
+        let mut waits = Vec::new();
+        let mut after = async |has_written: bool, count: usize| {
+            waits.clear();
+            for _ in 0..count {
+                waits.push(pace.wait.as_secs());
+                sleep(pace.wait).await;
+                pace.next(has_written);
+            }
+            waits.clone()
         };
-        assert_eq!(waits(false).take(8).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 20, 20, 20]);
-        assert_eq!(waits(true).take(12).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
-        assert_eq!(next_wait(CONTESTED_LAST, false), LOOK_LAST, "as soon as a look finds all as it should be");
+        // Dense for 120 s; then 20,000 processes send 67 GETs a second.
+        assert_eq!(after(false, 14).await, [1, 2, 4, 8, 16, 20, 20, 20, 20, 20, 40, 80, 160, 300]);
+        assert_eq!(after(true, 7).await, [300, 40, 80, 160, 320, 600, 600]);
+        assert_eq!(after(false, 2).await, [600, 300], "as soon as a look finds all as it should be");
         for _ in 0..100 {
-            assert!((15..=25).contains(&spread(LOOK_LAST).as_secs()));
+            assert!((15..=25).contains(&spread(LOOK_DENSE).as_secs()));
         }
+    }
+
+    /// How long the server takes to apply a patch.
+    const PATCH_TIME: Duration = Duration::from_millis(300);
+
+    /// An API server that holds one Pod, and applies a patch also where the client has gone.
+    #[derive(Default)]
+    struct SlowServer {
+        annotation: Mutex<Option<String>>,
+        version: AtomicU64,
+        patches: AtomicU64,
+    }
+
+    impl SlowServer {
+        async fn serve(self: Arc<Self>, listener: TcpListener) {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let server = self.clone();
+                let service = service_fn(move |request: Request<Incoming>| server.clone().answer(request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        }
+
+        async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+            if request.method() == Method::PATCH {
+                let patch = request.into_body().collect().await.unwrap().to_bytes();
+                self.patches.fetch_add(1, SeqCst);
+                let patch: Value = serde_json::from_slice(&patch).unwrap();
+                tokio::spawn(self.clone().apply(patch)).await.unwrap();
+            }
+            let metadata = json!({
+                "name": "a", "namespace": "a", "uid": "u", "resourceVersion": self.version.load(SeqCst).to_string(),
+                "annotations": self.annotation.lock().unwrap().iter().map(|value| ("app.io/annotation", value)).collect::<BTreeMap<_, _>>(),
+                "labels": { "app.io/label": "app.io-value" },
+            });
+            let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata });
+            Ok(Response::new(Full::new(pod.to_string().into())))
+        }
+
+        async fn apply(self: Arc<Self>, patch: Value) {
+            sleep(PATCH_TIME).await;
+            if let Some(value) = patch["metadata"]["annotations"].get("app.io/annotation") {
+                self.set(value.as_str());
+            }
+        }
+
+        fn value(&self) -> String {
+            self.annotation.lock().unwrap().clone().unwrap_or_default()
+        }
+
+        fn set(&self, value: Option<&str>) {
+            *self.annotation.lock().unwrap() = value.map(str::to_owned);
+            self.version.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_writing_does_not_undo_the_withdrawal() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = Arc::new(SlowServer::default());
+        tokio::spawn(server.clone().serve(listener));
+        let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+        let pod =
+            OwnPod { namespace: "a".into(), name: "a".into(), uid: Some("u".into()), doubt: None, is_doubtful: false };
+        let owner = Owner { name: "main".into(), kind: Kind::Wrapper };
+        let keeper = Keeper::start(Registrar::new(client, pod, Profile::App, owner));
+        let offers: Arc<[Offer]> = [Offer { interface: "a.B".into(), port: vec![1], ..Offer::default() }].into();
+        keeper.want(Wanted::Offers(offers.clone()));
+        keeper.done().await;
+        assert_eq!(server.patches.load(SeqCst), 1);
+
+        server.set(None);
+        while server.patches.load(SeqCst) < 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        keeper.want(Wanted::Withdrawn(offers));
+        keeper.done().await;
+        sleep(PATCH_TIME + Duration::from_millis(100)).await; // less than the time to the next look
+        let published = registration::decode(&server.value()).registrations.iter().any(|one| one.enabled);
+        assert!(!published, "the look's write came after the withdrawal");
     }
 }

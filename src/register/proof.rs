@@ -1,6 +1,7 @@
-//! Whether a Pod is the one that this process is in, where nothing but the host's name says so.
+//! Whether a Pod is the one that this process is in, where what tells its name and namespace may name another Pod
+//! ([`Doubt`]).
 //!
-//! The kubelet cuts host names at 63 bytes, so the name may be another Pod's. The containers of a Pod share its network:
+//! The containers of a Pod share its network:
 //! if an address of this process is one of the Pod's, it is that Pod. On its node's network a Pod shares the addresses of
 //! all others there, so that they prove nothing.
 
@@ -10,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
-use super::RegisterError;
+use super::{Doubt, RegisterError};
 
 /// The addresses of this process's network interfaces; none where the system does not tell.
 pub(super) fn own_addresses() -> Vec<IpAddr> {
@@ -33,8 +34,8 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 ///
 /// # Errors
 /// [`RegisterError::Unproven`] where the Pod has no address yet, [`RegisterError::NotProven`] where its addresses are others.
-pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str) -> Result<(), RegisterError> {
-    let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), reason });
+pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: Doubt) -> Result<(), RegisterError> {
+    let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), doubt, reason });
     if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
         return refused("on its node's network, where that Pod is, addresses prove nothing");
     }
@@ -43,7 +44,7 @@ pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str) -> Result<(), Registe
     let one = status.and_then(|status| status.pod_ip.as_ref());
     let mut its = many.chain(one).filter_map(|ip| ip.parse::<IpAddr>().ok()).peekable();
     if its.peek().is_none() {
-        return Err(RegisterError::Unproven(name.to_owned()));
+        return Err(RegisterError::Unproven { pod: name.to_owned(), doubt });
     }
     if its.any(|ip| own.contains(&ip)) { Ok(()) } else { refused("none of that Pod's addresses is this process's") }
 }
@@ -57,7 +58,7 @@ mod tests {
     fn checked(spec: Value, status: Value) -> Result<(), RegisterError> {
         let pod = json!({ "metadata": { "name": "a" }, "spec": spec, "status": status });
         let own = ["127.0.0.1", "10.244.0.81", "fd00::81"].map(|ip| ip.parse().unwrap());
-        check(&serde_json::from_value(pod).unwrap(), &own, "default/a")
+        check(&serde_json::from_value(pod).unwrap(), &own, "default/a", Doubt::HostName)
     }
 
     #[test]

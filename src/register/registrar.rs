@@ -85,7 +85,7 @@ impl Registrar {
     /// # Errors
     /// What keeps them from being written; nothing has changed then, unless the answer was lost.
     pub async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
-        let is_end = !matches!(wanted, Wanted::Offers(_));
+        let is_end = is_end(wanted);
         match self.patch_until_accepted(wanted).await {
             Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_end && self.is_known => {
                 Ok(Wrote::Nothing)
@@ -104,7 +104,11 @@ impl Registrar {
     /// What keeps it from being read, or would keep it from being written.
     pub async fn is_written(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
         let pod = self.read(&GetParams { resource_version: Some("0".into()) }).await?;
-        Ok(self.patch(&pod, wanted)?.is_none())
+        match self.patch(&pod, wanted) {
+            // The write finds another way then.
+            Err(RegisterError::TooLarge { .. } | RegisterError::TooMany { .. }) if is_end(wanted) => Ok(false),
+            patch => Ok(patch?.is_none()),
+        }
     }
 
     /// Looks whether the Pod is ours; one try.
@@ -132,8 +136,8 @@ impl Registrar {
         Err(RegisterError::Contended(self.pod()))
     }
 
-    /// The Pod as it is now, if it is ours. Without a uid that tells, the first one that is read is, unless the host's name
-    /// alone says so: then an address must prove it.
+    /// The Pod as it is now, if it is ours. Without a uid that tells, the first one that is read is; where there is a doubt, an
+    /// address must prove it.
     async fn read(&mut self, params: &GetParams) -> Result<Pod, RegisterError> {
         let read = timeout(REQUEST_WAIT, self.pods.get_with(&self.pod.name, params)).await;
         let pod = answered(read).map_err(|error| self.refusal("get", error))?;
@@ -145,8 +149,8 @@ impl Registrar {
             }
             Some(_) => {}
             None => {
-                if self.pod.is_host_name {
-                    proof::check(&pod, &proof::own_addresses(), &self.pod())?;
+                if let Some(doubt) = self.pod.doubt {
+                    proof::check(&pod, &proof::own_addresses(), &self.pod(), doubt)?;
                 }
                 self.pod.uid = Some(found.into());
             }
@@ -230,13 +234,14 @@ impl Registrar {
     }
 
     /// Refuses to replace what a process looks after, where the user has not named the container: by default its name is a
-    /// port, so that a command typed beside a wrapper has the wrapper's name.
+    /// port, so that a command typed beside a wrapper has the wrapper's name. What is switched off may be what a process that
+    /// has ended leaves.
     fn spare_kept(&self, current: Option<&str>) -> Result<(), RegisterError> {
         if self.owner.kind != (Kind::Once { is_named: false }) {
             return Ok(());
         }
         let decoded = registration::decode(current.unwrap_or_default().trim());
-        let kind = decoded.registrations.iter().find_map(|one| {
+        let kind = decoded.registrations.iter().filter(|one| one.enabled).find_map(|one| {
             let told = |key: &str| one.metadata.pairs.iter().find(|(of, _)| *of == key).map(|(_, value)| value);
             told(REGISTRAR_KIND).filter(|_| told(REGISTRAR) == Some(&*self.owner.name))
         });
@@ -278,6 +283,11 @@ impl Registrar {
             code => RegisterError::Refused { verb, pod, code, message },
         }
     }
+}
+
+/// Whether nothing is published by it.
+fn is_end(wanted: &Wanted) -> bool {
+    !matches!(wanted, Wanted::Offers(_))
 }
 
 /// The answer, if it came in time.

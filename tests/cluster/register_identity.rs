@@ -96,3 +96,18 @@ fn no_flag_switches_the_uid_off() {
     let output = run(&site, &[("POD_UID", &own.uid)], &[&REGISTER[..], &["--pod", "greeter-0"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_name_and_a_namespace_of_two_places_are_not_put_together() {
+    let site = Site::new("identity");
+    // Of the same name as the Pod that this process is in, which is in another namespace.
+    let pod = site.namespace.pod("web-0");
+    pod.run(&[&site.namespace.ip(1)]);
+    is_refused(&site, &pod, &[("POD_NAME", "web-0")], &["come from different places", "web-0"]);
+    // An address proves it.
+    let own = site.namespace.pod("web-1");
+    own.run(&["127.0.0.1"]);
+    let output = run(&site, &[("POD_NAME", "web-1")], &REGISTER);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(registered(&own), ["org.acme.Greeter 20880"]);
+}

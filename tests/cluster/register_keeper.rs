@@ -11,7 +11,7 @@ use super::register::{PATIENCE, Site, metadata, published, registered, value};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::kubelet::Pod;
-use crate::harness::process::Process;
+use crate::harness::process::{Process, scratch};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
 
@@ -68,6 +68,36 @@ fn what_somebody_removes_is_put_back() {
 }
 
 #[test]
+fn what_comes_back_while_the_server_is_away_is_withdrawn_again() {
+    let site = Site::new("keeper");
+    for profile in ["app", "dubbo"] {
+        let pod = site.namespace.pod(&format!("greeter-{profile}"));
+        pod.run(&["127.0.0.1"]);
+        let key = format!("{profile}.io/annotation");
+        let gate = scratch("gate").join("open");
+        std::fs::write(&gate, "").expect("open the gate");
+        let probe = format!("test -e {}", gate.display());
+        let register = ["register", "--interface", "org.acme.Greeter", "--port", "20880", "--ready-exec", &probe];
+        let of = site.of(&pod);
+        let of = of.iter().map(String::as_str).chain(["--profile", profile]);
+        let process = Process::start(PROGRAM, register.into_iter().chain(of));
+        let tells = |text: &str| {
+            eventually(PATIENCE, || process.log().contains(text).then_some(()).ok_or_else(|| process.log()));
+        };
+        tells("registered");
+        let before = value(&pod, &key).expect("an annotation");
+        std::fs::remove_file(&gate).expect("close the gate");
+        tells("withdrawn");
+        let withdrawn = value(&pod, &key);
+        assert_ne!(withdrawn.as_ref(), Some(&before));
+        // As an etcd that was restored.
+        pod.patch(json!({ "metadata": { "annotations": { &key: before } } }));
+        eventually(LOOK_PATIENCE, || if value(&pod, &key) == withdrawn { Ok(()) } else { Err(process.log()) });
+        tells("withdrawn again");
+    }
+}
+
+#[test]
 fn what_a_guard_of_the_library_holds_is_put_back_and_what_it_held_is_not() {
     let (cluster, site) = (Cluster::shared(), Site::new("keeper"));
     let pod = site.namespace.pod("greeter-0");
@@ -113,7 +143,7 @@ fn a_registry_path_follows_the_pods_address() {
 fn a_command_by_hand_does_not_replace_what_a_wrapper_looks_after() {
     let site = Site::new("keeper");
     let pod = site.namespace.pod("greeter-0");
-    let process = wrapper(&site, &pod, &[]);
+    let mut process = wrapper(&site, &pod, &[]);
     eventually(PATIENCE, || process.log().contains("registered").then_some(()).ok_or_else(|| process.log()));
     let before = metadata(&pod);
     let once = ["register", "--once", "--interface", "org.acme.Other", "--port", "20880"];
@@ -134,4 +164,10 @@ fn a_command_by_hand_does_not_replace_what_a_wrapper_looks_after() {
         all.sort();
         if all == both { Ok(()) } else { Err(format!("{all:?}\n{}", process.log())) }
     });
+    // What it leaves at its end, switched off, is nobody's any more.
+    process.signal(Signal::SIGTERM);
+    assert!(process.ended(PATIENCE).is_some(), "{}", process.log());
+    assert_eq!(published(&pod), ["org.acme.Other hand"]);
+    site.succeeds(&pod, &once);
+    assert_eq!(published(&pod), ["org.acme.Other hand", "org.acme.Other 20880"]);
 }
