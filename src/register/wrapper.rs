@@ -134,6 +134,8 @@ impl Wrapper {
         let mut signals = Signals::listen(&self.ends)?;
         let mut server = self.start()?;
         let mut stops = Stops::of(&server)?;
+        // It may have stopped before anybody listened.
+        stops.continue_server();
         // What an earlier run has left would send callers to a server that is not there yet.
         keeper.want(self.withdrawn());
         let ready = self.probe.ready_after(Duration::ZERO);
