@@ -29,9 +29,9 @@ use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot};
 use touched::touched;
 
-/// The most registrations in the records that the past keeps: some 250 bytes each where no snapshot has them any more,
-/// so 16 MiB; at 200 changes a second of Pods with five of them it is half a minute.
-const PAST_REGISTRATIONS_MAX: usize = 65_536;
+/// The most that the records cost which the past keeps, and which no snapshot may have any more; at 200 changes a second of
+/// ordinary Pods it is a quarter of a minute.
+const PAST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The most subscriptions at once; each interface of an event stream is one. As many as connections that a process can
 /// well have beside its others.
@@ -51,8 +51,8 @@ struct State {
     topics: HashMap<String, Vec<Arc<Topic>>>,
     subscriptions: usize,
     past: VecDeque<Arc<Entry>>,
-    /// Registrations in the past's records.
-    registrations: usize,
+    /// What the past's records cost.
+    bytes: u64,
     /// The revision up to which everything was told.
     latest: u64,
     /// The revision from which on the past is whole.
@@ -64,7 +64,8 @@ struct State {
 struct Entry {
     revision: u64,
     pods: Vec<PodChange>,
-    registrations: usize,
+    /// What the records cost, those before and those after.
+    bytes: u64,
     /// What it touched, some of it twice.
     services: Vec<Arc<Service>>,
 }
@@ -137,7 +138,7 @@ impl Changes {
             state.begin(after.revision);
             return;
         }
-        let mut entry = Entry { revision: after.revision, pods: vec![], registrations: 0, services: vec![] };
+        let mut entry = Entry { revision: after.revision, pods: vec![], bytes: 0, services: vec![] };
         for &slot in &difference.pods {
             let (before, after) = (before.pod(slot), after.pod(slot));
             let services = touched(before.map(|pod| &**pod), after.map(|pod| &**pod));
@@ -145,8 +146,7 @@ impl Changes {
                 continue;
             }
             entry.services.extend(services);
-            entry.registrations +=
-                [before, after].into_iter().flatten().map(|pod| pod.registrations.len()).sum::<usize>();
+            entry.bytes += [before, after].into_iter().flatten().map(|pod| pod.cost()).sum::<u64>();
             entry.pods.push(PodChange { slot, before: before.cloned(), after: after.cloned() });
         }
         if !entry.pods.is_empty() {
@@ -211,12 +211,12 @@ impl State {
     /// Adds to the past, lets go of what no longer fits, and tells the topics.
     fn remember(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
-        self.registrations += entry.registrations;
+        self.bytes += entry.bytes;
         self.past.push_back(entry.clone());
-        while self.registrations > PAST_REGISTRATIONS_MAX
+        while self.bytes > PAST_BYTES_MAX
             && let Some(oldest) = self.past.pop_front()
         {
-            self.registrations -= oldest.registrations;
+            self.bytes -= oldest.bytes;
             self.since = oldest.revision;
             let lost = |topic: &Topic| topic.lost.store(oldest.revision, Ordering::Relaxed);
             self.topics_of(&oldest).for_each(lost);

@@ -68,8 +68,9 @@ pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "
 /// `deploy/`.
 pub const DEFAULT_BYTES_MAX: u64 = 576 * 1024 * 1024;
 
-/// The most bytes that the Pods of one namespace may take: half of all, so that no tenant fills the memory by itself.
-pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = DEFAULT_BYTES_MAX / 2;
+/// The most bytes that the Pods of one namespace may take: 100,000 ordinary Pods fit. Where all
+/// take more than [`DEFAULT_BYTES_MAX`], the largest namespace gives way first.
+pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = 544 * 1024 * 1024;
 
 /// What is logged.
 pub const DEFAULT_LOG_LEVEL: &str = "info";

@@ -45,6 +45,10 @@ use serial::Serial;
 /// The most bytes of Pods that wait for the end of a list, and of changes that wait to be settled.
 const STAGED_MAX: u64 = 32 * 1024 * 1024;
 
+/// How many bytes of Pods are replaced or let go of before the stocks of shared things are looked through for what nobody
+/// uses any more. A look takes a moment for each thing there is.
+const SWEPT_MAX: u64 = 64 * 1024 * 1024;
+
 /// The one writer of the zone.
 pub struct Index {
     next: Snapshot,
@@ -64,6 +68,8 @@ pub struct Index {
     dirty: BTreeSet<PodSlot>,
     /// What the Pods cost that wait.
     staged: u64,
+    /// What those cost that were replaced or let go of since the last sweep.
+    replaced: u64,
     interner: Interner,
     /// For fingerprints of annotations, and for the tables.
     keys: RandomState,
@@ -149,6 +155,7 @@ impl Index {
             missing: BTreeSet::new(),
             dirty: BTreeSet::new(),
             staged: 0,
+            replaced: 0,
             interner: Interner::default(),
             keys: RandomState::new(),
             serial: Serial::default(),
@@ -217,6 +224,10 @@ impl Index {
         }
         self.next.revision += 1;
         self.last = self.next.clone();
+        if self.replaced > SWEPT_MAX {
+            self.replaced = 0;
+            self.interner.sweep();
+        }
         Some((Arc::new(self.next.clone()), std::mem::take(&mut self.difference)))
     }
 

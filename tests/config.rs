@@ -70,7 +70,7 @@ fn defaults() {
     assert_eq!(config.profiles, default_profiles());
     assert_eq!((config.log_format, config.log_level.as_str(), config.log_queries), (Format::Text, "info", false));
     assert!(!config.publish_not_ready && !config.trust_addresses);
-    assert_eq!((config.namespace_bytes_max, config.bytes_max), (288 << 20, 576 << 20));
+    assert_eq!((config.namespace_bytes_max, config.bytes_max), (544 << 20, 576 << 20));
     assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
 }
 

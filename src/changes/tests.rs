@@ -244,12 +244,12 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     let start = world.snapshot.revision;
     let mut idle = world.subscriber(interface("a.B"));
     let mut slow = world.subscriber(interface("x.Y"));
-    (1..=60).for_each(|version| world.apply(many(version)));
+    (1..=130).for_each(|version| world.apply(many(version)));
     let state = |world: &World| {
         let state = world.changes.state();
-        (state.registrations, state.past.len())
+        (state.bytes, state.past.len())
     };
-    assert!(state(&world).0 <= PAST_REGISTRATIONS_MAX && state(&world).1 < 60, "{:?}", state(&world));
+    assert!(state(&world).0 <= PAST_BYTES_MAX && state(&world).1 < 130, "{:?}", state(&world));
     assert_eq!(slow.news(), Err(Gap));
     assert!(!slow.resume(start, &world.snapshot), "a client that comes back with its id gets the whole set");
     assert!(!has_heard(&idle), "none of it was its own");
@@ -258,7 +258,7 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
 
     // One change that is larger than the past is not kept, and told as a gap.
     let mut late = world.subscriber(interface("x.Y"));
-    world.publish((0..=66).map(|at| {
+    world.publish((0..=134).map(|at| {
         let mut pod = Pod { uid: uid(&format!("l{at}")), name: format!("l{at}").into(), ..many(100) };
         pod.status.pod_ips = vec![[10, 1, 0, at].into()].into();
         Change::Apply(Box::new(pod))

@@ -93,7 +93,7 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
-    /// The most memory that the Pods of one namespace may take; its oldest Pods keep their place [default: 288MiB]
+    /// The most memory that the Pods of one namespace may take; its oldest Pods keep their place [default: 544MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Source")]
     pub max_namespace_bytes: Option<ByteSize>,
 

@@ -28,6 +28,17 @@ pub(super) struct Interner {
 }
 
 impl Interner {
+    /// Lets go of what nobody uses any more: the templates first, since they hold the rest.
+    pub fn sweep(&mut self) {
+        self.last_pairs = None;
+        self.templates.sweep();
+        self.commons.sweep();
+        self.pairs.sweep();
+        self.methods.sweep();
+        self.services.sweep();
+        self.texts.sweep();
+    }
+
     pub fn text(&mut self, text: &str) -> Arc<str> {
         self.texts.keep(text, || text.into())
     }
@@ -198,8 +209,7 @@ impl Templates {
     /// Keeps a template, in place of one of the same keys.
     fn put(&mut self, identity: &Identity<'_>, template: Arc<Template>) {
         if self.entries.len() >= self.sweep_at {
-            self.entries.retain(|entry| Arc::strong_count(entry) > 1);
-            self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
+            self.sweep();
         }
         let hash_of = |entry: &Arc<Template>| self.keys.hash_one(Identity::of_template(entry));
         let is_it = |entry: &Arc<Template>| {
@@ -209,6 +219,11 @@ impl Templates {
             Some(entry) => *entry = template,
             None => drop(self.entries.insert_unique(self.keys.hash_one(identity), template, hash_of)),
         }
+    }
+
+    fn sweep(&mut self) {
+        self.entries.retain(|entry| Arc::strong_count(entry) > 1);
+        self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
     }
 }
 
@@ -243,9 +258,13 @@ where
     /// Keeps a value, in place of one that is equal.
     fn put(&mut self, value: Arc<T>) {
         if self.entries.len() >= self.sweep_at {
-            self.entries.retain(|entry| Arc::strong_count(entry) > 1);
-            self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
+            self.sweep();
         }
         self.entries.replace(value);
+    }
+
+    fn sweep(&mut self) {
+        self.entries.retain(|entry| Arc::strong_count(entry) > 1);
+        self.sweep_at = SWEEP_LEN_MIN.max(2 * self.entries.len());
     }
 }

@@ -65,7 +65,9 @@ impl Index {
         let mut changes: BTreeMap<Namespace, Vec<Step>> = BTreeMap::new();
         for (slot, pod) in &*settling {
             if let Some(old) = self.next.pod(*slot) {
-                changes.entry(namespace(old)).or_default().push((Some(entry(old, *slot)), None));
+                let before = entry(old, *slot);
+                self.replaced += before.1;
+                changes.entry(namespace(old)).or_default().push((Some(before), None));
             }
             if !pod.is_gone {
                 changes.entry(namespace(&pod.record)).or_default().push((None, Some(entry(&pod.record, *slot))));
@@ -92,6 +94,7 @@ impl Index {
                 _ if pod.is_gone => false,
                 None => pod.record.let_in(),
                 Some(reason) => {
+                    self.replaced += pod.record.cost();
                     pod.record.keep_out(reason);
                     false
                 }
