@@ -15,23 +15,20 @@
 //! **The past is bounded.** What falls out of it marks the topics that it touched; who had not read it by then has a
 //! [`Gap`], and starts over from the whole set.
 
+mod past;
 mod touched;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::index::Difference;
-use crate::name::Service;
 use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot};
+use past::{Entry, Past, PodChange};
 use touched::touched;
-
-/// The most that the records cost which the past keeps, and which no snapshot may have any more; at 200 changes a second of
-/// ordinary Pods it is a quarter of a minute.
-const PAST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The most subscriptions at once; each interface of an event stream is one. As many as connections that a process can
 /// well have beside its others.
@@ -50,31 +47,11 @@ struct State {
     /// By the interface in lower case.
     topics: HashMap<String, Vec<Arc<Topic>>>,
     subscriptions: usize,
-    past: VecDeque<Arc<Entry>>,
-    /// What the past's records cost.
-    bytes: u64,
+    past: Past,
     /// The revision up to which everything was told.
     latest: u64,
     /// The revision from which on the past is whole.
     since: u64,
-}
-
-/// What one snapshot changed that subscribers could see.
-#[derive(Debug)]
-struct Entry {
-    revision: u64,
-    pods: Vec<PodChange>,
-    /// What the records cost, those before and those after.
-    bytes: u64,
-    /// What it touched, some of it twice.
-    services: Vec<Arc<Service>>,
-}
-
-#[derive(Debug)]
-struct PodChange {
-    slot: PodSlot,
-    before: Option<Arc<PodRecord>>,
-    after: Option<Arc<PodRecord>>,
 }
 
 /// What subscribers of one selection share.
@@ -89,16 +66,18 @@ pub struct Topic {
     /// Its subscriptions; used under the state's lock.
     subscriptions: AtomicUsize,
     /// The whole set as one of its subscribers sent it last, while one still does.
-    pub sent: tokio::sync::Mutex<SentSet>,
+    pub sent: tokio::sync::Mutex<Weak<Sent>>,
 }
 
-/// An encoded set, and its revision.
-#[derive(Debug, Default)]
-pub struct SentSet {
+/// The encoded data of an event, kept alive by whoever still sends it.
+#[derive(Debug)]
+pub struct Sent {
     /// The revision that it is of.
     pub revision: u64,
-    /// Its bytes, kept alive by whoever still sends them.
-    pub bytes: Weak<Vec<u8>>,
+    /// The data.
+    pub bytes: Vec<u8>,
+    /// What it takes of the room for what is not read yet.
+    pub room: Vec<OwnedSemaphorePermit>,
 }
 
 /// What was missed is in the past no more.
@@ -138,16 +117,13 @@ impl Changes {
             state.begin(after.revision);
             return;
         }
-        let mut entry = Entry { revision: after.revision, pods: vec![], bytes: 0, services: vec![] };
+        let mut entry = Entry { revision: after.revision, pods: Vec::new() };
         for &slot in &difference.pods {
             let (before, after) = (before.pod(slot), after.pod(slot));
             let services = touched(before.map(|pod| &**pod), after.map(|pod| &**pod));
-            if services.is_empty() {
-                continue;
+            if !services.is_empty() {
+                entry.pods.push(PodChange { slot, before: before.cloned(), after: after.cloned(), services });
             }
-            entry.services.extend(services);
-            entry.bytes += [before, after].into_iter().flatten().map(|pod| pod.cost()).sum::<u64>();
-            entry.pods.push(PodChange { slot, before: before.cloned(), after: after.cloned() });
         }
         if !entry.pods.is_empty() {
             state.remember(entry);
@@ -211,12 +187,8 @@ impl State {
     /// Adds to the past, lets go of what no longer fits, and tells the topics.
     fn remember(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
-        self.bytes += entry.bytes;
-        self.past.push_back(entry.clone());
-        while self.bytes > PAST_BYTES_MAX
-            && let Some(oldest) = self.past.pop_front()
-        {
-            self.bytes -= oldest.bytes;
+        self.past.add(entry.clone());
+        while let Some(oldest) = self.past.forget() {
             self.since = oldest.revision;
             let lost = |topic: &Topic| topic.lost.store(oldest.revision, Ordering::Relaxed);
             self.topics_of(&oldest).for_each(lost);
@@ -227,7 +199,7 @@ impl State {
 
     /// The topics that a change touches, some of them twice.
     fn topics_of(&self, entry: &Entry) -> impl Iterator<Item = &Topic> {
-        let services = entry.services.iter().filter(|_| !self.topics.is_empty());
+        let services = entry.services().filter(|_| !self.topics.is_empty());
         services.flat_map(|service| {
             let topics = self.topics.get(&service.interface.to_ascii_lowercase()).into_iter().flatten();
             topics.filter(|topic| topic.filter.takes(service)).map(|topic| &**topic)
@@ -304,25 +276,19 @@ impl Subscription {
         if *self.touched.borrow_and_update() > until {
             self.touched.mark_changed();
         }
-        let entries: Vec<Arc<Entry>> = {
+        let missed = {
             let state = self.changes.state();
             if self.topic.lost.load(Ordering::Relaxed) > self.revision {
                 return Err(Gap);
             }
             let until = until.min(state.latest);
-            let missed = state.past.iter().rev().skip_while(|entry| entry.revision > until);
-            let missed = missed.take_while(|entry| entry.revision > self.revision).cloned().collect();
+            let interface = self.topic.filter.interface.as_deref().unwrap_or_default();
+            let missed = state.past.changes_of(interface, self.revision, until);
             self.revision = self.revision.max(until);
             missed
         };
         let mut pods: BTreeMap<PodSlot, (Option<&PodRecord>, Option<&PodRecord>)> = BTreeMap::new();
-        // What a stream of a thousand interfaces looks through a thousand times: a Pod without this one is passed over.
-        let filter = &self.topic.filter;
-        let has_it = |pod: &Option<Arc<PodRecord>>| {
-            pod.iter().any(|pod| pod.registrations.iter().any(|one| filter.takes(one.service())))
-        };
-        let changes = entries.iter().rev().flat_map(|entry| &entry.pods);
-        for change in changes.filter(|change| has_it(&change.before) || has_it(&change.after)) {
+        for change in missed.iter().filter_map(|(entry, at)| entry.pods.get(*at)) {
             let first = pods.entry(change.slot).or_insert((change.before.as_deref(), None));
             first.1 = change.after.as_deref();
         }

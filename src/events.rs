@@ -25,6 +25,11 @@ pub fn encode_head(event: &str, id: &str) -> String {
 /// What stands behind an event's data.
 pub const END: &str = "\n\n";
 
+/// Whether a stream can be gone on with from an id: the events before the last one of a round have revision 0.
+pub fn is_resumable(id: &str) -> bool {
+    !id.ends_with("-0")
+}
+
 /// Encodes a sign of life: a comment, and the id to go on from, which no event comes with.
 pub fn encode_heartbeat(id: &str) -> String {
     format!(": \nid: {id}\n\n")

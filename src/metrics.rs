@@ -140,17 +140,23 @@ pub enum Beyond {
     ClientSubscriptions,
     /// The interfaces of one stream.
     Interfaces,
+    /// The connections of all clients that carry streams.
+    StreamConnections,
+    /// The connections of one client that carry streams.
+    ClientStreamConnections,
 }
 
 impl Beyond {
     /// All of them, in the order of their counters.
-    const ALL: [Beyond; 6] = [
+    const ALL: [Beyond; 8] = [
         Beyond::Lists,
         Beyond::ClientLists,
         Beyond::UnreadLists,
         Beyond::Subscriptions,
         Beyond::ClientSubscriptions,
         Beyond::Interfaces,
+        Beyond::StreamConnections,
+        Beyond::ClientStreamConnections,
     ];
 
     fn label(self) -> &'static str {
@@ -161,6 +167,8 @@ impl Beyond {
             Beyond::Subscriptions => "subscriptions",
             Beyond::ClientSubscriptions => "client-subscriptions",
             Beyond::Interfaces => "interfaces",
+            Beyond::StreamConnections => "stream-connections",
+            Beyond::ClientStreamConnections => "client-stream-connections",
         }
     }
 }

@@ -168,6 +168,14 @@ impl Snapshot {
         })
     }
 
+    /// The services of an interface in any letter case, of all namespaces; a few others may be among them.
+    pub fn services_of(&self, interface: &str) -> impl Iterator<Item = ServiceFacts<'_>> {
+        self.names.of_interface(interface).filter_map(|SetFacts { services, set }| match services.as_slice() {
+            [service] => Some(ServiceFacts { service, set }),
+            _ => None,
+        })
+    }
+
     /// How many services are registered.
     pub fn service_count(&self) -> usize {
         self.names.service_count()

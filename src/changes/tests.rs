@@ -246,10 +246,10 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     let mut slow = world.subscriber(interface("x.Y"));
     (1..=130).for_each(|version| world.apply(many(version)));
     let state = |world: &World| {
-        let state = world.changes.state();
-        (state.bytes, state.past.len())
+        let (places, bytes) = world.changes.state().past.size();
+        (bytes, places)
     };
-    assert!(state(&world).0 <= PAST_BYTES_MAX && state(&world).1 < 130, "{:?}", state(&world));
+    assert!(state(&world).0 <= past::BYTES_MAX && state(&world).1 < 130, "{:?}", state(&world));
     assert_eq!(slow.news(), Err(Gap));
     assert!(!slow.resume(start, &world.snapshot), "a client that comes back with its id gets the whole set");
     assert!(!has_heard(&idle), "none of it was its own");
@@ -265,6 +265,23 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     }));
     assert!(has_heard(&late));
     assert_eq!((late.news(), state(&world)), (Err(Gap), (0, 0)));
+}
+
+/// A stream of a thousand interfaces walked through the whole past once for each of them.
+#[test]
+fn what_an_interface_missed_is_found_without_the_rest_of_the_past() {
+    let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
+    let start = world.snapshot.revision;
+    for at in 0..100 {
+        world.apply(pod(&format!("n{at}"), 2 + at, 1, &format!("interface=a.Name{at} port=1")));
+    }
+    let middle = world.snapshot.revision;
+    world.apply(pod("one", 1, 2, "interface=A.b port=1 interface=a.B port=1 interface=a.B port=2"));
+    let found = |interface: &str, behind, until| world.changes.state().past.changes_of(interface, behind, until).len();
+    for (interface, count) in [("a.B", 1), ("A.B", 1), ("a.name7", 1), ("no.Such", 0)] {
+        assert_eq!(found(interface, start, u64::MAX), count, "{interface}");
+    }
+    assert_eq!((found("a.B", start, middle), found("a.Name7", middle, u64::MAX)), (0, 0));
 }
 
 #[test]

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Pages, Refusal};
+use super::Refusal;
 use crate::source::poll::{self, Fingerprint};
 
 /// What the kubelet asks, which knows no token; they tell nothing but that the server is there.
@@ -141,12 +139,12 @@ pub fn read_token(file: &Path) -> Result<String, TokenError> {
     is_token.then(|| token.to_owned()).ok_or_else(|| TokenError::Malformed { path: file.into() })
 }
 
-/// Lets through who shows the token, where one is asked for.
-pub(super) async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
-    let token = pages.access.token.as_ref().filter(|_| !OPEN_PATHS.contains(&request.uri().path()));
-    if token.is_none_or(|token| token.is_shown(request.headers())) {
-        return next.run(request).await;
+/// What a request without the token is told, where one is asked for.
+pub(super) fn refused<B>(access: &Access, request: &Request<B>) -> Option<Response> {
+    let token = access.token.as_ref().filter(|_| !OPEN_PATHS.contains(&request.uri().path()))?;
+    if token.is_shown(request.headers()) {
+        return None;
     }
     let refusal = Refusal { status: StatusCode::UNAUTHORIZED, error: "send Authorization: Bearer TOKEN".into() };
-    ([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response()
+    Some(([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response())
 }

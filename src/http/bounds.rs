@@ -1,19 +1,20 @@
 //! How much of the HTTP side there is, and what is said to a client that wants more.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use tokio::time::sleep;
 
 use super::connection::{Answer, Kind};
-use super::shares::{Full, Shares};
+use super::shareless::Shareless;
+use super::shares::{Full, Share, Shares};
+use super::unread::EventRoom;
+use super::watch::Asked;
 use super::{Pages, Refusal};
 use crate::changes::SUBSCRIPTIONS_MAX;
 use crate::metrics::Beyond;
-use crate::report::Filter;
 
 /// The most lists at once; fewer than there are places for connections, so that some of those are left to probes.
 const LISTS_MAX: u32 = 192;
@@ -30,8 +31,21 @@ pub const INTERFACES_MAX: usize = 1_024;
 /// A selection of more bytes than this counts as several subscriptions, since all of it is kept.
 const SELECTION_LEN: usize = 1_024;
 
-/// The most texts of `/metrics` that wait for their readers: beyond that the oldest reader is cut off.
+/// The most connections at once that carry streams, and the most of one client. Each has buffers of some 32 KiB.
+const STREAM_CONNECTIONS_MAX: u32 = 1_024;
+const STREAM_CONNECTIONS_PER_CLIENT_MAX: u32 = 256;
+
+/// The most texts of `/metrics` that wait for their readers, and the most of one client.
 const SCRAPES_MAX: usize = 128;
+const SCRAPES_PER_CLIENT_MAX: usize = 64;
+
+/// The most other answers without a share that wait for their readers, and the most of one client.
+const SHORT_MAX: usize = 1_024;
+const SHORT_PER_CLIENT_MAX: usize = 256;
+
+/// The most streams that wait for room, and the most of one client: each has the head of its request, up to 72 KiB.
+const WAITING_MAX: u32 = 64;
+const WAITING_PER_CLIENT_MAX: u32 = 16;
 
 /// How often, and after which pause, a stream that finds no room looks again: a client that puts another stream in the place
 /// of one closes that just before, and the old one counts until its end is seen.
@@ -46,7 +60,11 @@ const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Bounds {
     lists: Arc<Shares>,
     subscriptions: Arc<Shares>,
-    scrapes: Mutex<VecDeque<Weak<Answer>>>,
+    stream_connections: Arc<Shares>,
+    pub(super) events: EventRoom,
+    waiting: Arc<Shares>,
+    scrapes: Shareless<Answer>,
+    short: Shareless<Answer>,
     reminder: Mutex<Reminder>,
 }
 
@@ -62,7 +80,11 @@ impl Default for Bounds {
         Bounds {
             lists: Shares::new(LISTS_MAX, LISTS_PER_CLIENT_MAX),
             subscriptions: Shares::new(SUBSCRIPTIONS_MAX as u32, SUBSCRIPTIONS_PER_CLIENT_MAX),
-            scrapes: Mutex::default(),
+            stream_connections: Shares::new(STREAM_CONNECTIONS_MAX, STREAM_CONNECTIONS_PER_CLIENT_MAX),
+            events: EventRoom::default(),
+            waiting: Shares::new(WAITING_MAX, WAITING_PER_CLIENT_MAX),
+            scrapes: Shareless::new(SCRAPES_MAX, SCRAPES_PER_CLIENT_MAX),
+            short: Shareless::new(SHORT_MAX, SHORT_PER_CLIENT_MAX),
             reminder: Mutex::default(),
         }
     }
@@ -73,9 +95,9 @@ impl Pages {
     pub(super) fn admit(&self, answer: &Arc<Answer>) -> Result<(), Refusal> {
         match answer.kind() {
             Kind::Probe | Kind::Stream => {}
-            Kind::Scrape => self.bounds.scraped(answer),
+            Kind::Scrape => self.bounds.scrapes.add(answer.counted_as(), Arc::downgrade(answer)),
             Kind::List => match self.bounds.lists.take(answer.client(), 1) {
-                Ok(share) => answer.hold(share),
+                Ok(share) => answer.hold(share, None),
                 Err(Full::All) => return Err(self.refused(Beyond::Lists, answer)),
                 Err(Full::Client) => return Err(self.refused(Beyond::ClientLists, answer)),
             },
@@ -83,26 +105,34 @@ impl Pages {
         Ok(())
     }
 
-    /// Lets a stream of these selections in.
-    pub(super) async fn admit_stream(&self, answer: &Answer, filters: &[Filter]) -> Result<(), Refusal> {
-        if filters.len() > INTERFACES_MAX {
+    /// Lets a stream of these selections in. Nothing is made of them before.
+    pub(super) async fn admit_stream(&self, answer: &Answer, asked: &Asked) -> Result<(), Refusal> {
+        if asked.lengths().len() > INTERFACES_MAX {
             return Err(self.refused(Beyond::Interfaces, answer));
         }
-        let count = filters.iter().map(cost).sum();
-        let mut taken = self.bounds.subscriptions.take(answer.client(), count);
-        for _ in 0..REPLACE_TRIES {
-            if taken.is_ok() {
-                break;
+        let cost = asked.lengths().map(cost).sum();
+        let mut taken = self.bounds.take_stream(answer, cost);
+        // Who wants more than there ever is does not wait for it.
+        if taken.is_err()
+            && cost <= SUBSCRIPTIONS_PER_CLIENT_MAX
+            && let Ok(_wait) = self.bounds.waiting.take(answer.client(), 1)
+        {
+            for _ in 0..REPLACE_TRIES {
+                sleep(REPLACE_PAUSE).await;
+                taken = self.bounds.take_stream(answer, cost);
+                if taken.is_ok() {
+                    break;
+                }
             }
-            sleep(REPLACE_PAUSE).await;
-            taken = self.bounds.subscriptions.take(answer.client(), count);
         }
-        match taken {
-            Ok(share) => answer.hold(share),
-            Err(Full::All) => return Err(self.refused(Beyond::Subscriptions, answer)),
-            Err(Full::Client) => return Err(self.refused(Beyond::ClientSubscriptions, answer)),
-        }
+        let (share, connection) = taken.map_err(|beyond| self.refused(beyond, answer))?;
+        answer.hold(share, Some(connection));
         Ok(())
+    }
+
+    /// Bounds an answer that has no share. It is given; another one ends for it beyond the bound.
+    pub(super) fn pass(&self, answer: &Arc<Answer>) {
+        self.bounds.short.add(answer.counted_as(), Arc::downgrade(answer));
     }
 
     /// What a client is told that wants more than there is; counted, and logged once in a while.
@@ -115,15 +145,17 @@ impl Pages {
 }
 
 impl Bounds {
-    fn scraped(&self, answer: &Arc<Answer>) {
-        let mut scrapes = self.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
-        scrapes.retain(|other| other.strong_count() > 0);
-        if scrapes.len() >= SCRAPES_MAX
-            && let Some(oldest) = scrapes.pop_front().and_then(|oldest| oldest.upgrade())
-        {
-            oldest.cut_off();
-        }
-        scrapes.push_back(Arc::downgrade(answer));
+    /// What a stream takes: its subscriptions, and a share for its connection, which all streams of that hold.
+    fn take_stream(&self, answer: &Answer, cost: u32) -> Result<(Share, Arc<Share>), Beyond> {
+        let connection = answer.connection_share(&self.stream_connections).map_err(|full| match full {
+            Full::All => Beyond::StreamConnections,
+            Full::Client => Beyond::ClientStreamConnections,
+        })?;
+        let share = self.subscriptions.take(answer.client(), cost).map_err(|full| match full {
+            Full::All => Beyond::Subscriptions,
+            Full::Client => Beyond::ClientSubscriptions,
+        })?;
+        Ok((share, connection))
     }
 
     fn remind(&self, client: IpAddr, reason: &str) {
@@ -164,12 +196,23 @@ fn explanation(beyond: Beyond) -> (StatusCode, String) {
                  stream is one; close some, or ask another replica"
             ),
         ),
+        Beyond::StreamConnections => (
+            NOW,
+            format!(
+                "{STREAM_CONNECTIONS_MAX} connections carry streams already; try again later, or at another replica"
+            ),
+        ),
+        Beyond::ClientStreamConnections => (
+            YOU,
+            format!(
+                "{STREAM_CONNECTIONS_PER_CLIENT_MAX} connections of this client carry streams already; one of HTTP/2 \
+                 carries many streams, and one stream many interfaces"
+            ),
+        ),
     }
 }
 
-/// How many subscriptions a selection counts as.
-fn cost(filter: &Filter) -> u32 {
-    let Filter { interface, group, version, namespace } = filter;
-    let len = [interface, group, version, namespace].into_iter().flatten().map(String::len).sum::<usize>();
+/// How many subscriptions a selection of so many bytes counts as.
+fn cost(len: usize) -> u32 {
     u32::try_from(len.div_ceil(SELECTION_LEN).max(1)).unwrap_or(u32::MAX)
 }

@@ -4,11 +4,12 @@
 //! was silent the longest makes room. What a request asks for is known behind its head: a list keeps the connection from
 //! being asked for its place, a stream gives the place back, and a probe changes nothing.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -25,8 +26,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::pieces::Pieces;
-use super::shares::Share;
-use super::{Pages, WRITE_WAIT};
+use super::shareless::End;
+use super::shares::{Full, Share, Shares};
+use super::{Pages, WRITE_WAIT, access};
 use crate::metrics::Dropped;
 use crate::server::clients::seats::Seat;
 
@@ -36,7 +38,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(5);
 /// How long an HTTP/2 connection may rest between requests; HTTP/1.1 has the time of a head.
 const IDLE_WAIT: Duration = Duration::from_secs(15);
 
-/// How long a list or a scrape may take, to its last byte.
+/// How long a list, a scrape or an event may take, to its last byte.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// How often the answers that are on their way are looked at.
@@ -50,6 +52,9 @@ const DRAIN_WAIT: Duration = Duration::from_secs(4);
 
 /// The largest head of a request: the URL of a stream of 1,024 interfaces, which is at most 65,534 bytes.
 const HEAD_LEN_MAX: usize = 72 * 1024;
+
+/// An HTTP/1.1 connection keeps the buffer of its head: one that carries a stream counts as one more for each so many bytes.
+const HEAD_LEN_COUNTED: usize = 16 * 1024;
 
 /// The most requests at once of an HTTP/2 connection: a thousand streams, and lists and probes beside them.
 const REQUESTS_MAX: u32 = 1_152;
@@ -98,6 +103,8 @@ pub(super) struct Stay {
     is_http2: AtomicBool,
     streams: AtomicUsize,
     lists: AtomicUsize,
+    /// What it counts as while it carries streams, each of which holds it.
+    share: Mutex<Weak<Share>>,
     /// The answers that are on their way.
     answers: Mutex<Vec<Weak<Answer>>>,
     /// An answer began or ended.
@@ -128,6 +135,7 @@ impl Stay {
             is_http2: AtomicBool::default(),
             streams: AtomicUsize::default(),
             lists: AtomicUsize::default(),
+            share: Mutex::default(),
             answers: Mutex::default(),
             changed: Notify::new(),
             cut: Notify::new(),
@@ -161,7 +169,8 @@ impl Stay {
 
     /// Whether an answer can stall without the socket noticing, or take too long.
     fn needs_looks(&self) -> bool {
-        self.is_http2.load(Ordering::Relaxed) || self.lists.load(Ordering::Relaxed) > 0
+        let is_any = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
+        self.is_http2.load(Ordering::Relaxed) || is_any(&self.lists) || is_any(&self.streams)
     }
 
     /// Whether the place among those that hold nothing is had, or had again.
@@ -179,19 +188,26 @@ impl Stay {
 pub(super) struct Answer {
     stay: Arc<Stay>,
     kind: Kind,
+    /// The bytes of its request's head.
+    head_len: usize,
     began: Instant,
     /// Pieces that the transport has and has not sent.
     unsent: AtomicUsize,
     /// When a piece was handed over or sent last, in milliseconds of the connection.
     moved_at: AtomicU64,
-    share: Mutex<Option<Share>>,
+    /// When each event began whose last byte is not sent yet.
+    events: Mutex<VecDeque<Instant>>,
+    share: Mutex<Option<Shared>>,
 }
 
+/// What an answer takes: a share of its own, and for a stream one with the others of its connection.
+type Shared = (Share, Option<Arc<Share>>);
+
 impl Answer {
-    fn begin(stay: Arc<Stay>, kind: Kind) -> Arc<Answer> {
+    fn begin(stay: Arc<Stay>, kind: Kind, head_len: usize) -> Arc<Answer> {
         let (began, moved_at) = (Instant::now(), AtomicU64::new(stay.now()));
-        let answer = Answer { stay, kind, began, unsent: AtomicUsize::new(0), moved_at, share: Mutex::default() };
-        let answer = Arc::new(answer);
+        let (unsent, events, share) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        let answer = Arc::new(Answer { stay, kind, head_len, began, unsent, moved_at, events, share });
         let mut answers = answer.stay.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|other| other.strong_count() > 0);
         answers.push(Arc::downgrade(&answer));
@@ -213,9 +229,31 @@ impl Answer {
         self.stay.client
     }
 
+    /// Whose it is, trusted or not.
+    pub(super) fn counted_as(&self) -> IpAddr {
+        self.client().unwrap_or(self.stay.address)
+    }
+
+    /// What its connection counts as while it carries streams; the first one takes it.
+    pub(super) fn connection_share(&self, shares: &Arc<Shares>) -> Result<Arc<Share>, Full> {
+        let mut share = self.stay.share.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = share.upgrade() {
+            return Ok(share);
+        }
+        let is_http2 = self.stay.is_http2.load(Ordering::Relaxed);
+        let more = if is_http2 { 0 } else { self.head_len / HEAD_LEN_COUNTED };
+        let taken = Arc::new(shares.take(self.client(), u32::try_from(more).unwrap_or(u32::MAX).saturating_add(1))?);
+        *share = Arc::downgrade(&taken);
+        Ok(taken)
+    }
+
+    fn has_share(&self) -> bool {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Keeps what it takes until it is sent.
-    pub(super) fn hold(&self, share: Share) {
-        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = Some(share);
+    pub(super) fn hold(&self, share: Share, connection: Option<Arc<Share>>) {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = Some((share, connection));
         match self.kind {
             Kind::Stream => {
                 self.stay.streams.fetch_add(1, Ordering::Relaxed);
@@ -228,9 +266,17 @@ impl Answer {
         }
     }
 
-    /// Ends its connection.
-    pub(super) fn cut_off(&self) {
-        self.stay.cut.notify_one();
+    /// An event of it is there; [`Answer::end_event`] tells that the oldest one is sent.
+    pub(super) fn begin_event(&self) {
+        self.events().push_back(Instant::now());
+    }
+
+    pub(super) fn end_event(&self) {
+        self.events().pop_front();
+    }
+
+    fn events(&self) -> MutexGuard<'_, VecDeque<Instant>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A piece of it, which tells when it is sent.
@@ -248,7 +294,15 @@ impl Answer {
     fn is_stalled(&self) -> bool {
         let rests = Duration::from_millis(self.stay.now().saturating_sub(self.moved_at.load(Ordering::Relaxed)));
         let is_unread = self.unsent.load(Ordering::Relaxed) > 0 && rests > WRITE_WAIT;
-        is_unread || (self.kind != Kind::Stream && self.began.elapsed() > ANSWER_WAIT)
+        let began = if self.kind == Kind::Stream { self.events().front().copied() } else { Some(self.began) };
+        is_unread || began.is_some_and(|began| began.elapsed() > ANSWER_WAIT)
+    }
+}
+
+impl End for Answer {
+    /// Ends its connection: HTTP/2 takes back nothing of an answer that waits in the transport.
+    fn end(&self) {
+        self.stay.cut.notify_one();
     }
 }
 
@@ -378,17 +432,50 @@ async fn answer(
     stay.seat.heard();
     let is_http2 = request.version() == Version::HTTP_2;
     stay.is_http2.store(is_http2, Ordering::Relaxed);
-    let answer = Answer::begin(stay, Kind::of(request.uri().path()));
-    let mut response = match pages.admit(&answer) {
-        Ok(()) => {
+    let answer = Answer::begin(stay, Kind::of(request.uri().path()), head_len(&request));
+    // The token first: who does not know it takes nothing of those who do.
+    let unknown = access::refused(&pages.access, &request);
+    let is_scrape = unknown.is_none() && answer.kind == Kind::Scrape;
+    let refused = unknown.or_else(|| pages.admit(&answer).err().map(IntoResponse::into_response));
+    let mut response = match refused {
+        Some(refused) => refused,
+        None => {
             request.extensions_mut().insert(answer.clone());
             let answered: Result<_, Infallible> = router.call(request).await;
             answered.unwrap_or_else(|never| match never {})
         }
-        Err(refusal) => refusal.into_response(),
     };
+    if !answer.has_share() && !is_scrape {
+        pages.pass(&answer);
+    }
     if !is_http2 && pages.is_ending.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| Pieces::new(body, answer))
+}
+
+fn head_len<B>(request: &Request<B>) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    fields.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::clients::seats::{PREFIX6, Seats};
+
+    #[tokio::test]
+    async fn a_stream_is_stalled_by_an_event_that_is_not_read_in_time() {
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let seat = Arc::new(Seats::new(1, 1, PREFIX6)).take(client, false).await.expect("a place");
+        let answer = Answer::begin(Stay::new(client, Some(client), seat), Kind::Stream, 0);
+        let long_ago = Instant::now().checked_sub(ANSWER_WAIT + Duration::from_secs(1)).expect("a time");
+        answer.events().push_back(long_ago);
+        answer.begin_event();
+        assert!(answer.is_stalled(), "some of it may have been read of late");
+        answer.end_event();
+        assert!(!answer.is_stalled(), "the next one has its own time");
+        answer.end_event();
+        assert!(!answer.is_stalled() && answer.events().is_empty());
+    }
 }

@@ -12,11 +12,14 @@ use std::time::Duration;
 use axum::body::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::Pages;
+use super::connection::Answer;
+use super::unread::Part;
 use super::watch::Closing;
-use crate::changes::{Gap, SentSet, Subscription};
+use crate::changes::{Gap, Sent, Subscription, Topic};
 use crate::escape;
 use crate::events;
 use crate::report::{ChangeEvent, SetEvent, WatchedSet};
@@ -43,6 +46,9 @@ pub(super) struct Place {
 /// One stream. It is asked for more only once the connection has room.
 pub(super) struct Feed {
     pages: Arc<Pages>,
+    answer: Arc<Answer>,
+    /// What its events may take until they are read.
+    part: Part,
     places: Vec<Place>,
     /// The news of each interface, waited for.
     waits: FuturesUnordered<Pin<Box<dyn Future<Output = usize> + Send>>>,
@@ -63,13 +69,22 @@ pub(super) struct Feed {
 
 impl Feed {
     /// A stream that goes on from a revision, where there is one that a place goes on from.
-    pub(super) fn new(pages: Arc<Pages>, places: Vec<Place>, last: Option<u64>, closing: Closing) -> Feed {
+    pub(super) fn new(
+        pages: Arc<Pages>,
+        answer: Arc<Answer>,
+        places: Vec<Place>,
+        last: Option<u64>,
+        closing: Closing,
+    ) -> Feed {
         let is_resumed = places.iter().any(|place| !place.is_fresh);
         let until = pages.changes.latest();
         // The first bytes tell the client that it was understood, also where there is no news.
         let greeting = format!("retry: {RETRY_MS}\n: \n\n");
+        let part = pages.bounds.events.part(answer.client());
         let mut feed = Feed {
             pages,
+            answer,
+            part,
             waits: FuturesUnordered::new(),
             ready: [greeting.into()].into(),
             due: (0..places.len()).collect(),
@@ -95,6 +110,7 @@ impl Feed {
             }
             match self.due.pop_front() {
                 Some(at) => {
+                    yield_now().await; // a stream may have a thousand interfaces, and the same tasks answer DNS
                     if self.tell(at).await == Err(Gap) {
                         self.pages.responder.metrics.slow_reader();
                         return None;
@@ -107,50 +123,79 @@ impl Feed {
 
     /// Prepares what there is to tell of an interface, if there is anything.
     async fn tell(&mut self, at: usize) -> Result<(), Gap> {
-        let place = &mut self.places[at];
-        let change = match std::mem::take(&mut place.is_fresh) {
-            true => None,
-            false => match place.subscription.news_until(self.until) {
+        let (event, sent) = match std::mem::take(&mut self.places[at].is_fresh) {
+            true => (events::SET, self.set(at).await),
+            false => match self.change(at).await {
                 Ok(None) => return Ok(()),
-                Ok(change) => change,
-                Err(Gap) if self.is_prompt => None,
-                Err(Gap) => return Err(Gap),
+                Ok(Some(change)) => (events::CHANGE, change),
+                Err(Forgotten::Meanwhile) => (events::SET, self.set(at).await),
+                Err(Forgotten::Unread) => return Err(Gap),
             },
-        };
-        let (event, data) = match change {
-            Some(change) => {
-                let interface = place.subscription.topic().filter.interface.clone().unwrap_or_default();
-                (events::CHANGE, Bytes::from(escape::json(&ChangeEvent::of(interface, change))))
-            }
-            None => (events::SET, self.set(at).await),
         };
         self.owes_id = !(self.due.is_empty() && self.advance());
         let revision = if self.owes_id { UNFINISHED } else { self.told };
         let head = events::encode_head(event, &self.pages.changes.id(revision));
+        let data = Bytes::from_owner(Unread::new(sent, self.answer.clone()));
         self.ready.extend([head.into(), data, events::END.into()]);
         self.pages.responder.metrics.event_sent();
         Ok(())
     }
 
-    /// The data of a whole set. Subscribers that come while another one's is still being sent share its bytes, as long as
-    /// they say what is so: a thousand that come back at once cost one set.
-    async fn set(&mut self, at: usize) -> Bytes {
-        let topic = self.places[at].subscription.topic().clone();
-        let mut sent = topic.sent.lock().await;
-        let shared = sent.bytes.upgrade().filter(|_| topic.is_untouched_since(sent.revision));
-        let bytes = match shared {
-            Some(bytes) => bytes,
-            None => {
-                let snapshot = self.pages.responder.snapshot.load_full();
-                let interface = topic.filter.interface.clone().unwrap_or_default();
-                let set = SetEvent::of(interface, WatchedSet::of(&snapshot, &topic.filter));
-                let bytes = Arc::new(escape::json(&set));
-                *sent = SentSet { revision: snapshot.revision, bytes: Arc::downgrade(&bytes) };
-                bytes
+    /// The data of an interface's news, once there is room for it. Where there is none it waits without them and makes them
+    /// again: what waits takes no memory.
+    async fn change(&mut self, at: usize) -> Result<Option<Arc<Sent>>, Forgotten> {
+        let subscription = &mut self.places[at].subscription;
+        let from = subscription.revision();
+        let mut room = None;
+        loop {
+            let change = match subscription.news_until(self.until) {
+                Ok(Some(change)) => change,
+                Ok(None) => return Ok(None),
+                Err(Gap) if self.is_prompt || room.is_some() => return Err(Forgotten::Meanwhile),
+                Err(Gap) => return Err(Forgotten::Unread),
+            };
+            let interface = subscription.topic().filter.interface.clone().unwrap_or_default();
+            let bytes = escape::json(&ChangeEvent::of(interface, change));
+            if let Some(room) = self.part.fit(room.take(), bytes.len()) {
+                let revision = subscription.revision();
+                return Ok(Some(Arc::new(Sent { revision, bytes, room: room.permits() })));
             }
+            let len = bytes.len();
+            drop(bytes);
+            subscription.start_from(from);
+            room = Some(self.part.take(len).await);
+        }
+    }
+
+    /// The data of a whole set, once there is room for it. Subscribers that come while another one's is still being sent
+    /// share its bytes and its room, as long as they say what is so: a thousand that come back at once cost one set.
+    async fn set(&mut self, at: usize) -> Arc<Sent> {
+        let topic = self.places[at].subscription.topic().clone();
+        let mut room = None;
+        let sent = loop {
+            let mut sent = topic.sent.lock().await;
+            if let Some(shared) = sent.upgrade().filter(|shared| topic.is_untouched_since(shared.revision)) {
+                break shared;
+            }
+            let (revision, bytes) = self.encoded_set(&topic);
+            if let Some(room) = self.part.fit(room.take(), bytes.len()) {
+                let new = Arc::new(Sent { revision, bytes, room: room.permits() });
+                *sent = Arc::downgrade(&new);
+                break new;
+            }
+            let len = bytes.len();
+            drop((sent, bytes)); // nobody else waits for this client's room
+            room = Some(self.part.take(len).await);
         };
         self.places[at].subscription.start_from(sent.revision);
-        Bytes::from_owner(Shared(bytes))
+        sent
+    }
+
+    fn encoded_set(&self, topic: &Topic) -> (u64, Vec<u8>) {
+        let snapshot = self.pages.responder.snapshot.load_full();
+        let interface = topic.filter.interface.clone().unwrap_or_default();
+        let set = SetEvent::of(interface, WatchedSet::of(&snapshot, &topic.filter));
+        (snapshot.revision, escape::json(&set))
     }
 
     /// At the end of a round: claims its revision, unless a set was already of a later one.
@@ -214,11 +259,35 @@ impl Feed {
     }
 }
 
-/// Bytes that several connections send.
-struct Shared(Arc<Vec<u8>>);
+/// Why an interface's news are in the past no more.
+enum Forgotten {
+    /// The stream waited for them, or for room.
+    Meanwhile,
+    /// Its client did not read.
+    Unread,
+}
 
-impl AsRef<[u8]> for Shared {
+/// The data of an event, which other streams may send too, and the answer that is to be read in time.
+struct Unread {
+    sent: Arc<Sent>,
+    answer: Arc<Answer>,
+}
+
+impl Unread {
+    fn new(sent: Arc<Sent>, answer: Arc<Answer>) -> Unread {
+        answer.begin_event();
+        Unread { sent, answer }
+    }
+}
+
+impl AsRef<[u8]> for Unread {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.sent.bytes
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.answer.end_event();
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MAKING_MAX: usize = 1;
 
 /// The most of all lists that is made and not yet sent, in KiB.
-const UNSENT_KIB_MAX: usize = 64 * 1024;
+const UNSENT_KIB_MAX: usize = 32 * 1024;
 
 /// The room for lists.
 #[derive(Debug)]

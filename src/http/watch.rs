@@ -1,5 +1,6 @@
 //! `GET /v1/watch`: the endpoints of some interfaces as server-sent events, each whole set first and then what changes.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -30,23 +31,24 @@ pub(super) async fn watch(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let (filters, added) = read(query.as_deref().unwrap_or_default())?;
-    pages.admit_stream(&answer, &filters).await?;
+    let asked = Asked::read(query.as_deref().unwrap_or_default())?;
+    drop(query); // it may be long, and the stream may have to wait for room
+    pages.admit_stream(&answer, &asked).await?;
     let snapshot = synced(&pages)?;
     if snapshot.heard_at.is_some() {
         return Err(Refusal::later("the zone of the last run is served; what changes is told from the first sync on"));
     }
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let last = last.and_then(|id| pages.changes.revision_of(id));
-    let mut places = Vec::with_capacity(filters.len());
-    for (filter, is_added) in filters.into_iter().zip(added) {
+    let mut places = Vec::with_capacity(asked.interfaces.len());
+    for (filter, is_added) in asked.filters() {
         let subscribed = pages.changes.subscribe(filter);
         let mut subscription = subscribed.map_err(|_| pages.refused(Beyond::Subscriptions, &answer))?;
         let is_resumed = !is_added && last.is_some_and(|revision| subscription.resume(revision, &snapshot));
         places.push(Place { subscription, is_fresh: !is_resumed });
     }
     drop(snapshot);
-    let feed = Feed::new(pages, places, last, closing);
+    let feed = Feed::new(pages, answer, places, last, closing);
     let events = stream::unfold(feed, |mut feed| async {
         let bytes = feed.next().await?;
         Some((Ok::<_, Infallible>(bytes), feed))
@@ -63,42 +65,69 @@ pub(super) async fn watch(
 /// The parameters of a stream.
 const PARAMETERS: &str = "`interface`, `added`, `group`, `version`, `namespace`";
 
-/// The selections of a query, one an interface and in its order, and whether each begins with its whole set anyway.
-fn read(query: &str) -> Result<(Vec<Filter>, Vec<bool>), Refusal> {
-    let (mut filters, mut added): (Vec<Filter>, Vec<bool>) = (Vec::new(), Vec::new());
-    let mut places = std::collections::HashMap::new();
-    let mut common = Filter::default();
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        let single = match &*key {
-            "interface" | "added" => {
-                if value.is_empty() {
-                    return Err(Refusal::bad(format!("{key}: which one is to be watched?")));
+/// The longest `group`, `version` or `namespace`, in bytes: each interface of a stream keeps a copy of it.
+const SELECTOR_LEN_MAX: usize = 1_024;
+
+/// What a stream is asked to tell of. It is as long as its query, and no filter exists before the stream has room.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The interfaces in lower case, each once and in the order of the query, and whether each begins with its whole set
+    /// anyway.
+    interfaces: Vec<(String, bool)>,
+    /// What holds for all of them.
+    common: Filter,
+}
+
+impl Asked {
+    fn read(query: &str) -> Result<Asked, Refusal> {
+        let mut asked = Asked::default();
+        let mut places = HashMap::new();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let single = match &*key {
+                "interface" | "added" => {
+                    if value.is_empty() {
+                        return Err(Refusal::bad(format!("{key}: which one is to be watched?")));
+                    }
+                    let interface = value.to_ascii_lowercase();
+                    let place = *places.entry(interface.clone()).or_insert(asked.interfaces.len());
+                    if place == asked.interfaces.len() {
+                        asked.interfaces.push((interface, false));
+                    }
+                    asked.interfaces[place].1 |= key == "added";
+                    continue;
                 }
-                let interface = value.to_ascii_lowercase();
-                let place = *places.entry(interface.clone()).or_insert(filters.len());
-                if place == filters.len() {
-                    filters.push(Filter { interface: Some(interface), ..Filter::default() });
-                    added.push(false);
-                }
-                added[place] |= key == "added";
-                continue;
+                "group" => &mut asked.common.group,
+                "version" => &mut asked.common.version,
+                "namespace" => &mut asked.common.namespace,
+                other => return Err(Refusal::bad(format!("unknown field `{other}`, expected one of {PARAMETERS}"))),
+            };
+            if value.len() > SELECTOR_LEN_MAX {
+                return Err(Refusal::bad(format!("{key}: it has more than {SELECTOR_LEN_MAX} bytes")));
             }
-            "group" => &mut common.group,
-            "version" => &mut common.version,
-            "namespace" => &mut common.namespace,
-            other => return Err(Refusal::bad(format!("unknown field `{other}`, expected one of {PARAMETERS}"))),
-        };
-        if single.replace(value.into_owned()).is_some() {
-            return Err(Refusal::bad(format!("{key}: it is there twice; a stream has one")));
+            if single.replace(value.into_owned()).is_some() {
+                return Err(Refusal::bad(format!("{key}: it is there twice; a stream has one")));
+            }
         }
+        if asked.interfaces.is_empty() {
+            return Err(Refusal::bad("interface: which one is to be watched?"));
+        }
+        Ok(asked)
     }
-    if filters.is_empty() {
-        return Err(Refusal::bad("interface: which one is to be watched?"));
+
+    /// The bytes of each selection.
+    pub(super) fn lengths(&self) -> impl ExactSizeIterator<Item = usize> {
+        let Filter { group, version, namespace, .. } = &self.common;
+        let common = [group, version, namespace].into_iter().flatten().map(String::len).sum::<usize>();
+        self.interfaces.iter().map(move |(interface, _)| interface.len() + common)
     }
-    for filter in &mut filters {
-        *filter = Filter { interface: filter.interface.take(), ..common.clone() };
+
+    /// The selections, and whether each begins with its whole set anyway.
+    fn filters(self) -> impl Iterator<Item = (Filter, bool)> {
+        let Asked { interfaces, common } = self;
+        interfaces
+            .into_iter()
+            .map(move |(interface, is_added)| (Filter { interface: Some(interface), ..common.clone() }, is_added))
     }
-    Ok((filters, added))
 }
 
 #[cfg(test)]
@@ -107,12 +136,12 @@ mod tests {
 
     #[test]
     fn queries() {
-        let shown = |query: &str| match read(query) {
+        let shown = |query: &str| match Asked::read(query) {
             Err(refusal) => refusal.error,
-            Ok((filters, added)) => {
-                let words = filters.iter().zip(added).map(|(filter, is_added)| {
+            Ok(asked) => {
+                let words = asked.filters().map(|(filter, is_added)| {
                     let Filter { interface, group, version, namespace } = filter;
-                    let common = [group, version, namespace].map(|text| text.as_deref().unwrap_or("-")).join("/");
+                    let common = [&group, &version, &namespace].map(|text| text.as_deref().unwrap_or("-")).join("/");
                     format!("{}{}@{common}", interface.as_deref().unwrap_or("?"), if is_added { "+" } else { "" })
                 });
                 words.collect::<Vec<_>>().join(" ")
@@ -134,6 +163,12 @@ mod tests {
             ),
         ] {
             assert_eq!(shown(query), expected, "{query}");
+        }
+        let long = "x".repeat(SELECTOR_LEN_MAX);
+        for key in ["group", "version", "namespace"] {
+            assert!(Asked::read(&format!("interface=a&{key}={long}")).is_ok());
+            let refused = shown(&format!("interface=a&{key}={long}x"));
+            assert_eq!(refused, format!("{key}: it has more than 1024 bytes"));
         }
     }
 }

@@ -43,6 +43,9 @@ struct Lane {
     number: u64,
     /// By the interface in lower case.
     listeners: BTreeMap<String, Vec<Listener>>,
+    /// What of their selectors was the same for all that ever listened; the rest is chosen here. It only grows wider, so that
+    /// the stream begins with whole sets a few times and no more.
+    common: Filter,
     changed: Arc<Notify>,
 }
 
@@ -77,13 +80,15 @@ impl Streams {
         let lane = match state.lanes.iter().position(|lane| lane.has_room_for(&interface)) {
             Some(at) => at,
             None => {
-                let lane = Lane { number: number + 1, listeners: BTreeMap::new(), changed: Arc::default() };
+                let common = Filter { interface: None, ..listener.filter.clone() };
+                let lane = Lane { number: number + 1, listeners: BTreeMap::new(), common, changed: Arc::default() };
                 tokio::spawn(follow(self.clone(), lane.number, lane.changed.clone()));
                 state.lanes.push(lane);
                 state.lanes.len() - 1
             }
         };
         let lane = &mut state.lanes[lane];
+        lane.widen(&listener.filter);
         lane.listeners.entry(interface.clone()).or_default().push(listener);
         lane.changed.notify_one();
         Listening { streams: self.clone(), number, interface, latest }
@@ -131,19 +136,20 @@ impl Lane {
         self.listeners.len() < INTERFACES_MAX && len <= QUERY_LEN_MAX
     }
 
-    /// All interfaces, and what of their selectors is the same for all: the rest is chosen here.
-    fn selection(&self) -> Selection {
-        let common = |field: fn(&Filter) -> &Option<String>| {
-            let mut all = self.listeners.values().flatten().map(|listener| field(&listener.filter));
-            let first = all.next()?;
-            all.all(|other| other == first).then(|| first.clone())?
-        };
-        Selection {
-            interfaces: self.listeners.keys().cloned().collect(),
-            group: common(|filter| &filter.group),
-            version: common(|filter| &filter.version),
-            namespace: common(|filter| &filter.namespace),
+    /// Has the stream tell what a filter asks for.
+    fn widen(&mut self, filter: &Filter) {
+        let Filter { group, version, namespace, .. } = &mut self.common;
+        for (common, own) in [(group, &filter.group), (version, &filter.version), (namespace, &filter.namespace)] {
+            if common != own {
+                *common = None;
+            }
         }
+    }
+
+    /// All interfaces, and what of their selectors is the same for all.
+    fn selection(&self) -> Selection {
+        let Filter { group, version, namespace, .. } = self.common.clone();
+        Selection { interfaces: self.listeners.keys().cloned().collect(), group, version, namespace }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::Empty;
@@ -10,13 +11,17 @@ use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Address, RemoteError};
+
+/// How often the other end of a streams' connection is asked whether it is there, and how long that may take: a connection
+/// can die without a word, and new streams would be opened on it.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What a server is asked through.
 #[derive(Clone, Debug)]
@@ -43,11 +48,16 @@ impl Connection {
     pub fn of_streams(address: &Address) -> Result<Connection, RemoteError> {
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http();
         let connector = connector.enable_http1().enable_http2().build();
-        let any = Client::builder(TokioExecutor::new()).build(connector.clone());
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_INTERVAL);
+        let any = builder.build(connector.clone());
         if address.url.starts_with("https:") {
             return Ok(Connection::new(any, None));
         }
-        let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+        let http2 = builder.http2_only(true).build(connector);
         Ok(Connection::new(http2, Some(any)))
     }
 

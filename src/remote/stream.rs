@@ -3,12 +3,13 @@
 //! A server that is not the same any more, or has forgotten, begins with a whole set: so nothing is ever missed.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{RemoteError, Server, error};
 use crate::events::{self, Event, Reader};
@@ -17,6 +18,9 @@ use crate::source::kube::Backoff;
 
 /// How long a stream may be silent: three of its heartbeats, since a connection can die without a word.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// How long after one opening the next one begins at the earliest.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a stream tells.
 #[derive(Debug)]
@@ -43,18 +47,40 @@ pub struct Selection {
 }
 
 /// The endpoints of a selection, as a server tells of them.
-#[derive(Debug)]
+///
+/// Nothing starts anew because a wait for what is told next is dropped: neither a pause, nor an opening, nor the time that
+/// the server may be silent.
 pub struct EventStream {
     server: Server,
     selection: Selection,
-    /// The interfaces of which nothing is known at the last id.
+    /// The interfaces of which nothing is known at the last id, and which the way is opened for.
     added: BTreeSet<String>,
+    /// The same, of those that came since the way was opened.
+    came: BTreeSet<String>,
     last_id: Option<String>,
-    open: Option<(Incoming, Reader)>,
+    way: Way,
+    /// The way is open for another selection, and is opened anew once it is gone on from without loss.
+    is_outdated: bool,
+    /// The way's last id can be gone on from.
+    is_resumable: bool,
+    /// When the way may be opened next.
+    try_at: Instant,
     /// What came with one piece of the stream; its bound is that of an event, which a piece is smaller than.
     told: VecDeque<Told>,
     backoff: Backoff,
-    pause: Duration,
+}
+
+/// The way to the server.
+enum Way {
+    Closed,
+    Opening(Pin<Box<dyn Future<Output = Result<Incoming, RemoteError>> + Send>>),
+    Open { body: Incoming, reader: Reader, heard_at: Instant },
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventStream").field("selection", &self.selection).finish_non_exhaustive()
+    }
 }
 
 impl EventStream {
@@ -64,11 +90,14 @@ impl EventStream {
             server,
             selection,
             added: BTreeSet::new(),
+            came: BTreeSet::new(),
             last_id: None,
-            open: None,
+            way: Way::Closed,
+            is_outdated: false,
+            is_resumable: false,
+            try_at: Instant::now(),
             told: VecDeque::new(),
             backoff: Backoff::default(),
-            pause: Duration::ZERO,
         }
     }
 
@@ -79,24 +108,22 @@ impl EventStream {
 
     /// Has it be of other interfaces from now on: it is opened anew, and goes on from where it is for those that stay. With
     /// another group, version or namespace it begins with whole sets.
+    ///
+    /// What is open tells of the interfaces that stay until it is opened anew, however often the selection changes.
     pub fn select(&mut self, selection: Selection) {
         let old = std::mem::replace(&mut self.selection, selection);
         let Selection { interfaces, group, version, namespace } = &self.selection;
+        self.added.retain(|interface| interfaces.contains(interface));
+        self.came.retain(|interface| interfaces.contains(interface));
+        self.came.extend(interfaces.difference(&old.interfaces).cloned());
         // What came and is not told yet of an interface that goes, or comes again, is of before.
-        self.told.retain(|told| match told {
-            Told::Set(interface, _) | Told::Change(interface, _) => {
-                interfaces.contains(interface) && old.interfaces.contains(interface)
-            }
-            Told::Lost(_) => true,
-        });
+        self.told.retain(|told| is_wanted(told, interfaces, &self.came));
+        self.is_outdated = !matches!(self.way, Way::Closed);
         if (group, version, namespace) != (&old.group, &old.version, &old.namespace) {
             self.last_id = None;
             self.told.clear();
+            self.close();
         }
-        self.added.retain(|interface| interfaces.contains(interface));
-        self.added.extend(interfaces.difference(&old.interfaces).cloned());
-        self.open = None;
-        self.pause = Duration::ZERO;
     }
 
     /// Waits for what is told next. Dropping the wait loses nothing that a later one would not tell.
@@ -105,38 +132,72 @@ impl EventStream {
             if let Some(told) = self.told.pop_front() {
                 return told;
             }
-            if let Err(error) = self.read().await {
-                self.open = None;
-                self.pause = self.backoff.wait(None);
+            if let Err(error) = self.step().await {
+                self.close();
+                self.try_at = self.try_at.max(Instant::now() + self.backoff.wait(None));
                 return Told::Lost(error);
             }
         }
     }
 
-    /// Takes in the next piece.
-    async fn read(&mut self) -> Result<(), RemoteError> {
-        let (body, reader) = match &mut self.open {
-            Some(open) => open,
-            None => {
-                sleep(self.pause).await;
-                let body = self.connect().await?;
-                self.open.insert((body, Reader::default()))
+    fn close(&mut self) {
+        self.way = Way::Closed;
+        (self.is_outdated, self.is_resumable) = (false, false);
+    }
+
+    /// Goes one step: towards an open way, or takes in the next piece. What it waits for goes on where the wait is dropped.
+    async fn step(&mut self) -> Result<(), RemoteError> {
+        match &mut self.way {
+            Way::Closed => {
+                sleep_until(self.try_at).await;
+                self.try_at = Instant::now() + REOPEN_PAUSE;
+                self.added.append(&mut self.came);
+                self.way = Way::Opening(Box::pin(self.connect()));
             }
-        };
+            Way::Opening(opening) => {
+                let body = opening.await?;
+                self.way = Way::Open { body, reader: Reader::default(), heard_at: Instant::now() };
+            }
+            Way::Open { body, heard_at, .. } => {
+                let silent_at = *heard_at + SILENCE_MAX;
+                let frame = tokio::select! {
+                    biased; // what is there is taken in before the way is opened anew
+                    frame = timeout_at(silent_at, body.frame()) => frame,
+                    () = sleep_until(self.try_at), if self.is_outdated && self.is_resumable => {
+                        self.close();
+                        return Ok(());
+                    }
+                };
+                let ended = |reason: String| RemoteError::Ended { server: self.server.shown(), reason };
+                let frame = match frame {
+                    Ok(Some(Ok(frame))) => frame,
+                    Ok(Some(Err(error))) => {
+                        let reason = error::broken(&error).map_or_else(|| error::root_cause(&error), str::to_owned);
+                        return Err(ended(format!("the stream broke off ({reason})")));
+                    }
+                    Ok(None) => return Err(ended("the stream ended".into())),
+                    Err(_) => {
+                        return Err(ended(format!("the stream was silent for {} seconds", SILENCE_MAX.as_secs())));
+                    }
+                };
+                *heard_at = Instant::now();
+                if let Some(bytes) = frame.data_ref() {
+                    self.take_in(bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
+        let Way::Open { reader, .. } = &mut self.way else { return Ok(()) };
         let ended = |reason: String| RemoteError::Ended { server: self.server.shown(), reason };
-        let frame = match timeout(SILENCE_MAX, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => {
-                let reason = error::broken(&error).map_or_else(|| error::root_cause(&error), str::to_owned);
-                return Err(ended(format!("the stream broke off ({reason})")));
-            }
-            Ok(None) => return Err(ended("the stream ended".into())),
-            Err(_) => return Err(ended(format!("the stream was silent for {} seconds", SILENCE_MAX.as_secs()))),
-        };
-        let Some(bytes) = frame.data_ref() else { return Ok(()) };
         for event in reader.read(bytes).map_err(|error| ended(error.to_string()))? {
             match told(&event) {
-                Ok(told) => self.told.extend(told),
+                Ok(told) => {
+                    let wanted = told.filter(|told| is_wanted(told, &self.selection.interfaces, &self.came));
+                    self.told.extend(wanted);
+                }
                 Err(_) => {
                     self.last_id = None; // what it would have changed is made good by a whole set
                     return Err(ended("an event cannot be read; is it another version of callsign?".into()));
@@ -144,6 +205,7 @@ impl EventStream {
             }
         }
         if let Some(id) = reader.last_id() {
+            self.is_resumable = events::is_resumable(id);
             self.last_id = Some(id.to_owned());
             self.added.clear(); // an id that can be gone on from is of all interfaces
             self.backoff.reset();
@@ -151,14 +213,27 @@ impl EventStream {
         Ok(())
     }
 
-    async fn connect(&self) -> Result<Incoming, RemoteError> {
-        let Selection { interfaces, group, version, namespace } = &self.selection;
-        let is_added = |interface: &String| self.last_id.is_some() && self.added.contains(interface);
-        let key = |interface: &String| if is_added(interface) { "added" } else { "interface" };
-        let common = [("group", group), ("version", version), ("namespace", namespace)];
-        let mut query: Vec<_> = interfaces.iter().map(|name| (key(name), Some(name.as_str()))).collect();
-        query.extend(common.map(|(key, value)| (key, value.as_deref())));
-        self.server.stream("/v1/watch", &query, self.last_id.as_deref()).await
+    fn connect(&self) -> impl Future<Output = Result<Incoming, RemoteError>> + Send + use<> {
+        let (server, selection, last_id) = (self.server.clone(), self.selection.clone(), self.last_id.clone());
+        let added = if last_id.is_some() { self.added.clone() } else { BTreeSet::new() };
+        async move {
+            let Selection { interfaces, group, version, namespace } = &selection;
+            let key = |interface: &String| if added.contains(interface) { "added" } else { "interface" };
+            let common = [("group", group), ("version", version), ("namespace", namespace)];
+            let mut query: Vec<_> = interfaces.iter().map(|name| (key(name), Some(name.as_str()))).collect();
+            query.extend(common.map(|(key, value)| (key, value.as_deref())));
+            server.stream("/v1/watch", &query, last_id.as_deref()).await
+        }
+    }
+}
+
+/// Whether what is told is of an interface that is selected, and was when the way was opened.
+fn is_wanted(told: &Told, interfaces: &BTreeSet<String>, came: &BTreeSet<String>) -> bool {
+    match told {
+        Told::Set(interface, _) | Told::Change(interface, _) => {
+            interfaces.contains(interface) && !came.contains(interface)
+        }
+        Told::Lost(_) => true,
     }
 }
 
@@ -190,8 +265,9 @@ mod tests {
     use axum::http::{HeaderMap, StatusCode};
     use axum::response::{IntoResponse, Response};
     use axum::routing::get;
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
     use tokio::net::TcpListener;
+    use tokio::time::sleep;
 
     use super::super::Address;
     use super::*;
@@ -247,5 +323,53 @@ mod tests {
             assert!(told.contains(expected), "{told}: {expected}");
         }
         assert_eq!(*ids.lock().expect("the ids"), ["-", "a-1", "a-4", "-"]);
+    }
+
+    /// A server that waits so long before it answers each request with this, and how often it was asked.
+    async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server, Arc<Mutex<usize>>) {
+        let count = Arc::new(Mutex::new(0));
+        let asked = count.clone();
+        let answer = move || async move {
+            *asked.lock().expect("the count") += 1;
+            sleep(wait).await;
+            let rest = stream::once(async move { Ok::<_, Infallible>(Bytes::from_static(text.as_bytes())) });
+            (status, Body::from_stream(rest.chain(stream::pending())))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let router = Router::new().route("/v1/watch", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), count)
+    }
+
+    /// What is told while the selection changes each few milliseconds and the wait is dropped each time.
+    async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<Told> {
+        let (mut told, end) = (Vec::new(), Instant::now() + time);
+        while Instant::now() < end {
+            for interfaces in [&["a.b"][..], &["a.b", "c.d"]] {
+                stream.select(of(interfaces));
+                told.extend(tokio::time::timeout(Duration::from_millis(10), stream.next()).await.ok());
+            }
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn an_opening_goes_on_while_subscribers_come_and_go() {
+        let set = "event: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\n";
+        let (server, count) = slow(Duration::from_millis(400), StatusCode::OK, set).await;
+        let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(3)).await;
+        assert!(told.iter().any(|told| matches!(told, Told::Set(..))), "{told:?}");
+        assert!(told.iter().all(|told| !matches!(told, Told::Lost(_))), "{told:?}");
+        let count = *count.lock().expect("the count");
+        assert!((2..=4).contains(&count), "it was opened {count} times in three seconds");
+    }
+
+    #[tokio::test]
+    async fn a_pause_goes_on_while_subscribers_come_and_go() {
+        let (server, ids) = server(&[]).await;
+        let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
+        let asked = ids.lock().expect("the ids").len();
+        assert!((2..=5).contains(&asked) && told.len() >= 2, "it was asked {asked} times in four seconds: {told:?}");
     }
 }

@@ -110,9 +110,10 @@ impl ChangeEvent {
 }
 
 impl WatchedSet {
-    /// What a snapshot has of a selection.
+    /// What a snapshot has of a selection, which names an interface.
     pub fn of(snapshot: &Snapshot, filter: &Filter) -> WatchedSet {
-        let services = snapshot.services().filter(|facts| filter.takes(facts.service));
+        let services = snapshot.services_of(filter.interface.as_deref().unwrap_or_default());
+        let services = services.filter(|facts| filter.takes(facts.service));
         let endpoints = services.flat_map(|facts| facts.set.endpoints().iter());
         let registered = endpoints.filter_map(|endpoint| snapshot.registered(endpoint));
         WatchedSet::from_unordered(registered.filter_map(|(pod, one)| watched(pod, one)).collect())

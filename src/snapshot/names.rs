@@ -4,7 +4,7 @@
 //! the service below it while that is one, and counted by a hash of its own otherwise, so that a random name costs no more
 //! than one that is there, whatever it is like.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub(crate) struct Names {
     /// What a namespace is browsed by: the sets of its names without selectors, and of the aliases of services that have no
     /// other name, by stable hashes of the namespace and of the interface or alias.
     plain: OrdSet<(u32, u32, SetSlot)>,
+    /// The own sets of services by a hash of the interface in any letter case, which many services may share.
+    by_interface: OrdSet<(u32, SetSlot)>,
     /// How many services have their alias alone.
     pub alias_only: usize,
     /// Names come from strangers, who must not choose which ones collide.
@@ -115,6 +117,12 @@ impl Names {
         self.aliases.len()
     }
 
+    /// The services of an interface in any letter case, of all namespaces; a few others among them, whose hash is the same.
+    pub fn of_interface(&self, interface: &str) -> impl Iterator<Item = &SetFacts> {
+        let hash = self.hash_of_interface(interface);
+        self.by_interface.range((hash, 0)..=(hash, SetSlot::MAX)).filter_map(|(_, slot)| self.sets.get(*slot))
+    }
+
     /// What a namespace is browsed by, in an order that is the same everywhere, from a place in it round to the one before.
     pub fn plain_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &SetFacts> {
         let mark = mark(namespace);
@@ -132,6 +140,7 @@ impl Names {
             self.plain.insert(plain_alias(service, slot));
             self.alias_only += 1;
         }
+        self.by_interface.insert((self.hash_of_interface(&service.interface), slot));
         self.count_above(service, slot, zone, true);
         slot
     }
@@ -139,6 +148,7 @@ impl Names {
     /// Takes a service away whose names are gone.
     pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
         self.count_above(service, slot, zone, false);
+        self.by_interface.remove(&(self.hash_of_interface(&service.interface), slot));
         if self.plain.remove(&plain_alias(service, slot)).is_some() {
             self.alias_only -= 1;
         }
@@ -270,6 +280,12 @@ impl Names {
 
     fn hash_of_alias(&self, namespace: &[u8], alias: Alias) -> u32 {
         self.keys.hash_one((Kind::Alias, namespace, alias)) as u32
+    }
+
+    fn hash_of_interface(&self, interface: &str) -> u32 {
+        let mut hasher = self.keys.build_hasher();
+        interface.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+        hasher.finish() as u32
     }
 
     fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u64 {

@@ -78,6 +78,7 @@ fn all_of_the_api_over_http2() {
 #[test]
 fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
     const STREAMS: usize = 1_000;
+    const CONNECTIONS: usize = 250;
     let authority = Authority::new();
     for authority in [None, Some(&authority)] {
         let (server, _mounted) = start(authority);
@@ -86,9 +87,9 @@ fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
             .map(|at| subscriber.open(&format!("/v1/watch?interface={INTERFACE}{at}")).expect("a stream"))
             .collect();
         assert!(streams.iter().all(|stream| stream.status() == 200));
-        // As many more of HTTP/1.1, each a connection of its own.
+        // And more of HTTP/1.1, each a connection of its own.
         let connections: Vec<_> = match authority {
-            None => (0..STREAMS).map(|_| Stream::open(server.http, "interface=a.B", None)).collect(),
+            None => (0..CONNECTIONS).map(|_| Stream::open(server.http, "interface=a.B", None)).collect(),
             Some(_) => Vec::new(),
         };
         let lists: Vec<_> = (0..20).map(|_| subscriber.open("/v1/pods").expect("a list")).collect();
@@ -130,6 +131,62 @@ fn so_many_lists_a_client_and_no_more() {
     eventually(PATIENCE, || match server.get("/v1/pods").0 {
         200 => Ok(()),
         status => Err(format!("{status}: its lists are over")),
+    });
+}
+
+/// A client whose windows are so small that what it asks for stays on its way.
+fn reader_of_nothing() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1).adaptive_window(false);
+    builder
+}
+
+/// Short answers have no share, and are bounded all the same: whoever leaves most of them unread is cut off, at once.
+#[test]
+fn short_answers_that_nobody_reads_are_bounded() {
+    let server = Server::start(&["--manifests", manifests()]);
+    let reader = Http2::connect_with(server.http, None, &reader_of_nothing());
+    let mut answers = Vec::new();
+    for _ in 0..320 {
+        match reader.open("/livez") {
+            Ok(answer) => answers.push(answer),
+            Err(_) => break,
+        }
+    }
+    eventually(Duration::from_secs(10), || match reader.is_closed() {
+        true => Ok(()),
+        false => Err(format!("{} answers are held", answers.len())),
+    });
+    assert!((256..=300).contains(&answers.len()), "{}", answers.len());
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.get(path).0, 200, "{path}");
+    }
+    assert!(server.get("/metrics").1.contains("callsign_slow_readers_total 1\n"), "{}", server.get("/metrics").1);
+}
+
+/// Streams of HTTP/1.1 are a connection each, with its buffers: those have a bound of their own.
+#[test]
+fn connections_that_carry_streams_are_bounded() {
+    let server = Server::start(&["--manifests", manifests()]);
+    let long = format!("interface={INTERFACE}&interface={}", "x".repeat(40_000));
+    let first: Vec<_> = (0..40).map(|_| Stream::open(server.http, &long, None)).collect(); // three places each
+    let rest: Vec<_> = (0..136).map(|_| Stream::open(server.http, "interface=a.B", None)).collect();
+    let (status, body) = server.get("/v1/watch?interface=a.B");
+    assert!(status == 429 && body.contains("256 connections"), "{status} {body}");
+    for path in ["/livez", "/readyz", "/metrics", "/v1/pods"] {
+        assert_eq!(server.get(path).0, 200, "{path}");
+    }
+    let refused = "callsign_http_refused_total{reason=\"client-stream-connections\"} 1\n";
+    assert!(server.get("/metrics").1.contains(refused), "{}", server.get("/metrics").1);
+    drop((first, rest));
+    let subscriber = Http2::connect(server.http, None);
+    eventually(PATIENCE, || {
+        let streams: Vec<_> =
+            (0..300).map(|_| subscriber.open("/v1/watch?interface=a.B").expect("an answer").status()).collect();
+        match streams.iter().all(|status| status.as_u16() == 200) {
+            true => Ok(()),
+            false => Err(format!("{streams:?}")),
+        }
     });
 }
 

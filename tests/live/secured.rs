@@ -6,8 +6,11 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use callsign::registry::{Config, Registry, Selector, Update};
+use hyper::client::conn::http2::Builder;
+use hyper_util::rt::TokioExecutor;
 
 use crate::harness::eventually;
+use crate::harness::http2::Http2;
 use crate::harness::process::scratch;
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, Mounted};
@@ -109,4 +112,27 @@ fn a_subscription_shows_the_token_and_trusts_the_authority() {
     }
     assert_eq!(first(Config { server_token: None, ..config.clone() }), None, "nothing without the token");
     assert_eq!(first(Config { server_ca: None, ..config }), None, "nobody trusts a stranger");
+}
+
+/// Whoever does not know the token takes no place of those who do.
+#[test]
+fn strangers_fill_no_list() {
+    let folder = scratch("strangers");
+    let token = folder.join("token");
+    fs::write(&token, "s3cr3t").expect("write");
+    let server =
+        Server::launch(&[env!("CARGO_BIN_EXE_callsign")], &["--manifests", manifests(), "--http-token", text(&token)]);
+    let url = format!("http://{}", server.http);
+    let list = || callsign(&["ls", "--server", &url, "--server-token", text(&token)]);
+    eventually(PATIENCE, || match list().status.success() {
+        true => Ok(()),
+        false => Err(server.log()),
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1).adaptive_window(false);
+    let stranger = Http2::connect_with(server.http, None, &builder);
+    let held: Vec<_> = (0..100).map(|_| stranger.open("/v1/pods").expect("an answer")).collect();
+    assert!(held.iter().all(|answer| answer.status() == 401));
+    let listed = list();
+    assert!(listed.status.success(), "{listed:?}");
 }

@@ -1,12 +1,18 @@
 //! One stream of many interfaces: each event says whose it is, and an id claims exactly what the client was sent.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use hyper::client::conn::http2::Builder;
+use hyper_util::rt::TokioExecutor;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::eventually;
+use crate::harness::http2::Http2;
 use crate::harness::server::Server;
 
 use super::site::{manifest, pod, rewrite, text};
@@ -24,6 +30,16 @@ fn pods(weights: &[usize]) -> Vec<Value> {
         )
     };
     weights.iter().enumerate().map(pod).collect()
+}
+
+/// A connection from another address of loopback.
+fn connect_from(address: [u8; 4], server: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((address, 0)).into()).expect("an address");
+    socket.connect(&server.into()).expect("a connection");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    stream
 }
 
 /// The sets as a client has them that follows a stream.
@@ -119,6 +135,24 @@ fn who_goes_on_from_any_event_misses_nothing() {
     }
 }
 
+/// One selector for a thousand interfaces was copied a thousand times before anything was counted.
+#[test]
+fn a_long_selector_is_refused_before_anything_is_made_of_it() {
+    let file = manifest(&pods(&[1]));
+    let server = Server::start(&["--manifests", text(&file)]);
+    let added: String = (0..1_000).map(|at| format!("&added=a{at}")).collect();
+    for key in ["group", "version", "namespace"] {
+        let (status, body) = server.get(&format!("/v1/watch?{key}={}{added}", "x".repeat(50_000)));
+        assert!(status == 400 && body.contains("1024 bytes"), "{key}: {status} {body}");
+    }
+    // Within the selectors' bound, a thousand interfaces are more than a client may have: it is told so at once.
+    let selectors = ["group", "version", "namespace"].map(|key| format!("&{key}={}", "x".repeat(1_024))).concat();
+    let (status, body) = server.get(&format!("/v1/watch?a=b&{}", &added[1..]));
+    assert_eq!(status, 400, "{body}");
+    let (status, body) = server.get(&format!("/v1/watch?{}{selectors}", &added[1..]));
+    assert!(status == 429 && body.contains("2048 subscriptions"), "{status} {body}");
+}
+
 #[test]
 fn a_stream_has_a_thousand_interfaces_and_no_more() {
     const COUNT: usize = 1_024;
@@ -153,4 +187,44 @@ fn a_stream_has_a_thousand_interfaces_and_no_more() {
         false => Err("its subscriptions are left"),
     });
     let _third = Stream::open(server.http, "interface=one.More", None);
+}
+
+/// Whole sets that nobody reads are bounded in bytes, and keep no other client waiting.
+#[test]
+fn sets_that_are_not_read_are_bounded_in_bytes() {
+    const PODS: usize = 24;
+    const PORTS: usize = 1_000;
+    let fields: String = (1..=PORTS).map(|port| format!("interface=x.Y port={port} zone=x ")).collect();
+    let file = manifest(&(0..PODS).map(|at| pod(&format!("p{at}"), [10, 9, 9, at as u8], &fields)).collect::<Vec<_>>());
+    let server = Server::start(&["--manifests", text(&file)]);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1).adaptive_window(false);
+    let reader = Http2::connect_with(server.http, None, &builder);
+    let selectors = ["", "&group=", "&version=", "&namespace=default", "&group=&version=", "&group=&namespace=default"];
+    let held: Vec<_> = selectors
+        .iter()
+        .map(|selector| reader.open(&format!("/v1/watch?interface=x.Y{selector}")).expect("a stream"))
+        .collect();
+    assert!(held.iter().all(|stream| stream.status() == 200));
+    let sent = || -> usize {
+        let text = server.get("/metrics").1;
+        let line = text.lines().find_map(|line| line.strip_prefix("callsign_events_sent_total ").map(str::to_owned));
+        line.and_then(|line| line.parse().ok()).expect("a number")
+    };
+    eventually(PATIENCE, || match sent() {
+        0 | 1 => Err("the sets are not made yet"),
+        _ => Ok(()),
+    });
+    std::thread::sleep(Duration::from_secs(5));
+    // A set takes some 6 MB, and a client may leave 16 MiB unread.
+    assert!((2..=3).contains(&sent()), "{} sets are held", sent());
+    let mut other = connect_from([127, 0, 0, 2], server.http);
+    write!(other, "GET /v1/watch?interface=x.Y&version=&namespace=default HTTP/1.0\r\n\r\n").expect("ask");
+    let mut line = String::new();
+    let mut reader = BufReader::new(other);
+    while !line.starts_with("data: ") {
+        line.clear();
+        assert!(reader.read_line(&mut line).expect("a line in time") > 0);
+    }
+    assert_eq!(line.matches("\"port\":").count(), PODS * PORTS);
 }

@@ -1,0 +1,110 @@
+//! The recent past: what changed, oldest first, and where in it the changes of each interface are.
+//!
+//! So what a stream of a thousand interfaces missed costs what there is of them, and not a thousand walks through the past.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use crate::name::Service;
+use crate::snapshot::{PodRecord, PodSlot};
+
+/// The most that the records cost which the past keeps, and which no snapshot may have any more; at 200 changes a second of
+/// ordinary Pods it is a quarter of a minute. Where each change is, takes 16 bytes a service more.
+pub(super) const BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// What one snapshot changed that subscribers could see.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub revision: u64,
+    pub pods: Vec<PodChange>,
+}
+
+#[derive(Debug)]
+pub(super) struct PodChange {
+    pub slot: PodSlot,
+    pub before: Option<Arc<PodRecord>>,
+    pub after: Option<Arc<PodRecord>>,
+    /// What it touched.
+    pub services: Vec<Arc<Service>>,
+}
+
+/// The entries that are not forgotten yet.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    entries: VecDeque<Arc<Entry>>,
+    /// What their records cost.
+    bytes: u64,
+    /// Revisions and places within them, in order, by a hash of the interface in lower case.
+    places: HashMap<u64, VecDeque<(u64, usize)>>,
+    keys: RandomState,
+}
+
+impl Entry {
+    /// What it touched, some of it twice.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.pods.iter().flat_map(|pod| &pod.services)
+    }
+
+    /// What its records cost, those before and those after.
+    fn bytes(&self) -> u64 {
+        let records = self.pods.iter().flat_map(|pod| [&pod.before, &pod.after]).flatten();
+        records.map(|pod| pod.cost()).sum()
+    }
+}
+
+impl Past {
+    /// Adds the latest entry.
+    pub fn add(&mut self, entry: Arc<Entry>) {
+        self.bytes += entry.bytes();
+        for (at, pod) in entry.pods.iter().enumerate() {
+            for service in &pod.services {
+                let places = self.places.entry(hash(&self.keys, &service.interface)).or_default();
+                if places.back() != Some(&(entry.revision, at)) {
+                    places.push_back((entry.revision, at));
+                }
+            }
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Lets go of the oldest entry where all are too much.
+    pub fn forget(&mut self) -> Option<Arc<Entry>> {
+        let oldest = self.entries.pop_front_if(|_| self.bytes > BYTES_MAX)?;
+        self.bytes -= oldest.bytes();
+        for service in oldest.services() {
+            let hash = hash(&self.keys, &service.interface);
+            let Some(places) = self.places.get_mut(&hash) else { continue };
+            while places.pop_front_if(|(revision, _)| *revision <= oldest.revision).is_some() {}
+            if places.is_empty() {
+                self.places.remove(&hash);
+            }
+        }
+        Some(oldest)
+    }
+
+    /// An interface's changes behind one revision and up to another, oldest first, each as an entry and a place in it. A few
+    /// may be of another interface.
+    pub fn changes_of(&self, interface: &str, behind: u64, until: u64) -> Vec<(Arc<Entry>, usize)> {
+        let Some(places) = self.places.get(&hash(&self.keys, interface)) else { return Vec::new() };
+        let from = places.partition_point(|(revision, _)| *revision <= behind);
+        let missed = places.range(from..).take_while(|(revision, _)| *revision <= until);
+        let found = missed.filter_map(|(revision, at)| {
+            let entry = self.entries.binary_search_by_key(revision, |entry| entry.revision).ok()?;
+            Some((self.entries.get(entry)?.clone(), *at))
+        });
+        found.collect()
+    }
+
+    /// The places that are kept, and the bytes that they are bounded by.
+    #[cfg(test)]
+    pub fn size(&self) -> (usize, u64) {
+        (self.places.values().map(VecDeque::len).sum(), self.bytes)
+    }
+}
+
+fn hash(keys: &RandomState, interface: &str) -> u64 {
+    let mut hasher = keys.build_hasher();
+    interface.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+    hasher.finish()
+}

@@ -1,0 +1,93 @@
+//! Answers that take no share: short ones, and each of them is given.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError, Weak};
+
+/// What can be ended.
+pub(super) trait End {
+    fn end(&self);
+}
+
+/// The answers of one kind that are on their way. A new one is always let in: beyond a bound an old one ends for it.
+#[derive(Debug)]
+pub(super) struct Shareless<A> {
+    all_max: usize,
+    per_client_max: usize,
+    /// In the order in which they came.
+    answers: Mutex<VecDeque<(IpAddr, Weak<A>)>>,
+}
+
+impl<A: End> Shareless<A> {
+    pub(super) fn new(all_max: usize, per_client_max: usize) -> Shareless<A> {
+        Shareless { all_max, per_client_max, answers: Mutex::default() }
+    }
+
+    /// Adds an answer. A client beyond its bound loses its oldest one; beyond the bound of all, the client that has the
+    /// most loses its oldest.
+    pub(super) fn add(&self, client: IpAddr, answer: Weak<A>) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|(_, answer)| answer.strong_count() > 0);
+        let own = answers.iter().filter(|(other, _)| *other == client).count();
+        let loser = match own >= self.per_client_max {
+            true => Some(client),
+            false if answers.len() >= self.all_max => greediest(&answers),
+            false => None,
+        };
+        let oldest = loser.and_then(|loser| answers.iter().position(|(client, _)| *client == loser));
+        let oldest = oldest.and_then(|at| answers.remove(at)).and_then(|(_, answer)| answer.upgrade());
+        answers.push_back((client, answer));
+        drop(answers);
+        if let Some(oldest) = oldest {
+            oldest.end();
+        }
+    }
+}
+
+/// Who has the most.
+fn greediest<A>(answers: &VecDeque<(IpAddr, Weak<A>)>) -> Option<IpAddr> {
+    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    answers.iter().for_each(|(client, _)| *counts.entry(*client).or_default() += 1);
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(client, _)| client)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Answer(AtomicBool);
+
+    impl End for Answer {
+        fn end(&self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_most_loses_the_oldest() {
+        let shareless = Shareless::new(6, 4);
+        let add = |client: u8| {
+            let answer = Arc::new(Answer::default());
+            shareless.add(IpAddr::from([10, 0, 0, client]), Arc::downgrade(&answer));
+            answer
+        };
+        let ended = |answers: &[Arc<Answer>]| -> Vec<bool> {
+            answers.iter().map(|answer| answer.0.load(Ordering::Relaxed)).collect()
+        };
+        let other = vec![add(2)];
+        let mut greedy: Vec<_> = (0..4).map(|_| add(1)).collect();
+        assert_eq!(ended(&greedy), [false; 4]);
+        greedy.push(add(1));
+        assert_eq!(ended(&greedy), [true, false, false, false, false], "its own bound");
+        let more = [add(2), add(3)];
+        assert_eq!(ended(&greedy), [true, true, false, false, false], "the bound of all");
+        assert_eq!((ended(&other), ended(&more)), (vec![false], vec![false; 2]), "nobody else loses one");
+        drop(greedy);
+        let rest: Vec<_> = (0..3).map(|_| add(3)).collect();
+        assert_eq!((ended(&rest), ended(&more)), (vec![false; 3], vec![false; 2]), "what is sent counts no more");
+    }
+}

@@ -1,0 +1,123 @@
+//! What events take of the process until their clients have read them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The most of all events that is made and not yet read, in KiB.
+const ALL_KIB_MAX: u32 = 32 * 1024;
+
+/// The most of one client's. An event that is longer takes all of it.
+const PER_CLIENT_KIB_MAX: u32 = ALL_KIB_MAX / 2;
+
+/// The room for events.
+#[derive(Debug)]
+pub(super) struct EventRoom {
+    all: Arc<Semaphore>,
+    /// No more entries than clients that have streams or room.
+    clients: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
+}
+
+/// A client's part of it.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    all: Arc<Semaphore>,
+    /// None for who is trusted.
+    own: Option<Arc<Semaphore>>,
+}
+
+/// Room for so many bytes; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Room {
+    len: usize,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Default for EventRoom {
+    fn default() -> EventRoom {
+        EventRoom { all: Arc::new(Semaphore::new(ALL_KIB_MAX as usize)), clients: Mutex::default() }
+    }
+}
+
+impl EventRoom {
+    /// What a client may have of it; none is one that is trusted.
+    pub(super) fn part(&self, client: Option<IpAddr>) -> Part {
+        let own = client.map(|client| {
+            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(own) = clients.get(&client).and_then(Weak::upgrade) {
+                return own;
+            }
+            clients.retain(|_, own| own.strong_count() > 0);
+            let own = Arc::new(Semaphore::new(PER_CLIENT_KIB_MAX as usize));
+            clients.insert(client, Arc::downgrade(&own));
+            own
+        });
+        Part { all: self.all.clone(), own }
+    }
+}
+
+impl Part {
+    /// Room for so many bytes: what is held where that is enough, else what is there at once.
+    pub(super) fn fit(&self, held: Option<Room>, len: usize) -> Option<Room> {
+        held.filter(|held| held.len >= len).or_else(|| {
+            let permits = self.needs(len).map(|(room, kib)| room.try_acquire_many_owned(kib).ok());
+            Some(Room { len, permits: permits.collect::<Option<_>>()? })
+        })
+    }
+
+    /// Waits for room, in turn: first for the client's own, so that no client fills the queue for what all share.
+    pub(super) async fn take(&self, len: usize) -> Room {
+        let mut permits = Vec::with_capacity(2);
+        for (room, kib) in self.needs(len) {
+            permits.extend(room.acquire_many_owned(kib).await.ok()); // nobody closes it
+        }
+        Room { len, permits }
+    }
+
+    fn needs(&self, len: usize) -> impl Iterator<Item = (Arc<Semaphore>, u32)> {
+        let kib = u32::try_from(len.div_ceil(1024)).unwrap_or(u32::MAX);
+        let own = self.own.iter().map(move |own| (own.clone(), kib.min(PER_CLIENT_KIB_MAX)));
+        own.chain([(self.all.clone(), kib.min(ALL_KIB_MAX))])
+    }
+}
+
+impl Room {
+    /// What is to be kept for as long as the bytes are.
+    pub(super) fn permits(self) -> Vec<OwnedSemaphorePermit> {
+        self.permits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const OWN: usize = PER_CLIENT_KIB_MAX as usize * 1024;
+
+    #[tokio::test]
+    async fn each_client_has_its_part_and_waits_for_it() {
+        let room = EventRoom::default();
+        let part = |n: u8| room.part(Some(IpAddr::from([10, 0, 0, n])));
+        let first = part(1).fit(None, OWN - 1024).expect("room");
+        assert!(part(1).fit(None, 1025).is_none(), "another stream of the same client");
+        let second = part(1).fit(None, 1).expect("a KiB is left");
+        let waiting = part(1);
+        let mut wait = std::pin::pin!(waiting.take(OWN));
+        assert!(timeout(Duration::from_millis(20), &mut wait).await.is_err());
+        let other = part(2).fit(None, OWN).expect("another client's part");
+        assert!(part(3).fit(None, 1).is_none() && room.part(None).fit(None, 1).is_none(), "all of it is taken");
+        drop((first, second));
+        let held = wait.await;
+        assert!(waiting.fit(None, 1).is_none());
+        assert!(waiting.fit(Some(held), OWN + 1).is_none(), "what is held is too little, and was given back");
+        drop(other);
+        assert!(waiting.fit(None, OWN * 9).is_some(), "what is longer than all takes all of the client's");
+        assert_eq!(room.all.available_permits(), ALL_KIB_MAX as usize);
+    }
+}
