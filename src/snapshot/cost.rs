@@ -47,8 +47,8 @@ const METHOD: u64 = 16;
 /// An address that a registration names.
 const ADDRESS: u64 = 64;
 
-/// A refusal.
-const REFUSED: u64 = size_of::<Refused>() as u64;
+/// A refusal. They lie in a list that has room for the next power of two.
+const REFUSED: u64 = size_of::<Refused>() as u64 + 2;
 
 /// An interface that is called, beside its texts.
 const CONSUMER: u64 = 16 + size_of::<Consumer>() as u64;
@@ -67,7 +67,12 @@ pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
     let refused = record.rest().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
     let consumers = record.rest().consumers.iter().filter(|(of, _)| &**of == profile);
     let consumers: u64 = consumers.map(|(_, consumer)| of_consumer(consumer)).sum();
-    of_registrations(registered) + REFUSED * refused + consumers
+    of_registrations(registered) + REFUSED * room_for(refused) + consumers
+}
+
+/// How many a list of so many has room for, which grew by doubling.
+fn room_for(count: u64) -> u64 {
+    if count == 0 { 0 } else { count.next_power_of_two() }
 }
 
 fn of_registrations<'r>(registrations: impl Iterator<Item = &'r Registered> + Clone) -> u64 {
