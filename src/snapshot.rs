@@ -106,6 +106,30 @@ pub enum Found<T> {
     Missing,
 }
 
+/// How many steps of a walk are taken at once.
+const BLOCK_LEN: usize = 16;
+
+/// Maps a walk through what lies far apart in memory, a block at a time: the cache lines of a block's steps come at once,
+/// and not one after the other.
+pub(crate) fn in_blocks<T, U>(
+    mut items: impl Iterator<Item = T>,
+    map: impl Fn(T) -> Option<U>,
+) -> impl Iterator<Item = U> {
+    let mut block = SmallVec::<[U; BLOCK_LEN]>::new().into_iter();
+    std::iter::from_fn(move || {
+        loop {
+            if let Some(mapped) = block.next() {
+                return Some(mapped);
+            }
+            let taken: SmallVec<[T; BLOCK_LEN]> = items.by_ref().take(BLOCK_LEN).collect();
+            if taken.is_empty() {
+                return None;
+            }
+            block = taken.into_iter().filter_map(&map).collect::<SmallVec<_>>().into_iter();
+        }
+    })
+}
+
 impl Snapshot {
     /// The zone before anything was heard of its Pods.
     pub fn empty(settings: Arc<ZoneSettings>, zones: Arc<Zones>) -> Snapshot {
@@ -185,8 +209,8 @@ impl Snapshot {
     /// share it, and its services that have their alias alone; in an order that is the same in every replica, from a place
     /// in it round to the one before.
     pub fn interfaces_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &Arc<Service>> {
-        let services = self.names.plain_of(namespace, from).filter_map(|facts| facts.services.first());
-        services.filter(move |service| service.namespace.as_bytes() == namespace)
+        let services = in_blocks(self.names.plain_of(namespace, from), |facts| facts.services.first());
+        in_blocks(services, move |service| (service.namespace.as_bytes() == namespace).then_some(service))
     }
 
     /// How many services have their alias alone.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::dns::{Name, Rtype};
 use crate::name::Service;
-use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash};
+use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash, in_blocks};
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
 
@@ -17,7 +17,7 @@ use crate::zones::{RrSet, Zone};
 const DRAWS_MAX: u64 = 64;
 
 /// The most instances without room for a name that a query looks at. Below an owner of more than 191 bytes some have none.
-const UNFIT_MAX: usize = 128;
+const UNFIT_MAX: usize = 32;
 
 /// The records of an answer section, all of one type and one owner.
 #[derive(Clone, Debug)]
@@ -321,9 +321,8 @@ impl<'s> Members<'s> {
     ) -> ControlFlow<()> {
         let mut seen = HashSet::new();
         let mut unfit = 0;
-        for endpoint in self.iter(snapshot) {
-            let label = snapshot.registered(endpoint).and_then(|(pod, registered)| InstanceLabel::of(pod, registered));
-            match label {
+        for (pod, registered) in in_blocks(self.iter(snapshot), |endpoint| snapshot.registered(endpoint)) {
+            match InstanceLabel::of(pod, registered) {
                 Some(label) if label.as_bytes().len() > room => {
                     unfit += 1;
                     if unfit == UNFIT_MAX {
