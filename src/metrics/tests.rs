@@ -169,5 +169,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 34);
+    assert_eq!(families.len(), 35);
 }
