@@ -132,6 +132,13 @@ impl Server {
         opened.inspect_err(|_| *self.streams() = None) // the next one reads the authorities again
     }
 
+    /// A stream ended.
+    fn stream_ended(&self) {
+        if let Some(connection) = &*self.streams() {
+            connection.forget_fallback();
+        }
+    }
+
     fn connection_of_streams(&self) -> Result<Connection, RemoteError> {
         let mut streams = self.streams();
         if let Some(connection) = &*streams {

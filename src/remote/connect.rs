@@ -65,6 +65,11 @@ impl Connection {
         Connection { client, fallback, is_fallen_back: Arc::default() }
     }
 
+    /// Tries HTTP/2 first again: that there was none may have been a fault of the moment.
+    pub fn forget_fallback(&self) {
+        self.is_fallen_back.store(false, Ordering::Relaxed);
+    }
+
     pub async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
         let Some(fallback) = &self.fallback else { return self.client.request(request).await };
         if !self.is_fallen_back.load(Ordering::Relaxed) {

@@ -166,7 +166,7 @@ fn of_answer(server: String, error: &(dyn Error + 'static)) -> RemoteError {
 /// How a connection ended that was there, if it is that.
 pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
     // One I/O error may wrap another.
-    let kinds = causes(error).filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let kinds = causes(error).filter_map(io_error).map(io::Error::kind);
     let of_kind = kinds.filter_map(|kind| match kind {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
             Some("the connection was reset")
@@ -178,6 +178,11 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
     of_kind
         .last()
         .or_else(|| find::<hyper::Error>(error).filter(|error| is_closed(error)).map(|_| "the connection was closed"))
+}
+
+/// The I/O error that an error is, or that an HTTP/2 error holds beside its causes.
+fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
+    error.downcast_ref::<io::Error>().or_else(|| error.downcast_ref::<h2::Error>()?.get_io())
 }
 
 /// The first error of a type among an error's causes, which are those that an I/O error wraps as well.
@@ -206,7 +211,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::{Address, Server};
+    use super::super::{Address, EventStream, Selection, Server, Told};
 
     /// What a list of a server says that does this to each connection.
     async fn told(scheme: &str, does: fn(std::net::TcpStream)) -> String {
@@ -277,5 +282,36 @@ mod tests {
         assert!(error.contains("did not answer within 10 seconds"), "{error}");
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let _ = stream.write_all(b"x").await;
+    }
+
+    /// HTTP/2 keeps the I/O error where no cause shows it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stream_that_is_reset_says_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let answer = |_| async {
+                    let (start, never) = ("retry: 1\n\n", futures_util::stream::pending());
+                    let start = futures_util::stream::once(async move { Ok::<_, std::convert::Infallible>(start) });
+                    let body = axum::body::Body::from_stream(futures_util::StreamExt::chain(start, never));
+                    Ok::<_, std::convert::Infallible>(http::Response::new(body))
+                };
+                let stream = stream.into_std().expect("a socket");
+                let handle = stream.try_clone().expect("a second handle");
+                let stream = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::from_std(stream).expect("a socket"));
+                let service = hyper::service::service_fn(answer);
+                let builder = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+                let _ =
+                    tokio::time::timeout(Duration::from_millis(300), builder.serve_connection(stream, service)).await;
+                reset(handle);
+            }
+        });
+        let server = Server::at(Address { url, ..Address::default() }).expect("a URL");
+        let interfaces = ["a.b".to_owned()].into();
+        let mut stream = EventStream::new(server, Selection { interfaces, ..Selection::default() });
+        let Told::Lost(error) = stream.next().await else { panic!("nothing is told") };
+        serving.abort();
+        assert!(error.to_string().contains("the stream broke off (the connection was reset)"), "{error}");
     }
 }
