@@ -303,7 +303,7 @@ fn answers_go_on_and_say_that_they_are_old() {
     site.shows(&[1000]).expect("a first list");
     site.way.close();
     grows_old(&site, &[1000]);
-    assert!(metric(&site.server, "callsign_source_last_frame_seconds{", "") >= 5);
+    assert!(metric(&site.server, "callsign_source_age_seconds{", "") >= 5);
     assert_eq!((site.server.get("/readyz").0, site.server.get("/livez").0), (200, 200), "it stays in its Service");
     let log = site.server.log();
     assert!(log.lines().count() < 15 && !log.contains("ERROR"), "one line a change, not one an attempt: {log}");

@@ -75,6 +75,8 @@ fn kustomize_renders_it_and_the_api_server_accepts_it() {
                 "rolebinding.rbac.authorization.k8s.io/greeter-registers",
                 "deployment.apps/greeter-wrapper",
                 "deployment.apps/greeter-sidecar",
+                "poddisruptionbudget.policy/greeter-wrapper",
+                "poddisruptionbudget.policy/greeter-sidecar",
             ]),
         ),
     ] {
