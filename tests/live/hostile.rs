@@ -81,7 +81,11 @@ fn connections_that_are_left_at_every_moment_leave_nothing() {
                 }
                 match round % 3 {
                     0 => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a reset at the end"),
-                    1 => stream.shutdown(Shutdown::Write).expect("a half-close"),
+                    1 => match stream.shutdown(Shutdown::Write) {
+                        // The server may have ended it already, for what it has read.
+                        Err(error) if error.kind() == ErrorKind::NotConnected => {}
+                        half_closed => half_closed.expect("a half-close"),
+                    },
                     _ => {}
                 }
             }
