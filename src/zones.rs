@@ -5,19 +5,23 @@
 //! went wrong harms only itself. The file for the Pod zone is kept apart, as what is added to the Pods' names.
 //!
 //! ```text
-//! folder ─► file ─► check (overlay) ─► zone ─► lookup
-//!           its     what can be        its     what it says
-//!           records served at all      names   to a question
+//! folder ─► token ─► file, data ─► check (overlay) ─► zone ─► lookup
+//!           its      its           what can be        its     what it says
+//!           words    records       served at all      names   to a question
 //! ```
 
 mod check;
+mod data;
 mod fault;
 mod file;
+mod generate;
+mod include;
 mod lookup;
 #[cfg(test)]
 mod model;
 mod overlay;
 mod rrset;
+mod token;
 mod tree;
 mod zone;
 
@@ -27,6 +31,7 @@ pub use rrset::RrSet;
 pub use zone::{Role, Soa, Zone};
 
 use crate::dns::{Key, Name, NameError, Rtype};
+use include::Folder;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,7 +70,10 @@ impl fmt::Debug for Zones {
 #[derive(Clone)]
 struct Loaded {
     zone: Arc<Zone>,
+    /// Of its own file.
     sha256: [u8; 32],
+    /// The files that it includes, and the SHA-256 of each.
+    included: Arc<[(PathBuf, [u8; 32])]>,
 }
 
 /// A zone file that is not served, or not as it is now.
@@ -80,7 +88,7 @@ pub struct ZoneError {
 /// `path:line:column: reason`, or without the place.
 impl fmt::Display for ZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_place = matches!(&self.problem, Problem::Fault(fault) if fault.place.is_some());
+        let has_place = matches!(&self.problem, Problem::Fault(fault) if fault.place.as_ref().is_some_and(|place| place.file.is_none()));
         let gap = if has_place { "" } else { " " };
         write!(f, "{}:{gap}{}", self.path.display(), self.problem)
     }
@@ -240,6 +248,26 @@ fn origin_of(path: &Path) -> Result<Name, Problem> {
 
 /// Reads a zone from its file, or takes the old one if that was read from the same bytes.
 fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Result<Loaded, Problem> {
+    let text = read_file(path)?;
+    let sha256 = Sha256::digest(&text).into();
+    if let Some(old) = old.filter(|old| old.sha256 == sha256 && old.includes_the_same()) {
+        return Ok(old.clone());
+    }
+    let mut folder = Folder::at(path.parent().unwrap_or(Path::new("")));
+    let zone = Zone::read(&text, origin, role, &mut folder)?;
+    let included = folder.included.into_iter().map(|file| (file.path, Sha256::digest(&file.text).into())).collect();
+    Ok(Loaded { zone: Arc::new(zone), sha256, included })
+}
+
+impl Loaded {
+    /// Whether all files that it includes are what they were.
+    fn includes_the_same(&self) -> bool {
+        let is_same = |path: &Path, sha256| read_file(path).is_ok_and(|text| Sha256::digest(&text) == sha256);
+        self.included.iter().all(|(path, sha256)| is_same(path, *sha256))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     if !fs::metadata(path)?.is_file() {
         return Err(Problem::NotAFile); // to open a pipe would wait for its writer
     }
@@ -248,9 +276,5 @@ fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Re
     if text.len() as u64 > FILE_LEN_MAX {
         return Err(Problem::TooLarge);
     }
-    let sha256 = Sha256::digest(&text).into();
-    if let Some(old) = old.filter(|old| old.sha256 == sha256) {
-        return Ok(old.clone());
-    }
-    Ok(Loaded { zone: Arc::new(Zone::parse(&text, origin, role)?), sha256 })
+    Ok(text)
 }

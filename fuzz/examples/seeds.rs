@@ -136,7 +136,7 @@ fn annotations() -> Vec<Vec<u8>> {
 /// The example of `zones`, and one of each thing that a master file may hold or must not.
 fn zone_files() -> Vec<Vec<u8>> {
     const SOA: &str = "$TTL 60\n@ SOA ns admin 1 7200 1800 86400 5\n@ NS ns\nns A 192.0.2.1\n";
-    const LINES: [&str; 24] = [
+    const LINES: [&str; 30] = [
         "www AAAA 2001:db8::1\n    A 192.0.2.2",
         "alias CNAME www\nloop CNAME pool\npool CNAME loop",
         "*.wild TXT \"any\" \"two\"\n*.wild A 192.0.2.1",
@@ -149,6 +149,12 @@ fn zone_files() -> Vec<Vec<u8>> {
         "$ORIGIN deep.er\nname A 192.0.2.9\n@ A 192.0.2.8",
         "$ORIGIN example.net.\nname A 192.0.2.9",
         "$INCLUDE other",
+        "$INCLUDE included deep\nx A 192.0.2.7",
+        "$GENERATE 1-20/3 h${2,3,x} 1h CNAME www",
+        "$GENERATE 0-9 ${0,3,n} MX \"1$ mail$\"",
+        "$TTL 1w2d\nx 1H30M A 192.0.2.1\n@ 5 SOA ns admin 1 2h 30m 1d 5",
+        "x LOC 37 46 30.5 N 122 23 30 W 10m 1m\nx APL 1:192.0.2.0/24 !2:2001:db8::/32",
+        "x CERT PKIX 1 RSASHA256 AA==\nx CSYNC 66 3 A NS\nx NID 10 14:4fff:ff20:ee64\nx URI 1 2 \"ftp://x/\"",
         "t TXT ( \"over\" ; a comment\n  \"lines\" )",
         "t TXT ( \"open\"",
         "e\\046scaped\\000 A 192.0.2.4",

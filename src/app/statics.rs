@@ -21,7 +21,7 @@ fn load(config: &Config) -> Arc<Zones> {
 
 /// The same, and from then on each time that a file changes or SIGHUP comes.
 pub(super) fn watch(config: &Config, rereads: Arc<Rereads>) -> watch::Receiver<Arc<Zones>> {
-    let before = config.zones.as_ref().map(|folder| Fingerprint::of(std::slice::from_ref(folder)));
+    let before = config.zones.as_deref().map(Fingerprint::below);
     let (zones, receiver) = watch::channel(load(config));
     if let (Some(folder), Some(before)) = (config.zones.clone(), before) {
         tokio::spawn(keep(zones, folder, before, config.clone(), rereads));
@@ -41,7 +41,7 @@ async fn keep(
             () = rereads.zones.notified() => true,
             () = sleep(POLL_INTERVAL) => false,
         };
-        let now = Fingerprint::of(std::slice::from_ref(&folder));
+        let now = Fingerprint::below(&folder);
         if is_asked || now != before {
             let current = zones.borrow().clone();
             zones.send_replace(read(&current, &folder, &config));

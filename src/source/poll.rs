@@ -12,6 +12,12 @@ use std::time::Duration;
 /// How often files are looked at: how late a change may be seen.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How deep folders are looked at: a link may lead back to a folder above it.
+const DEPTH_MAX: usize = 8;
+
+/// The most files and folders that are looked at below a folder.
+const MARKS_MAX: usize = 50_000;
+
 /// The name by which standard input goes among paths.
 pub const STDIN: &str = "-";
 
@@ -34,6 +40,24 @@ impl Fingerprint {
             }
         }
         Fingerprint(marks)
+    }
+
+    /// Looks at all files below a folder.
+    pub fn below(folder: &Path) -> Fingerprint {
+        let mut marks = Vec::new();
+        mark_below(folder, DEPTH_MAX, &mut marks);
+        Fingerprint(marks)
+    }
+}
+
+/// Marks a path, and what is below it if it is a folder.
+fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<Mark>)>) {
+    if marks.len() == MARKS_MAX {
+        return;
+    }
+    marks.push((path.to_owned(), mark(path)));
+    if depth_left > 0 {
+        entries(path).unwrap_or_default().iter().for_each(|path| mark_below(path, depth_left - 1, marks));
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a zone's records must be, among themselves, for the zone to be served.
 
 use super::Role;
+use super::data::folded;
 use super::fault::{Fault, Reason};
 use super::file::Record;
 use super::overlay;
-use super::rrset::folded;
 use crate::dns::{Key, Name, Rtype};
 
 /// Checks records that are sorted by key, then by type.
@@ -13,9 +13,9 @@ use crate::dns::{Key, Name, Rtype};
 /// The first one found, in the order of the names; what is missing from the origin comes last.
 pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
     for record in records {
-        check_record(record, origin).map_err(|reason| Fault::in_line(record.line, reason))?;
+        check_record(record, origin).map_err(|reason| record.fault(reason))?;
         if role == Role::Overlay {
-            overlay::check_record(record, origin).map_err(|reason| Fault::in_line(record.line, reason))?;
+            overlay::check_record(record, origin).map_err(|reason| record.fault(reason))?;
         }
     }
     for owner in records.chunk_by(|one, next| one.key == next.key) {
@@ -56,21 +56,21 @@ fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
         }
         let first_rdata = folded(rtype, &first.rdata);
         if let Some(second) = others.iter().find(|other| folded(rtype, &other.rdata) != first_rdata) {
-            return Err(Fault::in_line(second.line, Reason::Several { rtype, owner: first.owner.clone() }));
+            return Err(second.fault(Reason::Several { rtype, owner: first.owner.clone() }));
         }
     }
     let of_type = |rtype| records.iter().find(|record| record.rtype == rtype);
     if let Some(cname) = of_type(Rtype::CNAME)
         && let Some(other) = records.iter().find(|record| record.rtype != Rtype::CNAME)
     {
-        let line = cname.line.max(other.line); // the later of the two, which was probably added
-        return Err(Fault::in_line(line, Reason::CnameAndOther(cname.owner.clone())));
+        let later = if cname.line > other.line { cname } else { other }; // which was probably added
+        return Err(later.fault(Reason::CnameAndOther(cname.owner.clone())));
     }
     if first.key != *origin
         && let Some(dname) = of_type(Rtype::DNAME)
         && of_type(Rtype::NS).is_some()
     {
-        return Err(Fault::in_line(dname.line, Reason::DnameAtCut(dname.owner.clone())));
+        return Err(dname.fault(Reason::DnameAtCut(dname.owner.clone())));
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
     for record in records {
         if let Some(dname) = last_dname.filter(|dname| record.key != dname.key && record.key.is_within(&dname.key)) {
             let reason = Reason::BelowDname { owner: record.owner.clone(), dname: dname.owner.clone() };
-            return Err(Fault::in_line(record.line, reason));
+            return Err(record.fault(reason));
         }
         if record.rtype == Rtype::DNAME {
             last_dname = Some(record);

@@ -1,20 +1,23 @@
 //! Why a zone file is not served, and where in it.
 
-use crate::dns::{Name, NameError, Rtype};
+use crate::dns::{Name, Rtype};
 use std::fmt;
+use std::sync::Arc;
 
 /// What is wrong with a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Fault {
-    /// Where it is; none for what is missing from the file.
+    /// Where it is; `None` for what is missing from the zone.
     pub place: Option<Place>,
     /// What it is.
     pub reason: Reason,
 }
 
 /// A place in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The included file, by its path from the folder on; `None` for the zone's own.
+    pub file: Option<Arc<str>>,
     /// The line, from 1; of a record over several lines, one of them.
     pub line: usize,
     /// The column, from 1; 1 where a whole record is meant.
@@ -27,18 +30,12 @@ pub enum Reason {
     /// It is no master file (RFC 1035 §5.1).
     #[error("{0}")]
     Syntax(String),
-    /// It asks for another file.
-    #[error("$INCLUDE is refused: a zone is one file")]
-    Include,
     /// More records than [`RECORDS_MAX`](super::RECORDS_MAX).
     #[error("more than {} records", super::RECORDS_MAX)]
     TooManyRecords,
-    /// An owner that is no domain name.
-    #[error("not an owner name: {0}")]
-    BadOwner(NameError),
-    /// Data that is not of its type.
-    #[error("not the data of a {0} record")]
-    BadRdata(Rtype),
+    /// `$GENERATE` makes more bytes than a file may have.
+    #[error("$GENERATE makes more than {} bytes", super::FILE_LEN_MAX)]
+    LongGenerate,
     /// Data over [`RDATA_LEN_MAX`](super::RDATA_LEN_MAX).
     #[error("a record of more than {} bytes fits no answer", super::RDATA_LEN_MAX)]
     LongRdata,
@@ -104,14 +101,27 @@ pub enum Reason {
 impl Fault {
     /// A fault of the record in this line.
     pub(super) fn in_line(line: usize, reason: Reason) -> Fault {
-        Fault { place: Some(Place { line, column: 1 }), reason }
+        Fault { place: Some(Place { file: None, line, column: 1 }), reason }
+    }
+
+    /// The same in a file, unless it is in one already.
+    pub(super) fn in_file(mut self, file: Option<&Arc<str>>) -> Fault {
+        if let Some(place) = &mut self.place
+            && place.file.is_none()
+        {
+            place.file = file.cloned();
+        }
+        self
     }
 }
 
-/// `line:column: reason`, or the reason alone.
+/// `line:column: reason`, in an included file `in file:line:column: reason`, or the reason alone.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Place { line, column }) = self.place {
+        if let Some(Place { file, line, column }) = &self.place {
+            if let Some(file) = file {
+                write!(f, "in {file}:")?;
+            }
             write!(f, "{line}:{column}: ")?;
         }
         write!(f, "{}", self.reason)

@@ -22,22 +22,13 @@ impl RrSet {
 }
 
 /// Where the target begins in the rdata of a type whose rdata ends with one, in bytes.
-pub(super) fn target_offset(rtype: Rtype) -> Option<usize> {
+fn target_offset(rtype: Rtype) -> Option<usize> {
     match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => Some(0),
         Rtype::MX => Some(2),  // preference
         Rtype::SRV => Some(6), // priority, weight, port
         _ => None,
     }
-}
-
-/// The rdata with the letters of its target in lower case: equal for what is one record in two spellings (RFC 4343).
-pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
-    let mut folded = rdata.to_vec();
-    if let Some(target) = target_offset(rtype).and_then(|at| folded.get_mut(at..)) {
-        target.make_ascii_lowercase(); // a length byte is at most 63, so it is no letter
-    }
-    folded
 }
 
 #[cfg(test)]
@@ -55,11 +46,5 @@ mod tests {
             let set = RrSet { rtype, ttl: 5, records: Box::new([rdata.into()]) };
             assert_eq!(set.targets().next().map(|name| name.to_string()).as_deref(), expected, "{rtype}");
         }
-    }
-
-    #[test]
-    fn folds_the_target_and_no_number() {
-        assert_eq!(folded(Rtype::MX, b"AB\x02Mx\x00"), b"AB\x02mx\x00");
-        assert_eq!(folded(Rtype::TXT, b"\x01A"), b"\x01A");
     }
 }

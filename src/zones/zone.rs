@@ -1,9 +1,11 @@
 //! One zone, read from its file, checked, and from then on unchanged.
 
 use super::check::check;
+use super::data::folded;
 use super::fault::{Fault, Reason};
 use super::file::{self, Record};
-use super::rrset::{RrSet, folded};
+use super::include::Folder;
+use super::rrset::RrSet;
 use super::tree::Tree;
 use crate::dns::{Key, Name, Rtype};
 use std::collections::HashSet;
@@ -65,13 +67,18 @@ pub struct Soa {
 }
 
 impl Zone {
-    /// Reads a zone file (RFC 1035 §5) whose names are below `origin`.
+    /// Reads a zone file (RFC 1035 §5) whose names are below `origin`, and which includes no other.
     ///
     /// # Errors
     /// The first thing in it that cannot be served, with its place.
     pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, Fault> {
+        Zone::read(text, origin, role, &mut Folder::none())
+    }
+
+    /// Reads a zone file that may include files of a folder.
+    pub(super) fn read(text: &[u8], origin: &Name, role: Role, folder: &mut Folder) -> Result<Zone, Fault> {
         let apex = origin.key();
-        let mut records = file::read(text, origin)?;
+        let mut records = file::read(text, origin, folder)?;
         records.sort_by(|one, other| (&one.key, one.rtype).cmp(&(&other.key, other.rtype)));
         check(&records, &apex, role)?;
 
@@ -99,6 +106,11 @@ impl Zone {
     /// Whether the file has records at exactly the name of these key bytes.
     pub fn owns(&self, key: &[u8]) -> bool {
         self.nodes.value(key).is_some()
+    }
+
+    /// All records as sets, each with its owner, those of the apex first.
+    pub fn rrsets(&self) -> impl Iterator<Item = (&Name, &RrSet)> {
+        self.nodes.iter().flat_map(|(_, node)| node.rrsets.iter().map(|set| (&node.owner, set)))
     }
 
     /// Every name that has records, the apex first.

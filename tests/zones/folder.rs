@@ -61,7 +61,7 @@ fn a_bad_file_leaves_the_old_zone_and_harms_no_other() {
     assert_eq!(
         errors,
         [
-            "new.zone:1:9: a field is missing",
+            "new.zone:1:9: a field is missing: the record type",
             "rpc.zone:1:1: *.rpc. is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it",
             "edited.zone:7:1: a CNAME beside other records at www.edited.",
         ]
@@ -102,6 +102,71 @@ fn file_names_that_are_no_zones() {
             "not a regular file",
         ]
     );
+}
+
+#[test]
+fn included_files_belong_to_the_zone() {
+    let folder = Folder::new("include");
+    fs::create_dir(folder.0.join("parts")).unwrap();
+    let top = "last A 192.0.2.1\n$ORIGIN deep\n$INCLUDE parts/hosts\n$INCLUDE \"parts/hosts\" other\n  TXT after\nx A 192.0.2.9\n";
+    folder.write("example.zone", &zone(top));
+    folder.write("parts/hosts", "www A 192.0.2.2\n$ORIGIN deeper\n$INCLUDE more ; beside this file\n");
+    folder.write("parts/more", "@ A 192.0.2.3\n");
+    let load = || Zones::load(&folder.0, name("rpc."));
+    let (zones, errors) = load();
+    assert!(errors.is_empty(), "{errors:?}");
+    let zone_of = |zones: &Zones| zones.find(name("example.").key().as_bytes(), Rtype::SOA).cloned().unwrap();
+    for (question, expected) in [
+        ("www.deep.example. A", "answer 300 A 192.0.2.2"),
+        ("deeper.deep.example. A", "answer 300 A 192.0.2.3"),
+        ("www.other.deep.example. A", "answer 300 A 192.0.2.2"),
+        ("deeper.other.deep.example. A", "answer 300 A 192.0.2.3"),
+        ("last.example. TXT", "answer 300 TXT \"after\""), // the including file's owner holds on,
+        ("x.deep.example. A", "answer 300 A 192.0.2.9"),   // and its origin
+    ] {
+        assert_eq!(shown(&zone_of(&zones), question), expected, "{question}");
+    }
+
+    // A change of an included file alone is seen; nothing is read anew where nothing has changed.
+    let (same, _) = zones.reload(&folder.0);
+    assert!(Arc::ptr_eq(&zone_of(&zones), &zone_of(&same)));
+    folder.write("parts/more", "@ A 192.0.2.4\n");
+    let (changed, errors) = same.reload(&folder.0);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(shown(&zone_of(&changed), "deeper.deep.example. A"), "answer 300 A 192.0.2.4");
+
+    // A fault in it leaves the old zone, and names the file and its line.
+    folder.write("parts/more", "\n@ A 192.0.2\n");
+    let (kept, errors) = changed.reload(&folder.0);
+    let path = folder.0.join("example.zone");
+    assert_eq!(errors[0].to_string(), format!("{}: in parts/more:2:5: expected an IPv4 address", path.display()));
+    assert!(Arc::ptr_eq(&zone_of(&changed), &zone_of(&kept)));
+}
+
+#[test]
+fn an_include_stays_below_the_folder_and_within_bounds() {
+    let folder = Folder::new("include-bounds");
+    let outside = Folder::new("include-outside");
+    outside.write("secret", "x TXT secret\n");
+    std::os::unix::fs::symlink(outside.0.join("secret"), folder.0.join("link")).unwrap();
+    folder.write("loop", "$INCLUDE loop\n");
+    folder.write("blank", " TXT nobody\n");
+    let outside_path = outside.0.join("secret").display().to_string();
+    let beside = format!("../{}/secret", outside.0.file_name().unwrap().to_str().unwrap());
+    for (file, expected) in [
+        ("missing", "6:10: cannot read missing: No such file or directory (os error 2)".to_owned()),
+        (&outside_path, format!("6:10: {outside_path} is not below the folder of the zone files")),
+        (&beside, format!("6:10: {beside} is not below the folder of the zone files")),
+        ("link", "6:10: link is not below the folder of the zone files".to_owned()),
+        (".", "6:10: . is not a regular file".to_owned()),
+        ("loop", " in loop:1:10: more than 8 files that include each other".to_owned()),
+        ("blank", " in blank:1:2: a line that begins with a space needs an owner before it".to_owned()),
+    ] {
+        folder.write("example.zone", &zone(&format!("$INCLUDE {file}\n")));
+        let (_, errors) = Zones::load(&folder.0, name("rpc."));
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, [format!("{}:{expected}", folder.0.join("example.zone").display())]);
+    }
 }
 
 /// A folder that is removed at the end.

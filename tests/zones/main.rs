@@ -1,8 +1,12 @@
 //! Static zones: tables of a question and what the zone says, in zone-file text.
 
+mod corpus;
 mod file;
 mod folder;
+mod generated;
 mod lookup;
+mod peers;
+mod text;
 
 use callsign::dns::{Name, Rtype};
 use callsign::zones::{Lookup, Role, RrSet, Zone};

@@ -1,0 +1,396 @@
+//! The data of a record: what each type's fields are, how they are written, and how they stand on the wire.
+//!
+//! A type is a row of [`fields_of`]. One table serves both ways in: text is read field by field, and data in the generic
+//! form (RFC 3597 §5) is checked field by field.
+
+mod address_prefix;
+mod check;
+mod location;
+mod number;
+mod parameter;
+
+use data_encoding::HEXLOWER_PERMISSIVE as HEX;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::token::{Token, unescape};
+use crate::dns::{LABEL_LEN_MAX, Name, Rtype};
+pub(super) use number::{class, rtype, seconds};
+
+/// What a field is. Those to the end of the data stand last in their row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    /// A domain name, uncompressed.
+    Name,
+    U8,
+    U16,
+    U32,
+    /// A time in seconds or with units (`1h30m`), of 32 bits.
+    Time,
+    Ipv4,
+    Ipv6,
+    /// A character string: a length byte and up to 255 bytes.
+    String,
+    /// The same, which may be missing at the end.
+    StringMaybe,
+    /// One character string or more, to the end.
+    Strings,
+    /// Bytes of a text to the end, without a length.
+    Text,
+    /// The tag of a CAA record: a character string of letters and digits.
+    Tag,
+    /// Bytes in hexadecimal to the end, one at least.
+    Hex,
+    /// Bytes in base64 to the end, one at least.
+    Base64,
+    /// A DNSSEC algorithm: a number of 8 bits or its mnemonic.
+    Algorithm,
+    /// A certificate's type: a number of 16 bits or its mnemonic (RFC 4398 §2.1).
+    CertType,
+    /// Record types as a bitmap (RFC 4034 §4.1.2), to the end.
+    Types,
+    /// Four groups of 16 bits in hexadecimal (RFC 6742 §2.1).
+    Locator,
+    /// So many bytes in hexadecimal with hyphens between (RFC 7043).
+    Eui(usize),
+    /// A place on Earth (RFC 1876).
+    Location,
+    /// Address prefixes to the end (RFC 3123).
+    Prefixes,
+    /// Service parameters to the end (RFC 9460).
+    Parameters,
+    /// What an IPSECKEY record says behind its precedence (RFC 4025).
+    Gateway,
+}
+
+/// The fields of a type; `None` for a type that has no text form of its own here.
+fn fields_of(rtype: Rtype) -> Option<&'static [Field]> {
+    use Field::*;
+    Some(match rtype.0 {
+        1 => &[Ipv4],                                          // A
+        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 23 | 39 => &[Name],   // NS MD MF CNAME MB MG MR PTR NSAP-PTR DNAME
+        6 => &[Name, Name, U32, Time, Time, Time, Time],       // SOA
+        13 => &[String, String],                               // HINFO
+        14 | 17 | 58 => &[Name, Name],                         // MINFO RP TALINK
+        15 | 18 | 21 | 36 | 107 => &[U16, Name],               // MX AFSDB RT KX LP
+        16 | 56 | 99 | 258 => &[Strings],                      // TXT NINFO SPF AVC
+        19 => &[String],                                       // X25
+        20 => &[String, StringMaybe],                          // ISDN
+        25 | 48 | 57 | 60 => &[U16, U8, Algorithm, Base64],    // KEY DNSKEY RKEY CDNSKEY
+        26 => &[U16, Name, Name],                              // PX
+        27 => &[String, String, String],                       // GPOS
+        28 => &[Ipv6],                                         // AAAA
+        29 => &[Location],                                     // LOC
+        33 => &[U16, U16, U16, Name],                          // SRV
+        35 => &[U16, U16, String, String, String, Name],       // NAPTR
+        37 => &[CertType, U16, Algorithm, Base64],             // CERT
+        42 => &[Prefixes],                                     // APL
+        43 | 59 | 32768 | 32769 => &[U16, Algorithm, U8, Hex], // DS CDS TA DLV
+        44 => &[U8, U8, Hex],                                  // SSHFP
+        45 => &[U8, Gateway],                                  // IPSECKEY
+        49 | 61 => &[Base64],                                  // DHCID OPENPGPKEY
+        52 | 53 => &[U8, U8, U8, Hex],                         // TLSA SMIMEA
+        62 => &[U32, U16, Types],                              // CSYNC
+        63 => &[U32, U8, U8, Hex],                             // ZONEMD
+        64 | 65 => &[U16, Name, Parameters],                   // SVCB HTTPS
+        104 | 106 => &[U16, Locator],                          // NID L64
+        105 => &[U16, Ipv4],                                   // L32
+        108 => &[Eui(6)],                                      // EUI48
+        109 => &[Eui(8)],                                      // EUI64
+        256 => &[U16, U16, Text],                              // URI
+        257 => &[U8, Tag, Text],                               // CAA
+        _ => return None,
+    })
+}
+
+/// What is wrong with a record's data, and where in the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DataFault {
+    pub(super) at: usize,
+    pub(super) message: String,
+}
+
+/// Reads a record's data from the tokens behind its type; names are below `origin`, and `end` is where the entry ends.
+///
+/// # Errors
+/// The first field that is missing, that is not what the type has there, or that is too much.
+pub(super) fn read(rtype: Rtype, tokens: &[Token<'_>], origin: &Name, end: usize) -> Result<Vec<u8>, DataFault> {
+    let mut reader = Reader { tokens, origin, end, wire: Vec::with_capacity(32) };
+    let generic = tokens.first().is_some_and(|token| !token.is_quoted && token.raw == b"\\#");
+    let at = tokens.first().map_or(end, |token| token.at);
+    let Some(fields) = fields_of(rtype) else {
+        if !generic {
+            let message =
+                format!("{rtype} has no text form here; write its bytes as `\\# <length> <hexadecimal>` (RFC 3597)");
+            return Err(DataFault { at, message });
+        }
+        reader.generic()?;
+        return Ok(reader.wire);
+    };
+    if generic {
+        reader.generic()?;
+    } else {
+        fields.iter().try_for_each(|&field| reader.field(field))?;
+    }
+    if let Some(token) = reader.tokens.first() {
+        return Err(fault(token, "more fields than the type has"));
+    }
+    check::check(rtype, fields, &reader.wire).map_err(|message| DataFault { at, message })?;
+    Ok(reader.wire)
+}
+
+/// Data with the letters of its names in lower case: equal for what is one record in two spellings (RFC 4343).
+pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
+    let mut folded = rdata.to_vec();
+    if let Some(fields) = fields_of(rtype).filter(|fields| fields.contains(&Field::Name)) {
+        check::fold(fields, &mut folded);
+    }
+    folded
+}
+
+/// The tokens that are left of an entry, and the data so far.
+struct Reader<'e, 't> {
+    tokens: &'e [Token<'t>],
+    origin: &'e Name,
+    /// Where the entry ends: the place of a field that is missing.
+    end: usize,
+    wire: Vec<u8>,
+}
+
+impl<'t> Reader<'_, 't> {
+    fn field(&mut self, field: Field) -> Result<(), DataFault> {
+        match field {
+            Field::Name => self.name(),
+            Field::U8 => self.number(u64::from(u8::MAX)),
+            Field::U16 => self.number(u64::from(u16::MAX)),
+            Field::U32 => self.number(u64::from(u32::MAX)),
+            Field::Time => self.parsed("a time: seconds, or numbers with the units w, d, h, m and s", |word| {
+                Some(seconds(word)?.to_be_bytes().to_vec())
+            }),
+            Field::Ipv4 => self.parsed("an IPv4 address", |word| Some(ascii::<Ipv4Addr>(word)?.octets().to_vec())),
+            Field::Ipv6 => self.parsed("an IPv6 address", |word| Some(ascii::<Ipv6Addr>(word)?.octets().to_vec())),
+            Field::String => self.string(),
+            Field::StringMaybe if self.tokens.is_empty() => Ok(()),
+            Field::StringMaybe => self.string(),
+            Field::Strings => {
+                self.string()?;
+                while !self.tokens.is_empty() {
+                    self.string()?;
+                }
+                Ok(())
+            }
+            Field::Text => {
+                let token = self.next()?;
+                self.push_text(&token)
+            }
+            Field::Tag => self.tag(),
+            Field::Hex => self.rest_as("hexadecimal", |text| HEX.decode(text).ok()),
+            Field::Base64 => self.rest_as("base64", number::base64),
+            Field::Algorithm => {
+                self.parsed("an algorithm: a number or its mnemonic", |word| Some(vec![number::algorithm(word)?]))
+            }
+            Field::CertType => self.parsed("a certificate's type: a number or its mnemonic", |word| {
+                Some(number::cert_type(word)?.to_be_bytes().to_vec())
+            }),
+            Field::Types => self.types(),
+            Field::Locator => self.parsed("four groups of hexadecimal digits with colons between", number::locator),
+            Field::Eui(len) => self.parsed("hexadecimal bytes with hyphens between", |word| number::eui(word, len)),
+            Field::Location => location::read(self),
+            Field::Prefixes => address_prefix::read(self),
+            Field::Parameters => parameter::read(self),
+            Field::Gateway => self.gateway(),
+        }
+    }
+
+    /// The next token, which must be there.
+    fn next(&mut self) -> Result<Token<'t>, DataFault> {
+        let Some((token, rest)) = self.tokens.split_first() else {
+            return Err(DataFault { at: self.end, message: "a field is missing".into() });
+        };
+        self.tokens = rest;
+        Ok(*token)
+    }
+
+    /// A token that `parse` understands as a word; `what` says what it should be.
+    fn parsed(&mut self, what: &str, parse: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), DataFault> {
+        let token = self.next()?;
+        let bytes = parse(token.raw).ok_or_else(|| fault(&token, format!("expected {what}")))?;
+        self.wire.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// A decimal number of as many bytes as its largest value needs.
+    fn number(&mut self, max: u64) -> Result<(), DataFault> {
+        let token = self.next()?;
+        let value = number::decimal(token.raw).filter(|value| *value <= max);
+        let value = value.ok_or_else(|| fault(&token, format!("expected a number from 0 to {max}")))?;
+        let len = (u64::BITS - max.leading_zeros()) as usize / 8;
+        self.wire.extend_from_slice(&value.to_be_bytes()[8 - len..]);
+        Ok(())
+    }
+
+    fn name(&mut self) -> Result<(), DataFault> {
+        let token = self.next()?;
+        let name = name(&token, self.origin)?;
+        self.wire.extend_from_slice(name.wire());
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), DataFault> {
+        let token = self.next()?;
+        self.push_string(&token)
+    }
+
+    /// A character string: its length and its bytes.
+    fn push_string(&mut self, token: &Token<'_>) -> Result<(), DataFault> {
+        let at = self.wire.len();
+        self.wire.push(0);
+        self.push_text(token)?;
+        let len = self.wire.len() - at - 1;
+        self.wire[at] = u8::try_from(len).map_err(|_| fault(token, "a string of more than 255 bytes"))?;
+        Ok(())
+    }
+
+    fn push_text(&mut self, token: &Token<'_>) -> Result<(), DataFault> {
+        unescape(token.raw, |byte, _| self.wire.push(byte)).map_err(|message| fault(token, message))
+    }
+
+    fn tag(&mut self) -> Result<(), DataFault> {
+        let token = self.tokens.first().copied();
+        self.string()?;
+        match token.filter(|token| token.raw.is_empty() || !token.raw.iter().all(u8::is_ascii_alphanumeric)) {
+            Some(token) => Err(fault(&token, "expected a tag of letters and digits")),
+            None => Ok(()),
+        }
+    }
+
+    /// All tokens that are left, joined and decoded to one byte at least.
+    fn rest_as(&mut self, what: &str, decode: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), DataFault> {
+        let first = self.next()?;
+        let mut text = first.raw.to_vec();
+        while let [token, rest @ ..] = self.tokens {
+            text.extend_from_slice(token.raw);
+            self.tokens = rest;
+        }
+        let bytes = decode(&text).filter(|bytes| !bytes.is_empty());
+        self.wire.extend_from_slice(&bytes.ok_or_else(|| fault(&first, format!("expected {what}")))?);
+        Ok(())
+    }
+
+    /// Mnemonics of types as a bitmap.
+    fn types(&mut self) -> Result<(), DataFault> {
+        let mut types = Vec::new();
+        while let Ok(token) = self.next() {
+            types.push(number::rtype(token.raw).ok_or_else(|| fault(&token, "expected a record type"))?.0);
+        }
+        types.sort_unstable();
+        types.dedup();
+        for window in types.chunk_by(|one, next| one >> 8 == next >> 8) {
+            let mut bits = [0_u8; 32];
+            window.iter().for_each(|rtype| bits[usize::from(rtype & 0xff) / 8] |= 0x80 >> (rtype % 8));
+            let len = bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            self.wire.extend_from_slice(&[(window[0] >> 8) as u8, len as u8]);
+            self.wire.extend_from_slice(&bits[..len]);
+        }
+        Ok(())
+    }
+
+    /// `<gateway type> <algorithm> <gateway> [<key>]`.
+    fn gateway(&mut self) -> Result<(), DataFault> {
+        let kind = self.tokens.first().copied();
+        self.field(Field::U8)?;
+        let kind = self.wire.last().copied().zip(kind);
+        self.field(Field::Algorithm)?;
+        match kind {
+            Some((0, _)) => {
+                let token = self.next()?;
+                if token.raw != b"." {
+                    return Err(fault(&token, "expected `.`: a gateway of type 0 is none"));
+                }
+            }
+            Some((1, _)) => self.field(Field::Ipv4)?,
+            Some((2, _)) => self.field(Field::Ipv6)?,
+            Some((3, _)) => self.field(Field::Name)?,
+            Some((_, token)) => return Err(fault(&token, "expected a gateway's type, 0 to 3")),
+            None => {}
+        }
+        if self.tokens.is_empty() { Ok(()) } else { self.field(Field::Base64) }
+    }
+
+    /// `\# <length> <hexadecimal>` (RFC 3597 §5).
+    fn generic(&mut self) -> Result<(), DataFault> {
+        self.next()?;
+        let token = self.next()?;
+        let len = number::decimal(token.raw).filter(|len| *len <= u64::from(u16::MAX));
+        let len = len.ok_or_else(|| fault(&token, "expected the length of the data, 0 to 65535"))?;
+        let begin = self.wire.len();
+        if !self.tokens.is_empty() {
+            self.rest_as("hexadecimal", |text| HEX.decode(text).ok())?;
+        }
+        match (self.wire.len() - begin) as u64 {
+            is if is == len => Ok(()),
+            is => Err(fault(&token, format!("the length says {len} bytes, and there are {is}"))),
+        }
+    }
+}
+
+/// The name that a token stands for: `@` is the origin, and a name without a final dot is below it (RFC 1035 §5.1).
+///
+/// # Errors
+/// What is no domain name.
+pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, DataFault> {
+    if token.raw == b"@" && !token.is_quoted {
+        return Ok(origin.clone());
+    }
+    if token.raw == b"." {
+        return Ok(Name::root());
+    }
+    let mut wire = vec![0];
+    let (mut label_at, mut empty) = (0, token.raw.is_empty());
+    let escaped = unescape(token.raw, |byte, is_escaped| {
+        if byte == b'.' && !is_escaped {
+            let len = wire.len() - label_at - 1;
+            empty |= len == 0;
+            wire[label_at] = len.min(LABEL_LEN_MAX + 1) as u8; // a label that is too long is found by `from_wire`
+            label_at = wire.len();
+            wire.push(0);
+        } else {
+            wire.push(byte);
+        }
+    });
+    escaped.map_err(|message| fault(token, message))?;
+    let len = wire.len() - label_at - 1;
+    if empty {
+        return Err(not_a_name(token, crate::dns::NameError::EmptyLabel));
+    }
+    wire[label_at] = len.min(LABEL_LEN_MAX + 1) as u8;
+    if len > 0 {
+        wire.extend_from_slice(origin.wire());
+    }
+    Name::from_wire(&wire).map_err(|error| not_a_name(token, error))
+}
+
+fn not_a_name(token: &Token<'_>, error: crate::dns::NameError) -> DataFault {
+    fault(token, format!("not a domain name: {error}"))
+}
+
+fn fault(token: &Token<'_>, message: impl Into<String>) -> DataFault {
+    DataFault { at: token.at, message: message.into() }
+}
+
+/// A word as what its text parses to.
+fn ascii<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_names_and_no_number() {
+        assert_eq!(folded(Rtype::MX, b"AB\x02Mx\x00"), b"AB\x02mx\x00");
+        assert_eq!(folded(Rtype::TXT, b"\x01A"), b"\x01A");
+        let soa = |names: &[u8]| [names, &b"AAAABBBBCCCCDDDDEEEE"[..]].concat();
+        assert_eq!(folded(Rtype::SOA, &soa(b"\x01A\x00\x01B\x00")), soa(b"\x01a\x00\x01b\x00"));
+    }
+}

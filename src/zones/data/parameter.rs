@@ -1,0 +1,176 @@
+//! Service parameters of SVCB and HTTPS (RFC 9460 §2.1): `key`, `key=value` or `key="value"`, in any order.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::number::{base64, decimal};
+use super::{DataFault, Reader, ascii, fault};
+use crate::zones::token::{Token, unescape};
+
+const MANDATORY: u16 = 0;
+const ALPN: u16 = 1;
+const NO_DEFAULT_ALPN: u16 = 2;
+const PORT: u16 = 3;
+const IPV4HINT: u16 = 4;
+const ECH: u16 = 5;
+const IPV6HINT: u16 = 6;
+const DOHPATH: u16 = 7;
+const OHTTP: u16 = 8;
+
+/// The names of the registered keys (RFC 9460 §14.3.2, RFC 9461, RFC 9540).
+const KEYS: [&str; 9] =
+    ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
+
+pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
+    let mut parameters = BTreeMap::new();
+    while !reader.tokens.is_empty() {
+        let token = reader.next()?;
+        let (name, raw) = split(&token, reader);
+        let key =
+            key(name).ok_or_else(|| fault(&token, "expected a service parameter, such as alpn=h2 or key65280=x"))?;
+        let mut value = raw.as_ref().map(|_| Vec::new());
+        if let (Some(raw), Some(value)) = (&raw, &mut value) {
+            unescape(raw, |byte, _| value.push(byte)).map_err(|message| fault(&token, message))?;
+        }
+        let wire = encode(key, value.as_deref()).map_err(|message| fault(&token, message))?;
+        if parameters.insert(key, wire).is_some() {
+            return Err(fault(&token, "this service parameter stands here twice"));
+        }
+    }
+    for (key, value) in parameters {
+        reader.wire.extend_from_slice(&key.to_be_bytes());
+        reader.wire.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        reader.wire.extend_from_slice(&value);
+    }
+    Ok(())
+}
+
+/// A parameter's key and value as written; the value may stand in quotes behind the `=`.
+fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Option<Vec<u8>>) {
+    let Some(at) = token.raw.iter().position(|byte| *byte == b'=') else { return (token.raw, None) };
+    let (name, value) = (&token.raw[..at], &token.raw[at + 1..]);
+    let mut value = value.to_vec();
+    while let [next, rest @ ..] = reader.tokens
+        && next.is_glued
+    {
+        value.extend_from_slice(next.raw);
+        reader.tokens = rest;
+    }
+    (name, Some(value))
+}
+
+fn key(name: &[u8]) -> Option<u16> {
+    if let Some(key) = KEYS.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+        return Some(key as u16);
+    }
+    let (start, number) = name.split_at_checked(3)?;
+    let number = start.eq_ignore_ascii_case(b"key").then(|| decimal(number))??;
+    u16::try_from(number).ok().filter(|key| *key != u16::MAX) // 65535 is reserved (RFC 9460 §14.3.2)
+}
+
+/// A value as it stands on the wire.
+fn encode(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, &'static str> {
+    let given = || value.filter(|value| !value.is_empty()).ok_or("this service parameter needs a value");
+    match key {
+        NO_DEFAULT_ALPN | OHTTP => match value {
+            None | Some([]) => Ok(Vec::new()),
+            Some(_) => Err("this service parameter has no value"),
+        },
+        MANDATORY => mandatory(given()?),
+        ALPN => alpn(given()?),
+        PORT => {
+            let port = decimal(given()?).and_then(|port| u16::try_from(port).ok());
+            Ok(port.ok_or("expected a port, 0 to 65535")?.to_be_bytes().to_vec())
+        }
+        IPV4HINT => addresses(given()?, |text| Some(ascii::<Ipv4Addr>(text)?.octets().to_vec())),
+        IPV6HINT => addresses(given()?, |text| Some(ascii::<Ipv6Addr>(text)?.octets().to_vec())),
+        ECH => base64(given()?).ok_or("expected base64"),
+        DOHPATH => Ok(given()?.to_vec()),
+        _ => Ok(value.unwrap_or_default().to_vec()),
+    }
+}
+
+fn mandatory(value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let keys: Option<Vec<u16>> = value.split(|byte| *byte == b',').map(key).collect();
+    let mut keys = keys.ok_or("expected the keys of service parameters with commas between")?;
+    keys.sort_unstable();
+    Ok(keys.iter().flat_map(|key| key.to_be_bytes()).collect())
+}
+
+/// Protocols with commas between; `\,` and `\\` stand for themselves (RFC 9460 appendix A.1).
+fn alpn(value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut protocols = vec![Vec::new()];
+    let mut bytes = value.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b',' => protocols.push(Vec::new()),
+            b'\\' => match bytes.next() {
+                Some(&byte @ (b',' | b'\\')) => protocols.last_mut().into_iter().for_each(|last| last.push(byte)),
+                _ => return Err("in a list of protocols a backslash stands before a comma or another one"),
+            },
+            byte => protocols.last_mut().into_iter().for_each(|last| last.push(byte)),
+        }
+    }
+    let mut wire = Vec::new();
+    for protocol in protocols {
+        let len = u8::try_from(protocol.len()).ok().filter(|len| *len > 0);
+        wire.push(len.ok_or("expected protocols of 1 to 255 bytes with commas between")?);
+        wire.extend_from_slice(&protocol);
+    }
+    Ok(wire)
+}
+
+fn addresses(value: &[u8], parse: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
+    let addresses: Option<Vec<_>> = value.split(|byte| *byte == b',').map(parse).collect();
+    Ok(addresses.ok_or("expected addresses with commas between")?.concat())
+}
+
+/// What is wrong with parameters on the wire, if anything is.
+pub(super) fn check(mut wire: &[u8]) -> Result<(), &'static str> {
+    const BROKEN: &str = "service parameters that break off";
+    let mut parameters: BTreeMap<u16, &[u8]> = BTreeMap::new();
+    while !wire.is_empty() {
+        let ([key, len], rest) = numbers(wire).ok_or(BROKEN)?;
+        let (value, rest) = rest.split_at_checked(usize::from(len)).ok_or(BROKEN)?;
+        if parameters.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            return Err("service parameters that do not stand in the order of their keys, each once");
+        }
+        if !is_value(key, value) {
+            return Err("a service parameter whose value is not of its key");
+        }
+        parameters.insert(key, value);
+        wire = rest;
+    }
+    if let Some(keys) = parameters.get(&MANDATORY) {
+        let (keys, _) = keys.as_chunks::<2>();
+        let keys: Vec<u16> = keys.iter().map(|key| u16::from_be_bytes(*key)).collect();
+        if !keys.is_sorted_by(|one, next| one < next) || keys.contains(&MANDATORY) {
+            return Err("mandatory names a key twice, or itself");
+        }
+        if !keys.iter().all(|key| parameters.contains_key(key)) {
+            return Err("mandatory names a service parameter that is missing");
+        }
+    }
+    if parameters.contains_key(&NO_DEFAULT_ALPN) && !parameters.contains_key(&ALPN) {
+        return Err("no-default-alpn without alpn"); // RFC 9460 §7.1.1
+    }
+    Ok(())
+}
+
+fn numbers(wire: &[u8]) -> Option<([u16; 2], &[u8])> {
+    let ([a, b, c, d], rest) = wire.split_first_chunk::<4>()?;
+    Some(([u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])], rest))
+}
+
+fn is_value(key: u16, value: &[u8]) -> bool {
+    match key {
+        MANDATORY => !value.is_empty() && value.len().is_multiple_of(2),
+        ALPN => !value.is_empty() && super::check::are_strings(value, 1),
+        NO_DEFAULT_ALPN | OHTTP => value.is_empty(),
+        PORT => value.len() == 2,
+        IPV4HINT => !value.is_empty() && value.len().is_multiple_of(4),
+        IPV6HINT => !value.is_empty() && value.len().is_multiple_of(16),
+        ECH | DOHPATH => !value.is_empty(),
+        _ => true,
+    }
+}
