@@ -79,9 +79,16 @@ struct Reader<'f> {
 
 /// A text and the file that it comes from, to say where a fault is.
 #[derive(Clone, Copy)]
-struct Origin<'t> {
+struct Source<'t> {
     text: &'t [u8],
     file: Option<&'t Arc<str>>,
+}
+
+impl Source<'_> {
+    /// What is wrong with a field, at its line and column.
+    fn fault(&self, fault: DataFault) -> Fault {
+        fault_at(self.text, fault.at, fault.message)
+    }
 }
 
 /// What an entry says in front of its data.
@@ -96,7 +103,7 @@ impl Reader<'_> {
     fn text(&mut self, text: &[u8], file: Option<&Arc<str>>) -> Result<(), Fault> {
         let mut entries = Entries::of(text);
         let mut tokens = Vec::new();
-        let from = Origin { text, file };
+        let from = Source { text, file };
         let in_file = |fault: Fault| fault.in_file(file);
         while let Some(head) = entries.next(&mut tokens).map_err(in_file)? {
             self.entry(head, &tokens, from).map_err(in_file)?;
@@ -104,8 +111,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, head: Head, tokens: &[Token<'_>], from: Origin<'_>) -> Result<(), Fault> {
-        let at_token = |fault: DataFault| fault_at(from.text, fault.at, fault.message);
+    fn entry(&mut self, head: Head, tokens: &[Token<'_>], from: Source<'_>) -> Result<(), Fault> {
         let end = tokens.last().map_or(from.text.len(), Token::end);
         match tokens {
             [first, rest @ ..] if !head.is_indented && !first.is_quoted && first.raw.starts_with(b"$") => {
@@ -115,7 +121,7 @@ impl Reader<'_> {
                 if first.is_quoted {
                     return Err(fault_at(from.text, first.at, "an owner name does not stand in quotes"));
                 }
-                self.owner = Some(data::name(first, &self.origin).map_err(at_token)?);
+                self.owner = Some(data::name(first, &self.origin).map_err(|fault| from.fault(fault))?);
                 self.record(head, rest, end, from)
             }
             tokens => self.record(head, tokens, end, from),
@@ -123,16 +129,15 @@ impl Reader<'_> {
     }
 
     /// `[<TTL>] [<class>] <type> <data>`, or the first two the other way round.
-    fn record(&mut self, head: Head, tokens: &[Token<'_>], end: usize, from: Origin<'_>) -> Result<(), Fault> {
+    fn record(&mut self, head: Head, tokens: &[Token<'_>], end: usize, from: Source<'_>) -> Result<(), Fault> {
         let Some(owner) = self.owner.clone() else {
             let at = tokens.first().map_or(0, |token| token.at);
             return Err(fault_at(from.text, at, "a line that begins with a space needs an owner before it"));
         };
-        let at_token = |fault: DataFault| fault_at(from.text, fault.at, fault.message);
-        let (front, tokens) = front(tokens, end).map_err(at_token)?;
+        let (front, tokens) = front(tokens, end).map_err(|fault| from.fault(fault))?;
         let line = |reason| Fault::in_line(head.line, reason);
         check_type(front.rtype).map_err(line)?;
-        let rdata = data::read(front.rtype, tokens, &self.origin, end).map_err(at_token)?;
+        let rdata = data::read(front.rtype, tokens, &self.origin, end).map_err(|fault| from.fault(fault))?;
         self.push(owner, front, rdata, head.line, from.file).map_err(line)
     }
 
@@ -167,16 +172,15 @@ impl Reader<'_> {
         head: Head,
         name: &Token<'_>,
         arguments: &[Token<'_>],
-        from: Origin<'_>,
+        from: Source<'_>,
     ) -> Result<(), Fault> {
-        let at_token = |fault: DataFault| fault_at(from.text, fault.at, fault.message);
         let bad = |message: &str| fault_at(from.text, name.at, message);
         if name.is("$GENERATE") {
             return self.generate(head, name, arguments, from);
         }
         match arguments {
             [origin] if name.is("$ORIGIN") => {
-                self.origin = data::name(origin, &self.origin).map_err(at_token)?;
+                self.origin = data::name(origin, &self.origin).map_err(|fault| from.fault(fault))?;
                 Ok(())
             }
             [ttl] if name.is("$TTL") => {
@@ -186,7 +190,7 @@ impl Reader<'_> {
             }
             [file] if name.is("$INCLUDE") => self.include(file, self.origin.clone(), from),
             [file, origin] if name.is("$INCLUDE") => {
-                let origin = data::name(origin, &self.origin).map_err(at_token)?;
+                let origin = data::name(origin, &self.origin).map_err(|fault| from.fault(fault))?;
                 self.include(file, origin, from)
             }
             _ if name.is("$ORIGIN") => Err(bad("expected $ORIGIN and one name")),
@@ -197,7 +201,7 @@ impl Reader<'_> {
     }
 
     /// Reads another file with its own origin; this file's origin and owner hold on behind it (RFC 1035 §5.1).
-    fn include(&mut self, file: &Token<'_>, origin: Name, from: Origin<'_>) -> Result<(), Fault> {
+    fn include(&mut self, file: &Token<'_>, origin: Name, from: Source<'_>) -> Result<(), Fault> {
         let fault = |message: String| fault_at(from.text, file.at, message);
         if self.depth == INCLUDE_DEPTH_MAX {
             return Err(fault(format!("more than {INCLUDE_DEPTH_MAX} files that include each other")));
@@ -218,16 +222,15 @@ impl Reader<'_> {
         head: Head,
         name: &Token<'_>,
         arguments: &[Token<'_>],
-        from: Origin<'_>,
+        from: Source<'_>,
     ) -> Result<(), Fault> {
-        let at_token = |fault: DataFault| fault_at(from.text, fault.at, fault.message);
         let shape =
             || fault_at(from.text, name.at, "expected $GENERATE, a range, an owner, a type, and its data in one word");
         let [range, owner, rest @ ..] = arguments else { return Err(shape()) };
         let end = arguments.last().map_or(name.at, Token::end);
-        let (front, data) = front(rest, end).map_err(at_token)?;
+        let (front, data) = front(rest, end).map_err(|fault| from.fault(fault))?;
         let [data] = data else { return Err(shape()) };
-        let generate = Generate::read(range, owner, data).map_err(at_token)?;
+        let generate = Generate::read(range, owner, data).map_err(|fault| from.fault(fault))?;
         let line = |reason| Fault::in_line(head.line, reason);
         check_type(front.rtype).map_err(line)?;
         if generate.numbers().len() > RECORDS_MAX - self.records.len() {
