@@ -8,7 +8,7 @@
 //! record until the relist's `Commit`. If another source tells of that Pod before, all that is known of it is published, since
 //! a list may never be whole. The changes of other sources wait for no relist. What a committed list did not name is swept; after an `Abort` nothing is.
 //!
-//! **Bounded.** What a list has changed waits up to [`STAGED_MAX`]; beyond that it is published as it comes. Whose
+//! **Bounded.** What a list has changed waits up to `STAGED_MAX`; beyond that it is published as it comes. Whose
 //! annotations are kept at all, `room` decides.
 //!
 //! **Settling.** Changed Pods are settled against the others: who holds a name, then whom its namespace has room for, then

@@ -105,7 +105,7 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", hide = true)]
     pub max_registrations_per_namespace: Option<u32>,
 
-    /// Where DNS is served, over UDP and TCP; repeats. [::] serves IPv4 and IPv6, here and for every other listener; an
+    /// Where DNS is served, over UDP and TCP; repeats. `[::]` serves IPv4 and IPv6, here and for every other listener; an
     /// IPv4 address at the same port takes IPv4 from it [default: 127.0.0.1:5354, which needs no root]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
