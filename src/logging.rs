@@ -77,8 +77,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
         return Err(LoggingError::Filter(text.into(), None));
     }
     let directives = match text.parse::<LevelFilter>() {
-        // That client tells of each request that fails, which `source::kube` does once a change.
-        Ok(level) => format!("warn,kube_client::client::builder=off,callsign={level}"),
+        Ok(level) => format!("warn,callsign={level}"),
         Err(_) => text.to_owned(),
     };
     EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
@@ -148,8 +147,8 @@ mod tests {
     #[test]
     fn filters() {
         for (text, expected) in [
-            ("info", Some("kube_client::client::builder=off,callsign=info,warn")),
-            ("DEBUG", Some("kube_client::client::builder=off,callsign=debug,warn")),
+            ("info", Some("callsign=info,warn")),
+            ("DEBUG", Some("callsign=debug,warn")),
             ("callsign=trace", Some("callsign=trace")),
             ("warn,kube_client=debug", Some("kube_client=debug,warn")),
             ("", None),

@@ -214,7 +214,7 @@ impl Server {
 
     /// The address as an error shows it.
     pub fn shown(&self) -> String {
-        escaped(&self.address.url)
+        crate::source::url::shown(&self.address.url)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod health;
 pub mod kube;
 pub mod poll;
 pub mod selector;
+pub mod url;
 
 use std::net::IpAddr;
 use std::sync::Arc;

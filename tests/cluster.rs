@@ -17,6 +17,7 @@ mod cluster {
     mod faults_soak;
     mod faults_soak_churn;
     mod hostile_pod;
+    mod kubeconfig;
     mod kubelet;
     mod oracle;
     mod pods;

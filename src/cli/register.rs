@@ -1,9 +1,11 @@
 //! What `callsign register` and `callsign withdraw` take.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgGroup, Args, Command};
 use http::Uri;
 use nix::sys::signal::Signal;
 
@@ -11,6 +13,7 @@ use super::FieldArgs;
 use crate::logging::Format;
 use crate::register::Profile;
 use crate::register::signals::stop_signal;
+use crate::source::url::shown;
 
 pub(super) const REGISTER_HELP: &str = "\
 Three shapes:
@@ -107,7 +110,7 @@ pub struct RegisterArgs {
     #[command(flatten)]
     pub pod: OwnPodArgs,
     /// The server is there when a GET of this URL says 200 to 399, and not when its ports accept connections
-    #[arg(long, value_name = "URL", value_parser = plain_http, help_heading = "Server")]
+    #[arg(long, value_name = "URL", value_parser = PlainHttp, help_heading = "Server")]
     pub ready_http: Option<Uri>,
     /// The server is there when this command, run by sh, ends with 0
     #[arg(long, value_name = "CMD", help_heading = "Server")]
@@ -193,10 +196,23 @@ fn container(text: &str) -> Result<String, String> {
     }
 }
 
-fn plain_http(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    match (url.scheme_str(), url.authority()) {
-        (Some("http"), Some(authority)) if !authority.as_str().contains('@') => Ok(url),
-        _ => Err("write it as http://127.0.0.1:8080/healthz; only http is spoken".into()),
+/// Reads a URL of plain HTTP. clap's own parsers repeat what was written, with the password that a URL may hold.
+#[derive(Clone)]
+struct PlainHttp;
+
+impl TypedValueParser for PlainHttp {
+    type Value = Uri;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Uri, clap::Error> {
+        let text = value.to_string_lossy();
+        match text.parse::<Uri>().ok().filter(|url| url.scheme_str() == Some("http") && !text.contains('@')) {
+            Some(url) => Ok(url),
+            None => {
+                let (arg, shown) = (arg.map(ToString::to_string).unwrap_or_default(), shown(&text));
+                let reason = "write it as http://127.0.0.1:8080/healthz; only http is spoken, without a login";
+                let error = clap::Error::raw(ErrorKind::ValueValidation, format!("{shown} for {arg}: {reason}\n"));
+                Err(error.with_cmd(command))
+            }
+        }
     }
 }

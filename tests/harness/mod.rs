@@ -13,6 +13,7 @@ pub(crate) mod kubelet;
 pub(crate) mod oracle;
 pub(crate) mod order;
 pub(crate) mod process;
+pub(crate) mod proxies;
 pub(crate) mod proxy;
 pub(crate) mod quic;
 pub(crate) mod server;

@@ -1,0 +1,309 @@
+//! Kubeconfig files as kubectl reads them: those of a list become one, and the first to name a thing wins.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::ClientError;
+use super::shape::KUBECONFIG;
+
+/// The most bytes of one kubeconfig: several thousand clusters.
+const KUBECONFIG_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+/// What an exec plugin's configuration is called among a cluster's extensions.
+const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
+
+/// What one file, or several of a list, say.
+#[derive(Default)]
+pub(super) struct Kubeconfig {
+    current: Option<String>,
+    contexts: Named,
+    clusters: Named,
+    users: Named,
+    /// The files that were there.
+    files: Vec<Arc<Path>>,
+}
+
+/// The entries of a kind by their names, each with the file that it stands in.
+type Named = BTreeMap<String, (Arc<Path>, Value)>;
+
+/// The context in use, with what it refers to.
+pub(super) struct Chosen {
+    pub namespace: Option<String>,
+    pub cluster: Item<Cluster>,
+    pub user: Item<User>,
+}
+
+/// An entry of a kubeconfig.
+pub(super) struct Item<T> {
+    /// Its kind and name, for people.
+    pub what: String,
+    pub file: Arc<Path>,
+    pub value: T,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Context {
+    cluster: String,
+    user: String,
+    namespace: String,
+}
+
+/// An API server. What is empty is as if it were absent, as in Go.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct Cluster {
+    pub server: String,
+    pub tls_server_name: String,
+    pub insecure_skip_tls_verify: bool,
+    pub certificate_authority: String,
+    pub certificate_authority_data: String,
+    pub proxy_url: String,
+    extensions: Vec<Extension>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Extension {
+    name: String,
+    extension: Value,
+}
+
+/// Who asks it.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct User {
+    pub client_certificate: String,
+    pub client_certificate_data: String,
+    pub client_key: String,
+    pub client_key_data: String,
+    pub token: String,
+    #[serde(rename = "tokenFile")]
+    pub token_file: String,
+    pub username: String,
+    pub password: String,
+    #[serde(rename = "as")]
+    pub act_as: String,
+    pub as_uid: String,
+    pub as_groups: Vec<String>,
+    pub as_user_extra: BTreeMap<String, Vec<String>>,
+    pub auth_provider: Option<AuthProvider>,
+    pub exec: Option<Exec>,
+}
+
+/// What kubectl had before plugins.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AuthProvider {
+    pub name: String,
+    pub config: BTreeMap<String, String>,
+}
+
+/// A program that gives credentials.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Exec {
+    pub api_version: String,
+    pub command: String,
+    pub args: Vec<String>,
+    pub env: Vec<Variable>,
+    pub interactive_mode: String,
+    pub provide_cluster_info: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Variable {
+    pub name: String,
+    pub value: String,
+}
+
+impl Kubeconfig {
+    /// Reads the one file that was named.
+    pub(super) fn of_file(path: &Path) -> Result<Kubeconfig, ClientError> {
+        let mut merged = Kubeconfig::default();
+        merged
+            .add(path)
+            .and_then(|is_there| if is_there { Ok(()) } else { Err("there is no such file".into()) })
+            .map_err(|reason| ClientError::Kubeconfig { path: path.to_owned(), reason })?;
+        Ok(merged)
+    }
+
+    /// Reads the files of a list. Those that are missing are skipped.
+    pub(super) fn of_list(paths: &[PathBuf]) -> Result<Kubeconfig, ClientError> {
+        let mut merged = Kubeconfig::default();
+        for path in paths {
+            let wrong = |reason| ClientError::Kubeconfig { path: path.clone(), reason };
+            if !merged.add(path).map_err(wrong)? {
+                tracing::debug!(file = %path.display(), "a kubeconfig of the list is missing, and is skipped");
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Whether no file has anything in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.contexts.is_empty() && self.clusters.is_empty() && self.users.is_empty() && self.current.is_none()
+    }
+
+    /// Whether a context is named as the one to use.
+    pub(super) fn has_current(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Adds what a file has, where no earlier one has it; false where there is no such file.
+    fn add(&mut self, path: &Path) -> Result<bool, String> {
+        let bytes = match read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.to_string()),
+        };
+        let file: Arc<Path> = path.into();
+        for mut document in documents(&text(bytes)?)? {
+            if document.is_null() {
+                continue;
+            }
+            for (key, expected) in [("kind", "Config"), ("apiVersion", "v1")] {
+                let found = document.get(key).and_then(Value::as_str).unwrap_or_default();
+                if !found.is_empty() && found != expected {
+                    return Err(format!("not a kubeconfig: {key} is not {expected}"));
+                }
+            }
+            KUBECONFIG.check(&mut document, "")?;
+            for (map, list, key) in [
+                (&mut self.contexts, "contexts", "context"),
+                (&mut self.clusters, "clusters", "cluster"),
+                (&mut self.users, "users", "user"),
+            ] {
+                add_named(map, &file, &mut document, list, key)?;
+            }
+            let current = document["current-context"].as_str().filter(|name| !name.is_empty());
+            self.current = self.current.take().or(current.map(str::to_owned));
+        }
+        self.files.push(file);
+        Ok(true)
+    }
+
+    /// What a context refers to: of this name, else the current one.
+    pub(super) fn choose(&self, context: Option<&str>) -> Result<Chosen, ClientError> {
+        let files = || self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        let Some(name) = context.or(self.current.as_deref()) else {
+            let path = self.files.first().map(|file| file.to_path_buf()).unwrap_or_default();
+            let reason = "current-context is not set: set it, or name a context with --context NAME".into();
+            return Err(ClientError::Kubeconfig { path, reason });
+        };
+        let wrong = |reason| ClientError::Context { context: name.to_owned(), reason };
+        let Some((file, value)) = self.contexts.get(name) else {
+            let known = self.contexts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(wrong(format!("no kubeconfig has it ({}); there are: {known}", files())));
+        };
+        let context: Context = typed(value).map_err(wrong)?;
+        let Some(cluster) = self.clusters.get(&context.cluster) else {
+            let reason = match context.cluster.is_empty() {
+                true => format!("in {} it names no cluster: write `cluster: NAME`", file.display()),
+                false => format!("its cluster {} is not among the clusters of {}", context.cluster, files()),
+            };
+            return Err(wrong(reason));
+        };
+        // kubectl goes on without a user that is missing: the API server then says who is not allowed what.
+        let nobody = (file.clone(), Value::Object(serde_json::Map::new()));
+        let user = self.users.get(&context.user).unwrap_or(&nobody);
+        Ok(Chosen {
+            namespace: Some(context.namespace).filter(|namespace| !namespace.is_empty()),
+            cluster: item("cluster", &context.cluster, cluster).map_err(wrong)?,
+            user: item("user", &context.user, user).map_err(wrong)?,
+        })
+    }
+}
+
+impl Cluster {
+    /// What the cluster has for an exec plugin.
+    pub(super) fn of_plugin(&self) -> Option<&Value> {
+        self.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION).map(|found| &found.extension)
+    }
+}
+
+impl<T> Item<T> {
+    /// A fault of one of its values.
+    pub(super) fn fault(&self, key: &str, reason: impl std::fmt::Display) -> ClientError {
+        let reason = format!("{}: {key}: {reason}", self.what);
+        ClientError::Kubeconfig { path: self.file.to_path_buf(), reason }
+    }
+
+    /// A file that it names: from the folder of its own file, where it is no whole path.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(file)
+    }
+}
+
+fn item<T: DeserializeOwned>(kind: &str, name: &str, (file, value): &(Arc<Path>, Value)) -> Result<Item<T>, String> {
+    Ok(Item { what: format!("{kind} {name}"), file: file.clone(), value: typed(value)? })
+}
+
+/// A value whose shape has been checked. What could still be wrong is left untold: serde's error would quote it.
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    T::deserialize(value).map_err(|_| "it is not written as in a kubeconfig".to_owned())
+}
+
+fn add_named(map: &mut Named, file: &Arc<Path>, document: &mut Value, list: &str, key: &str) -> Result<(), String> {
+    let items = document.get_mut(list).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    for mut item in items {
+        let name = item["name"].as_str().unwrap_or_default().to_owned();
+        let value = item.get_mut(key).map_or_else(|| Value::Object(serde_json::Map::new()), Value::take);
+        match map.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert((file.clone(), value));
+            }
+            // In one file it is a mistake; of two files the earlier one wins.
+            Entry::Occupied(place) if place.get().0 == *file => {
+                return Err(format!("{list}: two of them have the name {}", place.key()));
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file that holds something secret or names it. A file has its bound, since it may be endless.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(KUBECONFIG_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > KUBECONFIG_LEN_MAX {
+        return Err(io::Error::other(format!("it has over {KUBECONFIG_LEN_MAX} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The text of a file in UTF-8 or, with a byte order mark, in UTF-16, as PowerShell writes it.
+fn text(bytes: Vec<u8>) -> Result<String, String> {
+    let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let text = String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<_>>());
+        text.ok().filter(|_| rest.is_empty()).ok_or_else(|| "not a text in UTF-16".to_owned())
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, bytes @ ..] => units(bytes, u16::from_le_bytes),
+        [0xfe, 0xff, bytes @ ..] => units(bytes, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, bytes @ ..] => String::from_utf8(bytes.to_vec()).map_err(|_| "not a text in UTF-8".into()),
+        _ => String::from_utf8(bytes).map_err(|_| "not a text in UTF-8".into()),
+    }
+}
+
+fn documents(text: &str) -> Result<Vec<Value>, String> {
+    // JSON first, since it may be indented with tabs. No error of a parser is repeated: it would quote the text.
+    if let Ok(document) = serde_json::from_str(text) {
+        return Ok(vec![document]);
+    }
+    serde_saphyr::from_multiple(text).map_err(|error| {
+        let line = error.location().map(|location| format!(", line {}", location.line())).unwrap_or_default();
+        format!("not a kubeconfig in YAML{line}")
+    })
+}

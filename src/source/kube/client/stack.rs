@@ -1,0 +1,135 @@
+//! The way of a request to an API server: credentials, impersonation, a proxy and TLS.
+
+use std::sync::Arc;
+
+use http::{Request, Uri, header};
+use hyper::rt::{Read, Write};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, Layer, Service, service_fn};
+
+use super::credentials::Credentials;
+use super::proxy::Kind;
+use super::settings::Settings;
+use super::{ClientError, plain};
+
+/// A client of an API server.
+///
+/// # Errors
+/// The certificates or the key are not sound.
+pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
+    let Settings { config, credentials, proxy } = settings;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    let Some(proxy) = proxy else { return over(tcp, &config, credentials, None) };
+    let shown = Some(proxy.shown.into());
+    match proxy.kind {
+        Kind::Socks { login } => {
+            let socks = SocksV5::new(proxy.uri, tcp);
+            let socks = match login {
+                Some((user, password)) => socks.with_auth(user, password),
+                None => socks,
+            };
+            over(WithPort(socks), &config, credentials, shown)
+        }
+        Kind::Http { authorization } if proxy.uri.scheme_str() == Some("https") => {
+            // As in kubectl the proxy has to show a certificate of the cluster's authority.
+            let tls = config.rustls_https_connector_with_connector(tcp).map_err(unsound)?;
+            let tunnel = Tunnel::new(proxy.uri, tls);
+            let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
+            over(WithPort(tunnel), &config, credentials, shown)
+        }
+        Kind::Http { authorization } => {
+            let tunnel = Tunnel::new(proxy.uri, tcp);
+            let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
+            over(WithPort(tunnel), &config, credentials, shown)
+        }
+    }
+}
+
+/// The client whose connections another connector makes, below TLS.
+fn over<C>(
+    connector: C,
+    config: &Config,
+    credentials: Credentials,
+    proxy: Option<Arc<str>>,
+) -> Result<Client, ClientError>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError> + Send + Sync + std::error::Error + 'static,
+{
+    let tls = config.rustls_https_connector_with_connector(connector).map_err(unsound)?;
+    let mut connector = TimeoutConnector::new(tls);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let http: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
+    let service = service_fn(move |request| {
+        let (http, server, credentials, proxy) = (http.clone(), server.clone(), credentials.clone(), proxy.clone());
+        async move {
+            let request = addressed(request, &server, &credentials).await?;
+            let answer = http.request(request).await;
+            if answer.as_ref().is_ok_and(|answer| answer.status() == http::StatusCode::UNAUTHORIZED) {
+                credentials.renew().await;
+            }
+            answer.map_err(|error| match proxy {
+                Some(proxy) if error.is_connect() => Box::new(ProxyFault { proxy, error }),
+                _ => BoxError::from(error),
+            })
+        }
+    });
+    let impersonation = config.extra_headers_layer().map_err(unsound)?;
+    Ok(Client::new(impersonation.layer(service), config.default_namespace.clone()))
+}
+
+/// A request with the server and the credentials in it.
+async fn addressed(request: Request<Body>, server: &str, credentials: &Credentials) -> Result<Request<Body>, BoxError> {
+    let (mut head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    head.uri = format!("{server}{path}").parse()?;
+    if let Some(value) = credentials.header().await? {
+        head.headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok(Request::from_parts(head, body))
+}
+
+fn unsound(error: kube::Error) -> ClientError {
+    ClientError::Client(plain(&error))
+}
+
+/// No connection by a proxy.
+#[derive(Debug, thiserror::Error)]
+#[error("by the proxy {proxy}: {}", plain(.error))]
+struct ProxyFault {
+    proxy: Arc<str>,
+    error: legacy::Error,
+}
+
+/// Names the port to a proxy: the library would ask for 443 where an `http://` URL has none.
+#[derive(Clone)]
+struct WithPort<C>(C);
+
+impl<C: Service<Uri>> Service<Uri> for WithPort<C> {
+    type Response = C::Response;
+    type Error = C::Error;
+    type Future = C::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let with_port = match (target.scheme_str(), target.host(), target.port()) {
+            (Some("http"), Some(host), None) => format!("http://{host}:80/").parse().ok(),
+            _ => None,
+        };
+        self.0.call(with_port.unwrap_or(target))
+    }
+}

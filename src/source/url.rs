@@ -1,0 +1,89 @@
+//! URLs as people may see them: the one place that formats a URL for an error, a log or a page.
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+/// A URL without what may be a secret: its scheme, host, port and path. The user's name and password, the query and the
+/// fragment are left out. A text whose parts cannot be told apart is not shown at all.
+pub fn shown(url: &str) -> String {
+    of_text(url).unwrap_or_else(|| "(a URL that is not shown, since it may hold a secret)".to_owned())
+}
+
+fn of_text(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    // A password with a slash in it ends the authority early: an `@` then stands behind it.
+    if uri.path().contains('@') || uri.query().is_some_and(|query| query.contains('@')) {
+        return None;
+    }
+    let Authority { host, port, .. } = Authority::of(&uri)?;
+    let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let path = if uri.path() == "/" { "" } else { uri.path() };
+    Some(format!("{scheme}{host}{port}{path}"))
+}
+
+/// The parts of a URL between its scheme and its path.
+pub(super) struct Authority<'u> {
+    /// The user's name and password.
+    pub login: Option<[String; 2]>,
+    /// The host, an address of IPv6 in brackets.
+    pub host: &'u str,
+    pub port: Option<u16>,
+}
+
+impl Authority<'_> {
+    /// None where there is no host, or where the port is not a number.
+    pub(super) fn of(uri: &Uri) -> Option<Authority<'_>> {
+        let authority = uri.authority()?.as_str();
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, authority),
+        };
+        let host_len = place.find(']').map(|end| end + 1).or_else(|| place.find(':')).unwrap_or(place.len());
+        let (host, port) = place.split_at(host_len);
+        let port = match port {
+            "" => None,
+            port => Some(port.strip_prefix(':')?.parse().ok()?),
+        };
+        let login = login.map(|login| {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            [user, password].map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+        });
+        (!host.is_empty()).then_some(Authority { login, host, port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn no_secret_of_a_url_is_shown() {
+        for (url, expected) in [
+            ("https://host", "https://host"),
+            ("https://host:6443/", "https://host:6443"),
+            ("https://host:6443/k8s/clusters/c-1?token=hunter2#hunter2", "https://host:6443/k8s/clusters/c-1"),
+            ("http://user:hunter2@127.0.0.1:9", "http://127.0.0.1:9"),
+            ("http://hunter2@[::1]:9/x", "http://[::1]:9/x"),
+            ("socks5://user:%68unter2@proxy:1080", "socks5://proxy:1080"),
+            ("127.0.0.1:6443", "127.0.0.1:6443"),
+            ("user:hunter2@127.0.0.1:6443", "127.0.0.1:6443"),
+        ] {
+            assert_eq!(shown(url), expected, "{url}");
+        }
+        for url in [
+            "http://user:hunter2/x@host:9",
+            "http://user:1/hunter2@host:9",
+            "http://user:hunter2?x@host:9",
+            "http://user:1?hunter2@host:9",
+            "http://user:hunter2#x@host:9",
+            "http://user:hunter 2@host:9",
+            "http://user:hunter2@",
+            "user:hunter2",
+            "hunter2\n",
+            "",
+        ] {
+            assert!(shown(url).starts_with("(a URL"), "{url}: {}", shown(url));
+        }
+    }
+}
