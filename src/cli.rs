@@ -149,8 +149,11 @@ Examples:
     callsign check --manifests zones/demo --zones zones
     callsign check --config /etc/callsign.toml
 
-It prints a line a mistake: file, line or Pod, and reason. The exit code is 0 if there
-are none, else 1.";
+It prints a line a mistake: file, line or Pod, and reason. Then it says on standard error
+what it has checked, by count. Manifests without a Pod and a folder without a zone file
+are mistakes too, since nothing is checked then. The exit code is 0 if there are no
+mistakes, 1 if there are, and 2 if nothing is named to check. With --json one JSON
+object of the mistakes, the warnings and the counts.";
 
 /// `callsign ls`
 #[derive(Debug, Args)]
@@ -337,8 +340,19 @@ fn meta_pair(text: &str) -> Result<(String, String), String> {
 
 /// `callsign check`
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub struct CheckArgs {
+    /// What is checked.
+    #[command(flatten)]
+    pub what: CheckWhat,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `callsign check` checks: at least one of these.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct CheckWhat {
     /// Manifests: YAML or JSON, a folder of them, or `-` for standard input; repeats
     #[arg(long, value_name = "PATH")]
     pub manifests: Vec<PathBuf>,
@@ -350,10 +364,10 @@ pub struct CheckArgs {
     pub config: Option<PathBuf>,
 }
 
-impl CheckArgs {
+impl CheckWhat {
     /// The same for `serve`.
     pub fn serve_args(self) -> ServeArgs {
-        let CheckArgs { manifests, zones, config } = self;
+        let CheckWhat { manifests, zones, config } = self;
         ServeArgs { config, options: Options { manifests, zones, ..Options::default() } }
     }
 }

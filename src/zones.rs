@@ -16,6 +16,7 @@ mod fault;
 mod file;
 mod generate;
 mod include;
+mod listing;
 mod lookup;
 #[cfg(test)]
 mod model;
@@ -26,6 +27,7 @@ mod tree;
 mod zone;
 
 pub use fault::{Fault, Place, Reason};
+pub use listing::Listing;
 pub use lookup::{Dname, Glue, Lookup, Referral};
 pub use rrset::RrSet;
 pub use zone::{Role, Soa, Zone};
@@ -215,8 +217,7 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
     let mut paths = Vec::new();
     for entry in folder.read_dir()? {
         let path = entry?.path();
-        let is_zone = path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".zone"));
-        if !is_zone {
+        if !is_zone_file(&path) {
             continue;
         }
         if paths.len() == ZONES_MAX {
@@ -238,6 +239,11 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
         }
     }
     Ok(files)
+}
+
+/// Whether a file of the folder is for a zone, by its name.
+fn is_zone_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".zone"))
 }
 
 /// The zone that a file is named after: `example.org.zone` is for `example.org.`

@@ -220,14 +220,107 @@ fn check_tells_each_mistake_on_a_line() {
 
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/zones");
     let ran = run(&["check", "--zones", demo], "");
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", "no mistakes found\n"));
+    let sum = "CHECKED                  COUNT\nzone files               1\nfiles that they include  0\n";
+    assert!(ran.code == 0 && ran.out.is_empty() && ran.err.starts_with(sum), "{}{}", ran.out, ran.err);
 
     // A cluster that a configuration names is not asked, and what is likely not meant is no mistake.
     let hides = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
     let config = "context = \"no-such\"\nmanifests = []\n";
     let folder = Folder::new("warns", &[("shop.rpc.cluster.local.zone", hides), ("callsign.toml", config)]);
-    let ran = run(&["check", "--config", &folder.path("callsign.toml"), "--zones", &folder.path("")], "");
-    let warning =
-        "warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.";
-    assert_eq!((ran.code, ran.out.as_str(), ran.err), (0, "", format!("{warning}\nno mistakes found\n")));
+    let (all, config) = (folder.path(""), folder.path("callsign.toml"));
+    let ran = run(&["check", "--config", &config, "--zones", &all], "");
+    let expected = format!(
+        "\
+warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.
+warning: {all}: not read, since a zone file is named <origin>.zone: callsign.toml
+CHECKED                  COUNT
+configuration files      1
+profiles                 2
+zone files               1
+files that they include  0
+zones                    1
+records                  3
+no mistakes found
+"
+    );
+    assert_eq!((ran.code, ran.out.as_str(), ran.err), (0, "", expected));
+}
+
+#[test]
+fn check_says_what_it_has_checked_and_that_nothing_is_no_success() {
+    const SOA: &str = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\n";
+    const OTHERS: &str = "kind: Deployment\nmetadata: {name: d}\n---\nkind: Service\nmetadata: {name: s}\n";
+    let included = format!("{SOA}$INCLUDE more.inc\n");
+    let folder = |name: &str, files: &[(&str, &str)]| Folder::new(&format!("counts-{name}"), files);
+    let pods = pods();
+    let good = pod("good", Some(&value(&[])), "", "podIPs: [{ip: 10.0.0.1}]");
+    let plain = pod("plain", None, "", "podIPs: [{ip: 10.0.0.1}]");
+    let many: Vec<String> = (0..12).map(|at| format!("db.example.{at:02}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), SOA)).collect();
+    for (case, flag, files, code, out, err) in [
+        (
+            "others",
+            "--zones",
+            &[("db.example", SOA)][..],
+            1,
+            "nothing is checked: there is no zone file",
+            "db.example\n",
+        ),
+        ("many", "--zones", &many, 1, "nothing is checked", "db.example.00, db.example.01"),
+        ("more", "--zones", &many, 1, "nothing is checked", "db.example.09, 2 more\n"),
+        ("empty", "--zones", &[], 1, "nothing is checked: there is no zone file", "zone files               0\n"),
+        ("hidden", "--zones", &[(".db", SOA)], 1, "nothing is checked", "zone files               0\n"),
+        ("bad", "--zones", &[("a.zone", SOA), ("b.zone", "x")], 1, "b.zone:1:", "zones                    1\n"),
+        ("zone", "--zones", &[("a.zone", SOA)], 0, "", "records                  2\nno mistakes found\n"),
+        (
+            "inc",
+            "--zones",
+            &[("a.zone", &included), ("more.inc", "w A 192.0.2.1\n")],
+            0,
+            "",
+            "records                  3\n",
+        ),
+        ("inc2", "--zones", &[("a.zone", &included), ("more.inc", "")], 0, "", "files that they include  1\n"),
+        (
+            "none",
+            "--manifests",
+            &[],
+            1,
+            "nothing is checked: there is no manifest in it",
+            "manifest files               0\n",
+        ),
+        ("text", "--manifests", &[("pods.txt", &good)], 1, "nothing is checked", ".json: pods.txt\n"),
+        (
+            "void",
+            "--manifests",
+            &[("a.yaml", "")],
+            1,
+            "nothing is checked: there is no object",
+            "Pods                         0\n",
+        ),
+        ("kinds", "--manifests", &[("a.yaml", OTHERS)], 1, "there is no Pod in them, and 2 of other kinds", ""),
+        ("plain", "--manifests", &[("a.yaml", &plain)], 0, "", "no Pod of the manifests carries a profile's label"),
+        ("good", "--manifests", &[("a.yaml", &good), ("b.json", "")], 0, "", "registrations                1\n"),
+        ("pods", "--manifests", &[("a.yaml", &pods)], 1, "bad base64", "Pods with a profile's label  8\n"),
+        ("torn", "--manifests", &[("a.yaml", "{")], 1, "a.yaml", "Pods                         0\n"),
+    ] {
+        let folder = folder(case, files);
+        let ran = run(&["check", flag, &folder.path("")], "");
+        assert_eq!(ran.code, code, "{case}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(out) && ran.err.contains(err), "{case}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.out.is_empty(), code == 0, "{case}: {}", ran.out);
+        assert_eq!(ran.err.contains("no mistakes found"), code == 0, "{case}: {}", ran.err);
+        assert!(!ran.out.contains("nothing is checked") || !ran.err.contains("no mistakes"), "{case}");
+
+        let json = run(&["check", "--json", flag, &folder.path("")], "");
+        let told: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+        let mistakes = told["mistakes"].as_array().expect("a list").len();
+        assert_eq!((json.code, json.err.as_str(), mistakes > 0), (code, "", code == 1), "{case}: {told}");
+        let named = told["checked"].as_object().expect("an object").iter().filter(|(_, part)| part.is_object());
+        assert_eq!(named.count(), 1, "{case}: {told}");
+    }
+    for args in [&["check"][..], &["check", "--json"]] {
+        let ran = run(args, "");
+        assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains("required"), "{args:?}: {}", ran.err);
+    }
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::Rereads;
 use crate::config::Config;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL};
-use crate::zones::Zones;
+use crate::zones::{Listing, Zones};
 
 /// The zones of the folder as they are now; what is wrong with a file goes to the log.
 fn load(config: &Config) -> Arc<Zones> {
@@ -56,6 +56,10 @@ fn read(current: &Zones, folder: &std::path::Path, config: &Config) -> Arc<Zones
     errors.iter().for_each(|error| tracing::error!("{error}"));
     for hidden in zones.hidden_below(&config.zone.key()) {
         tracing::warn!(zone = %hidden, "the static zone hides what Pods have below it");
+    }
+    if let Ok(Listing { zone_files: 0, passed_over, .. }) = zones.listing(folder) {
+        let (folder, others) = (folder.display(), passed_over.len());
+        tracing::warn!(%folder, others, "no zone file in the folder: a zone file is named <origin>.zone");
     }
     tracing::info!(folder = %folder.display(), zones = zones.iter().count(), "static zones read");
     Arc::new(zones)

@@ -1,15 +1,35 @@
 //! `callsign check`: manifests, zone files and a configuration, without serving them.
+//!
+//! It says what it has checked, by count. Where it was to check something and found nothing, that is a mistake.
+
+mod checked;
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use self::checked::{Checked, Configured, Manifests, StaticZones};
 use super::local::Local;
-use super::print::escaped;
+use super::print::{escaped, json};
 use super::{CommandError, Outcome};
 use crate::cli::CheckArgs;
 use crate::config::{Config, Environment};
 use crate::report::{self, Paging};
 use crate::server::encrypted::certificate::Certificate;
+use crate::source::files::{self, Loaded};
 use crate::zones::Zones;
+
+/// The most files that are named of those that a folder holds and nothing reads.
+const NAMES_MAX: usize = 10;
+
+/// What a check has found. This is the JSON of `--json`.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    mistakes: Vec<String>,
+    warnings: Vec<String>,
+    checked: Checked,
+}
 
 /// Looks for mistakes, a line each; a mistake is a finding.
 ///
@@ -19,55 +39,111 @@ use crate::zones::Zones;
 /// # Errors
 /// The checks could not be made.
 pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome, CommandError> {
-    let config = match Config::load(args.serve_args(), environment) {
-        Ok(config) => config,
-        Err(error) => return Ok(outcome(&[error.to_string()], &[])),
-    };
-    let mut mistakes = Vec::new();
-    let mut warnings = config.warnings.clone();
-    check_manifests(&config, &mut mistakes).await?;
-    check_zones(&config, &mut mistakes, &mut warnings);
-    if let Some((_, files)) = &config.encrypted {
-        mistakes.extend(Certificate::read(files.clone()).err().map(|error| error.to_string()));
+    let CheckArgs { what, json } = args;
+    let has_file = what.config.is_some();
+    let mut findings = Findings::default();
+    match Config::load(what.serve_args(), environment) {
+        Ok(config) => {
+            let profiles = config.profiles.len();
+            findings.checked.configuration = has_file.then_some(Configured { files: 1, profiles });
+            findings.warnings.clone_from(&config.warnings);
+            findings.check_manifests(&config).await?;
+            findings.check_zones(&config);
+            findings.check_certificate(&config);
+        }
+        Err(error) => findings.mistakes.push(error.to_string()),
     }
-    Ok(outcome(&mistakes, &warnings))
+    Ok(if json { findings.as_json() } else { findings.as_text() })
 }
 
-/// Files that cannot be read, and what of their Pods' annotations is refused.
-async fn check_manifests(config: &Config, mistakes: &mut Vec<String>) -> Result<(), CommandError> {
-    let without_cluster = Config { kubernetes: None, ..config.clone() };
-    let local = Local::read(without_cluster).await?;
-    mistakes.extend(local.problems().iter().map(ToString::to_string));
-    let bad = report::bad(&local.snapshot, &Paging::ALL).items;
-    mistakes.extend(bad.iter().map(|bad| {
-        let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
-        format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
-    }));
-    Ok(())
+impl Findings {
+    /// Files that cannot be read, what of their Pods' annotations is refused, and that there is no Pod at all.
+    async fn check_manifests(&mut self, config: &Config) -> Result<(), CommandError> {
+        if config.manifests.is_empty() {
+            return Ok(());
+        }
+        let local = Local::read(Config { kubernetes: None, ..config.clone() }).await?;
+        let Loaded { files, pods, ignored, .. } = &local.manifests;
+        let registrations = local.snapshot.pods().map(|pod| pod.registrations.len()).sum();
+        let selected = local.snapshot.pods().count();
+        let manifests = Manifests { files: *files, pods: pods.len(), selected, registrations, other_objects: *ignored };
+        let told = self.mistakes.len();
+        self.mistakes.extend(local.problems().iter().map(ToString::to_string));
+        let bad = report::bad(&local.snapshot, &Paging::ALL).items;
+        self.mistakes.extend(bad.iter().map(|bad| {
+            let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
+            format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
+        }));
+        for folder in config.manifests.iter().filter(|path| path.is_dir()) {
+            let (named, others) = files::listing(folder);
+            self.warnings.extend(not_read(folder, "a manifest's name ends in .yaml, .yml or .json", &others));
+            if named.is_empty() {
+                let reason = "there is no manifest in it, and folders in it are not looked into";
+                self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
+            }
+        }
+        if manifests.pods == 0 && self.mistakes.len() == told {
+            self.mistakes.push(manifests.without_pods());
+        } else if manifests.pods > 0 && selected == 0 {
+            self.warnings.push("no Pod of the manifests carries a profile's label: nothing is registered".to_owned());
+        }
+        self.checked.manifests = Some(manifests);
+        Ok(())
+    }
+
+    /// Zone files that cannot be served, zones that hide what Pods have below them, and that there is no zone file at all.
+    fn check_zones(&mut self, config: &Config) {
+        let Some(folder) = &config.zones else { return };
+        let (zones, errors) = Zones::load(folder, config.zone.clone());
+        self.mistakes.extend(errors.iter().map(ToString::to_string));
+        self.warnings.extend(
+            zones
+                .hidden_below(&config.zone.key())
+                .map(|origin| format!("the static zone {origin} hides what Pods have below it in {}", config.zone)),
+        );
+        let listing = zones.listing(folder).unwrap_or_default(); // that it cannot be read is told above
+        self.warnings.extend(not_read(folder, "a zone file is named <origin>.zone", &listing.passed_over));
+        if listing.zone_files == 0 && errors.is_empty() {
+            let reason = "there is no zone file in it, and folders in it are not looked into";
+            self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
+        }
+        self.checked.static_zones = Some(StaticZones::of(&zones, &listing));
+    }
+
+    fn check_certificate(&mut self, config: &Config) {
+        let Some((_, files)) = &config.encrypted else { return };
+        self.mistakes.extend(Certificate::read(files.clone()).err().map(|error| error.to_string()));
+        self.checked.certificates = 1;
+    }
+
+    fn as_json(&self) -> Outcome {
+        Outcome { text: json(self), notes: String::new(), has_findings: !self.mistakes.is_empty() }
+    }
+
+    /// Mistakes for standard output; all else for standard error.
+    fn as_text(&self) -> Outcome {
+        let mut outcome = Outcome { has_findings: !self.mistakes.is_empty(), ..Outcome::default() };
+        for mistake in &self.mistakes {
+            let _ = writeln!(outcome.text, "{}", escaped(mistake));
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(outcome.notes, "warning: {}", escaped(warning));
+        }
+        outcome.notes.push_str(&self.checked.table());
+        if self.mistakes.is_empty() {
+            outcome.notes.push_str("no mistakes found\n");
+        }
+        outcome
+    }
 }
 
-/// Zone files that cannot be served, and zones that hide what Pods have below them.
-fn check_zones(config: &Config, mistakes: &mut Vec<String>, warnings: &mut Vec<String>) {
-    let Some(folder) = &config.zones else { return };
-    let (zones, errors) = Zones::load(folder, config.zone.clone());
-    mistakes.extend(errors.iter().map(ToString::to_string));
-    warnings.extend(
-        zones
-            .hidden_below(&config.zone.key())
-            .map(|origin| format!("the static zone {origin} hides what Pods have below it in {}", config.zone)),
-    );
-}
-
-fn outcome(mistakes: &[String], warnings: &[String]) -> Outcome {
-    let mut outcome = Outcome { has_findings: !mistakes.is_empty(), ..Outcome::default() };
-    for mistake in mistakes {
-        let _ = writeln!(outcome.text, "{}", escaped(mistake));
+/// Names what a folder holds and nobody reads, and says what is read; none where there is nothing of that kind.
+fn not_read(folder: &Path, what: &str, passed_over: &[PathBuf]) -> Option<String> {
+    let names = passed_over.iter().take(NAMES_MAX).filter_map(|path| path.file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let left_out = passed_over.len() - names.len();
+    if left_out > 0 {
+        names.push(format!("{left_out} more"));
     }
-    for warning in warnings {
-        let _ = writeln!(outcome.notes, "warning: {}", escaped(warning));
-    }
-    if mistakes.is_empty() {
-        outcome.notes.push_str("no mistakes found\n");
-    }
-    outcome
+    (!names.is_empty()).then(|| format!("{}: not read, since {what}: {}", folder.display(), names.join(", ")))
 }

@@ -51,7 +51,8 @@ pub enum LocalError {
 pub(super) struct Local {
     /// The Pods that carry a profile's label.
     pub(super) snapshot: Arc<Snapshot>,
-    manifests: Loaded,
+    /// What the manifests hold.
+    pub(super) manifests: Loaded,
     config: Config,
 }
 

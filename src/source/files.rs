@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::run::Manifests;
-use super::poll::is_stdin;
+use super::poll::{entries, is_stdin};
 use super::{Change, Pod, Profile};
 
 /// The cluster that manifests' sources name.
@@ -66,12 +66,20 @@ impl fmt::Display for FileProblem {
 /// What manifests hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
+    /// How many files were read.
+    pub files: usize,
     /// The Pods, one a uid, in the order of their uids.
     pub pods: Vec<Arc<ManifestPod>>,
     /// What cannot be used.
     pub problems: Vec<FileProblem>,
     /// Objects that are no Pods.
     pub ignored: usize,
+}
+
+/// The manifests of a folder, and the other visible files in it; nothing if it cannot be read.
+pub fn listing(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let files = entries(folder).unwrap_or_default().into_iter().filter(|path| !path.is_dir());
+    files.partition(|path| read::is_manifest(path))
 }
 
 /// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`). Blocks.

@@ -222,3 +222,15 @@ fn dig_follows() {
         reply.text
     );
 }
+
+#[test]
+fn a_folder_without_a_zone_file_is_warned_of() {
+    for (file, is_warned) in [("db.example", true), ("db.example.zone", false)] {
+        let folder = scratch("no-zones");
+        fs::write(folder.join(file), format!("{HEAD}@ IN NS ns\nns IN A 192.0.2.3\n")).expect("write a zone");
+        let server = Server::start(&["--manifests", manifests(), "--zones", text(&folder)]);
+        let log = server.log();
+        assert_eq!(log.contains("no zone file in the folder"), is_warned, "{file}: {log}");
+        assert!(log.contains("static zones read"), "{file}: {log}");
+    }
+}

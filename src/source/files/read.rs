@@ -43,6 +43,7 @@ impl Kept {
             contents.pods.iter().for_each(|pod| self.place(pod, &mut pods, &mut loaded.problems));
             self.files.insert(path, contents);
         }
+        loaded.files = self.files.len();
         loaded.pods = pods.values().cloned().collect();
         self.pods = pods;
         loaded
@@ -89,7 +90,7 @@ fn files(paths: &[PathBuf], before: &BTreeMap<PathBuf, Contents>, problems: &mut
     found
 }
 
-fn is_manifest(path: &Path) -> bool {
+pub(super) fn is_manifest(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("yaml" | "yml" | "json")) && !path.is_dir()
 }

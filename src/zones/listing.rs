@@ -1,0 +1,49 @@
+//! What a folder of zone files holds, for people: how many files are zones, and which are no zone files.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Loaded, Zones, is_zone_file};
+
+/// What a folder of zone files holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// How many zone files there are, whether they can be served or not.
+    pub zone_files: usize,
+    /// How many other files the zones include, each once.
+    pub included_files: usize,
+    /// The visible files that nothing is read from, sorted.
+    pub passed_over: Vec<PathBuf>,
+}
+
+impl Zones {
+    /// Looks into the folder that these zones come from.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn listing(&self, folder: &Path) -> io::Result<Listing> {
+        let included = self.included();
+        let mut listing = Listing { included_files: included.len(), ..Listing::default() };
+        for entry in folder.read_dir()? {
+            let path = entry?.path();
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if is_zone_file(&path) {
+                listing.zone_files += 1;
+            } else if !is_hidden && path.canonicalize().is_ok_and(|real| real.is_file() && !included.contains(&real)) {
+                listing.passed_over.push(path);
+            }
+        }
+        listing.passed_over.sort();
+        Ok(listing)
+    }
+
+    /// The files that zones include, where links lead.
+    fn included(&self) -> BTreeSet<PathBuf> {
+        let loaded = self.zones.iter().map(|(_, loaded)| loaded).chain(&self.overlay);
+        loaded
+            .flat_map(|Loaded { included, .. }| included.iter())
+            .filter_map(|(path, _)| path.canonicalize().ok())
+            .collect()
+    }
+}
