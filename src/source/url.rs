@@ -11,16 +11,16 @@ pub fn shown(url: &str) -> String {
 
 fn of_text(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    // A password with a slash in it ends the authority early: an `@` then stands behind it.
-    if uri.path().contains('@') || uri.query().is_some_and(|query| query.contains('@')) {
-        return None;
-    }
-    let Authority { host, port, .. } = Authority::of(&uri)?;
+    let Authority { host, port, .. } = Authority::of(&uri, url)?;
     let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = if uri.path() == "/" { "" } else { uri.path() };
     Some(format!("{scheme}{host}{port}{path}"))
 }
+
+/// What is wrong where there is no [`Authority`].
+pub(super) const UNCLEAR: &str =
+    "its host or port cannot be told (in a password `/`, `?`, `#` and `@` are %2F, %3F, %23 and %40)";
 
 /// The parts of a URL between its scheme and its path.
 pub(super) struct Authority<'u> {
@@ -32,9 +32,13 @@ pub(super) struct Authority<'u> {
 }
 
 impl Authority<'_> {
-    /// None where there is no host, or where the port is not a number.
-    pub(super) fn of(uri: &Uri) -> Option<Authority<'_>> {
+    /// Reads those of a URL that was parsed from a text. None where there is no host, or where the port is not a number.
+    pub(super) fn of<'u>(uri: &'u Uri, text: &str) -> Option<Authority<'u>> {
         let authority = uri.authority()?.as_str();
+        // A password with `/`, `?` or `#` in it ends the authority early: an `@` then stands behind it.
+        if authority.matches('@').count() != text.matches('@').count() {
+            return None;
+        }
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
@@ -55,7 +59,9 @@ impl Authority<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use proptest::prelude::*;
+
+    use super::{Authority, shown};
 
     #[test]
     fn no_secret_of_a_url_is_shown() {
@@ -84,6 +90,20 @@ mod tests {
             "",
         ] {
             assert!(shown(url).starts_with("(a URL"), "{url}: {}", shown(url));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_any_login_is_shown(before in ".{0,8}", middle in ".{0,8}", after in ".{0,8}", scheme in "(https?|socks5)://|") {
+            let login = format!("{before}zq{middle}qz{after}");
+            for url in [format!("{scheme}{login}@host:1/x"), format!("{scheme}u:{login}@host/x"), format!("{scheme}host/?{login}")] {
+                let shown = shown(&url);
+                prop_assert!(!shown.contains("zq") && !shown.contains("qz"), "{url}: {shown}");
+                if let Some(Authority { host, .. }) = url.parse().ok().as_ref().and_then(|uri| Authority::of(uri, &url)) {
+                    prop_assert!(!host.is_empty() && !host.contains('@'));
+                }
+            }
         }
     }
 }

@@ -116,6 +116,10 @@ fn is_pod() -> bool {
 
 /// An error and its causes in a line: the outermost alone says no more than that a request failed.
 pub fn plain(error: &(dyn Error + 'static)) -> String {
+    let error = match error.downcast_ref() {
+        Some(kube::Error::Service(inner)) => &**inner, // it says no more than its name
+        _ => error,
+    };
     let mut text = String::new();
     for part in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string) {
         if !text.contains(&part) {

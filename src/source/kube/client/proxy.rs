@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::source::url::{Authority, shown};
+use crate::source::url::{Authority, UNCLEAR, shown};
 
 /// The most bytes of a SOCKS proxy's user name and password together: one buffer of the library has them and the host's
 /// name.
@@ -138,8 +138,7 @@ impl Proxy {
         };
         let uri: Uri = text.parse().map_err(|_| wrong("it is not a URL"))?;
         let scheme = uri.scheme_str().ok_or_else(|| wrong("it has no scheme"))?;
-        let Authority { login, host, port } =
-            Authority::of(&uri).ok_or_else(|| wrong("its host or port is not one"))?;
+        let Authority { login, host, port } = Authority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
         let port = port.unwrap_or(match scheme {
             "http" => 80,
             "https" => 443,
@@ -289,6 +288,8 @@ mod tests {
             "http://user:hunter 2@p:1",
             "http://user:hunter2/@p:1",
             "http://user:hunter2",
+            "http://hunter2#x@p:1",
+            "http://hunter2?x@p:1",
             "//user:hunter2@p:1",
             "",
         ] {

@@ -16,7 +16,7 @@ use super::kubeconfig::{Chosen, Cluster, Item, User};
 use super::plugin::Plugin;
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
-use crate::source::url::{Authority, shown};
+use crate::source::url::{Authority, UNCLEAR, shown};
 
 /// All that a client needs.
 pub(super) struct Settings {
@@ -112,8 +112,7 @@ impl Server {
         let Some(scheme @ ("http" | "https")) = uri.scheme_str() else {
             return Err(wrong("its scheme is neither https nor http"));
         };
-        let Authority { login, host, port } =
-            Authority::of(&uri).ok_or_else(|| wrong("its host or port is not one"))?;
+        let Authority { login, host, port } = Authority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
         if !has_scheme && uri.path() != "/" {
             return Err(wrong("it has a path, but no scheme"));
         }

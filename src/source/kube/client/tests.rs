@@ -135,6 +135,28 @@ async fn a_request_shows_the_credentials() {
     assert!(!head.contains("t1"), "{head}");
 }
 
+/// The library's own tunnel would ask for port 443 where an `http://` URL has none.
+#[tokio::test]
+async fn a_proxy_is_told_host_and_port() {
+    let (address, heads) = server("407 No").await;
+    for (server, login, expected) in [
+        ("https://api.example", "", "CONNECT api.example:443 HTTP/1.1\r\n"),
+        ("http://api.example/path", "", "CONNECT api.example:80 HTTP/1.1\r\n"),
+        ("http://api.example:8080", "", "CONNECT api.example:8080 HTTP/1.1\r\n"),
+        ("https://[fd00::1]:6443", "", "CONNECT [fd00::1]:6443 HTTP/1.1\r\n"),
+        ("https://api.example", "u:%70@", "\r\nProxy-Authorization: Basic dTpw\r\n"),
+    ] {
+        let folder = Folder::new();
+        let cluster = format!("{{server: '{server}', proxy-url: 'http://{login}{address}'}}");
+        let path = folder.file("config", config(&cluster, "{token: hunter2}"));
+        let error = ask(&path, None).await.expect_err("the proxy refuses");
+        assert!(error.starts_with(&format!("by the proxy http://{address} (")), "{error}");
+        assert!(error.contains("proxy authorization required"), "{error}");
+        let head = heads.lock().expect("the heads").pop().expect("a request");
+        assert!(head.contains(expected) && !head.contains("hunter2"), "{server}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_file_is_read_again_when_the_server_refuses_its_token() {
     let _ = rustls::crypto::ring::default_provider().install_default();
