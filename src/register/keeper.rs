@@ -2,44 +2,27 @@
 //!
 //! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
 //!
-//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time, and writes again if its entries are
-//! not there as they should be: somebody has removed them, the API server has gone back to an older state, which may publish
-//! what is withdrawn, or the Pod has another address, which a registry path names. A look is one GET that the API server answers
-//! from its cache: 1 s after the write, then after twice the time, up to every 20 s for two minutes and up to every 5 minutes
-//! after that. If two looks in a row have to write, the next one comes later, up to every 10 minutes, so that two writers who
-//! undo each other's work do not keep the API server busy.
-//!
-//! So 20,000 processes send 20,000 / 300 s = 67 GETs a second, spread by chance, and at most 1,000 a second in the two minutes
-//! after all of them start together.
+//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time ([`pace`]), and writes again if its
+//! entries are not there as they should be: somebody has removed them, the API server has gone back to an older state, which may
+//! publish what is withdrawn, or the Pod has another address, which a registry path names. A look is one GET that the API server
+//! answers from its cache.
+
+mod pace;
 
 use std::time::Duration;
 
 use tokio::sync::watch::{self, error::RecvError};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use pace::{Pace, spread};
+
 use super::{RegisterError, Registrar, Wanted, Wrote};
-use crate::source::kube::{Backoff, jitter};
+use crate::source::kube::Backoff;
 
 /// How long an end waits for the withdrawal while the API server is away: the kubelet gives a Pod 30 s for all of it, and
 /// has told the API server of the end before.
 pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
-
-/// When the first look at the Pod comes after a write: a kubelet that has made the sandbox anew may tell of the new address
-/// some seconds after the process starts.
-const LOOK_FIRST: Duration = Duration::from_secs(1);
-
-/// How long the looks stay dense: by then a kubelet has told the address of a sandbox that it has made anew.
-const DENSE_TIME: Duration = Duration::from_secs(120);
-
-/// The longest time between two looks in that time.
-const LOOK_DENSE: Duration = Duration::from_secs(20);
-
-/// The longest time between two looks after that.
-const LOOK_LAST: Duration = Duration::from_secs(300);
-
-/// The longest time between two looks that each had to write.
-const CONTESTED_LAST: Duration = Duration::from_secs(600);
 
 /// How long a look may go on once something else is wanted. If a request to write were dropped, it could still take effect, after
 /// the next wish has come true.
@@ -264,41 +247,6 @@ impl Task {
     }
 }
 
-/// How often the Pod is looked at.
-struct Pace {
-    since: Instant,
-    /// The time until the next look.
-    wait: Duration,
-    /// The last look had to write.
-    has_written: bool,
-}
-
-impl Pace {
-    fn start() -> Pace {
-        Pace { since: Instant::now(), wait: LOOK_FIRST, has_written: false }
-    }
-
-    /// After a look.
-    fn next(&mut self, has_written: bool) {
-        let longest = if has_written {
-            CONTESTED_LAST
-        } else if self.since.elapsed() < DENSE_TIME {
-            LOOK_DENSE
-        } else {
-            LOOK_LAST
-        };
-        // The first of these writes may be the only one, as after a restore of etcd.
-        let wait = if has_written && !self.has_written { self.wait.min(LOOK_DENSE) } else { self.wait };
-        self.wait = (wait * 2).min(longest);
-        self.has_written = has_written;
-    }
-}
-
-/// A time of about this length: processes that start together must not look together.
-fn spread(wait: Duration) -> Duration {
-    wait.mul_f64(0.75) + jitter(wait / 2)
-}
-
 /// Waits, or until something else is wanted.
 async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(), RecvError> {
     tokio::select! {
@@ -308,127 +256,4 @@ async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(),
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::convert::Infallible;
-    use std::sync::atomic::AtomicU64;
-    use std::sync::atomic::Ordering::SeqCst;
-    use std::sync::{Arc, Mutex};
-
-    use http::{Method, Request, Response};
-    use http_body_util::{BodyExt, Full};
-    use hyper::body::{Bytes, Incoming};
-    use hyper::server::conn::http1;
-    use hyper::service::service_fn;
-    use hyper_util::rt::TokioIo;
-    use kube::{Client, Config};
-    use serde_json::{Value, json};
-    use tokio::net::TcpListener;
-
-    use super::super::{Kind, Offer, OwnPod, Owner, Profile};
-    use super::*;
-    use crate::registration;
-
-    #[tokio::test(start_paused = true)]
-    async fn looks_become_rare_and_rarer_where_somebody_undoes_the_writes() {
-        let mut pace = Pace::start();
-        let mut waits = Vec::new();
-        let mut after = async |has_written: bool, count: usize| {
-            waits.clear();
-            for _ in 0..count {
-                waits.push(pace.wait.as_secs());
-                sleep(pace.wait).await;
-                pace.next(has_written);
-            }
-            waits.clone()
-        };
-        // Dense for 120 s; then 20,000 processes send 67 GETs a second.
-        assert_eq!(after(false, 14).await, [1, 2, 4, 8, 16, 20, 20, 20, 20, 20, 40, 80, 160, 300]);
-        assert_eq!(after(true, 7).await, [300, 40, 80, 160, 320, 600, 600]);
-        assert_eq!(after(false, 2).await, [600, 300], "as soon as a look finds all as it should be");
-        for _ in 0..100 {
-            assert!((15..=25).contains(&spread(LOOK_DENSE).as_secs()));
-        }
-    }
-
-    /// How long the server takes to apply a patch.
-    const PATCH_TIME: Duration = Duration::from_millis(300);
-
-    /// An API server that holds one Pod, and applies a patch also where the client has gone.
-    #[derive(Default)]
-    struct SlowServer {
-        annotation: Mutex<Option<String>>,
-        version: AtomicU64,
-        patches: AtomicU64,
-    }
-
-    impl SlowServer {
-        async fn serve(self: Arc<Self>, listener: TcpListener) {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let server = self.clone();
-                let service = service_fn(move |request: Request<Incoming>| server.clone().answer(request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        }
-
-        async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-            if request.method() == Method::PATCH {
-                let patch = request.into_body().collect().await.unwrap().to_bytes();
-                self.patches.fetch_add(1, SeqCst);
-                let patch: Value = serde_json::from_slice(&patch).unwrap();
-                tokio::spawn(self.clone().apply(patch)).await.unwrap();
-            }
-            let metadata = json!({
-                "name": "a", "namespace": "a", "uid": "u", "resourceVersion": self.version.load(SeqCst).to_string(),
-                "annotations": self.annotation.lock().unwrap().iter().map(|value| ("app.io/annotation", value)).collect::<BTreeMap<_, _>>(),
-                "labels": { "app.io/label": "app.io-value" },
-            });
-            let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata });
-            Ok(Response::new(Full::new(pod.to_string().into())))
-        }
-
-        async fn apply(self: Arc<Self>, patch: Value) {
-            sleep(PATCH_TIME).await;
-            if let Some(value) = patch["metadata"]["annotations"].get("app.io/annotation") {
-                self.set(value.as_str());
-            }
-        }
-
-        fn value(&self) -> String {
-            self.annotation.lock().unwrap().clone().unwrap_or_default()
-        }
-
-        fn set(&self, value: Option<&str>) {
-            *self.annotation.lock().unwrap() = value.map(str::to_owned);
-            self.version.fetch_add(1, SeqCst);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_look_that_is_writing_does_not_undo_the_withdrawal() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Arc::new(SlowServer::default());
-        tokio::spawn(server.clone().serve(listener));
-        let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
-        let pod =
-            OwnPod { namespace: "a".into(), name: "a".into(), uid: Some("u".into()), doubt: None, is_doubtful: false };
-        let owner = Owner { name: "main".into(), kind: Kind::Wrapper };
-        let keeper = Keeper::start(Registrar::new(client, pod, Profile::App, owner));
-        let offers: Arc<[Offer]> = [Offer { interface: "a.B".into(), port: vec![1], ..Offer::default() }].into();
-        keeper.want(Wanted::Offers(offers.clone()));
-        keeper.done().await;
-        assert_eq!(server.patches.load(SeqCst), 1);
-
-        server.set(None);
-        while server.patches.load(SeqCst) < 2 {
-            sleep(Duration::from_millis(5)).await;
-        }
-        keeper.want(Wanted::Withdrawn(offers));
-        keeper.done().await;
-        sleep(PATCH_TIME + Duration::from_millis(100)).await; // less than the time to the next look
-        let published = registration::decode(&server.value()).registrations.iter().any(|one| one.enabled);
-        assert!(!published, "the look's write came after the withdrawal");
-    }
-}
+mod tests;

@@ -1,0 +1,143 @@
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::{StreamExt, stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use super::super::Address;
+use super::*;
+
+fn of(interfaces: &[&str]) -> Selection {
+    Selection { interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(), ..Selection::default() }
+}
+
+/// A server that gives these streams one after the other, and then none; and the ids that it is asked to go on from.
+async fn server(streams: &'static [&'static str]) -> (Server, Arc<Mutex<Vec<String>>>) {
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let asked = ids.clone();
+    let answer = move |headers: HeaderMap| async move {
+        let id = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
+        let number = {
+            let mut asked = asked.lock().expect("the ids");
+            asked.push(id.to_owned());
+            asked.len() - 1
+        };
+        let Some(text) = streams.get(number) else {
+            return (StatusCode::NOT_FOUND, "not here").into_response();
+        };
+        let pieces = text.as_bytes().chunks(7).map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece)));
+        Response::new(Body::from_stream(stream::iter(pieces)))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let router = Router::new().route("/v1/watch", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), ids)
+}
+
+#[tokio::test]
+async fn it_goes_on_from_the_last_id_that_was_understood() {
+    let (server, ids) = server(&[
+        "retry: 1000\nevent: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\nevent: change\nid: a-2\nda",
+        ": \nid: a-3\n\nevent: later\nid: a-4\ndata: ?\n\n",
+        "event: change\nid: a-5\ndata: {\"interface\":\"a.b\",\"added\":[],\"changed\":[],\"removed\":[]}\n\nevent: set\nid: a-6\ndata: ?\n\n",
+    ])
+    .await;
+    let mut stream = EventStream::new(server, of(&["a.b"]));
+    let mut told = Vec::new();
+    while told.len() < 6 {
+        told.push(match stream.next().await {
+            Told::Set(..) => "set".to_owned(),
+            Told::Change(..) => "change".to_owned(),
+            Told::Lost(error) => error.to_string(),
+        });
+    }
+    let expected =
+        ["set", "the stream ended", "the stream ended", "change", "an event cannot be read", "404 Not Found"];
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.contains(expected), "{told}: {expected}");
+    }
+    assert_eq!(*ids.lock().expect("the ids"), ["-", "a-1", "a-4", "-"]);
+}
+
+/// A server that waits so long before it answers each request with this, and how often it was asked.
+async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server, Arc<Mutex<usize>>) {
+    let count = Arc::new(Mutex::new(0));
+    let asked = count.clone();
+    let answer = move || async move {
+        *asked.lock().expect("the count") += 1;
+        sleep(wait).await;
+        let rest = stream::once(async move { Ok::<_, Infallible>(Bytes::from_static(text.as_bytes())) });
+        (status, Body::from_stream(rest.chain(stream::pending())))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let router = Router::new().route("/v1/watch", get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), count)
+}
+
+/// What is told while the selection changes each few milliseconds and the wait is dropped each time.
+async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<Told> {
+    let (mut told, end) = (Vec::new(), Instant::now() + time);
+    while Instant::now() < end {
+        for interfaces in [&["a.b"][..], &["a.b", "c.d"]] {
+            stream.select(of(interfaces));
+            told.extend(tokio::time::timeout(Duration::from_millis(10), stream.next()).await.ok());
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn an_opening_goes_on_while_subscribers_come_and_go() {
+    let set = "event: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\n";
+    let (server, count) = slow(Duration::from_millis(400), StatusCode::OK, set).await;
+    let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(3)).await;
+    assert!(told.iter().any(|told| matches!(told, Told::Set(..))), "{told:?}");
+    assert!(told.iter().all(|told| !matches!(told, Told::Lost(_))), "{told:?}");
+    let count = *count.lock().expect("the count");
+    assert!((2..=4).contains(&count), "it was opened {count} times in three seconds");
+}
+
+#[tokio::test]
+async fn a_pause_goes_on_while_subscribers_come_and_go() {
+    let (server, ids) = server(&[]).await;
+    let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
+    let asked = ids.lock().expect("the ids").len();
+    assert!((2..=5).contains(&asked) && told.len() >= 2, "it was asked {asked} times in four seconds: {told:?}");
+}
+
+/// One closed connection made a process speak HTTP/1.1 for good.
+#[tokio::test]
+async fn http2_is_tried_again_once_a_stream_has_ended() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let methods = Arc::new(Mutex::new(Vec::new()));
+    let seen = methods.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = [0; 1024];
+            let len = stream.read(&mut bytes).await.expect("a request");
+            let method = String::from_utf8_lossy(&bytes[..len.min(3)]).into_owned();
+            if method == "GET" {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nretry: 1\n\n").await;
+            }
+            seen.lock().expect("the methods").push(method);
+        }
+    });
+    let server = Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL");
+    let mut stream = EventStream::new(server, of(&["a.b"]));
+    for _ in 0..2 {
+        let Told::Lost(error) = stream.next().await else { panic!("nothing is told") };
+        assert!(error.to_string().contains("the stream ended"), "{error}");
+    }
+    assert_eq!(*methods.lock().expect("the methods"), ["PRI", "GET", "PRI", "GET"]);
+}
