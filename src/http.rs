@@ -15,6 +15,7 @@
 //! their `<instance>-<revision>`, as ETag and as event id.
 
 pub mod access;
+mod answer;
 mod bounds;
 mod connection;
 mod feed;
@@ -26,6 +27,8 @@ mod pieces;
 mod room;
 mod shareless;
 mod shares;
+mod stay;
+mod streams;
 mod unread;
 mod watch;
 
@@ -52,10 +55,10 @@ use crate::server::listen::canonical;
 use crate::snapshot::Snapshot;
 use access::Access;
 pub use bounds::{Bounds, INTERFACES_MAX};
-use connection::Stay;
 pub use lists::LIMIT_MAX;
 use patient::Patient;
 pub use room::ListRoom;
+use stay::Stay;
 use watch::Closing;
 
 /// The most connections at once that hold neither a list nor a stream.
@@ -130,7 +133,8 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closin
         };
         let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
         let counted_as = (!pages.access.trusts(ip)).then(|| client_of(ip, prefix6));
-        visits.spawn(visit(stream, router.clone(), Stay::new(ip, counted_as, seat), pages.clone(), closing.clone()));
+        let stay = Stay::new(ip, counted_as, seat, pages.responder.metrics.clone());
+        visits.spawn(visit(stream, router.clone(), stay, pages.clone(), closing.clone()));
     }
     drop(listener);
     while visits.join_next().await.is_some() {}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use tokio::time::sleep;
 
-use super::connection::{Answer, Kind};
+use super::answer::{Answer, Kind};
 use super::shareless::Shareless;
 use super::shares::{Full, Share, Shares};
 use super::unread::EventRoom;

@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::Pages;
-use super::connection::Answer;
+use super::answer::Answer;
 use super::unread::Part;
 use super::watch::Closing;
 use crate::changes::{Gap, Sent, Subscription, Topic};

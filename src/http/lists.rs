@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::connection::Answer;
+use super::answer::Answer;
 use super::{JSON, Pages, Refusal, synced};
 use crate::escape;
 use crate::metrics::Beyond;

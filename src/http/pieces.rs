@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::connection::Answer;
+use super::answer::Answer;
 
 /// The longest piece, which is HTTP/2's usual frame.
 const PIECE_LEN: usize = 16 * 1024;
@@ -17,12 +17,14 @@ pub(super) struct Pieces {
     body: Body,
     /// What of the body's last part is not handed over yet.
     rest: Bytes,
+    /// The body has nothing more.
+    is_over: bool,
     answer: Arc<Answer>,
 }
 
 impl Pieces {
     pub(super) fn new(body: Body, answer: Arc<Answer>) -> Pieces {
-        Pieces { body, rest: Bytes::new(), answer }
+        Pieces { body, rest: Bytes::new(), is_over: false, answer }
     }
 }
 
@@ -32,7 +34,13 @@ impl HttpBody for Pieces {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         while self.rest.is_empty() {
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+            if self.is_over {
+                return self.answer.poll_sent(cx).map(|()| None);
+            }
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+                self.is_over = true;
+                continue;
+            };
             match frame?.into_data() {
                 Ok(data) => self.rest = data,
                 Err(other) => return Poll::Ready(Some(Ok(other))),
@@ -44,7 +52,7 @@ impl HttpBody for Pieces {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream() && !self.answer.is_waited_for()
     }
 
     fn size_hint(&self) -> SizeHint {

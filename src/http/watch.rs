@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::watch;
 
-use super::connection::Answer;
+use super::answer::Answer;
 use super::feed::{Feed, Place};
 use super::{Pages, Refusal, synced};
 use crate::events;

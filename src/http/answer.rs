@@ -1,0 +1,244 @@
+//! An answer on its way to its client: what it takes until the last byte is sent, and whether its client reads.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use futures_util::task::AtomicWaker;
+
+use super::WRITE_WAIT;
+use super::shareless::End;
+use super::shares::{Full, Share, Shares};
+use super::stay::Stay;
+use super::streams::StreamTask;
+
+/// How long a list, a scrape or an event may take, to its last byte.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// How long an answer that was ended may still be there.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+/// What a request asks for, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whether the server is there: short, and always answered.
+    Probe,
+    /// The metrics: always answered.
+    Scrape,
+    /// A stream of events.
+    Stream,
+    /// Anything else.
+    List,
+}
+
+impl Kind {
+    pub(super) fn of(path: &str) -> Kind {
+        match path {
+            "/livez" | "/readyz" => Kind::Probe,
+            "/metrics" => Kind::Scrape,
+            "/v1/watch" => Kind::Stream,
+            _ => Kind::List,
+        }
+    }
+}
+
+/// An answer, from its request's head until the last byte of it is sent.
+#[derive(Debug)]
+pub(super) struct Answer {
+    stay: Arc<Stay>,
+    kind: Kind,
+    /// The bytes of its request's head.
+    head_len: usize,
+    /// The task that sends it; none where it has the connection for itself.
+    task: Option<StreamTask>,
+    began: Instant,
+    /// When it was ended before its time.
+    ended_at: OnceLock<Instant>,
+    /// Pieces that the transport has and has not sent.
+    unsent: AtomicUsize,
+    /// Who waits until all of them are sent.
+    all_sent: AtomicWaker,
+    /// When a piece was handed over or sent last, in milliseconds of the connection.
+    moved_at: AtomicU64,
+    /// When each event began whose last byte is not sent yet.
+    events: Mutex<VecDeque<Instant>>,
+    share: Mutex<Option<Shared>>,
+}
+
+/// What an answer takes: a share of its own, and for a stream one with the others of its connection.
+type Shared = (Share, Option<Arc<Share>>);
+
+impl Answer {
+    /// An answer to the request whose task this is.
+    pub(super) fn begin(stay: Arc<Stay>, kind: Kind, head_len: usize) -> Arc<Answer> {
+        let answer = Arc::new(Answer {
+            kind,
+            head_len,
+            task: StreamTask::current(),
+            began: Instant::now(),
+            ended_at: OnceLock::new(),
+            unsent: AtomicUsize::new(0),
+            all_sent: AtomicWaker::new(),
+            moved_at: AtomicU64::new(stay.now()),
+            events: Mutex::default(),
+            share: Mutex::default(),
+            stay,
+        });
+        answer.stay.begin(Arc::downgrade(&answer));
+        answer
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.stay.address
+    }
+
+    /// Whose it counts as; none where the client is trusted.
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.stay.client
+    }
+
+    /// Whose it is, trusted or not.
+    pub(super) fn counted_as(&self) -> IpAddr {
+        self.client().unwrap_or(self.stay.address)
+    }
+
+    /// What its connection counts as while it carries streams.
+    pub(super) fn connection_share(&self, shares: &Arc<Shares>) -> Result<Arc<Share>, Full> {
+        self.stay.share(shares, self.head_len)
+    }
+
+    pub(super) fn has_share(&self) -> bool {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Keeps what it takes until it is sent.
+    pub(super) fn hold(&self, share: Share, connection: Option<Arc<Share>>) {
+        *self.share.lock().unwrap_or_else(PoisonError::into_inner) = Some((share, connection));
+        self.stay.hold(self.kind);
+    }
+
+    /// An event of it is there; [`Answer::end_event`] tells that the oldest one is sent.
+    pub(super) fn begin_event(&self) {
+        self.events().push_back(Instant::now());
+    }
+
+    pub(super) fn end_event(&self) {
+        self.events().pop_front();
+    }
+
+    fn events(&self) -> MutexGuard<'_, VecDeque<Instant>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A piece of it, which tells when it is sent.
+    pub(super) fn hand_over(self: &Arc<Answer>, bytes: Bytes) -> Bytes {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.moved();
+        Bytes::from_owner(Piece { bytes, answer: self.clone() })
+    }
+
+    fn moved(&self) {
+        self.moved_at.store(self.stay.now(), Ordering::Relaxed);
+    }
+
+    /// Whether its task has to stay until all of it is sent: h2 cannot reset a stream whose last piece it has.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.task.is_some() && self.unsent.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until its task has to stay no longer.
+    pub(super) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        self.all_sent.register(cx.waker()); // first: a piece that is sent between the two lines is noticed
+        if self.is_waited_for() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Whether its client takes nothing of it, or too long for all of it.
+    pub(super) fn is_stalled(&self) -> bool {
+        let rests = Duration::from_millis(self.stay.now().saturating_sub(self.moved_at.load(Ordering::Relaxed)));
+        let is_unread = self.unsent.load(Ordering::Relaxed) > 0 && rests > WRITE_WAIT;
+        let began = if self.kind == Kind::Stream { self.events().front().copied() } else { Some(self.began) };
+        is_unread || began.is_some_and(|began| began.elapsed() > ANSWER_WAIT)
+    }
+
+    /// Whether it is here in spite of its end: the socket takes nothing either.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.ended_at.get().is_some_and(|ended_at| ended_at.elapsed() > END_WAIT)
+    }
+
+    /// Ends it, if it has not ended already. Where it has the connection for itself, that ends.
+    pub(super) fn end(&self) {
+        if self.ended_at.set(Instant::now()).is_err() {
+            return;
+        }
+        self.stay.count_unread();
+        match &self.task {
+            Some(task) => task.end(),
+            None => self.stay.end(),
+        }
+    }
+}
+
+impl End for Answer {
+    fn end(&self) {
+        Answer::end(self);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let share = self.share.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.stay.let_go(share.map(|_| self.kind));
+    }
+}
+
+/// A piece of an answer that the transport has.
+struct Piece {
+    bytes: Bytes,
+    answer: Arc<Answer>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.answer.moved();
+        if self.answer.unsent.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.answer.all_sent.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::server::clients::seats::{PREFIX6, Seats};
+
+    #[tokio::test]
+    async fn a_stream_is_stalled_by_an_event_that_is_not_read_in_time() {
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let seat = Arc::new(Seats::new(1, 1, PREFIX6)).take(client, false).await.expect("a place");
+        let answer =
+            Answer::begin(Stay::new(client, Some(client), seat, Arc::new(Metrics::new("", ""))), Kind::Stream, 0);
+        let long_ago = Instant::now().checked_sub(ANSWER_WAIT + Duration::from_secs(1)).expect("a time");
+        answer.events().push_back(long_ago);
+        answer.begin_event();
+        assert!(answer.is_stalled(), "some of it may have been read of late");
+        answer.end_event();
+        assert!(!answer.is_stalled(), "the next one has its own time");
+        answer.end_event();
+        assert!(!answer.is_stalled() && answer.events().is_empty());
+    }
+}

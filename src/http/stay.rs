@@ -1,0 +1,176 @@
+//! A connection's stay: its place among the others, and the answers that are on their way over it.
+//!
+//! A connection has a place among those that hold nothing ([`super::CONNECTIONS_MAX`]). If all places are taken, the
+//! connection that was silent the longest loses its own. What a request asks for is known once its head is read: a list
+//! keeps the place, a stream gives it back, and a probe changes nothing.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::answer::{Answer, Kind};
+use super::shares::{Full, Share, Shares};
+use crate::metrics::Metrics;
+use crate::server::clients::seats::Seat;
+
+/// An HTTP/1.1 connection keeps the buffer of its head: one that carries a stream counts as one more for each so many bytes.
+const HEAD_LEN_COUNTED: usize = 16 * 1024;
+
+/// A connection's stay.
+#[derive(Debug)]
+pub(super) struct Stay {
+    pub(super) address: IpAddr,
+    /// What it counts as; none is trusted.
+    pub(super) client: Option<IpAddr>,
+    seat: Seat,
+    began: Instant,
+    is_http2: AtomicBool,
+    streams: AtomicUsize,
+    lists: AtomicUsize,
+    /// What it counts as while it carries streams, each of which holds it.
+    share: Mutex<Weak<Share>>,
+    /// The answers that are on their way.
+    answers: Mutex<Vec<Weak<Answer>>>,
+    /// An answer began or ended.
+    changed: Notify,
+    cut: Notify,
+    metrics: Arc<Metrics>,
+}
+
+impl Stay {
+    pub(super) fn new(address: IpAddr, client: Option<IpAddr>, seat: Seat, metrics: Arc<Metrics>) -> Arc<Stay> {
+        Arc::new(Stay {
+            address,
+            client,
+            seat,
+            began: Instant::now(),
+            is_http2: AtomicBool::default(),
+            streams: AtomicUsize::default(),
+            lists: AtomicUsize::default(),
+            share: Mutex::default(),
+            answers: Mutex::default(),
+            changed: Notify::new(),
+            cut: Notify::new(),
+            metrics,
+        })
+    }
+
+    /// Waits until the place is needed for another connection.
+    pub(super) async fn asked(&self) {
+        loop {
+            self.seat.asked().await;
+            if self.streams.load(Ordering::Relaxed) > 0 {
+                self.seat.outlast(); // it took the place back just before the stream came
+            } else if self.lists.load(Ordering::Relaxed) > 0 {
+                self.seat.decline();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Waits until an answer begins or ends.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Waits until the connection is to end because its client does not read.
+    pub(super) async fn cut(&self) {
+        self.cut.notified().await;
+    }
+
+    /// Has the connection end.
+    pub(super) fn end(&self) {
+        self.cut.notify_one();
+    }
+
+    /// An answer ends because nobody reads it.
+    pub(super) fn count_unread(&self) {
+        self.metrics.slow_reader();
+    }
+
+    /// A request is here.
+    pub(super) fn heard(&self, is_http2: bool) {
+        self.seat.heard();
+        self.is_http2.store(is_http2, Ordering::Relaxed);
+    }
+
+    /// An answer begins.
+    pub(super) fn begin(&self, answer: Weak<Answer>) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|other| other.strong_count() > 0);
+        answers.push(answer);
+        drop(answers);
+        self.changed.notify_one();
+    }
+
+    /// An answer of this kind has taken its share.
+    pub(super) fn hold(&self, kind: Kind) {
+        match kind {
+            Kind::Stream => {
+                self.streams.fetch_add(1, Ordering::Relaxed);
+                self.seat.outlast();
+            }
+            _ => {
+                self.lists.fetch_add(1, Ordering::Relaxed);
+                self.seat.keep();
+            }
+        }
+    }
+
+    /// An answer ends, and gives back the share of this kind if it had one.
+    pub(super) fn let_go(&self, held: Option<Kind>) {
+        match held {
+            Some(Kind::Stream) => _ = self.streams.fetch_sub(1, Ordering::Relaxed),
+            Some(_) => {
+                self.lists.fetch_sub(1, Ordering::Relaxed);
+                self.seat.let_go();
+            }
+            None => {}
+        }
+        self.changed.notify_one();
+    }
+
+    /// What the connection counts as while it carries streams; the first one takes it.
+    pub(super) fn share(&self, shares: &Arc<Shares>, head_len: usize) -> Result<Arc<Share>, Full> {
+        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = share.upgrade() {
+            return Ok(share);
+        }
+        let more = if self.is_http2.load(Ordering::Relaxed) { 0 } else { head_len / HEAD_LEN_COUNTED };
+        let taken = Arc::new(shares.take(self.client, u32::try_from(more).unwrap_or(u32::MAX).saturating_add(1))?);
+        *share = Arc::downgrade(&taken);
+        Ok(taken)
+    }
+
+    /// The answers that are on their way.
+    pub(super) fn live(&self) -> Vec<Arc<Answer>> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|answer| answer.strong_count() > 0);
+        answers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().all(|answer| answer.strong_count() == 0)
+    }
+
+    /// Whether an answer can stall without the socket noticing, or take too long.
+    pub(super) fn needs_looks(&self) -> bool {
+        let is_any = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
+        self.is_http2.load(Ordering::Relaxed) || is_any(&self.lists) || is_any(&self.streams)
+    }
+
+    /// Whether the place among those that hold nothing is had, or had again.
+    pub(super) fn settle(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) > 0 || self.seat.come_back()
+    }
+
+    /// The connection's time, in milliseconds.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
