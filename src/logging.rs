@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::escape::Escaped;
+use crate::metrics::LOG_LINES_LOST;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -41,8 +42,11 @@ pub enum LoggingError {
 pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter(level)?).with_ansi(false).with_writer(|| Plain(io::stderr()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter(level)?)
+        .with_ansi(false)
+        .with_writer(|| Plain(io::stderr()))
+        .log_internal_errors(false); // they would go to the same place, and a failure there is a panic
     match format {
         Format::Text => subscriber.finish().try_init(),
         Format::Json => subscriber.json().flatten_event(true).finish().try_init(),
@@ -84,18 +88,23 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
 }
 
 /// Writes an event's line, its end kept and everything else escaped. The subscriber hands over whole events.
+///
+/// A line that cannot be written is lost and counted, and ends nothing: the reader of a pipe may be gone, a disk full, and a
+/// terminal closed.
 struct Plain<W>(W);
 
 impl<W: Write> Write for Plain<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
-        self.0.write_all(format!("{}{end}", Escaped(text)).as_bytes())?;
+        if self.0.write_all(format!("{}{end}", Escaped(text)).as_bytes()).is_err() {
+            LOG_LINES_LOST.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 

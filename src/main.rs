@@ -1,7 +1,7 @@
 //! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done;
 //! `register` with a server ends with the server's.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use callsign::cli::{Cli, Command};
@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     match run(Cli::parse().command).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("callsign: {}", Escaped(&told(&error)));
+            let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(&error))); // the exit code tells it too
             ExitCode::from(2)
         }
     }

@@ -36,6 +36,9 @@ const PREFIX: &str = "callsign";
 /// should wait for.
 const EVENT_LAG_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Lines of the log that could not be written. They are the process's, as the log is.
+pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
+
 /// What carried a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -352,6 +355,8 @@ impl Collector for Counters {
             "Queries that were given up in the middle, by a mistake of this program",
             panics,
         )?;
+        let lost = load(&LOG_LINES_LOST);
+        families.counter("log_lines_lost_total", "Lines of the log that could not be written", lost)?;
         let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
         families.counters(
             "certificate_reloads_total",

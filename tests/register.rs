@@ -74,6 +74,17 @@ fn the_first_process_reaps_orphans_and_ends_with_the_servers_code() {
     assert!(process.log().contains("first: register\nzombies: 0\n"), "{}", process.log());
 }
 
+/// The log of a wrapper that cannot be written ends neither the wrapper nor its server.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    for log in ["2>/dev/full", "2> >(true)"] {
+        let words = wrapper(&["--no-wait"], &["sh", "-c", "sleep 2; exit 5"]);
+        let redirect = format!("exec \"$0\" \"$@\" {log}");
+        let mut process = Process::start("bash", ["-c", &redirect].into_iter().chain(words.iter().map(String::as_str)));
+        assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(5), "{log}");
+    }
+}
+
 #[test]
 fn the_first_process_passes_signals_on() {
     let script =

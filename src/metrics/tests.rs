@@ -96,6 +96,7 @@ fn every_number_has_its_line() {
         "callsign_events_sent_total 2",
         "callsign_slow_readers_total 1",
         "callsign_panics_total 1",
+        "callsign_log_lines_lost_total 0",
         "callsign_state_writes_total{result=\"failed\"} 1",
         "callsign_event_lag_seconds_count 2",
         r#"callsign_event_lag_seconds_bucket{le="0.005"} 1"#,

@@ -220,3 +220,18 @@ fn a_query_that_was_begun_is_answered_at_the_end() {
     Reply::read(&query, read_message(&mut stream).expect("a reply"));
     assert_eq!(server.ended(Duration::from_secs(6)).expect("its end").code(), Some(0));
 }
+
+/// A log that cannot be written ended the server: its reader was gone, or the disk full.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    for log in ["2>/dev/full", "2> >(true)"] {
+        let redirect = format!("exec \"$0\" \"$@\" {log}");
+        let command = ["bash", "-c", &redirect, env!("CARGO_BIN_EXE_callsign")];
+        let mut server = Server::launch(&command, &["--manifests", super::site::manifests()]);
+        server.wait_for("/readyz");
+        let metrics = server.get("/metrics").1;
+        let lost = metrics.lines().find_map(|line| line.strip_prefix("callsign_log_lines_lost_total "));
+        let lost: u64 = lost.and_then(|lost| lost.parse().ok()).expect("a counter");
+        assert!(lost > 0, "{log}: {metrics}");
+    }
+}
