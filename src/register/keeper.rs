@@ -2,7 +2,7 @@
 //!
 //! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
 //!
-//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time ([`pace`]), and writes again if its
+//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time (`keeper/pace.rs`), and writes again if its
 //! entries are not there as they should be: somebody has removed them, the API server has gone back to an older state, which may
 //! publish what is withdrawn, or the Pod has another address, which a registry path names. A look is one GET that the API server
 //! answers from its cache.
