@@ -180,7 +180,7 @@ impl Reader<'_> {
         }
         match arguments {
             [origin] if name.is("$ORIGIN") => {
-                self.origin = data::name(origin, &self.origin).map_err(|fault| from.fault(fault))?;
+                self.origin = self.origin_of(origin, from)?;
                 Ok(())
             }
             [ttl] if name.is("$TTL") => {
@@ -189,15 +189,20 @@ impl Reader<'_> {
                 Ok(())
             }
             [file] if name.is("$INCLUDE") => self.include(file, self.origin.clone(), from),
-            [file, origin] if name.is("$INCLUDE") => {
-                let origin = data::name(origin, &self.origin).map_err(|fault| from.fault(fault))?;
-                self.include(file, origin, from)
-            }
+            [file, origin] if name.is("$INCLUDE") => self.include(file, self.origin_of(origin, from)?, from),
             _ if name.is("$ORIGIN") => Err(bad("expected $ORIGIN and one name")),
             _ if name.is("$TTL") => Err(bad("expected $TTL and one time")),
             _ if name.is("$INCLUDE") => Err(bad("expected $INCLUDE, a file, and perhaps an origin")),
             _ => Err(bad("an unknown directive; known are $ORIGIN, $TTL, $INCLUDE and $GENERATE")),
         }
+    }
+
+    /// An origin that a directive names.
+    fn origin_of(&self, name: &Token<'_>, from: Source<'_>) -> Result<Name, Fault> {
+        if name.is_quoted {
+            return Err(fault_at(from.text, name.at, "an origin does not stand in quotes"));
+        }
+        data::name(name, &self.origin).map_err(|fault| from.fault(fault))
     }
 
     /// Reads another file with its own origin; this file's origin and owner hold on behind it (RFC 1035 §5.1).
@@ -226,7 +231,13 @@ impl Reader<'_> {
     ) -> Result<(), Fault> {
         let shape =
             || fault_at(from.text, name.at, "expected $GENERATE, a range, an owner, a type, and its data in one word");
+        if head.is_joined {
+            return Err(fault_at(from.text, name.at, "$GENERATE and what belongs to it stand without parentheses"));
+        }
         let [range, owner, rest @ ..] = arguments else { return Err(shape()) };
+        if owner.is_quoted {
+            return Err(fault_at(from.text, owner.at, "an owner name does not stand in quotes"));
+        }
         let end = arguments.last().map_or(name.at, Token::end);
         let (front, data) = front(rest, end).map_err(|fault| from.fault(fault))?;
         let [data] = data else { return Err(shape()) };

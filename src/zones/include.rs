@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FILE_LEN_MAX;
-use super::token::{Token, unescape};
+use super::token::Token;
 
 /// The most files that include each other in a row.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 8;
@@ -48,11 +48,10 @@ impl Folder {
     /// A path that leads out of the folder, a file that cannot be read, or more than the bounds.
     pub(super) fn open(&mut self, including: Option<&Path>, file: &Token<'_>) -> Result<(Arc<str>, Arc<[u8]>), String> {
         let root = self.root.as_deref().ok_or("$INCLUDE needs a folder of zone files")?;
-        let mut name = Vec::new();
-        unescape(file.raw, |byte, _| name.push(byte))?;
-        let name = String::from_utf8(name).map_err(|_| "a file's name that is not UTF-8")?;
+        // As in BIND a backslash is one: a file's name has no escapes.
+        let name = std::str::from_utf8(file.raw).map_err(|_| "a file's name that is not UTF-8")?;
         let beside = including.and_then(Path::parent).unwrap_or(Path::new(""));
-        let relative = beside.join(&name);
+        let relative = beside.join(name);
         let path = root.join(&relative);
         let cannot = |error: std::io::Error| format!("cannot read {name}: {error}");
         // Links are followed before it is judged: a mounted ConfigMap's files are links into the same folder.

@@ -41,6 +41,8 @@ pub(super) struct Head {
     pub(super) line: usize,
     /// The line begins with a space: the owner is that of the entry before.
     pub(super) is_indented: bool,
+    /// A parenthesis stands in it.
+    pub(super) is_joined: bool,
 }
 
 impl<'t> Entries<'t> {
@@ -55,7 +57,7 @@ impl<'t> Entries<'t> {
     /// A parenthesis or a quote without its counterpart, or a `\` at the end of a line.
     pub(super) fn next(&mut self, tokens: &mut Vec<Token<'t>>) -> Result<Option<Head>, Fault> {
         tokens.clear();
-        let mut head = Head { line: self.line, is_indented: false };
+        let mut head = Head { line: self.line, is_indented: false, is_joined: false };
         let mut opened_at = None;
         let mut line_begins = true;
         while let Some(&byte) = self.text.get(self.at) {
@@ -70,15 +72,17 @@ impl<'t> Entries<'t> {
                     head.is_indented &= opened_at.is_some();
                     continue;
                 }
-                b' ' | b'\t' | b'\r' => {
-                    head.is_indented |= line_begins && tokens.is_empty() && opened_at.is_none() && byte != b'\r';
+                b' ' | b'\t' => {
+                    head.is_indented |= line_begins && tokens.is_empty() && opened_at.is_none();
                     self.at += 1;
                 }
+                b'\r' => self.skip_carriage_return()?,
                 b';' => self.at = self.end_of_line(),
                 b'(' if opened_at.is_some() => return Err(self.fault("a parenthesis inside a parenthesis")),
                 b'(' => {
                     // A parenthesis at the start of a line stands where the owner would.
                     head.is_indented |= line_begins && tokens.is_empty();
+                    head.is_joined = true;
                     opened_at = Some(self.at);
                     self.at += 1;
                 }
@@ -143,6 +147,17 @@ impl<'t> Entries<'t> {
                 self.at += 2;
                 Ok(())
             }
+        }
+    }
+
+    /// Passes a `\r`, which stands at the end of a line and nowhere else outside of quotes.
+    fn skip_carriage_return(&mut self) -> Result<(), Fault> {
+        match self.text.get(self.at + 1) {
+            Some(b'\r' | b'\n') | None => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(self.fault("a carriage return that does not end its line")),
         }
     }
 

@@ -5,6 +5,7 @@ mod file;
 mod folder;
 mod generated;
 mod lookup;
+mod odd;
 mod peers;
 mod text;
 

@@ -66,7 +66,7 @@ fn angle(reader: &mut Reader<'_, '_>, degrees_max: u64, directions: [&[u8]; 2]) 
 
 /// Metres with up to two decimals and perhaps an `m` behind them, in centimetres.
 fn centimetres(word: &[u8]) -> Option<i64> {
-    let word = word.strip_suffix(b"m").or_else(|| word.strip_suffix(b"M")).unwrap_or(word);
+    let word = word.strip_suffix(b"m").unwrap_or(word);
     let (sign, word) = word.strip_prefix(b"-").map_or((1, word), |word| (-1, word));
     Some(sign * i64::try_from(fixed(word, 2)?).ok()?)
 }

@@ -73,7 +73,8 @@ pub(super) fn algorithm(word: &[u8]) -> Option<u8> {
     if let Some(number) = decimal(word) {
         return u8::try_from(number).ok();
     }
-    let named = SecurityAlgorithm::from_mnemonic(word).map(SecurityAlgorithm::to_int);
+    // 0 has a mnemonic for messages alone (RFC 8078 §4).
+    let named = SecurityAlgorithm::from_mnemonic(word).map(SecurityAlgorithm::to_int).filter(|number| *number != 0);
     named.or_else(|| match word.to_ascii_uppercase().as_slice() {
         b"NSEC3DSA" => Some(6),
         b"NSEC3RSASHA1" => Some(7),

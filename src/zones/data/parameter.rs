@@ -26,13 +26,16 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
     while !reader.tokens.is_empty() {
         let token = reader.next()?;
         let (name, raw) = split(&token, reader);
-        let key =
+        let (key, is_named) =
             key(name).ok_or_else(|| fault(&token, "expected a service parameter, such as alpn=h2 or key65280=x"))?;
-        let mut value = raw.as_ref().map(|_| Vec::new());
-        if let (Some(raw), Some(value)) = (&raw, &mut value) {
+        let mut value = raw.map(|_| Vec::new());
+        if let (Some(raw), Some(value)) = (raw, &mut value) {
             unescape(raw, |byte, _| value.push(byte)).map_err(|message| fault(&token, message))?;
         }
-        let wire = encode(key, value.as_deref()).map_err(|message| fault(&token, message))?;
+        let wire = match value {
+            value if is_named => encode(key, value.as_deref()).map_err(|message| fault(&token, message))?,
+            value => value.unwrap_or_default(), // `keyN` has the bytes themselves; below they are checked as its key's
+        };
         if parameters.insert(key, wire).is_some() {
             return Err(fault(&token, "this service parameter stands here twice"));
         }
@@ -46,26 +49,26 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
 }
 
 /// A parameter's key and value as written; the value may stand in quotes behind the `=`.
-fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Option<Vec<u8>>) {
+fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Option<&'t [u8]>) {
     let Some(at) = token.raw.iter().position(|byte| *byte == b'=') else { return (token.raw, None) };
     let (name, value) = (&token.raw[..at], &token.raw[at + 1..]);
-    let mut value = value.to_vec();
-    while let [next, rest @ ..] = reader.tokens
+    if value.is_empty()
+        && let [next, rest @ ..] = reader.tokens
         && next.is_glued
     {
-        value.extend_from_slice(next.raw);
         reader.tokens = rest;
+        return (name, Some(next.raw));
     }
     (name, Some(value))
 }
 
-fn key(name: &[u8]) -> Option<u16> {
-    if let Some(key) = KEYS.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
-        return Some(key as u16);
+/// A key's number, and whether it is written by its name: in lower case, as all that the registry has.
+fn key(name: &[u8]) -> Option<(u16, bool)> {
+    if let Some(key) = KEYS.iter().position(|known| name == known.as_bytes()) {
+        return Some((key as u16, true));
     }
-    let (start, number) = name.split_at_checked(3)?;
-    let number = start.eq_ignore_ascii_case(b"key").then(|| decimal(number))??;
-    u16::try_from(number).ok().filter(|key| *key != u16::MAX) // 65535 is reserved (RFC 9460 §14.3.2)
+    let number = decimal(name.strip_prefix(b"key")?)?;
+    Some((u16::try_from(number).ok()?, false))
 }
 
 /// A value as it stands on the wire.
@@ -91,13 +94,13 @@ fn encode(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, &'static str> {
 }
 
 fn mandatory(value: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let keys: Option<Vec<u16>> = value.split(|byte| *byte == b',').map(key).collect();
+    let keys: Option<Vec<u16>> = value.split(|byte| *byte == b',').map(|name| Some(key(name)?.0)).collect();
     let mut keys = keys.ok_or("expected the keys of service parameters with commas between")?;
     keys.sort_unstable();
     Ok(keys.iter().flat_map(|key| key.to_be_bytes()).collect())
 }
 
-/// Protocols with commas between; `\,` and `\\` stand for themselves (RFC 9460 appendix A.1).
+/// Protocols with commas between; `\,` is a comma, as `\\` is a backslash (RFC 9460 appendix A.1), and `\x` is `x`.
 fn alpn(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut protocols = vec![Vec::new()];
     let mut bytes = value.iter();
@@ -105,8 +108,8 @@ fn alpn(value: &[u8]) -> Result<Vec<u8>, &'static str> {
         match byte {
             b',' => protocols.push(Vec::new()),
             b'\\' => match bytes.next() {
-                Some(&byte @ (b',' | b'\\')) => protocols.last_mut().into_iter().for_each(|last| last.push(byte)),
-                _ => return Err("in a list of protocols a backslash stands before a comma or another one"),
+                Some(&byte) => protocols.last_mut().into_iter().for_each(|last| last.push(byte)),
+                None => return Err("a backslash at the end of a list of protocols"),
             },
             byte => protocols.last_mut().into_iter().for_each(|last| last.push(byte)),
         }
