@@ -1,18 +1,21 @@
-//! Events become the next snapshot: one writer, and each change costs what the names it touches cost.
+//! Builds the next snapshot from events. There is one writer, and a change costs in proportion to the names that it
+//! touches.
 //!
-//! **One copy.** The index is the snapshot's builder. Of a Pod it keeps beside the snapshot's record only marks: which
-//! sources hold it, at which version, and a fingerprint of the annotation, so that a Pod that did not change costs a
-//! look.
+//! **One copy.** The index builds the snapshot itself. For each Pod it adds only marks to the snapshot's record: which
+//! sources hold the Pod, at which resource version, and a fingerprint of the annotation. The fingerprint makes an
+//! unchanged Pod cheap: its annotation is hashed and not decoded.
 //!
-//! **In place, and whole.** A relist is applied as it streams. A Pod that it finds changed waits beside its published
-//! record until the relist's `Commit`. If another source tells of that Pod before, all that is known of it is published, since
-//! a list may never be whole. The changes of other sources wait for no relist. What a committed list did not name is swept; after an `Abort` nothing is.
+//! **In place, and whole.** The index applies a relist while it streams in. A Pod that the relist changes waits beside
+//! its published record until the relist's `Commit`. If another source reports that Pod first, the index publishes
+//! everything that it knows about the Pod, because the relist may never commit. The changes of other sources wait for
+//! no relist. A `Commit` removes every Pod that the list did not name; an `Abort` removes none.
 //!
-//! **Bounded.** What a list has changed waits up to `STAGED_MAX`; beyond that it is published as it comes. Whose
-//! annotations are kept at all, `room` decides.
+//! **Bounded.** Uncommitted changes of a list wait in at most `STAGED_MAX` bytes. Beyond that, the index publishes them
+//! at once. `room` decides which Pods keep their annotations in memory.
 //!
-//! **Settling.** Changed Pods are settled against the others: who holds a name, then whom its namespace has room for, then
-//! who holds an address and port, and who loses or gains by that. Then, once for each Pod, the difference between its old and its new record is carried into the facts.
+//! **Settling.** The index settles changed Pods against the others: first which Pod bears a name, then which Pods the
+//! quotas admit, then which Pod holds an address and port, and which other Pods lose or gain by that. It then applies
+//! the difference between the old and the new record of each Pod to the facts, once per Pod.
 
 mod claims;
 mod facts;
@@ -42,18 +45,18 @@ use room::Rooms;
 pub use serial::Now;
 use serial::Serial;
 
-/// The most bytes of Pods that wait for the end of a list, and of changes that wait to be settled.
+/// The most bytes of Pods that wait for a list's `Commit`, and of changes that wait to be settled.
 const STAGED_MAX: u64 = 32 * 1024 * 1024;
 
-/// How many bytes of Pods are replaced or let go of before the stocks of shared things are looked through for what nobody
-/// uses any more. A look takes a moment for each thing there is.
+/// How many bytes of Pods are replaced or removed before the interner sweeps out values that nothing uses. A sweep
+/// looks at every interned value.
 const SWEPT_MAX: u64 = 64 * 1024 * 1024;
 
-/// The one writer of the zone.
+/// The only writer of the zone.
 pub struct Index {
     next: Snapshot,
     sources: Vec<Source>,
-    /// How many lists have begun, of all sources.
+    /// How many lists have begun, over all sources.
     lists: u32,
     /// The Pods by a hash of cluster and uid.
     slots: Table,
@@ -63,66 +66,67 @@ pub struct Index {
     bearers: Table,
     claims: Claims,
     rooms: Rooms,
-    /// The Pods that there is room for and whose annotations are not here.
+    /// The Pods that the quota admits and whose annotations are not in memory.
     missing: BTreeSet<PodSlot>,
     dirty: BTreeSet<PodSlot>,
-    /// What the Pods cost that wait.
+    /// What the waiting Pods cost, in bytes.
     staged: u64,
-    /// What those cost that were replaced or let go of since the last sweep.
+    /// What the Pods cost that were replaced or removed since the last sweep, in bytes.
     replaced: u64,
     interner: Interner,
-    /// For fingerprints of annotations, and for the tables.
+    /// Hashes the fingerprints of annotations and the keys of the tables.
     keys: RandomState,
     serial: Serial,
     difference: Difference,
     is_changed: bool,
-    /// What was published last; it shares its memory with that.
+    /// The snapshot that was published last. It shares its memory with the `Arc` that readers hold.
     last: Snapshot,
 }
 
-/// What is known of a source.
+/// What the index knows about a source.
 struct Source {
     id: SourceId,
-    /// It committed a list once.
+    /// It has committed a list.
     is_synced: bool,
-    /// Between `Begin` and `Commit`, an `Abort` between them or not.
+    /// True from `Begin` to `Commit`. An `Abort` does not end it.
     is_listing: bool,
-    /// Which of the lists of all sources its last one is.
+    /// The number of its last list, counted over the lists of all sources.
     generation: u32,
-    /// What a list changed and did not commit yet.
+    /// The Pods that its current list changed, until the `Commit`.
     pending: BTreeSet<PodSlot>,
 }
 
-/// What a snapshot changed against the one before it; Pods alone where that was not synced and showed nothing.
+/// What a snapshot changes compared to the one before it. Only `pods` is filled if the one before was not synced.
 #[derive(Clone, Debug, Default)]
 pub struct Difference {
-    /// The services whose answers changed. Of one Pod's, those whose own sets did; if none did, those of its instances.
+    /// The services whose answers changed. For one Pod these are the services whose own sets changed, or if none did,
+    /// the services whose DNS-SD instances changed.
     pub services: HashSet<ServiceId>,
     /// The Pods whose records changed.
     pub pods: BTreeSet<PodSlot>,
     /// The addresses whose forward or reverse names changed.
     pub addresses: BTreeSet<std::net::IpAddr>,
-    /// A Pod's own name came or went.
+    /// A Pod's own name appeared or disappeared.
     pub is_named_anew: bool,
 }
 
-/// A Pod that there is room for, and whose annotation is to be read again.
+/// A Pod that the quota admits, and whose annotation must be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Where the Pod is.
+    /// The Pod's slot in the snapshot.
     pub slot: PodSlot,
     /// The source that holds it.
     pub source: SourceId,
-    /// The Pod.
+    /// How to ask the source for the Pod.
     pub pod: Wanted,
 }
 
-/// What a source tells a Pod for.
+/// Why a source sends a Pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Telling {
-    /// There is news of it, or a list names it.
+    /// It changed, or a list names it.
     New,
-    /// It was asked for it.
+    /// The index asked for it.
     Again,
 }
 
@@ -137,7 +141,7 @@ impl Difference {
 }
 
 impl Index {
-    /// An index of nothing yet; the zone is synced once each of these sources has committed a list.
+    /// An empty index. The zone is synced once each of these sources has committed a list.
     pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
         let source = |id| Source { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
         let next = Snapshot::empty(settings, zones);
@@ -164,17 +168,17 @@ impl Index {
         }
     }
 
-    /// Goes on from the serial of an earlier run, so that none falls where the clock has gone back since.
+    /// Continues from the serial of an earlier run, so that the serial does not go back if the clock did.
     pub fn go_on_from(&mut self, serial: u32) {
         self.next.serial = serial;
     }
 
-    /// Takes in one event; nothing is seen of it before [`Index::publish`].
+    /// Takes in one event. Nothing of it is visible before [`Index::publish`].
     pub fn apply(&mut self, event: Event) {
         self.apply_decoded(event, None);
     }
 
-    /// The same, where the annotation of the Pod that comes with it was decoded before.
+    /// Like [`Index::apply`], with the annotation of the event's Pod already decoded.
     pub fn apply_decoded(&mut self, event: Event, decoded: Option<Decoded>) {
         let Some(source) = self.sources.iter().position(|source| source.id == event.source) else {
             debug_assert!(false, "an event of a source that the index was not made with");
@@ -190,19 +194,21 @@ impl Index {
             Change::Again(pod) => self.apply_again(source, *pod),
             Change::Remove(uid) => self.remove_pod(source, &uid),
             Change::Commit => self.commit(source),
-            Change::Abort => {} // what was known stays, and what was found changed waits for the list that is whole
+            Change::Abort => {} // what is known stays, and the changes of this list wait for the next whole one
         }
     }
 
-    /// Puts the static zones in place of those before.
+    /// Replaces the static zones.
     pub fn set_zones(&mut self, zones: Arc<Zones>) {
         self.next.zones = zones;
         self.is_changed = true;
         self.serial.is_due = true;
     }
 
-    /// The next snapshot and what it changes; none where nothing would be seen of it, as of the Pods before all are known.
-    /// Until then nobody shares the zone that grows here, and it is changed in place.
+    /// Returns the next snapshot and what it changes, or `None` if nothing visible changed.
+    ///
+    /// Nothing is visible before the first sync. Until then no reader shares the growing zone, and the index changes it
+    /// in place.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
         if self.last.is_synced {
@@ -213,7 +219,7 @@ impl Index {
         if is_synced != self.next.is_synced {
             self.next.is_synced = is_synced;
             self.is_changed = true;
-            self.serial.is_due = true; // every answer changes, also where there are no Pods
+            self.serial.is_due = true; // every answer changes, even if there are no Pods
         }
         if let Some(serial) = self.serial.advance(self.next.serial, now) {
             self.next.serial = serial;
@@ -231,12 +237,13 @@ impl Index {
         Some((Arc::new(self.next.clone()), std::mem::take(&mut self.difference)))
     }
 
-    /// When the serial may move for a change that is published already, on the clock of [`Now::monotonic`].
+    /// When the serial may move for a change that is already published, on the clock of [`Now::monotonic`].
     pub fn serial_due(&self) -> Option<std::time::Duration> {
         self.serial.due_at()
     }
 
-    /// The Pods whose annotations are to be read again, by their sources; each is to be told as [`Change::Again`].
+    /// The Pods whose annotations must be read again, once per source that holds them. The source answers each with
+    /// [`Change::Again`].
     pub fn missing(&self) -> impl Iterator<Item = Missing> {
         self.missing.iter().flat_map(|slot| {
             let held = self.held[*slot as usize].iter();
@@ -254,7 +261,7 @@ impl Index {
         })
     }
 
-    /// A Pod that was asked for is told as it is now, unless the source let go of it meanwhile.
+    /// Applies a Pod that the index asked for, unless the source has released it meanwhile.
     fn apply_again(&mut self, source: usize, pod: Pod) {
         let held = self.slot_of_uid(source, &pod.uid).and_then(|slot| self.held[slot as usize].as_ref());
         if held.is_some_and(|held| held.has_hold_of(source)) {
@@ -275,7 +282,7 @@ impl Index {
         if pod.resource_version < hold.resource_version && (!is_listing || telling == Telling::Again) {
             return; // a stale API server after a reconnect: never go back within one watch
         }
-        // A list has named only what came in it.
+        // A Pod that the index asked for counts as named by its last list, not by the current one.
         let generation = if telling == Telling::Again { hold.generation } else { generation };
         let is_other = hold.fingerprint != Some(fingerprint);
         *hold = Hold { generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
@@ -286,8 +293,8 @@ impl Index {
         let is_reread = is_other || current.is_missing(&profile);
         let is_renamed = is_newest && (&*current.namespace, current.name()) != (&*pod.namespace, &*pod.name);
         let has_news = is_renamed || (is_newest && current.status != pod.status);
-        let is_newer = held.status_version() != before; // which matters among Pods of one name alone
-        // What only a half list has told of the Pod may be the same: a whole one, or a watch, shows it.
+        let is_newer = held.status_version() != before; // matters only among Pods of the same name
+        // A Pod that waits for its list may look unchanged here. A whole list or a watch event publishes it anyway.
         let is_due = is_reread || has_news || self.is_waiting(slot) || (is_newer && !self.namesakes(slot).is_empty());
         if !is_due {
             return;
@@ -307,7 +314,7 @@ impl Index {
         self.stage(source, slot, record);
     }
 
-    /// Lets a Pod's new record wait for the next snapshot, or for the one after its list's `Commit`.
+    /// Keeps a Pod's new record for the next snapshot, or for the snapshot after its list's `Commit`.
     fn stage(&mut self, source: usize, slot: PodSlot, record: PodRecord) {
         let Some(held) = self.held[slot as usize].as_mut() else { return };
         self.staged += record.cost();
@@ -319,7 +326,7 @@ impl Index {
         }
     }
 
-    /// Renames a Pod. One that is published is found by its old name until the new one is settled.
+    /// Renames a Pod. A published Pod is found by its old name until the new one is settled.
     fn rename(&mut self, slot: PodSlot, record: &mut PodRecord, called: (&str, &str)) {
         let before = self.keys.hash_one(names(record)) as u32;
         if let Some(held) = self.held[slot as usize].as_mut() {
@@ -337,7 +344,8 @@ impl Index {
         }
     }
 
-    /// The source no longer holds the Pod: what it registered by that source goes, and the Pod with its last holder.
+    /// Ends the source's hold on the Pod. What the Pod registered through that source goes, and so does the Pod if no
+    /// other source holds it.
     fn let_go(&mut self, source: usize, slot: PodSlot) {
         let Some(held) = self.held[slot as usize].as_mut() else { return };
         if !held.release(source) {
@@ -349,7 +357,7 @@ impl Index {
         self.stage(source, slot, record);
     }
 
-    /// The list was whole: what it did not name is gone, and what it changed may be published.
+    /// Ends a whole list: Pods that it did not name go, and the changes that it made may be published.
     fn commit(&mut self, source: usize) {
         let generation = self.sources[source].generation;
         let is_swept = |held: &Held| held.holds_since(source).is_some_and(|seen| seen != generation);
@@ -377,7 +385,8 @@ impl Index {
         }
     }
 
-    /// Marks a Pod for the next snapshot. A list of another source that told of it need not be whole: it may never be.
+    /// Marks a Pod for the next snapshot, even if another source's list that changed it has not committed: that list
+    /// may never.
     fn make_due(&mut self, slot: PodSlot) {
         for source in &mut self.sources {
             source.pending.remove(&slot);
@@ -385,7 +394,7 @@ impl Index {
         self.dirty.insert(slot);
     }
 
-    /// The Pod's record as it is now, published or not; none while it is on its way from the one to the other.
+    /// The Pod's current record, published or not. `None` while `settle` moves it from one to the other.
     fn record(&self, slot: PodSlot) -> Option<&PodRecord> {
         let held = self.held.get(slot as usize)?.as_ref()?;
         held.staged.as_deref().or_else(|| self.next.pod(slot).map(|record| &**record))
@@ -398,12 +407,12 @@ impl Index {
         self.slots.find(self.keys.hash_one((cluster, uid)) as u32).find(is_it)
     }
 
-    /// The other Pods of a Pod's name.
+    /// The other Pods of the same name.
     fn namesakes(&self, slot: PodSlot) -> Vec<PodSlot> {
         self.bearing(slot).map(|record| self.others_called(names(record), slot)).unwrap_or_default()
     }
 
-    /// The Pods of these names, one apart.
+    /// The Pods of this cluster, namespace and name, without the Pod in `slot`.
     fn others_called(&self, called: [&str; 3], slot: PodSlot) -> Vec<PodSlot> {
         let is_one = |other: &PodSlot| {
             let other = (*other != slot).then(|| self.bearing(*other)).flatten();
@@ -412,7 +421,8 @@ impl Index {
         self.bearers.find(self.keys.hash_one(called) as u32).filter(is_one).collect()
     }
 
-    /// The Pod's record with the name that it bears among the others: a list that is not whole yet renames nobody.
+    /// The record whose name counts among the other Pods. It is the published one while the Pod waits for its list's
+    /// `Commit`: an uncommitted list renames no Pod.
     fn bearing(&self, slot: PodSlot) -> Option<&PodRecord> {
         let published = self.next.pod(slot).map(|record| &**record);
         published.filter(|_| self.is_waiting(slot)).or_else(|| self.record(slot))
@@ -446,7 +456,7 @@ impl Index {
     }
 }
 
-/// What Pods that take each other's place have in common.
+/// Cluster, namespace and name: Pods that share all three replace each other.
 fn names(record: &PodRecord) -> [&str; 3] {
     [&record.cluster, &record.namespace, record.name()]
 }

@@ -1,9 +1,9 @@
-//! The zone at one moment: immutable, and cheap to make from the one before.
+//! The zone at one moment: immutable, and cheap to derive from the previous one.
 //!
-//! A snapshot holds facts, not names. A service has some twenty owner names; what is kept is that it exists, under the
-//! few keys that its natural names are selected by, and every other name follows from the service, its Pods and their
-//! addresses. The maps are persistent: a change copies the path to what it touches and shares the rest with every
-//! snapshot before it.
+//! A snapshot holds facts, not names. A service has some twenty owner names. The snapshot stores only that the service
+//! exists, under the few keys that select its natural names. Every other name follows from the service, its Pods and
+//! their addresses. The maps are persistent: a change copies the path to what it touches and shares the rest with all
+//! earlier snapshots.
 
 mod cost;
 mod endpoints;
@@ -36,81 +36,82 @@ pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 pub(crate) use table::Table;
 pub use told::{Common, Overrides, OwnValues, Pairs, Template, Told};
 
-/// All that answers are made from.
+/// Everything that answers are made from.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What the operator set.
+    /// The operator's settings.
     pub settings: Arc<ZoneSettings>,
     /// The static zones.
     pub zones: Arc<Zones>,
-    /// Every source has told all that it has, once at least.
+    /// Every source has committed a list at least once.
     pub is_synced: bool,
-    /// This is the zone of an earlier run, and its sources were last heard of in this Unix second.
+    /// Set if this zone was saved by an earlier run: the Unix time, in seconds, when the sources were last known to be
+    /// whole.
     pub heard_at: Option<u64>,
-    /// The SOA's serial (RFC 1982), moved only by what an answer shows.
+    /// The SOA's serial (RFC 1982). It moves only if an answer changes.
     pub serial: u32,
-    /// Counts the snapshots that differ in anything, also in what DNS leaves out.
+    /// Increases with every snapshot that differs in anything, even in what DNS does not show.
     pub revision: u64,
-    /// How much there is.
+    /// Counts over the whole snapshot.
     pub tally: Tally,
     pub(crate) names: Names,
     pub(crate) pods: imbl::Vector<Option<Arc<PodRecord>>>,
-    /// All addresses of the targets that own more than the one that they are spelt from, in order.
+    /// For each target that owns more addresses than the one in its name: all of its addresses, in order.
     pub(crate) wide_targets: OrdMap<IpAddr, Box<[IpAddr]>>,
-    /// The Pods that reverse names lead to.
+    /// The Pods that PTR records point to.
     pub(crate) pointers: OrdSet<(IpAddr, PodSlot)>,
 }
 
-/// A service that an unfinished Pod registers.
+/// A service that at least one Pod registers.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceFacts<'s> {
-    /// The service.
+    /// The service's name parts.
     pub service: &'s Arc<Service>,
-    /// Its registrations.
+    /// Its registrations, over all Pods.
     pub set: &'s Set,
 }
 
-/// How much the snapshot holds; every number is kept up with the changes.
+/// Counts over the snapshot. Each change updates them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Pods that carry a profile's label.
     pub pods: usize,
-    /// Registrations that were read.
+    /// Registrations that were decoded.
     pub registrations: usize,
-    /// Registrations among the answers.
+    /// Registrations that are published.
     pub endpoints: usize,
-    /// Registrations that another Pod holds an address of.
+    /// Registrations with an address that another Pod holds.
     pub conflicts: usize,
-    /// Registrations whose protocol has no name.
+    /// Registrations whose protocol cannot stand in a name.
     pub malformed_protocols: usize,
-    /// Pairs of registrations that were kept back because they look like secrets.
+    /// Metadata pairs that were withheld because they look like secrets.
     pub withheld: usize,
-    /// Pairs of registrations whose key cannot be one of a TXT record.
+    /// Metadata pairs that were left out because their key cannot be a TXT key.
     pub left_out: usize,
-    /// What all Pods cost in memory, in bytes, what is kept out for want of room among it.
+    /// What all Pods cost in memory, in bytes, including those that a quota keeps out.
     pub bytes: u64,
-    /// The same of the namespace that takes the most.
+    /// What the most expensive namespace costs, in bytes.
     pub namespace_bytes: u64,
     /// Refused registrations and annotations, by reason.
     pub refused: std::collections::BTreeMap<crate::registration::Reason, usize>,
 }
 
-/// Whether a name is there.
+/// Whether a name exists.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<T> {
-    /// It stands for this.
+    /// It exists and stands for this.
     Here(T),
-    /// Names are below it, and it has no records (RFC 8020).
+    /// It is an empty non-terminal: names exist below it, and it has no records (RFC 8020).
     Between,
-    /// Neither it nor anything below it.
+    /// Neither it nor a name below it exists.
     Missing,
 }
 
-/// How many steps of a walk are taken at once.
+/// How many steps of a walk `in_blocks` takes at once.
 const BLOCK_LEN: usize = 16;
 
-/// Maps a walk through what lies far apart in memory, a block at a time: the cache lines of a block's steps come at once,
-/// and not one after the other.
+/// Maps a walk over scattered memory, one block at a time. The processor then fetches the cache lines of a block's
+/// steps together, not one after the other.
 pub(crate) fn in_blocks<T, U>(
     mut items: impl Iterator<Item = T>,
     map: impl Fn(T) -> Option<U>,
@@ -131,7 +132,7 @@ pub(crate) fn in_blocks<T, U>(
 }
 
 impl Snapshot {
-    /// The zone before anything was heard of its Pods.
+    /// The zone before any source has sent a Pod.
     pub fn empty(settings: Arc<ZoneSettings>, zones: Arc<Zones>) -> Snapshot {
         Snapshot {
             settings,
@@ -148,7 +149,7 @@ impl Snapshot {
         }
     }
 
-    /// What a service's name stands for.
+    /// What a service's name selects.
     pub fn service(&self, namespace: &[u8], name: &ServiceName<'_>) -> Found<Selected<'_>> {
         match *name {
             ServiceName::Alias(alias) => {
@@ -188,11 +189,12 @@ impl Snapshot {
     pub fn services(&self) -> impl Iterator<Item = ServiceFacts<'_>> {
         self.names.sets.iter().filter_map(|SetFacts { services, set }| match services.as_slice() {
             [service] => Some(ServiceFacts { service, set }),
-            _ => None, // what several share a name for
+            _ => None, // the union of several services that share a name
         })
     }
 
-    /// The services of an interface in any letter case, of all namespaces; a few others may be among them.
+    /// The services of an interface, in any letter case and in every namespace. A few others with the same hash may be
+    /// among them.
     pub fn services_of(&self, interface: &str) -> impl Iterator<Item = ServiceFacts<'_>> {
         self.names.of_interface(interface).filter_map(|SetFacts { services, set }| match services.as_slice() {
             [service] => Some(ServiceFacts { service, set }),
@@ -205,15 +207,15 @@ impl Snapshot {
         self.names.service_count()
     }
 
-    /// What a namespace is browsed for: its interfaces that have a name without selectors, each as one of the services that
-    /// share it, and its services that have their alias alone; in an order that is the same in every replica, from a place
-    /// in it round to the one before.
+    /// What browsing a namespace lists: one service for each interface that has a name without selectors, and each
+    /// service that has only an alias. The order is the same in every replica. The walk starts at `from` and wraps
+    /// around.
     pub fn interfaces_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &Arc<Service>> {
         let services = in_blocks(self.names.plain_of(namespace, from), |facts| facts.services.first());
         in_blocks(services, move |service| (service.namespace.as_bytes() == namespace).then_some(service))
     }
 
-    /// How many services have their alias alone.
+    /// How many services have an alias and no natural name.
     pub fn alias_only_count(&self) -> usize {
         self.names.alias_only
     }
@@ -223,12 +225,12 @@ impl Snapshot {
         self.pods.iter().flatten()
     }
 
-    /// The Pod in a slot; none once it is gone.
+    /// The Pod in a slot. `None` once it is gone.
     pub fn pod(&self, slot: PodSlot) -> Option<&Arc<PodRecord>> {
         self.pods.get(slot as usize)?.as_ref()
     }
 
-    /// The Pods of a name below `pod.Z`, its labels as key bytes; none for the namespace itself.
+    /// The Pods of a name below `pod.Z`. `labels` are key bytes, empty for the namespace itself.
     pub fn pods_named(&self, namespace: &[u8], labels: &[u8]) -> Found<SmallVec<[PodSlot; 1]>> {
         let key = PodKeyRef { namespace, labels };
         let is_it = |slot: &PodSlot| self.pod(*slot).is_some_and(|pod| self.is_named(pod, &key));
@@ -240,7 +242,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether a Pod's name, its own or that of its target, is this one.
+    /// Whether `key` is a Pod's name, by the Pod's own labels or by its target's label.
     fn is_named(&self, pod: &PodRecord, key: &PodKeyRef<'_>) -> bool {
         let is_own = || name::is_key_of(key.labels, pod.name());
         let has_own = || name::pod_key(pod.name(), &pod.namespace, &self.settings.origin).is_some();
@@ -248,23 +250,23 @@ impl Snapshot {
         pod.namespace.as_bytes() == key.namespace && (is_own() || (is_target() && !has_own()))
     }
 
-    /// The Pods that a reverse lookup of an address names.
+    /// The Pods that a reverse lookup of an address returns.
     pub fn pointers(&self, address: IpAddr) -> impl Iterator<Item = PodSlot> {
         self.pointers.range((address, 0)..=(address, PodSlot::MAX)).map(|(_, slot)| *slot)
     }
 
-    /// Whether a reverse lookup names a Pod at any address from the first to the last one.
+    /// Whether a reverse lookup returns a Pod at any address from `first` to `last`.
     pub fn has_pointer_within(&self, first: IpAddr, last: IpAddr) -> bool {
         self.pointers.get_next(&(first, 0)).is_some_and(|(address, _)| *address <= last)
     }
 
-    /// The unfinished Pods with a registration whose target an address is.
+    /// The Pods with a registration whose target is this address.
     pub fn pods_at_target(&self, target: IpAddr) -> impl Iterator<Item = PodSlot> {
         let is_at = move |slot: &PodSlot| self.pod(*slot).is_some_and(|pod| pod.has_target(target));
         self.names.targets(target).filter(is_at)
     }
 
-    /// The addresses that a target owns; none if it is no target.
+    /// The addresses that a target owns. `None` if the address is no target.
     pub fn target_addresses(&self, target: IpAddr) -> Option<Addresses> {
         self.pods_at_target(target).next()?;
         Some(match self.wide_targets.get(&target) {
@@ -273,7 +275,7 @@ impl Snapshot {
         })
     }
 
-    /// Where an endpoint's Pod and registration are.
+    /// The Pod and the registration of an endpoint.
     pub fn registered(&self, endpoint: &Endpoint) -> Option<(&Arc<PodRecord>, &Registered)> {
         let pod = self.pod(endpoint.pod())?;
         Some((pod, pod.registrations.get(endpoint.registration())?))
@@ -287,7 +289,7 @@ impl Snapshot {
         }
     }
 
-    /// A Pod's own name below `pod.Z`; none where neither its own name nor its address can be spelt.
+    /// A Pod's own name below `pod.Z`. `None` if neither its name nor its address fits into one.
     pub fn pod_name(&self, pod: &PodRecord) -> Option<Name> {
         let zone = &self.settings.origin;
         let below = [pod.namespace.as_bytes(), b"pod"];
@@ -299,7 +301,7 @@ impl Snapshot {
         Name::from_labels([target.as_bytes()].into_iter().chain(below).chain(zone.labels())).ok()
     }
 
-    /// The servers' names: those set, and those of the zone's own file.
+    /// The name servers: the configured ones, then those that the zone's own file adds.
     pub fn server_names(&self) -> Vec<Name> {
         let mut names = self.settings.ns.clone();
         let added = self.zones.overlay().and_then(|overlay| overlay.ns()).into_iter().flat_map(|ns| ns.targets());
@@ -307,7 +309,7 @@ impl Snapshot {
         names
     }
 
-    /// What the SOA of the Pods' zone and of the reverse zones says: of the zone's own file where there is one.
+    /// The SOA fields of the Pods' zone and of the reverse zones. The zone's own file sets them if there is one.
     pub fn start_of_authority(&self) -> StartOfAuthority<'_> {
         match (self.zones.overlay().map(|overlay| overlay.soa()), self.settings.ns.first()) {
             (Some(soa), _) => StartOfAuthority {
@@ -327,31 +329,31 @@ impl Snapshot {
         }
     }
 
-    /// The zone's origin as a key.
+    /// The zone's origin in key form.
     pub fn zone_key(&self) -> &Key {
         &self.settings.key
     }
 
-    /// How many labels the zone's origin has.
+    /// The number of labels in the zone's origin.
     pub fn zone_labels(&self) -> usize {
         self.settings.labels
     }
 
-    /// Whether a server's name or one of the zone's own file is below a name of the zone.
+    /// Whether a name server's address record or a name of the zone's own file is at or below a name.
     pub fn has_fixed_name_below(&self, name: &Path) -> bool {
         let is_below = |key: &Key| key.as_bytes().starts_with(name.key());
         let in_file = |overlay: &Arc<Zone>| !matches!(overlay.lookup(name.key(), Rtype::ANY), Lookup::NxDomain);
         self.settings.ns_addresses.keys().any(is_below) || self.zones.overlay().is_some_and(in_file)
     }
 
-    /// Whether one of our zones begins below a name: then the name exists, whichever zone it is in (RFC 8020).
+    /// Whether one of our zones begins at or below a name. If so, the name exists in whichever zone it is (RFC 8020).
     pub fn has_zone_below(&self, name: &Path) -> bool {
         let is_above = |zone: &Key| zone.as_bytes().starts_with(name.key());
         let is_above_reverse = || name.label(0) == Some(b"arpa") && self.settings.reverse.keys().any(is_above);
         is_above(self.zone_key()) || self.zones.is_above_one(name.key()) || is_above_reverse()
     }
 
-    /// The reverse zone that a name is in, if it is in one: the most specific.
+    /// The most specific reverse zone that contains a name.
     pub fn reverse_zone(&self, name: &Path) -> Option<&Name> {
         let reverse = &self.settings.reverse;
         if name.label(0) != Some(b"arpa") {
@@ -364,25 +366,26 @@ impl Snapshot {
 /// The fields of an SOA record that an operator sets.
 #[derive(Clone, Copy, Debug)]
 pub struct StartOfAuthority<'s> {
-    /// The first server.
+    /// The primary name server.
     pub mname: &'s Name,
-    /// Who answers for the zone.
+    /// The mailbox of the zone's administrator, as a name.
     pub rname: &'s Name,
-    /// Seconds between a secondary's looks.
+    /// How often a secondary checks the serial, in seconds.
     pub refresh: u32,
-    /// Seconds between its tries.
+    /// How soon a secondary retries a failed check, in seconds.
     pub retry: u32,
-    /// Seconds until it gives up.
+    /// How long a secondary answers without a successful check, in seconds.
     pub expire: u32,
 }
 
 /// What a service's name selects.
 #[derive(Clone, Copy, Debug)]
 pub struct Selected<'s> {
-    /// The services, at least one.
+    /// The selected services, at least one.
     pub services: &'s [Arc<Service>],
-    /// Their registrations.
+    /// Their registrations, joined.
     pub set: &'s Set,
-    /// The name has DNS-SD instances below it: it is one without selectors, or an alias that stands alone.
+    /// Whether the name has DNS-SD instances below it: it has no selectors, or it is the alias of a service without a
+    /// natural name.
     pub has_instances: bool,
 }

@@ -1,6 +1,6 @@
-//! Who holds an address and port: of several Pods that claim one, the one that started last.
+//! Which Pod holds an address and port: of several Pods that claim the same, the one that started last.
 //!
-//! Pods of the host's network share its addresses and claim nothing. A registration that is switched off claims nothing.
+//! Pods on the host's network share its addresses and claim nothing. A disabled registration claims nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Standing, Table};
 
-/// Who claims what, by a hash of the place: what is claimed there is in the Pods' records.
+/// The claiming Pods by a hash of the place. The claims themselves follow from the Pods' records.
 #[derive(Default)]
 pub(super) struct Claims {
     by_place: Table,
     keys: RandomState,
-    /// What the Pods that are being settled claim, whose records are not the snapshot's yet.
+    /// The claims of the Pods that are being settled, whose new records are not in the snapshot yet.
     settling: BTreeMap<PodSlot, Vec<(Place, Claim)>>,
 }
 
 /// An address and port in a cluster's network.
 pub(super) type Place = (Arc<str>, IpAddr, u16);
 
-/// One Pod's claim; the larger one wins.
+/// One Pod's claim. The largest claim wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
     /// A Pod's own address wins over a trusted one.
@@ -32,7 +32,7 @@ pub(super) struct Claim {
     slot: PodSlot,
 }
 
-/// What a Pod claims by a record of it.
+/// The claims that follow from a Pod's record.
 pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)> {
     if !record.is_registering() || record.status.host_network {
         return Vec::new();
@@ -55,8 +55,7 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
 }
 
 impl Claims {
-    /// Puts a Pod's new claims in place of its old ones until they are settled; the other Pods whose standing that may
-    /// change.
+    /// Replaces a Pod's claims until they are settled. Returns the other Pods whose standing this may change.
     pub fn replace(&mut self, slot: PodSlot, old: Vec<(Place, Claim)>, new: Vec<(Place, Claim)>) -> BTreeSet<PodSlot> {
         let mut rivals = BTreeSet::new();
         if old != new {
@@ -74,16 +73,16 @@ impl Claims {
         rivals
     }
 
-    /// Every record is the snapshot's now.
+    /// Ends the settling: every record is in the snapshot now.
     pub fn settled(&mut self) {
         self.settling.clear();
     }
 
-    /// Whether another Pod holds the place that a Pod claims.
+    /// Whether another Pod holds a place that this Pod claims.
     pub fn is_lost(&self, place: &Place, slot: PodSlot, next: &Snapshot) -> bool {
         let claimants = self.by_place.find(self.keys.hash_one(place) as u32);
         if claimants.clone().all(|claimant| claimant == slot) {
-            return false; // as nearly always
+            return false; // the usual case
         }
         let claims = claimants.flat_map(|claimant| match self.settling.get(&claimant) {
             Some(claims) => claims.clone(),

@@ -1,4 +1,4 @@
-//! One Pod's difference, carried into the facts.
+//! Applies the difference between two records of one Pod to the snapshot's facts.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use super::{Difference, services};
 use crate::name;
 use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 
-/// Puts a Pod's new record in place of its old one, and with it everything that follows from the two.
+/// Replaces a Pod's record, and updates everything that follows from it.
 pub(super) fn carry(
     next: &mut Snapshot,
     difference: &mut Difference,
@@ -46,7 +46,7 @@ pub(super) fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> 
     pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
 }
 
-/// The Pod's own labels, or its target's where they cannot stand in a name.
+/// The Pod's own labels, or its target's label if its own do not fit into a name.
 fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
     let own = name::pod_key(pod.name(), &pod.namespace, &next.settings.origin);
     let labels = own.or_else(|| {
@@ -56,10 +56,10 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
     Some(PodKey { namespace: pod.namespace.clone(), labels: labels.as_bytes().into() })
 }
 
-/// The reverse names: none for a Pod of the host's network.
+/// Updates the reverse names. A Pod on the host's network has none.
 fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
-        // What no reverse zone of ours can ask for is not kept.
+        // Keep no address if no reverse zone of ours can ask for it.
         let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network && !next.settings.reverse.is_empty());
         pod.map(|pod| pod.status.pod_ips.clone()).unwrap_or_default()
     };
@@ -72,7 +72,7 @@ fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, n
     }
 }
 
-/// The targets that a Pod's registrations use, and the addresses behind them.
+/// The targets of a Pod's registrations, and the addresses behind each.
 pub(super) fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
     let mut targets: BTreeMap<IpAddr, Addresses> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return targets };
@@ -113,7 +113,7 @@ fn carry_targets(
     }
 }
 
-/// All addresses of the endpoints that use a target; none where that is the target's own alone.
+/// All addresses of the endpoints at a target. Empty if the target's own address is the only one.
 fn owned_by(target: IpAddr, addresses: impl Iterator<Item = IpAddr>) -> Box<[IpAddr]> {
     let mut owned: Addresses = addresses.collect();
     owned.sort();
@@ -121,7 +121,7 @@ fn owned_by(target: IpAddr, addresses: impl Iterator<Item = IpAddr>) -> Box<[IpA
     if *owned == [target] { Box::default() } else { owned.into_vec().into() }
 }
 
-/// Counts a Pod's new record in place of its old one.
+/// Replaces a Pod's old record in the tally with its new one.
 fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let (before, after) = (count(old), count(new));
     let change = |number: &mut usize, before: usize, after: usize| *number = *number + after - before;
@@ -140,7 +140,7 @@ fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodReco
     }
 }
 
-/// One Pod's part in the tally.
+/// What one Pod adds to the tally.
 fn count(pod: Option<&PodRecord>) -> Tally {
     let mut tally = Tally::default();
     let Some(pod) = pod else { return tally };

@@ -1,4 +1,4 @@
-//! What the index keeps of a Pod beside its published record.
+//! What the index keeps about a Pod beside its published record.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -11,30 +11,31 @@ use crate::name::{is_namespace, is_pod_name};
 use crate::registration::{DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 use crate::snapshot::{Own, PodRecord, Refused, Registered, Standing, ZoneSettings};
 
-/// The marks of a Pod.
+/// The index's marks on a Pod.
 pub(super) struct Held {
-    /// What it is now, where that is not settled and published yet.
+    /// The Pod's current record, until it is settled and published.
     pub staged: Option<Box<PodRecord>>,
-    /// How new the state is that is published; none where none is. Of two Pods of one name the newer is the one.
+    /// The resource version of the published status, or `None` if the Pod is not published. Of two Pods with one name,
+    /// the newer one bears it.
     pub settled: Option<u64>,
-    /// The resource version of its status. Only what is newer, or a later list, changes the status.
+    /// The resource version of its status. Only a newer version or a later list changes the status.
     status_version: u64,
-    /// How many lists had begun when a source told that status.
+    /// How many lists had begun when a source sent that status.
     status_told: u32,
-    /// The sources that hold it.
+    /// One hold for each source that has the Pod.
     holds: SmallVec<[Hold; 1]>,
 }
 
-/// What one source last told of a Pod.
+/// What one source last sent about a Pod.
 #[derive(Clone, Copy)]
 pub(super) struct Hold {
     pub source: u32,
-    /// The source's list that named it last.
+    /// The number of the source's list that last named the Pod.
     pub generation: u32,
     pub resource_version: u64,
-    /// Of the annotation, as it was read last; none before the first reading.
+    /// The fingerprint of the annotation that was read last. `None` if it must be read (again).
     pub fingerprint: Option<NonZeroU64>,
-    /// Bytes of JSON in that annotation.
+    /// Bytes of decoded JSON in that annotation.
     pub decoded_len: u32,
 }
 
@@ -49,7 +50,7 @@ impl Held {
         }
     }
 
-    /// The source's hold, made where there is none.
+    /// The source's hold, added if there is none.
     pub fn hold_of(&mut self, source: usize) -> &mut Hold {
         let at = self.holds.iter().position(|hold| hold.source as usize == source).unwrap_or_else(|| {
             self.holds.push(Hold {
@@ -64,7 +65,7 @@ impl Held {
         &mut self.holds[at]
     }
 
-    /// The source's list that named the Pod last.
+    /// The number of the source's list that last named the Pod.
     pub fn holds_since(&self, source: usize) -> Option<u32> {
         self.holds.iter().find(|hold| hold.source as usize == source).map(|hold| hold.generation)
     }
@@ -74,10 +75,10 @@ impl Held {
         self.holds.iter().any(|hold| hold.source as usize == source)
     }
 
-    /// Ends the source's hold; whether it had one.
+    /// Ends the source's hold. Returns whether there was one.
     ///
-    /// The status stays, but it counts as no newer than what the other sources have told: if only the source that let go
-    /// knew that version, nothing else can contradict it. After a restore of etcd it may never come again.
+    /// The status stays, but counts as no newer than what the other sources have sent. If only the released source sent
+    /// that version, nothing else can contradict it, and after a restore of etcd the version may never come again.
     pub fn release(&mut self, source: usize) -> bool {
         let before = self.holds.len();
         self.holds.retain(|hold| hold.source as usize != source);
@@ -90,15 +91,16 @@ impl Held {
         !self.holds.is_empty()
     }
 
-    /// How new its state is, published or not.
+    /// The resource version of the current status, published or not.
     pub fn status_version(&self) -> u64 {
         self.status_version
     }
 
-    /// Whether the Pod's status is that of this version, which a source tells when so many lists have begun.
+    /// Whether a status of this version replaces the current one. `list` is the number of the list that it comes in,
+    /// `lists` the count of all lists so far.
     ///
-    /// It is if no source has told a newer one. A list also replaces a newer status that was told before the list began: a
-    /// list is a quorum read, so that version is of a state from before a restore of etcd.
+    /// It does if no source has sent a newer version. A list also replaces a newer status that arrived before the list
+    /// began: a list is a quorum read, so the newer version must be from before a restore of etcd.
     pub fn takes_status(&mut self, resource_version: u64, list: Option<u32>, lists: u32) -> bool {
         let takes = resource_version >= self.status_version || list.is_some_and(|list| self.status_told < list);
         if takes {
@@ -107,9 +109,9 @@ impl Held {
         takes
     }
 
-    /// The Pod as it is now, published or not.
+    /// The Pod's current record, published or not.
     pub fn record<'r>(&'r self, published: Option<&'r PodRecord>) -> &'r PodRecord {
-        const { assert!(REGISTRATIONS_MAX <= 1 << 15) }; // the place of a registration in an endpoint has 15 bits
+        const { assert!(REGISTRATIONS_MAX <= 1 << 15) }; // an endpoint stores a registration's place in 15 bits
         match (&self.staged, published) {
             (Some(staged), _) => staged,
             (None, Some(published)) => published,
@@ -117,9 +119,10 @@ impl Held {
         }
     }
 
-    /// Gives a Pod another name or namespace, and with it what its registrations are named after.
+    /// Changes a Pod's name or namespace, and the services that its registrations are named after.
     ///
-    /// Names that cannot be read in DNS refuse the annotations whole. All are then read again when they are told again.
+    /// If the new names are no valid Kubernetes names, every annotation is refused whole. The annotations are then
+    /// decoded again when a source next sends them.
     pub fn rename(
         &mut self,
         record: &mut PodRecord,
@@ -141,7 +144,7 @@ impl Held {
         }
     }
 
-    /// Puts what an annotation says in place of what it said before.
+    /// Replaces what an annotation said before.
     pub fn reread(
         &mut self,
         record: &mut PodRecord,
@@ -159,7 +162,8 @@ impl Held {
         let room = REGISTRATIONS_MAX.saturating_sub(record.registration_count());
         let is_too_large = others + decoded.decoded_len > DECODED_LEN_MAX;
         if is_too_large || decoded.registrations.len() > room {
-            // The others may give it room, of which its own text tells nothing: it is read again when it is told again.
+            // The Pod's other annotations may free this room later, and this annotation's fingerprint would not show
+            // it. So read it again when the source next sends it.
             self.hold_of(source).fingerprint = None;
         }
         if is_too_large {
@@ -185,11 +189,12 @@ impl Held {
         for registration in decoded.registrations {
             let mut registered = registered(registration, profile, &record.namespace, interner, settings);
             if let Some(last) = registrations.last().filter(|last: &&Registered| last.own == registered.own) {
-                registered.own = last.own.clone(); // a process tells its own values with each of its registrations
+                registered.own = last.own.clone(); // a process repeats the same own values in each of its registrations
             }
             registrations.push(registered);
         }
-        registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile)); // stable, whichever source spoke first
+        // The sort is stable. It makes the order independent of which source sent first.
+        registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile));
         record.registrations = registrations.into();
     }
 }
@@ -198,7 +203,7 @@ fn has_fit_names(record: &PodRecord) -> bool {
     is_namespace(&record.namespace) && is_pod_name(record.name())
 }
 
-/// Refuses every annotation that was read, for the Pod's names.
+/// Refuses every annotation that was read, because of the Pod's names.
 fn refuse_all(record: &mut PodRecord) {
     let registered = record.registrations.iter().map(|registered| &registered.template.common.profile);
     let consumers = record.rest().consumers.iter().map(|(profile, _)| profile);
@@ -210,7 +215,7 @@ fn refuse_all(record: &mut PodRecord) {
     }
 }
 
-/// Takes away what a profile's annotation said.
+/// Removes what a profile's annotation said.
 pub(super) fn forget(record: &mut PodRecord, profile: &Arc<str>) {
     record.registrations =
         record.registrations.iter().filter(|one| one.template.common.profile != *profile).cloned().collect();
@@ -225,7 +230,7 @@ fn refused_whole(reason: Reason) -> Decoded {
     Decoded { problems: vec![Problem { offset: 0, key: None, reason }], ..Decoded::default() }
 }
 
-/// Refuses what is beyond the Pod's room.
+/// Refuses the registrations beyond the Pod's limit.
 fn limit_count(decoded: &mut Decoded, room: usize) {
     if let Some(first) = decoded.registrations.get(room) {
         decoded.problems.push(Problem { offset: first.offset, key: None, reason: Reason::TooMany });
@@ -233,7 +238,7 @@ fn limit_count(decoded: &mut Decoded, room: usize) {
     }
 }
 
-/// A registration in the index's terms; where it stands among others is settled later.
+/// Converts a registration to the index's form. Settling decides its standing later.
 fn registered(
     registration: Registration,
     profile: &Arc<str>,
@@ -246,7 +251,7 @@ fn registered(
     Registered {
         template,
         own: Own::of(address, own),
-        offset: u32::try_from(offset).unwrap_or(u32::MAX), // of at most DECODED_LEN_MAX bytes
+        offset: u32::try_from(offset).unwrap_or(u32::MAX), // an offset is at most DECODED_LEN_MAX
         standing: Standing::Unplaced,
         is_repeated: false,
         is_enabled: enabled,

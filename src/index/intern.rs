@@ -1,4 +1,4 @@
-//! Equal things kept once.
+//! Keeps equal values once.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -11,10 +11,10 @@ use crate::name::{Service, protocol_label};
 use crate::registration::{PairList, Registration};
 use crate::snapshot::{Common, Overrides, Pairs, Template, ZoneSettings};
 
-/// The fewest entries at which a stock is looked through for what nobody uses any more.
+/// The size at which a stock is first swept of values that nothing uses.
 const SWEEP_LEN_MIN: usize = 1024;
 
-/// The index's stock of what many registrations share.
+/// The values that many registrations share.
 #[derive(Default)]
 pub(super) struct Interner {
     texts: Stock<str>,
@@ -22,13 +22,13 @@ pub(super) struct Interner {
     methods: Stock<[Box<str>]>,
     pairs: Stock<Pairs>,
     commons: Stock<Common>,
-    /// The list that was asked for last: a program's services tell the same keys, one after the other.
+    /// The list that was returned last: consecutive services of one program usually have the same keys.
     last_pairs: Option<Arc<Pairs>>,
     templates: Templates,
 }
 
 impl Interner {
-    /// Lets go of what nobody uses any more: the templates first, since they hold the rest.
+    /// Drops the values that nothing uses. Templates go first, because they hold the others.
     pub fn sweep(&mut self) {
         self.last_pairs = None;
         self.templates.sweep();
@@ -43,7 +43,7 @@ impl Interner {
         self.texts.keep(text, || text.into())
     }
 
-    /// The template that a registration is one of, and which of the values that it tells are others here.
+    /// Returns the registration's template, and the values in which the registration differs from it.
     pub fn template(
         &mut self,
         registration: &Registration,
@@ -61,7 +61,7 @@ impl Interner {
         (made, Box::default())
     }
 
-    /// The template of the same registration in another namespace.
+    /// Returns the template of the same registration in another namespace.
     pub fn moved(&mut self, template: &Arc<Template>, namespace: &Arc<str>, settings: &ZoneSettings) -> Arc<Template> {
         let Template { service, common, methods, own } = &**template;
         if service.namespace == *namespace {
@@ -108,7 +108,7 @@ impl Interner {
         self.services.keep(&made, || made.clone())
     }
 
-    /// The shared list of these keys, and which of its values are others here.
+    /// Returns the shared list with these keys, and the values that differ from it.
     fn pairs(&mut self, pairs: &PairList, settings: &ZoneSettings) -> (Arc<Pairs>, Box<Overrides>) {
         if let Some(last) = &self.last_pairs
             && let Some(own) = last.overrides(pairs)
@@ -129,7 +129,7 @@ impl Interner {
     }
 }
 
-/// What makes a template the one that it is, beside the keys that it tells.
+/// What identifies a template, besides its keys.
 #[derive(PartialEq, Eq, Hash)]
 struct Identity<'i> {
     namespace: &'i str,
@@ -179,10 +179,10 @@ impl<'i> Identity<'i> {
     }
 }
 
-/// The templates by their identity; found by what was read, before anything is made of it.
+/// The templates by identity. A lookup needs only what was read, so it builds nothing.
 struct Templates {
     entries: HashTable<Arc<Template>>,
-    /// Identities come from strangers, who must not choose which ones collide.
+    /// Identities come from outside. A random hash key keeps a client from choosing ones that collide.
     keys: RandomState,
     sweep_at: usize,
 }
@@ -194,7 +194,7 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// The template of an identity that tells these keys, and which of its values are others here.
+    /// Finds a template with this identity and these keys, and the values that differ from it.
     fn find(&self, identity: &Identity<'_>, pairs: &PairList) -> Option<(Arc<Template>, Box<Overrides>)> {
         let mut own = None;
         let found = self.entries.find(self.keys.hash_one(identity), |template| {
@@ -206,7 +206,7 @@ impl Templates {
         Some((found?.clone(), own?))
     }
 
-    /// Keeps a template, in place of one of the same keys.
+    /// Stores a template in place of one with the same keys.
     fn put(&mut self, identity: &Identity<'_>, template: Arc<Template>) {
         if self.entries.len() >= self.sweep_at {
             self.sweep();
@@ -227,7 +227,7 @@ impl Templates {
     }
 }
 
-/// A set of shared values, swept whenever it has doubled.
+/// A set of shared values. It is swept each time it has doubled.
 struct Stock<T: ?Sized> {
     entries: HashSet<Arc<T>>,
     sweep_at: usize,
@@ -255,7 +255,7 @@ where
         self.entries.get(value).cloned()
     }
 
-    /// Keeps a value, in place of one that is equal.
+    /// Stores a value in place of an equal one.
     fn put(&mut self, value: Arc<T>) {
         if self.entries.len() >= self.sweep_at {
             self.sweep();

@@ -1,13 +1,14 @@
-//! Whose annotations are kept in memory: each namespace's oldest Pods, up to a bound of bytes, and of all namespaces those
-//! that take the least.
+//! Decides whose annotations stay in memory. Each namespace has a quota of bytes, which its oldest Pods use. All
+//! namespaces together have another.
 //!
-//! A Pod costs what [`PodRecord::cost`] says, in whatever state it is. Over the bound of all, the namespace that takes the
-//! most loses its newest Pod, and again, until they fit. In other words: of all Pods, each with what its namespace takes up
-//! to it, those with the least have room. So the outcome depends on what there is, and not on how it came to be.
+//! A Pod costs what [`PodRecord::cost`] says, in every state. While the total is over its quota, the namespace that
+//! uses the most loses its newest Pod. In other words: rank each Pod by what its namespace uses up to and including
+//! that Pod; the Pods with the least stay. So the outcome depends on which Pods exist, and not on the order in which
+//! they came.
 //!
-//! Of most namespaces a number is all that is kept. One that is over its bound has its Pods ranked, and so has every one
-//! while all together are over theirs; a change then looks at the Pods at the margin alone. A Pod that is kept out keeps its
-//! cost; once there is room its source is asked for it again ([`Index::missing`]).
+//! For most namespaces the index keeps only a number. It ranks the Pods of a namespace that is over its quota, and
+//! those of every namespace while the total is over its own. A change then looks only at the Pods at the margin. A Pod
+//! that is kept out keeps its cost. Once it is admitted, the index asks its source for it again ([`Index::missing`]).
 
 mod ranking;
 
@@ -23,43 +24,43 @@ use ranking::{Entry, Rank, Ranking};
 /// A cluster and a namespace in it.
 type Namespace = (Arc<str>, Arc<str>);
 
-/// What each namespace takes.
+/// What each namespace uses.
 #[derive(Default)]
 pub(super) struct Rooms {
     rooms: HashMap<Namespace, Room>,
-    /// What all take, with what is kept out, and the same by namespace.
+    /// What all Pods cost, including those kept out, and the same by namespace.
     bytes: u64,
     by_bytes: BTreeSet<(u64, Namespace)>,
-    /// What those take that have room.
+    /// What the admitted Pods cost.
     inside: u64,
-    /// From when all take more than they may until they take half of that, every namespace is ranked: who comes and goes at
-    /// the bound itself must not have them ranked anew each time.
+    /// Set when all Pods together exceed the total quota, cleared when they use half of it. While it is set, every
+    /// namespace is ranked. The gap keeps Pods that come and go at the quota from causing a new ranking each time.
     is_shared_out: bool,
-    /// The ranked namespaces by what they take, and by what they would take with their next Pod.
+    /// The ranked namespaces, by what their admitted Pods cost, and by that plus the cost of their next Pod.
     by_inside: BTreeSet<(u64, Namespace)>,
     by_next: BTreeSet<(u64, Namespace)>,
 }
 
-/// What one namespace takes.
+/// What one namespace uses.
 #[derive(Default)]
 struct Room {
     bytes: u64,
-    /// From when that is more than may be until it is half of that.
+    /// Present from the moment that `bytes` exceeds the quota until `bytes` is half of it.
     ranking: Option<Ranking>,
 }
 
-/// The bounds: of a namespace, and of all.
+/// The quota of a namespace, and of all together.
 #[derive(Clone, Copy)]
 struct Bounds {
     namespace: u64,
     all: u64,
 }
 
-/// What a Pod was in its namespace, and what it is there now.
+/// A Pod's old and new entry in its namespace.
 type Step = (Option<Entry>, Option<Entry>);
 
 impl Index {
-    /// Keeps out what there is no room for, of these Pods and of those that lose or gain by them, which join.
+    /// Admits or keeps out these Pods. Adds other Pods to the map if their admission changes too.
     pub(super) fn share_out(&mut self, settling: &mut BTreeMap<PodSlot, Settling>) {
         let bounds = Bounds { namespace: self.next.settings.namespace_bytes_max, all: self.next.settings.bytes_max };
         let mut changes: BTreeMap<Namespace, Vec<Step>> = BTreeMap::new();
@@ -111,7 +112,7 @@ impl Index {
 }
 
 impl Rooms {
-    /// Counts what changed in a namespace.
+    /// Applies a namespace's changes to the sums.
     fn change(&mut self, namespace: &Namespace, steps: &[Step]) {
         let sum = |entries: &mut dyn Iterator<Item = &Option<Entry>>| -> u64 {
             entries.flatten().map(|(_, cost)| cost).sum()
@@ -133,8 +134,8 @@ impl Rooms {
         });
     }
 
-    /// Ranks the namespaces that have come over a bound: of the Pods that are settled now the entries are among the
-    /// changes, of the others in the snapshot.
+    /// Ranks the namespaces that have exceeded a quota. Pods that are being settled come from `changes`, all others
+    /// from the snapshot.
     fn rank(
         &mut self,
         changes: &BTreeMap<Namespace, Vec<Step>>,
@@ -171,13 +172,13 @@ impl Rooms {
         }
     }
 
-    /// What all would take if there were no bound of all.
+    /// What the admitted Pods would cost without the total quota.
     fn inside_bounded(&self, bounds: Bounds) -> u64 {
         let over = self.by_bytes.iter().rev().take_while(|(bytes, _)| *bytes > bounds.namespace);
         self.bytes - over.map(|(bytes, _)| bytes - bounds.namespace).sum::<u64>()
     }
 
-    /// Changes a namespace's ranking, if it has one, and what is known of it.
+    /// Changes a namespace's ranking, if it has one, and the sums that depend on it.
     fn with_ranking(&mut self, namespace: &Namespace, change: impl FnOnce(&mut Ranking)) {
         let Some(ranking) = self.rooms.get_mut(namespace).and_then(|room| room.ranking.as_mut()) else { return };
         self.by_inside.remove(&(ranking.inside(), namespace.clone()));
@@ -193,7 +194,8 @@ impl Rooms {
         }
     }
 
-    /// Takes from those that have the most until all fit, and gives to those that have the least what still fits.
+    /// Evicts from the namespaces that use the most until the total fits, then admits Pods of those that use the least
+    /// while they fit.
     fn level(&mut self, max: u64, moved: &mut Vec<PodSlot>) {
         while let Some(most) = self.by_inside.last()
             && (self.inside > max || self.by_next.first().is_some_and(|next| most > next))
@@ -211,7 +213,7 @@ impl Rooms {
         }
     }
 
-    /// Forgets the ranks that are needed no more, and the namespaces that are empty.
+    /// Drops the rankings that are no longer needed, and the empty namespaces.
     fn forget(&mut self, changes: &BTreeMap<Namespace, Vec<Step>>, bounds: Bounds) {
         let was_shared_out = self.is_shared_out;
         self.is_shared_out &= self.bytes > bounds.all / 2;
@@ -239,7 +241,7 @@ impl Rooms {
         }
     }
 
-    /// Why a Pod is kept out; none where it has room.
+    /// Why a Pod is kept out, or `None` if it is admitted.
     fn refusal(&self, record: &PodRecord, slot: PodSlot) -> Option<Reason> {
         let ranking = self.rooms.get(&namespace(record))?.ranking.as_ref()?;
         ranking.refusal(&Rank::of(record, slot))

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The shortest time between two serials: eight a second at most.
 const STEP: Duration = Duration::from_millis(125);
 
-/// What time it is, handed in by whoever has clocks.
+/// The current time. The caller reads the clocks, because the index is pure.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// Time since some start; never goes back.
@@ -17,15 +17,16 @@ pub struct Now {
 /// Decides when the serial moves and to what.
 #[derive(Debug, Default)]
 pub(super) struct Serial {
-    /// An answer has changed since it moved.
+    /// An answer has changed since the serial last moved.
     pub is_due: bool,
     moved_at: Option<Duration>,
 }
 
 impl Serial {
-    /// The next serial, if it is due and may move now.
+    /// Returns the next serial if one is due and may be published now.
     ///
-    /// Where the clock is behind the last serial, by going back or by a fast run of changes, that one and one more.
+    /// That is the clock's value, or the last serial plus one if the clock is not ahead of it. The clock can fall
+    /// behind because it was set back, or because a fast run of changes overtook it.
     pub fn advance(&mut self, last: u32, now: Now) -> Option<u32> {
         if !self.is_due || self.due_at().is_some_and(|due| now.monotonic < due) {
             return None;
@@ -37,7 +38,7 @@ impl Serial {
         Some(if is_ahead { now.wall_eighths } else { last.wrapping_add(1) })
     }
 
-    /// When it may move for what is due.
+    /// When the serial may move for a change that is due.
     pub fn due_at(&self) -> Option<Duration> {
         self.is_due.then(|| self.moved_at.map_or(Duration::ZERO, |moved| moved + STEP))
     }

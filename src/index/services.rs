@@ -1,4 +1,4 @@
-//! One Pod's difference, carried into the services that it registers and the names that select them.
+//! Applies one Pod's difference to the services that it registers, and to the names that select them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use crate::snapshot::{
     Snapshot, order_seed,
 };
 
-/// Puts what a Pod registers now in place of what it registered before.
+/// Replaces what a Pod registered before with what it registers now.
 pub(super) fn carry(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let changes = changes(memberships(old, slot), memberships(new, slot));
-    // Of two services that share a name the Pod's endpoints may trade places: all changes of a name are made at once.
+    // A Pod's endpoints may move between two services that share a name. So all changes of one name are applied at
+    // once.
     let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
     let mut gone = Vec::new();
     for change in &changes {
@@ -30,10 +31,10 @@ pub(super) fn carry(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>,
     gone.into_iter().for_each(|(service, slot)| forget(next, service, slot));
 }
 
-/// What a Pod adds to one service: one is the rule.
+/// A Pod's members in one service, usually one.
 type OfService = SmallVec<[Member; 1]>;
 
-/// What a Pod adds to which services.
+/// A Pod's members, by service.
 type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, OfService)>;
 
 /// What one service loses and gains.
@@ -47,7 +48,7 @@ struct Change<'p> {
 struct OwnSet {
     slot: SetSlot,
     is_new: bool,
-    /// No unfinished Pod registers it any more.
+    /// No Pod registers it any more.
     is_gone: bool,
 }
 
@@ -76,7 +77,7 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
     memberships
 }
 
-/// The endpoint of a Pod's registration; none without an address, or without such a registration.
+/// The endpoint of a Pod's registration. `None` if the registration has no address or does not exist.
 pub(super) fn endpoint_of(pod: &PodRecord, slot: PodSlot, place: usize) -> Option<Endpoint> {
     let registered = pod.registrations.get(place)?;
     Endpoint::new(EndpointParts {
@@ -90,7 +91,7 @@ pub(super) fn endpoint_of(pod: &PodRecord, slot: PodSlot, place: usize) -> Optio
     })
 }
 
-/// Services that share a natural name share an order, so that their endpoints can stand in one set.
+/// Services that share a natural name share an order, so that their endpoints fit into one set.
 fn seed_of(service: &Service) -> u64 {
     match service.natural() {
         Some(natural) => order_seed(&service.namespace, natural.as_bytes()),
@@ -98,7 +99,7 @@ fn seed_of(service: &Service) -> u64 {
     }
 }
 
-/// Changes a service's own set, which is made where there is none.
+/// Changes a service's own set. Creates the set if the service is new.
 fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
     let service = change.service;
     let slot = slot_of(next, service);
@@ -111,20 +112,20 @@ fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
     OwnSet { slot, is_new, is_gone: facts.set.is_unregistered() }
 }
 
-/// Whether all natural names of a service select it alone. The one without selectors selects whatever the others do.
+/// Whether every natural name of a service selects it alone. The name without selectors covers the others.
 fn has_names_alone(next: &Snapshot, service: &Service, slot: SetSlot) -> bool {
     let Some(interface) = service.natural() else { return true };
     let (namespace, group, version) = (service.namespace.as_bytes(), Selector::Any, Selector::Any);
     next.names.natural(&SetKeyRef { namespace, group, version, interface: interface.as_bytes() }) == Some(slot)
 }
 
-/// Takes a service away that no unfinished Pod registers any more, after its names.
+/// Removes a service that no Pod registers any more. Its names are already gone.
 fn forget(next: &mut Snapshot, service: &Service, slot: SetSlot) {
     next.names.remove_service(service, slot, &next.settings.origin);
 }
 
-/// Changes what a natural name stands for, after the services' own sets: the set of the one service that it selects, or
-/// the union of several.
+/// Changes the set of a natural name: the own set of the only service that it selects, or the union of several. The
+/// services' own sets are already up to date.
 fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]) {
     let before = next.names.natural(key);
     let mut services = before.and_then(|slot| next.names.sets.get(slot)).map(|facts| facts.services.clone());
@@ -162,7 +163,7 @@ fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]
     }
 }
 
-/// Everything that goes, then everything that comes.
+/// Removes all members that go, then adds all that come.
 fn apply(set: &mut Set, changes: &[&Change<'_>]) {
     changes.iter().flat_map(|change| &change.take).for_each(|member| set.take(member));
     changes.iter().flat_map(|change| &change.add).for_each(|member| set.add(member));

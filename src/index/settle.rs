@@ -1,4 +1,4 @@
-//! A changed Pod against its rules and the other Pods.
+//! Settles a changed Pod against the rules and the other Pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::BuildHasher;
@@ -18,8 +18,8 @@ pub(super) struct Settling {
 }
 
 impl Index {
-    /// Settles every Pod that is due: who bears which name, whom its namespace has room for, who holds which address, and then, once for each
-    /// Pod, the difference between its old record and its new one is carried into the facts.
+    /// Settles every Pod that is due: which Pod bears a name, which Pods the quota admits, which Pod holds an address
+    /// and port. It then applies the difference between the old and the new record to the facts, once per Pod.
     pub(super) fn settle(&mut self) {
         let mut due = std::mem::take(&mut self.dirty);
         let mut to_age: Vec<PodSlot> = due.iter().copied().collect();
@@ -38,9 +38,9 @@ impl Index {
         }
         for slot in rivals.into_iter().filter(|slot| !settling.contains_key(slot)).collect::<Vec<_>>() {
             let is_replaced = self.is_replaced(slot);
-            settling.extend(self.take_up(slot, is_replaced).map(|rival| (slot, rival))); // its own claims are what they were
+            settling.extend(self.take_up(slot, is_replaced).map(|rival| (slot, rival))); // a rival's own claims do not change
         }
-        // What takes another's place comes before that goes, so that a name which stays is not gone in between.
+        // Add the Pods that come before removing those that go, so that a name that stays never disappears in between.
         let goes = |pod: &Settling| pod.is_gone || !pod.record.is_registering();
         let (going, coming): (Vec<_>, Vec<_>) = settling.into_iter().partition(|(_, pod)| goes(pod));
         for (slot, pod) in coming.into_iter().chain(going) {
@@ -49,8 +49,8 @@ impl Index {
         self.claims.settled();
     }
 
-    /// Notes how new the Pod is that will be published, and its name; the Pods of its name, and of an earlier one, if either
-    /// is news.
+    /// Records the version of the Pod that will be published, and its name. If either changed, returns the other Pods
+    /// of its old and its new name.
     fn age(&mut self, slot: PodSlot) -> Vec<PodSlot> {
         let mut others = self.take_name(slot);
         let is_waiting = self.is_waiting(slot);
@@ -62,7 +62,7 @@ impl Index {
         others
     }
 
-    /// Finds the Pod by its new name from now on, if it was renamed; the Pods of the name that it gives up.
+    /// If the Pod was renamed, files it under its new name and returns the other Pods of both names.
     fn take_name(&mut self, slot: PodSlot) -> Vec<PodSlot> {
         let (Some(old), Some(new)) = (self.next.pod(slot).cloned(), self.bearing(slot)) else { return Vec::new() };
         if names(&old) == names(new) {
@@ -74,7 +74,7 @@ impl Index {
         [self.others_called(names(&old), slot), self.namesakes(slot)].concat()
     }
 
-    /// The Pod's record as it is to be published, by all that is its own.
+    /// Takes the record that will be published and applies the rules that depend on this Pod alone.
     pub(super) fn take_up(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
         let is_waiting = self.is_waiting(slot);
         let held = self.held[slot as usize].as_mut()?;
@@ -90,7 +90,7 @@ impl Index {
         Some(Settling { record, is_gone })
     }
 
-    /// Sees what the Pod lost to others, and carries the difference.
+    /// Determines what the Pod lost to others, and applies the difference.
     fn finish(&mut self, slot: PodSlot, Settling { mut record, is_gone }: Settling) {
         self.find_lost(&mut record, slot);
         let old = self.next.pod(slot).cloned();
@@ -99,23 +99,23 @@ impl Index {
         }
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
-            self.is_changed |= self.next.is_synced; // before, nothing of it is seen
+            self.is_changed |= self.next.is_synced; // before the first sync nothing is visible
             facts::carry(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
         }
     }
 
-    /// Whether the Pod was changed by a list that is not whole yet.
+    /// Whether a list changed the Pod and has not committed yet.
     pub(super) fn is_waiting(&self, slot: PodSlot) -> bool {
         self.sources.iter().any(|source| source.pending.contains(&slot))
     }
 
-    /// Another Pod bears the same name, is published, and is newer.
+    /// Whether another Pod of the same name is published and newer.
     pub(super) fn is_replaced(&self, slot: PodSlot) -> bool {
         let age = |slot: PodSlot| Some((self.held[slot as usize].as_ref()?.settled?, slot));
         self.namesakes(slot).into_iter().any(|other| age(other) > age(slot))
     }
 
-    /// Notes which of the addresses and ports that it registers another Pod holds.
+    /// Determines which of its registered addresses and ports another Pod holds.
     fn find_lost(&self, record: &mut PodRecord, slot: PodSlot) {
         let may_claim = record.is_registering() && !record.status.host_network;
         let claiming = record.registrations.iter().filter(|one| may_claim && one.is_claiming());
@@ -131,7 +131,7 @@ impl Index {
     }
 }
 
-/// What the Pod's own state says of its registrations.
+/// Applies the Pod's own status to its registrations.
 fn place(record: &mut PodRecord, settings: &ZoneSettings) {
     let status = &record.status;
     let is_ready = status.ready || settings.publish_not_ready;
@@ -151,8 +151,8 @@ fn place(record: &mut PodRecord, settings: &ZoneSettings) {
     mark_repeats(&mut record.registrations, &pod_ips);
 }
 
-/// Registries append: of one (service, protocol, address, port) the last one counts. An address that is not named is the
-/// Pod's own, and a protocol in another letter case has the same names.
+/// Registries append: of several registrations with the same service, protocol, address and port, the last one counts.
+/// A registration without an address uses the Pod's own, and the case of a protocol does not matter.
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     for registered in registrations.iter_mut().rev() {

@@ -1,11 +1,11 @@
-//! Which answers two snapshots give differently.
+//! Finds the answers that differ between two snapshots.
 //!
-//! The comparison looks at what both snapshots show, not at what the changes between them did. A Pod that gives way to
-//! one with the same records changes no answer, and neither does a registration that repeats another one's records.
+//! The comparison looks at what both snapshots show, not at the changes between them. If a Pod replaces another one
+//! with the same records, no answer changes, and neither if a registration repeats another one's records.
 //!
-//! Only changed Pods can change an answer, so their records name all that has to be compared: their own names, their
-//! addresses, and the targets that they have in each service. Every name of a service follows from the own sets of the
-//! services that it selects, DNS-SD instances apart: an instance tells its registrations in the order of its Pod.
+//! Only a changed Pod can change an answer. So the records of the changed Pods name everything to compare: their own
+//! names, their addresses, and their targets in each service. All names of a service follow from the own sets of the
+//! services that they select, except the DNS-SD instances: an instance lists its registrations in its Pod's order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +22,7 @@ use crate::snapshot::{
 };
 use crate::txt::Text;
 
-/// Notes in the difference what the second snapshot shows otherwise than the first, by the Pods that the difference names.
+/// Adds to the difference what the two snapshots show differently. `difference.pods` says which Pods to look at.
 pub(super) fn compare(last: &Snapshot, next: &Snapshot, difference: &mut Difference) {
     let pods = std::mem::take(&mut difference.pods);
     for &slot in &pods {
@@ -33,7 +33,7 @@ pub(super) fn compare(last: &Snapshot, next: &Snapshot, difference: &mut Differe
     difference.pods = pods;
 }
 
-/// A Pod's record in either snapshot.
+/// A Pod's record in the old and the new snapshot.
 type Records<'s> = [Option<&'s PodRecord>; 2];
 
 /// Compares a Pod's own name, its reverse names and its targets.
@@ -58,7 +58,7 @@ fn compare_names(last: &Snapshot, next: &Snapshot, records: Records<'_>, differe
     }
 }
 
-/// The addresses of a name below `pod.Z`; none where it does not exist.
+/// The addresses of a name below `pod.Z`, or `None` if the name does not exist.
 fn addresses_of_name(snapshot: &Snapshot, key: &PodKey) -> Option<BTreeSet<IpAddr>> {
     match snapshot.pods_named(key.namespace.as_bytes(), &key.labels) {
         Found::Here(slots) => {
@@ -80,7 +80,7 @@ fn is_asked(snapshot: &Snapshot, address: IpAddr) -> bool {
     name.is_ok_and(|name| snapshot.reverse_zone(&Path::of(name.labels())).is_some())
 }
 
-/// Compares the services that a Pod registers in either record, as far as its registrations reach.
+/// Compares the services that a Pod registers in either record, at the targets of its registrations.
 fn compare_services(
     last: &Snapshot,
     next: &Snapshot,
@@ -111,7 +111,7 @@ fn compare_services(
     }
 }
 
-/// Whether a service's own names, or its records of one target, are others.
+/// Whether a service's own names, or its records at one target, differ.
 fn shows_otherwise(last: &Snapshot, next: &Snapshot, service: &Service, endpoint: Option<&Endpoint>) -> bool {
     let own_set = |snapshot| own_facts(snapshot, service).map(|facts| &facts.set);
     let (old, new) = match (own_set(last), own_set(next)) {
@@ -122,7 +122,7 @@ fn shows_otherwise(last: &Snapshot, next: &Snapshot, service: &Service, endpoint
     let Some(endpoint) = endpoint else { return false };
     let (before, after) = (AtTarget::of(last, old, endpoint), AtTarget::of(next, new, endpoint));
     if before.0.len() == after.0.len() && before.0.iter().zip(&after.0).all(|(one, other)| one.says_the_same(other)) {
-        return false; // as where another Pod has changed beside it
+        return false; // for example if another Pod at this target changed
     }
     before.weights() != after.weights()
         || (before.texts() != after.texts() && before.rendered() != after.rendered())
@@ -138,10 +138,10 @@ fn all_addresses(snapshot: &Snapshot, set: &Set) -> BTreeSet<IpAddr> {
     set.endpoints().iter().flat_map(|endpoint| snapshot.addresses_of(endpoint)).collect()
 }
 
-/// The protocol that a name asks for; none for `_rpc`.
+/// The protocol in a name, or `None` for `_rpc`.
 type Protocol<'s> = Option<&'s str>;
 
-/// What a service's names say of one target: a registration each.
+/// What a service's names publish about one target, one member per registration.
 struct AtTarget<'s>(SmallVec<[Member<'s>; 2]>);
 
 /// One registration at a target.
@@ -171,12 +171,12 @@ impl<'s> AtTarget<'s> {
         AtTarget(set.endpoints().at_target(of).filter_map(member).collect())
     }
 
-    /// Each registration at each name that tells of it.
+    /// Each registration, once for each name that publishes it.
     fn told(&self) -> impl Iterator<Item = (Protocol<'s>, &Member<'s>)> {
         self.0.iter().flat_map(|member| fronts(member.registered).map(move |protocol| (protocol, member)))
     }
 
-    /// The SRV records: the largest weight of each port.
+    /// The SRV records: the largest weight for each port.
     fn weights(&self) -> BTreeMap<(Protocol<'s>, u16), u16> {
         let mut weights = BTreeMap::new();
         for (protocol, member) in self.told() {
@@ -186,14 +186,14 @@ impl<'s> AtTarget<'s> {
         weights
     }
 
-    /// The TXT records, by what they tell.
+    /// The TXT records by content, before rendering.
     fn texts(&self) -> HashSet<(Protocol<'s>, u16, &'s str, Told<'s>)> {
         let text = |member: &Member<'s>| (member.registered.port, member.pod.name(), member.registered.published());
         let texts = self.told().map(|(protocol, member)| (protocol, text(member)));
         texts.map(|(protocol, (port, name, told))| (protocol, port, name, told)).collect()
     }
 
-    /// The TXT records byte for byte: what is cut off may differ.
+    /// The TXT records byte for byte. They may be equal though the content differs, because rendering cuts long texts.
     fn rendered(&self) -> HashSet<(Protocol<'s>, Vec<u8>)> {
         let text = |member: &Member<'s>| rendered(member.pod, std::iter::once(member.registered).collect());
         self.told().map(|(protocol, member)| (protocol, text(member))).collect()
@@ -204,7 +204,7 @@ impl<'s> AtTarget<'s> {
     }
 }
 
-/// The protocols at whose names a registration is told.
+/// The protocols whose names publish a registration.
 fn fronts(registered: &Registered) -> impl Iterator<Item = Protocol<'_>> {
     std::iter::once(None).chain(registered.protocol_label().map(|label| Some(&**label)))
 }
@@ -215,16 +215,17 @@ fn rendered<'s>(pod: &'s PodRecord, registered: SmallVec<[&'s Registered; 1]>) -
     text
 }
 
-/// A registration among the answers, and its Pod.
+/// A published registration and its Pod.
 type Published<'s> = (&'s PodRecord, &'s Registered);
 
-/// Compares the DNS-SD instances that a Pod is, where its services show the same: it may tell them in another order.
+/// Compares a Pod's DNS-SD instances if its services are unchanged: an instance may list its registrations in another
+/// order.
 fn compare_instances(last: &Snapshot, next: &Snapshot, records: Records<'_>, difference: &mut Difference) {
     let [old, new] = records.map(published);
     if is_told_alike(&old, &new) {
         return;
     }
-    // By what one instance tells of: a name without selectors, a port and a protocol.
+    // Grouped by what one instance covers: a name without selectors, a port and a protocol.
     let mut instances: BTreeMap<_, [Vec<Published<'_>>; 2]> = BTreeMap::new();
     for (side, registrations) in [old, new].into_iter().enumerate() {
         for (pod, registered) in registrations {
@@ -247,7 +248,7 @@ fn compare_instances(last: &Snapshot, next: &Snapshot, records: Records<'_>, dif
     }
 }
 
-/// A Pod's registrations that are among the answers, in its order.
+/// A Pod's published registrations, in the Pod's order.
 fn published(pod: Option<&PodRecord>) -> Vec<Published<'_>> {
     let Some(pod) = pod else { return Vec::new() };
     pod.registrations.iter().filter(|one| pod.is_published(one)).map(|one| (pod, one)).collect()
@@ -263,7 +264,7 @@ fn is_told_alike(old: &[Published<'_>], new: &[Published<'_>]) -> bool {
     old.len() == new.len() && old.iter().zip(new).all(is_same)
 }
 
-/// What tells a service's name without selectors from others in its namespace: the interface, or the alias.
+/// What distinguishes a service's name without selectors in its namespace: the interface, or the alias.
 fn plain_key(service: &Service) -> Vec<u8> {
     match service.is_natural() {
         true => service.interface_key().into_vec(),
@@ -271,7 +272,7 @@ fn plain_key(service: &Service) -> Vec<u8> {
     }
 }
 
-/// What an instance's SRV and TXT records say; none where it does not exist.
+/// An instance's SRV and TXT content, or `None` if the instance does not exist.
 fn instance(
     snapshot: &Snapshot,
     service: &Arc<Service>,

@@ -1,8 +1,8 @@
-//! What a Pod costs in memory: a pure function of what it says, so that every replica counts the same.
+//! What a Pod costs in memory. It is a pure function of the Pod's content, so that every replica counts the same.
 //!
-//! It is an upper estimate. It shares nothing with other Pods, since what they say may change; it shares what the
-//! registrations of one annotation have in common, since that stays together. Blocks of memory are rounded up as
-//! allocators do. `tests/bytes.rs` holds it against counted bytes.
+//! The cost is an upper estimate. It counts nothing as shared with other Pods, because their content may change. It
+//! does count what the registrations of one annotation share, because those stay together. Blocks of memory are rounded
+//! up as allocators do. `tests/bytes.rs` compares the estimate to counted bytes.
 
 use smallvec::SmallVec;
 
@@ -11,49 +11,49 @@ use super::told::Told;
 use crate::name::{Alias, Service};
 use crate::registration::Consumer;
 
-/// A Pod without registrations: its record, the index's marks of it, its names, and its place in its namespace's rank.
+/// A Pod without registrations: its record, the index's marks, its names, and its rank in the namespace.
 const POD: u64 = 448;
 
-/// A registration beside its texts: itself, its service with its set, its names, its endpoint, and what is lost.
+/// A registration without its texts: itself, its service with the set, its names, its endpoint, and its lost places.
 const REGISTRATION: u64 = 528;
 
-/// Another registration of the service before: at another port or by another protocol.
+/// A further registration of the same service: at another port or by another protocol.
 const ANOTHER_PLACE: u64 = 256;
 
-/// A label of an interface: the name that ends there. An interface of more labels has no such names.
+/// A label of an interface: the name that ends there. An interface with more labels has no such names.
 const LABEL: u64 = 12;
 const LABELS_MAX: u64 = 16;
 
-/// A registration that shares names with others of its Pod: a set for each of its four natural names.
+/// A registration that shares names with others of its Pod: one set for each of its four natural names.
 const SHARED_NAMES: u64 = 424;
 
-/// Protocol, application, profile and counts, where they are not those of the registration before.
+/// Protocol, application, profile and counts, if they differ from those of the registration before.
 const COMMON: u64 = 192;
 
-/// A list of pairs with what refers to it, and a pair in it, beside their texts.
+/// A list of pairs and the references to it, and a pair in it, without their texts.
 const PAIRS: u64 = 192;
 const PAIR: u64 = 8;
 
-/// A value in place of a shared one, beside its text.
+/// A value that replaces a shared one, without its text.
 const VALUE: u64 = 24;
 
-/// The most values in which two registrations may differ to be told by one list.
+/// The most values in which two registrations may differ and still share one list.
 const VALUES_SHARED_MAX: usize = 4;
 
-/// A list of methods, and a method in it, beside their texts.
+/// A list of methods, and a method in it, without their texts.
 const METHODS: u64 = 40;
 const METHOD: u64 = 16;
 
 /// An address that a registration names.
 const ADDRESS: u64 = 64;
 
-/// A refusal. They lie in a list that has room for the next power of two.
+/// A refusal. The list's capacity is the next power of two.
 const REFUSED: u64 = size_of::<Refused>() as u64 + 2;
 
-/// An interface that is called, beside its texts.
+/// A consumed interface, without its texts.
 const CONSUMER: u64 = 16 + size_of::<Consumer>() as u64;
 
-/// What a Pod's record costs, in bytes. What is kept out of memory costs what it would cost in it.
+/// What a Pod's record costs, in bytes. Content that a quota keeps out counts as if it were in memory.
 pub(super) fn of_record(record: &PodRecord) -> u64 {
     let kept_out: u64 = record.rest().kept_out.iter().map(|kept_out| u64::from(kept_out.cost)).sum();
     let profiles = record.profiles();
@@ -61,7 +61,7 @@ pub(super) fn of_record(record: &PodRecord) -> u64 {
     POD + block(record.name().len() + record.uid().len()) + kept_out + present
 }
 
-/// What one profile's annotation adds to it.
+/// What one profile's annotation adds to that.
 pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
     let registered = record.registrations.iter().filter(|one| &*one.template.common.profile == profile);
     let refused = record.rest().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
@@ -70,7 +70,7 @@ pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
     of_registrations(registered) + REFUSED * room_for(refused) + consumers
 }
 
-/// How many a list of so many has room for, which grew by doubling.
+/// The capacity of a list that grew to `count` by doubling.
 fn room_for(count: u64) -> u64 {
     if count == 0 { 0 } else { count.next_power_of_two() }
 }
@@ -109,7 +109,7 @@ fn of_registrations<'r>(registrations: impl Iterator<Item = &'r Registered> + Cl
     cost
 }
 
-/// A registration of a service that nobody else registers.
+/// A registration of a service that the Pod registers for the first time.
 fn of_service(service: &Service) -> u64 {
     let labels = 1 + service.interface.bytes().filter(|byte| *byte == b'.').count() as u64;
     let selectors = [&service.group, &service.version].into_iter().flatten();
@@ -119,14 +119,14 @@ fn of_service(service: &Service) -> u64 {
         + selectors.map(|text| shared(text)).sum::<u64>()
 }
 
-/// A stable hash of a service's name without selectors, whose letter case does not matter, and the service.
+/// A stable hash of a service's name without selectors, in any letter case, and its alias.
 fn name_of(registered: &Registered) -> (u64, Alias) {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
     let service = registered.service();
     (service.interface.bytes().fold(0xcbf2_9ce4_8422_2325, step), service.alias)
 }
 
-/// What a list of pairs costs that says the same as an earlier one but for a few values; none where it says more.
+/// What a list of pairs costs that equals an earlier one except for a few values. `None` if it differs in more.
 fn of_values(earlier: Told<'_>, told: Told<'_>) -> Option<u64> {
     let (mut count, mut cost) = (0, 0);
     let mut pairs = told.pairs();
@@ -153,12 +153,12 @@ fn of_consumer(consumer: &Consumer) -> u64 {
     CONSUMER + texts.map(|text| shared(text)).sum::<u64>() + application.as_ref().map_or(0, |text| block(text.len()))
 }
 
-/// A text that is counted by its owners.
+/// A text in an `Arc`.
 fn shared(text: &str) -> u64 {
     block(16 + text.len())
 }
 
-/// A block of memory: allocators round up.
+/// A block of memory, rounded up as allocators do.
 fn block(len: usize) -> u64 {
     len.next_multiple_of(8) as u64
 }

@@ -1,7 +1,7 @@
-//! A service's ready registrations, side by side in their stable order.
+//! A service's ready registrations in a stable order.
 //!
-//! 24 bytes each, in chunks that are shared between snapshots: a change to a set of 20,000 copies one chunk of 256, and
-//! an answer is composed from them without a look at their Pods.
+//! Each takes 24 bytes. They lie in chunks that snapshots share: a change to a set of 20,000 copies one chunk of 256,
+//! and composing an answer does not read the Pods.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::slice;
@@ -9,53 +9,53 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// The most endpoints of one chunk: 6 KiB is what a change copies.
+/// The most endpoints in one chunk. A change copies up to 6 KiB.
 const CHUNK_LEN_MAX: usize = 256;
 
-/// Where a Pod stands in the snapshot's table.
+/// A Pod's index in the snapshot's table.
 pub type PodSlot = u32;
 
 /// One ready registration.
 ///
-/// Ordered by a hash of the interface and the target, so that all registrations of a target are neighbours, and two
-/// interfaces of the same Pods are not in the same order.
+/// The order is a hash of the interface and the target. All registrations of a target are neighbours, and two
+/// interfaces of the same Pods have different orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     order: u64,
-    /// The first address where it is IPv4; else 0, and the Pod tells.
+    /// The first address if it is IPv4. Otherwise 0, and the Pod's record has it.
     ipv4: u32,
     port: u16,
-    /// The registration's place in its Pod, below 1,024, and a flag above it.
+    /// The registration's index in its Pod, below 1,024, and the flag `INDIRECT`.
     place: u16,
     pod: PodSlot,
     weight: u16,
     protocol: u16,
 }
 
-/// The Pod's record must be asked for the addresses: the first is IPv6, or there are several.
+/// The addresses are in the Pod's record: the first is IPv6, or there are several.
 const INDIRECT: u16 = 1 << 15;
 
 /// What an [`Endpoint`] is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointParts<'a> {
-    /// What the service is ordered by ([`order_seed`]).
+    /// The seed of the service's order ([`order_seed`]).
     pub seed: u64,
     /// The addresses; the first is the target.
     pub addresses: &'a [IpAddr],
-    /// The port.
+    /// Never 0.
     pub port: u16,
-    /// The weight.
+    /// Never 0.
     pub weight: u16,
-    /// The protocol's label, if it has one.
+    /// The protocol's label, if the protocol has one.
     pub protocol: Option<&'a str>,
-    /// The Pod.
+    /// The slot of the Pod that registers it.
     pub pod: PodSlot,
-    /// The registration's place in the Pod.
+    /// The registration's index in the Pod's record.
     pub registration: u16,
 }
 
 impl Endpoint {
-    /// Makes an endpoint; none without an address.
+    /// `None` without an address.
     pub fn new(parts: EndpointParts<'_>) -> Option<Endpoint> {
         let target = *parts.addresses.first()?;
         let mut place = parts.registration;
@@ -70,37 +70,37 @@ impl Endpoint {
         Some(Endpoint { order, ipv4, port: parts.port, place, pod: parts.pod, weight: parts.weight, protocol })
     }
 
-    /// The Pod's slot.
+    /// The slot of the Pod that registers it.
     pub fn pod(&self) -> PodSlot {
         self.pod
     }
 
-    /// The registration's place in the Pod.
+    /// The registration's index in the Pod's record.
     pub fn registration(&self) -> usize {
         usize::from(self.place & !INDIRECT)
     }
 
-    /// The port.
+    /// Never 0.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The weight.
+    /// Never 0.
     pub fn weight(&self) -> u16 {
         self.weight
     }
 
-    /// Its one address where that is all it has and it is IPv4; else the Pod must be asked.
+    /// The address, if it has only one and that is IPv4. Otherwise the Pod's record has the addresses.
     pub fn sole_ipv4(&self) -> Option<Ipv4Addr> {
         (self.place & INDIRECT == 0).then(|| self.ipv4.into())
     }
 
-    /// Whether it may speak the protocol: a mark of 16 bits, so a yes is only a likely one.
+    /// Whether it may have this protocol. It stores only 16 bits of a hash, so `true` can be wrong and `false` cannot.
     pub fn may_speak(&self, protocol: &str) -> bool {
         self.protocol == protocol_mark(protocol)
     }
 
-    /// Whether both are one SRV record but for the weight: one (target, port).
+    /// Whether both give the same SRV record except for the weight: the same (target, port).
     pub fn is_same_place(&self, other: &Endpoint) -> bool {
         self.is_same_target(other) && self.port == other.port
     }
@@ -110,25 +110,25 @@ impl Endpoint {
         self.target() == other.target()
     }
 
-    /// What tells its target from others in a set.
+    /// Identifies its target within a set.
     pub fn target(&self) -> (u64, u32) {
         (self.order, self.ipv4)
     }
 }
 
-/// Endpoints in their order; cheap to clone.
+/// Endpoints in order. A clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// One is the rule.
+    /// Usually one.
     chunks: SmallVec<[Arc<[Endpoint]>; 1]>,
     len: u32,
     places: u32,
-    /// How many are more than one IPv4 address.
+    /// How many endpoints are not a single IPv4 address.
     indirect: u32,
 }
 
 impl Endpoints {
-    /// How many there are.
+    /// The number of endpoints.
     pub fn len(&self) -> usize {
         self.len as usize
     }
@@ -138,17 +138,17 @@ impl Endpoints {
         self.len == 0
     }
 
-    /// How many distinct (target, port) there are.
+    /// The number of distinct (target, port) pairs.
     pub fn places(&self) -> usize {
         self.places as usize
     }
 
-    /// Whether each is one IPv4 address.
+    /// Whether every endpoint is a single IPv4 address.
     pub fn are_sole_ipv4(&self) -> bool {
         self.indirect == 0
     }
 
-    /// Adds one; nothing happens if it is there.
+    /// Adds an endpoint unless it is present.
     pub fn insert(&mut self, endpoint: Endpoint) {
         let (chunk, at) = match self.find(&endpoint) {
             Ok(_) => return,
@@ -171,7 +171,7 @@ impl Endpoints {
         }
     }
 
-    /// Takes one away; nothing happens if it is not there.
+    /// Removes an endpoint if it is present.
     pub fn remove(&mut self, endpoint: &Endpoint) {
         let Ok((chunk, at)) = self.find(endpoint) else { return };
         self.places -= u32::from(!self.has_neighbour(chunk, at, at + 1, endpoint));
@@ -187,7 +187,7 @@ impl Endpoints {
         self.join(chunk);
     }
 
-    /// Joins a chunk with the next one once both are small, so that a shrunken set is not left in crumbs.
+    /// Joins a chunk with the next one once both are small, so that a shrunken set has few chunks.
     fn join(&mut self, chunk: usize) {
         let Some([one, next]) = self.chunks.get(chunk..chunk + 2) else { return };
         if one.len() + next.len() <= CHUNK_LEN_MAX / 2 {
@@ -196,7 +196,7 @@ impl Endpoints {
         }
     }
 
-    /// Those of an endpoint's target.
+    /// The endpoints at the target of `of`.
     pub fn at_target(&self, of: &Endpoint) -> impl Iterator<Item = &Endpoint> {
         let first = Endpoint { order: of.order, ipv4: of.ipv4, port: 0, place: 0, pod: 0, weight: 0, protocol: 0 };
         let (chunk, at) = self.find(&first).unwrap_or_else(|place| place);
@@ -204,7 +204,7 @@ impl Endpoints {
         rest.take_while(move |endpoint| endpoint.is_same_target(&first))
     }
 
-    /// Its chunk and place there, or those where it would go.
+    /// The chunk and index of an endpoint, or as an error the place where it would go.
     fn find(&self, endpoint: &Endpoint) -> Result<(usize, usize), (usize, usize)> {
         let after = self.chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first <= endpoint));
         let chunk = after.saturating_sub(1);
@@ -215,7 +215,7 @@ impl Endpoints {
         }
     }
 
-    /// Whether the endpoint before `before` or that at `after` is of the same (target, port).
+    /// Whether the endpoint before `before`, or the one at `after`, has the same (target, port).
     fn has_neighbour(&self, chunk: usize, before: usize, after: usize, endpoint: &Endpoint) -> bool {
         let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_place(endpoint));
         let last_of = |chunk: usize| self.chunks.get(chunk).and_then(|chunk| chunk.last());
@@ -225,7 +225,7 @@ impl Endpoints {
         same(previous) || same(next)
     }
 
-    /// The one at a place in the order.
+    /// The endpoint at an index in the order.
     pub fn get(&self, at: usize) -> Option<&Endpoint> {
         let mut skipped = at;
         for chunk in &self.chunks {
@@ -237,12 +237,12 @@ impl Endpoints {
         None
     }
 
-    /// All of them in order.
+    /// All endpoints in order.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
-    /// All of them, from the one at `start` round to the one before it.
+    /// All endpoints, starting at `start` and wrapping around.
     pub fn iter_from(&self, start: usize) -> Turned<'_> {
         let mut skipped = start;
         for (at, chunk) in self.chunks.iter().enumerate() {
@@ -258,13 +258,13 @@ impl Endpoints {
     }
 }
 
-/// Endpoints in their order, from one of them round to the one before it.
+/// Endpoints in order, starting at one of them and wrapping around.
 #[derive(Clone, Debug, Default)]
 pub struct Turned<'e> {
     run: slice::Iter<'e, Endpoint>,
     after: slice::Iter<'e, Arc<[Endpoint]>>,
     before: slice::Iter<'e, Arc<[Endpoint]>>,
-    /// What stands before the first one in its chunk, which comes last.
+    /// The endpoints before the first one in its chunk. They come last.
     head: &'e [Endpoint],
 }
 
@@ -285,14 +285,14 @@ impl<'e> Iterator for Turned<'e> {
     }
 }
 
-/// What the endpoints of an interface in a namespace are ordered by.
+/// The seed for the order of an interface's endpoints in a namespace.
 pub fn order_seed(namespace: &str, interface: &[u8]) -> u64 {
     hash(hash(0, namespace.as_bytes()), interface)
 }
 
-/// A stable hash, the same in every replica: FNV-1a, with the mixing of `splitmix64` at the end so that all bits count.
+/// A stable hash, the same in every replica: FNV-1a, finished with the mixing of `splitmix64` so that all bits count.
 ///
-/// It spreads load and orders records; nothing that must stand against an attacker rests on it.
+/// It spreads load and orders records. It does not resist deliberate collisions, and nothing relies on that.
 pub fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seed;
     let mut hash = bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -301,7 +301,7 @@ pub fn hash(seed: u64, bytes: &[u8]) -> u64 {
     hash ^ (hash >> 31)
 }
 
-/// A protocol's 16 bits; never 0, which stands for none.
+/// A protocol's 16 bits. Never 0, which stands for no protocol.
 fn protocol_mark(protocol: &str) -> u16 {
     (hash(0, protocol.as_bytes()) as u16).max(1)
 }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any sequence of insertions and removals gives what a sorted list gives, from any start.
+        /// Any sequence of insertions and removals gives the same as a sorted list, from any start.
         #[test]
         fn as_a_sorted_list(
             steps in proptest::collection::vec((any::<bool>(), 0u8..12, 1u16..4, 0u32..3), 0..400), start in 0usize..500

@@ -8,20 +8,20 @@ use super::{Found, PodRecord, Registered, Selected, Snapshot};
 use crate::dns::LABEL_LEN_MAX;
 use crate::name::{self, TargetLabel};
 
-/// What a DNS-SD instance is called: `<pod>-<port>`, or the target's label and the port.
+/// The name of a DNS-SD instance: `<pod>-<port>`, or the target's label and the port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceLabel(SmallVec<[u8; LABEL_LEN_MAX]>);
 
-/// What an instance stands for: a Pod, and those of its registrations that the instance tells of, at least one.
+/// An instance: a Pod, and those of its registrations that the instance covers, at least one.
 pub type Instance<'s> = (&'s PodRecord, SmallVec<[&'s Registered; 1]>);
 
 impl InstanceLabel {
-    /// Of a Pod's registrations at one port; none without an address.
+    /// The label for a Pod's registrations at one port. `None` without an address.
     pub fn of(pod: &PodRecord, registered: &Registered) -> Option<InstanceLabel> {
         let port = registered.port;
         let mut label = SmallVec::new();
         if pod.name().len() < LABEL_LEN_MAX {
-            let _ = write!(label, "{}-{port}", pod.name()); // memory takes all that is written
+            let _ = write!(label, "{}-{port}", pod.name()); // writing to memory cannot fail
         }
         if label.is_empty() || !name::is_instance_label(&label) {
             label.clear();
@@ -30,19 +30,19 @@ impl InstanceLabel {
         Some(InstanceLabel(label))
     }
 
-    /// The label's bytes.
+    /// The label without its length byte.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether a question's label, in lower case, is this one.
+    /// Whether a question's label is this one, in any letter case.
     fn is(&self, label: &[u8]) -> bool {
         self.0.eq_ignore_ascii_case(label)
     }
 }
 
 impl Snapshot {
-    /// The instance of a label in lower case below a service's name, of one protocol or of any.
+    /// The instance below a service's name, for one protocol or for all. `label` is in lower case.
     pub fn instance<'s>(
         &'s self,
         selected: &Selected<'s>,

@@ -1,4 +1,4 @@
-//! What the facts are found by; each key with a borrowed twin, so that a question looks up without allocating.
+//! The keys of the facts. Each has a borrowed twin, so that a query looks up without allocating.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -8,34 +8,34 @@ use equivalent::{Comparable, Equivalent};
 use crate::dns::Key;
 use crate::name::{Alias, Selector};
 
-/// A natural name: its namespace, its selectors, and the interface's labels reversed and folded.
+/// A natural name: its namespace, its selectors, and the interface's labels, reversed and in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetKey {
-    /// The namespace.
+    /// In lower case, as Kubernetes has it.
     pub namespace: Arc<str>,
-    /// What the group must be.
+    /// Which groups the name selects.
     pub group: Selector,
-    /// What the version must be.
+    /// Which versions the name selects.
     pub version: Selector,
     /// The interface as key bytes.
     pub interface: Key,
 }
 
-/// A [`SetKey`] that owns nothing.
+/// A borrowed [`SetKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetKeyRef<'k> {
-    /// The namespace.
+    /// The bytes of its label, in lower case.
     pub namespace: &'k [u8],
-    /// What the group must be.
+    /// Which groups the name selects.
     pub group: Selector<&'k [u8]>,
-    /// What the version must be.
+    /// Which versions the name selects.
     pub version: Selector<&'k [u8]>,
-    /// The interface, or the first labels of one, as key bytes.
+    /// The interface, or its first labels, as key bytes.
     pub interface: &'k [u8],
 }
 
 impl SetKey {
-    /// The key as a question has it.
+    /// The borrowed form.
     pub fn as_ref(&self) -> SetKeyRef<'_> {
         SetKeyRef {
             namespace: self.namespace.as_bytes(),
@@ -46,41 +46,41 @@ impl SetKey {
     }
 }
 
-/// A service by its alias.
+/// A service's namespace and alias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceKeyRef<'k> {
-    /// The namespace.
+    /// The bytes of its label, in lower case.
     pub namespace: &'k [u8],
-    /// The alias.
+    /// The alias of group, interface and version.
     pub alias: Alias,
 }
 
 /// A Pod's name below `pod.Z`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodKey {
-    /// The namespace.
+    /// In lower case, as Kubernetes has it.
     pub namespace: Arc<str>,
-    /// The labels, reversed and folded.
+    /// The labels as key bytes: reversed and in lower case.
     pub labels: Box<[u8]>,
 }
 
-/// A [`PodKey`] that owns nothing.
+/// A borrowed [`PodKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodKeyRef<'k> {
-    /// The namespace.
+    /// The bytes of its label, in lower case.
     pub namespace: &'k [u8],
-    /// The labels, or the first of them.
+    /// The labels, or the first of them, as key bytes.
     pub labels: &'k [u8],
 }
 
 impl PodKey {
-    /// The key as a question has it.
+    /// The borrowed form.
     pub fn as_ref(&self) -> PodKeyRef<'_> {
         PodKeyRef { namespace: self.namespace.as_bytes(), labels: &self.labels }
     }
 }
 
-/// A key is ordered as its borrowed twin, and is looked up by it.
+/// Orders a key like its borrowed twin, so that maps can be searched by the twin.
 macro_rules! look_up_by_twin {
     ($key:ty, $twin:ident) => {
         impl PartialOrd for $key {

@@ -1,8 +1,8 @@
 //! Which names exist, and what they stand for.
 //!
-//! A name that has records is found by its hash and checked against what it stands for. An empty non-terminal is found by
-//! the service below it while that is one, and counted by a hash of its own otherwise, so that a random name costs no more
-//! than one that is there, whatever it is like.
+//! A name with records is found by its hash and compared to what it stands for. An empty non-terminal is found through
+//! the service below it if there is exactly one, and otherwise in a count of names by hash. So a lookup of a random
+//! name costs no more than that of an existing one.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
@@ -17,48 +17,49 @@ use super::{PodSlot, hash};
 use crate::dns::Name;
 use crate::name::{Alias, Selector, Service};
 
-/// Where a set stands in the snapshot's table.
+/// A set's index in the snapshot's table.
 pub type SetSlot = u32;
 
 /// What a name stands for.
 #[derive(Clone, Debug, Default)]
 pub struct SetFacts {
-    /// The services that it selects, at least one, by alias. What stands for one service is that service's own.
+    /// The selected services by alias, at least one. If there is only one, the set is that service's own.
     pub services: Services,
-    /// Their registrations.
+    /// Their registrations, joined.
     pub set: Set,
 }
 
-/// Services that share a name: one is the rule.
+/// The services that share a name, usually one.
 pub type Services = smallvec::SmallVec<[Arc<Service>; 1]>;
 
 /// The names of services and Pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    /// A service's own set stands for its alias and all names that select it alone; what several share has one more.
+    /// All sets. A service's own set serves its alias and every name that selects only that service. A name that
+    /// selects several services has a set in addition.
     pub sets: Slots<SetFacts>,
     aliases: Table,
     natural: Table,
     pods: Table,
     targets: Table,
-    /// The own sets of services by what is above their natural names and above no other service's, selectors apart: as
-    /// nearly all of it is, and in eight bytes each where the four names of a count would be a hundred.
+    /// The own sets of services, by the names without selectors that are above only this service's natural names.
+    /// Nearly all such names are. An entry takes eight bytes; counting the four names would take a hundred.
     alone: Table,
-    /// How many names below each other empty non-terminal there are, by a keyed hash of it: one of 64 bits, so that the
-    /// chance that a name which is not there looks as if it were is that of a hash in 10¹⁹.
+    /// How many names are below every other empty non-terminal, by a keyed hash. With 64 bits, a name that does not
+    /// exist looks as if it did with a chance of 1 in 10¹⁹.
     between: OrdMap<u64, u32>,
-    /// What a namespace is browsed by: the sets of its names without selectors, and of the aliases of services that have no
-    /// other name, by stable hashes of the namespace and of the interface or alias.
+    /// What browsing a namespace lists: the sets of its names without selectors, and of the aliases of services without
+    /// a natural name. The key holds stable hashes of the namespace and of the interface or alias.
     plain: OrdSet<(u32, u32, SetSlot)>,
-    /// The own sets of services by a hash of the interface in any letter case, which many services may share.
+    /// The own sets of services, by a hash of the interface in any letter case. Many services may share one.
     by_interface: OrdSet<(u32, SetSlot)>,
-    /// How many services have their alias alone.
+    /// How many services have an alias and no natural name.
     pub alias_only: usize,
-    /// Names come from strangers, who must not choose which ones collide.
+    /// Names come from outside. A random hash key keeps a client from choosing ones that collide.
     keys: RandomState,
 }
 
-/// Tells the hashes of kinds of names apart.
+/// Separates the hashes of different kinds of names.
 #[derive(Hash)]
 enum Kind {
     Alias,
@@ -77,7 +78,7 @@ impl Names {
 
     /// The set of a natural name.
     pub fn natural(&self, key: &SetKeyRef<'_>) -> Option<SetSlot> {
-        // The hash tells which selectors are any, so that a set is checked by any one of its services.
+        // The hash includes which selectors are `Any`. So comparing one of a set's services is enough.
         let is_it = |service: &Service| {
             service.namespace.as_bytes() == key.namespace && service.is_selected(key.group, key.version, key.interface)
         };
@@ -85,45 +86,47 @@ impl Names {
         self.natural.find(self.hash_of_natural(key)).find(|slot| service(*slot).is_some_and(|service| is_it(service)))
     }
 
-    /// The Pods under a hash of a name: whose it is must be checked.
+    /// The Pods under the hash of a name. The caller checks that the name is theirs.
     pub fn pods(&self, key: &PodKeyRef<'_>) -> impl Iterator<Item = PodSlot> + Clone + '_ {
         self.pods.find(self.hash_of_pod(key))
     }
 
-    /// The Pods under a hash of a target: whether it is theirs must be checked.
+    /// The Pods under the hash of a target. The caller checks that the target is theirs.
     pub fn targets(&self, target: IpAddr) -> impl Iterator<Item = PodSlot> + Clone + '_ {
         self.targets.find(self.hash_of_target(target))
     }
 
-    /// Whether a service's name is below one, which has the same selectors.
+    /// Whether a service's name with these selectors is below `key`.
     pub fn has_natural_below(&self, key: &SetKeyRef<'_>) -> bool {
         let plain = SetKeyRef { group: Selector::Any, version: Selector::Any, ..*key };
         let hash = self.hash_of_above(&plain);
         match self.alone_below(&plain, hash) {
-            Some(_) if *key == plain => true, // every service that has natural names has the one without selectors
+            Some(_) if *key == plain => true, // every service with natural names has the one without selectors
             Some(slot) => self.has_selectors(slot, key),
             None if *key == plain => self.between.contains_key(&hash),
             None => self.between.contains_key(&self.hash_of_above(key)),
         }
     }
 
-    /// Whether a Pod's name is below one.
+    /// Whether a Pod's name is below `key`.
     pub fn has_pod_below(&self, key: &PodKeyRef<'_>) -> bool {
         self.between.contains_key(&self.keys.hash_one((Kind::Pod, key)))
     }
 
-    /// How many services there are.
+    /// The number of services.
     pub fn service_count(&self) -> usize {
         self.aliases.len()
     }
 
-    /// The services of an interface in any letter case, of all namespaces; a few others among them, whose hash is the same.
+    /// The services of an interface, in any letter case and in every namespace. A few others with the same hash may be
+    /// among them.
     pub fn of_interface(&self, interface: &str) -> impl Iterator<Item = &SetFacts> {
         let hash = self.hash_of_interface(interface);
         self.by_interface.range((hash, 0)..=(hash, SetSlot::MAX)).filter_map(|(_, slot)| self.sets.get(*slot))
     }
 
-    /// What a namespace is browsed by, in an order that is the same everywhere, from a place in it round to the one before.
+    /// What browsing a namespace lists. The order is the same in every replica. The walk starts at `from` and wraps
+    /// around.
     pub fn plain_of(&self, namespace: &[u8], from: u32) -> impl Iterator<Item = &SetFacts> {
         let mark = mark(namespace);
         let after = self.plain.range((mark, from, 0)..=(mark, u32::MAX, u32::MAX));
@@ -131,7 +134,7 @@ impl Names {
         after.chain(before.flatten()).filter_map(|(_, _, slot)| self.sets.get(*slot))
     }
 
-    /// Makes room for a service that is new: its set, which is empty, its alias, and what is above its natural names.
+    /// Adds a new service: an empty set, its alias, and the names above its natural names.
     pub fn add_service(&mut self, service: &Arc<Service>, zone: &Name) -> SetSlot {
         let services = std::iter::once(service.clone()).collect();
         let slot = self.sets.insert(SetFacts { services, set: Set::default() });
@@ -145,7 +148,7 @@ impl Names {
         slot
     }
 
-    /// Takes a service away whose names are gone.
+    /// Removes a service whose natural names are gone.
     pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
         self.count_above(service, slot, zone, false);
         self.by_interface.remove(&(self.hash_of_interface(&service.interface), slot));
@@ -156,7 +159,7 @@ impl Names {
         self.sets.remove(slot);
     }
 
-    /// Lets a natural name stand for another set than before.
+    /// Changes the set of a natural name.
     pub fn put_natural(&mut self, key: &SetKeyRef<'_>, before: Option<SetSlot>, after: Option<SetSlot>) {
         let hash = self.hash_of_natural(key);
         let plain = |slot| (mark(key.namespace), mark(key.interface), slot);
@@ -185,7 +188,7 @@ impl Names {
         self.count_above_pod(key, false);
     }
 
-    /// Gives a Pod these targets in place of those.
+    /// Replaces a Pod's targets.
     pub fn put_targets<'t>(
         &mut self,
         slot: PodSlot,
@@ -196,7 +199,7 @@ impl Names {
         after.for_each(|target| self.targets.insert(self.hash_of_target(*target), slot));
     }
 
-    /// The service whose own set it is.
+    /// The service, if the set is that service's own.
     fn sole(&self, slot: SetSlot) -> Option<&Arc<Service>> {
         match self.sets.get(slot)?.services.as_slice() {
             [only] => Some(only),
@@ -204,7 +207,7 @@ impl Names {
         }
     }
 
-    /// Every name above a service's natural ones, its namespace among them.
+    /// Counts a service in or out at every name above its natural names, including its namespace.
     fn count_above(&mut self, service: &Service, slot: SetSlot, zone: &Name, comes: bool) {
         let namespace = service.namespace.as_bytes();
         let any = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
@@ -221,8 +224,8 @@ impl Names {
         }
     }
 
-    /// Lets a service come below a name without selectors, or go: the first one alone, and from the second on all are
-    /// counted.
+    /// Adds or removes a service below a name without selectors. A first service is kept in `alone`; from the second
+    /// on, all are counted.
     fn put_below(&mut self, above: &SetKeyRef<'_>, slot: SetSlot, zone: &Name, comes: bool) {
         let hash = self.hash_of_above(above);
         match self.alone_below(above, hash) {
@@ -246,7 +249,7 @@ impl Names {
         }
     }
 
-    /// The service that alone is below a name without selectors.
+    /// The only service below a name without selectors.
     fn alone_below(&self, above: &SetKeyRef<'_>, hash: u64) -> Option<SetSlot> {
         let is_below = |service: &Arc<Service>| {
             service.namespace.as_bytes() == above.namespace && service.interface_key().starts_with(above.interface)
@@ -254,7 +257,7 @@ impl Names {
         self.alone.find(hash as u32).find(|slot| self.sole(*slot).is_some_and(is_below))
     }
 
-    /// Whether the service has a natural name with a key's selectors.
+    /// Whether the service has a natural name with the selectors of `key`.
     fn has_selectors(&self, slot: SetSlot, key: &SetKeyRef<'_>) -> bool {
         let interface = self.sole(slot).map(|service| service.interface_key()).unwrap_or_default();
         self.natural(&SetKeyRef { interface: &interface, ..*key }).is_some()
@@ -307,17 +310,17 @@ impl Names {
     }
 }
 
-/// Where an alias that stands alone is browsed.
+/// Where an alias without a natural name is in the browsing order.
 fn plain_alias(service: &Service, slot: SetSlot) -> (u32, u32, SetSlot) {
     (mark(service.namespace.as_bytes()), mark(service.alias.label().as_bytes()), slot)
 }
 
-/// A stable hash to order by.
+/// A stable hash for ordering.
 fn mark(bytes: &[u8]) -> u32 {
     hash(0, bytes) as u32
 }
 
-/// The keys above one, below the root of its tree: the proper prefixes of whole labels.
+/// The keys above one, without the root of its tree: the proper prefixes of whole labels.
 fn parents(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     let next = |end: &usize| key.get(*end).map(|len| end + 1 + usize::from(*len));
     let ends = std::iter::successors(next(&0), next);

@@ -1,4 +1,4 @@
-//! A Pod as the snapshot knows it: what it registered, what of that is published, and what is not.
+//! A Pod in the snapshot: what it registers, what of that is published, and what is not.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,88 +18,88 @@ pub type Addresses = SmallVec<[IpAddr; 2]>;
 /// A Pod that carries a profile's label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRecord {
-    /// The cluster that it runs in.
+    /// The cluster's name, from the configuration.
     pub cluster: Arc<str>,
     /// Its namespace.
     pub namespace: Arc<str>,
-    /// Its name, and behind that its uid: one block of memory for both.
+    /// Its name followed by its uid, in one block of memory.
     texts: Box<str>,
     name_len: u32,
-    /// Its state, that of the highest resource version.
+    /// The status with the highest resource version.
     pub status: PodStatus,
-    /// Another Pod of the same name is the current one.
+    /// Another Pod of the same name has replaced it.
     pub is_replaced: bool,
-    /// Its state lets its endpoints be answered: running, not terminating, and ready unless that is not asked for.
+    /// Its status allows answers: it runs, does not terminate, and is ready (or readiness is not required).
     pub is_serving: bool,
-    /// What it registered, by source and in the order written.
+    /// Its registrations, by profile and then in the order written.
     pub registrations: Box<[Registered]>,
     rest: Option<Box<Rest>>,
 }
 
-/// What most Pods have nothing of.
+/// What most Pods do not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
-    /// What of its annotations was refused.
+    /// The refused registrations and annotations.
     pub refused: Vec<Refused>,
-    /// The interfaces that it calls, each with the profile whose annotation says so.
+    /// The interfaces that it calls, each with the profile of the annotation.
     pub consumers: Vec<(Arc<str>, Consumer)>,
-    /// Of the places that it registers, those that another Pod holds.
+    /// The registered places that another Pod holds.
     pub lost: Vec<SocketAddr>,
-    /// Of its annotations, those whose content is not kept.
+    /// The annotations whose content a quota keeps out of memory.
     pub kept_out: Vec<KeptOut>,
 }
 
-/// An annotation that was read, and whose content there is no room for.
+/// An annotation that was decoded, and whose content a quota keeps out of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptOut {
-    /// The profile whose annotation it is.
+    /// The annotation's profile.
     pub profile: Arc<str>,
-    /// What its content costs in memory, in bytes.
+    /// What the content costs in memory, in bytes.
     pub cost: u32,
     /// How many registrations it has.
     pub registrations: u32,
-    /// Why it is kept out; none where there is room again and its source is asked for it.
+    /// Why it is kept out. `None` once it is admitted again, until its source has sent it.
     pub reason: Option<Reason>,
 }
 
-/// A registration that was read.
+/// A registration that was decoded.
 #[derive(Clone, Debug)]
 pub struct Registered {
-    /// What other Pods register too.
+    /// What many Pods register alike.
     pub template: Arc<Template>,
-    /// What is this Pod's own in it; its registrations share one.
+    /// What only this Pod has. Its registrations share the `Arc`.
     pub own: Option<Arc<Own>>,
-    /// Where in the annotation it stands, in bytes of the decoded JSON.
+    /// Where the registration begins, in bytes of the decoded JSON.
     pub offset: u32,
-    /// The port.
+    /// Never 0.
     pub port: u16,
-    /// The weight.
+    /// Never 0.
     pub weight: u16,
-    /// Whose the address is that it names.
+    /// Whose address it names.
     pub standing: Standing,
-    /// A later one of the Pod has the same service, protocol, address and port.
+    /// A later registration of the Pod has the same service, protocol, address and port.
     pub is_repeated: bool,
-    /// Not switched off by the process itself. One that is makes its names exist, like one that is not ready.
+    /// False if the process disabled it. Its names then exist without records, as for a Pod that is not ready.
     pub is_enabled: bool,
 }
 
-/// What a Pod's registrations have of its own.
+/// What distinguishes a Pod's registrations from those of other Pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// The address that they name; none for the Pod's own.
+    /// The address that they name, or `None` for the Pod's own.
     address: Option<IpAddr>,
-    /// What their metadata says otherwise than the template.
+    /// The metadata values that differ from the template's.
     values: OwnValues,
 }
 
-/// Whose the address of a registration is.
+/// Whose address a registration names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The Pod's own.
     Own,
-    /// Another's, trusted by the operator's word.
+    /// Not the Pod's, but the operator trusts it.
     Trusted,
-    /// Another's: refused.
+    /// Not the Pod's: the registration is refused.
     Foreign,
     /// Not known yet: the Pod has no address.
     Unplaced,
@@ -108,24 +108,24 @@ pub enum Standing {
 /// A registration, or a whole annotation, that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The profile whose annotation it stands in.
+    /// The annotation's profile.
     pub profile: Arc<str>,
-    /// Where in it, in bytes.
+    /// Where in the annotation, in bytes.
     pub offset: usize,
-    /// The key that it is about, if it is about one.
+    /// The key at fault, if it is a single one.
     pub key: Option<&'static str>,
-    /// Why.
+    /// Shown to people, and a label in metrics.
     pub reason: Reason,
 }
 
 impl PodRecord {
-    /// A Pod of which nothing else is known yet.
+    /// A Pod with a name and nothing else yet.
     pub fn new(cluster: Arc<str>, namespace: Arc<str>, name: &str, uid: &str) -> PodRecord {
         PodRecord {
             cluster,
             namespace,
             texts: [name, uid].concat().into(),
-            name_len: name.len() as u32, // of an object that a source has bounded
+            name_len: name.len() as u32, // sources bound an object's size
             status: PodStatus::default(),
             is_replaced: false,
             is_serving: false,
@@ -134,19 +134,19 @@ impl PodRecord {
         }
     }
 
-    /// Gives it another namespace and name.
+    /// Changes its namespace and name.
     pub fn rename(&mut self, namespace: Arc<str>, name: &str) {
         self.namespace = namespace;
         self.texts = [name, self.uid()].concat().into();
         self.name_len = name.len() as u32; // as in `new`
     }
 
-    /// Its name.
+    /// Its name, without the namespace.
     pub fn name(&self) -> &str {
         self.texts().0
     }
 
-    /// Its uid.
+    /// Its uid, unique in its cluster.
     pub fn uid(&self) -> &str {
         self.texts().1
     }
@@ -155,26 +155,26 @@ impl PodRecord {
         self.texts.split_at_checked(self.name_len as usize).unwrap_or_default()
     }
 
-    /// What most Pods have nothing of.
+    /// What most Pods do not have: all lists are empty for them.
     pub fn rest(&self) -> &Rest {
         static NOTHING: Rest =
             Rest { refused: Vec::new(), consumers: Vec::new(), lost: Vec::new(), kept_out: Vec::new() };
         self.rest.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// Changes that.
+    /// Changes what most Pods do not have.
     pub fn change_rest(&mut self, change: impl FnOnce(&mut Rest)) {
         let mut rest = self.rest.take().map_or_else(Rest::default, |rest| *rest);
         change(&mut rest);
         self.rest = (rest != Rest::default()).then(|| Box::new(rest));
     }
 
-    /// What it costs in memory, in bytes: the same whatever its state is, and whatever else there is.
+    /// What it costs in memory, in bytes. It depends neither on the Pod's status nor on other Pods.
     pub fn cost(&self) -> u64 {
         cost::of_record(self)
     }
 
-    /// The profiles whose annotations have content here.
+    /// The profiles whose annotations have content in this record.
     pub(super) fn profiles(&self) -> BTreeSet<Arc<str>> {
         let registered = self.registrations.iter().map(|one| &one.template.common.profile);
         let refused = self.rest().refused.iter().map(|refused| &refused.profile);
@@ -182,11 +182,11 @@ impl PodRecord {
         registered.chain(refused).chain(called).cloned().collect()
     }
 
-    /// Lets go of its annotations' content, and notes why.
+    /// Drops the content of its annotations, and records why.
     pub fn keep_out(&mut self, reason: Reason) {
         let mut kept_out = self.rest().kept_out.clone();
         for profile in self.profiles() {
-            let cost = u32::try_from(cost::of_profile(self, &profile)).unwrap_or(u32::MAX); // a Pod's annotations are bounded
+            let cost = u32::try_from(cost::of_profile(self, &profile)).unwrap_or(u32::MAX); // bounded per Pod
             let registrations = self.registrations.iter().filter(|one| one.template.common.profile == profile).count();
             let registrations = registrations as u32; // at most REGISTRATIONS_MAX
             kept_out.push(KeptOut { profile, cost, registrations, reason: None });
@@ -197,7 +197,7 @@ impl PodRecord {
         self.rest = (!kept_out.is_empty()).then(|| Box::new(Rest { kept_out, ..Rest::default() }));
     }
 
-    /// Notes that there is room for it; whether an annotation's content is missing.
+    /// Records that the quotas admit it. Returns whether any content is missing.
     pub fn let_in(&mut self) -> bool {
         let is_missing = !self.rest().kept_out.is_empty();
         if is_missing {
@@ -206,28 +206,28 @@ impl PodRecord {
         is_missing
     }
 
-    /// Whether there is room for a profile's annotation, whose content is not here.
+    /// Whether a profile's annotation is admitted and its content is missing.
     pub fn is_missing(&self, profile: &str) -> bool {
         self.rest().kept_out.iter().any(|one| one.reason.is_none() && *one.profile == *profile)
     }
 
-    /// How many registrations it has, those that are kept out among them.
+    /// How many registrations it has, including those that are kept out.
     pub fn registration_count(&self) -> usize {
         let kept_out = self.rest().kept_out.iter().map(|one| one.registrations as usize);
         self.registrations.len() + kept_out.sum::<usize>()
     }
 
-    /// Whether its registrations make names exist: it is not over, and it is the Pod of its name.
+    /// Whether its registrations make names exist: it has not finished, and no Pod of the same name has replaced it.
     pub fn is_registering(&self) -> bool {
         !self.status.phase.is_finished() && !self.is_replaced
     }
 
-    /// Whether it has a name of its own in DNS: one registration at least, and not over.
+    /// Whether it has its own name in DNS: its registrations make names exist, and it has at least one.
     pub fn is_named(&self) -> bool {
         self.is_registering() && self.registrations.iter().any(Registered::is_admitted)
     }
 
-    /// The addresses that a registration stands for, whoever holds them.
+    /// The addresses that a registration stands for, even if another Pod holds them.
     pub fn claimed_addresses(&self, registered: &Registered) -> Addresses {
         match registered.address() {
             Some(_) if registered.standing == Standing::Unplaced => Addresses::new(),
@@ -236,7 +236,7 @@ impl PodRecord {
         }
     }
 
-    /// The addresses that a registration is answered with; the first is its target.
+    /// The addresses in a registration's answers. The first is its target.
     pub fn addresses(&self, registered: &Registered) -> Addresses {
         let mut addresses = self.claimed_addresses(registered);
         addresses.retain(|address| !self.is_lost(registered, *address));
@@ -254,27 +254,27 @@ impl PodRecord {
         registered.is_claiming() && self.rest().lost.contains(&SocketAddr::new(address, registered.port))
     }
 
-    /// The address that an unfinished Pod's registration is named after: the first one that it is answered with, or would
-    /// be if no other Pod held it.
+    /// The address in the name of a registration's target: the first that it publishes, or if another Pod holds all of
+    /// them, the first that it claims.
     pub fn target(&self, registered: &Registered) -> Option<IpAddr> {
         let claimed = self.claimed_addresses(registered);
         let own = claimed.iter().find(|address| !self.is_lost(registered, **address));
         own.or(claimed.first()).copied()
     }
 
-    /// Whether a registration's target is this.
+    /// Whether any of its registrations has this target.
     pub fn has_target(&self, target: IpAddr) -> bool {
         let is_at = |one: &Registered| one.is_admitted() && self.target(one) == Some(target);
         self.is_registering() && self.registrations.iter().any(is_at)
     }
 
-    /// Whether a registration is among the answers.
+    /// Whether a registration is published.
     pub fn is_published(&self, registered: &Registered) -> bool {
         let may_be = registered.is_claiming() && !self.addresses(registered).is_empty();
         self.is_registering() && self.is_serving && may_be
     }
 
-    /// What of its annotations was refused, what was read and is foreign or kept out among it.
+    /// All refusals, including foreign addresses and annotations that are kept out.
     pub fn refusals(&self) -> impl Iterator<Item = Refused> {
         let foreign = self.registrations.iter().filter(|registered| registered.standing == Standing::Foreign);
         let foreign = foreign.map(|registered| Refused {
@@ -289,34 +289,34 @@ impl PodRecord {
         self.rest().refused.iter().cloned().chain(foreign).chain(kept_out)
     }
 
-    /// Where a registration is reached: its target and port.
+    /// A registration's target and port.
     pub fn socket(&self, registered: &Registered) -> Option<SocketAddr> {
         self.addresses(registered).first().map(|address| SocketAddr::new(*address, registered.port))
     }
 }
 
 impl Registered {
-    /// The service.
+    /// The service that it registers.
     pub fn service(&self) -> &Arc<Service> {
         &self.template.service
     }
 
-    /// The protocol's label in names, if it has one.
+    /// The protocol's label in names, if the protocol has one.
     pub fn protocol_label(&self) -> Option<&Arc<str>> {
         self.template.common.protocol_label.as_ref()
     }
 
-    /// All that it tells, secrets apart.
+    /// Its content without secrets.
     pub fn told(&self) -> Told<'_> {
         self.template.told(self.own_values())
     }
 
-    /// What its TXT record tells.
+    /// The content of its TXT record.
     pub fn published(&self) -> Told<'_> {
         self.template.published(self.own_values())
     }
 
-    /// The address that it names; none for the Pod's own.
+    /// The address that it names, or `None` for the Pod's own.
     pub fn address(&self) -> Option<IpAddr> {
         self.own.as_ref()?.address
     }
@@ -325,26 +325,26 @@ impl Registered {
         self.own.as_ref().map_or(&[], |own| &own.values)
     }
 
-    /// Whether it makes its service's names exist: not overwritten, and the Pod's to make.
+    /// Whether it makes its service's names exist: no later one repeats it, and its address is not foreign.
     pub fn is_admitted(&self) -> bool {
         !self.is_repeated && self.standing != Standing::Foreign
     }
 
-    /// Whether it claims its address and port against other Pods. One that is switched off leaves them to the others.
+    /// Whether it claims its address and port against other Pods. A disabled one does not.
     pub fn is_claiming(&self) -> bool {
         self.is_enabled && self.is_admitted()
     }
 }
 
 impl Own {
-    /// None where there is nothing.
+    /// `None` if there is no address and no value.
     pub fn of(address: Option<IpAddr>, values: Box<Overrides>) -> Option<Arc<Own>> {
         let is_something = address.is_some() || !values.is_empty();
         is_something.then(|| Arc::new(Own { address, values: values.into_vec().into() }))
     }
 }
 
-/// What it tells counts, and not how that is shared.
+/// Compares the content, not how it is shared.
 impl PartialEq for Registered {
     fn eq(&self, other: &Registered) -> bool {
         let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_enabled } = self;

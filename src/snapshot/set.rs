@@ -1,4 +1,4 @@
-//! What one name of a service stands for: which protocols are registered, and the endpoints that are ready.
+//! What one name of a service stands for: the registered protocols, and the ready endpoints.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::endpoints::{Endpoint, Endpoints};
 /// The registrations of a service, or of the several services that a name selects.
 #[derive(Clone, Debug, Default)]
 pub struct Set {
-    /// By label.
+    /// Sorted by label.
     protocols: SmallVec<[ProtocolUse; 1]>,
     registered: u32,
     endpoints: Endpoints,
@@ -23,17 +23,17 @@ struct ProtocolUse {
     ready: u32,
 }
 
-/// One registration of an unfinished Pod.
+/// One registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The protocol's label, if it has one.
+    /// The protocol's label, if the protocol has one.
     pub protocol: Option<Arc<str>>,
-    /// Its endpoint while it is ready.
+    /// The endpoint, while the registration is published.
     pub endpoint: Option<Endpoint>,
 }
 
 impl Set {
-    /// Adds a registration.
+    /// Counts a registration in.
     pub fn add(&mut self, member: &Member) {
         self.registered += 1;
         if let Some(label) = &member.protocol {
@@ -49,7 +49,7 @@ impl Set {
         }
     }
 
-    /// Takes a registration away that was added before.
+    /// Counts out a registration that was added before.
     pub fn take(&mut self, member: &Member) {
         self.registered -= 1;
         if let Some(label) = &member.protocol
@@ -66,7 +66,7 @@ impl Set {
         }
     }
 
-    /// Adds all that another set has; no registration is in both.
+    /// Adds all registrations of another set. No registration may be in both.
     pub fn join(&mut self, other: &Set) {
         self.registered += other.registered;
         for ProtocolUse { label, registered, ready } in &other.protocols {
@@ -84,12 +84,12 @@ impl Set {
         other.endpoints.iter().for_each(|endpoint| self.endpoints.insert(*endpoint));
     }
 
-    /// Whether no unfinished Pod registers it any more.
+    /// Whether no Pod registers it any more.
     pub fn is_unregistered(&self) -> bool {
         self.registered == 0
     }
 
-    /// The protocols that are registered, by label.
+    /// The labels of the registered protocols, sorted.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.labels().map(|label| &**label)
     }
@@ -99,24 +99,24 @@ impl Set {
         self.protocols.len()
     }
 
-    /// The protocols that are registered, by label: those before a place, and those from it on.
+    /// The labels of the registered protocols, sorted, split at an index.
     pub fn protocols_at(&self, place: usize) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
         let (before, after) = self.protocols.split_at(place.min(self.protocols.len()));
         (before.iter().map(|entry| &*entry.label), after.iter().map(|entry| &*entry.label))
     }
 
-    /// The protocols that are registered, by label, as they are shared.
+    /// The labels of the registered protocols, sorted, without a copy.
     pub fn labels(&self) -> impl Iterator<Item = &Arc<str>> {
         self.protocols.iter().map(|entry| &entry.label)
     }
 
-    /// Whether the protocol is registered, and if so how many ready endpoints speak it.
+    /// The label of a registered protocol, and the number of its ready endpoints. `None` if it is not registered.
     pub fn ready(&self, protocol: &[u8]) -> Option<(&str, usize)> {
         let at = self.protocols.binary_search_by(|entry| entry.label.as_bytes().cmp(protocol)).ok()?;
         Some((&self.protocols[at].label, self.protocols[at].ready as usize))
     }
 
-    /// The ready endpoints.
+    /// The ready endpoints in order.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }

@@ -1,46 +1,46 @@
-//! What the operator set for the Pods' zone, as far as answers depend on it.
+//! The operator's settings for the Pods' zone, as far as answers depend on them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use crate::dns::{Key, Name};
 
-/// The Pods' zone, its reverse zones, and what holds for all of their records.
+/// The Pods' zone, its reverse zones, and what applies to all of their records.
 #[derive(Clone, Debug)]
 pub struct ZoneSettings {
-    /// `Z`
+    /// The zone's origin, `Z`.
     pub origin: Name,
     /// `Z` as a key.
     pub key: Key,
-    /// How many labels `Z` has.
+    /// The number of labels in `Z`.
     pub labels: usize,
-    /// TTL of every record, in seconds.
+    /// The TTL of every record, in seconds.
     pub ttl: u32,
-    /// The SOA's MINIMUM: how long a negative answer may be kept, in seconds.
+    /// The SOA's MINIMUM: how long a resolver may cache a negative answer, in seconds.
     pub negative_ttl: u32,
-    /// The servers' names, at least one.
+    /// The name servers, at least one.
     pub ns: Vec<Name>,
-    /// Which of those names are ours to resolve, and to what.
+    /// The name servers inside our zones, with the addresses that we answer for them.
     pub ns_addresses: BTreeMap<Key, Vec<IpAddr>>,
-    /// The SOA's RNAME.
+    /// The SOA's RNAME: the administrator's mailbox.
     pub rname: Name,
     /// The reverse zones, by key.
     pub reverse: HashMap<Key, Name>,
     /// Which metadata keys are published.
     pub txt_keys: TxtKeys,
-    /// Publish Pods that are not ready.
+    /// Whether Pods that are not ready are published.
     pub publish_not_ready: bool,
-    /// Publish addresses that are not the Pod's own.
+    /// Whether addresses that are not the Pod's own are published.
     pub trust_addresses: bool,
-    /// The most bytes that the Pods of one namespace may cost.
+    /// The quota of a namespace: the most bytes that its Pods may cost.
     pub namespace_bytes_max: u64,
-    /// The same of all namespaces.
+    /// The quota of all namespaces together, in bytes.
     pub bytes_max: u64,
 }
 
 #[cfg(test)]
 impl ZoneSettings {
-    /// What tests of other parts publish under.
+    /// Settings for unit tests.
     pub(crate) fn of_tests() -> ZoneSettings {
         let origin: Name = "rpc.cluster.local.".parse().expect("a name");
         ZoneSettings {
@@ -62,21 +62,22 @@ impl ZoneSettings {
     }
 }
 
-/// Seconds between two looks of a secondary at the serial, SOA's REFRESH: no transfers yet, so a common value.
+/// SOA's REFRESH: how often a secondary checks the serial, in seconds. There are no zone transfers yet, so it is a
+/// common value.
 pub const SOA_REFRESH: u32 = 7200;
 
-/// Seconds between two tries of a secondary, SOA's RETRY.
+/// SOA's RETRY: how soon a secondary retries a failed check, in seconds.
 pub const SOA_RETRY: u32 = 1800;
 
-/// Seconds after which a secondary gives up the zone, SOA's EXPIRE.
+/// SOA's EXPIRE: how long a secondary answers without a successful check, in seconds.
 pub const SOA_EXPIRE: u32 = 86400;
 
 /// Which metadata keys are published in TXT records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxtKeys {
-    /// Every key; secrets are never among them.
+    /// Every key. Secrets are removed before.
     All,
-    /// These, whatever their letter case.
+    /// These keys, in any letter case.
     Only(Vec<String>),
 }
 

@@ -1,23 +1,23 @@
-//! Persistent tables by number: what a hash stands for, and what a slot holds.
+//! Persistent tables: slots by hash, and values by slot.
 //!
-//! An ordered map of 500,000 names pays for each step of a lookup with a cache line of someone's name. Here a lookup is
-//! one shard, and a name is looked at only where its hash already says that it is the one.
+//! In an ordered map of 500,000 names, each step of a lookup costs a cache line to compare a name. Here a lookup reads
+//! one shard, and compares a name only if its whole hash matches.
 
 use std::sync::Arc;
 
-/// Entries of a shard on average: 256 bytes are what a change copies and a lookup searches.
+/// The average number of entries in a shard. A change copies 256 bytes, and a lookup searches as many.
 const SHARD_LEN: usize = 32;
 
-/// Slots by hash, several for one hash too. By linear hashing: shards are split and joined one at a time as it grows and
-/// shrinks, so that no change costs what the table does.
+/// Slots by hash. A hash may have several. The table uses linear hashing: it splits and joins one shard at a time, so
+/// that no change costs as much as the whole table.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Each in order; one at least.
+    /// Each sorted. There is at least one.
     shards: imbl::Vector<Arc<[Entry]>>,
     len: usize,
 }
 
-/// A hash, and a slot that it stands for.
+/// A hash and one of its slots.
 type Entry = (u32, u32);
 
 impl Default for Table {
@@ -27,19 +27,19 @@ impl Default for Table {
 }
 
 impl Table {
-    /// How many slots there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The slots that a hash stands for, in order. Two things may share a hash: look whether it is the one.
+    /// The slots of a hash, sorted. Different keys may share a hash, so the caller compares.
     pub fn find(&self, hash: u32) -> impl Iterator<Item = u32> + Clone + '_ {
         let shard = self.shards.get(self.place(hash)).map_or(&[][..], |shard| shard);
         let from = shard.partition_point(|entry| entry.0 < hash);
         shard[from..].iter().take_while(move |entry| entry.0 == hash).map(|entry| entry.1)
     }
 
-    /// Adds a slot that is not there.
+    /// Adds an entry unless it is present.
     pub fn insert(&mut self, hash: u32, slot: u32) {
         let place = self.place(hash);
         if let Some(shard) = self.shards.get_mut(place)
@@ -53,7 +53,7 @@ impl Table {
         }
     }
 
-    /// Takes a slot away.
+    /// Removes an entry if it is present.
     pub fn remove(&mut self, hash: u32, slot: u32) {
         let place = self.place(hash);
         if let Some(shard) = self.shards.get_mut(place)
@@ -67,14 +67,14 @@ impl Table {
         }
     }
 
-    /// The shard of a hash: its low bits, as many as there are shards for.
+    /// The shard of a hash: as many of its low bits as the number of shards needs.
     fn place(&self, hash: u32) -> usize {
         let mask = self.shards.len().next_power_of_two() - 1;
         let place = hash as usize & mask;
         if place < self.shards.len() { place } else { place & (mask >> 1) }
     }
 
-    /// Adds a shard, which takes its part from the one that it is split from.
+    /// Adds a shard, and moves its part of the entries over from the shard that it splits.
     fn grow(&mut self) {
         let split = self.split_of(self.shards.len());
         self.shards.push_back(Arc::default());
@@ -85,7 +85,7 @@ impl Table {
         self.shards[last] = go.into();
     }
 
-    /// Gives the last shard back to the one that it was split from.
+    /// Moves the last shard's entries back to the shard that it was split from.
     fn shrink(&mut self) {
         let Some(last) = self.shards.pop_back() else { return };
         let split = self.split_of(self.shards.len());
@@ -94,13 +94,13 @@ impl Table {
         self.shards[split] = joined.into();
     }
 
-    /// Which shard a new one, the last, is split from.
+    /// The shard that a new last shard is split from.
     fn split_of(&self, new: usize) -> usize {
         new & (((new + 1).next_power_of_two() - 1) >> 1)
     }
 }
 
-/// Values in numbered places, which are used again.
+/// Values in numbered slots. A free slot is reused.
 #[derive(Clone, Debug)]
 pub struct Slots<T> {
     values: imbl::Vector<Option<Arc<T>>>,
@@ -119,12 +119,12 @@ impl<T: Clone> Slots<T> {
         self.values.get(slot as usize)?.as_deref()
     }
 
-    /// The value in a slot, to change it: it is copied where an earlier snapshot shares it.
+    /// The value in a slot, for changing. A value that an earlier snapshot shares is copied first.
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.values.get_mut(slot as usize)?.as_mut().map(Arc::make_mut)
     }
 
-    /// Adds a value; its slot.
+    /// Adds a value and returns its slot.
     pub fn insert(&mut self, value: T) -> u32 {
         let value = Some(Arc::new(value));
         match self.free.pop_back() {
@@ -139,13 +139,13 @@ impl<T: Clone> Slots<T> {
         }
     }
 
-    /// Empties a slot.
+    /// Frees a slot.
     pub fn remove(&mut self, slot: u32) {
         self.values.set(slot as usize, None);
         self.free.push_back(slot);
     }
 
-    /// All values.
+    /// All values, by slot.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.values.iter().flatten().map(|value| &**value)
     }
@@ -158,7 +158,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Any sequence of insertions and removals gives what an ordered set gives, and what was cloned before stands.
+        /// Any sequence of insertions and removals gives the same as an ordered set, and an earlier clone does not
+        /// change.
         #[test]
         fn as_an_ordered_set(steps in proptest::collection::vec((any::<bool>(), 0u32..600, 0u32..3), 0..1500)) {
             let mut table = Table::default();

@@ -1,8 +1,9 @@
-//! What registrations tell beside their place, each thing kept once.
+//! The metadata of registrations, with each shared part stored once.
 //!
-//! The Pods of one Pod template tell the same but for a start time or a process id, and the services of one program the
-//! same but for a name. So a list of pairs is kept once with the values that came first, a [`Template`] has what differs
-//! from it by service, and a [`Registered`](super::Registered) what differs from that by Pod.
+//! The Pods of one Pod template publish the same metadata except for a start time or a process id, and the services of
+//! one program the same except for a name. So a list of pairs is stored once, with the values that came first. A
+//! [`Template`] adds the values that differ by service, and a [`Registered`](super::Registered) those that differ by
+//! Pod.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,16 +13,17 @@ use smallvec::SmallVec;
 use crate::name::Service;
 use crate::registration::PairList;
 
-/// Values in place of those of a list of pairs, by the pair's place in it, in order.
+/// Values that replace those of a list of pairs, by the pair's index, sorted.
 pub type Overrides = [(u16, Box<str>)];
 
-/// The values of one Pod: one, the time when it started, is the rule.
+/// The overridden values of one Pod: usually one, its start time.
 pub type OwnValues = SmallVec<[(u16, Box<str>); 1]>;
 
-/// The most values that differ from a shared list: what differs in more is kept as a list of its own.
+/// The most values in which a registration may differ from a shared list. With more it gets a separate list.
 pub const OVERRIDES_MAX: usize = 8;
 
-/// Pairs that many tell: first the published ones by key, then the others by key. Two of the same keys are equal.
+/// A shared list of pairs: first the published ones by key, then the others by key. Two lists are equal if their keys
+/// are.
 #[derive(Debug)]
 pub struct Pairs {
     pairs: PairList,
@@ -31,36 +33,36 @@ pub struct Pairs {
 /// What many Pods register alike.
 #[derive(Debug)]
 pub struct Template {
-    /// The service.
+    /// The service that they register.
     pub service: Arc<Service>,
-    /// What other services tell too.
+    /// What the program's other services share too.
     pub common: Arc<Common>,
-    /// The methods.
+    /// The methods, in the order written.
     pub methods: Arc<[Box<str>]>,
-    /// What differs from the shared pairs by service.
+    /// The values that differ from the shared pairs by service.
     pub own: Box<Overrides>,
 }
 
-/// What the services of one program register alike. Two are equal that share their pairs.
+/// What the services of one program register alike. Two are equal if they share their pairs.
 #[derive(Debug)]
 pub struct Common {
     /// The protocol as written.
     pub protocol: Arc<str>,
-    /// The protocol's label in names, if it has one.
+    /// The protocol's label in names, if the protocol has one.
     pub protocol_label: Option<Arc<str>>,
-    /// The profile whose annotation it stands in.
+    /// The annotation's profile.
     pub profile: Arc<str>,
-    /// The application's name.
+    /// The application's name, if the process gave one.
     pub application: Option<Arc<str>>,
     /// The metadata.
     pub pairs: Arc<Pairs>,
-    /// How many pairs were kept back because they look like secrets.
+    /// How many pairs were withheld because they look like secrets.
     pub withheld: u32,
-    /// How many pairs were left out because their key cannot be one of a TXT record.
+    /// How many pairs were left out because their key cannot be a TXT key.
     pub left_out: u32,
 }
 
-/// What one registration tells: all of it, or what its TXT record has. Equal where it says the same.
+/// A view of one registration's content: all of it, or the part in its TXT record. Two are equal if their content is.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'r> {
     template: &'r Template,
@@ -70,13 +72,14 @@ pub struct Told<'r> {
 }
 
 impl Pairs {
-    /// Pairs by key, with how many of them are published, which come first.
+    /// Sorted pairs. The published ones come first.
     pub fn new(published: Vec<(&str, &str)>, others: Vec<(&str, &str)>) -> Pairs {
         let count = published.len();
         Pairs { pairs: published.into_iter().chain(others).collect(), published: count }
     }
 
-    /// What a list by key says otherwise; none where that is too much, or its keys are others.
+    /// The values in which a list, sorted by key, differs from this one. `None` if they are too many, or the keys
+    /// differ.
     pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
         overrides(self, &[], list)
     }
@@ -122,22 +125,23 @@ impl Hash for Common {
 }
 
 impl Template {
-    /// What a list by key says otherwise than this one; none where that is too much, or its keys are others.
+    /// The values in which a list, sorted by key, differs from this template. `None` if they are too many, or the keys
+    /// differ.
     pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
         overrides(&self.common.pairs, &self.own, list)
     }
 
-    /// All that is told with a Pod's own values.
+    /// The whole content, with a Pod's own values.
     pub fn told<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
         Told { template: self, own, from: 0, to: self.common.pairs.pairs.len() }
     }
 
-    /// What is published with a Pod's own values.
+    /// The content of the TXT record, with a Pod's own values.
     pub fn published<'r>(&'r self, own: &'r Overrides) -> Told<'r> {
         Told { to: self.common.pairs.published, ..self.told(own) }
     }
 
-    /// Whether both are the same but for what they tell.
+    /// Whether both are equal apart from metadata.
     pub fn is_of_same_kind(&self, other: &Template) -> bool {
         let kind = |one: &Common| (one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out);
         let is_of_common = || Arc::ptr_eq(&self.common, &other.common) || kind(&self.common) == kind(&other.common);
@@ -146,17 +150,17 @@ impl Template {
 }
 
 impl<'r> Told<'r> {
-    /// The application's name.
+    /// The application's name, if the process gave one.
     pub fn application(self) -> Option<&'r str> {
         self.template.common.application.as_deref()
     }
 
-    /// The methods.
+    /// The methods, in the order written.
     pub fn methods(self) -> &'r [Box<str>] {
         &self.template.methods
     }
 
-    /// The metadata: the published pairs by key, then the others by key.
+    /// The metadata: first the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
         (self.from..self.to).filter_map(move |at| {
             let (key, value) = self.template.common.pairs.pairs.get(at)?;
@@ -185,17 +189,17 @@ impl Hash for Told<'_> {
     }
 }
 
-/// The value in place of that of the pair at a place.
+/// The value that replaces the one at an index.
 fn of(overrides: &Overrides, place: usize) -> Option<&str> {
     overrides.iter().find(|(at, _)| usize::from(*at) == place).map(|(_, value)| &**value)
 }
 
-/// What a list by key says otherwise than a shared one with some values overridden.
+/// The values in which a list, sorted by key, differs from a shared list with some values overridden.
 fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Overrides>> {
     let (mut published, mut others) = (0..shared.published, shared.published..shared.pairs.len());
     let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
     for (key, value) in list.iter() {
-        // The list is by key, and so is either part: its next key is the next one of one of them.
+        // The list is sorted by key, and so are both parts. So its next key is the next key of one part.
         let next = |part: &std::ops::Range<usize>| {
             let first = part.clone().next().and_then(|at| shared.pairs.get(at));
             first.filter(|(next, _)| *next == key)

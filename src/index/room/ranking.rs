@@ -1,12 +1,12 @@
-//! The Pods of one namespace in the order in which they get room, and how far the room reaches.
+//! The Pods of one namespace in the order of admission, and where admission ends.
 
 use std::collections::BTreeMap;
 
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, PodSlot};
 
-/// A Pod's place in line: the oldest is first. A Pod that has not started comes after those that have, and one that makes
-/// no names comes last.
+/// A Pod's place in line. The oldest Pod is first; a Pod that has not started comes after those that have; a Pod that
+/// makes no names comes last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     is_over: bool,
@@ -18,8 +18,8 @@ pub(super) struct Rank {
 /// A Pod and what it costs.
 pub(super) type Entry = (Rank, u64);
 
-/// The Pods of a namespace, the oldest first: those that have room, those that another namespace's room keeps out, and
-/// those that their own namespace's bound keeps out.
+/// The Pods of a namespace, oldest first: the admitted ones, those that the total quota keeps out, and those that the
+/// namespace's own quota keeps out.
 #[derive(Debug, Default)]
 pub(super) struct Ranking {
     inside: Zone,
@@ -27,7 +27,7 @@ pub(super) struct Ranking {
     outside: Zone,
 }
 
-/// Neighbours in line, and what they cost together.
+/// Neighbours in line, and their total cost.
 #[derive(Debug, Default)]
 struct Zone {
     pods: BTreeMap<Rank, u64>,
@@ -46,7 +46,7 @@ impl Rank {
 }
 
 impl Ranking {
-    /// Adds a Pod, where its rank is.
+    /// Adds a Pod at its rank.
     pub fn insert(&mut self, (rank, cost): Entry) {
         let is_behind = |zone: &Zone| zone.pods.first_key_value().is_some_and(|(first, _)| *first < rank);
         let zone = match (is_behind(&self.outside), is_behind(&self.cut)) {
@@ -57,12 +57,12 @@ impl Ranking {
         zone.insert((rank, cost));
     }
 
-    /// Takes a Pod away.
+    /// Removes a Pod.
     pub fn remove(&mut self, rank: &Rank) {
         let _ = self.inside.remove(rank) || self.cut.remove(rank) || self.outside.remove(rank);
     }
 
-    /// Lets the namespace's bound reach as far as it does; who crosses it is noted.
+    /// Applies the namespace's quota. Adds each Pod that crosses it to `moved`.
     pub fn bound(&mut self, max: u64, moved: &mut Vec<PodSlot>) {
         while self.inside.bytes + self.cut.bytes > max
             && let Some(last) = self.cut.pop_last().or_else(|| self.inside.pop_last())
@@ -79,17 +79,18 @@ impl Ranking {
         }
     }
 
-    /// What the Pods that have room cost.
+    /// What the admitted Pods cost.
     pub fn inside(&self) -> u64 {
         self.inside.bytes
     }
 
-    /// The same with the next one, and what that one costs; none where there is none within the namespace's bound.
+    /// The cost of the admitted Pods plus the next one, and the cost of that one. `None` if the namespace's quota
+    /// admits no further Pod.
     pub fn with_next(&self) -> Option<(u64, u64)> {
         self.cut.first_cost().map(|cost| (self.inside.bytes + cost, cost))
     }
 
-    /// Keeps the last Pod that has room out.
+    /// Keeps out the last admitted Pod.
     pub fn pop(&mut self) -> Option<PodSlot> {
         let last = self.inside.pop_last()?;
         let slot = last.0.slot;
@@ -97,7 +98,7 @@ impl Ranking {
         Some(slot)
     }
 
-    /// Lets the next Pod in.
+    /// Admits the next Pod.
     pub fn push(&mut self) -> Option<PodSlot> {
         let next = self.cut.pop_first()?;
         let slot = next.0.slot;
@@ -105,7 +106,7 @@ impl Ranking {
         Some(slot)
     }
 
-    /// Why a Pod is kept out; none where it has room.
+    /// Why a Pod is kept out, or `None` if it is admitted.
     pub fn refusal(&self, rank: &Rank) -> Option<Reason> {
         match () {
             () if self.inside.pods.contains_key(rank) => None,
