@@ -1,19 +1,19 @@
-//! What changed of late, for whoever waits for it: the recent past of the zone, and who is told of what.
+//! The recent changes of the zone, and their subscribers.
 //!
 //! ```text
 //! writer ─(before, after, which Pods)─► Changes ─(a touched topic)─► Subscription ─► event streams
 //! ```
 //!
-//! **A subscriber holds a revision and nothing else.** What it was told is not kept for it: the recent past holds the
-//! changed Pods' records as they were and as they became, which share their memory with the snapshots, and what a
-//! selection has gained or lost since a revision is read from those alone. So however slow a subscriber is, it costs
-//! nothing, the changes that it missed are one when it comes back, and the last state is never lost.
+//! **A subscriber holds only a revision.** The server keeps no record of what it sent to a subscriber. The recent past
+//! holds the changed Pods' records, before and after each change, and shares their memory with the snapshots. What a
+//! selection gained or lost since a revision is computed from those. So a slow subscriber costs nothing, receives the
+//! changes that it missed as one, and never misses the last state.
 //!
-//! **A change wakes those it touches.** Subscribers of one selection share a [`Topic`]; a change is compared as the
-//! subscribers would see it, and only the topics of services that it touches are told.
+//! **A change wakes only the subscribers that it touches.** Subscribers of one selection share a [`Topic`]. A change is
+//! compared as subscribers see it, and wakes only the topics of the services that it touches.
 //!
-//! **The past is bounded.** What falls out of it marks the topics that it touched; who had not read it by then has a
-//! [`Gap`], and starts over from the whole set.
+//! **The past is bounded.** An entry that falls out of it marks the topics that it touched. A subscriber that had not
+//! read it by then gets a [`Gap`], and starts again from the whole set.
 
 mod past;
 mod touched;
@@ -30,83 +30,83 @@ use crate::snapshot::{PodRecord, PodSlot, Snapshot};
 use past::{Entry, Past, PodChange};
 use touched::touched;
 
-/// The most subscriptions at once; each interface of an event stream is one. As many as connections that a process can
-/// well have beside its others.
+/// The most subscriptions at once; an event stream has one per interface. It is about as many connections as a process
+/// can have in addition to its others.
 pub const SUBSCRIPTIONS_MAX: usize = 4_096;
 
-/// The recent past, and who waits for what comes.
+/// The recent past, and the subscribers.
 #[derive(Debug)]
 pub struct Changes {
-    /// Tells this process's revisions from another's.
+    /// Distinguishes this process's revisions from another's.
     instance: u64,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the interface in lower case.
+    /// The topics by interface, in lower case.
     topics: HashMap<String, Vec<Arc<Topic>>>,
     subscriptions: usize,
     past: Past,
-    /// The revision up to which everything was told.
+    /// The last published revision.
     latest: u64,
-    /// The revision from which on the past is whole.
+    /// The revision after which the past is complete.
     since: u64,
 }
 
-/// What subscribers of one selection share.
+/// What the subscribers of one selection share.
 #[derive(Debug)]
 pub struct Topic {
-    /// The selection; its interface is there and in lower case.
+    /// The selection. Its interface is always set, in lower case.
     pub filter: Filter,
-    /// The revision of the last change that touched it.
+    /// The revision of the last change that touched the topic.
     touched: watch::Sender<u64>,
-    /// The last change that touched it and is in the past no more; used under the state's lock.
+    /// The last change that touched the topic and is no longer in the past. Accessed under the state's lock.
     lost: AtomicU64,
-    /// Its subscriptions; used under the state's lock.
+    /// The number of subscriptions. Accessed under the state's lock.
     subscriptions: AtomicUsize,
-    /// The whole set as one of its subscribers sent it last, while one still does.
+    /// The whole set as one of the subscribers last sent it, kept while any still sends it.
     pub sent: tokio::sync::Mutex<Weak<Sent>>,
 }
 
-/// The encoded data of an event, kept alive by whoever still sends it.
+/// The encoded data of an event. It lives while any stream still sends it.
 #[derive(Debug)]
 pub struct Sent {
-    /// The revision that it is of.
+    /// The revision of the set.
     pub revision: u64,
-    /// The data.
+    /// The event's data, as JSON.
     pub bytes: Vec<u8>,
-    /// What it takes of the room for what is not read yet.
+    /// Its share of the memory for data that clients have not read yet.
     pub room: Vec<OwnedSemaphorePermit>,
 }
 
-/// What was missed is in the past no more.
+/// Some of the missed changes are no longer in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap;
 
-/// There are as many subscriptions as there may be.
+/// There are already [`SUBSCRIPTIONS_MAX`] subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {SUBSCRIPTIONS_MAX} subscribers already; try again later, or at another replica")]
+#[error("there are already {SUBSCRIPTIONS_MAX} subscribers; try again later, or at another replica")]
 pub struct Full;
 
 impl Changes {
-    /// Of nothing yet; the instance is a number that no other start has.
+    /// An empty past. No other start of the server may use the same `instance`.
     pub fn new(instance: u64) -> Changes {
         Changes { instance, state: Mutex::default() }
     }
 
-    /// `<instance>-<revision>`: what clients hold against a later answer.
+    /// The id of a revision: `<instance>-<revision>`. A client sends it back to resume.
     pub fn id(&self, revision: u64) -> String {
         format!("{:016x}-{revision}", self.instance)
     }
 
-    /// The revision of an id; none where it is another instance's, or none at all.
+    /// The revision of an id. `None` if the id is malformed or from another instance.
     pub fn revision_of(&self, id: &str) -> Option<u64> {
         let revision = id.split_once('-')?.1.parse().ok()?;
         (self.id(revision) == id).then_some(revision)
     }
 
-    /// Takes in what the writer has just published.
+    /// Takes in a snapshot that the writer has just published.
     pub fn publish(&self, before: &Snapshot, after: &Snapshot, difference: &Difference) {
         if !after.is_synced {
             return;
@@ -130,7 +130,7 @@ impl Changes {
         }
     }
 
-    /// Starts to listen for changes of a selection; `filter.interface` must be there.
+    /// Subscribes to the changes of a selection. `filter.interface` must be set.
     ///
     /// # Errors
     /// There are too many subscriptions.
@@ -158,24 +158,24 @@ impl Changes {
         Ok(Subscription { changes: self.clone(), topic, touched, revision: 0 })
     }
 
-    /// The revision up to which everything was told.
+    /// The last published revision.
     pub fn latest(&self) -> u64 {
         self.state().latest
     }
 
-    /// How many subscriptions there are.
+    /// The number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.state().subscriptions
     }
 
-    /// Nothing that holds the lock can leave it half done: what panics there, panics before it changes anything.
+    /// A poisoned lock is safe to use: code that holds it panics, if at all, before it changes anything.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Nobody was told anything before: who waits already starts from the whole set.
+    /// Starts the past at the first synced snapshot. Every subscriber then starts from the whole set.
     fn begin(&mut self, revision: u64) {
         self.since = revision;
         for topic in self.topics.values().flatten() {
@@ -184,7 +184,7 @@ impl State {
         }
     }
 
-    /// Adds to the past, lets go of what no longer fits, and tells the topics.
+    /// Adds an entry to the past, drops what no longer fits, and wakes the topics.
     fn remember(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
         self.past.add(entry.clone());
@@ -197,7 +197,7 @@ impl State {
         self.topics_of(&entry).for_each(|topic| _ = topic.touched.send_if_modified(tell));
     }
 
-    /// The topics that a change touches, some of them twice.
+    /// The topics that a change touches. Some may come twice.
     fn topics_of(&self, entry: &Entry) -> impl Iterator<Item = &Topic> {
         let services = entry.services().filter(|_| !self.topics.is_empty());
         services.flat_map(|service| {
@@ -218,13 +218,13 @@ impl Topic {
         }
     }
 
-    /// Whether nothing of it has changed since a revision.
+    /// Whether no change has touched the topic since a revision.
     pub fn is_untouched_since(&self, revision: u64) -> bool {
         *self.touched.borrow() <= revision
     }
 }
 
-/// One subscriber's place in the changes of its selection.
+/// One subscriber's position in the changes of its selection.
 #[derive(Debug)]
 pub struct Subscription {
     changes: Arc<Changes>,
@@ -234,7 +234,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What is shared with the others of this selection.
+    /// What it shares with the other subscribers of its selection.
     pub fn topic(&self) -> &Arc<Topic> {
         &self.topic
     }
@@ -244,12 +244,13 @@ impl Subscription {
         self.revision
     }
 
-    /// Starts from a set of this revision.
+    /// Starts after the whole set of this revision.
     pub fn start_from(&mut self, revision: u64) {
         self.revision = revision;
     }
 
-    /// Goes on from where an earlier subscription stood; false where its revision is none of the recent past.
+    /// Resumes an earlier subscription after its last revision. Returns false if the recent past does not reach back
+    /// that far.
     pub fn resume(&mut self, revision: u64, snapshot: &Snapshot) -> bool {
         let _in_step = self.changes.state();
         let is_known = (self.topic.lost.load(Ordering::Relaxed)..=snapshot.revision).contains(&revision);
@@ -259,20 +260,20 @@ impl Subscription {
         is_known
     }
 
-    /// What has changed since it was asked last; the subscriber then knows everything up to now.
+    /// Returns what has changed since the last call. The subscriber then knows everything up to now.
     ///
     /// # Errors
-    /// Some of it is in the past no more.
+    /// Some of the changes are no longer in the past.
     pub fn news(&mut self) -> Result<Option<WatchedChange>, Gap> {
         self.news_until(u64::MAX)
     }
 
-    /// The same, up to this revision and no further.
+    /// Like [`Subscription::news`], up to this revision.
     ///
     /// # Errors
     /// As with [`Subscription::news`].
     pub fn news_until(&mut self, until: u64) -> Result<Option<WatchedChange>, Gap> {
-        // First: what comes from here on wakes again.
+        // Mark first, so that a change from here on wakes the subscriber again.
         if *self.touched.borrow_and_update() > until {
             self.touched.mark_changed();
         }
@@ -298,12 +299,12 @@ impl Subscription {
         Ok((!change.is_empty()).then_some(change))
     }
 
-    /// Whether a change touched the selection since its news were asked for.
+    /// Whether a change has touched the selection since the last call of [`Subscription::news`].
     pub fn has_news(&self) -> bool {
         self.touched.has_changed().unwrap_or_default()
     }
 
-    /// A wait for the next change from here on that touches the selection, by itself.
+    /// Returns a future that waits for the next change of the selection. It borrows nothing.
     pub fn next_touch(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut touched = self.topic.touched.subscribe();
         async move { _ = touched.changed().await }
@@ -311,13 +312,13 @@ impl Subscription {
 
     /// Waits for a change that touches the selection.
     pub async fn touched(&mut self) {
-        // The topic is held, so its sender is there.
+        // The subscription holds the topic, and so its sender.
         let _ = self.touched.changed().await;
     }
 }
 
 impl Drop for Subscription {
-    /// The last one of a topic takes it away.
+    /// The last subscription of a topic removes it.
     fn drop(&mut self) {
         let mut state = self.changes.state();
         state.subscriptions -= 1;

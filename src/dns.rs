@@ -1,8 +1,8 @@
 //! The vocabulary of the wire: names, types, classes, codes (RFC 1035, RFC 6895).
 //!
-//! Everything else speaks in these terms. A [`Name`] keeps the letter case it was given and compares without it
-//! (RFC 4343). A [`Key`] is the same name folded to lower case and turned round, root first, so that an ordered map of
-//! keys is a tree: the names below a name are the keys that start with its key.
+//! A [`Name`] keeps its letter case, and comparisons ignore it (RFC 4343). A [`Key`] is the same name in lower case and
+//! reversed, root first. So an ordered map of keys is a tree: the names below a name are the keys that start with its
+//! key.
 
 mod key;
 mod name;
@@ -12,7 +12,7 @@ use std::fmt;
 pub use key::{Key, Path};
 pub use name::{Labels, Name, NameError};
 
-/// The longest name on the wire, its root label included (RFC 1035 §2.3.4).
+/// The longest name on the wire, including its root label (RFC 1035 §2.3.4).
 pub const NAME_LEN_MAX: usize = 255;
 
 /// The longest label (RFC 1035 §2.3.4).
@@ -25,19 +25,19 @@ pub struct Rtype(pub u16);
 impl Rtype {
     /// IPv4 address.
     pub const A: Rtype = Rtype(1);
-    /// Authoritative server.
+    /// Name server (RFC 1035 §3.3.11).
     pub const NS: Rtype = Rtype(2);
     /// Canonical name.
     pub const CNAME: Rtype = Rtype(5);
     /// Start of authority.
     pub const SOA: Rtype = Rtype(6);
-    /// Pointer.
+    /// Pointer to a name (RFC 1035 §3.3.12).
     pub const PTR: Rtype = Rtype(12);
-    /// Host information, what an ANY query is answered with (RFC 8482 §4.2).
+    /// Host information. It is the answer to an ANY query (RFC 8482 §4.2).
     pub const HINFO: Rtype = Rtype(13);
     /// Mail exchange.
     pub const MX: Rtype = Rtype(15);
-    /// Text.
+    /// Character strings (RFC 1035 §3.3.14).
     pub const TXT: Rtype = Rtype(16);
     /// IPv6 address (RFC 3596).
     pub const AAAA: Rtype = Rtype(28);
@@ -47,7 +47,7 @@ impl Rtype {
     pub const DNAME: Rtype = Rtype(39);
     /// EDNS pseudo-record (RFC 6891).
     pub const OPT: Rtype = Rtype(41);
-    /// Delegation signer (RFC 4035): the one type the parent answers at a zone cut.
+    /// Delegation signer (RFC 4035): the only type that the parent answers at a zone cut.
     pub const DS: Rtype = Rtype(43);
     /// Key negotiation (RFC 2930).
     pub const TKEY: Rtype = Rtype(249);
@@ -57,7 +57,7 @@ impl Rtype {
     pub const IXFR: Rtype = Rtype(251);
     /// Full transfer (RFC 5936).
     pub const AXFR: Rtype = Rtype(252);
-    /// Every type.
+    /// A question for every type (RFC 8482).
     pub const ANY: Rtype = Rtype(255);
 }
 
@@ -93,13 +93,13 @@ impl fmt::Display for Rtype {
 pub struct Class(pub u16);
 
 impl Class {
-    /// The Internet, the one class served.
+    /// The Internet, the only class that is served.
     pub const IN: Class = Class(1);
-    /// Any class, what a TSIG record carries.
+    /// Any class. A TSIG record carries it.
     pub const ANY: Class = Class(255);
 }
 
-/// A response code, the extended ones of EDNS included (RFC 6895 §2.3).
+/// A response code, including the extended ones of EDNS (RFC 6895 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
 
@@ -116,7 +116,7 @@ impl Rcode {
     pub const NOTIMP: Rcode = Rcode(4);
     /// The server will not answer.
     pub const REFUSED: Rcode = Rcode(5);
-    /// A name that a DNAME makes is too long (RFC 6672 §2.2).
+    /// A name that a DNAME synthesizes is too long (RFC 6672 §2.2).
     pub const YXDOMAIN: Rcode = Rcode(6);
     /// Not authoritative, or not authorized (RFC 8945).
     pub const NOTAUTH: Rcode = Rcode(9);

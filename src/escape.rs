@@ -1,4 +1,4 @@
-//! Others' text made plain: nothing in it that a terminal would obey, and nothing that turns the direction of a line.
+//! Makes untrusted text safe to show: a terminal obeys nothing in it, and nothing reverses a line's direction.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Text with every character that a terminal may obey spelt out, as JSON has it too: `\u001b`.
+/// Text with every character that a terminal may obey written as in JSON: `\u001b`.
 pub struct Escaped<'t>(pub &'t str);
 
 impl fmt::Display for Escaped<'_> {
@@ -22,28 +22,28 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Controls (C0, C1, DEL), line separators, and what turns the direction of text (Unicode TR 36).
+/// Whether a character is a control (C0, C1, DEL), a line separator, or changes the direction of text (Unicode TR 36).
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON on one line, with those characters as escapes: a program reads the same, and a terminal that shows it obeys
-/// nothing.
+/// JSON on one line, with the unsafe characters escaped. A program reads the same value, and a terminal that shows it
+/// obeys nothing.
 pub fn json(value: &impl Serialize) -> Vec<u8> {
     let mut text = Vec::new();
-    // Only a map whose keys are no strings, or a type that refuses, could fail; the types of this crate are neither.
+    // Serializing fails only for maps whose keys are not strings and for types that refuse it. This crate has neither.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut text, Plain));
     text
 }
 
-/// Compact JSON. What JSON itself escapes, the controls below the blank, never comes here.
+/// Compact JSON. The serializer itself escapes the controls below the space, so they never reach this formatter.
 struct Plain;
 
 impl Formatter for Plain {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         match fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            true => writer.write_all(fragment.as_bytes()), // as nearly always
+            true => writer.write_all(fragment.as_bytes()), // the usual case
             false => write!(writer, "{}", Escaped(fragment)),
         }
     }

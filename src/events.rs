@@ -1,59 +1,59 @@
-//! Server-sent events (WHATWG HTML, section 9.2), written and read: what `/v1/watch` speaks.
+//! Server-sent events (WHATWG HTML, section 9.2), written and read. `/v1/watch` uses them.
 
-/// The media type of a stream of events.
+/// The media type of an event stream.
 pub const CONTENT_TYPE: &str = "text/event-stream";
 
-/// The header that tells where a stream that ended may be gone on with (WHATWG HTML, section 9.2.4).
+/// The header with the id after which a client resumes a stream (WHATWG HTML, section 9.2.4).
 pub const LAST_EVENT_ID: &str = "last-event-id";
 
-/// The longest event that is read: a set of 200,000 endpoints takes some 300 bytes each.
+/// The longest event that is read. A set of 200,000 endpoints takes some 300 bytes each.
 const EVENT_LEN_MAX: usize = 64 * 1024 * 1024;
 
-/// The whole set.
+/// The event that carries the whole set.
 pub const SET: &str = "set";
 
-/// What is different from what was told before.
+/// The event that carries what changed since the event before.
 pub const CHANGE: &str = "change";
 
-/// What stands before an event's data. Neither the id nor the data may hold a line's end, which JSON on one
-/// line never does.
+/// The bytes before an event's data. The id and the data must hold no line break; JSON on one line never does.
 pub fn encode_head(event: &str, id: &str) -> String {
     debug_assert!(!id.contains(['\n', '\r']));
     format!("event: {event}\nid: {id}\ndata: ")
 }
 
-/// What stands behind an event's data.
+/// The bytes after an event's data.
 pub const END: &str = "\n\n";
 
-/// Whether a stream can be gone on with from an id: the events before the last one of a round have revision 0.
+/// Whether a stream can resume after this id. Events before the last one of a round have revision 0, and it cannot
+/// resume after those.
 pub fn is_resumable(id: &str) -> bool {
     !id.ends_with("-0")
 }
 
-/// Encodes a sign of life: a comment, and the id to go on from, which no event comes with.
+/// Encodes a heartbeat: a comment, and the id to resume after. It dispatches no event.
 pub fn encode_heartbeat(id: &str) -> String {
     format!(": \nid: {id}\n\n")
 }
 
-/// An event that was read.
+/// A decoded event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// What it is; empty where it does not say.
+    /// The event's type. Empty if the stream gives none.
     pub event: String,
-    /// Its data.
+    /// The data lines, joined by line feeds.
     pub data: String,
 }
 
-/// An event is longer than any that is read.
+/// An event is longer than [`Reader`] accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event is over {EVENT_LEN_MAX} bytes")]
 pub struct TooLong;
 
-/// Reads a stream piece by piece.
+/// Decodes a stream piece by piece.
 #[derive(Debug, Default)]
 pub struct Reader {
     line: Vec<u8>,
-    /// The last byte was a carriage return: a line feed behind it ends nothing.
+    /// The last byte was a carriage return, so a line feed now ends no further line.
     was_return: bool,
     event: Event,
     has_data: bool,
@@ -62,15 +62,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The id to go on from: that of the last event, or of a sign of life behind it.
+    /// The id to resume after: that of the last event, or of a heartbeat after it.
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// The events that end in this piece.
+    /// Returns the events that end in this piece.
     ///
     /// # Errors
-    /// One that is too long.
+    /// An event is too long.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
@@ -90,7 +90,7 @@ impl Reader {
         Ok(events)
     }
 
-    /// Takes in a line; an empty one ends an event.
+    /// Takes in a line. An empty one ends an event.
     fn end_line(&mut self, line: &str) -> Option<Event> {
         if line.is_empty() {
             self.last_id = self.id.clone().or(self.last_id.take());
@@ -108,7 +108,7 @@ impl Reader {
                 }
                 self.event.data.push_str(value);
             }
-            _ => {} // a comment, or what we do not know
+            _ => {} // a comment, or an unknown field
         }
         None
     }

@@ -10,42 +10,45 @@
 //!  files)     to entries)     writer)   zone)        │
 //!                                          └─► report, http, metrics
 //! ```
-//!
-//! No arrow points back, and a test holds that against the `use` lines. Everything right of [`index`] holds only an `Arc`
-//! of a [`snapshot::Snapshot`]; [`registration`], [`index`], [`snapshot`], [`answer`] and [`wire`] are pure: no clock, no
-//! socket, no task.
+//! No arrow points back, and a test checks that against the `use` lines. Everything to the right of [`index`] holds
+//! only an `Arc` of a [`snapshot::Snapshot`]. [`registration`], [`index`], [`snapshot`], [`answer`] and [`wire`] are
+//! pure: they read no clock, open no socket and start no task.
 //!
 //! # For RPC frameworks
 //!
-//! [`registry`] is the library: a process registers what it serves and subscribes to what it calls. All else here is the
-//! server and its commands, public for the tests and benchmarks of this crate, and bound to nothing.
+//! [`registry`] is the library: a process registers what it serves and subscribes to what it calls. Everything else is
+//! the server and its commands. It is public for the tests and benchmarks of this crate, and may change in any release.
 //!
 //! # Guarantees
 //!
-//! 1. **All or nothing.** No answer comes from half a list: before the first sync a name of ours is SERVFAIL, and a relist
-//!    replaces what was known when it is whole.
-//! 2. **Answers outlive the API server.** What was known last is answered on, marked stale (RFC 8914) after a while; with
-//!    a folder for it, over a restart too.
-//! 3. **One Pod cannot harm another.** It publishes its own addresses alone, a bad registration is refused by itself, and
+//! 1. **All or nothing.** No answer comes from half a list. Before the first sync, names in the Pods' zone are
+//!    SERVFAIL. A relist replaces what was known only once it is whole.
+//! 2. **Answers outlive the API server.** The server keeps answering from the last snapshot, and after a while marks
+//!    the answers stale (RFC 8914). With `--state-dir` it does so over a restart too.
+//! 3. **One Pod cannot harm another.** A Pod publishes only its own addresses, a bad registration is refused alone, and
 //!    of two Pods at one address and port the later one holds it.
-//! 4. **Negative answers are exact.** A name without ready endpoints is NODATA, an empty non-terminal exists (RFC 8020),
-//!    and every negative answer carries its zone's SOA (RFC 2308).
-//! 5. **Sizes are exact.** 512 bytes without EDNS, never more than 1232 over UDP, glue with its target or not at all, OPT
-//!    never dropped.
-//! 6. **The serial orders what DNS shows**: it moves when an answer does, and never back.
-//! 7. **Secrets stay where they are.** They are left behind when an annotation is read, and are in no answer, list or log.
-//! 8. **Everything has a bound**: queues, connections, messages, registrations, files; each a named constant.
+//! 4. **Negative answers are exact.** A name without ready endpoints is NODATA, an empty non-terminal exists (RFC
+//!    8020), and every negative answer carries its zone's SOA (RFC 2308).
+//! 5. **Sizes are exact.** A UDP answer has at most 512 bytes without EDNS and never more than 1232. Glue comes with
+//!    its target or not at all, and OPT is never dropped.
+//! 6. **The serial orders what DNS shows.** It moves when an answer changes, and never back.
+//! 7. **Secrets stay where they are.** Decoding an annotation drops them, so they reach no answer, list or log.
+//! 8. **Everything has a bound.** Queues, connections, messages, registrations and files each have a named constant.
 //!
 //! # The parts
 //!
 //! The vocabulary: [`dns`] (names, types, codes), [`name`] (the schema's names), [`source`] (events and Pods).
-//! The way through: [`source::kube`], [`source::files`], [`registration`], [`index`], [`snapshot`], [`zones`] (zone
+//!
+//! The data path: [`source::kube`], [`source::files`], [`registration`], [`index`], [`snapshot`], [`zones`] (zone
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
-//! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (the
-//! recent past, and who waits for what comes), [`events`] (server-sent events), [`http`], [`report`], [`metrics`],
-//! [`logging`], [`escape`] (others' text made plain), [`pulse`], [`state`] (the zone over a restart), [`sandbox`] (what a
-//! process gives up).
-//! The process's side: [`register`] (its own Pod), [`remote`] (a server asked over HTTP), [`registry`] (the library).
+//!
+//! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (recent
+//! changes and their subscribers), [`events`] (server-sent events), [`http`], [`report`], [`metrics`], [`logging`],
+//! [`escape`] (untrusted text made safe to show), [`pulse`] (a task's heartbeat), [`state`] (the zone saved over a
+//! restart), [`sandbox`] (the privileges that a process drops).
+//!
+//! The process's side: [`register`] (registering in its own Pod), [`remote`] (watching a server over HTTP),
+//! [`registry`] (the library).
 
 pub mod answer;
 pub mod app;

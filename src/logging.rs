@@ -1,4 +1,4 @@
-//! Log lines: text or JSON, to standard error, one line an event, and nothing in them that a terminal would obey.
+//! Writes log lines to standard error, as text or JSON. Each event is one line, and a terminal obeys nothing in it.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,34 +11,34 @@ use tracing_subscriber::filter::{LevelFilter, ParseError};
 use crate::escape::Escaped;
 use crate::metrics::LOG_LINES_LOST;
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// For people: time, level, module, message, fields.
+    /// For people: time, level, module, message and fields.
     #[default]
     Text,
-    /// For collectors: a JSON object a line.
+    /// For collectors: one JSON object per line.
     Json,
 }
 
-/// Why there is no logging.
+/// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// The filter cannot be read.
     #[error(
-        "{0:?} is no filter: write error, warn, info, debug or trace, or a list such as callsign=debug,kube_client=info"
+        "{0:?} is not a log filter: write error, warn, info, debug or trace, or a list such as callsign=debug,kube_client=info"
     )]
     Filter(String, #[source] Option<ParseError>),
-    /// It was started before.
-    #[error("logging was started twice")]
+    /// Logging has already been started.
+    #[error("logging was already started")]
     Started(#[source] tracing_subscriber::util::TryInitError),
 }
 
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// A filter that cannot be read, and a second start.
+/// The filter cannot be read, or logging was already started.
 pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
@@ -54,24 +54,24 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
     .map_err(LoggingError::Started)
 }
 
-/// Lets a panic's line into the log, and of those that follow within a second none: who can bring one about could fill it.
+/// Logs a panic. Logs no further one within a second: a client that can cause panics must not be able to fill the log.
 pub fn bound_panics() {
     let (started, next) = (Instant::now(), AtomicU64::new(0));
     std::panic::set_hook(Box::new(move |panic| {
         let now = started.elapsed().as_secs();
         let is_due = |next: u64| (next <= now).then_some(now + 1);
         if next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
-            tracing::error!("a mistake of this program; please report it: {panic}");
+            tracing::error!("a bug in callsign; please report it: {panic}");
         }
     }));
 }
 
-/// Reads a filter. A bare level is ours alone: from the libraries below, warnings will do.
+/// Reads a filter. A bare level applies only to our own modules; libraries log warnings.
 ///
 /// # Errors
-/// What is no level and no list of directives.
+/// The text is neither a level nor a list of directives.
 pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
-    // The parser below takes a word that is no level for a module's name, and would then log nothing else.
+    // The parser below takes an unknown word for a module's name, and would then log nothing else.
     let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     let is_directive = |part: &str| match part.split_once('=') {
         Some((module, level)) => !module.is_empty() && is_level(level),
@@ -87,9 +87,9 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
     EnvFilter::builder().parse(directives).map_err(|error| LoggingError::Filter(text.into(), Some(error)))
 }
 
-/// Writes an event's line, its end kept and everything else escaped. The subscriber hands over whole events.
+/// Writes one event's line. Escapes everything except the line's end. The subscriber writes whole events.
 ///
-/// A line that cannot be written is lost and counted, and ends nothing: the reader of a pipe may be gone, a disk full, and a
+/// A line that cannot be written is lost and counted, and stops nothing: a pipe's reader may be gone, a disk full, or a
 /// terminal closed.
 struct Plain<W>(W);
 

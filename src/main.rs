@@ -1,5 +1,5 @@
-//! Parses, runs, and ends with the exit code: 0 all is well, 1 there are findings, 2 it could not be done;
-//! `register` with a server ends with the server's.
+//! Parses the command line, runs the command and sets the exit code: 0 for success, 1 for findings, 2 for an error.
+//! `register` with a child process exits with the child's code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,14 +10,14 @@ use callsign::config::{Config, Environment};
 use callsign::escape::Escaped;
 use clap::Parser;
 
-/// How it gives memory back is set where it is built, in .cargo/config.toml.
+/// When jemalloc returns memory to the system is set at build time, in .cargo/config.toml.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Every TLS connection of the process uses this one; it is installed once, so nobody can have been first.
+    // All TLS connections of the process use this provider. It is installed only here, so this cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(Cli::parse().command).await {
         Ok(code) => ExitCode::from(code),
@@ -47,7 +47,7 @@ async fn run(command: Command) -> anyhow::Result<u8> {
     Ok(u8::from(outcome.print()?))
 }
 
-/// An error and its causes on one line, without those that the text before already ends with.
+/// An error and its causes on one line. Omits a cause that the text before already ends with.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

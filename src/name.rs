@@ -1,11 +1,11 @@
-//! The schema's names, and nothing else knows them: what a service is called, and what a question's name means.
+//! The schema's names: what a service is called, and what a question's name means. No other module knows them.
 //!
 //! ```text
 //! SERVICE  =  <interface>[.v-<version>][.g-<group>].<ns>.Z   |   x-<alias>.<ns>.Z
 //! ```
 //!
-//! Names are read from the right: zone, namespace, group, version, and the rest is the interface. Reading never looks
-//! anything up; it says which fact a name would stand for ([`Place`]), and the snapshot says whether it is there.
+//! Names are read from the right: zone, namespace, group, version, and the rest is the interface. Reading looks nothing
+//! up. It returns what a name would stand for ([`Place`]), and the snapshot knows whether it exists.
 
 mod address;
 mod read;
@@ -22,10 +22,10 @@ use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 pub use address::{TargetLabel, reverse_name, reverse_zones};
 pub use read::{Below, BelowNamespace, Place, ReverseName, ServiceName, read, read_reverse};
 
-/// `_<protocol>._tcp.` at its longest: what must still fit in front of a service's name.
+/// The longest `_<protocol>._tcp.`, which must fit in front of a service's name.
 const PREFIX_LEN_MAX: usize = 22;
 
-/// The longest name of a Pod, by Kubernetes' rules.
+/// The longest name that Kubernetes allows for a Pod.
 const POD_NAME_LEN_MAX: usize = 253;
 
 /// The label of an alias: its length byte, `x-` and 32 characters.
@@ -34,18 +34,19 @@ const ALIAS_LABEL_LEN: usize = 35;
 /// The longest zone in which every alias fits: 255 − 22 − 35 − a namespace's label of 64.
 pub const ZONE_LEN_MAX: usize = NAME_LEN_MAX - PREFIX_LEN_MAX - ALIAS_LABEL_LEN - (LABEL_LEN_MAX + 1);
 
-/// The most labels of an interface that has a natural name.
+/// The most labels in an interface with a natural name.
 const INTERFACE_LABELS_MAX: usize = 16;
 
-/// The namespaces whose place in the zone is taken by targets and Pods: services there have their alias alone.
+/// The namespaces whose names the targets and the Pods use. Services in them have only an alias.
 const TAKEN_NAMESPACES: [&str; 2] = ["p", "pod"];
 
-/// The name that holds for one service, whatever its parts are: 32 characters of base32hex in lower case.
+/// A name that every service has, whatever its parts are: 32 characters of base32hex in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alias([u8; 32]);
 
 impl Alias {
-    /// SHA-256 of group, interface and version, a line each, an absent one empty; its first 160 bits.
+    /// The first 160 bits of SHA-256 over group, interface and version, separated by line feeds. An absent part is
+    /// empty.
     pub fn of(group: Option<&str>, interface: &str, version: Option<&str>) -> Alias {
         let digest = Sha256::new()
             .chain_update(group.unwrap_or(""))
@@ -60,7 +61,7 @@ impl Alias {
         Alias(text)
     }
 
-    /// Reads the label `x-<alias>`, given in lower case.
+    /// Reads the label `x-<alias>` in lower case.
     fn read(label: &[u8]) -> Option<Alias> {
         let text: [u8; 32] = label.strip_prefix(b"x-")?.try_into().ok()?;
         text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'v')).then_some(Alias(text))
@@ -89,19 +90,19 @@ impl fmt::Debug for Alias {
     }
 }
 
-/// What a name says of a group or a version, folded to lower case.
+/// What a name says about a group or a version, in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector<V = Arc<[u8]>> {
-    /// Nothing: any will do.
+    /// No selector: any value matches.
     Any,
     /// `v--none`, `g--none`: registered without one.
     None,
-    /// The value's label without its `v-` or `g-`.
+    /// The value's label, without `v-` or `g-`.
     Value(V),
 }
 
 impl Selector {
-    /// The selector without its own memory, to look things up by.
+    /// The borrowed form, for lookups.
     pub fn as_slice(&self) -> Selector<&[u8]> {
         match self {
             Selector::Any => Selector::Any,
@@ -110,7 +111,7 @@ impl Selector {
         }
     }
 
-    /// What a group or version is selected by; none for a value that has no label.
+    /// The selector of a group or version. `None` for a value without a label.
     fn of(value: Option<&str>) -> Option<Selector> {
         match value {
             None => Some(Selector::None),
@@ -118,7 +119,7 @@ impl Selector {
         }
     }
 
-    /// How many bytes its label takes in a name.
+    /// How many bytes its label takes on the wire.
     fn wire_len(&self) -> usize {
         match self {
             Selector::Any => 0,
@@ -128,9 +129,9 @@ impl Selector {
     }
 }
 
-/// A value as the rest of a label behind `v-` or `g-`, in lower case: `.` is written `-` and `-` is written `--`.
+/// A value as the rest of a label after `v-` or `g-`, in lower case: `.` becomes `-`, and `-` becomes `--`.
 ///
-/// Only where no two values would share one: every `.` and `-` stands between two letters, digits or `_`.
+/// `None` if two values could get the same label. So every `.` and `-` must be between two letters, digits or `_`.
 fn selector_label(value: &str) -> Option<Vec<u8>> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let bytes = value.as_bytes();
@@ -147,25 +148,25 @@ fn selector_label(value: &str) -> Option<Vec<u8>> {
     (!label.is_empty() && "v-".len() + label.len() <= LABEL_LEN_MAX).then_some(label)
 }
 
-/// One service: an interface with its exact group and version in a namespace, and how it is found.
+/// A service: an interface with its exact group and version in a namespace, and its names.
 #[derive(Debug)]
 pub struct Service {
-    /// The namespace, which is a label.
+    /// The Kubernetes namespace, a single label.
     pub namespace: Arc<str>,
-    /// The interface in its exact case.
+    /// The interface in its exact letter case.
     pub interface: Arc<str>,
-    /// The group, if it has one.
+    /// `None` if it has no group.
     pub group: Option<Arc<str>>,
-    /// The version, if it has one.
+    /// `None` if it has no version.
     pub version: Option<Arc<str>>,
     /// The name that every service has.
     pub alias: Alias,
-    /// A natural name can carry its interface.
+    /// Whether the interface fits into a natural name.
     is_natural: bool,
 }
 
 impl Service {
-    /// Names a service in a zone.
+    /// Creates a service and its names in a zone.
     pub fn new(
         namespace: &Arc<str>,
         interface: &Arc<str>,
@@ -190,12 +191,12 @@ impl Service {
         self.is_natural
     }
 
-    /// The interface's labels, reversed and folded, where the service has natural names.
+    /// The key of the interface, if the service has natural names.
     pub fn natural(&self) -> Option<Key> {
         self.is_natural.then(|| Key::of(self.interface.split('.').map(str::as_bytes)))
     }
 
-    /// The key bytes of an interface that has natural names, on the stack: no name is longer.
+    /// The key bytes of the interface, on the stack. Only for a service with natural names.
     pub fn interface_key(&self) -> SmallVec<[u8; 256]> {
         let mut key = SmallVec::<[u8; 256]>::new();
         for label in self.interface.rsplit('.') {
@@ -206,15 +207,15 @@ impl Service {
         key
     }
 
-    /// The (group, version) selectors of its natural names in the zone that it was named in, those with a label and in
-    /// names that fit; the first is (any, any).
+    /// The (group, version) selectors of its natural names in the zone that it was created for. Omits selectors without
+    /// a label and names that are too long. The first is (any, any).
     pub fn selections(&self, zone: &Name) -> Vec<(Selector, Selector)> {
         let room = room(&self.namespace, zone);
         let room = self.natural().and_then(|key| room.checked_sub(key.as_bytes().len()));
         room.map_or_else(Vec::new, |room| selections(self.group.as_deref(), self.version.as_deref(), room))
     }
 
-    /// Whether these selectors, which are some service's, and an interface's key find it.
+    /// Whether these selectors, which must be valid labels, and this interface's key select it.
     pub fn is_selected(&self, group: Selector<&[u8]>, version: Selector<&[u8]>, interface: &[u8]) -> bool {
         self.is_natural
             && is_key_of(interface, &self.interface)
@@ -222,7 +223,7 @@ impl Service {
             && selects(version, self.version.as_deref())
     }
 
-    /// The name without selectors, or the alias where it has no other, in wire form on the stack. It always fits.
+    /// The name without selectors, or if there is none the alias, in wire form on the stack. It always fits.
     pub fn plain_wire(&self, zone: &Name) -> SmallVec<[u8; 256]> {
         let mut wire = SmallVec::new();
         let mut push = |label: &str| {
@@ -238,12 +239,12 @@ impl Service {
         wire
     }
 
-    /// The alias as a whole name.
+    /// The whole name of its alias.
     pub fn alias_name(&self, zone: &Name) -> Option<Name> {
         service_name([self.alias.label().as_str()].into_iter(), &self.namespace, zone)
     }
 
-    /// The natural name that says all of the service that a name can say, or the alias: what a person asks for.
+    /// The most exact name for people: the natural name with all selectors, or the alias.
     pub fn exact_name(&self, zone: &Name) -> Option<Name> {
         let selections = self.selections(zone);
         let Some((group, version)) = selections.last() else { return self.alias_name(zone) };
@@ -280,7 +281,7 @@ fn service_name<'l>(labels: impl Iterator<Item = &'l str>, namespace: &'l str, z
     Name::from_labels(below.chain(zone.labels())).ok()
 }
 
-/// Every pair of selectors whose name fits the room, (any, any) first and the most exact last.
+/// Every pair of selectors whose name fits, (any, any) first and the most exact last.
 fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(Selector, Selector)> {
     let choices = |value| [Some(Selector::Any), Selector::of(value)].into_iter().flatten();
     let mut selections = Vec::with_capacity(4);
@@ -294,12 +295,12 @@ fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(S
     selections
 }
 
-/// What a natural name has for the interface and its selectors.
+/// How many bytes a natural name has for the interface and its selectors.
 fn room(namespace: &str, zone: &Name) -> usize {
     NAME_LEN_MAX - PREFIX_LEN_MAX - zone.wire().len() - (1 + namespace.len())
 }
 
-/// Whether a key is that of a dotted name: its labels, reversed and folded.
+/// Whether a key is that of a dotted name: its labels, reversed and in lower case.
 pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
     let (mut key, mut text) = (key, dotted.as_bytes());
     loop {
@@ -319,7 +320,7 @@ pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
     }
 }
 
-/// Whether a selector that is the label of some value is this one's.
+/// Whether a selector, which must be a valid label, matches a value.
 fn selects(selector: Selector<&[u8]>, value: Option<&str>) -> bool {
     match (selector, value) {
         (Selector::Any, _) | (Selector::None, None) => true,
@@ -335,7 +336,7 @@ fn selects(selector: Selector<&[u8]>, value: Option<&str>) -> bool {
     }
 }
 
-/// The interface's key, if its labels can stand in a name without meaning something else.
+/// The interface's key, if its labels fit into a name and mean nothing else there.
 fn natural_interface(interface: &str) -> Option<Key> {
     let labels: Vec<&[u8]> = interface.split('.').map(str::as_bytes).collect();
     let is_plain = |label: &&[u8]| {
@@ -354,9 +355,9 @@ fn is_taken_namespace(namespace: &str) -> bool {
     TAKEN_NAMESPACES.contains(&namespace)
 }
 
-/// A protocol as it stands in a name behind `_`: an RFC 6335 §5.1 service name, in lower case.
+/// A protocol as it appears in a name after `_`: a service name of RFC 6335 §5.1, in lower case.
 ///
-/// None for `rpc`, which is what every registration is found under, and for what is no such name.
+/// `None` for `rpc`, under which every registration is found, and for an invalid service name.
 pub fn protocol_label(protocol: &str) -> Option<String> {
     let bytes = protocol.as_bytes();
     let hyphens_stand_alone = !protocol.starts_with('-') && !protocol.ends_with('-') && !protocol.contains("--");
@@ -368,12 +369,12 @@ pub fn protocol_label(protocol: &str) -> Option<String> {
     (is_name && label != crate::registration::DEFAULT_PROTOCOL).then_some(label)
 }
 
-/// Whether a text can be a namespace: a label of RFC 1123 in lower case (Kubernetes: "Object Names and IDs").
+/// Whether a text is a valid namespace: an RFC 1123 label in lower case (Kubernetes: "Object Names and IDs").
 pub fn is_namespace(text: &str) -> bool {
     text.len() <= LABEL_LEN_MAX && is_lower_label(text)
 }
 
-/// Whether a text can be a Pod's name: a DNS subdomain in lower case; a label of it may be over 63 bytes.
+/// Whether a text is a valid Pod name: a DNS subdomain in lower case. One of its labels may exceed 63 bytes.
 pub fn is_pod_name(text: &str) -> bool {
     text.len() <= POD_NAME_LEN_MAX && text.split('.').all(is_lower_label)
 }
@@ -383,7 +384,7 @@ fn is_lower_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// The labels of a Pod's own name, reversed and folded, where it can stand as it is below `<ns>.pod.Z`.
+/// The key of a Pod's labels. `None` if they do not fit below `<ns>.pod.Z`.
 pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
     let is_label = |label: &str| {
         (1..=LABEL_LEN_MAX).contains(&label.len())
@@ -393,7 +394,7 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
     (pod.split('.').all(is_label) && pod.len() < room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
 }
 
-/// Whether `<pod>-<port>` is an instance's label: one of letters, digits and hyphens.
+/// Whether `<pod>-<port>` can be an instance's label: letters, digits and hyphens in at most 63 bytes.
 pub fn is_instance_label(label: &[u8]) -> bool {
     label.len() <= LABEL_LEN_MAX && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }

@@ -1,16 +1,16 @@
-//! A sign of life that one task gives and another looks at.
+//! A heartbeat that one task sends and another checks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The longest that a beat may take: what the largest batch of changes costs, many times over.
+/// The longest time between two beats: many times what the largest batch of changes takes.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// When a task last showed that it turns.
+/// When a task last sent a heartbeat.
 #[derive(Debug)]
 pub struct Pulse {
     started: Instant,
-    /// Milliseconds since the start.
+    /// In milliseconds since `started`.
     last: AtomicU64,
 }
 
@@ -21,17 +21,17 @@ impl Default for Pulse {
 }
 
 impl Pulse {
-    /// Of a task that began then.
+    /// The heartbeat of a task that started at this time.
     pub fn since(started: Instant) -> Pulse {
         Pulse { started, last: AtomicU64::new(0) }
     }
 
-    /// The task turns.
+    /// Sends a heartbeat.
     pub fn beat(&self) {
         self.last.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Whether it turned of late.
+    /// Whether the last heartbeat is recent enough.
     pub fn is_beating(&self) -> bool {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.started.elapsed().saturating_sub(last) < SILENCE_MAX

@@ -1,16 +1,15 @@
-//! The zone of the last run, kept in a file: what is answered from while the API server is away at a start.
+//! The zone saved in a file. A server that starts while the API server is away answers from it.
 //!
-//! What is saved are Pods, each with what it registered, and not the zone that was made of them: they are read back through
-//! the same index that the sources write, so nothing of the file is believed that would not be believed of a Pod. It never
-//! holds what looked like a secret, since the zone does not.
+//! The file holds Pods with their registrations, not the zone itself. Loading sends them through the same index as the
+//! sources do, so the file is trusted no more than a Pod. It holds no secrets, because the zone holds none.
 //!
-//! **The file**, `zone.state`: a head of one line, and an LZ4 frame with a checksum over its content. In it each line is
-//! a Pod in JSON; the last line says how many they were. Fields that a later version adds are ignored by this one, and
-//! what an earlier one lacks has its default.
+//! **The file**, `zone.state`: a head of one line, and an LZ4 frame with a checksum over its content. Each line in the
+//! frame is a Pod in JSON. The last line holds the number of Pods. This version ignores fields that a later version
+//! adds, and uses defaults for fields that an earlier version lacks.
 //!
-//! **Writing** takes a snapshot, which costs nothing, streams it on a thread of its own, and puts the whole file in the
-//! place of the old one once the disk has it (write, fsync, rename, fsync of the folder). It never takes more than a
-//! twentieth of a processor.
+//! **Writing** takes a snapshot, which costs nothing, and streams it on a separate thread. It replaces the old file
+//! once the new one is on the disk (write, fsync, rename, fsync of the folder). It uses at most a twentieth of a
+//! processor.
 
 mod file;
 mod keeper;
@@ -21,66 +20,66 @@ use std::path::PathBuf;
 pub use file::{load, save, serial};
 pub use keeper::Keeper;
 
-/// The file's name in its folder.
+/// The file's name in the state folder.
 pub const FILE_NAME: &str = "zone.state";
 
-/// What a saved zone was of.
+/// What identifies a saved zone.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Head {
-    /// `callsign-state`
+    /// Always `callsign-state`.
     format: String,
-    /// What can read it: this and later versions.
+    /// The earliest version of the format that can read the file.
     version: u32,
-    /// The zone.
+    /// The zone's origin.
     zone: String,
-    /// Whose Pods they are.
+    /// The sources of the Pods, as `cluster/profile/namespace`.
     sources: Vec<String>,
     /// The SOA's serial.
     serial: u32,
-    /// Unix seconds at which the sources were last heard of: what is older than that was true then.
+    /// When the sources were last heard from, in Unix seconds. The content was true then.
     pub heard_at: u64,
 }
 
-/// Why there is no saved zone.
+/// Why a saved zone is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// There is none yet.
-    #[error("there is none")]
+    /// No zone was saved yet.
+    #[error("there is no saved zone")]
     Absent,
-    /// The file, or its folder, cannot be used.
+    /// The file or its folder cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The state file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is no state of ours, or not all of it.
+    /// The file is not in our format, or not complete.
     #[error("{}: {reason}", path.display())]
     Broken {
-        /// The file.
+        /// The state file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong, for people.
         reason: String,
     },
-    /// It is another zone's.
-    #[error("{}: it is of {theirs}, and this server of {ours}", path.display())]
+    /// The file holds another zone, or has other sources.
+    #[error("{}: it holds {theirs}, and this server serves {ours}", path.display())]
     Foreign {
-        /// The file.
+        /// The state file.
         path: PathBuf,
-        /// What it is of.
+        /// The file's zone and sources.
         theirs: String,
-        /// What it should be of.
+        /// This server's zone and sources.
         ours: String,
     },
-    /// It is too old.
-    #[error("{}: the cluster was last heard of {age_s} s before, and --state-max-age is {max_s}", path.display())]
+    /// The file is older than the operator allows.
+    #[error("{}: the sources were last heard from {age_s} s ago, and --state-max-age is {max_s}", path.display())]
     TooOld {
-        /// The file.
+        /// The state file.
         path: PathBuf,
-        /// Its age in seconds.
+        /// The file's age in seconds.
         age_s: u64,
-        /// The most.
+        /// The oldest age allowed, in seconds.
         max_s: u64,
     },
 }

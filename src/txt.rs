@@ -1,4 +1,5 @@
-//! What a registration's TXT record says: `key=value` strings (RFC 6763 §6), ours first, then the published metadata.
+//! The content of a registration's TXT record: `key=value` strings (RFC 6763 §6), ours first, then the published
+//! metadata.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -9,34 +10,35 @@ use smallvec::SmallVec;
 
 use crate::snapshot::{PodRecord, Registered};
 
-/// The most bytes of one TXT record's data: two fit in no UDP answer, and one Pod cannot fill a TCP answer.
+/// The most bytes in one TXT record's data. Two such records do not fit into a UDP answer, and one Pod cannot fill a
+/// TCP answer.
 pub const TXT_LEN_MAX: usize = 4096;
 
-/// What is read at the most of the values that one instance's registrations repeat: methods may be in each of them, and
-/// are looked up per query.
+/// The most bytes of repeated values that are read for one instance. Each of its registrations may list all methods,
+/// and every query joins them.
 const JOINED_LEN_MAX: usize = 8 * TXT_LEN_MAX;
 
 /// The longest character string (RFC 1035 §3.3).
 const STRING_LEN_MAX: usize = 255;
 
-/// What `truncated=<keys left out>` takes at the most: a length byte, the key, and five digits.
+/// The longest `truncated=<keys left out>`: a length byte, the key, and five digits.
 const TRUNCATED_LEN_MAX: usize = 1 + "truncated=".len() + 5;
 
-/// One TXT record: of one registration, or of the several that are one DNS-SD instance.
+/// One TXT record: for one registration, or for all registrations of one DNS-SD instance.
 #[derive(Clone, Debug)]
 pub struct Text<'s> {
-    /// The Pod.
+    /// The Pod that registers them.
     pub pod: &'s PodRecord,
-    /// Its registrations, at least one.
+    /// The Pod's registrations in this record, at least one.
     pub registered: SmallVec<[&'s Registered; 1]>,
 }
 
 impl Text<'_> {
-    /// Appends the record's data, at most [`TXT_LEN_MAX`] bytes, never none: all entries, or as many as fit with the number
-    /// of those that do not.
+    /// Appends the record's data, at least one and at most [`TXT_LEN_MAX`] bytes: all entries, or as many as fit and
+    /// the number of those left out.
     pub fn append_rdata(&self, out: &mut Vec<u8>) {
         let (end, cut_end) = (out.len() + TXT_LEN_MAX, out.len() + TXT_LEN_MAX - TRUNCATED_LEN_MAX);
-        // The first so many bytes are what a cut keeps, and so many entries what it leaves out.
+        // If the record must be cut, it keeps the bytes up to `kept` and leaves out `left_out` entries.
         let (mut kept, mut left_out) = (out.len(), 0);
         let mut is_cut = false;
         self.entries(|key, value| {
@@ -57,7 +59,7 @@ impl Text<'_> {
         }
     }
 
-    /// Keys and values in the contract's order; no value where it is too long to be told.
+    /// Calls `each` with the keys and values in the schema's order. The value is `None` if it is too long to publish.
     fn entries(&self, mut each: impl FnMut(&str, Option<&str>)) {
         let Some(first) = self.registered.first() else { return };
         each("pod", Some(self.pod.name()));
@@ -77,19 +79,19 @@ impl Text<'_> {
         first.published().pairs().for_each(|(key, value)| each(key, Some(value)));
     }
 
-    /// What all registrations name, joined by commas, each once; none where it does not fit, or where they repeat so much
-    /// in lists of their own that a query would cost too much.
+    /// The values of all registrations without repeats, joined by commas. `None` if the result is too long, or if the
+    /// registrations repeat so much that the query would cost too much.
     fn joined<'a, T: AsRef<str> + 'a>(&'a self, values: impl Fn(&'a Registered) -> &'a [T]) -> Option<Joined> {
         let (mut joined, mut seen, mut read_len) = (Joined::default(), HashSet::new(), 0);
         let mut lists: SmallVec<[&[T]; 4]> = self.registered.iter().map(|registered| values(registered)).collect();
-        lists.dedup_by_key(|list| list.as_ptr()); // versions of one interface share theirs
+        lists.dedup_by_key(|list| list.as_ptr()); // versions of one interface share their list
         for value in lists.into_iter().flatten().map(T::as_ref) {
             read_len += value.len() + 1;
             if read_len > JOINED_LEN_MAX {
                 return None;
             }
             if self.registered.len() > 1 && !seen.insert(value) {
-                continue; // one registration names each once
+                continue; // a single registration has no repeats
             }
             if !joined.0.is_empty() {
                 joined.0.push(b',');
@@ -103,7 +105,7 @@ impl Text<'_> {
     }
 }
 
-/// A text put together on the stack, unless it is long.
+/// A text built on the stack, unless it is long.
 #[derive(Default)]
 struct Joined(SmallVec<[u8; 128]>);
 
@@ -111,7 +113,7 @@ impl Joined {
     /// `10.244.0.81:20880`, `[fd00::1]:20880`
     fn address(socket: SocketAddr) -> Joined {
         let mut text = Joined::default();
-        let _ = write!(text.0, "{socket}"); // memory takes all that is written
+        let _ = write!(text.0, "{socket}"); // writing to memory cannot fail
         text
     }
 }
@@ -120,11 +122,11 @@ impl Deref for Joined {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default() // put together from texts
+        std::str::from_utf8(&self.0).unwrap_or_default() // built from texts only
     }
 }
 
-/// Cuts a value into the strings that carry it, `key`, `key.1`, `key.2`, …
+/// Cuts a value into the strings that carry it: `key`, `key.1`, `key.2`, …
 fn strings<'v>(key: &str, value: &'v str, mut each: impl FnMut(&str, &'v str)) {
     let mut rest = value;
     for number in 0.. {
@@ -139,7 +141,7 @@ fn strings<'v>(key: &str, value: &'v str, mut each: impl FnMut(&str, &'v str)) {
     }
 }
 
-/// The longest head of a text that fits in so many bytes and cuts no character, and the rest.
+/// Splits a text into its longest start of at most `len_max` bytes and the rest. Cuts no character.
 fn split_at_boundary(text: &str, len_max: usize) -> (&str, &str) {
     text.split_at(text.floor_char_boundary(len_max))
 }

@@ -1,4 +1,4 @@
-//! The task that turns what sources say into snapshots: it alone holds the index.
+//! The task that turns the sources' events into snapshots. Only it holds the index.
 
 mod missing;
 mod pace;
@@ -25,36 +25,36 @@ use missing::Asker;
 use pace::Pace;
 use refusals::RefusalLog;
 
-/// The most that waits to be taken in, a batch; a source that is faster waits too, and the API server's socket with it.
+/// The most events that wait: one batch. A faster source waits, and so does the API server's socket.
 pub const QUEUE_LEN_MAX: usize = BATCH_MAX;
 
-/// The most that is taken in before it is published: under churn many changes share a snapshot, and none waits long.
+/// The most events in one snapshot. Under churn many changes share a snapshot, and none waits long.
 const BATCH_MAX: usize = 256;
 
-/// The most bytes of annotations that are taken in before they are published, beside one annotation: what they replace stays
-/// in memory up to then, and a large list must not double all of it.
+/// The most bytes of annotations in one snapshot, plus one annotation. What they replace stays in memory until then,
+/// and a large list must not double everything.
 const SLICE_LEN_MAX: usize = 2 * 1024 * 1024;
 
-/// From how many events on it takes long to take them in: a millisecond and more.
+/// A batch of at least this many events takes long to apply: a millisecond or more.
 const LONG_BATCH_LEN_MIN: usize = 32;
 
 /// The same in bytes of annotations: one Pod may write as much as a hundred others.
 const LONG_BATCH_BYTES_MIN: usize = 16 * 1024;
 
-/// How often the writer shows that it turns while there is nothing to do.
+/// How often an idle writer sends its heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What comes to the writer, and whom it asks.
+/// The writer's inputs, and the sources that it can ask for Pods.
 pub struct Inputs {
-    /// What the sources say.
+    /// The events of all sources.
     pub events: mpsc::Receiver<Arrival>,
-    /// The static zones.
+    /// The static zones. A reload sends new ones.
     pub zones: watch::Receiver<Arc<Zones>>,
-    /// Who tells a Pod again.
+    /// The senders that ask a source for a Pod again.
     pub tellers: Tellers,
 }
 
-/// Takes in what comes until no source can send any more.
+/// Applies events until no source can send any more.
 pub async fn run(
     mut index: Index,
     inputs: Inputs,
@@ -102,7 +102,7 @@ pub async fn run(
         let before = std::mem::replace(&mut last, snapshot.clone());
         show(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
-        // Nothing of the first lists shows before their end, so their Pods have no lag.
+        // The first lists are not visible before they end, so their Pods have no lag.
         if before.is_synced {
             received.iter().for_each(|received| responder.metrics.observe_event_lag(received.elapsed()));
         }
@@ -111,7 +111,7 @@ pub async fn run(
     }
 }
 
-/// How much of what is ready is taken in before it is published: how many changes, and their bytes.
+/// How much of what is ready goes into the next snapshot: the number of changes, and their bytes.
 fn slice_of(ready: &[Arrival]) -> (usize, usize) {
     let mut bytes = 0;
     let fits = |arrival: &&Arrival| {
@@ -125,7 +125,7 @@ fn slice_of(ready: &[Arrival]) -> (usize, usize) {
     (count, bytes)
 }
 
-/// Waits, or where there is no time for that lets other tasks turn once.
+/// Waits, or if the wait is zero, lets other tasks run once.
 async fn rest(wait: Duration) {
     match wait.is_zero() {
         true => yield_now().await,
@@ -133,8 +133,8 @@ async fn rest(wait: Duration) {
     }
 }
 
-/// Works while the runtime's other tasks run elsewhere. The source that filled the batch woke this task on its own thread,
-/// and would wait there for the end of it, where both could use a processor each.
+/// Runs `work` while the runtime's other tasks move to other threads. The source that filled the batch woke this task
+/// on its own thread, and would otherwise wait there until the work is done.
 fn beside_others<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(work),
@@ -142,8 +142,8 @@ fn beside_others<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Lets a snapshot be answered from. One that does not know all Pods yet does not take the place of an earlier run's, but
-/// its static zones do.
+/// Publishes a snapshot for answers. An unsynced snapshot does not replace the zone of an earlier run, but its static
+/// zones do.
 fn show(responder: &Responder, snapshot: &Arc<Snapshot>) {
     responder.snapshot.rcu(|shown| match shown.is_synced && !snapshot.is_synced {
         true => Arc::new(Snapshot { zones: snapshot.zones.clone(), ..Snapshot::clone(shown) }),
@@ -156,11 +156,11 @@ fn now(started: Instant) -> Now {
     Now { monotonic: started.elapsed(), wall_eighths: (unix.as_millis() / 125) as u32 }
 }
 
-/// One line for the first sync.
+/// Logs the first sync, and on level debug every snapshot.
 fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
     if after.is_synced && !before.is_synced {
         let (pods, services, endpoints) = (after.tally.pods, after.service_count(), after.tally.endpoints);
-        tracing::info!(pods, services, endpoints, serial = after.serial, "all Pods are known: ready");
+        tracing::info!(pods, services, endpoints, serial = after.serial, "synced: all Pods are known");
     }
     tracing::debug!(
         revision = after.revision,

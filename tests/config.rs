@@ -327,7 +327,7 @@ fn what_is_refused() {
         ("--rrl 0", "", "", "--rrl: 0 is not from 1"),
         ("--cookies=false --cookie-secret s", "", "", "--cookie-secret: it is for --cookies, which is off"),
         ("--http-tls", "", "", "--http-tls: it needs a certificate"),
-        ("--log-level loud", "", "", "is no filter"),
+        ("--log-level loud", "", "", "is not a log filter"),
         ("", "HOSTNAME=a\u{1b}b", "", "the host name must have"),
         ("--config /nonexistent.toml", "", "", "config file /nonexistent.toml: No such file"),
         ("", "CALLSIGN_TTL=soon", "", "CALLSIGN_TTL: invalid value 'soon' for '--ttl <SECONDS>'"),

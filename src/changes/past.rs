@@ -1,6 +1,7 @@
-//! The recent past: what changed, oldest first, and where in it the changes of each interface are.
+//! The recent past: the changes in order, and an index of them by interface.
 //!
-//! So what a stream of a thousand interfaces missed costs what there is of them, and not a thousand walks through the past.
+//! With the index, a stream of a thousand interfaces does not walk through the past a thousand times: it costs in
+//! proportion to the changes that it missed.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -9,11 +10,11 @@ use std::sync::Arc;
 use crate::name::Service;
 use crate::snapshot::{PodRecord, PodSlot};
 
-/// The most that the records cost which the past keeps, and which no snapshot may have any more; at 200 changes a second of
-/// ordinary Pods it is a quarter of a minute. Where each change is, takes 16 bytes a service more.
+/// The most bytes of records that the past may keep alive. At 200 changes of ordinary Pods a second it covers a quarter
+/// of a minute. The index takes another 16 bytes per service.
 pub(super) const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// What one snapshot changed that subscribers could see.
+/// What subscribers can see of one snapshot's changes.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub revision: u64,
@@ -25,28 +26,29 @@ pub(super) struct PodChange {
     pub slot: PodSlot,
     pub before: Option<Arc<PodRecord>>,
     pub after: Option<Arc<PodRecord>>,
-    /// What it touched.
+    /// The services that it touches.
     pub services: Vec<Arc<Service>>,
 }
 
-/// The entries that are not forgotten yet.
+/// The entries, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     entries: VecDeque<Arc<Entry>>,
-    /// What their records cost.
+    /// What their records cost, in bytes.
     bytes: u64,
-    /// Revisions and places within them, in order, by a hash of the interface in lower case.
+    /// Where each interface's changes are: revisions and indexes into their entries, in order, by a hash of the
+    /// interface in lower case.
     places: HashMap<u64, VecDeque<(u64, usize)>>,
     keys: RandomState,
 }
 
 impl Entry {
-    /// What it touched, some of it twice.
+    /// The services that it touches. Some may come twice.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.pods.iter().flat_map(|pod| &pod.services)
     }
 
-    /// What its records cost, those before and those after.
+    /// What its records cost, both before and after.
     fn bytes(&self) -> u64 {
         let records = self.pods.iter().flat_map(|pod| [&pod.before, &pod.after]).flatten();
         records.map(|pod| pod.cost()).sum()
@@ -68,7 +70,7 @@ impl Past {
         self.entries.push_back(entry);
     }
 
-    /// Lets go of the oldest entry where all are too much.
+    /// Removes and returns the oldest entry if the past is too large.
     pub fn forget(&mut self) -> Option<Arc<Entry>> {
         let oldest = self.entries.pop_front_if(|_| self.bytes > BYTES_MAX)?;
         self.bytes -= oldest.bytes();
@@ -83,8 +85,8 @@ impl Past {
         Some(oldest)
     }
 
-    /// An interface's changes behind one revision and up to another, oldest first, each as an entry and a place in it. A few
-    /// may be of another interface.
+    /// An interface's changes after one revision and up to another, oldest first. Each is an entry and an index into
+    /// it. A few may be of another interface with the same hash.
     pub fn changes_of(&self, interface: &str, behind: u64, until: u64) -> Vec<(Arc<Entry>, usize)> {
         let Some(places) = self.places.get(&hash(&self.keys, interface)) else { return Vec::new() };
         let from = places.partition_point(|(revision, _)| *revision <= behind);
@@ -96,7 +98,7 @@ impl Past {
         found.collect()
     }
 
-    /// The places that are kept, and the bytes that they are bounded by.
+    /// The size of the index, and the bytes of the records.
     #[cfg(test)]
     pub fn size(&self) -> (usize, u64) {
         (self.places.values().map(VecDeque::len).sum(), self.bytes)

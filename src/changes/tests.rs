@@ -14,7 +14,7 @@ fn source() -> SourceId {
     SourceId { cluster: "test".into(), profile: "app".into(), namespace: None }
 }
 
-/// What the writer does, without its task.
+/// The writer without its task.
 struct World {
     index: Index,
     snapshot: Arc<Snapshot>,
@@ -69,7 +69,7 @@ impl World {
         self.publish([Change::Remove(uid(name))]);
     }
 
-    /// A subscriber that knows the set of the moment.
+    /// A subscriber that knows the current set.
     fn subscriber(&self, filter: Filter) -> Subscription {
         let mut subscription = self.changes.subscribe(filter).expect("room");
         subscription.start_from(self.snapshot.revision);
@@ -256,7 +256,7 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     world.apply(pod("two", 2, 2, "interface=a.B port=1"));
     assert_eq!(told(idle.news()), "+two:1");
 
-    // One change that is larger than the past is not kept, and told as a gap.
+    // A change that is larger than the past is not kept, and is reported as a gap.
     let mut late = world.subscriber(interface("x.Y"));
     world.publish((0..=134).map(|at| {
         let mut pod = Pod { uid: uid(&format!("l{at}")), name: format!("l{at}").into(), ..many(100) };
@@ -267,7 +267,7 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
     assert_eq!((late.news(), state(&world)), (Err(Gap), (0, 0)));
 }
 
-/// A stream of a thousand interfaces walked through the whole past once for each of them.
+/// A regression test: a stream of a thousand interfaces walked through the whole past once for each of them.
 #[test]
 fn what_an_interface_missed_is_found_without_the_rest_of_the_past() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
@@ -296,7 +296,7 @@ fn subscriptions_are_counted_and_leave_nothing() {
     assert!(subscribe().is_ok());
 }
 
-/// A step of a Pod's life: which Pod, and what becomes of it.
+/// A step of a Pod's life.
 #[derive(Clone, Debug)]
 enum Step {
     Apply {
@@ -306,7 +306,7 @@ enum Step {
         fields: &'static str,
     },
     Remove(u8),
-    /// The subscriber looks.
+    /// The subscriber reads its changes.
     Look,
 }
 
@@ -331,8 +331,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens and however seldom a subscriber looks: the set that it started from and the changes that it was
-    /// told make the set that is there.
+    /// Whatever happens and however rarely a subscriber reads: its first set plus the changes that it received equal
+    /// the current set.
     #[test]
     fn changes_add_up_to_the_set(steps in steps()) {
         let mut world = World::of([]);

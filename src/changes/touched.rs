@@ -1,4 +1,4 @@
-//! Which services' endpoints a Pod's change touches, as subscribers see them.
+//! The services whose endpoints a Pod's change touches, as subscribers see them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::name::Service;
 use crate::snapshot::{Addresses, PodRecord, Told};
 
-/// All that subscribers see of one endpoint beside its service.
+/// Everything that subscribers see of one endpoint, besides its service.
 type Shown<'p> = (&'p str, &'p str, Addresses, u16, u16, Told<'p>);
 
-/// A service, and what a Pod has of it.
+/// A service, and a Pod's endpoints in it.
 type OfService<'p> = (&'p Arc<Service>, Vec<Shown<'p>>);
 
-/// The services of which the two records of a Pod show other endpoints.
+/// The services whose endpoints differ between a Pod's two records.
 pub(super) fn touched(before: Option<&PodRecord>, after: Option<&PodRecord>) -> Vec<Arc<Service>> {
     let (mut before, after) = (shown(before), shown(after));
     let mut touched = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn touched(before: Option<&PodRecord>, after: Option<&PodRecord>) -> 
     touched
 }
 
-/// A Pod's endpoints by service: namespace and alias.
+/// A Pod's endpoints by namespace and alias.
 fn shown(pod: Option<&PodRecord>) -> BTreeMap<(&str, &str), OfService<'_>> {
     let mut services: BTreeMap<_, OfService<'_>> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_serving) else { return services };

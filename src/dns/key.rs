@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{LABEL_LEN_MAX, Labels, NAME_LEN_MAX};
 
-/// A name folded to lower case, root first, each label behind its length: the order of a zone as a tree.
+/// A name in lower case, root first, with each label after its length. Keys sort in the order of a zone's tree.
 ///
 /// `www.Example.org.` is `3org7example3www`. A key that starts with another one is a name below it, because a label's
 /// length comes before its bytes.
@@ -12,7 +12,7 @@ use super::{LABEL_LEN_MAX, Labels, NAME_LEN_MAX};
 pub struct Key(smallvec::SmallVec<[u8; 32]>);
 
 impl Key {
-    /// The key of labels that come leftmost first.
+    /// The key of labels in wire order, leftmost first.
     pub fn of<'l>(labels: impl Iterator<Item = &'l [u8]>) -> Key {
         let labels: smallvec::SmallVec<[&[u8]; 24]> = labels.collect();
         let mut key = Key::default();
@@ -22,7 +22,7 @@ impl Key {
         key
     }
 
-    /// Goes one label down.
+    /// Goes down to a child label.
     pub fn push(&mut self, label: &[u8]) {
         debug_assert!(label.len() <= LABEL_LEN_MAX);
         self.0.push(label.len() as u8);
@@ -34,12 +34,12 @@ impl Key {
         self.0.starts_with(&ancestor.0)
     }
 
-    /// The key's bytes.
+    /// The key bytes: for each label its length, then the label in lower case.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The labels, root's side first.
+    /// The labels, from the root down.
     pub fn labels_down(&self) -> Labels<'_> {
         Labels(&self.0)
     }
@@ -52,7 +52,7 @@ impl std::borrow::Borrow<[u8]> for Key {
 }
 
 impl From<&[u8]> for Key {
-    /// Takes key bytes as [`Path::span`] gives them.
+    /// Takes key bytes from [`Path::span`].
     fn from(bytes: &[u8]) -> Key {
         Key(bytes.into())
     }
@@ -67,13 +67,13 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A name as a key on the stack, with every label's place: what a question's name is read by, without allocating.
+/// A name as a key on the stack, with the offset of every label. Reading a question's name this way allocates nothing.
 ///
-/// Labels are counted from the root's side: label 0 is the top-level domain.
+/// Labels are counted from the root: label 0 is the top-level domain.
 #[derive(Clone)]
 pub struct Path {
     bytes: [u8; NAME_LEN_MAX],
-    /// Where each label's length byte is; one more for the end.
+    /// The offset of each label's length byte, and one more for the end.
     starts: [u8; LABELS_MAX + 1],
     count: u8,
 }
@@ -101,7 +101,7 @@ impl Path {
         path
     }
 
-    /// How many labels, the root's not counted.
+    /// The number of labels without the root's.
     pub fn len(&self) -> usize {
         usize::from(self.count)
     }
@@ -111,13 +111,13 @@ impl Path {
         self.count == 0
     }
 
-    /// One label's bytes, in lower case; none beyond the last.
+    /// A label in lower case. `None` after the last.
     pub fn label(&self, index: usize) -> Option<&[u8]> {
         (index < self.len())
             .then(|| &self.bytes[usize::from(self.starts[index]) + 1..usize::from(self.starts[index + 1])])
     }
 
-    /// The key bytes of the labels `from..to`; what lies beyond the last is left out.
+    /// The key bytes of the labels `from..to`. Omits labels after the last.
     pub fn span(&self, from: usize, to: usize) -> &[u8] {
         let (from, to) = (from.min(self.len()), to.min(self.len()));
         &self.bytes[usize::from(self.starts[from])..usize::from(self.starts[to])]

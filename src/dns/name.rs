@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use super::{Key, LABEL_LEN_MAX, NAME_LEN_MAX};
 
-/// Why a text is no domain name.
+/// Why a text is not a domain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Two dots in a row, or nothing at all.
+    /// Two dots in a row, or an empty text.
     #[error("it has an empty label")]
     EmptyLabel,
     /// A label over 63 bytes.
@@ -18,12 +18,12 @@ pub enum NameError {
     /// More than 255 bytes.
     #[error("it is longer than 255 bytes on the wire")]
     LongName,
-    /// A `\` that no character or three digits follow.
+    /// A `\` without a character or three digits after it.
     #[error("it has a broken escape")]
     BadEscape,
 }
 
-/// A domain name, uncompressed, in its wire form with the root label; compares and hashes without letter case.
+/// An uncompressed domain name in wire form, with the root label. Comparing and hashing ignore letter case.
 #[derive(Clone)]
 pub struct Name(Box<[u8]>);
 
@@ -33,10 +33,10 @@ impl Name {
         Name(Box::new([0]))
     }
 
-    /// Takes a wire form that is known to be well-formed, root label included.
+    /// Reads an uncompressed wire form, including the root label.
     ///
     /// # Errors
-    /// What is not a sequence of labels that ends in the root's, in 255 bytes.
+    /// The bytes are not labels up to the root's, or are more than 255.
     pub fn from_wire(wire: &[u8]) -> Result<Name, NameError> {
         if wire.len() > NAME_LEN_MAX {
             return Err(NameError::LongName);
@@ -56,7 +56,7 @@ impl Name {
     /// Builds a name from labels, leftmost first.
     ///
     /// # Errors
-    /// A label that is empty or over 63 bytes; a name over 255.
+    /// A label is empty or over 63 bytes, or the name is over 255.
     pub fn from_labels<'l>(labels: impl IntoIterator<Item = &'l [u8]>) -> Result<Name, NameError> {
         let mut wire = Vec::with_capacity(64);
         for label in labels {
@@ -69,12 +69,12 @@ impl Name {
     /// This name below another one: `www` + `example.org.` is `www.example.org.`
     ///
     /// # Errors
-    /// The whole is over 255 bytes.
+    /// The result is over 255 bytes.
     pub fn below(&self, parent: &Name) -> Result<Name, NameError> {
         Name::from_labels(self.labels().chain(parent.labels()))
     }
 
-    /// The wire form, root label included.
+    /// The wire form, including the root label.
     pub fn wire(&self) -> &[u8] {
         &self.0
     }
@@ -84,7 +84,7 @@ impl Name {
         Labels(&self.0)
     }
 
-    /// How many labels, the root's not counted.
+    /// The number of labels without the root's.
     pub fn label_count(&self) -> usize {
         self.labels().count()
     }
@@ -94,13 +94,13 @@ impl Name {
         Key::of(self.labels()).is_within(&Key::of(ancestor.labels()))
     }
 
-    /// The same name without its leftmost label; none for the root.
+    /// The name without its leftmost label. `None` for the root.
     pub fn parent(&self) -> Option<Name> {
         let len = usize::from(self.0[0]);
         (len > 0).then(|| Name(self.0[1 + len..].into()))
     }
 
-    /// The name as a key of an ordered tree.
+    /// The name as a key of the zone's tree.
     pub fn key(&self) -> Key {
         Key::of(self.labels())
     }
@@ -108,7 +108,7 @@ impl Name {
 
 impl PartialEq for Name {
     fn eq(&self, other: &Name) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0) // a length byte is at most 63, so it is no letter
+        self.0.eq_ignore_ascii_case(&other.0) // a length byte is at most 63, so it is not a letter
     }
 }
 
@@ -122,7 +122,7 @@ impl Hash for Name {
     }
 }
 
-/// Master-file form with a final dot; what is not plain printable is escaped (RFC 1035 §5.1).
+/// Master-file form with a final dot. Bytes that are not plain and printable are escaped (RFC 1035 §5.1).
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.len() == 1 {
@@ -180,7 +180,7 @@ impl FromStr for Name {
     }
 }
 
-/// What follows a backslash: a character as it is, or three decimal digits.
+/// Decodes what follows a backslash: a literal character, or three decimal digits.
 fn escaped(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
     let first = bytes.next().ok_or(NameError::BadEscape)?;
     if !first.is_ascii_digit() {

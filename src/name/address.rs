@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 use crate::dns::{Name, NameError};
 
-/// An address as the one label of an SRV target: short, so that more endpoints fit; IPv6 written out in full.
+/// An address as the single label of an SRV target. IPv4 is short, so that more endpoints fit into an answer; IPv6 is
+/// written in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetLabel {
     text: [u8; TargetLabel::LEN_MAX],
@@ -15,10 +16,10 @@ pub struct TargetLabel {
 }
 
 impl TargetLabel {
-    /// Eight groups of four digits and seven hyphens.
+    /// Eight groups of four digits, and seven hyphens.
     const LEN_MAX: usize = 39;
 
-    /// Spells an address.
+    /// Writes an address as a label.
     pub fn of(address: IpAddr) -> TargetLabel {
         let mut label = TargetLabel { text: [0; TargetLabel::LEN_MAX], len: 0 };
         match address {
@@ -28,7 +29,7 @@ impl TargetLabel {
         label
     }
 
-    /// Reads a label in lower case; only what [`TargetLabel::of`] would spell is one.
+    /// Reads a label in lower case. Accepts only what [`TargetLabel::of`] writes.
     pub fn read(label: &[u8]) -> Option<IpAddr> {
         let text = std::str::from_utf8(label).ok()?;
         let address = match text.split('-').count() {
@@ -51,30 +52,30 @@ impl TargetLabel {
         (TargetLabel::of(address).as_bytes() == label).then_some(address)
     }
 
-    /// Appends the label as it stands on the wire, behind its length.
+    /// Appends the label in wire form, with its length first.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         out.push(self.len);
         let end = out.len() + usize::from(self.len);
-        out.extend_from_slice(&self.text); // all that there may be: a length known beforehand is copied faster
+        out.extend_from_slice(&self.text); // copying a constant length is faster; the rest is cut off
         out.truncate(end);
     }
 
-    /// The label's bytes.
+    /// The label without its length byte.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.len)]
     }
 
-    /// Whether key bytes are this label alone.
+    /// Whether key bytes are exactly this label.
     pub fn is_key(&self, key: &[u8]) -> bool {
         key.split_first().is_some_and(|(len, label)| usize::from(*len) == label.len() && label == self.as_bytes())
     }
 
-    // By a table, since every SRV record goes through here.
+    // Uses a table, because every SRV record needs this.
     fn push_octets(&mut self, octets: [u8; 4]) {
         let mut at = 0;
         for octet in octets {
             let (digits, len) = DECIMALS[usize::from(octet)];
-            self.text[at..at + 4].copy_from_slice(&digits); // the next octet goes over what is not its own
+            self.text[at..at + 4].copy_from_slice(&digits); // the next octet overwrites the unused bytes
             at += usize::from(len);
         }
         self.len = at as u8 - 1; // without the last hyphen
@@ -101,7 +102,7 @@ impl TargetLabel {
     }
 }
 
-/// Every octet in decimal with a hyphen behind it, and how many bytes that takes.
+/// Every octet in decimal with a hyphen after it, and the length of that.
 static DECIMALS: [([u8; 4], u8); 256] = {
     let mut decimals = [([0; 4], 0); 256];
     let mut octet = 0;
@@ -130,7 +131,7 @@ impl fmt::Display for TargetLabel {
     }
 }
 
-/// An address's name in its reverse tree.
+/// The address's name in its reverse tree.
 pub fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {
@@ -147,10 +148,11 @@ pub fn reverse_name(address: IpAddr) -> String {
     }
 }
 
-/// The zones that cover a network; a prefix between octets or nibbles is split into those of the next boundary.
+/// The reverse zones that cover a network. A prefix between two octets or nibbles gives several zones at the next
+/// boundary.
 ///
 /// # Errors
-/// None in practice: every such name fits. The type is the name's.
+/// None in practice, because every such name fits.
 pub fn reverse_zones(network: IpNet) -> Result<Vec<Name>, NameError> {
     let bits_per_label = if network.addr().is_ipv4() { 8 } else { 4 };
     let labels = network.prefix_len().div_ceil(bits_per_label);
@@ -158,21 +160,21 @@ pub fn reverse_zones(network: IpNet) -> Result<Vec<Name>, NameError> {
     subnets.map(|subnet| zone_of(subnet.addr(), usize::from(labels)).parse()).collect()
 }
 
-/// The reverse name of an address, of which only `labels` octets or nibbles from the top are kept.
+/// The reverse name of an address, with only its first `labels` octets or nibbles.
 fn zone_of(address: IpAddr, labels: usize) -> String {
     let name = reverse_name(address);
     let left_out = if address.is_ipv4() { 4 } else { 32 } - labels;
     name.splitn(left_out + 1, '.').last().unwrap_or_default().to_owned()
 }
 
-/// The IPv4 address that octets from the top begin with; the rest zero.
+/// The IPv4 address that starts with these octets. The rest is zero.
 pub(super) fn v4_from(octets: &[u8]) -> Ipv4Addr {
     let mut whole = [0; 4];
     whole[..octets.len()].copy_from_slice(octets);
     Ipv4Addr::from(whole)
 }
 
-/// The IPv6 address that nibbles from the top begin with; the rest zero.
+/// The IPv6 address that starts with these nibbles. The rest is zero.
 pub(super) fn v6_from(nibbles: &[u8]) -> Ipv6Addr {
     let bits =
         nibbles.iter().enumerate().fold(0u128, |bits, (at, nibble)| bits | u128::from(*nibble) << (124 - 4 * at));

@@ -1,4 +1,4 @@
-//! What a question's name would stand for, read from the right.
+//! Reads what a question's name would stand for, from the right.
 
 use std::net::IpAddr;
 
@@ -6,54 +6,54 @@ use super::address::{TargetLabel, v4_from, v6_from};
 use super::{Alias, Selector};
 use crate::dns::Path;
 
-/// A place in the Pods' zone.
+/// What a name in the Pods' zone would stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'q> {
     /// `Z`
     Apex,
     /// `dns-version.Z`
     DnsVersion,
-    /// `p.Z`, above the targets.
+    /// `p.Z`, the parent of the targets.
     Targets,
     /// `<target>.p.Z`
     Target(IpAddr),
-    /// `pod.Z`, above the Pods' namespaces.
+    /// `pod.Z`, the parent of the Pods' namespaces.
     Pods,
     /// `<ns>.pod.Z` and what is below it.
     Pod {
-        /// The namespace.
+        /// The bytes of the namespace's label.
         namespace: &'q [u8],
-        /// The Pod's labels as key bytes; none for the namespace itself.
+        /// The Pod's labels as key bytes. Empty for the namespace itself.
         labels: &'q [u8],
     },
-    /// `<ns>.Z` and the DNS-SD names that belong to no single service.
+    /// `<ns>.Z`, and the DNS-SD names that belong to the whole namespace.
     Namespace {
-        /// The namespace.
+        /// The bytes of the namespace's label.
         namespace: &'q [u8],
         /// Which of its names.
         below: BelowNamespace,
     },
     /// A service's name, or one below it.
     Service {
-        /// The namespace.
+        /// The bytes of the namespace's label.
         namespace: &'q [u8],
-        /// The service.
+        /// How the name selects services.
         name: ServiceName<'q>,
         /// Which of its names.
         below: Below<'q>,
     },
-    /// No name of the schema.
+    /// Not a name of the schema.
     Missing,
 }
 
-/// How a service is named.
+/// How a name selects services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceName<'q> {
     /// `<interface>[.v-<version>][.g-<group>]`
     Natural {
-        /// What its group must be.
+        /// Which groups it selects.
         group: Selector<&'q [u8]>,
-        /// What its version must be.
+        /// Which versions it selects.
         version: Selector<&'q [u8]>,
         /// The interface's labels, or the first of them, as key bytes.
         interface: &'q [u8],
@@ -62,7 +62,7 @@ pub enum ServiceName<'q> {
     Alias(Alias),
 }
 
-/// The names that a namespace has.
+/// The names at and below a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BelowNamespace {
     /// `<ns>`
@@ -73,14 +73,14 @@ pub enum BelowNamespace {
     Browse,
 }
 
-/// The names that a service has.
+/// The names at and below a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Below<'q> {
     /// `SERVICE`
     Itself,
     /// `_tcp`: an empty non-terminal.
     Tcp,
-    /// `_<protocol>._tcp`; none for `_rpc`, which is any.
+    /// `_<protocol>._tcp`. `None` for `_rpc`, which means any protocol.
     Protocol(Option<&'q [u8]>),
     /// `<instance>._<protocol>._tcp`
     Instance(Option<&'q [u8]>, &'q [u8]),
@@ -88,11 +88,11 @@ pub enum Below<'q> {
     Between,
     /// `_services._dns-sd._udp`: the protocols.
     Protocols,
-    /// `b._dns-sd._udp`, which only a namespace has.
+    /// `b._dns-sd._udp`. Only a namespace has it.
     Interfaces,
 }
 
-/// Reads a name within the zone, of which the first `zone_labels` labels from the root's side are the zone's.
+/// Reads a name within the zone. Its first `zone_labels` labels from the root are the zone's.
 pub fn read(name: &Path, zone_labels: usize) -> Place<'_> {
     let Some(namespace) = name.label(zone_labels) else { return Place::Apex };
     let below = zone_labels + 1;
@@ -111,7 +111,8 @@ pub fn read(name: &Path, zone_labels: usize) -> Place<'_> {
     }
 }
 
-/// In `pod.Z` an alias may stand where a Pod's namespace does; below it no Pod's name begins with `_`.
+/// Below `pod.Z` an alias may take the place of a namespace. No Pod's name begins with `_`, so that tells the two
+/// apart.
 fn reads_as_alias(name: &Path, label: &[u8], at: usize) -> bool {
     Alias::read(label).is_some() && name.label(at + 1).is_none_or(|next| next.starts_with(b"_"))
 }
@@ -133,14 +134,14 @@ fn read_service<'q>(name: &'q Path, namespace: &'q [u8], mut at: usize) -> Place
     Place::Service { namespace, name: ServiceName::Natural { group, version, interface }, below }
 }
 
-/// A label behind `g-` or `v-`, if the next one is such a label.
+/// Reads the next label if it begins with `g-` or `v-`.
 fn read_selector<'q>(name: &'q Path, prefix: &[u8], at: &mut usize) -> Selector<&'q [u8]> {
     let Some(value) = name.label(*at).and_then(|label| label.strip_prefix(prefix)) else { return Selector::Any };
     *at += 1;
     if value == b"-none" { Selector::None } else { Selector::Value(value) }
 }
 
-/// The names below `<ns>` itself: of those of a service only the DNS-SD ones have a meaning there.
+/// Reads a name below `<ns>` itself. Of the names of a service, only the DNS-SD ones exist there.
 fn read_namespace<'q>(namespace: &'q [u8], below: Below<'q>) -> Place<'q> {
     let below = match below {
         Below::Itself => BelowNamespace::Itself,
@@ -151,7 +152,7 @@ fn read_namespace<'q>(namespace: &'q [u8], below: Below<'q>) -> Place<'q> {
     Place::Namespace { namespace, below }
 }
 
-/// What stands below a service's name, from label `at` on.
+/// Reads what is below a service's name, from label `at` on.
 fn read_below(name: &Path, at: usize) -> Option<Below<'_>> {
     let label = |index| name.label(at + index);
     let below = match (label(0), label(1), label(2)) {
@@ -170,16 +171,16 @@ fn read_below(name: &Path, at: usize) -> Option<Below<'_>> {
     label(3).is_none().then_some(below)
 }
 
-/// A place in the reverse trees.
+/// What a name in the reverse trees stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReverseName {
     /// A whole address.
     Address(IpAddr),
-    /// The addresses from the first to the last one are below it.
+    /// An ancestor of the addresses from the first to the last.
     Network(IpAddr, IpAddr),
 }
 
-/// Reads a name below `in-addr.arpa.` or `ip6.arpa.`; none for what no address is spelt like.
+/// Reads a name below `in-addr.arpa.` or `ip6.arpa.`. `None` if no address is written like that.
 pub fn read_reverse(name: &Path) -> Option<ReverseName> {
     if name.label(0)? != b"arpa" {
         return None;

@@ -14,7 +14,7 @@ fn service(namespace: &str, interface: &str, group: Option<&str>, version: Optio
     Service::new(&namespace.into(), &interface.into(), group.as_ref(), version.as_ref(), &zone())
 }
 
-/// What a whole name reads as, in short.
+/// A short form of what a whole name reads as.
 fn reading(text: &str) -> String {
     let name: Name = text.parse().unwrap();
     let path = Path::of(name.labels());
@@ -248,7 +248,7 @@ proptest! {
         }
     }
 
-    /// No two services share a name that tells group and version, but by letter case.
+    /// Two services never share a name with group and version, except by letter case.
     #[test]
     fn exact_names_are_distinct(
         interfaces in ["[aA]{1,2}(\\.[aB]{1,2})?", "[aA]{1,2}(\\.[aB]{1,2})?"],
@@ -268,7 +268,7 @@ proptest! {
         }
     }
 
-    /// No two values share a label but by letter case.
+    /// Two values never share a label, except by letter case.
     #[test]
     fn selector_labels_are_distinct(a in "[a-b.-]{1,7}", b in "[a-b.-]{1,7}") {
         if let (Some(one), Some(other)) = (selector_label(&a), selector_label(&b)) {

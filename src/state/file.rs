@@ -1,4 +1,4 @@
-//! The file: written whole, read whole or not at all.
+//! The state file. It is written whole, and read whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -14,22 +14,22 @@ use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
 use crate::source::{Change, Event, SourceId};
 
-/// What the head begins with.
+/// The value of `format` in the head.
 const FORMAT: &str = "callsign-state";
 
-/// What is written. A file of a later version may need more than we know.
+/// The version that is written. A later version's file may need more than this program knows.
 const VERSION: u32 = 1;
 
-/// The longest head: a source has some 300 bytes, and there are at most a few hundred.
+/// The longest head. A source has some 300 bytes, and there are at most a few hundred.
 const HEAD_LEN_MAX: u64 = 1 << 20;
 
-/// The longest line: a Pod with an annotation of the largest size, and its escapes.
+/// The longest line: a Pod with the largest annotation, and its escapes.
 const LINE_LEN_MAX: u64 = 4 << 20;
 
-/// Writes a zone into a folder, in the place of what was there.
+/// Writes a zone into a folder, and replaces the file there.
 ///
 /// # Errors
-/// What the system says; what was there is then still there.
+/// The system's error. The old file is then still there.
 pub fn save(folder: &Path, snapshot: &Snapshot, sources: &[SourceId], heard_at: u64) -> Result<(), StateError> {
     let path = folder.join(FILE_NAME);
     let new = folder.join(format!(".{FILE_NAME}.new"));
@@ -45,7 +45,7 @@ pub fn save(folder: &Path, snapshot: &Snapshot, sources: &[SourceId], heard_at: 
         let file = write(File::create(&new)?, &head, snapshot)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
-        File::open(folder)?.sync_all() // so that the new name is on the disk too
+        File::open(folder)?.sync_all() // makes the rename durable
     };
     write().map_err(|source| StateError::Io { path: path.clone(), source })
 }
@@ -69,12 +69,12 @@ fn write(file: File, head: &Head, snapshot: &Snapshot) -> io::Result<File> {
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
-/// Reads a folder's zone through an index that has heard nothing yet, of these sources.
+/// Loads a folder's zone through an empty index of these sources.
 ///
 /// `now` is Unix time in seconds.
 ///
 /// # Errors
-/// There is none, or it is not to be served.
+/// There is no file, or its zone must not be served.
 pub fn load(
     folder: &Path,
     mut index: Index,
@@ -93,7 +93,7 @@ pub fn load(
     let head = read_head(&mut file).map_err(broken)?;
     let (theirs, ours) = ((&*head.zone, &head.sources), (zone, &names(sources)));
     if theirs != ours {
-        let told = |(zone, sources): (&str, &Vec<String>)| format!("{zone} by {}", sources.join(", "));
+        let told = |(zone, sources): (&str, &Vec<String>)| format!("{zone} from {}", sources.join(", "));
         return Err(StateError::Foreign { path, theirs: told(theirs), ours: told(ours) });
     }
     let age_s = now.saturating_sub(head.heard_at);
@@ -108,7 +108,7 @@ pub fn load(
     Ok(Arc::new(Snapshot { revision: u64::MAX, heard_at: Some(head.heard_at), ..Snapshot::clone(&snapshot) }))
 }
 
-/// The serial of a folder's zone, however old it is; none where that cannot be told, which [`load`] has the words for.
+/// The serial of a folder's zone, however old it is. `None` if the file is unusable; [`load`] reports why.
 pub fn serial(folder: &Path, zone: &str) -> Option<u32> {
     let file = File::open(folder.join(FILE_NAME)).ok()?;
     let head = read_head(&mut BufReader::new(file)).ok()?;
@@ -118,8 +118,8 @@ pub fn serial(folder: &Path, zone: &str) -> Option<u32> {
 fn read_head(file: &mut impl BufRead) -> Result<Head, String> {
     let mut line = Vec::new();
     file.take(HEAD_LEN_MAX).read_until(b'\n', &mut line).map_err(|error| error.to_string())?;
-    let wrong = |error: serde_json::Error| format!("it does not begin as a state of callsign's does: {error}");
-    // First what every version has: a later one may have changed all else.
+    let wrong = |error: serde_json::Error| format!("its first line is not the head of a callsign state file: {error}");
+    // Read first what every version has. A later version may have changed everything else.
     #[derive(serde::Deserialize)]
     struct Kind {
         format: String,
@@ -127,15 +127,15 @@ fn read_head(file: &mut impl BufRead) -> Result<Head, String> {
     }
     let Kind { format, version } = serde_json::from_slice(&line).map_err(wrong)?;
     if format != FORMAT {
-        return Err(format!("it says that it is a {format:?}, not a {FORMAT}"));
+        return Err(format!("its format is {format:?}, not {FORMAT}"));
     }
     if version > VERSION {
-        return Err(format!("it is of version {version}, and this program reads up to {VERSION}"));
+        return Err(format!("it has version {version}, and this program reads versions up to {VERSION}"));
     }
     serde_json::from_slice(&line).map_err(wrong)
 }
 
-/// Hands every Pod to the index; to the end, where the checksum is.
+/// Sends every Pod to the index. Reads to the end, because the checksum is there.
 fn read_pods(content: impl Read, index: &mut Index, sources: &[SourceId]) -> Result<(), String> {
     let mut content = BufReader::new(content);
     let torn = |error: io::Error| format!("it is torn: {error}");
@@ -151,13 +151,13 @@ fn read_pods(content: impl Read, index: &mut Index, sources: &[SourceId]) -> Res
                 }
             }
             Ok(Line::End(count)) if count == pods => break,
-            Ok(Line::End(count)) => return Err(format!("it is torn: {pods} Pods of {count}")),
-            Err(error) => return Err(format!("it is torn behind {pods} Pods: {error}")),
+            Ok(Line::End(count)) => return Err(format!("it is torn: it has {pods} Pods of {count}")),
+            Err(error) => return Err(format!("it is torn after {pods} Pods: {error}")),
         }
     }
     match content.read(&mut [0]).map_err(torn)? {
         0 => Ok(()),
-        _ => Err("it goes on behind its end".into()),
+        _ => Err("it has data after its end".into()),
     }
 }
 

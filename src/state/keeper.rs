@@ -1,4 +1,4 @@
-//! When the zone is saved.
+//! Decides when the zone is saved.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::server::Responder;
 use crate::snapshot::Snapshot;
 use crate::source::SourceId;
 
-/// The least time between two writes.
+/// The shortest time between two writes.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A write waits so many times as long as the one before it took: a twentieth of a processor.
+/// A write waits this many times as long as the one before it took, so that writing uses a twentieth of a processor.
 const REST: u32 = 19;
 
-/// A zone that did not change is written so often, so that its file tells that it was true until then.
+/// How often an unchanged zone is written, so that its file stays recent.
 const REFRESH: Duration = Duration::from_secs(600);
 
-/// Saves the zone whenever it has changed, for as long as the process lives, and once at its end.
+/// Saves the zone after changes while the process runs, and once at its end.
 pub struct Keeper {
     folder: PathBuf,
     sources: Vec<SourceId>,
     responder: Arc<Responder>,
     age: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
-    /// Held while the file is written: the end may come in the middle of a write.
+    /// Held while the file is written. The process may end in the middle of a write.
     writing: Mutex<()>,
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// Into this folder, of these sources, of which `age` tells how long ago they were known to be whole.
+    /// Saves into a folder. `age` returns how long ago the sources were last known to be whole.
     pub fn new(
         folder: PathBuf,
         sources: Vec<SourceId>,
@@ -67,7 +67,7 @@ impl Keeper {
         }
     }
 
-    /// Saves what there is now.
+    /// Saves the current zone.
     pub async fn finish(self: Arc<Self>) {
         let snapshot = self.responder.snapshot.load_full();
         if is_live(&snapshot) {
@@ -75,7 +75,7 @@ impl Keeper {
         }
     }
 
-    /// A write that fails is told once, until one succeeds: a disk that is full fills no log.
+    /// Saves a snapshot. Logs only the first of several failures in a row, so that a full disk does not fill the log.
     async fn save(self: Arc<Self>, snapshot: Arc<Snapshot>) {
         let _alone = self.writing.lock().await;
         let heard_at = now().saturating_sub((self.age)().unwrap_or_default().as_secs());
@@ -87,7 +87,7 @@ impl Keeper {
             Ok(Ok(())) => drop(metrics.state_written(true)),
             Ok(Err(error)) if metrics.state_written(false) => {
                 tracing::error!(
-                    "the zone is not saved, and a restart will know nothing while the API server is away: {error}"
+                    "the zone is not saved, so a restart has no answers while the API server is away: {error}"
                 );
             }
             Ok(Err(StateError::Io { .. })) => {}
@@ -96,7 +96,7 @@ impl Keeper {
     }
 }
 
-/// What the sources have told in this run, all of it.
+/// Whether the zone is complete, and comes from this run's sources.
 fn is_live(snapshot: &Snapshot) -> bool {
     snapshot.is_synced && snapshot.heard_at.is_none()
 }

@@ -1,4 +1,4 @@
-//! A Pod as it is saved.
+//! A Pod in the state file.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::source::{Phase, Pod, PodStatus, SourceId};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Line {
-    /// A Pod.
+    /// One Pod.
     Pod(Box<Saved>),
-    /// The end, and how many Pods there were.
+    /// The end, with the number of Pods.
     End(usize),
 }
 
-/// What is kept of a Pod.
+/// What is saved of a Pod.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Saved {
     cluster: String,
@@ -41,12 +41,12 @@ pub(super) struct Saved {
     host_ips: Vec<IpAddr>,
     #[serde(default)]
     start_time: Option<i64>,
-    /// What it offers, by profile: the pairs of an annotation.
+    /// Its registrations by profile, as the pairs of an annotation.
     offers: Vec<(String, serde_json::Value)>,
 }
 
 impl Saved {
-    /// What is kept of a record; none where nothing of it would be answered.
+    /// What is saved of a record. `None` if no answer depends on it.
     pub fn of(record: &PodRecord) -> Option<Saved> {
         if record.registrations.is_empty() || !record.is_registering() {
             return None;
@@ -76,7 +76,7 @@ impl Saved {
         })
     }
 
-    /// The Pod as each of its profiles' sources would tell of it.
+    /// The Pod as the source of each profile would send it.
     pub fn pods<'s>(&'s self, sources: &'s [SourceId]) -> impl Iterator<Item = (SourceId, Pod)> + 's {
         self.offers.iter().filter_map(|(profile, pairs)| {
             let is_its = |source: &&SourceId| {
@@ -109,8 +109,8 @@ impl Saved {
     }
 }
 
-/// The pairs of an annotation that says the same. Where it would be longer than any that is read, what it tells beside
-/// the places is left out: the endpoints are what a restart must not lose.
+/// The pairs of an equivalent annotation. If it would exceed the size limit of an annotation, the metadata is left out:
+/// a restart must not lose the endpoints.
 fn pairs(mut registrations: Vec<Registration>) -> serde_json::Value {
     let whole = registration::pairs(&registrations);
     if whole.to_string().len() <= ANNOTATION_LEN_MAX / 4 * 3 {
@@ -157,7 +157,7 @@ fn phase_of(name: &str) -> Phase {
     PHASES.iter().find(|(_, one)| *one == name).map_or(Phase::Unknown, |(phase, _)| *phase)
 }
 
-/// How a source is called in the head.
+/// A source in the head: `cluster/profile/namespace`, with `*` for all namespaces.
 pub(super) fn source_name(source: &SourceId) -> String {
     let namespace: Option<&Arc<str>> = source.namespace.as_ref();
     format!("{}/{}/{}", source.cluster, source.profile, namespace.map_or("*", |namespace| namespace))

@@ -1,4 +1,4 @@
-//! The Pods whose annotations are to be read again: their sources are asked for them until they have come.
+//! Asks the sources for the Pods whose annotations must be read again, until they have sent them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::snapshot::PodSlot;
 use crate::source::SourceId;
 use crate::source::again::Tellers;
 
-/// How often it is looked whether any are missing.
+/// How often it checks whether any Pods are missing.
 const TURN: Duration = Duration::from_millis(100);
 
-/// How long a Pod that was asked for is waited for before it is asked for again.
+/// How long it waits for a Pod before it asks again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who is asked, and what was asked for when.
+/// The sources to ask, and when each missing Pod was last asked for.
 pub(super) struct Asker {
     tellers: Tellers,
     asked: HashMap<(PodSlot, SourceId), Duration>,
@@ -26,7 +26,7 @@ impl Asker {
         Asker { tellers, asked: HashMap::new(), next_turn: Duration::ZERO }
     }
 
-    /// Asks for what is missing and was not asked for of late.
+    /// Asks for each missing Pod that was not asked for recently.
     pub fn turn(&mut self, index: &Index, now: Duration) {
         if now < self.next_turn {
             return;

@@ -1,11 +1,12 @@
-//! Whose changes are taken in when: one Pod's at most every 100 ms, and every namespace in its turn.
+//! Decides when each change is applied: changes of one Pod at least 100 ms apart, and namespaces in turn.
 //!
-//! A Pod's first change waits for nothing but its namespace's turn. A large annotation costs what hundreds of changes do: of
-//! those one at a time is taken in, behind all that is small, so that however many Pods write them the others wait for one. What it changes within [`PAUSE`] of that waits for the
-//! end of it, and of each source the latest alone, so that a Pod which writes its annotation a thousand times a second is
-//! read ten times. A list passes as it comes: the API server sends each Pod once in it, however often that changed.
+//! A Pod's first change waits only for its namespace's turn. Further changes within [`PAUSE`] wait until the pause
+//! ends, and only the latest from each source is kept. So a Pod that writes its annotation a thousand times a second is
+//! decoded ten times. A large annotation costs as much as hundreds of small changes. Only one of those is applied at a
+//! time, after everything small, so the others wait for at most one, however many Pods write large ones. A list passes
+//! without delay: it names each Pod once, however often the Pod changed.
 //!
-//! Pure: time comes in as an argument.
+//! It is pure: time is an argument.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,52 +17,52 @@ use smallvec::SmallVec;
 use crate::registration::ANNOTATION_LEN_MAX;
 use crate::source::{Arrival, Change, SourceId};
 
-/// The shortest time between two readings of one Pod: ten a second are more than any process has news.
+/// The shortest time between two decodings of one Pod. No process has news more than ten times a second.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// The most changes that are taken in by turns before they are published.
+/// The most changes that the turns add to one snapshot.
 const TURNS_MAX: usize = 256;
 
-/// The most bytes of annotations that are, beside one large annotation: what comes meanwhile has its turn after that.
+/// The most bytes of annotations that they add, besides one large annotation.
 const TURNS_LEN_MAX: usize = ANNOTATION_LEN_MAX;
 
-/// From how many bytes on a change is large: it takes a millisecond and more, the largest of all 25.
+/// A change of at least this many bytes is large. It takes a millisecond or more; the largest takes 25.
 const LARGE_LEN_MIN: usize = 16 * 1024;
 
-/// The most bytes that may wait: 511 Pods with the largest annotations, or 262,144 that have none. Beyond that the sources
-/// wait, and with them all namespaces: one watch brings the changes of all.
+/// The most bytes that may wait: 511 Pods with the largest annotations, or 262,144 without any. Beyond that the sources
+/// wait, and with them all namespaces, because one watch carries the changes of all.
 const WAITING_LEN_MAX: usize = 128 * 1024 * 1024;
 
-/// What a change counts beside its annotation, in bytes.
+/// What a change counts in addition to its annotation, in bytes.
 const CHANGE_LEN: usize = 512;
 
 /// A Pod's cluster and uid.
 type PodId = (Arc<str>, Arc<str>);
 
-/// The changes that wait.
+/// The waiting changes.
 #[derive(Default)]
 pub(super) struct Pace {
-    /// The Pods that wait, and those that were taken in within the last [`PAUSE`].
+    /// The Pods with a waiting change or with a change applied within the last [`PAUSE`].
     pods: HashMap<PodId, Paced>,
-    /// When each pause ends, the first one first.
+    /// When each pause ends, the earliest first.
     pauses: VecDeque<(Duration, PodId)>,
-    /// The Pods that are due, each once, by namespace and by the size of what they wait with.
+    /// The Pods that are due, each once, by namespace and by the size of their change.
     due: HashMap<Arc<str>, [VecDeque<PodId>; 2]>,
-    /// Those of which something of a size is due, in turn.
+    /// The namespaces with a due change of each size, in turn.
     turns: [VecDeque<Arc<str>>; 2],
     waiting_len: usize,
-    /// The sources in the middle of a list.
+    /// The sources whose list is in progress.
     listing: HashSet<SourceId>,
 }
 
-/// A Pod at its pace.
+/// The changes of one Pod.
 struct Paced {
     namespace: Arc<str>,
-    /// The latest change by each source that had one.
+    /// The latest change from each source that sent one.
     waiting: SmallVec<[Arrival; 1]>,
 }
 
-/// What a change costs, roughly; the index of queues.
+/// Roughly what a change costs. Also the index into the arrays of queues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Size {
     Small,
@@ -69,13 +70,13 @@ enum Size {
 }
 
 impl Pace {
-    /// Takes in what has come at a time; what need not wait is ready at once.
+    /// Takes in an arrival at time `now`. What need not wait goes to `ready` at once.
     pub fn take_in(&mut self, arrival: Arrival, now: Duration, ready: &mut Vec<Arrival>) {
         let source = &arrival.event.source;
         let (uid, namespace) = match &arrival.event.change {
             Change::Begin => {
                 self.listing.insert(source.clone());
-                self.release(source.clone(), ready); // the list's end must not come between
+                self.release(source.clone(), ready); // they must not come after the list has ended
                 return ready.push(arrival);
             }
             Change::Commit | Change::Abort => {
@@ -83,7 +84,7 @@ impl Pace {
                 return ready.push(arrival);
             }
             _ if self.listing.contains(source) => return ready.push(arrival),
-            Change::Again(_) => return ready.push(arrival), // what waits may be newer, and must not give way to it
+            Change::Again(_) => return ready.push(arrival), // a waiting change may be newer, and must not be replaced
             Change::Apply(pod) => (&pod.uid, Some(&pod.namespace)),
             Change::Remove(uid) => (uid, None),
         };
@@ -98,7 +99,7 @@ impl Pace {
                 self.pods.insert(pod.clone(), Paced { namespace: namespace.clone(), waiting: [arrival].into() });
                 self.make_due(&namespace, pod);
             }
-            // Nothing of the Pod waits, and there is nothing to read.
+            // Nothing of the Pod waits, and a removal has nothing to decode.
             (None, None) => {
                 self.pods.insert(pod.clone(), Paced { namespace: "".into(), waiting: SmallVec::new() });
                 self.pauses.push_back((now + PAUSE, pod));
@@ -107,7 +108,8 @@ impl Pace {
         }
     }
 
-    /// Takes from each namespace in turn what is due, up to what is to be published at once: small changes, then a large one.
+    /// Moves what is due to `ready`, up to one snapshot's worth: small changes from each namespace in turn, then one
+    /// large change.
     pub fn take_turns(&mut self, now: Duration, ready: &mut Vec<Arrival>) {
         self.end_pauses(now);
         let (mut count, mut len) = (0, 0);
@@ -120,7 +122,7 @@ impl Pace {
         ready.extend(self.take_turn(Size::Large, now).into_iter().flatten());
     }
 
-    /// Takes what the next Pod of a size waits with, of the namespace whose turn it is.
+    /// Takes the changes of the next due Pod of a size, from the namespace whose turn it is.
     fn take_turn(&mut self, size: Size, now: Duration) -> Option<SmallVec<[Arrival; 1]>> {
         loop {
             let namespace = self.turns[size as usize].pop_front()?;
@@ -135,7 +137,7 @@ impl Pace {
                 continue;
             };
             if size == Size::Small && paced.size() == Size::Large {
-                self.make_due(&namespace, pod); // it has grown while it waited
+                self.make_due(&namespace, pod); // it grew while it waited
                 continue;
             }
             let taken = std::mem::take(&mut paced.waiting);
@@ -145,7 +147,7 @@ impl Pace {
         }
     }
 
-    /// When more will be due; in the past where it is.
+    /// When more becomes due. Zero if something already is, `None` if nothing waits.
     pub fn due_at(&self) -> Option<Duration> {
         match (self.turns.iter().all(VecDeque::is_empty), self.is_empty()) {
             (false, _) => Some(Duration::ZERO),
@@ -154,17 +156,17 @@ impl Pace {
         }
     }
 
-    /// How many changes may be taken in, each as large as may be; if none, some may once something was taken out.
+    /// How many changes of the largest size may still be taken in. 0 until something is taken out.
     pub fn room(&self) -> usize {
         WAITING_LEN_MAX.saturating_sub(self.waiting_len) / (ANNOTATION_LEN_MAX + CHANGE_LEN)
     }
 
-    /// Whether nothing waits.
+    /// Whether no change waits.
     pub fn is_empty(&self) -> bool {
         self.waiting_len == 0
     }
 
-    /// Makes due what waited for the end of its pause, and forgets the Pods that have rested.
+    /// Makes due what waited for a pause that has ended. Forgets the Pods without a waiting change.
     fn end_pauses(&mut self, now: Duration) {
         while let Some((_, pod)) = self.pauses.pop_front_if(|(end, _)| *end <= now) {
             match self.pods.get(&pod) {
@@ -183,7 +185,7 @@ impl Pace {
         due.push_back(pod);
     }
 
-    /// Makes ready all that waits of a source.
+    /// Moves everything that waits from a source to `ready`.
     fn release(&mut self, source: SourceId, ready: &mut Vec<Arrival>) {
         for paced in self.pods.values_mut() {
             if let Some(at) = paced.waiting.iter().position(|waiting| waiting.event.source == source) {
@@ -203,7 +205,7 @@ impl Paced {
         }
     }
 
-    /// Puts a change last, in place of the source's earlier one; the length of that.
+    /// Adds a change in place of the source's earlier one. Returns the length of that one.
     fn put(&mut self, arrival: Arrival) -> usize {
         let is_earlier = |waiting: &Arrival| waiting.event.source == arrival.event.source;
         let earlier = self.waiting.iter().position(is_earlier).map(|at| self.waiting.remove(at));

@@ -1,4 +1,4 @@
-//! What the log is told of refused registrations: enough to find them, and no more a second than a person can read.
+//! Logs refused registrations: enough to find them, and no more per second than a person can read.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use crate::index::Difference;
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, PodSlot, Refused, Snapshot};
 
-/// How long a Pod that has its line waits for the next one: whoever writes faster than that fills no log.
+/// How long a Pod waits for its next line. A Pod that changes faster cannot fill the log.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The most lines in that time, of all Pods.
+/// The most lines in one window, over all Pods.
 const LINES_MAX: usize = 100;
 
-/// Who has had a line of late, and what was left out since.
+/// The Pods with a line in this window, and the number of refusals without one.
 #[derive(Default)]
 pub(super) struct RefusalLog {
     since: Duration,
@@ -22,19 +22,19 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    /// Tells at the end of each second how much was left out in it.
+    /// At the end of each window, logs how many refusals had no line.
     pub fn turn(&mut self, now: Duration) {
         if now.saturating_sub(self.since) < WINDOW {
             return;
         }
         if self.left_out > 0 {
             let left_out = self.left_out;
-            tracing::warn!(left_out, "more registrations were refused: `callsign ls --bad` lists them");
+            tracing::warn!(left_out, "more registrations refused: `callsign ls --bad` lists them");
         }
         *self = RefusalLog { since: now, ..RefusalLog::default() };
     }
 
-    /// One line for each Pod of which a registration is newly refused, and what there is beside that only counted.
+    /// Logs one line for each Pod with a newly refused registration. Counts its other new refusals.
     pub fn report(&mut self, before: &Snapshot, after: &Snapshot, difference: &Difference) {
         for slot in &difference.pods {
             let Some(pod) = after.pod(*slot) else { continue };

@@ -1,4 +1,4 @@
-//! What the writer measures of what it takes in.
+//! Tests the event lag, and that one busy Pod does not delay others.
 
 use arc_swap::ArcSwap;
 
@@ -18,7 +18,7 @@ fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<
     Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
 }
 
-/// Of two versions one: 64 services that the other has not, in a large annotation.
+/// A large annotation in two versions, each with 64 services that the other does not have.
 fn large_annotation(version: usize) -> Arc<str> {
     let pairs = (0..64).map(|number| {
         let note = "x".repeat(2_048);
@@ -30,7 +30,7 @@ fn large_annotation(version: usize) -> Arc<str> {
     annotation.into()
 }
 
-/// A writer at work, and what it is told.
+/// A running writer, and the channel to it.
 struct Running {
     source: SourceId,
     events: mpsc::Sender<Arrival>,
@@ -65,7 +65,7 @@ impl Running {
         self.events.send(Arrival { event, received, decoded: None }).await.expect("a writer");
     }
 
-    /// The first snapshot that holds so many Pods and is synced.
+    /// Waits for a synced snapshot with this many Pods.
     async fn holds(&self, pods: usize) {
         let is_there = || {
             let snapshot = self.responder.snapshot.load();
@@ -76,7 +76,7 @@ impl Running {
         }
     }
 
-    /// How many events had at most this lag.
+    /// The number of events with at most this lag.
     async fn lags(&self, bucket: &str) -> u64 {
         let snapshot = self.responder.snapshot.load_full();
         let text = self.responder.metrics.encode(&snapshot, &[], 0);
@@ -97,7 +97,7 @@ async fn an_events_lag_is_counted_from_its_receipt_and_not_before_the_first_sync
         assert_eq!(writer.lags("count").await, 0, "the first list");
         writer.send(pod("b"), seconds(3)).await;
         writer.holds(2).await;
-        // It is observed right behind the swap.
+        // The lag is observed just after the snapshot is swapped in.
         while writer.lags("count").await == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -147,6 +147,6 @@ async fn a_pod_that_changes_all_the_time_delays_others_by_a_tenth_of_a_second_at
     let revisions = writer.responder.snapshot.load().revision as f64 / started.elapsed().as_secs_f64();
     eprintln!("{rate:.0} changes a second, {revisions:.0} snapshots; others' delays {delays:?}");
     assert!(rate > 1_000.0, "{rate} changes a second");
-    // Nine of ten, since a machine that does other things too may be late once.
+    // Nine of ten, because a busy machine may be late once.
     assert!(delays[OTHERS * 9 / 10] < DELAY_MAX, "{delays:?}");
 }

@@ -169,18 +169,18 @@ fn what_is_not_to_be_served_is_named() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     for (what, bytes, now, expected) in [
-        ("nothing", Vec::new(), 0, "does not begin as a state"),
-        ("a text", b"hello\nworld".to_vec(), 0, "does not begin as a state"),
+        ("nothing", Vec::new(), 0, "not the head of a callsign state file"),
+        ("a text", b"hello\nworld".to_vec(), 0, "not the head of a callsign state file"),
         ("the head alone", good.split_inclusive(|byte| *byte == b'\n').next().unwrap().to_vec(), 0, "torn"),
         ("without its end", good[..good.len() - 1].to_vec(), 0, "torn"),
         ("half", good[..good.len() / 2].to_vec(), 0, "torn"),
         ("more behind it", [&good[..], b"x"].concat(), 0, "torn"),
         ("a bit turned", flipped, 0, "torn"),
-        ("another program's", text("callsign-state", "other"), 0, "not a callsign-state"),
-        ("a later version's", text("\"version\":1", "\"version\":2"), 0, "of version 2"),
-        ("another zone's", text("rpc.cluster.local.", "rpc.other.local."), 0, "of rpc.other.local. by"),
-        ("another profile's", text("test/app/*", "test/dubbo/*"), 0, "by test/dubbo/*"),
-        ("too old", good.clone(), HEARD_AT + 3601, "was last heard of 3601 s before"),
+        ("another program's", text("callsign-state", "other"), 0, "not callsign-state"),
+        ("a later version's", text("\"version\":1", "\"version\":2"), 0, "it has version 2"),
+        ("another zone's", text("rpc.cluster.local.", "rpc.other.local."), 0, "holds rpc.other.local. from"),
+        ("another profile's", text("test/app/*", "test/dubbo/*"), 0, "from test/dubbo/*"),
+        ("too old", good.clone(), HEARD_AT + 3601, "last heard from 3601 s ago"),
     ] {
         fs::write(&path, &bytes).unwrap();
         match folder.load_at(now) {

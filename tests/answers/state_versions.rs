@@ -147,6 +147,6 @@ fn what_no_pod_can_do_without_is_missed() {
         let mut saved = Saved::first();
         saved.pods().for_each(|pod| drop(pod.remove(field).expect(field)));
         let error = load(field, &saved.to_bytes()).map(|_| ()).expect_err(field).to_string();
-        assert!(error.contains("torn behind 0 Pods") && error.contains(field), "{error}");
+        assert!(error.contains("torn after 0 Pods") && error.contains(field), "{error}");
     }
 }

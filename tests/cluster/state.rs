@@ -98,7 +98,7 @@ fn a_restart_while_the_api_server_is_away() {
 
     // Old and torn ones are named and not served.
     for (args, spoil, told) in [
-        (["--state-max-age", "1"], None, "was last heard of"),
+        (["--state-max-age", "1"], None, "last heard from"),
         (["--state-max-age", "86400"], Some(before.len() / 2), "torn"),
     ] {
         fs::write(&file, &before[..spoil.unwrap_or(before.len())]).expect("write");

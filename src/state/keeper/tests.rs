@@ -1,5 +1,5 @@
-//! How often the zone is written. Time is tokio's, stands still while a write is under way, and is put forward where
-//! nothing else is to be done; how long a write takes is told by the clock on the wall.
+//! Tests how often the zone is written. Time is tokio's: it stands still during a write, and advances when no task has
+//! anything to do. How long a write takes is measured in real time.
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::zones::Zones;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A keeper at work: its folder, the zone that it keeps, and when its writes begin.
+/// A running keeper: its folder, its zone, and the times at which its writes begin.
 struct Running {
     folder: PathBuf,
     responder: Arc<Responder>,
@@ -39,7 +39,7 @@ impl Running {
             logs_queries: false,
         });
         let (begun, writes) = mpsc::channel(1024);
-        // It is asked for the age at the beginning of each write.
+        // The keeper asks for the age at the beginning of each write.
         let age = move || {
             begun.try_send(time::Instant::now()).unwrap();
             None
@@ -49,7 +49,7 @@ impl Running {
         Running { folder, responder, writes }
     }
 
-    /// A change of the zone.
+    /// Publishes a changed zone.
     fn change(&self) {
         let before = self.responder.snapshot.load_full();
         self.responder.snapshot.store(Arc::new(Snapshot { revision: before.revision + 1, ..Snapshot::clone(&before) }));
@@ -77,7 +77,7 @@ async fn a_zone_that_changes_all_the_time_is_written_every_ten_seconds_at_most()
     let begun = keeper.begun();
     let gaps: Vec<Duration> = [started].iter().chain(&begun).zip(&begun).map(|(one, next)| *next - *one).collect();
     assert!(gaps.iter().all(|gap| *gap >= 10 * SECOND), "{gaps:?}");
-    // A disk that takes half a second and more has its rest, so not always twelve times.
+    // A slow disk has its rest after each write, so there may be fewer than twelve.
     assert!((2..=12).contains(&gaps.len()), "{gaps:?}");
     assert!(keeper.folder.join(super::super::FILE_NAME).exists());
 }
@@ -104,10 +104,10 @@ async fn an_earlier_runs_zone_is_not_written_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_disk_has_nineteen_times_its_rest() {
-    /// At least; with its rest more than the shortest time between two writes.
+    /// The shortest duration of a write. Its rest is longer than the shortest time between two writes.
     const WRITE: Duration = Duration::from_millis(700);
     const SHARE: u32 = 19;
-    // The new file is a pipe: it takes nothing before somebody reads.
+    // The new file is a pipe, so a write blocks until a reader opens it.
     let pipe = |folder: &PathBuf| {
         let made = Command::new("mkfifo").arg(folder.join(".zone.state.new")).status();
         assert!(made.unwrap().success());
@@ -122,7 +122,7 @@ async fn a_slow_disk_has_nineteen_times_its_rest() {
             std::thread::sleep(WRITE);
             fs::read(pipe).unwrap().len()
         });
-        // Behind the write's beginning, and before its end.
+        // The read begins after the write's beginning, and before its end.
         let len = tokio::task::spawn_blocking(move || reader.join().unwrap()).await.unwrap();
         assert!(len > 0, "something was written");
     }

@@ -1,14 +1,15 @@
-//! Tables of what came when, and what was taken in when.
+//! Tables of arrivals with their times, and when each is applied.
 
 use std::time::Instant;
 
 use super::*;
 use crate::source::{Event, Pod, PodStatus};
 
-/// Moves the clock by hand and plays a script: each step is a millisecond and what comes at it.
+/// Plays a script with a manual clock: at each step's millisecond its words arrive.
 ///
-/// `a1@ns` is the first version of the Pod `a` in the namespace `ns`, `-a` its end, `[`, `]` and `!` are `Begin`, `Commit`
-/// and `Abort`; what ends in `'` comes from another source. What is taken in is told with the time.
+/// `a1@ns` is the first version of the Pod `a` in the namespace `ns`, and `-a` its removal. `[`, `]` and `!` are
+/// `Begin`, `Commit` and `Abort`. A word that ends in `'` comes from another source. Returns what is applied, with its
+/// time.
 fn play(steps: &[(u64, &str)], until: u64) -> Vec<String> {
     let (mut pace, mut told) = (Pace::default(), Vec::new());
     for ms in 0..=until {
@@ -85,7 +86,7 @@ fn what_comes_and_when_it_is_taken_in() {
         ("no other source's list", vec![(0, "[' a1"), (1, "a2"), (2, "]'")], "0:[' 0:a1 2:]' 100:a2"),
     ] {
         let told = play(&steps, 400).join(" ");
-        // Within a millisecond the list's words come first: they wait for no turn.
+        // Within a millisecond the list's words come first, because they wait for no turn.
         assert_eq!(told, expected, "{what}");
     }
 }
@@ -153,7 +154,7 @@ fn what_waits_is_bounded_and_all_of_it_is_due_within_a_pause() {
     });
     assert_eq!(pods.count(), all - 2, "one more is the bound");
     assert!(ready.is_empty() && pace.waiting_len <= WAITING_LEN_MAX);
-    // Another namespace's change waits for one of them.
+    // Another namespace's change waits for one large change.
     pace.take_in(arrival("z1@other"), Duration::ZERO, &mut ready);
     pace.take_turns(Duration::ZERO, &mut ready);
     assert_eq!((word_of(&ready[0]).as_str(), ready.len()), ("z1", 2));
