@@ -1,7 +1,7 @@
-//! An annotation's value becomes registrations: pure, and total on any bytes.
+//! Decodes an annotation's value into registrations. It is pure and accepts any bytes.
 //!
-//! Two encodings share one JSON array of `{"k": …, "v": …}` pairs (`fields`, `path`). What cannot be read becomes a
-//! [`Problem`] that names the place and the reason and never quotes a value; what can be read beside it is kept.
+//! Two encodings share one JSON array of `{"k": …, "v": …}` pairs (`fields`, `path`). What cannot be decoded becomes a
+//! [`Problem`] with the offset and the reason, never with a value. Everything else in the annotation is kept.
 
 mod collector;
 mod draft;
@@ -26,36 +26,37 @@ pub use encode::{encode, pairs};
 pub use list::{REGISTRAR, has_entries, replace};
 pub use pairs::PairList;
 
-/// The largest annotation value that is read, in bytes: the API server's own bound on all annotations of an object.
+/// The largest annotation value that is decoded, in bytes. It is the API server's own limit on all annotations of an
+/// object.
 pub const ANNOTATION_LEN_MAX: usize = 256 * 1024;
 
-/// The most registrations that one Pod may hold.
+/// The most registrations of one Pod.
 pub const REGISTRATIONS_MAX: usize = 1024;
 
-/// The most bytes of decoded JSON that one Pod may hold, over all its annotations.
+/// The most bytes of decoded JSON in one Pod, over all its annotations.
 pub const DECODED_LEN_MAX: usize = 1024 * 1024;
 
-/// The weight of a registration that names none.
+/// The weight of a registration that gives none.
 pub const DEFAULT_WEIGHT: u16 = 100;
 
-/// The protocol of a registration that names none: found under `_rpc` alone.
+/// The protocol of a registration that gives none. It is found only under `_rpc`.
 pub const DEFAULT_PROTOCOL: &str = "rpc";
 
-/// What an annotation's value holds.
+/// A decoded annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// The endpoints that the process offers, in the order written.
     pub registrations: Vec<Registration>,
     /// The interfaces that the process calls.
     pub consumers: Vec<Consumer>,
-    /// What could not be read.
+    /// What could not be decoded.
     pub problems: Vec<Problem>,
-    /// Bytes of JSON behind the base64.
+    /// The length of the JSON inside the base64, in bytes.
     pub decoded_len: usize,
 }
 
 impl Decoded {
-    /// What its registrations take in memory, in bytes, roughly.
+    /// Roughly what its registrations take in memory, in bytes.
     pub fn len_in_memory(&self) -> usize {
         let texts = |metadata: &Metadata| {
             let methods: usize = metadata.methods.iter().map(|method| size_of::<Box<str>>() + method.len()).sum();
@@ -65,147 +66,147 @@ impl Decoded {
     }
 }
 
-/// One thing that a process offers at one port.
+/// An interface that a process offers at one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// The interface in its exact case, dotted: `org.acme.Greeter`.
+    /// The interface in its exact letter case, dotted: `org.acme.Greeter`.
     pub interface: Arc<str>,
-    /// The group; absent where it was empty.
+    /// The group. `None` if it is empty.
     pub group: Option<Arc<str>>,
-    /// The version; absent where it was empty, or `0.0.0` in a registry path.
+    /// The version. `None` if it is empty, or `0.0.0` in a registry path.
     pub version: Option<Arc<str>>,
-    /// The protocol as it was written, [`DEFAULT_PROTOCOL`] where it was absent or empty.
+    /// The protocol as written, or [`DEFAULT_PROTOCOL`] if it is absent or empty.
     pub protocol: Arc<str>,
-    /// The address that it names; none where the Pod's own are meant (absent, `0.0.0.0`, `::`).
+    /// The address that it names. `None` for the Pod's own (absent, `0.0.0.0` or `::`).
     pub address: Option<IpAddr>,
-    /// The port, never 0.
+    /// Never 0.
     pub port: u16,
-    /// The weight, never 0.
+    /// Never 0. A weight of 0 disables the registration.
     pub weight: u16,
-    /// False for `enabled=false`, `disabled=true` and a weight of 0: its names exist, and no answer has it.
+    /// False for `enabled=false`, `disabled=true` and a weight of 0. Its names then exist without its records.
     pub enabled: bool,
-    /// What else is told about it.
+    /// Everything else that it publishes.
     pub metadata: Metadata,
     /// Where it begins, in bytes of the decoded JSON.
     pub offset: usize,
 }
 
-/// What is told about a registration beside its place; secrets are not in it.
+/// A registration's metadata, without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Metadata {
-    /// The application's name.
+    /// The application's name, if the process gives one.
     pub application: Option<Box<str>>,
-    /// The methods, in the order written, repeats left out.
+    /// The methods in the order written, without repeats.
     pub methods: Box<[Box<str>]>,
-    /// Every other pair that may be published, by key; keys are printable ASCII without `=`, distinct without letter
-    /// case, and none of ours. The weight is one of them where it was given, as the registration has it.
+    /// Every other pair that may be published, by key. Keys are printable ASCII without `=`, differ in more than letter
+    /// case, and are no keys of our own. The weight is among them if it was given, with the registration's value.
     pub pairs: PairList,
-    /// How many pairs were kept back because their key or value looks like a secret.
+    /// How many pairs were withheld because their key or value looks like a secret.
     pub withheld: u32,
-    /// How many pairs were left out because their key cannot be one of a TXT record.
+    /// How many pairs were left out because their key cannot be a TXT key.
     pub left_out: u32,
 }
 
-/// A process that calls an interface, from a registry path; never an endpoint.
+/// A process that calls an interface, from a registry path. It is never an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumer {
-    /// The interface that it calls.
+    /// The called interface.
     pub interface: Arc<str>,
-    /// The group that it asks for.
+    /// The group that it asks for. `None` if it is empty.
     pub group: Option<Arc<str>>,
-    /// The version that it asks for.
+    /// The version that it asks for. `None` if it is empty or `0.0.0`.
     pub version: Option<Arc<str>>,
-    /// Its application's name.
+    /// The application's name, if the process gives one.
     pub application: Option<Box<str>>,
 }
 
-/// Something in an annotation that could not be read.
+/// A part of an annotation that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, in bytes: of the annotation's value for [`Reason::BadBase64`] and [`Reason::TooLarge`], else of the decoded
-    /// JSON.
+    /// The offset in bytes: into the annotation's value for [`Reason::BadBase64`] and [`Reason::TooLarge`], otherwise
+    /// into the decoded JSON.
     pub offset: usize,
-    /// The key it is about, if it is about one: a known field's name, or `k` or `v`; never a stranger's text.
+    /// The key at fault, if it is a single one: a field's name, `k` or `v`. Never text from the annotation.
     pub key: Option<&'static str>,
     /// What is wrong.
     pub reason: Reason,
 }
 
-/// Why something was refused. The text never quotes a value; the label is for metrics.
+/// Why something was refused. The text never quotes a value. The label is for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The value is no base64 in either alphabet.
+    /// The value is not base64 in either alphabet.
     #[error("bad base64")]
     BadBase64,
-    /// The decoded bytes are no UTF-8.
+    /// The decoded bytes are not UTF-8.
     #[error("invalid UTF-8")]
     BadUtf8,
-    /// The decoded text is no JSON.
+    /// The decoded text is not JSON.
     #[error("bad JSON")]
     BadJson,
-    /// The JSON is something other than an array.
+    /// The JSON is not an array.
     #[error("not a JSON array")]
     NotAnArray,
-    /// An element of the array is something other than an object, or its `k` is no string.
+    /// An element of the array is not an object, or its `k` is not a string.
     #[error("not a pair of k and v")]
     NotAPair,
     /// A pair without `k`.
     #[error("a pair without k")]
     NoKey,
-    /// A `v` that is null, an array or an object.
-    #[error("v is no string, number or boolean")]
+    /// A `v` is null, an array or an object.
+    #[error("v is not a string, number or boolean")]
     BadValue,
-    /// Pairs, but no interface among them.
+    /// There are pairs, and no interface among them.
     #[error("no interface")]
     NoInterface,
     /// A registration without a port.
     #[error("no port")]
     NoPort,
-    /// A port that is no number from 1 to 65535.
+    /// A port is not a number from 1 to 65535.
     #[error("port is not a number from 1 to 65535")]
     BadPort,
-    /// A weight that is no whole number.
+    /// A weight is not a whole number.
     #[error("weight is not a whole number")]
     BadWeight,
-    /// An address that is none.
+    /// An address is not an IP address.
     #[error("address is not an IP address")]
     BadAddress,
-    /// A field that may stand once was given twice.
+    /// A field that may appear once is given twice.
     #[error("given twice")]
     Repeated,
-    /// Control characters in a name.
+    /// A name has control characters.
     #[error("control characters")]
     ControlCharacters,
     /// An interface, group, version or protocol that looks like a secret.
     #[error("looks like a secret")]
     Secret,
-    /// A registry path that is not one of ours, or whose URL cannot be read.
+    /// A path is not a registry path that we know, or its URL cannot be decoded.
     #[error("not a registry path")]
     BadPath,
-    /// The value is over [`ANNOTATION_LEN_MAX`], or the Pod's values together are over [`DECODED_LEN_MAX`]; or a value's
-    /// registrations would be, were each written with all the pairs that it inherits.
+    /// The value exceeds [`ANNOTATION_LEN_MAX`], or the Pod's values together exceed [`DECODED_LEN_MAX`]. Also if the
+    /// registrations of a value would exceed it when each is written with all the pairs that it inherits.
     #[error("too large")]
     TooLarge,
-    /// The Pod holds more than [`REGISTRATIONS_MAX`] registrations.
+    /// The Pod has more than [`REGISTRATIONS_MAX`] registrations.
     #[error("too many")]
     TooMany,
-    /// The older Pods of its namespace take all the memory that a namespace may take.
+    /// The older Pods of its namespace use the namespace's whole quota.
     #[error("namespace full")]
     NamespaceFull,
-    /// All namespaces take all the memory that they may take, and this one's is among those that take the most.
+    /// All namespaces together use the whole quota, and this one is among those that use the most.
     #[error("server full")]
     ServerFull,
-    /// The address is none of the Pod's own.
+    /// The address is not the Pod's own.
     #[error("foreign address")]
     ForeignAddress,
-    /// The Pod's name or namespace cannot be one of Kubernetes.
-    #[error("not a name of a Pod")]
+    /// The Pod's name or namespace is not a valid Kubernetes name.
+    #[error("not a valid name of a Pod or namespace")]
     BadPodName,
 }
 
 impl Reason {
-    /// The label for metrics: the same as its serialized form.
+    /// The label in metrics, equal to the serialized form.
     pub fn kind(self) -> &'static str {
         match self {
             Reason::BadBase64 => "bad-base64",
@@ -234,7 +235,7 @@ impl Reason {
     }
 }
 
-/// Reads an annotation's value; total on any text, in time and memory that its bounds limit.
+/// Decodes an annotation's value. Accepts any text, and uses bounded time and memory.
 pub fn decode(value: &str) -> Decoded {
     if value.len() > ANNOTATION_LEN_MAX {
         return refused(Problem { offset: 0, key: None, reason: Reason::TooLarge }, 0);

@@ -1,23 +1,25 @@
-//! What is read from one annotation so far, and how much that may come to.
+//! Collects what is decoded from one annotation, within bounds.
 
 use super::keys::Keys;
 use super::{Consumer, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 
-/// The most consumers that are kept of one annotation: as many as registrations.
+/// The most consumers in one annotation: as many as registrations.
 const CONSUMERS_MAX: usize = REGISTRATIONS_MAX;
 
-/// The most problems that are told of one annotation: one a registration. Who mends these is told the next.
+/// The most problems reported for one annotation: one per registration. Further ones are reported once these are
+/// mended.
 const PROBLEMS_MAX: usize = REGISTRATIONS_MAX;
 
-/// A [`Decoded`] in the making, within its bounds.
+/// A [`Decoded`] under construction, within its bounds.
 #[derive(Default)]
 pub(super) struct Collector {
     decoded: Decoded,
-    /// Bytes of JSON that the registrations read so far, good or bad, would take, were each written with all that it
-    /// inherits. Otherwise 1,024 of them could share, and multiply, 200 KB of pairs that hold for the whole process.
+    /// Bytes of JSON that the registrations so far, good or bad, would take if each were written with all that it
+    /// inherits. Without this bound, 1,024 of them could inherit, and so multiply, 200 KB of pairs of the whole
+    /// process.
     written_out_len: usize,
     too_many: Option<Problem>,
-    /// The keys of the registration that was read last.
+    /// The keys of the last registration.
     pub(super) keys: Keys,
 }
 
@@ -26,8 +28,8 @@ impl Collector {
         Collector { decoded: Decoded { decoded_len, ..Decoded::default() }, ..Collector::default() }
     }
 
-    /// Makes room for one more registration, which begins at an offset and would take so many bytes if it were written
-    /// out; false, and the reason is told, where there is none.
+    /// Makes room for one more registration. `written_out_len` is its length if it were written with all that it
+    /// inherits. If there is no room, reports the reason and returns false.
     pub(super) fn make_room(&mut self, offset: usize, written_out_len: usize) -> bool {
         if self.decoded.registrations.len() >= REGISTRATIONS_MAX {
             self.too_many(offset);
@@ -41,12 +43,12 @@ impl Collector {
         true
     }
 
-    /// Takes a registration that there is room for.
+    /// Adds a registration. The caller has made room for it.
     pub(super) fn registration(&mut self, registration: Registration) {
         self.decoded.registrations.push(registration);
     }
 
-    /// Takes a consumer whose element is at an offset, unless it is known.
+    /// Adds a consumer whose element is at `offset`, unless it is already present.
     pub(super) fn consumer(&mut self, offset: usize, consumer: Consumer) {
         if self.decoded.consumers.contains(&consumer) {
             return;
@@ -67,8 +69,8 @@ impl Collector {
         self.too_many.get_or_insert(Problem { offset, key: None, reason: Reason::TooMany });
     }
 
-    /// Everything in the order written: a registration in fields is whole only when the next one begins, and paths may
-    /// stand between.
+    /// Everything in the order written. Sorting is needed because a registration in fields ends only when the next one
+    /// begins, and paths may come in between.
     pub(super) fn finish(self) -> Decoded {
         let mut decoded = self.decoded;
         decoded.problems.extend(self.too_many);

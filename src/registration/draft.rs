@@ -1,4 +1,4 @@
-//! A registration as it was written, and the checks that make a [`Registration`] of it, whichever the encoding.
+//! A registration as written, and the checks that turn it into a [`Registration`]. Both encodings use them.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::collector::Collector;
 use super::keys::Keys;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
 
-/// What a registration is made of; every other key is metadata.
+/// The fields of a registration. Every other key is metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
     Interface,
@@ -40,7 +40,7 @@ impl Field {
         Field::Disabled,
     ];
 
-    /// The field that a key names, in any case.
+    /// The field with this name, in any letter case.
     pub(super) fn of(key: &str) -> Option<Field> {
         Field::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(key))
     }
@@ -63,49 +63,49 @@ impl Field {
     }
 }
 
-/// A field's value and where its element begins.
+/// A field's value, and the offset of its element.
 #[derive(Clone, Copy)]
 struct Text<'t> {
     text: &'t str,
     offset: usize,
-    /// Where the field was given again, if it was.
+    /// The offset of a second value, if there is one.
     repeated_at: Option<usize>,
 }
 
-/// What was written of one registration, or of the whole process.
+/// What is written about one registration, or about the whole process.
 #[derive(Default)]
 pub(super) struct Draft<'t> {
-    /// By [`Field`]'s number.
+    /// Indexed by [`Field`].
     once: [Option<Text<'t>>; Field::ALL.len()],
     ports: Vec<Text<'t>>,
     methods: Vec<&'t str>,
     pairs: Vec<(&'t str, &'t str)>,
-    /// Bytes of JSON that it takes.
+    /// The bytes of JSON that it takes.
     written_len: usize,
 }
 
 impl<'t> Draft<'t> {
-    /// Makes room for so many pairs.
+    /// Allocates for this many pairs.
     pub(super) fn reserve(&mut self, pairs: usize) {
         self.pairs.reserve_exact(pairs);
     }
 
-    /// Counts an element's bytes of JSON.
+    /// Counts the bytes of an element.
     pub(super) fn add_len(&mut self, len: usize) {
         self.written_len += len;
     }
 
-    /// Whether a field has been given; not told of `port`.
+    /// Whether a field has a value. Always false for `port`.
     pub(super) fn has(&self, field: Field) -> bool {
         self.first(field).is_some()
     }
 
-    /// What was given first for a field.
+    /// The first value of a field.
     fn first(&self, field: Field) -> Option<&Text<'t>> {
         self.once.get(field as usize)?.as_ref()
     }
 
-    /// Takes a field's value from the element at an offset.
+    /// Adds a field's value from the element at `offset`.
     pub(super) fn put(&mut self, field: Field, text: &'t str, offset: usize) {
         let value = Text { text, offset, repeated_at: None };
         match field {
@@ -122,14 +122,16 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// Takes a pair that is no field.
+    /// Adds a pair that is not a field.
     pub(super) fn put_pair(&mut self, key: &'t str, text: &'t str) {
         self.pairs.push((key, text));
     }
 
-    /// Makes registrations, one a port, of what was written at an offset and what holds for the whole process.
+    /// Creates one registration for each port. `self` is what was written at `offset`, `process` what applies to the
+    /// whole process.
     ///
-    /// A problem's place is the element at fault if it is the registration's own, else the registration's beginning.
+    /// A problem's offset is that of the element at fault if the registration has it, otherwise that of the
+    /// registration.
     pub(super) fn register(&self, process: &Draft<'_>, offset: usize, collector: &mut Collector) {
         let written_out_len = self.written_len + process.written_len;
         if !collector.make_room(offset, written_out_len) {
@@ -163,7 +165,7 @@ impl<'t> Draft<'t> {
     }
 }
 
-/// A registration's own fields over those that hold for the whole process.
+/// A registration's own fields, with those of the whole process as defaults.
 struct Merged<'d, 't, 'p> {
     own: &'d Draft<'t>,
     process: &'d Draft<'p>,
@@ -174,7 +176,7 @@ impl Merged<'_, '_, '_> {
     /// The registration without its port.
     fn portless(&self, keys: &mut Keys) -> Result<Registration, Problem> {
         let fields = [Field::Methods, Field::Application, Field::Enabled, Field::Disabled];
-        fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // said twice, they say nothing
+        fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // given twice, a field has no clear value
         let no_interface = problem(self.place(Field::Interface), Field::Interface, Reason::NoInterface);
         let weight = self.weight()?;
         let says = |field, word: &str| self.plain(field).is_some_and(|text| text.eq_ignore_ascii_case(word));
@@ -195,7 +197,7 @@ impl Merged<'_, '_, '_> {
             version: self.name(Field::Version)?,
             protocol: self.name(Field::Protocol)?.unwrap_or_else(|| DEFAULT_PROTOCOL.into()),
             address: self.address()?,
-            port: 0, // set by the caller before anybody sees it
+            port: 0, // the caller sets the port
             weight: weight.unwrap_or(DEFAULT_WEIGHT).max(1),
             enabled: weight != Some(0) && !says(Field::Enabled, "false") && !says(Field::Disabled, "true"),
             metadata: written.metadata(keys),
@@ -203,18 +205,18 @@ impl Merged<'_, '_, '_> {
         })
     }
 
-    /// Where a field's problems are.
+    /// The offset for a field's problems.
     fn place(&self, field: Field) -> usize {
         self.own.first(field).map_or(self.offset, |value| value.offset)
     }
 
-    /// A field's value, if it was given.
+    /// The first value of a field.
     fn plain(&self, field: Field) -> Option<&str> {
         let (own, process) = (self.own.first(field), self.process.first(field));
         own.map(|value| value.text).or(process.map(|value| value.text))
     }
 
-    /// A field's value, empty where there is none.
+    /// A field's value, or an empty text if it has none.
     fn text(&self, field: Field) -> Result<&str, Problem> {
         let repeated = |place| Err(problem(place, field, Reason::Repeated));
         match (self.own.first(field), self.process.first(field)) {
@@ -244,10 +246,10 @@ fn problem(offset: usize, field: Field, reason: Reason) -> Problem {
     Problem { offset, key: Some(field.name()), reason }
 }
 
-/// An interface, group, version or protocol; none where it is empty.
+/// Checks an interface, group, version or protocol. `None` if it is empty.
 ///
 /// # Errors
-/// Control characters, and what looks like a secret.
+/// It has control characters, or looks like a secret.
 pub(super) fn name(text: &str, field: Field, offset: usize) -> Result<Option<Arc<str>>, Problem> {
     if text.chars().any(char::is_control) {
         return Err(problem(offset, field, Reason::ControlCharacters));
@@ -258,7 +260,7 @@ pub(super) fn name(text: &str, field: Field, offset: usize) -> Result<Option<Arc
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// `Some(None)` where the Pod's own addresses are meant, `None` for what is no address.
+/// `Some(None)` for the Pod's own addresses, `None` for an invalid address.
 fn address(text: &str) -> Option<Option<IpAddr>> {
     if text.is_empty() {
         return Some(None);
@@ -277,10 +279,11 @@ fn port_number(text: &str) -> Option<u16> {
     is_plain.then(|| text.parse().ok())?
 }
 
-/// `Some(None)` where none is given, `None` for what is no whole number; what is too large is the largest.
+/// `Some(None)` if no weight is given, `None` if it is not a whole number. A value that is too large becomes the
+/// largest.
 fn weight(text: &str) -> Option<Option<u16>> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u16::MAX))) // digits fail by size alone
+    is_number.then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u16::MAX))) // digits fail only by size
 }
 
 #[cfg(test)]

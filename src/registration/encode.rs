@@ -1,4 +1,4 @@
-//! Registrations become an annotation's value, in fields.
+//! Encodes registrations as an annotation's value, in fields.
 
 use std::iter;
 
@@ -9,16 +9,15 @@ use serde_json::{Value, json};
 use super::draft::Field;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Registration};
 
-/// Writes registrations as an annotation's value: standard base64, padded, of fields.
+/// Encodes registrations as padded standard base64 of fields.
 ///
-/// [`decode`](super::decode) reads the same registrations from it, but for their offsets and what had been withheld or
-/// left out. The bounds are the reader's: a value may come out longer than
-/// [`ANNOTATION_LEN_MAX`](super::ANNOTATION_LEN_MAX).
+/// [`decode`](super::decode) returns the same registrations, except for their offsets and for what was withheld or left
+/// out. This function checks no bounds: the value may exceed [`ANNOTATION_LEN_MAX`](super::ANNOTATION_LEN_MAX).
 pub fn encode(registrations: &[Registration]) -> String {
     STANDARD.encode(pairs(registrations).to_string())
 }
 
-/// The pairs of such a value.
+/// The JSON array of pairs in such a value.
 pub fn pairs(registrations: &[Registration]) -> Value {
     registrations.iter().flat_map(pairs_of).map(|(key, value)| json!({ "k": key, "v": value })).collect()
 }

@@ -1,5 +1,5 @@
-//! The encoding in fields: `k` is a field's name; each `interface` opens a registration, and what comes before the first
-//! one holds for the whole process.
+//! The encoding in fields: `k` is a field's name. Each `interface` begins a registration. What comes before the first
+//! one applies to the whole process.
 
 use super::collector::Collector;
 use super::draft::{Draft, Field};
@@ -11,20 +11,21 @@ use super::{Problem, Reason};
 pub(super) struct Reader<'t> {
     process: Draft<'t>,
     open: Option<Open<'t>>,
-    /// The first pair, where no interface has come yet.
+    /// The offset of the first pair, until an interface comes.
     homeless: Option<usize>,
 }
 
-/// The registration that pairs now belong to.
+/// The registration that pairs belong to now.
 struct Open<'t> {
     offset: usize,
     draft: Draft<'t>,
-    /// The first of its pairs that could not be read: it might have been any field, so the whole is not believed.
+    /// Its first pair that could not be decoded. The pair might have been any field, so the whole registration is
+    /// refused.
     fault: Option<Problem>,
 }
 
 impl<'t> Reader<'t> {
-    /// Takes the next element that is no registry path.
+    /// Takes the next element that is not a registry path.
     pub(super) fn element(&mut self, element: &'t Element<'_>, collector: &mut Collector) {
         match &element.pair {
             Ok(pair) => self.pair(pair, element, collector),
@@ -34,7 +35,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Ends the last registration; tells of pairs that belong to none, unless there were registry paths beside them.
+    /// Ends the last registration. Reports pairs without an interface, unless the annotation has registry paths.
     pub(super) fn finish(mut self, has_paths: bool, collector: &mut Collector) {
         self.close(collector);
         if let (Some(offset), false) = (self.homeless, has_paths) {

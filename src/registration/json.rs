@@ -1,4 +1,5 @@
-//! From an annotation's value to the elements of its JSON array, each with its place and none more than looked at.
+//! Splits an annotation's value into the elements of its JSON array. Keeps the offset of each, and decodes no more than
+//! `k` and `v`.
 
 use std::borrow::Cow;
 
@@ -14,24 +15,24 @@ use super::{Problem, Reason};
 pub(super) struct Element<'t> {
     /// Where it begins, in bytes of the JSON.
     pub offset: usize,
-    /// How many bytes of JSON it takes.
+    /// Its length, in bytes of the JSON.
     pub len: usize,
-    /// What it says.
+    /// Its decoded content.
     pub pair: Result<Pair<'t>, BadPair>,
 }
 
-/// A `k` with its `v`; a `v` that is none of ours still has its `k`, which tells what is lost with it.
+/// A `k` with its `v`. If the `v` is invalid, the `k` still tells which field is lost.
 pub(super) struct Pair<'t> {
     /// The value of `k`.
     pub key: Cow<'t, str>,
-    /// The value of `v` as text: empty where there is none, numbers as they were written.
+    /// The value of `v` as text. Empty if there is none; numbers as written.
     pub value: Result<Cow<'t, str>, Reason>,
 }
 
-/// Why an element is no pair.
+/// Why an element is not a pair.
 #[derive(Clone, Copy)]
 pub(super) struct BadPair {
-    /// The member at fault, if it is one.
+    /// The member at fault, if it is a single one.
     pub member: Option<&'static str>,
     /// What is wrong.
     pub reason: Reason,
@@ -42,14 +43,14 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD_ALPHABET: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const URL_SAFE_ALPHABET: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// The bytes behind the base64 of a value, in either alphabet but not in both, padded or not, with white space anywhere
-/// (`base64` wraps its lines, and `kubectl annotate` keeps the breaks).
+/// Decodes base64: in either alphabet but not a mix, padded or not, with white space anywhere (`base64` wraps its
+/// lines, and `kubectl annotate` keeps the breaks).
 ///
 /// # Errors
-/// [`Reason::BadBase64`] at the byte of the value that is none of the alphabet's, or at the value's end.
+/// [`Reason::BadBase64`] at the byte that is not in the alphabet, or at the value's end.
 pub(super) fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
     if let Ok(bytes) = STANDARD_ALPHABET.decode(value) {
-        return Ok(bytes); // most values: in one line, as they are
+        return Ok(bytes); // most values are on one line
     }
     let symbols: Vec<u8> = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let is_url_safe = symbols.iter().any(|byte| matches!(byte, b'-' | b'_'));
@@ -65,10 +66,10 @@ pub(super) fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-/// The text of bytes.
+/// Checks that bytes are text.
 ///
 /// # Errors
-/// [`Reason::BadUtf8`] at the first byte that is part of no character.
+/// [`Reason::BadUtf8`] at the first invalid byte.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| Problem {
         offset: error.valid_up_to(),
@@ -77,11 +78,11 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// The elements of a JSON array.
+/// Splits a JSON array into its elements.
 ///
 /// # Errors
-/// [`Reason::BadJson`] where the text stops being JSON: then nothing of it is believed, since a torn write may have lost
-/// what comes after. [`Reason::NotAnArray`] for any other JSON.
+/// [`Reason::BadJson`] where the text stops being JSON. Nothing is kept then, because a torn write may have lost the
+/// rest. [`Reason::NotAnArray`] for any other JSON.
 pub(super) fn elements(text: &str) -> Result<Vec<Element<'_>>, Problem> {
     let bad_json = |error| Problem { offset: offset_of(&error, text), key: None, reason: Reason::BadJson };
     let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'); // RFC 8259 §2
@@ -92,14 +93,14 @@ pub(super) fn elements(text: &str) -> Result<Vec<Element<'_>>, Problem> {
     }
     let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(bad_json)?;
     let elements = raw.into_iter().map(|raw| Element {
-        offset: raw.get().as_ptr().addr() - text.as_ptr().addr(), // it is a part of the text
+        offset: raw.get().as_ptr().addr() - text.as_ptr().addr(), // the element is a slice of the text
         len: raw.get().len(),
         pair: pair(raw),
     });
     Ok(elements.collect())
 }
 
-/// A line and a column of serde_json as an offset; its columns count bytes from 1.
+/// Converts a line and a column of serde_json into an offset. Its columns count bytes from 1.
 fn offset_of(error: &serde_json::Error, text: &str) -> usize {
     if error.is_eof() {
         return text.len();
@@ -132,7 +133,7 @@ fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, Reason> {
     }
 }
 
-/// A string, which lies in the text as it is where it has no escapes.
+/// A string, borrowed from the text if it has no escapes.
 fn string(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
     match raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(plain.into()),
@@ -140,7 +141,8 @@ fn string(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
     }
 }
 
-/// The members of an object that matter; derived code would take an array for it, and `null` for nothing.
+/// The members `k` and `v` of an object. A derived implementation would accept an array too, and would take `null` for
+/// an absent member.
 #[derive(Default)]
 struct Members<'t> {
     k: Option<&'t RawValue>,
@@ -235,7 +237,7 @@ mod tests {
             ("[1,\n2,\nx]", 7, Reason::BadJson),
             ("[1,]", 3, Reason::BadJson),
             ("[] x", 3, Reason::BadJson),
-            ("[\"\n\"]", 1, Reason::BadJson), // the string that may not hold it
+            ("[\"\n\"]", 1, Reason::BadJson), // a string must not contain it
             ("\u{feff}[]", 0, Reason::BadJson),
         ] {
             let problem = elements(json).err().map(|problem| (problem.offset, problem.key, problem.reason));

@@ -1,48 +1,48 @@
-//! What becomes of pairs by their keys alone. The registrations of one process tell the same keys, so that is thought out
-//! once for all that follow each other.
+//! Decides by their keys which pairs are kept. Consecutive registrations of one process usually have the same keys, so
+//! the decision is made once for all of them.
 
 use std::cmp::Ordering;
 
 use super::draft::Field;
 use super::{PairList, secret};
 
-/// The longest key: with `.N=` behind it, it leaves room for a value in a string of 255 bytes (RFC 1035 §3.3).
+/// The longest key. With `.N=` after it, a value still fits into a string of 255 bytes (RFC 1035 §3.3).
 const KEY_LEN_MAX: usize = 200;
 
-/// Keys that our own TXT strings have, beside those of the fields.
+/// The keys of our own TXT strings, besides those of the fields.
 const OURS: [&str; 5] = ["pod", "addr", "truncated", "cluster", "node"];
 
 /// A key and its value as they were written.
 type Pair<'w> = (&'w str, &'w str);
 
-/// What becomes of a pair by its key; a value may still be a secret.
+/// What happens to a pair because of its key. Its value may still be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It is told.
+    /// It is kept.
     Kept,
-    /// It cannot be, as the key of a TXT record or beside one that is the same without letter case.
+    /// It is left out: the key cannot be a TXT key, or equals another one in a different letter case.
     LeftOut,
-    /// It looks like a secret.
+    /// It is withheld: the key looks like a secret.
     Withheld,
 }
 
-/// The keys of a registration's own pairs and of those that hold for the whole process.
+/// The keys of a registration's own pairs, and of those of the whole process.
 #[derive(Default)]
 pub(super) struct Keys {
-    /// As they were written, each with nothing.
+    /// The keys as written, with empty values.
     written: PairList,
     own_len: usize,
-    /// The places of the pairs that count, by key: a registration's own goes before one of the process.
+    /// Indexes of the pairs that count, by key. A registration's own pair replaces one of the process.
     fates: Vec<(usize, Fate)>,
 }
 
 impl Keys {
-    /// Thinks out what becomes of these.
+    /// Decides for these pairs.
     pub(super) fn of(own: &[Pair<'_>], process: &[Pair<'_>]) -> Keys {
         let keys: Vec<&str> = own.iter().chain(process).map(|(key, _)| *key).collect();
         let order = |one: &usize, other: &usize| folded_order(keys[*one], keys[*other]);
         let mut places: Vec<usize> = (0..keys.len()).collect();
-        places.sort_by(order); // stable: of one key a registration's own come first
+        places.sort_by(order); // the sort is stable: a registration's own pairs come first
         let mut fates = Vec::with_capacity(keys.len());
         for same in places.chunk_by(|one, other| order(one, other).is_eq()) {
             let is_own = |place: &usize| *place < own.len();
@@ -54,14 +54,14 @@ impl Keys {
         Keys { written: keys.iter().map(|key| (key, "")).collect(), own_len: own.len(), fates }
     }
 
-    /// Whether these are the same.
+    /// Whether the keys of these pairs are the same.
     pub(super) fn are_those_of(&self, own: &[Pair<'_>], process: &[Pair<'_>]) -> bool {
         let (written, other) =
             (self.written.iter().map(|(key, _)| key), own.iter().chain(process).map(|(key, _)| *key));
         self.own_len == own.len() && written.eq(other)
     }
 
-    /// The pairs that count, by key, with what becomes of them; `own` and `process` are those whose keys these are.
+    /// The pairs that count, by key, each with its fate. The pairs must have these keys.
     pub(super) fn fates<'k, 'w>(
         &'k self,
         own: &'k [Pair<'w>],
@@ -82,13 +82,13 @@ fn fate(key: &str, is_first: bool) -> Fate {
     }
 }
 
-/// The order of keys without letter case.
+/// Compares keys in lower case.
 fn folded_order(one: &str, other: &str) -> Ordering {
     let fold = |byte: u8| byte.to_ascii_lowercase();
     one.bytes().map(fold).cmp(other.bytes().map(fold))
 }
 
-/// Whether a key can be one of a TXT record (RFC 6763 §6.4) and is taken for nothing else, there or in an annotation.
+/// Whether a key can be a TXT key (RFC 6763 §6.4) and means nothing else, there or in an annotation.
 fn is_key(key: &str) -> bool {
     let is_printable = key.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=');
     let is_fragment = |(_, end): (&str, &str)| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! An annotation's value as a list that several writers share: one writer's entries come and go, everybody else's stay
-//! byte for byte.
+//! Edits an annotation's value that several writers share: replaces one writer's entries and keeps all others byte for
+//! byte.
 //!
-//! Whose an entry is, it says itself: a registration in fields by a pair `registrar`, a registry path by a parameter of
+//! An entry names its writer itself: a registration in fields by a pair `registrar`, a registry path by a parameter of
 //! that name.
 
 use std::collections::{BTreeSet, HashSet};
@@ -14,15 +14,15 @@ use super::draft::Field;
 use super::json::Element;
 use super::{ANNOTATION_LEN_MAX, Problem, Reason, json, path};
 
-/// The key of the pair, or parameter, that tells who wrote a registration.
+/// The key of the pair or parameter that names a registration's writer.
 pub const REGISTRAR: &str = "registrar";
 
-/// The value with a registrar's entries replaced by these, which go to its end; none where nothing is left.
+/// Replaces a registrar's entries in a value. The new ones go to its end. `None` if nothing remains.
 ///
-/// An entry is a run of pairs that says whose it is: a registration in fields, `interface` first, or a registry path.
+/// An entry is a run of pairs that names its writer: a registration in fields, `interface` first, or a registry path.
 ///
 /// # Errors
-/// What is there cannot be read.
+/// The value cannot be decoded.
 pub fn replace(
     value: Option<&str>,
     registrar: &str,
@@ -45,22 +45,22 @@ pub fn replace(
     let is_in_paths = |key: &str| key.starts_with('/');
     let has_paths = elements.iter().any(|element| element.pair.as_ref().is_ok_and(|pair| is_in_paths(&pair.key)))
         || entries.iter().flatten().any(|(key, _)| is_in_paths(key));
-    // dubbo-go reads no other alphabet. A value in fields keeps the one that it has.
+    // dubbo-go reads only the URL-safe alphabet. A value in fields keeps the alphabet that it has.
     let alphabet = if has_paths || value.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     Ok(list.close().map(|text| alphabet.encode(text)))
 }
 
-/// Whether a registrar has entries in a value.
+/// Whether a value has entries of a registrar.
 ///
 /// # Errors
-/// What is there cannot be read.
+/// The value cannot be decoded.
 pub fn has_entries(value: Option<&str>, registrar: &str) -> Result<bool, Problem> {
     let bytes = bytes(value.unwrap_or_default().trim())?;
     let elements = json::elements(json::text(&bytes)?)?;
     Ok(others(&elements, registrar).contains(&false))
 }
 
-/// The JSON behind a value; an empty list where there is none.
+/// The JSON inside a value. An empty value is an empty list.
 fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
     if value.len() > ANNOTATION_LEN_MAX {
         return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
@@ -68,7 +68,8 @@ fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
     if value.is_empty() { Ok(b"[]".to_vec()) } else { json::bytes(value) }
 }
 
-/// Of each element whether it is somebody else's. What follows an `interface` belongs to it, up to the next one.
+/// For each element, whether it belongs to another writer. What follows an `interface` belongs to it, up to the next
+/// one.
 fn others(elements: &[Element<'_>], registrar: &str) -> Vec<bool> {
     let mut opened = 0;
     let mut homes = Vec::with_capacity(elements.len());
@@ -101,22 +102,22 @@ fn others(elements: &[Element<'_>], registrar: &str) -> Vec<bool> {
     homes.into_iter().map(is_others).collect()
 }
 
-/// What an element is a part of.
+/// What an element is part of.
 enum Home {
     Path {
         is_own: bool,
     },
-    /// The registration of this number; 0 is before the first one.
+    /// The registration with this number. 0 is what comes before the first one.
     Registration(usize),
 }
 
-/// The fields that hold for the whole process: those before the first `interface`.
+/// The fields of the whole process: those before the first `interface`.
 fn inherited<'e>(elements: impl Iterator<Item = &'e Element<'e>>) -> BTreeSet<Field> {
     let fields = elements.filter_map(|element| Field::of(&element.pair.as_ref().ok()?.key));
     fields.take_while(|field| *field != Field::Interface).collect()
 }
 
-/// What keeps a registration in fields from taking over another writer's fields: those that it does not give, empty.
+/// Empty fields that keep a registration from inheriting another writer's fields: one for each that it does not give.
 fn plain(entry: &[(String, String)], inherited: &BTreeSet<Field>) -> Vec<(String, String)> {
     if entry.first().is_none_or(|(key, _)| Field::of(key) != Some(Field::Interface)) {
         return Vec::new();
@@ -127,24 +128,24 @@ fn plain(entry: &[(String, String)], inherited: &BTreeSet<Field>) -> Vec<(String
     wanted.difference(&given).map(|field| (field.name().to_owned(), String::new())).collect()
 }
 
-/// A JSON array in the making, from the text of another one.
+/// A JSON array under construction, copied in part from the text of another one.
 struct List<'t> {
     from: &'t str,
     text: String,
     is_empty: bool,
-    /// Where the last element that was looked at ends.
+    /// Where the last element ends that was kept or skipped.
     end: usize,
 }
 
 impl<'t> List<'t> {
-    /// The text up to its first element.
+    /// Starts with the text before the first element.
     fn open(from: &'t str, elements: &[Element<'_>]) -> List<'t> {
         let bracket = from.find('[').map_or(0, |at| at + 1);
         let start = elements.first().map_or(bracket, |element| element.offset);
         List { from, text: from.get(..start).unwrap_or_default().to_owned(), is_empty: true, end: start }
     }
 
-    /// Goes past an element; keeps it, and what separates it from the one before, or not.
+    /// Keeps an element and the separator before it, or skips both.
     fn keep(&mut self, element: &Element<'_>, is_kept: bool) {
         let after = element.offset + element.len;
         if is_kept {
@@ -155,7 +156,7 @@ impl<'t> List<'t> {
         self.end = after;
     }
 
-    /// Adds a pair.
+    /// Appends a pair to the array.
     fn push(&mut self, key: &str, value: &str) {
         if !self.is_empty {
             self.text.push(',');
@@ -164,7 +165,7 @@ impl<'t> List<'t> {
         self.is_empty = false;
     }
 
-    /// The whole, if there is anything in it.
+    /// Ends the array. `None` if it is empty.
     fn close(self) -> Option<String> {
         (!self.is_empty).then(|| self.text + self.from.get(self.end..).unwrap_or_default())
     }
@@ -219,7 +220,7 @@ mod tests {
     fn only_the_registrars_own_are_its_own() {
         let list = format!(
             "[{},{},{},{}]",
-            r#"{"k":"registrar","v":"main"}"#, // of the whole process: somebody else's
+            r#"{"k":"registrar","v":"main"}"#, // of the whole process, so another writer's
             r#"{"k":"interface","v":"a.B"},{"k":"port","v":1},{"k":"Registrar","v":"main"},{"k":"zone","v":"x"}"#,
             r#"{"k":"interface","v":"c.D"},{"k":"port","v":2},{"k":"registrar","v":"main2"}"#,
             r#"{"k":"interface","v":"e.F"},{"k":"port","v":3},{"k":"note","v":"main"}"#,
@@ -261,7 +262,7 @@ mod tests {
             ("e30=", Some(Reason::NotAnArray)),
             ("W1", Some(Reason::BadBase64)),
             (&"A".repeat(ANNOTATION_LEN_MAX + 1), Some(Reason::TooLarge)),
-            ("W10", None), // an empty list, not padded
+            ("W10", None), // an empty list without padding
             (" ", None),
         ] {
             let outcome = replace(Some(value), "main", &[greeter("main")]);

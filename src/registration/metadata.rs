@@ -1,4 +1,4 @@
-//! What is told about a registration beside its place: which pairs are kept, withheld and left out.
+//! A registration's metadata: decides which pairs are kept, withheld or left out.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,19 @@ use super::draft::Field;
 use super::keys::{Fate, Keys};
 use super::{Metadata, PairList, secret};
 
-/// Metadata as it was written; a registration's own pair goes before one that holds for the whole process.
+/// Metadata as written. A registration's own pair replaces one of the whole process.
 pub(super) struct Written<'w> {
     pub(super) application: &'w str,
     pub(super) methods: &'w [&'w str],
     pub(super) own: &'w [(&'w str, &'w str)],
     pub(super) process: &'w [(&'w str, &'w str)],
-    /// The weight, where one was given: it is published like a pair.
+    /// The weight if it was given. It is published like a pair.
     pub(super) weight: Option<u16>,
 }
 
 impl Written<'_> {
-    /// What of it may be told; the keys are those of the registration before, and become this one's.
+    /// The metadata that may be published. `keys` holds the keys of the registration before, and then those of this
+    /// one.
     pub(super) fn metadata(&self, keys: &mut Keys) -> Metadata {
         let mut metadata = Metadata::default();
         if secret::is_secret(self.application) {

@@ -1,32 +1,32 @@
-//! Keys and their values with all text in one piece: a Pod has some two hundred, read again whenever it is listed anew.
+//! Keys and values in one block of text. A Pod has some two hundred pairs, and each relist decodes them again.
 
 use std::fmt;
 
-/// Pairs of a key and a value, in their order.
+/// Pairs of a key and a value, in order.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct PairList {
     text: Box<str>,
-    /// Where each pair's key and its value end in the text.
+    /// Where each pair's key and value end in the text.
     ends: Box<[(u32, u32)]>,
 }
 
 impl PairList {
-    /// How many there are.
+    /// The number of pairs.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether it has no pairs.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Each key with its value.
+    /// Each key with its value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         (0..self.len()).filter_map(|at| self.get(at))
     }
 
-    /// The pair at a place.
+    /// The pair at an index.
     pub fn get(&self, at: usize) -> Option<(&str, &str)> {
         let (key_end, value_end) = self.ends.get(at).map(|(key, value)| (*key as usize, *value as usize))?;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end as usize);
@@ -38,10 +38,10 @@ impl PairList {
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for PairList {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> PairList {
         let pairs: Vec<(K, V)> = pairs.into_iter().collect();
-        // Taken at once as they must be: much of what a first list costs is room that grows.
+        // Allocate once at the exact size: growing buffers is much of what the first list costs.
         let len = pairs.iter().map(|(key, value)| key.as_ref().len() + value.as_ref().len()).sum();
         let (mut text, mut ends) = (String::with_capacity(len), Vec::with_capacity(pairs.len()));
-        let end = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX); // no annotation comes near
+        let end = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX); // an annotation is far shorter
         for (key, value) in &pairs {
             text.push_str(key.as_ref());
             let key_end = end(&text);

@@ -7,18 +7,18 @@ use super::draft::{Draft, Field, name};
 use super::json::{Element, Pair};
 use super::{Consumer, Problem, Reason, secret};
 
-/// The one root that paths have.
+/// The first segment of every registry path.
 const ROOT: &str = "dubbo";
 
-/// The version that stands for none in a registry path.
+/// The version that means none in a registry path.
 const NO_VERSION: &str = "0.0.0";
 
-/// The pair of an element that is a registry path.
+/// The pair of an element, if it is a registry path.
 pub(super) fn pair<'e, 't>(element: &'e Element<'t>) -> Option<&'e Pair<'t>> {
     element.pair.as_ref().ok().filter(|pair| pair.key.starts_with('/'))
 }
 
-/// Reads a registry path. Parent paths and categories other than providers and consumers carry nothing.
+/// Reads a registry path. Parent paths, and categories other than providers and consumers, contain no registration.
 pub(super) fn read(pair: &Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
     let offset = element.offset;
     let problem = |reason| Problem { offset, key: None, reason };
@@ -40,7 +40,7 @@ pub(super) fn read(pair: &Pair<'_>, element: &Element<'_>, collector: &mut Colle
     }
 }
 
-/// The parameter of a provider's path that has this name, if there is one.
+/// The value of a parameter in a provider's path.
 pub(super) fn parameter(pair: &Pair<'_>, name: &str) -> Option<String> {
     let text = form_decoded(pair.key.splitn(5, '/').nth(4)?)?;
     Url::parse(&text)?.first(name).map(str::to_owned)
@@ -62,8 +62,8 @@ fn provider(path_interface: &str, encoded: &str, element: &Element<'_>, collecto
     }
     for (key, value) in &url.parameters {
         match Field::of(key).filter(|field| field.name() == key) {
-            Some(Field::Ip | Field::Port | Field::Protocol) => {} // the URL's authority and scheme say it
-            Some(field) if draft.has(field) => {}                 // the first one holds, as for dubbo-go
+            Some(Field::Ip | Field::Port | Field::Protocol) => {} // the URL's authority and scheme give these
+            Some(field) if draft.has(field) => {}                 // the first one counts, as in dubbo-go
             Some(Field::Version) if value == NO_VERSION => draft.put(Field::Version, "", offset),
             Some(field) if field != Field::Method => draft.put(field, value, offset),
             _ => draft.put_pair(key, value),
@@ -95,10 +95,10 @@ fn consumer(path_interface: &str, encoded: &str, offset: usize, collector: &mut 
     Some(())
 }
 
-/// What matters of a provider's or consumer's URL; its user and password are never kept.
+/// The used parts of a provider's or consumer's URL. Its user and password are never kept.
 struct Url<'t> {
     scheme: &'t str,
-    /// With the brackets of an IPv6 address.
+    /// Includes the brackets of an IPv6 address.
     host: &'t str,
     port: Option<&'t str>,
     parameters: Vec<(Cow<'t, str>, Cow<'t, str>)>,
@@ -119,7 +119,7 @@ impl<'t> Url<'t> {
             _ => (address, None),
         };
         if host.contains(':') && !host.starts_with('[') {
-            return None; // where its port begins is anybody's guess
+            return None; // it is not clear where the port begins
         }
         let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
         let mut decoded = Vec::with_capacity(query.bytes().filter(|byte| *byte == b'&').count() + 1);
@@ -135,7 +135,7 @@ impl<'t> Url<'t> {
         self.parameters.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
-    /// The interface that the URL names, else the path's; the path's may be a bean's name.
+    /// The interface in the URL, or else in the path. The one in the path may be a bean's name.
     fn interface<'u>(&'u self, path_interface: &'u str) -> Option<Cow<'u, str>> {
         match self.first(Field::Interface.name()) {
             Some(interface) if !interface.is_empty() => Some(interface.into()),
@@ -144,13 +144,13 @@ impl<'t> Url<'t> {
     }
 }
 
-/// Decodes `application/x-www-form-urlencoded` text; a `%` that no two digits follow stays, and what is no UTF-8 is
-/// nothing.
+/// Decodes `application/x-www-form-urlencoded` text. A `%` without two hexadecimal digits after it stays. `None` if the
+/// result is not UTF-8.
 fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
     let is_mark = |byte: &u8| matches!(byte, b'+' | b'%');
     let mut rest = text.as_bytes();
     let Some(mut at) = rest.iter().position(is_mark) else {
-        return Some(text.into()); // most parameters
+        return Some(text.into()); // most parameters have no escapes
     };
     let mut decoded = Vec::with_capacity(text.len());
     loop {

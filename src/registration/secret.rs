@@ -1,21 +1,22 @@
-//! What looks like a secret and must never be told: not in DNS, over HTTP, in a log or to a person.
+//! Detects what looks like a secret and must never be published: not in DNS, over HTTP, in a log or to a person.
 //!
-//! The rule is meant to err on the safe side: what it withholds by mistake is one entry of metadata.
+//! The rule errs on the safe side. A mistake withholds one metadata entry.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// What a secret's key holds, once it is in lower case and without `-`, `_` and `.`.
+/// Words in the key of a secret, after the key is put into lower case and loses its `-`, `_` and `.`.
 const WORDS: [&[u8]; 8] =
     [b"token", b"password", b"passwd", b"pwd", b"secret", b"accesskey", b"credential", b"private"];
 
-/// Whether a pair's key looks like a secret or names one, also once and twice percent-decoded.
+/// Whether a key looks like a secret or names one, also after percent-decoding it once or twice.
 pub(super) fn is_secret_key(key: &str) -> bool {
     is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading))
 }
 
-/// Whether a text holds `://user:password@`, or a secret's key before a `=`, also once and twice percent-decoded.
+/// Whether a text has `://user:password@`, or a secret's key before a `=`, also after percent-decoding it once or
+/// twice.
 pub(super) fn is_secret(text: &str) -> bool {
     is_any_reading(text, holds_secret)
 }
@@ -25,7 +26,7 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
         return true;
     }
     if !text.as_bytes().contains(&b'%') {
-        return false; // it reads the same
+        return false; // decoding would not change it
     }
     let once: Cow<'_, [u8]> = percent_decode(text.as_bytes()).into();
     let twice: Cow<'_, [u8]> = percent_decode(&once).into();
@@ -33,14 +34,14 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 fn holds_secret(text: &[u8]) -> bool {
-    // Most texts have neither mark, and every pair of every Pod is looked at.
+    // A shortcut: most texts have neither character, and every pair of every Pod comes here.
     if !text.iter().any(|byte| matches!(byte, b'@' | b'=')) {
         return false;
     }
     text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text)
 }
 
-/// Whether a word holds `://`, then a `:`, then an `@`. What may stand between is left open: a password may hold any
+/// Whether a word has `://`, then a `:`, then an `@`. Anything may come between, because a password may have any
 /// character that its writer forgot to escape.
 fn holds_password(word: &[u8]) -> bool {
     let after = |text: &mut &[u8], mark: &[u8]| {
@@ -52,11 +53,11 @@ fn holds_password(word: &[u8]) -> bool {
     after(&mut rest, b"://") && after(&mut rest, b":") && after(&mut rest, b"@")
 }
 
-/// Whether a secret's key stands before a `=`.
+/// Whether a `=` comes after a secret's key.
 fn holds_assignment(text: &[u8]) -> bool {
     let is_between = |byte: &u8| matches!(byte, b'&' | b'?' | b';' | b',') || byte.is_ascii_whitespace();
     let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'=').collect();
-    parts.pop(); // what no `=` follows
+    parts.pop(); // no `=` follows it
     parts.iter().any(|part| part.trim_ascii_end().rsplit(is_between).next().is_some_and(names_secret))
 }
 
@@ -72,7 +73,8 @@ fn names_secret(key: &[u8]) -> bool {
     false
 }
 
-/// Whether a word may begin with two bytes of a key, which few pairs of them do: a look at each is what keys cost.
+/// Whether one of the words may begin with these two bytes. Few pairs of bytes pass, so this keeps the search for the
+/// words cheap.
 fn may_begin(first: u8, second: u8) -> bool {
     let is_next = |letters: &[u8]| letters.contains(&second.to_ascii_lowercase()) || is_separator(second);
     match first {
@@ -89,7 +91,7 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// Whether a key begins with a word.
+/// Whether a key begins with a word, ignoring letter case and separators.
 fn spells(key: &[u8], word: &[u8]) -> bool {
     let mut letters = key.iter().filter(|byte| !is_separator(**byte)).map(u8::to_ascii_lowercase);
     word.iter().all(|letter| letters.next() == Some(*letter))

@@ -258,7 +258,7 @@ fn a_pod_that_kubernetes_cannot_have_is_refused() {
         assert_eq!(world.snapshot().service_count(), 1);
         let bad = bad(&world);
         assert_eq!(bad.len(), 1, "{namespace} {name}");
-        assert_eq!(bad[0].message, "not a name of a Pod");
+        assert_eq!(bad[0].message, "not a valid name of a Pod or namespace");
     }
 }
 
