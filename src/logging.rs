@@ -46,7 +46,7 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
         .with_env_filter(filter(level)?)
         .with_ansi(false)
         .with_writer(|| Plain(io::stderr()))
-        .log_internal_errors(false); // they would go to the same place, and a failure there is a panic
+        .log_internal_errors(false); // it would write them to the same place, and panic if that fails
     match format {
         Format::Text => subscriber.finish().try_init(),
         Format::Json => subscriber.json().flatten_event(true).finish().try_init(),

@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
     match run(Cli::parse().command).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(&error))); // the exit code tells it too
+            let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(&error))); // if this fails, the exit code still shows the error
             ExitCode::from(2)
         }
     }

@@ -82,7 +82,7 @@ pub struct Tally {
     pub endpoints: usize,
     /// Registrations with an address that another Pod holds.
     pub conflicts: usize,
-    /// Registrations whose protocol cannot stand in a name.
+    /// Registrations whose protocol cannot be a label.
     pub malformed_protocols: usize,
     /// Metadata pairs that were withheld because they look like secrets.
     pub withheld: usize,

@@ -1,4 +1,4 @@
-//! Questions and their replies, without sockets: Pods in, bytes out, each reply read by the `domain` crate.
+//! Questions and their replies without sockets: Pods in, bytes out. The `domain` crate decodes each reply.
 
 #[allow(dead_code, reason = "the live tests use the rest")]
 #[path = "harness/ask.rs"]

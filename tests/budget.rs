@@ -1,4 +1,4 @@
-//! What the zone costs in memory and what a question costs in allocations: counted, so that no machine's speed matters.
+//! The zone's memory and the allocations of a query. Both are counted, so the speed of the machine does not matter.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -17,10 +17,11 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Bytes a registration, all told, as they are asked of the allocator: a twentieth above what was counted last.
+/// The highest number of bytes per registration that are requested from the allocator: a twentieth above the last
+/// count.
 const BYTES_MAX: usize = 300;
 
-/// One test, because what is counted is the process's.
+/// A single test, because the allocator counts for the whole process.
 #[test]
 fn the_zone_and_its_answers_cost_what_they_may() {
     sizes_of_parts();
@@ -36,11 +37,11 @@ fn the_zone_and_its_answers_cost_what_they_may() {
     a_pod_that_writes_something_new_each_time_costs_what_its_last_says();
 }
 
-/// What nobody registers any more goes from every stock of shared things: the peak of 5,000 versions is that of the next
-/// 5,000, to a twentieth.
+/// A value that no Pod registers any more leaves every stock. So the peak of 5,000 versions equals that of the next
+/// 5,000, within a twentieth.
 fn a_pod_that_writes_something_new_each_time_costs_what_its_last_says() {
     const VERSIONS: usize = 10_000;
-    /// Of each stock some thousand things may lie there until they are swept.
+    /// Each stock may keep about a thousand values until a sweep.
     const KIB_MAX: usize = 4 * 1024;
     let mut zone = Zone::empty();
     zone.list([]);
@@ -56,7 +57,7 @@ fn a_pod_that_writes_something_new_each_time_costs_what_its_last_says() {
     assert!(peaks[1] <= peaks[0] + peaks[0] / 20 && peaks[0] <= KIB_MAX * 1024, "{peaks:?}");
 }
 
-/// No reply allocates: the buffer for it is there.
+/// No reply allocates, because its buffer exists.
 fn answers(zone: &Zone) {
     let responder = zone.responder();
     let service = service_name(7, 3);
@@ -87,7 +88,7 @@ fn answers(zone: &Zone) {
     }
 }
 
-/// What there is much of costs a query no more than what fits into its reply, by UDP and by TCP.
+/// A query for a large set costs no more than what fits into its reply, over UDP and over TCP.
 fn what_a_query_allocates_does_not_grow_with_the_zone() {
     let [few, many] = [(500, 500), (6_000, 1_500)].map(|(interfaces, endpoints)| {
         let zone = Zone::of_extremes(interfaces, endpoints);
@@ -119,13 +120,13 @@ fn what_a_query_allocates_does_not_grow_with_the_zone() {
     }
 }
 
-/// What a registration has of its own, and what it shares: the sizes of ARCHITECTURE.md's table.
+/// What a registration owns, and what it shares: the sizes in ARCHITECTURE.md's table.
 fn sizes_of_parts() {
     assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [152, 32, 32]);
     assert_eq!([size_of::<Service>(), size_of::<Template>(), size_of::<Set>()], [104, 48, 80]);
 }
 
-/// Bytes that are allocated and not freed yet.
+/// The bytes that are allocated now.
 fn live(stats: Stats) -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }

@@ -1,5 +1,5 @@
-//! What a Pod costs by the count that the bounds are of, beside what it takes by a counting allocator: never less, for every
-//! kind of Pod that a tenant can write, whatever state the Pod is in.
+//! Compares a Pod's cost, which the quotas count, to what a counting allocator measures. The cost is never lower, for
+//! every kind of Pod that a tenant can write and in every state of the Pod.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -17,14 +17,14 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The most that a Pod is counted, in percent of what it takes where it shares nothing: it may be taken for one whose names
-/// take more.
+/// The highest cost of a Pod, in percent of what it takes if it shares nothing. It may count as a Pod whose names take
+/// more.
 const COUNTED_PERCENT_MAX: u64 = 250;
 
-/// The most that an ordinary Pod is counted: 100,000 of them fit the default bound with a tenth to spare.
+/// The highest cost of an ordinary Pod: 100,000 of them fit into the default quota with a tenth to spare.
 const ORDINARY_MAX: u64 = callsign::config::DEFAULT_BYTES_MAX / 110_000;
 
-/// One test, because what is counted is the process's.
+/// A single test, because the allocator counts for the whole process.
 #[test]
 fn a_pod_is_counted_for_no_less_than_it_takes() {
     for shape in SHAPES {
@@ -36,7 +36,7 @@ fn a_pod_is_counted_for_no_less_than_it_takes() {
     }
 }
 
-/// What a Pod of a shape counts; what it takes is no more.
+/// The cost of a Pod of a shape. Checks that it takes no more.
 fn counted(shape: Shape, is_running: bool) -> u64 {
     let pods = if shape.1(1).len() < 10 { 300 } else { 3 };
     let before = live();
@@ -48,12 +48,12 @@ fn counted(shape: Shape, is_running: bool) -> u64 {
     eprintln!("{}, running {is_running}: takes {taken}, counts {counted} ({} %)", shape.0, counted * 100 / taken);
     assert!(refused.keys().all(|reason| reason.kind() == "bad-port"), "{}: {refused:?}", shape.0);
     assert!(taken <= counted, "{} takes {taken} and counts {counted}", shape.0);
-    let is_small = taken < 8 * 1024; // a Pod is counted with its place in a ranking
+    let is_small = taken < 8 * 1024; // the cost includes the Pod's place in a ranking
     assert!(is_small || counted * 100 <= taken * COUNTED_PERCENT_MAX, "{} takes {taken}, counts {counted}", shape.0);
     counted
 }
 
-/// Bytes that are allocated and not freed yet.
+/// The bytes that are allocated now.
 fn live() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated

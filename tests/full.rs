@@ -1,5 +1,5 @@
-//! The default bounds filled by two hostile namespaces, and all of it written anew: the process stays below the memory that
-//! `deploy/` gives it.
+//! Two hostile namespaces fill the default quotas and then rewrite everything. The process stays below the memory limit
+//! in `deploy/`.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -26,17 +26,17 @@ use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-/// What else a server may hold: changes that wait, lists that are read, connections, its program. See ARCHITECTURE.md.
+/// What else a server may hold: waiting changes, lists in progress, connections, its program. See ARCHITECTURE.md.
 const OTHERS: u64 = 256 * 1024 * 1024;
 
-/// How long anything may take.
+/// The longest that any step may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The namespaces: one of long names, one of Pods that wait for a node, each with more than it may have.
+/// The namespaces: one with long names, one with Pods that wait for a node. Each has more Pods than its quota admits.
 const NAMESPACES: [(&str, &str, bool); 2] =
     [("long", "1,000 of a long group and version", true), ("pending", "1,000 of a long group and version", false)];
 
-/// A writer at work, and what it is told.
+/// A running writer, and the channel to it.
 struct Running {
     events: mpsc::Sender<Arrival>,
     responder: Arc<Responder>,
@@ -59,7 +59,7 @@ impl Running {
         tellers.add(source(), Teller::Cluster(sender));
         let inputs = Inputs { events: incoming, zones: watch::channel(zones).1, tellers };
         tokio::spawn(writer::run(index, inputs, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
-        tokio::spawn(async move { while wanted.recv().await.is_some() {} }); // no room comes here
+        tokio::spawn(async move { while wanted.recv().await.is_some() {} }); // no Pod is admitted again here
         Running { events, responder }
     }
 
@@ -68,14 +68,14 @@ impl Running {
         self.events.send(Arrival { event, received: Instant::now(), decoded: None }).await.expect("a writer");
     }
 
-    /// Tells all Pods in one list: a quarter more than there is room for, half of it of each namespace.
+    /// Sends all Pods in one list: a quarter more than the quotas admit, half of it in each namespace.
     async fn list(&self, version: u64) {
         self.send(Change::Begin).await;
         for (namespace, shape, is_running) in NAMESPACES {
             let shape = shape_of(shape);
             let pods = DEFAULT_BYTES_MAX * 5 / 8 / cost(shape) + 1;
             for number in 0..pods as usize {
-                let anew = number + version as usize * 100_000; // every text of it is another one
+                let anew = number + version as usize * 100_000; // every text in it changes
                 let told = shaped(shape, namespace, anew, is_running);
                 let Pod { uid, name, status, .. } = shaped(("", |_| Vec::new()), namespace, number, is_running);
                 self.send(Change::Apply(Box::new(Pod { uid, name, status, resource_version: version, ..told }))).await;
@@ -91,7 +91,7 @@ impl Running {
             assert!(started.elapsed() < PATIENCE, "the writer is behind");
             sleep(Duration::from_millis(50)).await;
         }
-        sleep(Duration::from_secs(2)).await; // what it took in last
+        sleep(Duration::from_secs(2)).await; // the last events it took in
     }
 }
 
@@ -124,14 +124,14 @@ async fn two_hostile_namespaces_at_the_default_bounds_fit_the_memory_of_deploy()
     assert!(peak + OTHERS <= limit, "at most {} MiB, and others {} MiB, of {} MiB", mib(peak), mib(OTHERS), mib(limit));
 }
 
-/// What a Pod of a shape counts.
+/// The cost of a Pod of a shape.
 fn cost(shape: Shape) -> u64 {
     let mut zone = Zone::empty();
     zone.list([shaped(shape, "one", 0, true)]);
     zone.snapshot.tally.bytes
 }
 
-/// `resources.limits.memory` of the server's container.
+/// `resources.limits.memory` of the server's container, in bytes.
 fn limit_of_deploy() -> u64 {
     let text =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/deployment.yaml")).expect("the manifest");

@@ -21,7 +21,7 @@ pub(super) struct Element<'t> {
     pub pair: Result<Pair<'t>, BadPair>,
 }
 
-/// A `k` with its `v`. If the `v` is invalid, the `k` still tells which field is lost.
+/// A `k` with its `v`. If the `v` is invalid, the `k` still names the lost field.
 pub(super) struct Pair<'t> {
     /// The value of `k`.
     pub key: Cow<'t, str>,

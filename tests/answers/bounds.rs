@@ -1,4 +1,4 @@
-//! What one Pod may hold is bounded over all its annotations together, and what is beyond is refused by name.
+//! What one Pod may hold is bounded over all its annotations together. Everything beyond is refused with its reason.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,19 +10,19 @@ use super::world::{World, pod, settings};
 
 const PROFILES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// An annotation of so many registrations, and of so many bytes of JSON where that is more.
+/// An annotation with this many registrations, padded to `len` bytes of JSON.
 #[derive(Clone, Copy)]
 struct Note {
     registrations: usize,
     len: usize,
 }
 
-/// What is told, what is held of it by profile, and what is refused.
+/// Annotations, the registrations held of each profile, and the refusals.
 type Row<'r> = (&'r str, Vec<Note>, &'r [usize], &'r [(&'r str, Reason)]);
 
 const NOTHING: Note = Note { registrations: 0, len: 0 };
 
-/// The most that one annotation can say: its bytes are in base64.
+/// The most JSON that fits into one annotation, given that its bytes are in base64.
 const LONGEST: usize = ANNOTATION_LEN_MAX / 4 * 3;
 
 impl Note {
@@ -34,7 +34,7 @@ impl Note {
         Note { registrations, len }
     }
 
-    /// The Pod that has it, each registration at a port and of an interface of this profile's.
+    /// A Pod with this annotation. Its registrations have different ports and an interface of this profile.
     fn pod(self, profile: &str, version: u64) -> Pod {
         let pairs = (1..=self.registrations)
             .map(|port| format!(r#"{{"k":"interface","v":"{profile}.I"}},{{"k":"port","v":{port}}}"#));
@@ -45,14 +45,14 @@ impl Note {
     }
 }
 
-/// What is refused of the Pod: the profile and the reason.
+/// The Pod's refusals: profile and reason.
 fn bad(world: &World) -> Vec<(String, Reason)> {
     let bad = report::bad(world.snapshot(), &Paging::ALL).items;
     assert!(bad.iter().all(|bad: &Bad| bad.message == bad.reason.to_string()), "{bad:?}");
     bad.into_iter().map(|bad| (bad.profile, bad.reason)).collect()
 }
 
-/// How many registrations it has, by profile.
+/// The number of its registrations by profile.
 fn held(world: &World) -> Vec<usize> {
     let filter = PodFilter::default();
     let pods = report::pods(world.snapshot(), &filter, &Paging::ALL).items;
@@ -63,7 +63,7 @@ fn held(world: &World) -> Vec<usize> {
     PROFILES.map(of).to_vec()
 }
 
-/// A world that is told of the Pod's annotations one after the other.
+/// A world that receives the Pod's annotations one after the other.
 fn told(notes: &[Note]) -> World {
     let mut world = World::of_profiles(settings(), &PROFILES);
     PROFILES.iter().for_each(|profile| world.list_of(profile, []));
@@ -107,7 +107,7 @@ fn all_annotations_of_a_pod_share_its_bounds() {
 
 #[test]
 fn what_one_annotation_gives_back_another_may_have() {
-    // An annotation that had not changed itself was once refused for ever.
+    // A regression: an annotation that had not changed itself stayed refused for ever.
     for (first, second, reason, held_then) in [
         (vec![Note::of(REGISTRATIONS_MAX)], Note::of(2), Reason::TooMany, 1 + 2),
         (vec![Note::long(1, LONGEST); 5], Note::long(2, LONGEST), Reason::TooLarge, 5 + 2),
@@ -115,7 +115,7 @@ fn what_one_annotation_gives_back_another_may_have() {
         let last = PROFILES[first.len()];
         let mut world = told(&[first, vec![second]].concat());
         assert_eq!(bad(&world), [(last.to_owned(), reason)]);
-        // One change of the Pod, of which each profile's watch tells.
+        // One change of the Pod. The watch of each profile sends it.
         world.send_of("a", Change::Apply(Box::new(Note::of(1).pod("a", 2))));
         world.send_of(last, Change::Apply(Box::new(second.pod(last, 2))));
         world.publish();

@@ -1,4 +1,4 @@
-//! Chains of aliases within our zones: each record once (RFC 2181 §5), and an end to every loop.
+//! Chains of aliases within our zones: each record appears once (RFC 2181 §5), and every loop ends.
 
 use callsign::wire::{Edns, Limits};
 use domain::base::iana::Rtype;
@@ -16,7 +16,7 @@ todname CNAME host.tree\nround DNAME about\nabout DNAME round\ngrow DNAME x.grow
 
 const B: &str = "@ NS ns.elsewhere.example.\nback CNAME end.a.test.\nfar CNAME far.a.test.\n";
 
-/// The data of each record, without the zone `a.test.`, DNAME's behind `=`.
+/// The data of each record without the zone `a.test.`. A DNAME's data follows `=`.
 fn told(reply: &Reply) -> String {
     let told = |line: &String| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -44,7 +44,7 @@ fn each_record_is_told_once_and_every_chain_ends() {
         ("host.tree", Rtype::A, "NOERROR", "=target host.target 192.0.2.7"),
         ("todname", Rtype::A, "NOERROR", "host.tree =target host.target 192.0.2.7"),
         ("todname", Rtype::CNAME, "NOERROR", "host.tree"),
-        // The DNAME serves twice and is told once.
+        // The DNAME applies twice and appears once.
         ("again.tree", Rtype::A, "NOERROR", "=target again.target host.tree host.target 192.0.2.7"),
         ("again.tree", Rtype::CNAME, "NOERROR", "=target again.target"),
         ("alias.tree", Rtype::CNAME, "NOERROR", "=target alias.target"),
@@ -64,7 +64,7 @@ fn each_record_is_told_once_and_every_chain_ends() {
         ),
         ("x.any", Rtype::A, "NOERROR", "end 192.0.2.9"),
         ("x.any", Rtype::CNAME, "NOERROR", "end"),
-        ("y.mirror", Rtype::A, "NOERROR", "x.mirror x.mirror"), // two records: of y and of x
+        ("y.mirror", Rtype::A, "NOERROR", "x.mirror x.mirror"), // two records: those of y and of x
         ("x.mirror", Rtype::A, "NOERROR", "x.mirror"),
         ("other", Rtype::A, "NOERROR", "back.b.test. end 192.0.2.9"),
         ("far", Rtype::A, "NOERROR", "far.b.test. far"),

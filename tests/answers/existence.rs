@@ -1,4 +1,4 @@
-//! Which names exist: against a naive list of all names, and in the cases that servers get wrong.
+//! Which names exist: compared to a naive list of all names, and in the cases that servers get wrong.
 
 use std::collections::BTreeSet;
 
@@ -99,7 +99,7 @@ fn process() -> impl Strategy<Value = Process> {
     )
 }
 
-/// Every name of the schema that these processes make, the slow way: spelled out and put into one set.
+/// Every name of the schema for these processes, the slow way: each is written out into one set.
 fn all_names(processes: &[Process]) -> BTreeSet<String> {
     let mut owners: Vec<String> =
         ["Z", "p.Z", "pod.Z", "dns-version.Z", "ns.Z", "b._dns-sd._udp.default.Z"].map(str::to_owned).to_vec();
@@ -159,8 +159,8 @@ fn selectors(kind: &str, value: &Option<String>) -> Vec<String> {
 proptest! {
     #![proptest_config(config(64, seeds_of!("answers/existence")))]
 
-    /// Existence equals that of a naive list of all names, for every name in it, every name one label below one, and
-    /// every name with a label left out.
+    /// The names that exist are those of a naive list. Asks for every name in it, every name with one label more, and
+    /// every name with one label less.
     #[test]
     fn existence_is_that_of_a_list(processes in proptest::collection::vec(process(), 0..5)) {
         let pods = processes.iter().enumerate().map(|(number, process)| {

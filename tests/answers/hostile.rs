@@ -1,18 +1,18 @@
-//! What one Pod can and cannot do to others by what it writes into its own annotation.
+//! What one Pod can and cannot do to others through its own annotation.
 
 use callsign::source::{Change, Pod};
 use domain::base::iana::Rtype;
 
 use super::world::{World, endpoint, registering};
 
-/// A Pod of the namespace `victim`, and the question that it answers.
+/// A Pod in the namespace `victim`, and a question that it answers.
 fn victim() -> Pod {
     let pod =
         endpoint("server-0", "10.244.0.1,fd00::1", "interface=org.acme.Bank group=g protocol=tri port=50051 zone=a");
     Pod { namespace: "victim".into(), ..pod }
 }
 
-/// Every name that the victim has, as it is answered.
+/// Every name of the victim with its answer.
 fn answers(world: &World) -> Vec<String> {
     let alias = callsign::name::Alias::of(Some("g"), "org.acme.Bank", None).label();
     let mut answers = Vec::new();
@@ -28,7 +28,7 @@ fn answers(world: &World) -> Vec<String> {
         "1.0.244.10.in-addr.arpa.",
         "b._dns-sd._udp.victim.Z",
         "_services._dns-sd._udp.org.acme.bank.victim.Z",
-        // And what is not there.
+        // And names that do not exist.
         "org.acme.victim.Z",
         "bank.victim.Z",
         "other.victim.Z",
@@ -70,7 +70,7 @@ fn what_a_pod_writes_changes_no_answer_of_another_namespace() {
         many.as_str(),
         "port=1 interface= x=",
     ] {
-        // It started later, so that it would win an address, and its uid is the larger one.
+        // It started later, so it would win an address. Its uid is larger too.
         let mut hostile = endpoint("zzz", "10.244.0.66", fields);
         (hostile.namespace, hostile.status.start_time) = ("attacker".into(), Some(9));
         for pods in [[victim(), hostile.clone()], [hostile.clone(), victim()]] {
@@ -85,8 +85,8 @@ fn what_a_pod_writes_changes_no_answer_of_another_namespace() {
     }
 }
 
-/// As many methods as a value holds, which all registrations of one instance repeat: they are read once at the most, or a
-/// query would take seconds.
+/// All registrations of one instance repeat as many methods as an annotation holds. A query must read them at most
+/// once, or it would take seconds.
 #[test]
 fn what_is_too_long_to_be_told_costs_a_query_nothing() {
     let methods: Vec<String> = (0..30_000).map(|n| format!("{n:x}")).collect();
@@ -105,7 +105,7 @@ fn what_is_too_long_to_be_told_costs_a_query_nothing() {
     assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "truncated=2""#]);
     let told = of_groups("methods=one,two");
     assert_eq!(told, [r#""pod=p" "addr=10.0.0.1:1" "interface=a.B" "group=x,y" "methods=one,two" "zone=somewhere""#]);
-    // What all registrations share is read once.
+    // A list that all registrations share is read once.
     let methods: Vec<String> = (0..200).map(|n| format!("method-{n}")).collect();
     let versions: String = (0..40).map(|n| format!("interface=a.B version={n} ")).collect();
     let world = World::of([endpoint("p", "10.0.0.1", &format!("methods={} port=1 {versions}", methods.join(",")))]);

@@ -1,4 +1,5 @@
-//! One interface with 20,000 endpoints, and one Pod with 1,000 interfaces: ordinary inputs; and what is browsed of them.
+//! One interface with 20,000 endpoints, and one Pod with 1,000 interfaces. Both are ordinary inputs, and browsing shows
+//! them.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use crate::ask::{Ask, Reply, flag};
 
 const ENDPOINTS: usize = 20_000;
 
-/// Every fourth of them speaks `tri`.
+/// Every fourth endpoint has the protocol `tri`.
 fn pods() -> impl Iterator<Item = Pod> {
     (0..ENDPOINTS).map(|n| {
         let protocol = if n % 4 == 0 { "tri" } else { "dubbo" };
@@ -45,7 +46,7 @@ fn a_set_of_20_000() {
     assert!(targets(&tri).iter().all(|address| address % 4 == 0), "only those who speak it");
     assert_eq!(world.verdict("a.b.default.Z", Rtype::AAAA), "NODATA");
 
-    // One of them goes and comes back, and no other is touched.
+    // One endpoint goes and comes back, and no other moves.
     let first = world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::SRV).answer;
     let gone = targets(&world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::SRV))[0] as usize & 0xff_ffff;
     let pod = pods().nth(gone).unwrap();
@@ -57,7 +58,7 @@ fn a_set_of_20_000() {
     clients_begin_all_over_it(world);
 }
 
-/// Each client's first record is another one, whichever part of the set it asks for.
+/// Each client gets another first record, whichever part of the set it asks for.
 fn clients_begin_all_over_it(mut world: World) {
     const CLIENTS: u32 = 500;
     for (name, records) in [("_rpc", ENDPOINTS), ("_tri", ENDPOINTS / 4), ("_dubbo", ENDPOINTS * 3 / 4)] {
@@ -67,7 +68,7 @@ fn clients_begin_all_over_it(mut world: World) {
             world.client = std::net::Ipv4Addr::from(0x0a01_0000 + client).into();
             *begun.entry(targets(&world.udp(&ask))[0]).or_default() += 1;
         }
-        // Of n clients over m records n²/2m fall together by chance.
+        // If n clients choose among m records, n²/2m pairs match by chance.
         let together = CLIENTS as usize - begun.len();
         let expected = (CLIENTS * CLIENTS) as usize / (2 * records);
         assert!(together <= 2 * expected + 15, "{name}: {together} of {CLIENTS} begin where another does");
@@ -96,13 +97,13 @@ fn a_pod_with_1_000_interfaces() {
     assert_eq!(world.verdict("default.Z", Rtype::SRV), "NXDOMAIN");
 }
 
-/// The targets of a set's PTR records, in the answer's order.
+/// The targets of a set's PTR records, in the order of the answer.
 fn pointers(reply: &Reply) -> Vec<String> {
     reply.answer.iter().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect()
 }
 
-/// Interfaces, aliases of what has no other name, and protocols: each a set in an order of its own, turned for each client
-/// and cut where the next record would not fit.
+/// Interfaces, aliases without a natural name, and protocols: each set has its order, starts elsewhere for each client,
+/// and is cut where the next record does not fit.
 #[test]
 fn what_is_browsed_is_turned_and_cut_like_any_set() {
     let natural = (0..200).map(|n| format!("interface=org.acme.Service{n} port=1"));
@@ -136,7 +137,7 @@ fn what_is_browsed_is_turned_and_cut_like_any_set() {
     }
 }
 
-/// A protocol that one of thousands speaks, and instances without room for a name.
+/// A protocol of one endpoint among thousands, and instances whose names do not fit.
 #[test]
 fn what_is_rare_in_a_large_set_is_found() {
     let long = format!("{0}.{0}.{0}.long", "a".repeat(60));

@@ -1,4 +1,4 @@
-//! The zone the slow way: spelt out from the Pods as they are, with nothing kept from one time to the next.
+//! The zone the slow way: written out from the current Pods, with nothing kept between two calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ pub(crate) const GROUPS: [&str; 3] = ["", "x", "-odd"];
 const NAMESPACES: [&str; 2] = ["default", "n2"];
 pub(crate) const PHASES: [Phase; 4] = [Phase::Running, Phase::Succeeded, Phase::Failed, Phase::Pending];
 
-/// What one profile's annotation registers: interface, group, and which of [`TELLS`] it tells.
+/// What one profile's annotation registers: the interface, the group, and an index into [`TELLS`].
 pub(crate) type Offer = (usize, usize, usize);
 
-/// What a registration tells beside its place.
+/// A registration's metadata.
 #[derive(Debug)]
 struct Tells {
     protocol: &'static str,
     weight: &'static str,
     methods: &'static str,
     zone: &'static str,
-    /// What no TXT record has.
+    /// Metadata that no TXT record publishes.
     unpublished: &'static str,
 }
 
@@ -38,11 +38,11 @@ const TELLS: [Tells; TELLS_LEN] = [
 ];
 pub(crate) const TELLS_LEN: usize = 5;
 
-/// A Pod as one source tells of it.
+/// A Pod as one source sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) uid: usize,
-    /// Its name and namespace, where these are not those of its uid.
+    /// Its name and namespace, if they differ from those of its uid.
     pub(crate) called: Option<(usize, usize)>,
     pub(crate) address: u8,
     pub(crate) port: u16,
@@ -51,7 +51,7 @@ pub(crate) struct State {
     pub(crate) is_ready: bool,
     pub(crate) is_terminating: bool,
     pub(crate) is_host: bool,
-    /// Whether all that it registers says that it is switched off.
+    /// Whether all its registrations are disabled.
     pub(crate) is_disabled: bool,
     pub(crate) offers: BTreeSet<Offer>,
 }
@@ -69,7 +69,7 @@ impl State {
         NAMESPACES[self.called.map_or(self.uid % 2, |(_, namespace)| namespace)]
     }
 
-    /// What stands in its annotation.
+    /// The content of its annotation.
     fn registered(&self) -> (u16, bool, &BTreeSet<Offer>) {
         (self.port, self.is_disabled, &self.offers)
     }
@@ -99,28 +99,28 @@ impl State {
     }
 }
 
-/// The Pods as they are.
+/// The current Pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pods: BTreeMap<usize, Known>,
-    /// How many lists have begun, and which of them is each source's last one.
+    /// The number of lists that have begun, and the number of each source's last list.
     lists: usize,
     begun: BTreeMap<usize, usize>,
-    /// What lists told that have not ended, in order.
+    /// What open lists have sent, in order.
     waiting: Vec<Telling>,
 }
 
-/// A Pod: its state, at which version it was told, and how many lists had begun.
+/// A Pod: its state, the version of that, and how many lists had begun when it was sent.
 #[derive(Clone, Debug)]
 struct Known {
     state: State,
     version: u64,
     told: usize,
-    /// What each source that holds it says of it.
+    /// The last state and version from each source that holds it.
     holds: BTreeMap<usize, (State, u64)>,
 }
 
-/// What a source tells of a Pod: in which list, if in one.
+/// A Pod that a source sends, in a list or not.
 #[derive(Clone, Debug)]
 struct Telling {
     source: usize,
@@ -134,14 +134,14 @@ struct Telling {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Naive {
     records: BTreeMap<(String, Rtype), BTreeSet<String>>,
-    /// The SRV records' weights, by name, address and port.
+    /// The weights of the SRV records, by name, address and port.
     weights: BTreeMap<(String, u8, u16), u16>,
-    /// What the TXT of each DNS-SD instance tells of.
+    /// The registrations in the TXT record of each DNS-SD instance.
     instances: BTreeMap<String, Instance>,
     pub(crate) names: BTreeSet<String>,
 }
 
-/// A Pod and its place, and each registration's offer.
+/// An instance: its Pod, its target and port, and the content of its registrations.
 #[derive(Debug, PartialEq)]
 struct Instance {
     pod: String,
@@ -155,7 +155,7 @@ impl Model {
         self.begun.insert(source, self.lists);
     }
 
-    /// A watch tells a Pod; it never goes back behind itself.
+    /// A watch sends a Pod. Within one watch, versions do not go back.
     pub(crate) fn apply(&mut self, source: usize, state: &State, version: u64) {
         let hold = self.pods.get(&state.uid).and_then(|known| known.holds.get(&source));
         if hold.is_some_and(|(_, last)| version < *last) {
@@ -165,13 +165,13 @@ impl Model {
         self.take(Telling { source, state: state.clone(), version, list: None, lists: self.lists });
     }
 
-    /// A list names a Pod: nothing is seen of it before the list is whole, or another source tells of the Pod.
+    /// A list names a Pod. The Pod is not visible until the list ends, or until another source sends it.
     pub(crate) fn list(&mut self, source: usize, state: &State, version: u64) {
         let list = self.begun.get(&source).copied();
         self.waiting.push(Telling { source, state: state.clone(), version, list, lists: self.lists });
     }
 
-    /// A list is whole: what it does not name is gone.
+    /// A list ends: Pods that it does not name are gone.
     pub(crate) fn commit(&mut self, source: usize, named: &BTreeSet<usize>) {
         let waiting: Vec<usize> =
             self.waiting.iter().filter(|one| one.source == source).map(|one| one.state.uid).collect();
@@ -180,7 +180,7 @@ impl Model {
         held.into_iter().filter(|uid| !named.contains(uid)).for_each(|uid| self.release(source, uid));
     }
 
-    /// A source no longer holds a Pod. The state stays, but is no newer than what the others have told.
+    /// A source no longer holds a Pod. The state stays, but is no newer than what the others have sent.
     pub(crate) fn release(&mut self, source: usize, uid: usize) {
         if !self.pods.get(&uid).is_some_and(|known| known.holds.contains_key(&source)) {
             return;
@@ -192,7 +192,7 @@ impl Model {
         self.pods.retain(|_, known| !known.holds.is_empty());
     }
 
-    /// What a source holds, each Pod as it told it last.
+    /// The Pods that a source holds, each as it was last sent.
     pub(crate) fn holding(&self, source: usize) -> Vec<(State, u64)> {
         self.pods.values().filter_map(|known| known.holds.get(&source).cloned()).collect()
     }
@@ -213,7 +213,7 @@ impl Model {
         known.holds.insert(source, (state, version));
     }
 
-    /// The Pods that make names: not over, and the newest of their name.
+    /// The Pods that make names: they have not finished, and are the newest of their name.
     fn registering(&self) -> Vec<&Known> {
         let is_newest = |one: &&Known| {
             let has_name = |other: &&Known| {
@@ -225,7 +225,7 @@ impl Model {
         self.pods.values().filter(|one| is_newest(one) && !is_over(one)).collect()
     }
 
-    /// The zone that they make, spelt out.
+    /// The zone that follows, written out.
     pub(crate) fn zone(&self) -> Naive {
         let mut zone = Naive::default();
         for name in ["Z", "p.Z", "pod.Z", "ns.Z", "244.10.in-addr.arpa."] {
@@ -268,7 +268,7 @@ impl Model {
 }
 
 impl Known {
-    /// In the order of the profiles' names and of what is written; of what is told twice the last one counts.
+    /// The registrations by profile and in the order written. Of repeated ones the last counts.
     fn registrations(&self) -> impl Iterator<Item = (u16, bool, &Offer)> {
         let told = self.holds.values().map(|(state, _)| state.registered());
         let all: Vec<(u16, bool, &Offer)> = told
@@ -284,7 +284,7 @@ impl Known {
 }
 
 impl Naive {
-    /// A name and all between it and its apex.
+    /// A name, and all names between it and its apex.
     fn add_name(&mut self, name: &str) {
         let mut rest = name;
         loop {
@@ -306,7 +306,7 @@ impl Naive {
         self.add(name, Rtype::AAAA, format!("fd00::{address}"));
     }
 
-    /// A registration's names, and its records where it is published: at an address and port, by a Pod of this name.
+    /// A registration's names, and its records if it is published.
     fn add_services(&mut self, place: (&str, &str), offer: &Offer, at: Option<(u8, u16)>) {
         let ((pod, namespace), (interface, group, tells)) = (place, offer);
         let is_tri = !TELLS[*tells].protocol.is_empty();
@@ -349,7 +349,7 @@ impl Naive {
         }
     }
 
-    /// An SRV record; of several of one target and port the largest weight.
+    /// An SRV record. Of several with one target and port, the largest weight counts.
     fn weigh(&mut self, name: &str, (address, port): (u8, u16), (_, _, tells): &Offer) {
         self.add_name(name);
         let weight = TELLS[*tells].weight.parse().unwrap_or(100);
@@ -357,14 +357,14 @@ impl Naive {
         *largest = weight.max(*largest);
     }
 
-    /// Registrations of one Pod and port that differ in group are one instance, whose group and methods list them all.
+    /// Registrations of one Pod and port that differ in group form one instance, whose group and methods list them all.
     fn tell_instances(&mut self) {
         for (instance, Instance { pod, addr, told }) in std::mem::take(&mut self.instances) {
             self.add(&instance, Rtype::TXT, text(&pod, &addr, &told));
         }
     }
 
-    /// What it answers: the code, and the data; where services are browsed letter case does not matter.
+    /// The answer: the code and the data. Where services are browsed, letter case does not matter.
     pub(crate) fn answer(&self, name: &str, rtype: Rtype) -> (String, Vec<String>) {
         let rcode = if self.names.contains(name) { "NOERROR" } else { "NXDOMAIN" };
         let data = self.records.get(&(name.to_owned(), rtype));
@@ -372,10 +372,10 @@ impl Naive {
     }
 }
 
-/// What stands before a service's name: nothing, any protocol, the one protocol of these tests.
+/// What comes before a service's name: nothing, any protocol, or the only protocol of these tests.
 const FRONTS: [&str; 3] = ["", "_rpc._tcp.", "_tri._tcp."];
 
-/// A TXT record's data: of one registration, or of an instance's.
+/// The data of a TXT record, for one registration or for an instance.
 fn text(pod: &str, addr: &str, told: &[Offer]) -> String {
     let first = told[0];
     let listed = |value: &dyn Fn(&Offer) -> &'static str| {

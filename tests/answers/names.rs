@@ -1,4 +1,4 @@
-//! The question's own bytes come back, in whatever letter case.
+//! A reply repeats the question's bytes, in any letter case.
 
 use domain::base::iana::Rtype;
 
@@ -17,7 +17,7 @@ fn letter_case_is_given_back_and_does_not_matter() {
 
 #[test]
 fn namespaces_that_are_called_like_something_else() {
-    // That of `b._dns-sd._udp.pod.Z` once was a Pod's called `b`, in a namespace `_udp`.
+    // A regression: `b._dns-sd._udp.pod.Z` belonged to a Pod `b` in a namespace `_udp`.
     for namespace in ["p", "pod", "dns-version", "ns", "g-a", "v-1", "x-roj5ef7gfqkq2nsidracg0h94kcuj8ap", "default"] {
         let pod = endpoint("one", "10.244.0.1", "interface=org.acme.Greeter protocol=tri port=1");
         let world = World::of([callsign::source::Pod { namespace: namespace.into(), ..pod }]);
@@ -45,7 +45,7 @@ fn namespaces_that_are_called_like_something_else() {
 
 #[test]
 fn an_instance_whose_name_does_not_fit_is_not_pointed_to() {
-    // 233 bytes are the longest name of a service; none of its instances fits, and that is NODATA with its SOA.
+    // A service's name has at most 233 bytes. None of its instances fits, so that is NODATA with its SOA.
     let label = "a".repeat(63);
     for (last, verdict) in [(13, "NODATA"), (9, "NODATA"), (8, "DATA")] {
         let interface = format!("{label}.{label}.{label}.{}", "b".repeat(last));

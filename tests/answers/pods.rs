@@ -1,4 +1,4 @@
-//! Which processes are in the zone.
+//! Which Pods are in the zone.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn one() -> Pod {
     endpoint("one", "10.244.0.1", "interface=a.B port=1")
 }
 
-/// `one` with something changed.
+/// The Pod `one` with a change.
 fn changed(change: impl FnOnce(&mut Pod)) -> Pod {
     let mut pod = one();
     pod.resource_version = 2;
@@ -204,7 +204,7 @@ fn a_pod_replaced_under_its_name() {
 
 #[test]
 fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
-    // The old Pod once gave way to one that waited for the list's end, for good if the list broke off.
+    // A regression: the old Pod gave way to one that waited for the end of a list, for ever if the list broke off.
     let with_uid = |uid: &str, address: &str, version: u64| {
         let pod = endpoint("one", address, "interface=a.B port=1");
         Pod { uid: uid.into(), resource_version: version, ..pod }
@@ -220,7 +220,7 @@ fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
         assert_eq!(world.publish(), is_whole);
     }
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
-    // Both are listed: the older one is shown again once the newer one has gone.
+    // Both are listed. The older one comes back once the newer one is gone.
     let mut world = World::of([with_uid("u1", "10.244.0.1", 5), with_uid("u2", "10.244.0.2", 9)]);
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z"]);
     world.send(Change::Remove("u2".into()));
@@ -242,7 +242,7 @@ fn a_bad_registration_harms_nobody() {
 
 #[test]
 fn a_pod_that_kubernetes_cannot_have_is_refused() {
-    // A namespace too long for a label once made the room for names negative, and the index ended.
+    // A regression: a namespace too long for a label made the room for names negative, and the index panicked.
     for (namespace, name) in [("n".repeat(64), "one".to_owned()), ("n".repeat(250), "one".into())]
         .into_iter()
         .chain([("Default".into(), "one".into()), ("a.b".into(), "one".into())])
@@ -264,7 +264,7 @@ fn a_pod_that_kubernetes_cannot_have_is_refused() {
 
 #[test]
 fn each_profile_tells_of_its_own_consumers() {
-    // What one profile's annotation said of consumers was lost when another's was read.
+    // A regression: decoding one profile's annotation lost the consumers of another's.
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     let consumer = r#"[{"k": "/dubbo/a.B/consumers/consumer%3A%2F%2F10.244.0.1%2Fa.B%3Finterface%3Da.B"}]"#;
     let consumer = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, consumer);
@@ -338,7 +338,7 @@ fn the_serial_stands_while_one_more_is_not_ready() {
         pod.status.ready = false;
         pod
     };
-    // Its Pod's own names apart, a registration that is not ready adds a name or nothing.
+    // Apart from its Pod's own names, a registration that is not ready adds a name or nothing.
     let mut world = World::of([one(), waiting("two", "10.244.0.2", "interface=x.Y port=1")]);
     for (fields, moves) in [
         ("interface=x.Y port=1 interface=a.B port=1", false),
@@ -365,7 +365,7 @@ fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
     world.apply(quiet("u2", 2));
     assert_eq!(world.snapshot().serial, serial);
     assert!(world.snapshot().revision > revision);
-    // Two at once, of which the newer one is over: nothing of either was ever there.
+    // Two at once, and the newer one has finished: neither was ever visible.
     let mut world = World::of([]);
     let serial = world.snapshot().serial;
     let mut over = quiet("u2", 2);

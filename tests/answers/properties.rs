@@ -1,5 +1,5 @@
-//! Whatever is told by several sources, in whatever order: after each step the zone says what a naive model makes of the
-//! Pods as they are, and the serial moved if and only if an answer did.
+//! Several sources send anything in any order. After each step the zone equals a naive model of the current Pods, and
+//! the serial has moved if and only if an answer changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -15,10 +15,10 @@ use crate::seeds::{config, seeds_of};
 const PROFILES: [&str; 2] = ["app", "dubbo"];
 const RTYPES: [Rtype; 5] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::PTR, Rtype::TXT];
 
-/// Two Pods of each namespace share a name.
+/// Two Pods in each namespace share a name.
 const UIDS: usize = 6;
 
-/// Addresses and ports are few, so that Pods take them over from each other.
+/// There are few addresses and ports, so that Pods take them over from each other.
 const ADDRESSES: std::ops::Range<u8> = 1..4;
 const PORTS: std::ops::Range<u16> = 1..3;
 
@@ -26,13 +26,13 @@ const PORTS: std::ops::Range<u16> = 1..3;
 enum Step {
     Apply(usize, State),
     Remove(usize, usize),
-    /// A source's list, how often it breaks off at first, and what the other source tells meanwhile.
+    /// A source's list, how often it breaks off first, and what the other source sends meanwhile.
     List(usize, Vec<State>, usize, Vec<State>),
-    /// Lists that break off for ever: until its next whole list the source tells nothing else.
+    /// Lists that break off for ever: the source sends nothing else until its next whole list.
     Broken(usize, Vec<State>, usize),
-    /// A watch that ends at once: the source lists again what it has told, at the same versions.
+    /// A watch that ends at once: the source lists again what it has sent, at the same versions.
     Again(usize),
-    /// etcd is restored from an older state: from here on versions are lower.
+    /// etcd is restored from an older state: versions are lower from here on.
     Restore,
 }
 
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 static UNIVERSE: LazyLock<Vec<String>> = LazyLock::new(universe);
 
-/// Every name that any Pods of these tests can have, and some that none can.
+/// Every name that a Pod of these tests can have, and some that none can.
 fn universe() -> Vec<String> {
     let every = (0..INTERFACES.len()).flat_map(|one| (0..GROUPS.len()).map(move |group| (one, group, 1)));
     let offers: BTreeSet<Offer> = every.collect();
@@ -100,16 +100,17 @@ fn universe() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// What is said to each name and type: the code, and the data.
+/// The answer to each name and type: the code and the data.
 type Told = BTreeMap<(String, Rtype), (String, Vec<String>)>;
 
-/// What a world says to all of these names.
+/// A world's answers to all of these names.
 fn told(world: &World, names: &[String]) -> Told {
     let questions = names.iter().flat_map(|name| RTYPES.map(|rtype| (name, rtype)));
     questions.map(|(name, rtype)| ((name.clone(), rtype), world.data(name, rtype))).collect()
 }
 
-/// An answer whose names are spelt in lower case where services are browsed: of those that differ in case any may be named.
+/// An answer with names in lower case where services are browsed. Any of several names that differ only in case may
+/// appear there.
 fn in_one_case(rtype: Rtype, (rcode, data): &(String, Vec<String>)) -> (String, Vec<String>) {
     let mut data = data.clone();
     if rtype == Rtype::PTR {
@@ -119,7 +120,7 @@ fn in_one_case(rtype: Rtype, (rcode, data): &(String, Vec<String>)) -> (String, 
     (rcode.clone(), data)
 }
 
-/// Whether what is said is what the model says.
+/// Whether the answers equal the model's.
 fn agree(told: &Told, zone: &Naive) -> Result<(), TestCaseError> {
     for ((name, rtype), answer) in told {
         let expected = zone.answer(name, *rtype);
@@ -128,19 +129,19 @@ fn agree(told: &Told, zone: &Naive) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The world beside its model, and the names that are asked for.
+/// The world, its model, and the names to ask for.
 struct Bench {
     world: World,
     model: Model,
-    /// Counts what was told; less after a restore.
+    /// The last version sent. It falls at a restore.
     count: u64,
     restores: u64,
     /// The sources whose lists break off.
     broken: BTreeSet<usize>,
     names: Vec<String>,
-    /// What was said to them last.
+    /// The last answers to the names.
     told: Told,
-    /// All that the model said last.
+    /// The model's last zone.
     zone: Naive,
 }
 
@@ -159,7 +160,7 @@ impl Bench {
         self.world.send_of(PROFILES[source], change);
     }
 
-    /// A version that no Pod had before, above those since the last restore.
+    /// A version that no Pod had before, above all since the last restore.
     fn version(&mut self) -> u64 {
         self.count += 1;
         self.count * 1_000 + self.restores
@@ -217,7 +218,7 @@ impl Bench {
         self.judge()
     }
 
-    /// A list of which nothing is seen before its end, also where it breaks off first, while the other source goes on.
+    /// A list, which may break off first while the other source sends. Nothing of it is visible before its end.
     fn list(
         &mut self,
         source: usize,
@@ -247,7 +248,7 @@ impl Bench {
         self.commit(source, &held.iter().map(|(state, _)| state.uid).collect());
     }
 
-    /// Publishes, and holds what is said now against the model and against what was said before.
+    /// Publishes. Compares the answers to the model and to the answers before.
     fn judge(&mut self) -> Result<(), TestCaseError> {
         let earlier = Arc::new(self.world.snapshot().clone());
         self.world.publish();
@@ -259,7 +260,7 @@ impl Bench {
         let before = std::mem::replace(&mut self.zone, zone);
         prop_assert!(has_moved || !is_shown && before == self.zone, "an answer moved without the serial");
         if has_moved && !is_shown {
-            // The names that were asked for are a few of those that there are.
+            // The names asked for are only some of those that exist.
             let names: Vec<String> = before.names.union(&self.zone.names).cloned().collect();
             let now = told(&self.world, &names);
             let later = Arc::new(self.world.snapshot().clone());
@@ -272,7 +273,7 @@ impl Bench {
     }
 }
 
-/// Names asked for after each step, other ones in each case.
+/// The names asked for after each step. Each case has others.
 const NAMES: usize = 60;
 
 proptest! {
@@ -288,7 +289,7 @@ proptest! {
         for step in &steps {
             bench.take(step)?;
         }
-        // At the end all that there is: of the names that can be, those asked for before are a few.
+        // At the end, ask for everything that exists: the names so far were only some.
         let zone = bench.model.zone();
         let names: Vec<String> = zone.names.iter().cloned().collect();
         agree(&told(&bench.world, &names), &zone)?;

@@ -1,4 +1,4 @@
-//! Every row of the schema's table of records.
+//! Tests every row of the schema's table of records.
 
 use callsign::source::Pod;
 use domain::base::iana::Rtype;
@@ -100,7 +100,7 @@ fn instances() {
 
 #[test]
 fn every_instance_that_is_pointed_to_is_there() {
-    // A Pod whose name is no label, with two addresses that it names itself: two instances, whoever asks.
+    // A Pod whose name is no label, with two addresses that it names itself: two instances, for every client.
     let fields = "interface=a.B protocol=tri port=1 ip=10.244.0.1 interface=a.B protocol=tri port=1 ip=fd00::1";
     let mut world = World::of([endpoint("two.dotted", "10.244.0.1,fd00::1", fields)]);
     for host in 1..=8 {
@@ -110,7 +110,7 @@ fn every_instance_that_is_pointed_to_is_there() {
         assert_eq!(instances, labels.map(|label| format!("{label}._tri._tcp.a.b.default.Z")));
         instances.iter().for_each(|name| assert_eq!(world.verdict(name, Rtype::SRV), "DATA", "{name}"));
     }
-    // Two Pods of one host whose names are no labels, at one port: one name, pointed to once.
+    // Two Pods of one host at one port, whose names are no labels: one name, with one pointer to it.
     let on_host = |name: &str| {
         let mut pod = endpoint(name, "192.0.2.7", "interface=a.B port=5");
         pod.status.host_network = true;
@@ -122,13 +122,13 @@ fn every_instance_that_is_pointed_to_is_there() {
 
 #[test]
 fn a_registration_said_twice_is_one() {
-    // In whichever words: with its address and without, in another letter case of the protocol.
+    // However it is written: with its address or without, and with the protocol in another letter case.
     let fields = "interface=a.B protocol=tri port=1 zone=a interface=a.B protocol=tri port=1 ip=10.244.0.1 zone=b \
                   interface=a.B protocol=TRI port=1 zone=c";
     let world = World::of([endpoint("one", "10.244.0.1", fields)]);
     let text = r#""pod=one" "addr=10.244.0.1:1" "interface=a.B" "zone=c""#;
     assert_eq!(world.data("_tri._tcp.a.b.default.Z", Rtype::TXT).1, [text]);
-    // One that names one address of two, and one for both: two registrations, and one record where they say the same.
+    // One that names one of two addresses, and one for both: two registrations, and one record where they agree.
     let fields = "interface=a.B protocol=tri port=1 ip=10.244.0.1 interface=a.B protocol=tri port=1 \
                   interface=a.B protocol=dubbo port=1";
     let world = World::of([endpoint("one", "10.244.0.1,fd00::1", fields)]);
@@ -139,7 +139,7 @@ fn a_registration_said_twice_is_one() {
 
 #[test]
 fn registrations_that_change_places_are_all_kept() {
-    // They share a name, and for a moment a place: the new one went with the old.
+    // A regression: they share a name and, for a moment, a place. The new one disappeared with the old one.
     let mut world = World::of([]);
     for (version, fields, count) in [
         (1, "interface=a.B port=1", 1),
@@ -187,7 +187,7 @@ fn srv_records_are_one_a_place() {
     let name = "_rpc._tcp.a.b.default.Z";
     let expected = ["0 300 2 10-244-0-1.p.Z", "0 65535 1 10-244-0-2.p.Z", "0 9 1 10-244-0-1.p.Z"];
     assert_eq!(world.data(name, Rtype::SRV).1, expected);
-    // Two protocols at one port say the same in TXT, but for their weights; two spellings are two services.
+    // Two protocols at one port have the same TXT except for their weights. Two spellings are two services.
     assert_eq!(world.data(name, Rtype::TXT).1.len(), 5);
     assert_eq!(world.data("a.b.default.Z", Rtype::A).1, ["10.244.0.1", "10.244.0.2"]);
     let same = endpoint("one", "10.244.0.1", "interface=a.B protocol=dubbo port=1 interface=a.B protocol=tri port=1");

@@ -1,4 +1,4 @@
-//! A Pod gets another name or namespace under its uid, as in a manifest that is edited: every name of it follows.
+//! A Pod gets another name or namespace under the same uid, as in an edited manifest. All its names follow.
 
 use callsign::source::{Change, Pod};
 use domain::base::iana::Rtype;
@@ -12,7 +12,7 @@ fn pod(namespace: &str, name: &str, version: u64) -> Pod {
     Pod { namespace: namespace.into(), uid: "uid-one".into(), resource_version: version, ..pod }
 }
 
-/// Every name that the Pod has under a name and a namespace, with what is said there.
+/// Every name that the Pod has under a name and a namespace, with its answer.
 fn said(world: &World, namespace: &str, name: &str) -> Vec<(String, Vec<String>)> {
     let owned = [
         (format!("{name}.{namespace}.pod.Z"), Rtype::A),
@@ -32,7 +32,7 @@ fn assert_follows(world: &World, (namespace, name): (&str, &str), earlier: (&str
     assert_eq!(said(world, namespace, name), said(&fresh, namespace, name));
     assert_eq!(said(world, earlier.0, earlier.1), said(&fresh, earlier.0, earlier.1), "nothing is left of {earlier:?}");
     let mut tally = world.snapshot().tally.clone();
-    tally.refused.retain(|_, count| *count > 0); // what was once refused stays in it, for metrics
+    tally.refused.retain(|_, count| *count > 0); // past refusals stay counted, for metrics
     assert_eq!(tally, fresh.snapshot().tally);
 }
 
@@ -73,7 +73,7 @@ fn what_another_profile_registers_moves_along() {
     world.publish();
     assert_eq!(world.data("two-2._rpc._tcp.b.b.n2.Z", Rtype::SRV).1, ["0 100 2 10-244-0-1.p.Z"]);
     assert_eq!(world.verdict("b.b.default.Z", Rtype::SRV), "NXDOMAIN");
-    // What is older renames nobody.
+    // An older version renames no Pod.
     world.send_of("dubbo", Change::Apply(Box::new(Pod { uid: "uid-one".into(), ..other })));
     world.publish();
     assert_eq!(world.verdict("b.b.n2.Z", Rtype::SRV), "DATA");
@@ -112,7 +112,7 @@ fn a_moved_pod_takes_its_room_along() {
     let filler = Pod { uid: "uid-filler".into(), ..endpoint("filler", "10.244.0.3", "interface=f.F port=3") };
     let pods = [Pod { namespace: "n2".into(), ..filler }, pod("default", "one", 1)];
     let mut settings = settings();
-    settings.namespace_bytes_max = World::of(pods.clone()).snapshot().tally.bytes - 1; // room for one of the two
+    settings.namespace_bytes_max = World::of(pods.clone()).snapshot().tally.bytes - 1; // room for only one of the two
     let mut world = World::with(settings, pods);
     assert_eq!(world.snapshot().tally.endpoints, 2);
     for (version, namespace, endpoints) in [(2, "n2", 1), (3, "default", 2), (4, "n2", 1), (5, "n3", 2)] {

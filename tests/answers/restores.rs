@@ -1,4 +1,4 @@
-//! etcd was restored from an older state: versions fall, and what was told of the lost time counts for nothing.
+//! etcd is restored from an older state: versions fall, and what was sent in the lost time no longer counts.
 
 use callsign::source::{Change, Pod};
 use domain::base::iana::Rtype;
@@ -8,7 +8,7 @@ use super::world::{World, endpoint, settings};
 const A: &str = "a.a.default.Z";
 const B: &str = "b.b.default.Z";
 
-/// A Pod that one profile registers as `a.A` and the other as `b.B`.
+/// A Pod that registers `a.A` in one profile and `b.B` in the other.
 fn told_by(profile: &str, version: u64, is_ready: bool) -> Pod {
     let fields = if profile == "app" { "interface=a.A port=1" } else { "interface=b.B port=2" };
     let mut pod = Pod { resource_version: version, ..endpoint("one", "10.244.0.1", fields) };
@@ -26,7 +26,7 @@ fn list(world: &mut World, profile: &str, told: Option<(u64, bool)>) {
     world.publish();
 }
 
-/// Both profiles have told the Pod at a version, ready.
+/// Both profiles have sent the Pod at a version, ready.
 fn world_at(version: u64) -> World {
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     list(&mut world, "app", Some((version, true)));
@@ -52,7 +52,7 @@ fn a_list_replaces_what_was_told_before_it_began_whoever_told_that() {
     for (first, second) in [("app", "dubbo"), ("dubbo", "app")] {
         let mut world = world_at(100);
         apply(&mut world, first, 200, true);
-        // The one profile's lists break off for ever; the other's tells how things are since the restore.
+        // One profile's lists break off for ever. The other's sends the state since the restore.
         for _ in 0..3 {
             world.send_of(first, Change::Begin);
             world.send_of(first, Change::Abort);

@@ -1,4 +1,4 @@
-//! What a namespace and all of them may take: whose registrations have room, and that this depends on nothing else.
+//! The quotas of a namespace and of all together: whose registrations are admitted, and that nothing else matters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::world::{World, endpoint, registering, settings};
 use crate::seeds::{config, seeds_of};
 
-/// The Pod's age is its number, and it registers so many.
+/// A Pod whose age is its number, with this many registrations.
 fn tenant(number: usize, registrations: usize) -> Pod {
     let fields: String = (0..registrations).map(|port| format!("interface=a.I{number} port={} ", port + 1)).collect();
     let mut pod = endpoint(&format!("pod-{number}"), &format!("10.244.1.{}", number + 1), &fields);
@@ -20,7 +20,7 @@ fn tenant(number: usize, registrations: usize) -> Pod {
     pod
 }
 
-/// The same in another namespace, and its network.
+/// The same in another namespace with its own network.
 fn tenant_of(namespace: &str, number: usize, registrations: usize) -> Pod {
     let mut pod = tenant(number, registrations);
     (pod.namespace, pod.uid) = (namespace.into(), format!("uid-{namespace}-{number}").into());
@@ -29,7 +29,7 @@ fn tenant_of(namespace: &str, number: usize, registrations: usize) -> Pod {
     pod
 }
 
-/// What a Pod costs: the same whoever is beside it.
+/// What a Pod costs. It does not depend on other Pods.
 fn cost(pod: Pod) -> u64 {
     World::of([pod]).snapshot().tally.bytes
 }
@@ -38,7 +38,7 @@ fn with_room(namespace: u64, all: u64, pods: impl IntoIterator<Item = Pod>) -> W
     World::with(ZoneSettings { namespace_bytes_max: namespace, bytes_max: all, ..settings() }, pods)
 }
 
-/// Of each Pod whose name is `pod-<number>` how many registrations are answered, and why it is kept out if it is.
+/// For each Pod `pod-<number>`, how many registrations are published, and why it is kept out if it is.
 fn shares(world: &World, namespace: &str, pods: usize) -> Vec<(usize, Option<Reason>)> {
     let bad = report::bad(world.snapshot(), &Paging::ALL).items;
     let of = |number: usize| {
@@ -78,7 +78,7 @@ fn a_full_namespace_recovers_when_others_go() {
     assert_eq!(world.snapshot().tally.refused[&Reason::NamespaceFull], 2, "a refusal an annotation");
     let pod = &report::pods(world.snapshot(), &Default::default(), &Paging::ALL).items[2];
     assert_eq!((pod.registrations.len(), pod.refused[0].message.as_str()), (0, "namespace full"));
-    // A service that nobody else registers is not there, nor is its Pod.
+    // A service that only this Pod registers does not exist, and neither does the Pod's name.
     assert_eq!(world.verdict("a.i3.default.Z", Rtype::SRV), "NXDOMAIN");
     assert_eq!(world.verdict("pod-3.default.pod.Z", Rtype::A), "NXDOMAIN");
     for (what, expected) in [
@@ -95,7 +95,7 @@ fn a_full_namespace_recovers_when_others_go() {
             }
             "more" => world.apply(Pod { resource_version: 2, ..tenant(1, 3) }),
             "fewer" => world.apply(Pod { resource_version: 3, ..tenant(1, 1) }),
-            // One that is over makes no names, and gives way to whoever would.
+            // A finished Pod makes no names, and gives way to one that would.
             "finished" => {
                 let mut finished = Pod { resource_version: 4, ..tenant(2, 2) };
                 finished.status.phase = Phase::Succeeded;
@@ -143,7 +143,7 @@ fn over_the_bound_of_all_the_namespace_that_takes_the_most_loses_its_newest() {
     for ((ones, twos), max, expected) in [
         ((3, 2), 5 * each, (3, 2)),
         ((3, 2), 5 * each - 1, (2, 2)),
-        ((3, 2), 4 * each - 1, (2, 1)), // of two that take as much the later by name gives way
+        ((3, 2), 4 * each - 1, (2, 1)), // of two that use the same, the later by name gives way
         ((5, 1), 4 * each, (3, 1)),
         ((5, 1), 2 * each, (1, 1)),
         ((5, 1), each, (1, 0)),
@@ -180,7 +180,7 @@ fn a_full_namespace_is_no_others_matter_and_what_is_kept_out_holds_no_address() 
     assert_eq!((world.snapshot().tally.refused[&Reason::NamespaceFull], world.snapshot().tally.conflicts), (1, 0));
 }
 
-/// What two profiles say of a Pod comes and goes together, and each is asked for again from its own source.
+/// The two profiles of a Pod are kept out and admitted together. Each annotation is asked for at its own source.
 #[test]
 fn the_annotations_of_all_profiles_are_kept_out_and_come_back() {
     let settings = ZoneSettings { namespace_bytes_max: cost(tenant(0, 40)) + cost(tenant(1, 0)), ..settings() };
@@ -202,14 +202,14 @@ fn the_annotations_of_all_profiles_are_kept_out_and_come_back() {
     assert_eq!(answered(&world), [1, 0]);
 }
 
-/// Namespaces of the random steps.
+/// The namespaces of the random steps.
 const NAMESPACES: [&str; 3] = ["one", "two", "three"];
 
-/// A Pod, by its namespace's place and its number, and what it costs.
+/// A Pod, by its namespace's index and its number, and its cost.
 type Costed = ((usize, usize), u64);
 
-/// Who has room by the words of the rule: each namespace's oldest up to its bound, and while all take too much, the one
-/// that takes the most loses its newest.
+/// The Pods that the rule admits: each namespace's oldest up to its quota. While the total is over its quota, the
+/// namespace that uses the most loses its newest.
 fn admitted(pods: &BTreeMap<(usize, usize), u64>, namespace_max: u64, max: u64) -> BTreeSet<(usize, usize)> {
     let mut rooms: BTreeMap<&str, Vec<Costed>> = BTreeMap::new();
     let mut full = BTreeSet::new();
@@ -232,7 +232,7 @@ fn admitted(pods: &BTreeMap<(usize, usize), u64>, namespace_max: u64, max: u64) 
 proptest! {
     #![proptest_config(config(64, seeds_of!("answers/room")))]
 
-    /// However it came to be, the room is shared out as the rule's words have it, and the serial moves with it.
+    /// However the state came about, the admitted Pods are those of the rule, and the serial moves with the answers.
     #[test]
     fn room_is_shared_out_as_the_rule_says(
         namespace_max in 500u64..40_000,
@@ -260,7 +260,7 @@ proptest! {
                 let is_it = |one: &&report::Bad| {
                     one.namespace == NAMESPACES[pod.0] && one.pod == format!("pod-{}", pod.1)
                 };
-                // A Pod that says nothing has nothing that could be refused.
+                // A Pod without an annotation has nothing to refuse.
                 let is_full = bad.iter().any(|one| is_it(&one));
                 let says_something = *cost > 800;
                 prop_assert_eq!(is_full, says_something && !expected.contains(pod), "{:?} of {:?}", pod, costs);

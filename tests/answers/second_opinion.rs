@@ -1,4 +1,4 @@
-//! Two composers, one answer: whatever is asked, the reply of `wire` and the one that hickory encodes read the same.
+//! Two composers, one answer: to every query, the reply of `wire` and the one that hickory encodes decode to the same.
 
 use callsign::answer::Freshness;
 use callsign::source::Pod;
@@ -85,7 +85,7 @@ fn names() -> Vec<String> {
     names.into_iter().map(|name| whole(&name)).collect()
 }
 
-/// Every way of asking one question.
+/// Every way to ask one question.
 fn ways(name: &str, rtype: Rtype) -> Vec<Ask> {
     let ask = || Ask::new(name, rtype);
     let nsid = Edns { size: 512, flags: 0x8000, options: vec![(3, vec![]), (10, vec![1; 8])], ..Edns::default() };
@@ -101,7 +101,7 @@ fn ways(name: &str, rtype: Rtype) -> Vec<Ask> {
     ]
 }
 
-/// Both replies to a query, read; none where there is to be none.
+/// Both replies to a query, decoded. `None` if there must be no reply.
 fn both(world: &World, query: &[u8], limits: impl Fn(Option<QueryEdns>) -> Limits) -> Option<[Reply; 2]> {
     let [one, other] = world.composed(query, limits)?;
     assert!(one.len() <= 65535 && other.len() <= 65535);
@@ -214,7 +214,7 @@ fn a_padded_query_has_a_padded_reply_where_it_is_encrypted() {
 proptest! {
     #![proptest_config(config(4000, seeds_of!("answers/second_opinion")))]
 
-    /// Bytes that were a query once: what either composer is handed has been read by the same parser.
+    /// Bytes that were once a query. The same parser reads the input of both composers.
     #[test]
     fn what_is_broken_is_refused_alike(
         name in 0_usize..50,

@@ -1,4 +1,4 @@
-//! Any sequence of changes ends in the zone that its last state makes by itself.
+//! Any sequence of changes ends in the same zone as its last state alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::seeds::{config, seeds_of};
 enum Step {
     Apply(State),
     Remove(usize),
-    /// A list of some of the Pods; whether it is whole.
+    /// A list of some of the Pods, and whether it is whole.
     List(Vec<State>, bool),
 }
 
-/// A Pod's state: one of a few uids that share names, addresses and ports.
+/// A Pod's state. A few uids share names, addresses and ports.
 #[derive(Clone, Debug)]
 struct State {
     uid: usize,
@@ -91,7 +91,7 @@ fn pod(state: &State, version: u64) -> Pod {
     pod
 }
 
-/// What two zones say differently.
+/// The answers that differ between two zones.
 fn difference(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
     let differs = |(name, text): (&String, &String)| {
         let other = other.get(name).map(String::as_str).unwrap_or_default();
@@ -100,7 +100,7 @@ fn difference(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) 
     one.iter().filter_map(differs).collect()
 }
 
-/// Every answer that could be told apart.
+/// Every answer that could differ.
 fn zone_text(world: &World) -> BTreeMap<String, String> {
     let mut names = vec!["default.Z".to_owned(), "b._dns-sd._udp.default.Z".to_owned()];
     for address in 1..4 {
@@ -182,7 +182,7 @@ proptest! {
                     }
                     world.publish();
                     prop_assert_eq!(difference(&zone_text(&world), &before), NOTHING, "half a list was seen");
-                    // A list that broke off is followed by one that is whole.
+                    // A list that broke off is followed by a whole one.
                     if !is_whole {
                         world.send(Change::Abort);
                         world.publish();
@@ -203,13 +203,13 @@ proptest! {
             prop_assert_eq!(difference(&after, &zone_text(&rebuilt)), NOTHING);
             let has_moved = world.snapshot().serial != serial;
             prop_assert!(has_moved || before == after, "an answer moved without the serial");
-            // What has room again comes a moment after what has none any more went, and may look the same.
+            // A Pod is admitted a moment after another gave room, so the answer may not change.
             let is_bounded = room.min(all) < u64::MAX;
             prop_assert!(!has_moved || before != after || is_bounded, "the serial moved for nothing");
         }
         let counted = World::with(settings(), committed.values().cloned());
         let mut tally = world.snapshot().tally.clone();
-        tally.refused.retain(|_, count| *count > 0); // what was once refused is counted on, for metrics
+        tally.refused.retain(|_, count| *count > 0); // past refusals stay counted, for metrics
         prop_assert_eq!(&tally, &counted.snapshot().tally);
         let has_room = |pod: &&Arc<callsign::snapshot::PodRecord>| !pod.registrations.is_empty();
         prop_assert!(world.snapshot().pods().filter(has_room).map(|pod| pod.cost()).sum::<u64>() <= room.min(all));

@@ -1,11 +1,11 @@
-//! The serial moves if and only if an answer changes: each case says which it is.
+//! The serial moves if and only if an answer changes. Each case says whether it does.
 
 use callsign::snapshot::ZoneSettings;
 use callsign::source::{Change, Pod};
 
 use super::world::{World, endpoint, registering, settings};
 
-/// A zone of two profiles that have told these Pods.
+/// A zone in which two profiles have sent these Pods.
 fn world_of(app: Vec<Pod>, dubbo: Vec<Pod>) -> World {
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     world.list_of("app", app);
@@ -67,12 +67,12 @@ fn an_instance_that_lists_its_groups_in_another_order_is_another_answer() {
     let before = world.data(name, domain::base::iana::Rtype::TXT);
     assert!(moves(&mut world, "app", apply(one(yx), 2)));
     assert_ne!(world.data(name, domain::base::iana::Rtype::TXT), before);
-    // Nor does the order of two protocols show, where each tells the same.
+    // The order of two protocols does not show either, if both publish the same.
     let registers = |protocol: &str| format!("interface=a.A port=1 protocol={protocol} ");
     let (dubbo, tri) = (registers("dubbo"), registers("tri"));
     let mut world = world_of(vec![one(&(dubbo.clone() + &tri))], vec![]);
     assert!(!moves(&mut world, "app", apply(one(&(tri + &dubbo)), 2)));
-    // Ports apart, the order is of no account.
+    // Apart from ports, the order does not matter.
     let (ab, ba) = ("interface=a.A port=1 interface=b.B port=2", "interface=b.B port=2 interface=a.A port=1");
     let mut world = world_of(vec![one(ab)], vec![]);
     assert!(!moves(&mut world, "app", apply(one(ba), 2)));

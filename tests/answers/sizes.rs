@@ -1,4 +1,4 @@
-//! How much fits, to the byte.
+//! How much fits into an answer, to the byte.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ fn pods(count: usize) -> impl Iterator<Item = Pod> {
     })
 }
 
-/// A reply keeps what the schema says of one that is cut, and of one that is not.
+/// Checks what the schema says about a reply that is cut, and about one that is not.
 fn check(reply: &Reply, total: usize, limit: usize) {
     assert!(reply.wire.len() <= limit);
     let target = |line: &String| line.split_whitespace().last().unwrap().to_owned();
@@ -55,7 +55,7 @@ fn srv_answers_at_every_size() {
 
 #[test]
 fn a_cut_answer_of_several_ports_a_target_goes_with_all_of_its_glue() {
-    // The second port of a target took the room that the glue of the first was counted on.
+    // A regression: the second port of a target used the room that was reserved for the glue of the first.
     let fields = "interface=a.B port=1 port=2 port=3";
     let world = World::of((0..20).map(|n| endpoint(&format!("pod-{n}"), &format!("10.0.0.{n}"), fields)));
     for size in 512..=1232 {
@@ -70,7 +70,7 @@ fn a_cut_answer_of_several_ports_a_target_goes_with_all_of_its_glue() {
 
 #[test]
 fn the_refusal_of_a_signature_too_long_for_udp_waits_for_tcp() {
-    // Two names of 255 bytes in a TSIG record: their refusal takes more than 512 bytes, which once panicked.
+    // Two names of 255 bytes in a TSIG record: their refusal takes more than 512 bytes, and once caused a panic.
     let labels = [&[b'k'; 63][..], &[b'e'; 63], &[b'y'; 63], &[b's'; 61]];
     let world = World::of([]);
     let long = callsign::dns::Name::from_labels(labels).unwrap();
@@ -92,7 +92,7 @@ fn the_refusal_of_a_signature_too_long_for_udp_waits_for_tcp() {
 
 #[test]
 fn a_record_more_than_fits_is_cut_at_the_byte() {
-    // One TXT record whose length grows by a byte at a time: the limit is where TC begins.
+    // One TXT record grows a byte at a time. TC begins exactly at the limit.
     let name = whole("_rpc._tcp.a.b.default.Z");
     let mut seen = HashSet::new();
     for extra in 0..1200 {

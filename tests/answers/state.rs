@@ -1,4 +1,4 @@
-//! What is saved of a zone answers as the zone did.
+//! A saved zone gives the same answers as the zone itself.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,8 @@ use super::world::{World, ZONE, endpoint, pod, registering, settings, source, wh
 const HEARD_AT: u64 = 1_700_000_000;
 const AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Of every kind: groups, versions, protocols, addresses of their own, two families, not ready, odd metadata, over.
+/// Pods of every kind: groups, versions, protocols, named addresses, two address families, not ready, odd metadata,
+/// finished.
 fn pods() -> Vec<Pod> {
     let many: String = (0..300).map(|n| format!("interface=big.I{n} port={} k{n}=v ", n + 1)).collect();
     let mut pods = vec![
@@ -77,7 +78,7 @@ impl Drop for Folder {
     }
 }
 
-/// Every name of every service and Pod, by walking what the zone itself points to.
+/// Every name of every service and Pod, found by following the zone's own pointers.
 fn names(world: &World) -> Vec<String> {
     let mut names = vec!["Z".to_owned(), "default.Z".to_owned(), "default.pod.Z".to_owned()];
     let browsed = world.data("b._dns-sd._udp.default.Z", Rtype::PTR).1;
@@ -112,7 +113,7 @@ fn a_zone_answers_as_before() {
         assert_eq!(after, before);
     }
     assert_eq!(world.snapshot().serial, serial);
-    // Stale, though its clock says that all is well.
+    // Stale, though its clock says that it is fresh.
     assert_eq!(world.freshness, Freshness::Fresh);
     for (name, error) in [("_rpc._tcp.a.b.default.Z", 3_u16), ("nope.Z", 19)] {
         let reply = world.udp(&crate::ask::Ask::new(&whole(name), Rtype::SRV).edns(1232));
@@ -120,7 +121,7 @@ fn a_zone_answers_as_before() {
     }
 }
 
-/// The end comes in the middle of a write: what is written last is there, and whole.
+/// The process ends in the middle of a write: the last write is there, and whole.
 #[test]
 fn two_writes_at_once_are_one_behind_the_other() {
     let (small, large, folder) = (World::of([pods().remove(0)]), World::of(pods()), Folder::new("twice"));
@@ -141,7 +142,7 @@ fn two_writes_at_once_are_one_behind_the_other() {
         responder.snapshot.store(live(first));
         runtime.block_on(async {
             let last = async {
-                responder.snapshot.store(live(last)); // behind the first one's look at it
+                responder.snapshot.store(live(last)); // after the first `finish` has loaded the other one
                 keeper.clone().finish().await;
             };
             tokio::join!(keeper.clone().finish(), last);

@@ -1,4 +1,4 @@
-//! A zone that an earlier version saved, and one that a later version may save, are read by this one.
+//! This version reads a zone that an earlier version saved, and one that a later version may save.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -17,17 +17,18 @@ use super::world::{World, ZONE, settings, source};
 
 const PROFILES: [&str; 2] = ["app", "dubbo"];
 
-/// What callsign 0.1.0 wrote: five Pods by two profiles' sources, one of them by both, one not ready, one ending, one in its
-/// node's network. It is never written anew; a version that writes otherwise gets a file of its own beside it.
+/// A file from callsign 0.1.0: five Pods from the sources of two profiles, one of them from both, one not ready, one
+/// terminating, one on its node's network. It is never regenerated. A version that writes another format adds another
+/// file.
 const FIRST: &str = "tests/fixtures/zone-v1.state";
 
-/// When it was.
+/// When it was written, in Unix seconds.
 const HEARD_AT: u64 = 1_700_000_000;
 
 /// A question, its code and its data.
 type Row = (&'static str, Rtype, &'static str, &'static [&'static str]);
 
-/// What that zone answered.
+/// The answers of that zone.
 const ANSWERS: [Row; 15] = [
     ("_rpc._tcp.a.b.default.Z", Rtype::SRV, "NOERROR", &["0 100 2 10-244-0-1.p.Z", "0 7 1 10-244-0-1.p.Z"]),
     (
@@ -56,14 +57,14 @@ const ANSWERS: [Row; 15] = [
     ("nobody.default.pod.Z", Rtype::A, "NXDOMAIN", &[]),
 ];
 
-/// The head of a file and the lines behind it.
+/// A file's head and its lines.
 struct Saved {
     head: Value,
     lines: Vec<Value>,
 }
 
 impl Saved {
-    /// Taken apart by hand: what is in it is a promise, and so is how it is put together.
+    /// Takes the file apart by hand, because both its content and its format are promises.
     fn first() -> Saved {
         let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIRST)).expect("the fixture");
         let end = bytes.iter().position(|byte| *byte == b'\n').expect("a head");
@@ -87,7 +88,7 @@ impl Saved {
     }
 }
 
-/// What is loaded of a file with these bytes.
+/// Loads a file with these bytes.
 fn load(name: &str, bytes: &[u8]) -> Result<World, StateError> {
     let folder: PathBuf = std::env::temp_dir().join(format!("callsign-versions-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
@@ -114,7 +115,7 @@ fn answers_as_then(world: &World) {
 fn what_the_first_version_saved_is_read() {
     let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIRST)).expect("the fixture");
     answers_as_then(&load("first", &bytes).expect("it is read"));
-    // So is what this test puts together itself, which the next ones build on.
+    // The file that this test puts together itself loads too. The next tests build on it.
     answers_as_then(&load("first-again", &Saved::first().to_bytes()).expect("it is read"));
 }
 
@@ -136,7 +137,7 @@ fn fields_that_an_earlier_version_lacked_have_their_defaults() {
     }
     let world = load("lacking", &saved.to_bytes()).expect("it is read");
     assert_eq!(world.snapshot().tally.pods, 5);
-    // A Pod that is not known to be ready, at no address, still has its services' names.
+    // A Pod that is not known to be ready, without an address, still makes its services' names exist.
     let nothing: Vec<String> = Vec::new();
     assert_eq!(world.data("_rpc._tcp.a.b.default.Z", Rtype::SRV), ("NOERROR".into(), nothing));
 }

@@ -1,4 +1,4 @@
-//! A zone made from a few Pods, and a way to ask it.
+//! A zone made from a few Pods, and a way to query it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -21,25 +21,25 @@ use domain::base::iana::Rtype;
 
 use crate::ask::{Ask, Reply};
 
-/// The zone of all these tests.
+/// The origin of the zone in all these tests.
 pub(crate) const ZONE: &str = "rpc.cluster.local.";
 
-/// What the server says of itself.
+/// What the server says about itself in EDNS.
 pub(crate) const OWN: Own<'_> = Own { nsid: b"test", cookie: None };
 
-/// What writes the zone, and what is told by it.
+/// The index, and what it has received.
 pub(crate) struct World {
     index: Index,
     snapshot: Arc<Snapshot>,
     millis: u64,
-    /// What each profile's source has told, and what its list has named that has not ended.
+    /// What each profile's source has sent, and what its open list has named.
     told: BTreeMap<(String, Arc<str>), Pod>,
     listed: BTreeMap<String, BTreeSet<Arc<str>>>,
     pub(crate) client: IpAddr,
     pub(crate) freshness: Freshness,
 }
 
-/// The operator's settings, for a test to change.
+/// The operator's settings. A test may change them.
 pub(crate) fn settings() -> ZoneSettings {
     let origin: Name = ZONE.parse().unwrap();
     let ns: Name = format!("ns.{ZONE}").parse().unwrap();
@@ -85,25 +85,25 @@ impl World {
         world
     }
 
-    /// A synced zone of these Pods beside zone files: each an origin and its text.
+    /// A synced zone of these Pods beside zone files. Each file is an origin and its text.
     pub(crate) fn beside(files: &[(&str, &str)], pods: impl IntoIterator<Item = Pod>) -> World {
         let mut world = World::of(pods);
         world.set_zones(zones(files));
         world
     }
 
-    /// Puts these zones in place of those before, and publishes.
+    /// Replaces the zone files and publishes.
     pub(crate) fn set_zones(&mut self, zones: Arc<Zones>) {
         self.index.set_zones(zones);
         self.publish();
     }
 
-    /// A zone that has heard nothing yet.
+    /// A zone whose sources have sent nothing yet.
     pub(crate) fn unsynced(settings: ZoneSettings) -> World {
         World::of_profiles(settings, &["app"])
     }
 
-    /// The same, of several profiles' sources.
+    /// The same with a source for each of several profiles.
     pub(crate) fn of_profiles(settings: ZoneSettings, profiles: &[&str]) -> World {
         let zones = Arc::new(Zones::none(settings.origin.clone()));
         let settings = Arc::new(settings);
@@ -113,18 +113,18 @@ impl World {
         World { index, snapshot, millis: 0, told, listed, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
     }
 
-    /// Hands the index one change.
+    /// Sends the index one change.
     pub(crate) fn send(&mut self, change: Change) {
         self.send_of("app", change);
     }
 
-    /// Hands it one of a profile's source.
+    /// Sends it one change from a profile's source.
     pub(crate) fn send_of(&mut self, profile: &str, change: Change) {
         self.remember(profile, &change);
         self.index.apply(Event { source: source(profile), change });
     }
 
-    /// What the source could be asked for again.
+    /// Records what the source could be asked for again.
     fn remember(&mut self, profile: &str, change: &Change) {
         match change {
             Change::Begin => _ = self.listed.insert(profile.to_owned(), BTreeSet::new()),
@@ -142,20 +142,20 @@ impl World {
         }
     }
 
-    /// Hands it a whole list of a profile's source.
+    /// Sends it a whole list from a profile's source.
     pub(crate) fn list_of(&mut self, profile: &str, pods: impl IntoIterator<Item = Pod>) {
         self.send_of(profile, Change::Begin);
         pods.into_iter().for_each(|pod| self.send_of(profile, Change::Apply(Box::new(pod))));
         self.send_of(profile, Change::Commit);
     }
 
-    /// Hands it a Pod as it is now, and publishes.
+    /// Sends it a Pod and publishes.
     pub(crate) fn apply(&mut self, pod: Pod) {
         self.send(Change::Apply(Box::new(pod)));
         self.publish();
     }
 
-    /// Publishes until nothing is missing, each time a second after the last time; whether anything changed.
+    /// Publishes, each time a second after the last time, until no Pod is missing. Returns whether anything changed.
     pub(crate) fn publish(&mut self) -> bool {
         let mut is_new = self.publish_once();
         for _ in 0..10 {
@@ -184,23 +184,23 @@ impl World {
         is_new
     }
 
-    /// What is answered from.
+    /// The published snapshot.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Answers from another snapshot.
+    /// Replaces the published snapshot.
     pub(crate) fn set_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         self.snapshot = snapshot;
     }
 
-    /// The reply to a question, over TCP.
+    /// The reply to a question over TCP.
     #[track_caller]
     pub(crate) fn ask(&self, name: &str, rtype: Rtype) -> Reply {
         self.exchange(&Ask::new(name, rtype), Limits::tcp())
     }
 
-    /// The reply over UDP, by what the query's EDNS says.
+    /// The reply over UDP, for the query's EDNS.
     #[track_caller]
     pub(crate) fn udp(&self, ask: &Ask) -> Reply {
         let query = ask.to_wire();
@@ -219,7 +219,7 @@ impl World {
         Reply::read(&query, reply)
     }
 
-    /// The reply to a message by each of the two composers; none where there is to be none.
+    /// The replies of both composers to a message. `None` if there must be no reply.
     pub(crate) fn composed(&self, query: &[u8], limits: impl Fn(Option<Edns>) -> Limits) -> Option<[Vec<u8>; 2]> {
         let (mut one, mut other) = (Vec::new(), Vec::new());
         match wire::parse(query) {
@@ -255,7 +255,8 @@ impl World {
         }
     }
 
-    /// The code and the sorted answer section, data without owner, TTL, class and type, `Z` for the zone.
+    /// The code and the sorted answer section. The data is without owner, TTL, class and type, and has `Z` for the
+    /// zone.
     #[track_caller]
     pub(crate) fn data(&self, name: &str, rtype: Rtype) -> (String, Vec<String>) {
         let reply = self.ask(&whole(name), rtype);
@@ -264,7 +265,7 @@ impl World {
         (reply.rcode, data)
     }
 
-    /// `NXDOMAIN`, `NODATA` or `DATA`, with the negatives' SOA looked at.
+    /// `NXDOMAIN`, `NODATA` or `DATA`. Checks the SOA of negative answers.
     #[track_caller]
     pub(crate) fn verdict(&self, name: &str, rtype: Rtype) -> &'static str {
         let reply = self.ask(&whole(name), rtype);
@@ -278,7 +279,7 @@ impl World {
     }
 }
 
-/// Zone files, each an origin and its text, read as the files of a folder; none may be bad.
+/// Zone files, each an origin and its text, loaded like the files of a folder. None may be bad.
 fn zones(files: &[(&str, &str)]) -> Arc<Zones> {
     static FOLDERS: AtomicU32 = AtomicU32::new(0);
     let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
@@ -294,7 +295,7 @@ fn zones(files: &[(&str, &str)]) -> Arc<Zones> {
     Arc::new(zones)
 }
 
-/// A name that ends in `Z` in full.
+/// Expands a name that ends in `Z`.
 pub(crate) fn whole(name: &str) -> String {
     match name.strip_suffix('Z') {
         Some(below) => format!("{below}{ZONE}"),
@@ -307,7 +308,7 @@ fn data_of(line: &str) -> String {
     data.replace(ZONE, "Z")
 }
 
-/// A running and ready Pod in the namespace `default`, with one address, that registers nothing.
+/// A running and ready Pod in the namespace `default`, with one address and no registrations.
 pub(crate) fn pod(name: &str, address: &str) -> Pod {
     Pod {
         namespace: "default".into(),
@@ -325,7 +326,7 @@ pub(crate) fn pod(name: &str, address: &str) -> Pod {
     }
 }
 
-/// Registers, in the fields encoding: `interface=a port=1 interface=b …`.
+/// Registers in the fields encoding: `interface=a port=1 interface=b …`.
 pub(crate) fn registering(pod: Pod, fields: &str) -> Pod {
     let pairs: Vec<_> = fields
         .split_whitespace()
@@ -336,7 +337,7 @@ pub(crate) fn registering(pod: Pod, fields: &str) -> Pod {
     Pod { annotation: Some(value.into()), ..pod }
 }
 
-/// Both at once.
+/// A Pod that registers, in one call.
 pub(crate) fn endpoint(name: &str, address: &str, fields: &str) -> Pod {
     registering(pod(name, address), fields)
 }

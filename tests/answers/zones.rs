@@ -1,4 +1,4 @@
-//! Zone files beside the Pods: above them, below them, and in the place of some.
+//! Zone files beside the Pods: above them, below them, and in place of some.
 
 use domain::base::iana::Rtype;
 
@@ -13,7 +13,7 @@ fn pods() -> [callsign::source::Pod; 1] {
 
 #[test]
 fn the_names_above_a_zone_exist() {
-    // An NXDOMAIN for a name says that nothing is below it (RFC 8020): a cache would then deny the zone there.
+    // An NXDOMAIN for a name says that nothing is below it (RFC 8020). A cache would then deny the zone there.
     let www = format!("{NS}www 60 A 192.0.2.1\n");
     let world = World::beside(
         &[("x.y.Z", &www), ("local.", NS), ("a.b.local.", NS), ("5.5.244.10.in-addr.arpa.", NS), ("arpa.", NS)],
@@ -46,7 +46,7 @@ fn ds_is_the_parents() {
     let negative = world.ask("244.10.in-addr.arpa.", Rtype::DS);
     assert!(negative.authority[0].starts_with("10.in-addr.arpa. 30 IN SOA "), "{negative:?}");
     assert_eq!(world.data("Z", Rtype::NS).1, ["ns.Z"], "all else is the child's");
-    // A parent that does not delegate it knows nothing of it.
+    // A parent that does not delegate the zone does not know it.
     let world = World::beside(&[("cluster.local.", NS)], pods());
     assert!(world.ask(&whole("Z"), Rtype::DS).authority[0].starts_with("rpc.cluster.local. 5 IN SOA "));
 }

@@ -1,4 +1,4 @@
-//! What a Pod of a real cluster registers: copies of a recorded dubbo-go provider, as it differs by Pod and interface.
+//! Pods as in a real cluster: copies of a recorded dubbo-go provider, varied by Pod and interface.
 
 use std::net::Ipv4Addr;
 
@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// What dubbo-go wrote into Pods of its samples.
+/// What dubbo-go wrote into the Pods of its samples.
 const FIXTURES: &str = include_str!("../fixtures/dubbo-go.json");
 
-/// The provider among them.
+/// The provider's entry in it.
 const PROVIDER: &str = "a provider whose path ends in a bean's name";
 
 /// The recorded provider's registry path.
@@ -26,8 +26,7 @@ impl Provider {
         Provider(keys.max_by_key(|key| key.len()).expect("a path").to_owned())
     }
 
-    /// The annotation of the `n`-th Pod: so many interfaces of a group of Pods, at its own address, started at its own
-    /// second.
+    /// The annotation of the `n`-th Pod: the interfaces of a group of Pods, with its own address and start time.
     pub(crate) fn annotation(&self, group: usize, n: usize, address: Ipv4Addr, interfaces: usize) -> String {
         let path = |interface| {
             self.0
@@ -40,7 +39,7 @@ impl Provider {
     }
 }
 
-/// What an interface of a group of Pods is called.
+/// The name of an interface of a group of Pods.
 pub(crate) fn interface_name(group: usize, interface: usize) -> String {
     format!("com.ikurento.user{group}.UserProvider{interface}")
 }

@@ -1,4 +1,4 @@
-//! Pods of every kind that costs memory: ordinary ones, and the ones that a tenant would write to make us hold the most.
+//! Pods of every kind that costs memory: ordinary ones, and ones that a tenant would write to use as much as possible.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::provider::Provider;
 use super::zone::INTERFACES;
 
-/// What a kind of Pod is called, and the JSON that the `n`-th Pod of it writes.
+/// The name of a kind of Pod, and the JSON of the `n`-th Pod of that kind.
 pub(crate) type Shape = (&'static str, fn(usize) -> Vec<Value>);
 
-/// Every kind; no two Pods of a kind share a service.
+/// Every kind. No two Pods of a kind share a service.
 pub(crate) const SHAPES: [Shape; 19] = [
     ("ordinary Pods, no two alike", ordinary),
     ("1,000 long names", |n| plain(n, 1_000, |n, i| format!("a{n}.b{i}.{}.{}", "x".repeat(50), "y".repeat(50)))),
@@ -123,12 +123,12 @@ pub(crate) const SHAPES: [Shape; 19] = [
     ("nothing registered", |_| Vec::new()),
 ];
 
-/// The kind that is called so.
+/// The kind with this name.
 pub(crate) fn shape_of(name: &str) -> Shape {
     *SHAPES.iter().find(|shape| shape.0 == name).expect("a shape")
 }
 
-/// The `n`-th Pod of a kind in a namespace: where it is running and ready, or Pending without an address.
+/// The `n`-th Pod of a kind in a namespace. It is running and ready, or Pending without an address.
 pub(crate) fn shaped(shape: Shape, namespace: &str, n: usize, is_running: bool) -> Pod {
     let address = IpAddr::from(Ipv4Addr::from(0x0af4_0000 + n as u32));
     let (phase, pod_ips) = if is_running {

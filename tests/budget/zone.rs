@@ -1,4 +1,4 @@
-//! A zone of any size, made of Pods like those of a real cluster, and the messages that ask for it.
+//! A zone of any size, with Pods as in a real cluster, and the queries for it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use serde_json::{Value, json};
 
 use super::provider::{Provider, interface_name};
 
-/// Interfaces that one Pod registers.
+/// How many interfaces one Pod registers.
 pub(crate) const INTERFACES: usize = 5;
 
-/// Pods that register the same interfaces.
+/// How many Pods register the same interfaces.
 pub(crate) const REPLICAS: usize = 4;
 
-/// Interfaces that a Pod of the namespace `wide` registers.
+/// How many interfaces a Pod in the namespace `wide` registers.
 const INTERFACES_OF_WIDE: usize = 500;
 
-/// Interfaces with large sets: one with a usual name, and one below whose name no instance fits.
+/// Interfaces with large sets: one with an ordinary name, and one whose name leaves no room for an instance.
 pub(crate) const LARGE: [&str; 2] = [
     "org.acme.Large",
     "a123456789012345678901234567890123456789012345678901234567890.b123456789012345678901234567890123456789012345678901\
      234567890.c12345678901234567890123456789012345678901234567890123456789.Long",
 ];
 
-/// Events that the writer takes in at once.
+/// How many events the writer takes in at once.
 const BATCH: usize = 256;
 
 const ZONE: &str = "rpc.cluster.local.";
 
-/// An index that has been told of so many Pods, and its snapshot.
+/// An index with Pods, and its snapshot.
 pub(crate) struct Zone {
     index: Index,
     pub(crate) snapshot: Arc<Snapshot>,
@@ -49,7 +49,7 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    /// So many Pods, four of a kind, with five registrations each.
+    /// This many Pods, four of a kind, with five registrations each.
     pub(crate) fn of_pods(pods: usize) -> Zone {
         let mut zone = Zone::empty();
         let provider = Provider::recorded();
@@ -57,7 +57,8 @@ impl Zone {
         zone
     }
 
-    /// A namespace `wide` of so many interfaces, and one `large` in which so many Pods offer each of [`LARGE`].
+    /// A namespace `wide` with this many interfaces, and one `large` in which this many Pods register each of
+    /// [`LARGE`].
     pub(crate) fn of_extremes(interfaces: usize, endpoints: usize) -> Zone {
         let provider = Provider::recorded();
         let offer = |interface: &str, protocol: &str| {
@@ -81,7 +82,7 @@ impl Zone {
         zone
     }
 
-    /// Before anything was told.
+    /// A zone whose source has sent nothing yet.
     pub(crate) fn empty() -> Zone {
         let settings = Arc::new(settings());
         let zones = Arc::new(Zones::none(settings.origin.clone()));
@@ -90,7 +91,7 @@ impl Zone {
         Zone { index, snapshot, provider: Provider::recorded(), steps: 0 }
     }
 
-    /// Tells a whole list, as the writer takes it in: some hundred at a time.
+    /// Sends a whole list in batches, as the writer takes it in.
     pub(crate) fn list(&mut self, pods: impl IntoIterator<Item = Pod>) {
         self.send(Change::Begin);
         for (at, pod) in pods.into_iter().enumerate() {
@@ -103,7 +104,7 @@ impl Zone {
         self.publish();
     }
 
-    /// Tells of a Pod that has become ready, or is not any more, and publishes.
+    /// Sends a Pod that has become ready or unready, and publishes.
     pub(crate) fn turn(&mut self, number: usize, ready: bool) {
         self.steps += 1;
         let pod = Pod { resource_version: self.steps + 1, ..pod(&self.provider, number, ready) };
@@ -111,7 +112,7 @@ impl Zone {
         self.publish();
     }
 
-    /// Tells of a Pod that has written so many services, with what no version before had in any field, and publishes.
+    /// Sends a Pod that registers this many services, with every field new in each version, and publishes.
     pub(crate) fn write_anew(&mut self, version: usize, services: usize) {
         self.steps += 1;
         let field = |k: &str, v: String| json!({ "k": k, "v": v });
@@ -136,7 +137,7 @@ impl Zone {
         self.publish();
     }
 
-    /// What answers from it.
+    /// A responder that answers from the zone.
     pub(crate) fn responder(&self) -> Responder {
         Responder {
             snapshot: ArcSwap::new(self.snapshot.clone()),
@@ -179,7 +180,7 @@ pub(crate) fn service_name(kind: usize, interface: usize) -> String {
     format!("_rpc._tcp.{}.{}.{ZONE}", interface_name(kind, interface), namespace(kind))
 }
 
-/// Who asks.
+/// The address of the client.
 pub(crate) fn client() -> SocketAddr {
     SocketAddr::from(([10, 1, 2, 3], 5353))
 }
