@@ -153,6 +153,22 @@ fn what_kubectl_takes_is_taken() {
     });
 }
 
+#[test]
+fn what_is_nowhere_is_named() {
+    for (args, expected) in [
+        (&["ls", "-A", "--context", "a"][..], "context a: /none, /nor-this: no such file, or an empty one"),
+        (
+            &["serve", "--namespace", "a"],
+            "no API server: $KUBECONFIG or ~/.kube/config: /none, /nor-this: no such file",
+        ),
+    ] {
+        let mut command = clean(CALLSIGN);
+        command.args(args);
+        let (is_good, text) = run(command, &[("KUBECONFIG", "/none::/nor-this")]);
+        assert!(!is_good && text.contains(expected), "{args:?}: {text}");
+    }
+}
+
 /// kubectl would speak plain HTTP to it, whatever the kubeconfig has about TLS.
 #[test]
 fn a_server_without_a_scheme_is_asked_by_tls_where_the_kubeconfig_has_tls() {

@@ -89,11 +89,13 @@ fn chosen(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Result<Cho
     let files = usual_files();
     let found = Kubeconfig::of_list(&files)?;
     let names = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let nothing = || format!("{}: no such file, or an empty one", names());
     match (context, found.is_empty()) {
-        (Some(_), _) => found.choose(context).map(Ok),
+        (Some(context), true) => Err(ClientError::Context { context: context.to_owned(), reason: nothing() }),
+        (Some(_), false) => found.choose(context).map(Ok),
         (None, false) if found.has_current() || !is_pod() => found.choose(None).map(Ok),
         (None, false) => Ok(Err(format!("{}: no current-context is set", names()))),
-        (None, true) => Ok(Err(format!("{}: no such file, or an empty one", names()))),
+        (None, true) => Ok(Err(nothing())),
     }
 }
 
