@@ -249,8 +249,8 @@ impl Subscription {
         self.revision = revision;
     }
 
-    /// Resumes an earlier subscription after its last revision. Returns false if the recent past does not reach back
-    /// that far.
+    /// Resumes an earlier subscription after a revision. Returns false if the recent past does not include that
+    /// revision.
     pub fn resume(&mut self, revision: u64, snapshot: &Snapshot) -> bool {
         let _in_step = self.changes.state();
         let is_known = (self.topic.lost.load(Ordering::Relaxed)..=snapshot.revision).contains(&revision);

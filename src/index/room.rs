@@ -45,7 +45,8 @@ pub(super) struct Rooms {
 #[derive(Default)]
 struct Room {
     bytes: u64,
-    /// Present from the moment that `bytes` exceeds the quota until `bytes` is half of it.
+    /// Present while every namespace is ranked, and from the moment that `bytes` exceeds the quota until it is half of
+    /// it.
     ranking: Option<Ranking>,
 }
 
