@@ -194,6 +194,7 @@ impl Index {
             Change::Again(pod) => self.apply_again(source, *pod),
             Change::Remove(uid) => self.remove_pod(source, &uid),
             Change::Commit => self.commit(source),
+            Change::Close => self.close(source),
             Change::Abort => {} // what is known stays, and the changes of this list wait for the next whole one
         }
     }
@@ -368,6 +369,11 @@ impl Index {
         for slot in swept {
             self.let_go(source, slot);
         }
+        self.close(source);
+    }
+
+    /// The list is at its end: what it changed may be published.
+    fn close(&mut self, source: usize) {
         let own = &mut self.sources[source];
         own.is_synced = true;
         own.is_listing = false;

@@ -66,12 +66,15 @@ pub enum Change {
     Remove(Arc<str>),
     /// The list was whole: what it did not name is gone.
     Commit,
-    /// The list broke off: what it did not name may still be there.
+    /// The list broke off: what it did not name may still be there, and what it found changed waits for a list that ends.
     Abort,
+    /// The list is at its end, but part of it could not be read: what it found changed is so, and what it did not name
+    /// stays.
+    Close,
 }
 
 /// A Pod with only what registrations need; every part of the API object that is missing or odd has its plain default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// `metadata.namespace`
     pub namespace: Arc<str>,
@@ -91,7 +94,7 @@ pub struct Pod {
 pub type PodIps = SmallVec<[IpAddr; 1]>;
 
 /// What of a Pod's state decides whether and where it is published.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodStatus {
     /// `status.phase`
     pub phase: Phase,
@@ -110,7 +113,7 @@ pub struct PodStatus {
 }
 
 /// `status.phase` of a Pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not all containers have started.
     Pending,

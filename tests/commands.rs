@@ -223,6 +223,19 @@ fn check_tells_each_mistake_on_a_line() {
     let sum = "CHECKED                  COUNT\nzone files               1\nfiles that they include  0\n";
     assert!(ran.code == 0 && ran.out.is_empty() && ran.err.starts_with(sum), "{}{}", ran.out, ran.err);
 
+    // What is no Pod is told by kind and count.
+    let others = "kind: Pod\nmetadata: {name: p}\n---\nkind: Service\n---\nkind: Deployment\n---\nkind: List\nitems: [{kind: Deployment}]\n";
+    let ran = run(&["check", "--manifests", "-"], others);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert!(ran.err.contains("ignored: 2 Deployment, 1 Service\n"), "{}", ran.err);
+
+    // A namespace that is no string is a mistake, and the Pod is in no other one.
+    let ran = run(&["check", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
+    let mistake = "standard input, document 1: metadata.namespace is a number, and a string is due: write \"123\"\n";
+    assert_eq!((ran.code, ran.out.as_str()), (1, mistake));
+    let ran = run(&["why", "default/p", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
+    assert!(ran.out.contains("no such Pod: default/p"), "{}{}", ran.out, ran.err);
+
     // A cluster that a configuration names is not asked, and what is likely not meant is no mistake.
     let hides = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
     let config = "context = \"no-such\"\nmanifests = []\n";

@@ -2,6 +2,7 @@
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
+    pub(crate) mod manifest;
     pub(crate) mod provider;
     pub(crate) mod zone;
 }
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use budget::manifest;
 use budget::provider::Provider;
 use budget::zone::{INTERFACES, REPLICAS, Zone, pod, settings, source};
 use callsign::index::Index;
@@ -36,6 +38,12 @@ const RELIST_PERCENT_MAX: usize = 110;
 /// The same where every Pod has changed: the old zone and the new one stand beside each other until it is whole.
 const CHANGED_PERCENT_MAX: usize = 250;
 
+/// The peak of reading manifests, in percent of what the same Pods take at most where a watch lists them.
+const MANIFESTS_PERCENT_MAX: usize = 130;
+
+/// What the first part of a list in one document may take beside that: 4 MiB, and the buffer that doubled to hold it.
+const DOCUMENT_MAX: usize = 12 * 1024 * 1024;
+
 /// One test, because what is counted is the process's.
 #[test]
 fn what_a_save_a_load_and_a_relist_take_is_bounded() {
@@ -49,6 +57,7 @@ fn what_a_save_a_load_and_a_relist_take_is_bounded() {
         loads(&zone, &folder, size);
         relists(&mut zone, pods, size);
     }
+    reads_manifests(&folder, 1_000);
     fs::remove_dir_all(&folder).expect("remove");
 }
 
@@ -97,6 +106,32 @@ fn relists(zone: &mut Zone, pods: usize, size: usize) {
     eprintln!("a list: {} % of the zone; all changed: {} %", 100 + unchanged * 100 / size, 100 + changed * 100 / size);
     assert!(size + unchanged <= size * RELIST_PERCENT_MAX / 100, "a list took {unchanged} bytes beside {size}");
     assert!(size + changed <= size * CHANGED_PERCENT_MAX / 100, "a list took {changed} bytes beside {size}");
+}
+
+/// Manifests are read as they come, however they are written.
+fn reads_manifests(folder: &Path, count: usize) {
+    let provider = Provider::recorded();
+    let (_, listed) = peak_of(|| {
+        let mut zone = Zone::empty();
+        zone.list((0..count).map(|number| pod(&provider, number, true)));
+        zone
+    });
+    let (stream, list) = (manifest::stream(&provider, count), manifest::list(&provider, count));
+    let forms = [
+        ("documents", manifest::yaml(&stream, "---\n", ""), 0),
+        ("JSON, one behind another", manifest::json(&stream), 0),
+        ("a list", format!("items:\n{}kind: List\n", manifest::yaml(&stream, "- ", "  ")), DOCUMENT_MAX),
+        ("a list in JSON", list, DOCUMENT_MAX),
+    ];
+    drop(stream);
+    for (form, text, document) in forms {
+        let path = folder.join("pods.yaml");
+        fs::write(&path, text).expect("a file");
+        let (zone, peak) = peak_of(|| manifest::read(path.clone()));
+        assert_eq!(zone.snapshot.tally.pods, count, "{form}");
+        eprintln!("manifests, {form}: {} KiB, where a watch takes {} KiB", peak / 1024, listed / 1024);
+        assert!(peak <= listed * MANIFESTS_PERCENT_MAX / 100 + document, "{form} took {peak} bytes, a watch {listed}");
+    }
 }
 
 /// Every registration says something that it did not say before.

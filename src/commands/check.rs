@@ -66,9 +66,14 @@ impl Findings {
         let Loaded { files, pods, ignored, .. } = &local.manifests;
         let registrations = local.snapshot.pods().map(|pod| pod.registrations.len()).sum();
         let selected = local.snapshot.pods().count();
-        let manifests = Manifests { files: *files, pods: pods.len(), selected, registrations, other_objects: *ignored };
+        let (other_objects, other_kinds) = (ignored.total(), ignored.clone());
+        let (files, pods) = (*files, *pods);
+        let manifests = Manifests { files, pods, selected, registrations, other_objects, other_kinds };
         let told = self.mistakes.len();
         self.mistakes.extend(local.problems().iter().map(ToString::to_string));
+        if local.manifests.problems_left_out > 0 {
+            self.mistakes.push(format!("manifests: {} more problems", local.manifests.problems_left_out));
+        }
         let bad = report::bad(&local.snapshot, &Paging::ALL).items;
         self.mistakes.extend(bad.iter().map(|bad| {
             let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;

@@ -1,5 +1,7 @@
 //! The commands' own source: what manifests and a cluster hold now, read once and without a server.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
 use crate::source::files::{self, FileProblem, Loaded};
 use crate::source::kube::{ClientError, client};
-use crate::source::{Event, Profile, SourceId};
+use crate::source::{Arrival, Change, Event, Profile, SourceId};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
 
@@ -53,8 +55,12 @@ pub(super) struct Local {
     pub(super) snapshot: Arc<Snapshot>,
     /// What the manifests hold.
     pub(super) manifests: Loaded,
+    /// The namespaces and names of the manifests' Pods that no profile selects.
+    unlabelled: Names,
     config: Config,
 }
+
+type Names = BTreeSet<(Arc<str>, Arc<str>)>;
 
 /// Why a Pod is not in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +77,18 @@ impl Local {
     /// Reads all that the configuration names: manifests once, since standard input can be read only once, and a cluster
     /// until each watch has told its first list.
     pub(super) async fn read(config: Config) -> Result<Local, LocalError> {
-        let paths = config.manifests.clone();
-        let manifests = tokio::task::spawn_blocking(move || files::load(&paths)).await?;
-        let snapshot = snapshot(&config, &manifests).await?;
-        Ok(Local { snapshot, manifests, config })
+        let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
+        let watched = Config { manifests: Vec::new(), ..config.clone() };
+        let watches = Sources::start(&watched, sender, Arc::default()).await.map_err(LocalError::Setup)?;
+        let of_files = config.profiles.iter().map(|profile| manifest_source(&profile.name));
+        let ids = watches.ids().into_iter().chain(of_files).collect();
+        let settings = zone_settings(&config).map_err(LocalError::Setup)?;
+        let index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
+        let (paths, profiles) = (config.manifests.clone(), config.profiles.clone());
+        let read = tokio::task::spawn_blocking(move || read_manifests(index, &paths, &profiles));
+        let (mut index, manifests, unlabelled) = read.await?;
+        let snapshot = snapshot(&mut index, &watches, &mut events).await?;
+        Ok(Local { snapshot, manifests, unlabelled, config })
     }
 
     /// What of the manifests cannot be used.
@@ -98,8 +112,7 @@ impl Local {
 
     /// Why a Pod is not in the snapshot.
     pub(super) async fn absence(&self, namespace: &str, name: &str) -> Result<Absence, LocalError> {
-        let is_asked = |pod: &crate::source::Pod| *pod.namespace == *namespace && *pod.name == *name;
-        if self.manifests.pods.iter().any(|found| is_asked(&found.pod)) {
+        if self.unlabelled.contains(&(namespace.into(), name.into())) {
             return Ok(Absence::NoLabel);
         }
         let Some(Kubernetes { kubeconfig, context, namespaces: _ }) = &self.config.kubernetes else {
@@ -120,21 +133,34 @@ impl Local {
     }
 }
 
-/// One snapshot of the manifests and of what a cluster lists.
-async fn snapshot(config: &Config, manifests: &Loaded) -> Result<Arc<Snapshot>, LocalError> {
-    let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
-    let watched = Config { manifests: Vec::new(), ..config.clone() };
-    let watches = Sources::start(&watched, sender, Arc::default()).await.map_err(LocalError::Setup)?;
-    let of_files = || config.profiles.iter().map(|profile| (profile, manifest_source(&profile.name)));
-    let ids = watches.ids().into_iter().chain(of_files().map(|(_, id)| id)).collect();
-    let settings = zone_settings(config).map_err(LocalError::Setup)?;
-    let mut index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
-    for (profile, source) in of_files() {
-        manifests.changes(profile).for_each(|change| index.apply(Event { source: source.clone(), change }));
-    }
+/// Reads the manifests into the index, with the names of the Pods that no profile selects.
+fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> (Index, Loaded, Names) {
+    let sources: Vec<SourceId> = profiles.iter().map(|profile| manifest_source(&profile.name)).collect();
+    let mut unlabelled = Names::new();
+    let mut apply = |source: &SourceId, change| index.apply(Event { source: source.clone(), change });
+    sources.iter().for_each(|source| apply(source, Change::Begin));
+    let manifests = files::load(paths, profiles, |found| {
+        for (source, at) in sources.iter().zip(0..) {
+            // Another Pod of the same uid may have come before.
+            apply(source, found.of_profile(at).map_or_else(|| Change::Remove(found.pod.uid.clone()), Change::Apply));
+        }
+        if found.told.is_empty() {
+            unlabelled.insert((found.pod.namespace, found.pod.name));
+        }
+    });
+    sources.iter().for_each(|source| apply(source, Change::Commit));
+    (index, manifests, unlabelled)
+}
+
+/// One snapshot of the manifests in the index and of what a cluster lists.
+async fn snapshot(
+    index: &mut Index,
+    watches: &Sources,
+    events: &mut mpsc::Receiver<Arrival>,
+) -> Result<Arc<Snapshot>, LocalError> {
     let sync = async {
         loop {
-            if let Some(snapshot) = synced(&mut index) {
+            if let Some(snapshot) = synced(index) {
                 return Ok(snapshot);
             }
             match timeout(SILENCE_MAX, events.recv()).await {

@@ -1,39 +1,57 @@
 //! Pods from manifests: a first run without a cluster, tests, and processes outside of Kubernetes.
 //!
-//! [`load`] reads files and folders of Pod YAML or JSON, and is all that a one-shot command needs. [`Manifests`] keeps
-//! looking at them and gives each profile its own stream of events. A bad file is told of, and leaves in place what it
-//! held while it was good.
+//! [`load`] reads files and folders of Pods in YAML or JSON once, which is all that a one-shot command needs. [`Manifests`]
+//! keeps looking at them and gives each profile its own stream of events. Files are read as they come: a Pod is handed on
+//! before the next one is read, and all that stays of it is a mark. A value that the API server would refuse is told of and
+//! makes no Pod. A file with such a mistake takes nothing away: Pods that it named while it was good, and does not name
+//! now, stay until it is mended.
 //!
 //! In a manifest a Pod need not say what an API server would have filled in: without a namespace it is in `default`,
 //! without a uid it has `<namespace>/<name>`, without a phase it is Running, without conditions it is Ready.
 
 mod manifest;
+mod node;
+mod pod;
 mod read;
 mod run;
+mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 pub use self::run::Manifests;
 use super::poll::{entries, is_stdin};
-use super::{Change, Pod, Profile};
+use super::{Pod, Profile};
 
 /// The cluster that manifests' sources name.
 pub const CLUSTER: &str = "manifests";
 
-/// A Pod of a manifest, before a profile has chosen its annotation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The most problems of one load that are kept to be told; the others are counted.
+pub const PROBLEMS_MAX: usize = 1000;
+
+/// The most kinds that are counted by name; the others are counted together.
+const KINDS_MAX: usize = 100;
+
+/// A Pod of a manifest, with what each profile reads of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ManifestPod {
-    /// The file that it stands in.
-    pub file: Arc<Path>,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// All of its annotations.
-    pub annotations: BTreeMap<String, String>,
     /// The Pod, without an annotation. Its resource version is 1 from [`load`]; [`Manifests`] raises it with each change.
     pub pod: Pod,
+    /// The profiles whose selectors find it, by their place, each with the value of its annotation.
+    pub told: Vec<(usize, Option<Arc<str>>)>,
+}
+
+impl ManifestPod {
+    /// The Pod as the source of a profile tells it; none where its selector does not find it.
+    pub fn of_profile(&self, profile: usize) -> Option<Box<Pod>> {
+        let (_, annotation) = self.told.iter().find(|(at, _)| *at == profile)?;
+        Some(Box::new(Pod { annotation: annotation.clone(), ..self.pod.clone() }))
+    }
 }
 
 /// Something in a manifest that cannot be used; the rest of its file can, unless the file itself cannot be read.
@@ -45,7 +63,7 @@ pub struct FileProblem {
     pub document: Option<usize>,
     /// The line, counted from 1, where it is known.
     pub line: Option<u64>,
-    /// What is wrong; never a value out of the file.
+    /// What is wrong, and what to write. Of the file's values it has numbers, booleans and addresses, and never a text.
     pub reason: String,
 }
 
@@ -63,17 +81,21 @@ impl fmt::Display for FileProblem {
     }
 }
 
-/// What manifests hold.
+/// What manifests hold, beside the Pods themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// How many files were read.
     pub files: usize,
-    /// The Pods, one a uid, in the order of their uids.
-    pub pods: Vec<Arc<ManifestPod>>,
-    /// What cannot be used.
+    /// How many Pods there are, each uid once.
+    pub pods: usize,
+    /// What cannot be used, up to [`PROBLEMS_MAX`].
     pub problems: Vec<FileProblem>,
+    /// How many problems there are beyond that.
+    pub problems_left_out: usize,
     /// Objects that are no Pods.
-    pub ignored: usize,
+    pub ignored: Kinds,
+    /// The files and folders that have a problem: what they do not name may still be there.
+    bad: BTreeSet<PathBuf>,
 }
 
 /// The manifests of a folder, and the other visible files in it; nothing if it cannot be read.
@@ -82,18 +104,96 @@ pub fn listing(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     files.partition(|path| read::is_manifest(path))
 }
 
-/// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`). Blocks.
-pub fn load(paths: &[PathBuf]) -> Loaded {
-    read::Kept::default().load(paths)
+/// Objects that are no Pods, counted by kind. Reads as `3 Deployment, 1 Service`, or as `none`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Kinds {
+    #[serde(flatten)]
+    counts: BTreeMap<Box<str>, usize>,
+    /// Of kinds beyond the first [`KINDS_MAX`].
+    #[serde(skip_serializing_if = "is_zero")]
+    others: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Kinds {
+    /// How many there are of all kinds.
+    pub fn total(&self) -> usize {
+        self.counts.values().sum::<usize>() + self.others
+    }
+
+    fn count(&mut self, kind: &str, count: usize) {
+        if let Some(sum) = self.counts.get_mut(kind) {
+            *sum += count;
+        } else if self.counts.len() < KINDS_MAX {
+            self.counts.insert(kind.into(), count);
+        } else {
+            self.others += count;
+        }
+    }
+
+    fn add(&mut self, other: &Kinds) {
+        other.counts.iter().for_each(|(kind, count)| self.count(kind, *count));
+        self.others += other.others;
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.counts.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let others = (self.others > 0).then(|| format!("{} of other kinds", self.others));
+        let all: Vec<String> = named.chain(others).collect();
+        f.write_str(if all.is_empty() { "none" } else { "" })?;
+        f.write_str(&all.join(", "))
+    }
 }
 
 impl Loaded {
-    /// The Pods as a profile's source tells them: those that its selector finds, each with the profile's annotation.
-    pub fn changes<'l>(&'l self, profile: &'l Profile) -> impl Iterator<Item = Change> + 'l {
-        let chosen = self.pods.iter().filter(|pod| profile.selector.matches(&pod.labels)).map(|found| {
-            let annotation = found.annotations.get(&profile.annotation).map(|value| value.as_str().into());
-            Change::Apply(Box::new(Pod { annotation, ..found.pod.clone() }))
-        });
-        std::iter::once(Change::Begin).chain(chosen).chain(std::iter::once(Change::Commit))
+    fn refuse(&mut self, file: &Path, document: Option<usize>, line: Option<u64>, reason: String) {
+        self.bad.insert(file.to_owned());
+        self.tell(FileProblem { file: file.to_owned(), document, line, reason });
     }
+
+    fn tell(&mut self, problem: FileProblem) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        } else {
+            self.problems_left_out += 1;
+        }
+    }
+
+    /// Takes in what a single file held.
+    fn add(&mut self, other: &Loaded) {
+        other.problems.iter().cloned().for_each(|problem| self.tell(problem));
+        self.problems_left_out += other.problems_left_out;
+        self.ignored.add(&other.ignored);
+        self.bad.extend(other.bad.iter().cloned());
+    }
+
+    /// Takes in how the reading of a file ended. A file that is gone holds nothing; another one may be readable later.
+    fn end(&mut self, file: &Path, result: io::Result<()>) {
+        let Err(error) = result else { return };
+        self.refuse(file, None, None, error.to_string());
+        if error.kind() == io::ErrorKind::NotFound {
+            self.bad.remove(file);
+        }
+    }
+
+    /// Whether what a file does not name may still be there.
+    fn is_bad(&self, file: &Path) -> bool {
+        file.ancestors().any(|path| self.bad.contains(path))
+    }
+}
+
+/// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`), and hands each Pod on as it
+/// comes. Of two with one uid the later one is the one. Blocks.
+pub fn load(paths: &[PathBuf], profiles: &[Profile], mut found: impl FnMut(ManifestPod)) -> Loaded {
+    read::Kept::new(profiles.to_vec()).load(paths, &mut |news| {
+        if let read::News::Found { pod, .. } = news {
+            found(pod);
+        }
+    })
 }

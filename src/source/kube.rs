@@ -29,12 +29,12 @@ mod fault;
 mod fruitless;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod json;
+pub(super) mod json;
 mod list;
 pub(super) mod pod;
 mod protobuf;
 mod request;
-mod split;
+pub(super) mod split;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -133,10 +133,7 @@ impl<'t> Reader<'t> {
 
     fn value(&mut self) -> Result<String, SelectorError> {
         let (at, value) = self.word();
-        if !value.is_empty() && !is_name(value) {
-            let reason = "a value is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends";
-            return Err(SelectorError { at, reason });
-        }
+        check_value(value).map_err(|reason| SelectorError { at, reason })?;
         Ok(value.to_owned())
     }
 
@@ -195,7 +192,8 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn check_key(key: &str) -> Result<(), &'static str> {
+/// Whether a text can be the key of a label or an annotation.
+pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
@@ -210,6 +208,14 @@ fn check_key(key: &str) -> Result<(), &'static str> {
         return Err("a key's prefix is a DNS name of lower case letters, digits, - and .");
     }
     Ok(())
+}
+
+/// Whether a text can be a label's value.
+pub(super) fn check_value(value: &str) -> Result<(), &'static str> {
+    if value.is_empty() || is_name(value) {
+        return Ok(());
+    }
+    Err("a value is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends")
 }
 
 fn is_name(text: &str) -> bool {

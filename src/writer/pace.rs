@@ -79,7 +79,7 @@ impl Pace {
                 self.release(source.clone(), ready); // they must not come after the list has ended
                 return ready.push(arrival);
             }
-            Change::Commit | Change::Abort => {
+            Change::Commit | Change::Abort | Change::Close => {
                 self.listing.remove(source);
                 return ready.push(arrival);
             }

@@ -229,6 +229,23 @@ fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
 }
 
 #[test]
+fn a_list_that_is_closed_shows_what_it_told_and_takes_nothing_away() {
+    let mut world = World::of([
+        endpoint("one", "10.244.0.1", "interface=a.B port=1"),
+        endpoint("two", "10.244.0.2", "interface=a.B port=1"),
+    ]);
+    world.send(Change::Begin);
+    world.send(Change::Apply(Box::new(Pod {
+        resource_version: 9,
+        ..endpoint("one", "10.244.0.1", "interface=a.B port=2")
+    })));
+    assert!(!world.publish());
+    world.send(Change::Close);
+    assert!(world.publish());
+    assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-2.p.Z", "0 100 2 10-244-0-1.p.Z"]);
+}
+
+#[test]
 fn a_bad_registration_harms_nobody() {
     let mut garbled = pod("bad", "10.244.0.2");
     garbled.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());

@@ -137,7 +137,7 @@ impl World {
                 let listed = self.listed.remove(profile).unwrap_or_default();
                 self.told.retain(|(of, uid), _| of != profile || listed.contains(uid));
             }
-            Change::Abort => _ = self.listed.remove(profile),
+            Change::Abort | Change::Close => _ = self.listed.remove(profile),
             Change::Again(_) => {}
         }
     }

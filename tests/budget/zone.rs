@@ -46,6 +46,8 @@ pub(crate) struct Zone {
     pub(crate) snapshot: Arc<Snapshot>,
     provider: Provider,
     steps: u64,
+    /// How many changes of lists were told.
+    told: usize,
 }
 
 impl Zone {
@@ -88,20 +90,24 @@ impl Zone {
         let zones = Arc::new(Zones::none(settings.origin.clone()));
         let snapshot = Arc::new(Snapshot::empty(settings.clone(), zones.clone()));
         let index = Index::new(settings, zones, vec![source()]);
-        Zone { index, snapshot, provider: Provider::recorded(), steps: 0 }
+        Zone { index, snapshot, provider: Provider::recorded(), steps: 0, told: 0 }
     }
 
     /// Sends a whole list in batches, as the writer takes it in.
     pub(crate) fn list(&mut self, pods: impl IntoIterator<Item = Pod>) {
-        self.send(Change::Begin);
-        for (at, pod) in pods.into_iter().enumerate() {
-            self.send(Change::Apply(Box::new(pod)));
-            if at % BATCH == BATCH - 1 {
-                self.publish();
-            }
+        self.take_in(Change::Begin);
+        pods.into_iter().for_each(|pod| self.take_in(Change::Apply(Box::new(pod))));
+        self.take_in(Change::Commit);
+    }
+
+    /// Tells one change of a list.
+    pub(crate) fn take_in(&mut self, change: Change) {
+        let is_end = matches!(change, Change::Commit);
+        self.send(change);
+        self.told += 1;
+        if is_end || self.told.is_multiple_of(BATCH) {
+            self.publish();
         }
-        self.send(Change::Commit);
-        self.publish();
     }
 
     /// Sends a Pod that has become ready or unready, and publishes.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::commands::print::Table;
+use crate::source::files::Kinds;
 use crate::zones::{Listing, Zones};
 
 /// What was looked at; none of a part that nothing names.
@@ -31,6 +32,8 @@ pub(super) struct Manifests {
     pub(super) registrations: usize,
     /// What is no Pod.
     pub(super) other_objects: usize,
+    /// The same by kind.
+    pub(super) other_kinds: Kinds,
 }
 
 /// A folder of static zones.
@@ -74,7 +77,8 @@ impl Checked {
         if let Some(Configured { files, profiles }) = self.configuration {
             rows.extend([("configuration files", files), ("profiles", profiles)]);
         }
-        if let Some(Manifests { files, pods, selected, registrations, other_objects }) = self.manifests {
+        if let Some(manifests) = &self.manifests {
+            let &Manifests { files, pods, selected, registrations, other_objects, other_kinds: _ } = manifests;
             rows.extend([("manifest files", files), ("Pods", pods), ("Pods with a profile's label", selected)]);
             rows.extend([("registrations", registrations), ("objects that are no Pods", other_objects)]);
         }
@@ -85,6 +89,8 @@ impl Checked {
         rows.extend((self.certificates > 0).then_some(("certificates", self.certificates)));
         let mut table = Table::new(&["CHECKED", "COUNT"]);
         rows.iter().for_each(|(what, count)| table.push([what, &count.to_string()]));
-        if rows.is_empty() { String::new() } else { table.to_string() }
+        let ignored = self.manifests.as_ref().map(|manifests| &manifests.other_kinds).filter(|kinds| kinds.total() > 0);
+        let ignored = ignored.map(|kinds| format!("ignored: {kinds}\n")).unwrap_or_default();
+        if rows.is_empty() { String::new() } else { format!("{table}{ignored}") }
     }
 }

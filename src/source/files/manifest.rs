@@ -1,159 +1,236 @@
-//! The text of a manifest becomes Pods.
+//! A stream of documents becomes Pods, one after another: no more of it is in memory than a document, or a list's item.
+//!
+//! A document is what stands between lines of `---`, in YAML or JSON, or a JSON object behind another one. One that is
+//! longer than [`DOCUMENT_LEN_MAX`] has to be a list, whose items are then read as they come.
 
-use std::borrow::Cow;
+mod list;
+
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use super::node::{Fault, Fields, Node};
+use super::text::Text;
+use super::{Loaded, ManifestPod, pod};
+use crate::source::Profile;
+use crate::source::kube::json::Nesting;
+use crate::source::kube::split::OBJECT_LEN_MAX;
 
-use super::{FileProblem, ManifestPod};
-use crate::name::{is_namespace, is_pod_name};
-use crate::source::kube::pod::{PodObject, RawPod};
-use crate::source::{Phase, Pod};
+/// The most bytes of a document that is read whole, and of an item of a list.
+const DOCUMENT_LEN_MAX: usize = OBJECT_LEN_MAX;
 
-/// The most nodes and documents of a YAML file: 100,000 Pods of 100 lines. Larger ones are `kubectl -o json`'s.
-const YAML_NODES_MAX: usize = 20_000_000;
-const YAML_DOCUMENTS_MAX: usize = 100_000;
+/// How deep lists may stand in lists.
+const LISTS_MAX: usize = 8;
 
-/// What a file holds.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Contents {
-    pub(super) pods: Vec<ManifestPod>,
-    pub(super) problems: Vec<FileProblem>,
-    pub(super) ignored: usize,
+/// The longest name of a kind.
+const KIND_LEN_MAX: usize = 63;
+
+const TOO_LONG: &str =
+    "over 4 MiB, and no list whose items stand one below the other: write its objects between lines of ---";
+
+/// Reads a stream. An error means that it cannot be read on; what came before has been found.
+pub(super) fn read(
+    file: &Path,
+    source: impl Read,
+    profiles: &[Profile],
+    loaded: &mut Loaded,
+    found: &mut dyn FnMut(ManifestPod, usize),
+) -> io::Result<()> {
+    let text = Text::new(source);
+    let objects = Objects { file, profiles, loaded, found, document: 0, prefix: String::new() };
+    Documents { text, objects, document: Vec::new(), start: 1 }.read()
 }
 
-#[derive(Deserialize)]
-struct Object<'j> {
-    #[serde(default, borrow)]
-    kind: Option<Cow<'j, str>>,
-    #[serde(default, borrow)]
-    items: Option<Vec<&'j RawValue>>,
+/// Cuts the documents out.
+struct Documents<'r, R> {
+    text: Text<R>,
+    objects: Objects<'r>,
+    /// The document in hand, as far as it was read, and the line where it starts.
+    document: Vec<u8>,
+    start: u64,
 }
 
-/// Reads a file's text, YAML or JSON, of any number of documents. An error means that the file as a whole is bad: half of
-/// one would say that the Pods of the other half are gone.
-pub(super) fn read(file: &Arc<Path>, text: &str) -> Result<Contents, FileProblem> {
-    let mut reader = Reader { file, document: 0, contents: Contents::default() };
-    // JSON is YAML too, but its own reader needs neither a tree nor a bound on nodes.
-    let result = if text.trim_start().starts_with('{') { reader.json(text) } else { reader.yaml(text) };
-    result.map(|()| reader.contents)
+impl<R: Read> Documents<'_, R> {
+    fn read(mut self) -> io::Result<()> {
+        while self.text.find_document()? {
+            self.document = Vec::new();
+            self.start = self.text.line();
+            self.objects.document += 1;
+            if self.text.rest().starts_with(b"{") {
+                self.braces()?;
+            } else {
+                self.lines()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads YAML up to the next separator.
+    fn lines(&mut self) -> io::Result<()> {
+        if !self.take_stretches()? {
+            return self.yaml_list();
+        }
+        match Node::of_yaml(&self.document) {
+            Ok(node) => self.objects.document(&node),
+            Err(fault) => self.refuse(fault),
+        }
+        Ok(())
+    }
+
+    /// Appends what comes before the next separator; false where that is too long to be read whole.
+    fn take_stretches(&mut self) -> io::Result<bool> {
+        while let Some(len) = self.text.stretch()? {
+            self.document.extend_from_slice(self.text.take(len));
+            if self.document.len() > DOCUMENT_LEN_MAX {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads what begins with a brace: JSON, which ends with its last brace, or YAML in flow style.
+    fn braces(&mut self) -> io::Result<()> {
+        let mut nesting = Nesting::default();
+        while let Some(len) = self.text.stretch()? {
+            let end = nesting.end(self.text.rest().get(..len).unwrap_or_default());
+            self.document.extend_from_slice(self.text.take(end.unwrap_or(len)));
+            if self.document.len() > DOCUMENT_LEN_MAX {
+                return if is_like_json(&self.document) { self.json_list() } else { self.lines() };
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        let json = Node::of_json(&self.document);
+        let node = match json {
+            Ok(node) => Ok(node),
+            Err(fault) if is_like_json(&self.document) => Node::of_yaml(&self.document).map_err(|_| fault),
+            // Quotes and comments of YAML may hide a brace: the document ends with the next separator.
+            Err(_) => return self.lines(),
+        };
+        match node {
+            Ok(node) => self.objects.document(&node),
+            Err(fault) => {
+                self.refuse(fault);
+                return self.go_on_behind_broken_json();
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a brace or a quote is missing, the objects of the lines below were taken for a part of this one.
+    fn go_on_behind_broken_json(&mut self) -> io::Result<()> {
+        let broken = std::mem::take(&mut self.document);
+        let mut starts = (0..broken.len()).filter(|at| broken.get(*at..).is_some_and(|rest| rest.starts_with(b"\n{")));
+        let Some(mut start) = starts.next() else {
+            return if broken.len() > DOCUMENT_LEN_MAX { self.text.skip_object() } else { Ok(()) };
+        };
+        for end in starts {
+            self.objects.document += 1;
+            match Node::of_json(broken.get(start..end).unwrap_or_default()) {
+                Ok(node) => self.objects.document(&node),
+                Err(fault) => self.refuse(Fault { line: None, ..fault }),
+            }
+            start = end;
+        }
+        self.text.put_back(broken.get(start..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Tells what is wrong with the document in hand, with the line where that is.
+    fn refuse(&mut self, Fault { line, reason }: Fault) {
+        let line = line.map(|line| self.start + line.saturating_sub(1));
+        self.objects.refuse(line, reason);
+    }
 }
 
-struct Reader<'r> {
-    file: &'r Arc<Path>,
+/// Whether JSON is meant: its keys stand in quotes.
+fn is_like_json(document: &[u8]) -> bool {
+    let first = document.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
+    matches!(first, Some(b'"' | b'}'))
+}
+
+/// Takes Pods, looks into lists, and counts what is something else.
+struct Objects<'r> {
+    file: &'r Path,
+    profiles: &'r [Profile],
+    loaded: &'r mut Loaded,
+    found: &'r mut dyn FnMut(ManifestPod, usize),
     /// The document in hand, counted from 1.
     document: usize,
-    contents: Contents,
+    /// The item of a list in hand: `items[3].`, or nothing.
+    prefix: String,
 }
 
-impl Reader<'_> {
-    fn json(&mut self, text: &str) -> Result<(), FileProblem> {
-        for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-            self.document += 1;
-            let document = document.map_err(|error| {
-                let line = u64::try_from(error.line()).ok();
-                FileProblem { line, ..self.problem("not JSON".to_owned()) }
-            })?;
-            self.object(document.get());
+impl Objects<'_> {
+    fn document(&mut self, node: &Node) {
+        match node {
+            Node::Null => self.document -= 1, // nothing but comments
+            Node::Map(object) => self.object(object, None, 0),
+            _ => self.refuse(None, "not a Kubernetes object".to_owned()),
         }
-        Ok(())
     }
 
-    fn yaml(&mut self, text: &str) -> Result<(), FileProblem> {
-        let options = serde_saphyr::options! {
-            with_snippet: false, // it would quote the file
-            budget: serde_saphyr::budget! {
-                max_nodes: YAML_NODES_MAX,
-                max_events: 2 * YAML_NODES_MAX,
-                max_documents: YAML_DOCUMENTS_MAX,
-                max_total_scalar_bytes: text.len().saturating_mul(2),
-            },
-        };
-        let mut bytes = text.as_bytes();
-        for document in serde_saphyr::read_with_options::<_, serde_json::Value>(&mut bytes, options) {
-            self.document += 1;
-            let document = document.map_err(|error| {
-                let line = error.location().map(|location| location.line());
-                FileProblem { line, ..self.problem(format!("not YAML: {}", plain(&error))) }
-            })?;
-            self.object(&document.to_string());
-        }
-        Ok(())
-    }
-
-    /// Takes a Pod, or each object of a list, or counts what is something else.
-    fn object(&mut self, json: &str) {
-        // serde would take an array's items for fields.
-        let object = Some(json).filter(|json| json.starts_with('{')).map(serde_json::from_str::<Object<'_>>);
-        let Some(Ok(object)) = object else {
-            self.contents.problems.push(self.problem("not a Kubernetes object".to_owned()));
-            return;
-        };
-        match (object.kind.as_deref(), object.items) {
-            (Some(kind @ ("List" | "PodList")), Some(items)) => {
-                items.iter().for_each(|item| self.item(item.get(), kind))
+    /// Takes an object; an item of a `PodList` need not say that it is a Pod.
+    fn object(&mut self, object: &Fields, implied: Option<&str>, depth: usize) {
+        let kind = match (object.get("kind"), implied) {
+            (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
+            (Some(Node::Text(_)) | None, Some(implied)) => implied,
+            (Some(Node::Text(_)) | None, None) => {
+                return self.refuse(None, "kind is missing: an object without a kind is not read".to_owned());
             }
-            (Some("Pod"), _) => self.pod(json),
-            (Some(_), _) => self.contents.ignored += 1,
-            (None, _) => self.contents.problems.push(self.problem("an object without a kind".to_owned())),
+            (Some(kind), _) => return self.refuse(None, pod::no_string("kind", kind)),
+        };
+        match kind {
+            "Pod" => self.pod(object),
+            "List" | "PodList" => self.list(object, kind, depth),
+            other => self.ignore(other),
         }
     }
 
-    /// Takes an item of a list; those of a `PodList` need not say that they are Pods.
-    fn item(&mut self, json: &str, list: &str) {
-        match RawPod::read(json.as_bytes()) {
-            Ok(pod) if pod.kind() == Some("Pod") || (pod.kind().is_none() && list == "PodList") => {
-                self.pod(json);
-            }
-            Ok(_) => self.contents.ignored += 1,
-            Err(_) => self.contents.problems.push(self.problem("an item that is no object".to_owned())),
+    fn list(&mut self, list: &Fields, kind: &str, depth: usize) {
+        let items = match list.get("items") {
+            None | Some(Node::Null) => return,
+            Some(Node::List(items)) if depth < LISTS_MAX => items,
+            Some(Node::List(_)) => return self.refuse(None, format!("over {LISTS_MAX} lists in each other")),
+            Some(other) => return self.refuse(None, format!("items is {}, and a list is due", other.noun())),
+        };
+        let above = self.prefix.len();
+        for (at, item) in items.iter().enumerate() {
+            self.prefix.push_str(&format!("items[{at}]."));
+            self.item(item, implied_by(kind), depth + 1);
+            self.prefix.truncate(above);
         }
     }
 
-    fn pod(&mut self, json: &str) {
-        let pod = RawPod::read(json.as_bytes()).map_err(|_| "not a Pod".to_owned());
-        match pod.and_then(|raw| manifest_pod(self.file, &raw)) {
-            Ok(pod) => self.contents.pods.push(pod),
-            Err(reason) => self.contents.problems.push(self.problem(reason)),
+    fn item(&mut self, item: &Node, implied: Option<&str>, depth: usize) {
+        match item {
+            Node::Map(object) => self.object(object, implied, depth),
+            other => self.refuse(None, format!("is {}: an item that is no object", other.noun())),
         }
     }
 
-    fn problem(&self, reason: String) -> FileProblem {
-        FileProblem { file: self.file.to_path_buf(), document: Some(self.document), line: None, reason }
+    fn pod(&mut self, object: &Fields) {
+        match pod::read(object, self.profiles) {
+            Ok(pod) => (self.found)(pod, self.document),
+            Err(faults) => faults.into_iter().for_each(|fault| self.refuse(None, fault)),
+        }
+    }
+
+    fn ignore(&mut self, kind: &str) {
+        if kind.len() <= KIND_LEN_MAX && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            self.loaded.ignored.count(kind, 1);
+        } else {
+            self.refuse(None, "kind is none: write letters and digits, up to 63".to_owned());
+        }
+    }
+
+    fn refuse(&mut self, line: Option<u64>, reason: String) {
+        let reason = format!("{}{reason}", self.prefix);
+        self.loaded.refuse(self.file, Some(self.document), line, reason);
     }
 }
 
-/// Fills in what a manifest need not say.
-fn manifest_pod(file: &Arc<Path>, raw: &RawPod<'_>) -> Result<ManifestPod, String> {
-    let name = raw.name().ok_or("a Pod without a name")?;
-    let namespace = raw.namespace().unwrap_or("default");
-    if !is_namespace(namespace) {
-        return Err("metadata.namespace is not a DNS label (lower case letters, digits and -, up to 63)".to_owned());
-    }
-    if !is_pod_name(name) {
-        return Err("metadata.name is not a DNS subdomain (lower case letters, digits, - and ., up to 253)".to_owned());
-    }
-    let mut status = raw.status();
-    if !raw.has_phase() {
-        status.phase = Phase::Running;
-    }
-    if !raw.has_conditions() {
-        status.ready = true;
-    }
-    let uid = raw.uid().map_or_else(|| format!("{namespace}/{name}").into(), Arc::from);
-    let (namespace, name) = (namespace.into(), name.into());
-    Ok(ManifestPod {
-        file: file.clone(),
-        labels: raw.labels(),
-        annotations: raw.annotations(),
-        pod: Pod { namespace, name, uid, resource_version: 1, status, annotation: None },
-    })
-}
-
-/// A YAML error's text in a line, without the place, which is told apart.
-fn plain(error: &serde_saphyr::Error) -> String {
-    let text = error.render();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
+/// What kind a list's items are that do not tell it.
+fn implied_by(list: &str) -> Option<&'static str> {
+    (list == "PodList").then_some("Pod")
 }

@@ -7,15 +7,14 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::SendError;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::read::Kept;
+use super::read::{Kept, News, bit};
 use super::{CLUSTER, FileProblem, Loaded};
 use crate::source::health::SourceHealth;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL};
-use crate::source::{Arrival, Event, Profile, SourceId};
+use crate::source::{Arrival, Change, Event, Profile, SourceId};
 
 /// One source of manifests, which serves every profile.
 #[derive(Clone, Debug)]
@@ -35,24 +34,21 @@ impl Manifests {
         self.profiles.iter().map(id)
     }
 
-    /// Runs until the receiver of the events is gone: reads, tells every profile its Pods, and does so again whenever the
-    /// files have changed or `reread` is notified.
+    /// Runs until the receiver of the events is gone: reads, tells every profile its Pods as they are read, and does so
+    /// again whenever the files have changed or `reread` is notified.
     pub async fn run(self, events: Sender<Arrival>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
-        let mut kept = Kept::default();
+        let mut kept = Kept::new(self.profiles.clone());
         let mut told = BTreeSet::new();
         loop {
-            let (paths, read_at) = (self.paths.clone(), Instant::now());
+            let (paths, events_of_load, read_at) = (self.paths.clone(), events.clone(), Instant::now());
             let read = spawn_blocking(move || {
                 let seen = Fingerprint::of(&paths);
-                let loaded = kept.load(&paths);
+                let loaded = emit(&mut kept, &paths, &events_of_load);
                 (kept, seen, loaded)
             });
-            let Ok((back, seen, loaded)) = read.await else { return };
+            let Ok((back, seen, Some(loaded))) = read.await else { return };
             kept = back;
             told = tell(&loaded, &told, &health);
-            if self.emit(&loaded, &events).await.is_err() {
-                return;
-            }
             drop(loaded);
             health.confirm(read_at);
             health.commit();
@@ -62,18 +58,6 @@ impl Manifests {
                 () = self.changed(&seen, &health) => {}
             }
         }
-    }
-
-    async fn emit(&self, loaded: &Loaded, events: &Sender<Arrival>) -> Result<(), SendError<Arrival>> {
-        let received = Instant::now();
-        for profile in &self.profiles {
-            let source = id(profile);
-            for change in loaded.changes(profile) {
-                let event = Event { source: source.clone(), change };
-                events.send(Arrival { event, received, decoded: None }).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Returns when the files do not look as they did. Each look counts as a sign of life.
@@ -93,6 +77,34 @@ impl Manifests {
     }
 }
 
+/// Reads the files and tells each profile its Pods meanwhile. Blocks. None where the receiver of the events is gone.
+fn emit(kept: &mut Kept, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<Loaded> {
+    let profiles: Vec<SourceId> = kept.profiles().iter().map(id).collect();
+    let mut is_heard = true;
+    let mut send = |source: &SourceId, change| {
+        if is_heard {
+            let event = Event { source: source.clone(), change };
+            is_heard = events.blocking_send(Arrival { event, received: Instant::now(), decoded: None }).is_ok();
+        }
+    };
+    profiles.iter().for_each(|source| send(source, Change::Begin));
+    let loaded = kept.load(paths, &mut |news| match news {
+        News::Found { pod, before } => {
+            for (at, source) in profiles.iter().enumerate() {
+                match pod.of_profile(at) {
+                    Some(chosen) => send(source, Change::Apply(chosen)),
+                    None if before & bit(at) != 0 => send(source, Change::Remove(pod.pod.uid.clone())),
+                    None => {}
+                }
+            }
+        }
+        News::Gone(uid) => profiles.iter().for_each(|source| send(source, Change::Remove(uid.clone()))),
+    });
+    let is_whole = kept.is_whole();
+    profiles.iter().for_each(|source| send(source, if is_whole { Change::Commit } else { Change::Close }));
+    is_heard.then_some(loaded)
+}
+
 fn id(profile: &Profile) -> SourceId {
     SourceId { cluster: CLUSTER.into(), profile: profile.name.clone(), namespace: None }
 }
@@ -102,11 +114,16 @@ fn tell(loaded: &Loaded, told: &BTreeSet<FileProblem>, health: &SourceHealth) ->
     for problem in loaded.problems.iter().filter(|problem| !told.contains(problem)) {
         warn!("manifests: {problem}");
     }
-    let summary = loaded.problems.first().map(|first| match loaded.problems.len() {
+    if loaded.problems_left_out > 0 {
+        warn!("manifests: {} more problems", loaded.problems_left_out);
+    }
+    let summary = loaded.problems.first().map(|first| match loaded.problems.len() + loaded.problems_left_out {
         1 => format!("manifests: {first}"),
         more => format!("manifests: {first}, and {} more", more - 1),
     });
     health.set_error(summary);
-    info!(pods = loaded.pods.len(), ignored = loaded.ignored, problems = loaded.problems.len(), "manifests read");
+    let Loaded { files, pods, ignored, .. } = loaded;
+    let problems = loaded.problems.len() + loaded.problems_left_out;
+    info!(files, pods, %ignored, problems, "manifests read");
     loaded.problems.iter().cloned().collect()
 }

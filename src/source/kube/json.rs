@@ -10,7 +10,7 @@ use super::split::{ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece, Shape};
 
 /// The body is no JSON of the shape that was asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotJson;
+pub(in crate::source) struct NotJson;
 
 /// Where in the body we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Place {
 
 /// Takes chunks, gives objects.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(in crate::source) struct Splitter {
     shape: Shape,
     place: Place,
     chunk: Bytes,
@@ -45,7 +45,7 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
-    pub(super) fn new(shape: Shape) -> Splitter {
+    pub(in crate::source) fn new(shape: Shape) -> Splitter {
         Splitter {
             shape,
             place: Place::Around,
@@ -62,14 +62,14 @@ impl Splitter {
     }
 
     /// Takes the next chunk; the one before must have been read to its end.
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(in crate::source) fn push(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.at, self.chunk.len());
         self.chunk = chunk;
         self.at = 0;
     }
 
     /// The next object, or none until there is another chunk.
-    pub(super) fn next(&mut self) -> Result<Option<Piece<'_>>, NotJson> {
+    pub(in crate::source) fn next(&mut self) -> Result<Option<Piece<'_>>, NotJson> {
         if self.is_given {
             self.partial.clear();
             self.is_given = false;
@@ -100,7 +100,7 @@ impl Splitter {
     }
 
     /// Whether the body could end here.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::source) fn is_whole(&self) -> bool {
         self.place == Place::Around
             && match self.shape {
                 Shape::Sequence => true,
@@ -108,8 +108,13 @@ impl Splitter {
             }
     }
 
+    /// What of the chunk stands behind the list; nothing before its end.
+    pub(in crate::source) fn behind(&self) -> &[u8] {
+        if self.is_whole() { self.chunk.get(self.at..).unwrap_or_default() } else { &[] }
+    }
+
     /// The list without its items; closed so that it parses, also while the items are being read.
-    pub(super) fn envelope(&self) -> Vec<u8> {
+    pub(in crate::source) fn envelope(&self) -> Vec<u8> {
         let end: &[u8] = if self.is_whole() { b"" } else { b"]}" };
         [self.envelope.as_slice(), end].concat()
     }
@@ -203,7 +208,7 @@ impl Splitter {
 
 /// How deep in braces and brackets we are, and whether inside a string.
 #[derive(Debug, Default)]
-struct Nesting {
+pub(in crate::source) struct Nesting {
     depth: usize,
     is_string: bool,
     is_escaped: bool,
@@ -237,7 +242,7 @@ impl Nesting {
     }
 
     /// How many of the bytes belong to the value that we are in; none if it goes on behind them.
-    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::source) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.is_string && !self.is_escaped {

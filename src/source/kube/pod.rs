@@ -5,7 +5,6 @@
 //! in place, without memory of its own.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,8 +64,6 @@ struct Metadata<'j> {
     #[serde(borrow)]
     deletion_timestamp: Option<&'j RawValue>,
     #[serde(borrow)]
-    labels: Option<&'j RawValue>,
-    #[serde(borrow)]
     annotations: Option<&'j RawValue>,
 }
 
@@ -121,37 +118,17 @@ impl<'j> RawPod<'j> {
     }
 
     /// `metadata.namespace`
-    pub(in crate::source) fn namespace(&self) -> Option<&str> {
+    fn namespace(&self) -> Option<&str> {
         self.metadata()?.namespace.text()
     }
 
     /// `metadata.name`
-    pub(in crate::source) fn name(&self) -> Option<&str> {
+    fn name(&self) -> Option<&str> {
         self.metadata()?.name.text()
     }
 
-    /// All annotations that are strings.
-    pub(in crate::source) fn annotations(&self) -> BTreeMap<String, String> {
-        string_map(self.metadata().and_then(|metadata| metadata.annotations))
-    }
-
-    /// All labels that are strings.
-    pub(in crate::source) fn labels(&self) -> BTreeMap<String, String> {
-        string_map(self.metadata().and_then(|metadata| metadata.labels))
-    }
-
-    /// Whether `status.phase` is told.
-    pub(in crate::source) fn has_phase(&self) -> bool {
-        self.status.0.as_ref().is_some_and(|status| status.phase.0.is_some())
-    }
-
-    /// Whether `status.conditions` is told.
-    pub(in crate::source) fn has_conditions(&self) -> bool {
-        self.status.0.as_ref().is_some_and(|status| status.conditions.0.is_some())
-    }
-
     /// Its state.
-    pub(in crate::source) fn status(&self) -> PodStatus {
+    fn status(&self) -> PodStatus {
         let nothing = Status::default();
         let status = self.status.0.as_ref().unwrap_or(&nothing);
         PodStatus {
@@ -218,7 +195,7 @@ pub(super) fn phase(text: Option<&str>) -> Phase {
 }
 
 /// The addresses of the list, or the single one where the list has none.
-pub(super) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> PodIps {
+pub(in crate::source) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> PodIps {
     let mut found = PodIps::new();
     for text in list {
         if found.len() < ADDRESSES_MAX
@@ -243,14 +220,9 @@ fn ip(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-fn seconds(rfc3339: &str) -> Option<i64> {
+/// The seconds of a time since the epoch.
+pub(in crate::source) fn seconds(rfc3339: &str) -> Option<i64> {
     rfc3339.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
-}
-
-fn string_map(raw: Option<&RawValue>) -> BTreeMap<String, String> {
-    let loose: BTreeMap<String, Loose<String>> =
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    loose.into_iter().filter_map(|(key, value)| Some((key, value.0?))).collect()
 }
 
 /// A value that may be of another type than it should: then it counts as absent.

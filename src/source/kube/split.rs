@@ -7,10 +7,10 @@ use super::fault::Fault;
 use super::{json, protobuf};
 
 /// The largest object that is read, in bytes. etcd takes no request over 1.5 MiB, so no Pod is larger.
-pub(super) const OBJECT_LEN_MAX: usize = 4 * 1024 * 1024;
+pub(in crate::source) const OBJECT_LEN_MAX: usize = 4 * 1024 * 1024;
 
 /// The most bytes of a list that are not its items: kind, version and a continue token.
-pub(super) const ENVELOPE_LEN_MAX: usize = 64 * 1024;
+pub(in crate::source) const ENVELOPE_LEN_MAX: usize = 64 * 1024;
 
 /// How the API server writes objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Encoding {
 
 /// What the body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(in crate::source) enum Shape {
     /// A watch: events one after another.
     Sequence,
     /// A list: one object, which holds the objects.
@@ -32,7 +32,7 @@ pub(super) enum Shape {
 
 /// What was cut out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'s> {
+pub(in crate::source) enum Piece<'s> {
     /// The bytes of an object, or of what stands where one should.
     Object(&'s [u8]),
     /// An object over [`OBJECT_LEN_MAX`], or what cannot be one.

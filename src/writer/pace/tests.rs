@@ -32,6 +32,7 @@ fn arrival(word: &str) -> Arrival {
         ("[", _) => Change::Begin,
         ("]", _) => Change::Commit,
         ("!", _) => Change::Abort,
+        (")", _) => Change::Close,
         (_, Some(uid)) => Change::Remove(uid.into()),
         (word, None) => {
             let (pod, namespace) = word.split_once('@').unwrap_or((word, "ns"));
@@ -56,6 +57,7 @@ fn word_of(arrival: &Arrival) -> String {
         Change::Begin => "[".into(),
         Change::Commit => "]".into(),
         Change::Abort => "!".into(),
+        Change::Close => ")".into(),
         Change::Remove(uid) => format!("-{uid}"),
         Change::Apply(pod) | Change::Again(pod) => format!("{}{}", pod.uid, pod.resource_version),
     };

@@ -96,6 +96,7 @@ pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -
                 Change::Commit => "commit".to_owned(),
                 Change::Again(pod) => format!("again {}", pod.uid),
                 Change::Abort => "abort".to_owned(),
+                Change::Close => "close".to_owned(),
             });
         }
     });
