@@ -170,5 +170,5 @@ fn the_text_is_well_formed() {
         };
         assert!(expected.contains(&suffix), "{line}");
     }
-    assert_eq!(families.len(), 35);
+    assert_eq!(families.len(), 36);
 }
