@@ -4,6 +4,7 @@
 mod harness;
 
 mod cluster {
+    mod again;
     mod commands;
     mod coredns;
     mod deploy;

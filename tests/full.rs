@@ -26,6 +26,11 @@ use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+/// The image's allocator: `cargo test --features jemalloc --test full -- --nocapture` tells what the image takes.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What else a server may hold: waiting changes, lists in progress, connections, its program. See ARCHITECTURE.md.
 const OTHERS: u64 = 256 * 1024 * 1024;
 

@@ -74,7 +74,7 @@ fn lists_that_break_off_for_ever_are_no_news() {
         site.way.decide(move |point, _| match point {
             Point::Watch => Some(meet.0.clone()),
             Point::List => Some(meet.1.clone()),
-            Point::Version => None,
+            Point::Version | Point::Pod => None,
         });
         site.way.cut();
         grows_old(&site, &all);

@@ -197,7 +197,7 @@ impl Soak {
             (Weather::EmptyWatches, _) => None,
             (Weather::BrokenLists, Point::Watch) => Some(Fault::status(410, "Expired", "too old")),
             (Weather::BrokenLists, Point::List) => Some(Fault::After(40, broken(&mut requests))),
-            (Weather::BrokenLists, Point::Version) => None,
+            (Weather::BrokenLists, Point::Version | Point::Pod) => None,
             (Weather::Random, _) => requests.percent(70).then(|| fault(&mut requests, point, version)),
         });
         if let Weather::BrokenLists = weather {

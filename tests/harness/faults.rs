@@ -40,6 +40,8 @@ pub(crate) enum Point {
     Version,
     /// A watch from a version on.
     Watch,
+    /// A list of the one Pod that is wanted again.
+    Pod,
 }
 
 /// What happens to a request.
@@ -256,9 +258,10 @@ impl Shared {
         self.count(what);
     }
 
-    /// Something befalls a request. The question for the version is of no watch: it comes before each that begins.
+    /// Something befalls a request. The question for the version comes before each watch and is of none, and a single Pod
+    /// comes beside them.
     fn disturb_lane(&self, point: Point, lane: &str) {
-        if point != Point::Version {
+        if !matches!(point, Point::Version | Point::Pod) {
             self.order.disturb(lane, Instant::now());
         }
     }
@@ -329,6 +332,7 @@ impl Asked {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let query: BTreeMap<String, String> = query.into_owned().collect();
         let point = match () {
+            () if query.contains_key("fieldSelector") && query.contains_key("labelSelector") => Point::Pod,
             () if query.contains_key("fieldSelector") => Point::Version,
             () if query.contains_key("watch") && !query.contains_key("sendInitialEvents") => Point::Watch,
             () => Point::List,
