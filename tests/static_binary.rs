@@ -2,8 +2,9 @@
 //! `deploy/deployment.yaml` runs it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -35,6 +36,10 @@ static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     fs::copy(binary, root.join("callsign")).expect("copy the binary");
     fs::create_dir(root.join("pods")).expect("make a folder");
     fs::write(root.join("pods/pod.yaml"), POD).expect("write a Pod");
+    // Whatever the umask: the process runs as another user.
+    for (path, mode) in [("", 0o755), ("callsign", 0o755), ("pods", 0o755), ("pods/pod.yaml", 0o644)] {
+        fs::set_permissions(root.join(path), Permissions::from_mode(mode)).expect("let others read it");
+    }
     root
 });
 

@@ -200,7 +200,9 @@ fn who_reads_too_slowly_is_dropped_and_comes_back() {
         last = event.id;
     }
     let event = Stream::open(server.http, "interface=x.Y", Some(&last)).next();
-    let endpoints = event.data["endpoints"].as_array().expect("a whole set");
+    // A whole set, or the changes since if the recent past still has them: how much a socket takes decides on that.
+    let endpoints =
+        ["endpoints", "changed"].iter().find_map(|key| event.data[key].as_array()).expect("all that it missed");
     assert_eq!((endpoints.len(), &endpoints[0]["weight"]), (PORTS, &90.into()));
 }
 

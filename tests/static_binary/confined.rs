@@ -46,20 +46,29 @@ const REFUSED: [i64; 33] = [
 ];
 
 /// The command line that runs `/callsign` with this root, as the Deployment's user and without a capability or the hope of
-/// one: nothing else is there, nothing can be written, and of the system calls there are those of a runtime's default
-/// profile. Where the test is root the folder must be in reach of others.
+/// one. Nothing else is there, nothing can be written, and the only system calls are those of a runtime's default profile.
+///
+/// If the test runs as root, the process runs as another user, whom a folder above the root may shut out. So the root is
+/// mounted at `/mnt` first, in a mount namespace of its own.
 pub(crate) fn alone_in(root: &Path) -> Vec<String> {
-    let others =
-        if nix::unistd::geteuid().is_root() { "setpriv --reuid 65532 --regid 65532 --clear-groups" } else { "" };
+    let root = root.display();
+    let (before, root) = if nix::unistd::geteuid().is_root() {
+        (
+            format!("mount --bind '{root}' /mnt && exec setpriv --reuid 65532 --regid 65532 --clear-groups"),
+            "/mnt".to_owned(),
+        )
+    } else {
+        ("exec".to_owned(), root.to_string())
+    };
     // bwrap takes filters from open files, and a shell opens them.
     let command = format!(
-        "exec {others} bwrap --die-with-parent --unshare-user --uid 65532 --gid 65532 --unshare-ipc --unshare-uts \
-         --cap-drop ALL --ro-bind '{}' / --add-seccomp-fd 8 --add-seccomp-fd 9 /callsign \"$@\" 8<'{}' 9<'{}'",
-        root.display(),
+        "{before} bwrap --die-with-parent --unshare-user --uid 65532 --gid 65532 --unshare-ipc --unshare-uts \
+         --cap-drop ALL --ro-bind '{root}' / --add-seccomp-fd 8 --add-seccomp-fd 9 /callsign \"$@\" 8<'{}' 9<'{}'",
         filter(&REFUSED, libc::EPERM).display(),
         filter(&[libc::SYS_clone3], libc::ENOSYS).display(),
     );
-    ["sh", "-c", &command, "callsign"].map(str::to_owned).to_vec()
+    let namespace: &[&str] = if root == "/mnt" { &["unshare", "--mount"] } else { &[] };
+    [namespace, &["sh", "-c", &command, "callsign"]].concat().into_iter().map(str::to_owned).collect()
 }
 
 /// A file with a filter, as the kernel reads it, that fails these calls.
