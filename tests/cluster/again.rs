@@ -8,7 +8,7 @@ use super::faults::{Site, is_at};
 use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::faults::{End, Fault, FaultyWay, Point};
-use crate::harness::kubelet::{Namespace, Pod, annotation};
+use crate::harness::kubelet::{Namespace, Pod};
 
 /// A Pod of this age takes more than a fifth of the smallest bound of a namespace.
 fn large(namespace: &Namespace, number: u8) -> Pod {
