@@ -156,7 +156,7 @@ fn nothing_of_a_pod_steers_a_terminal() {
         server.dig(&["+tries=1", "SRV", r"a\027\155.default.rpc.cluster.local."]);
         std::thread::sleep(Duration::from_millis(1_100)); // until what was left out is told
         assert_plain(format, &server.log(), "registration refused");
-        assert_plain(format, &server.log(), "more registrations were refused");
+        assert_plain(format, &server.log(), "more registrations refused");
     }
     let texts = hostile().count() + 2;
     let few: Vec<_> = pods()
