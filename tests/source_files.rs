@@ -334,6 +334,7 @@ fn real_streams_are_read() {
         ("a list in a list", format!("{{\"kind\":\"List\",\"items\":[{},{{\"kind\":\"List\",\"items\":[{},{{\"kind\":\"PodList\",\"items\":[{{\"metadata\":{{\"name\":\"r\"}}}}]}}]}}]}}", json("p"), json("q")), vec![p, q, r], "none"),
         ("a list in a list, YAML", "kind: List\nitems:\n- kind: List\n  items:\n  - {kind: Pod, metadata: {name: p}}\n  - {kind: Job}\n- {kind: Pod, metadata: {name: q}}\n".to_owned(), vec![p, q], "1 Job"),
         ("an empty list", "kind: List\nitems: []\n---\nkind: PodList\nitems: null\n---\nkind: List\n".to_owned(), vec![], "none"),
+        ("aliases that multiply a text", format!("kind: List\nitems:\n- {{kind: Pod, metadata: {{name: p, annotations: &a {{x: {}}}}}}}\n- {{kind: Pod, metadata: {{name: q, annotations: *a}}}}\n- {{kind: Pod, metadata: {{name: r, annotations: *a}}}}\n", "y".repeat(2_000)), vec![p, q, r], "none"),
         ("other kinds", format!("kind: Service\n---\nkind: Deployment\n---\n{}---\n{{\"kind\":\"Deployment\"}}{{\"kind\":\"Deployment\"}}", pod("p")), vec![p], "3 Deployment, 1 Service"),
         ("anchors", "kind: Pod\nmetadata: {name: p, labels: &l {a: b}, annotations: *l}\n---\nkind: Pod\nmetadata: {name: q}\n".to_owned(), vec![p, q], "none"),
     ];

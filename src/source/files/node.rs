@@ -10,6 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 const NODES_MAX: usize = 1_000_000;
 const DEPTH_MAX: usize = 100;
 
+/// The most bytes of all scalars of a document. Aliases multiply its text, of at most 4 MiB, and this bounds by how much.
+const SCALAR_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
@@ -52,7 +55,7 @@ impl Node {
                 max_nodes: NODES_MAX,
                 max_events: 2 * NODES_MAX,
                 max_depth: DEPTH_MAX,
-                max_total_scalar_bytes: text.len().saturating_mul(2),
+                max_total_scalar_bytes: SCALAR_BYTES_MAX,
             },
         };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
