@@ -377,6 +377,9 @@ fn a_broken_document_loses_no_other() {
         format!("{p}\n---\nkind: Pod\n\tmetadata: x\n---\n{q}\n"),
         format!("{p}\n---\ntext\n---\n{q}\n"),
         format!("{p}}}\n---\n{q}"),
+        format!(
+            "{p}\n{{\"kind\":\"Service\",\"kind\":\"Service\",\"metadata\":\n{{\"kind\":\"Pod\",\"metadata\":{{\"name\":\"b\"}}}}\n}}\n{q}\n"
+        ),
         format!("{p}\n---\nkind: List\nitems: {{}}\n---\n{q}\n"),
         format!("{p}\n---\nkind: List\nitems: [[]]\n---\n{q}\n"),
     ];

@@ -8,7 +8,7 @@ mod list;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{Fault, Fields, Node};
+use super::node::{Fault, Fields, Node, TWICE};
 use super::text::Text;
 use super::{Loaded, ManifestPod, pod};
 use crate::source::Profile;
@@ -90,13 +90,15 @@ impl<R: Read> Documents<'_, R> {
     /// Reads what begins with a brace: JSON, which ends with its last brace, or YAML in flow style.
     fn braces(&mut self) -> io::Result<()> {
         let mut nesting = Nesting::default();
+        let mut is_closed = false;
         while let Some(len) = self.text.stretch()? {
             let end = nesting.end(self.text.rest().get(..len).unwrap_or_default());
             self.document.extend_from_slice(self.text.take(end.unwrap_or(len)));
             if self.document.len() > DOCUMENT_LEN_MAX {
                 return if is_like_json(&self.document) { self.json_list() } else { self.lines() };
             }
-            if end.is_some() {
+            is_closed = end.is_some();
+            if is_closed {
                 break;
             }
         }
@@ -110,8 +112,10 @@ impl<R: Read> Documents<'_, R> {
         match node {
             Ok(node) => self.objects.document(&node),
             Err(fault) => {
+                // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
+                let is_whole = is_closed && fault.reason.ends_with(TWICE);
                 self.refuse(fault);
-                return self.go_on_behind_broken_json();
+                return if is_whole { Ok(()) } else { self.go_on_behind_broken_json() };
             }
         }
         Ok(())

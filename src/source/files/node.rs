@@ -77,7 +77,7 @@ impl Node {
     }
 }
 
-const TWICE: &str = "a key stands twice in one object";
+pub(super) const TWICE: &str = "a key stands twice in one object";
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
