@@ -1,7 +1,7 @@
-//! A question and a snapshot make an answer: facts, and nothing of bytes.
+//! Answers a question from a snapshot, as facts and not as bytes.
 //!
-//! An [`Answer`] says which facts stand in which section and in what order they begin; how many of them fit is the
-//! composer's to find out. Pure: the same snapshot and question give the same answer.
+//! An [`Answer`] names the records of each section and their order. The composer (`wire`) finds out how many of them fit.
+//! Pure: the same snapshot and question give the same answer.
 
 mod pods;
 mod records;
@@ -19,35 +19,35 @@ use crate::zones::{Referral, RrSet, Zone};
 pub use crate::snapshot::InstanceLabel;
 pub use records::{Members, Rdata, Records, Soa};
 
-/// The most links of a CNAME chain that are followed within our zones.
+/// The most links of an alias chain that an answer follows within our zones.
 const LINKS_MAX: usize = 8;
 
-/// A question, and what of its asking bears on the answer.
+/// A question, with what else decides its answer.
 #[derive(Clone, Debug)]
 pub struct Question<'q> {
     /// The name, folded.
     pub name: &'q Path,
-    /// The name as it came: a well-formed wire name.
+    /// The name in the query's letter case: a well-formed wire name.
     pub spelling: &'q [u8],
     /// The type.
     pub rtype: Rtype,
     /// The class.
     pub class: Class,
-    /// Who asks: where a set's records begin.
+    /// The client's address. It decides which record of an RRset comes first.
     pub client: IpAddr,
-    /// How old what is known of Pods is.
+    /// Whether the data about Pods is current.
     pub freshness: Freshness,
 }
 
-/// How long nothing was heard of some source of Pods.
+/// How long the quietest source of Pods has been silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
-    /// Not long.
+    /// Not longer than `--stale-after`.
     #[default]
     Fresh,
-    /// Longer than `--stale-after`: answers go on and say so.
+    /// Longer than `--stale-after`: answers carry an extended error that says so.
     Stale,
-    /// Longer than `--max-stale`: no answers.
+    /// Longer than `--max-stale`: questions about Pods get SERVFAIL.
     Expired,
 }
 
@@ -58,9 +58,9 @@ pub struct Answer<'s> {
     pub rcode: Rcode,
     /// The AA bit.
     pub is_authoritative: bool,
-    /// The aliases that lead from the question to the records' owner.
+    /// The aliases from the question's name to the records' owner name.
     pub links: SmallVec<[Link<'s>; 1]>,
-    /// The answer section behind the links.
+    /// The records of the answer section after the links.
     pub records: Records<'s>,
     /// The authority section.
     pub authority: Authority<'s>,
@@ -75,18 +75,18 @@ pub enum Link<'s> {
     Cname {
         /// The record.
         rrset: &'s RrSet,
-        /// The name that it leads to.
+        /// The canonical name.
         target: Name,
     },
-    /// A DNAME record above the current name, and the CNAME that follows from it (RFC 6672 §3.1).
+    /// A DNAME record above the current name, and the CNAME synthesized from it (RFC 6672 §3.1).
     Dname {
-        /// The DNAME's owner.
+        /// The DNAME's owner name.
         owner: &'s Name,
         /// The record.
         rrset: &'s RrSet,
-        /// An earlier link has the record, and no answer has one twice (RFC 2181 §5).
+        /// Whether an earlier link has the record: an answer holds no record twice (RFC 2181 §5).
         is_repeated: bool,
-        /// The name that it leads to; none where that is too long for a name.
+        /// The CNAME's target. `None` if it is longer than a name may be.
         target: Option<Name>,
     },
 }
@@ -121,19 +121,19 @@ impl ExtendedError {
     pub const NO_REACHABLE_AUTHORITY: ExtendedError = ExtendedError(22);
 }
 
-/// What one name says to a question, before its aliases are followed.
+/// The result of looking up one name, before its alias is followed.
 enum Step<'s> {
     /// Records of the type.
     Records(Records<'s>),
-    /// The name exists, not with this type.
+    /// The name exists without records of this type.
     NoData(Soa<'s>),
     /// The name does not exist.
     NxDomain(Soa<'s>),
-    /// The name is another one's alias.
+    /// The name is an alias.
     Link(Link<'s>),
     /// The name is delegated.
     Referral(Referral<'s>),
-    /// It cannot be told now.
+    /// No answer now: the first sync is not complete, or the data is too old.
     Unknown(ExtendedError),
 }
 
@@ -160,7 +160,7 @@ pub fn answer<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Answer<'s>
     follow(snapshot, question, zone)
 }
 
-/// Looks the name up, and on from it as long as it is an alias within our zones.
+/// Looks up the name, and follows its aliases while they lead into our zones.
 fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Answer<'s> {
     let mut links = SmallVec::new();
     let mut next: Option<(Path, Name)> = None;
@@ -189,7 +189,7 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
         let Some(target) = target else {
             return Answer { rcode: Rcode::YXDOMAIN, links, ..Answer::positive(Records::None) };
         };
-        // The CNAME that follows from a DNAME is what was asked for.
+        // A CNAME question is answered by the CNAME synthesized from a DNAME.
         if is_loop || (is_dname && question.rtype == Rtype::CNAME) {
             return conclude(Step::Records(Records::None), links, is_stale);
         }
@@ -200,13 +200,13 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
     Answer { links, ..Answer::positive(Records::None) }
 }
 
-/// Whether a chain has come by a name already: what follows it is in the answer.
+/// Whether a chain already contains a name. Then the answer holds the rest of the chain too.
 fn is_passed(question: &Question<'_>, links: &[Link<'_>], name: &Name) -> bool {
-    // A length is at most 63, so it is no letter.
+    // Wire names compare as bytes: a label's length is at most 63, so it is no letter.
     question.spelling.eq_ignore_ascii_case(name.wire()) || links.iter().any(|link| link.target() == Some(name))
 }
 
-/// The last name of a chain gives the response code (RFC 6604).
+/// Ends a chain. Its last name decides the response code (RFC 6604).
 fn conclude<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) -> Answer<'s> {
     let answer = match step {
         Step::Records(records) => Answer::positive(records),
@@ -220,7 +220,7 @@ fn conclude<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) 
             authority: Authority::Referral(referral),
             ..Answer::positive(Records::None)
         },
-        // A chain that leaves what we can tell ends in its last alias.
+        // A chain that leaves our data ends with its last alias.
         Step::Unknown(_) | Step::Referral(_) | Step::Link(_) => Answer::positive(Records::None),
     };
     let error = match answer.rcode {
@@ -247,7 +247,7 @@ fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative
     pods::reverse_step(snapshot, question, origin)
 }
 
-/// The most specific of our zones that a name is in; of two at one name the static one.
+/// The most specific of our zones that holds a name. A static zone wins over another zone of the same name.
 fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Authoritative<'s>> {
     let depth = |zone: &Name| zone.label_count();
     let own = snapshot.zone_key();
@@ -255,14 +255,14 @@ fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Auth
     let reverse = snapshot.reverse_zone(name).map(|zone| (depth(zone), Authoritative::Reverse(zone)));
     let found = snapshot.zones.find(name.key(), rtype);
     let fixed = found.map(|zone| (depth(zone.origin()), Authoritative::Static(zone)));
-    // DS of a zone is its parent's to tell, if that is here and delegates it (RFC 4035 §3.1.4.1).
+    // The parent zone answers for DS, if it is served here and delegates the name (RFC 4035 §3.1.4.1).
     if let Some(parent) = found.filter(|zone| rtype == Rtype::DS && zone.delegates(name.key())) {
         return Some(Authoritative::Static(parent));
     }
     [pods, reverse, fixed].into_iter().flatten().max_by_key(|(depth, _)| *depth).map(|(_, zone)| zone)
 }
 
-/// The addresses and TTLs that an SRV target goes with, IPv4 first: what a question for the target is answered with.
+/// The addresses and TTLs for an SRV target, IPv4 first. A question for the target gets the same ones.
 pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr, u32); 2]> {
     let ttl = snapshot.settings.ttl;
     if snapshot.zones.overlay().is_some() {
@@ -295,14 +295,14 @@ pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32)
     glue
 }
 
-/// How many of the names that the zone's own file owns hide records of Pods.
+/// The number of names in the Pods' zone's file that hide records of Pods.
 pub fn hidden_by_file(snapshot: &Snapshot) -> usize {
     let Some(overlay) = snapshot.zones.overlay() else { return 0 };
     let below = overlay.owners().filter(|(key, _)| *key != snapshot.zone_key());
     below.filter(|(_, name)| pods::has_records(snapshot, name)).count()
 }
 
-/// An answer of a code alone.
+/// An answer that is a response code alone.
 pub fn failure<'s>(rcode: Rcode, error: Option<ExtendedError>) -> Answer<'s> {
     Answer { rcode, is_authoritative: false, error, ..Answer::positive(Records::None) }
 }
@@ -321,12 +321,12 @@ impl<'s> Answer<'s> {
 }
 
 impl Link<'_> {
-    /// Whether it is a redirection by this DNAME record.
+    /// Whether the link comes from this DNAME record.
     fn has_dname(&self, dname: &RrSet) -> bool {
         matches!(self, Link::Dname { rrset, .. } if std::ptr::eq(*rrset, dname))
     }
 
-    /// The name that it leads to.
+    /// The next name of the chain. `None` if it is longer than a name may be.
     pub fn target(&self) -> Option<&Name> {
         match self {
             Link::Cname { target, .. } => Some(target),

@@ -1,4 +1,4 @@
-//! What the Pods' zone and the reverse zones say to a question.
+//! Answers questions in the Pods' zone and in the reverse zones.
 
 use std::ops::ControlFlow;
 
@@ -8,10 +8,10 @@ use crate::dns::{Class, LABEL_LEN_MAX, NAME_LEN_MAX, Name, Path, Rtype};
 use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName};
 use crate::snapshot::{Addresses, Found, Selected, Snapshot};
 
-/// The types that the Pods' names may have, the likeliest first: what an ANY question looks for.
+/// The types that names of Pods may have, the most frequent first. An ANY question tries them in this order.
 const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype::PTR, Rtype::SOA, Rtype::NS];
 
-/// A name in the Pods' zone.
+/// Looks up a name in the Pods' zone.
 pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<'s> {
     let name = question.name;
     let soa = Soa::Pods(&snapshot.settings.origin);
@@ -37,7 +37,7 @@ pub(super) fn has_records(snapshot: &Snapshot, name: &Name) -> bool {
     matches!(step(snapshot, &question), Step::Records(_))
 }
 
-/// A name in a reverse zone.
+/// Looks up a name in a reverse zone.
 pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, origin: &'s Name) -> Step<'s> {
     let name = question.name;
     let soa = Soa::Pods(origin);
@@ -60,7 +60,7 @@ pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, 
     }
 }
 
-/// RFC 8482 §4.2: any name that has records says HINFO.
+/// Answers ANY: a name with records of any type has HINFO (RFC 8482 §4.2).
 fn any<'s>(look: impl Fn(Rtype) -> Found<Records<'s>>) -> Found<Records<'s>> {
     let mut found = Found::Missing;
     for rtype in TYPES {
@@ -87,7 +87,7 @@ fn pointers<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Found<Reco
     }
 }
 
-/// The records of one type at a name; `Between` where it exists without them.
+/// The records of one type at a name. `Between` if the name exists without them.
 fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<'s>> {
     let name = question.name;
     if let Some(addresses) = snapshot.settings.ns_addresses.get(name.key()) {
@@ -124,7 +124,8 @@ fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<
     }
 }
 
-/// A namespace of Pods may be called like an alias; then its name exists, as those of its Pods do.
+/// Looks up an alias's name below `pod`. A Kubernetes namespace may have the same name as the alias: then the name exists,
+/// because the names of its Pods are below it.
 fn beside_alias<'s>(
     snapshot: &Snapshot,
     namespace: &[u8],
@@ -142,7 +143,7 @@ fn beside_alias<'s>(
     }
 }
 
-/// `<pod>.<ns>.pod.Z` and what is above it.
+/// Looks up `<pod>.<ns>.pod.Z`, and the names between it and `pod.Z`.
 fn of_pod<'s>(snapshot: &'s Snapshot, namespace: &[u8], labels: &[u8], rtype: Rtype) -> Found<Records<'s>> {
     match snapshot.pods_named(namespace, labels) {
         Found::Here(slots) => {
@@ -214,7 +215,7 @@ fn non_empty<'s>(members: Members<'s>, records: impl Fn(Members<'s>) -> Records<
     if members.is_empty() { Found::Between } else { Found::Here(records(members)) }
 }
 
-/// The instances right below a name, if the name of one fits.
+/// The instances directly below a name, if at least one of their names is short enough.
 fn instances<'s>(snapshot: &'s Snapshot, question: &Question<'_>, members: Members<'s>) -> Found<Records<'s>> {
     let room = NAME_LEN_MAX.saturating_sub(question.spelling.len() + 1);
     let records = Records::Instances { members, room };
@@ -225,11 +226,11 @@ fn instances<'s>(snapshot: &'s Snapshot, question: &Question<'_>, members: Membe
     if found.is_break() { Found::Here(records) } else { Found::Between }
 }
 
-/// The addresses of the ready endpoints, if there is one of the family.
+/// The addresses of the ready endpoints, if any endpoint has one of this family.
 fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) -> Found<Records<'s>> {
     let is_v4 = rtype == Rtype::A;
     if !is_v4 && members.are_sole_ipv4() {
-        return Found::Between; // what most clients ask beside A, at once also for the largest set
+        return Found::Between; // most clients ask for AAAA beside A: no walk over a large set
     }
     let has_one = members.iter(snapshot).any(|endpoint| match endpoint.sole_ipv4() {
         Some(_) => is_v4,
@@ -238,7 +239,7 @@ fn of_endpoints<'s>(snapshot: &'s Snapshot, members: Members<'s>, rtype: Rtype) 
     if has_one { Found::Here(Records::Of { members, is_v4 }) } else { Found::Between }
 }
 
-/// One Pod's registrations at one port, as the DNS-SD instance that they are.
+/// One DNS-SD instance: the registrations of one Pod at one port.
 fn of_instance<'s>(
     snapshot: &'s Snapshot,
     question: &Question<'_>,

@@ -1,4 +1,4 @@
-//! The facts of an answer section, walked in order without being gathered first.
+//! The records of an answer section. A visitor walks them in order; nothing collects them first.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,17 +12,18 @@ use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered,
 use crate::txt::Text;
 use crate::zones::{RrSet, Zone};
 
-/// How often a place to begin at is drawn: where every tenth endpoint is a record, one of a thousand clients is left
-/// without a draw that is one.
+/// The most draws for the endpoint to begin at. If every tenth endpoint begins a record, 64 draws miss for one client in
+/// a thousand.
 const DRAWS_MAX: u64 = 64;
 
-/// The most instances without room for a name that a query looks at. Below an owner of more than 191 bytes some have none.
+/// The most instances with too long a name that one query skips. Below an owner name of more than 191 bytes some names are
+/// too long.
 const UNFIT_MAX: usize = 32;
 
-/// The records of an answer section, all of one type and one owner.
+/// The records of an answer section, all of one type and one owner name.
 #[derive(Clone, Debug)]
 pub enum Records<'s> {
-    /// None.
+    /// No records.
     None,
     /// SRV records of endpoints.
     Srv(Members<'s>),
@@ -32,14 +33,14 @@ pub enum Records<'s> {
     Instances {
         /// The endpoints.
         members: Members<'s>,
-        /// The longest label that still makes a name below the owner.
+        /// The longest label, in bytes, that still fits below the owner name.
         room: usize,
     },
     /// A or AAAA records of endpoints.
     Of {
         /// The endpoints.
         members: Members<'s>,
-        /// A, not AAAA.
+        /// Whether they are A records; AAAA if not.
         is_v4: bool,
     },
     /// The SRV record of one DNS-SD instance.
@@ -60,11 +61,11 @@ pub enum Records<'s> {
     Addresses(Addresses),
     /// PTR records.
     Names(Vec<Name>),
-    /// PTR records to what a namespace is browsed for.
+    /// PTR records to a namespace's interfaces, for DNS-SD browsing.
     Interfaces {
         /// The namespace.
         namespace: &'s str,
-        /// Who asks.
+        /// The client's address: it decides the order.
         client: IpAddr,
     },
     /// PTR records to a service's protocols and to `_rpc`.
@@ -73,7 +74,7 @@ pub enum Records<'s> {
         service: &'s Service,
         /// Its registrations.
         set: &'s Set,
-        /// Who asks.
+        /// The client's address: it decides the order.
         client: IpAddr,
     },
     /// The schema's version.
@@ -82,7 +83,7 @@ pub enum Records<'s> {
     Soa(Soa<'s>),
     /// The NS records of the Pods' zone or of a reverse zone.
     Ns,
-    /// What ANY is answered with (RFC 8482 §4.2).
+    /// HINFO, the answer to ANY (RFC 8482 §4.2).
     Hinfo,
     /// Records of a zone file.
     Static(&'s RrSet),
@@ -104,7 +105,7 @@ pub enum Rdata<'a> {
     A(Ipv4Addr),
     /// An IPv6 address.
     Aaaa(Ipv6Addr),
-    /// A service's place, at the target that the address spells.
+    /// A service's port, at the target name that stands for the address.
     Srv {
         /// The weight.
         weight: u16,
@@ -123,9 +124,9 @@ pub enum Rdata<'a> {
     Version,
     /// A zone's SOA.
     Soa(Soa<'a>),
-    /// A server's name.
+    /// A name server's name.
     Ns(&'a Name),
-    /// What ANY is answered with.
+    /// HINFO, the answer to ANY.
     Hinfo,
     /// Data of a zone file, uncompressed.
     Raw(&'a RrSet, &'a [u8]),
@@ -145,7 +146,7 @@ impl Rdata<'_> {
 }
 
 impl<'s> Records<'s> {
-    /// Walks the records in order until there are no more or the visitor has enough.
+    /// Walks the records in order, to the last one or until the visitor breaks.
     pub fn visit(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         match self {
             Records::None => ControlFlow::Continue(()),
@@ -178,7 +179,8 @@ impl<'s> Records<'s> {
     }
 }
 
-/// `_<protocol>._tcp` names of a service by their labels, `_rpc._tcp` behind them, from the client's turn.
+/// Visits the `_<protocol>._tcp` names of a service in label order, then `_rpc._tcp`. The client's turn decides where the
+/// walk begins.
 fn visit_protocols(
     snapshot: &Snapshot,
     service: &Service,
@@ -205,24 +207,24 @@ fn of_address(address: IpAddr) -> Rdata<'static> {
     }
 }
 
-/// The ready endpoints of a set that speak a protocol, from where the client's turn begins.
+/// The ready endpoints of a set that speak a protocol. The client's turn decides where a walk begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Members<'s> {
     set: &'s Set,
-    /// None where every endpoint will do.
+    /// `None` if every endpoint is a member.
     protocol: Option<&'s str>,
     client: IpAddr,
 }
 
 impl<'s> Members<'s> {
-    /// Those of a protocol that the set has, or of any.
+    /// The endpoints of one of the set's protocols. `None` stands for all endpoints.
     pub(super) fn new(set: &'s Set, protocol: Option<&'s str>, client: IpAddr) -> Members<'s> {
         let ready = protocol.and_then(|protocol| set.ready(protocol.as_bytes()));
         let is_every = ready.is_some_and(|(_, ready)| ready == set.endpoints().len());
         Members { set, protocol: protocol.filter(|_| !is_every), client }
     }
 
-    /// Whether none is ready.
+    /// Whether there is no ready endpoint.
     pub fn is_empty(&self) -> bool {
         match self.protocol.and_then(|protocol| self.set.ready(protocol.as_bytes())) {
             Some((_, ready)) => ready == 0,
@@ -230,22 +232,23 @@ impl<'s> Members<'s> {
         }
     }
 
-    /// Whether each is one IPv4 address.
+    /// Whether every endpoint has one IPv4 address and no other.
     pub(super) fn are_sole_ipv4(&self) -> bool {
         self.set.endpoints().are_sole_ipv4()
     }
 
-    /// The endpoints in the client's order; those of one target and port are neighbours.
+    /// The endpoints in the client's order. Those of one target and port are neighbours.
     pub fn iter(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Endpoint> + use<'s> {
         let Members { set, protocol, .. } = *self;
         let speaks = move |endpoint: &&Endpoint| protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
         set.endpoints().iter_from(self.start(snapshot)).filter(speaks)
     }
 
-    /// Where the client's turn begins, by a hash of the client: at one of the SRV records, each as likely as any other.
+    /// The position of the SRV record that a walk begins at, chosen by a hash of the client's address. Each record is
+    /// equally likely.
     ///
-    /// Where not every endpoint is a record of its own, a place is drawn until there is one: a large set is not counted
-    /// through for each question. Where records are that rare, the next one is taken.
+    /// If several endpoints may share a record, this draws positions until one begins a record, so that no query counts
+    /// a large set. If no draw does, it takes the next position that begins one.
     fn start(&self, snapshot: &Snapshot) -> usize {
         let endpoints = self.set.endpoints();
         let len = endpoints.len();
@@ -258,7 +261,7 @@ impl<'s> Members<'s> {
         found.or_else(|| self.places_of_members(snapshot, drawn(DRAWS_MAX)).find(begins)).unwrap_or(0)
     }
 
-    /// The places of members from one place to the end, in one walk.
+    /// The positions of members, from one position to the end, in one walk.
     fn places_of_members(&self, snapshot: &Snapshot, from: usize) -> impl Iterator<Item = usize> {
         let endpoints = self.set.endpoints();
         let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
@@ -266,7 +269,7 @@ impl<'s> Members<'s> {
         here.filter(move |(endpoint, _)| is_member(endpoint)).map(|(_, place)| place)
     }
 
-    /// Whether the endpoint at a place is a member, and the first one of its target and port.
+    /// Whether the endpoint at a position is a member, and the first one of its target and port.
     fn begins_record(&self, snapshot: &Snapshot, at: usize) -> bool {
         let endpoints = self.set.endpoints();
         let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
@@ -276,7 +279,7 @@ impl<'s> Members<'s> {
         !before.into_iter().any(is_member)
     }
 
-    /// One record a target and port; of several registrations there the largest weight.
+    /// Visits one SRV record for each target and port. Its weight is the largest of the registrations there.
     fn visit_srv(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut members = self.iter(snapshot).peekable();
         while let Some(first) = members.next() {
@@ -290,8 +293,8 @@ impl<'s> Members<'s> {
         ControlFlow::Continue(())
     }
 
-    /// One record a registration, but those of one Pod and place that say the same are one: a set holds no record twice
-    /// (RFC 2181 §5).
+    /// Visits one TXT record for each registration. Equal ones of one Pod, target and port become one record: an RRset
+    /// holds no record twice (RFC 2181 §5).
     fn visit_txt(&self, snapshot: &'s Snapshot, mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut seen = HashSet::new();
         let mut last: Option<&Endpoint> = None;
@@ -303,7 +306,7 @@ impl<'s> Members<'s> {
             if is_first {
                 seen.clear();
             }
-            // What stands alone at its place, the rule, repeats nothing.
+            // Most endpoints are alone at their target and port, and cannot repeat a record.
             let is_alone = is_first && !is_same(members.peek().copied());
             if !is_alone && !seen.insert((endpoint.pod(), registered.service().alias, registered.published())) {
                 continue;
@@ -336,7 +339,8 @@ impl<'s> Members<'s> {
         ControlFlow::Continue(())
     }
 
-    /// The distinct addresses; endpoints of one IPv4 address each, the rule, are distinct if their neighbours are.
+    /// Visits the distinct addresses. If each endpoint has one address, equal ones are neighbours, so the last and the
+    /// first address are all that it compares with.
     fn visit_addresses(
         &self,
         snapshot: &'s Snapshot,
@@ -365,7 +369,7 @@ impl<'s> Members<'s> {
     }
 }
 
-/// The address that an endpoint's target is spelt from.
+/// The address that stands in an endpoint's target name.
 fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
     match endpoint.sole_ipv4() {
         Some(address) => Some(address.into()),
@@ -373,7 +377,7 @@ fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
     }
 }
 
-/// Where the order of a set's records begins for a client, by one draw.
+/// One draw of the position at which a client's walk over a set begins.
 fn turn(client: IpAddr, draw: u64, len: usize) -> usize {
     let turn = match client {
         IpAddr::V4(address) => hash(draw, &address.octets()),
@@ -382,7 +386,7 @@ fn turn(client: IpAddr, draw: u64, len: usize) -> usize {
     (turn % len.max(1) as u64) as usize
 }
 
-/// Whether an endpoint speaks a protocol, by its mark and then by its registration.
+/// Whether an endpoint speaks a protocol. The mark in the endpoint rules out most; the registration decides.
 fn speaks(snapshot: &Snapshot, endpoint: &Endpoint, protocol: &str) -> bool {
     endpoint.may_speak(protocol)
         && snapshot

@@ -1,4 +1,4 @@
-//! What a zone file says to a question, in an answer's terms.
+//! Answers questions from zone files.
 
 use super::records::{Records, Soa};
 use super::{Link, Question, Step};
@@ -6,7 +6,7 @@ use crate::dns::{Name, Rtype};
 use crate::snapshot::Snapshot;
 use crate::zones::{Lookup, Zone};
 
-/// A name in a static zone.
+/// Looks up a name in a static zone.
 pub(super) fn step<'s>(zone: &'s Zone, question: &Question<'_>) -> Step<'s> {
     let soa = Soa::Static(zone);
     match zone.lookup(question.name.key(), question.rtype) {
@@ -24,7 +24,8 @@ pub(super) fn step<'s>(zone: &'s Zone, question: &Question<'_>) -> Step<'s> {
     }
 }
 
-/// A name that the Pods' zone's own file owns: there the file alone speaks. At the apex the two are one.
+/// Looks up a name in the file of the Pods' zone. The file alone answers for the names that it owns. At the apex the Pods'
+/// zone answers SOA, NS and ANY, and each type that the file does not have. `None` if the Pods' zone answers.
 pub(super) fn overlay_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Option<Step<'s>> {
     let overlay = snapshot.zones.overlay()?;
     let is_apex = question.name.len() == snapshot.zone_labels();

@@ -1,45 +1,45 @@
-//! Writing records, one at a time, within a limit.
+//! Writes records one at a time, within a length limit.
 
 use crate::dns::{Class, Rtype};
 
 use super::{HEADER_LEN, UDP_LEN_MAX};
 
-/// The highest place that a compression pointer reaches (RFC 1035 §4.1.4).
+/// The highest offset that a compression pointer reaches (RFC 1035 §4.1.4).
 const POINTER_MAX: usize = 0x3fff;
 
-/// No room for the record; nothing of it was written.
+/// The record does not fit, and no part of it is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Full;
 
-/// Who a record belongs to.
+/// A record's owner name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Owner<'n> {
-    /// The question's name without so many bytes at its front: its letter case comes back with every record.
+    /// The question's name without its first N bytes. Each record keeps the query's letter case.
     Question(usize),
-    /// A name that was written before, in full and in so many bytes.
+    /// A name of N bytes that the message already holds in full.
     Written(Place, usize),
-    /// A wire name, in full.
+    /// A wire name, to be written in full.
     Name(&'n [u8]),
 }
 
-/// Where in the message something was written.
+/// An offset in the message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(usize);
 
-/// A message being written behind its header and question.
+/// A message whose header and question are in place and whose records follow.
 pub(super) struct Composer<'b> {
     out: &'b mut Vec<u8>,
-    /// Where in the buffer the message begins.
+    /// The offset of the message in the buffer.
     base: usize,
-    /// The length that the message may reach, what is kept for OPT and the like left out.
+    /// The longest that the message may become before its tail (OPT and TSIG), in bytes.
     limit: usize,
     questions: u16,
-    /// Records by section.
+    /// The number of records in each section.
     counts: [u16; 3],
     section: Section,
 }
 
-/// The sections that records stand in.
+/// A section that holds records.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Section {
     Answer = 0,
@@ -47,7 +47,7 @@ pub(super) enum Section {
     Additional = 2,
 }
 
-/// A place to come back to.
+/// A state of the message that the composer can return to.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     len: usize,
@@ -55,32 +55,32 @@ pub(super) struct Mark {
 }
 
 impl<'b> Composer<'b> {
-    /// Begins behind what the buffer holds, with an empty header and the question as it came.
+    /// Appends an empty header and the query's question to the buffer.
     pub fn begin(out: &'b mut Vec<u8>, question: &[u8], limit: usize) -> Composer<'b> {
         let base = out.len();
-        out.reserve(limit.min(UDP_LEN_MAX)); // so that a message of the usual size never grows its buffer
+        out.reserve(limit.min(UDP_LEN_MAX)); // a message of the usual size allocates once at most
         out.extend_from_slice(&[0; HEADER_LEN]);
         out.extend_from_slice(question);
         let questions = u16::from(!question.is_empty());
         Composer { out, base, limit, questions, counts: [0; 3], section: Section::Answer }
     }
 
-    /// How long the message is.
+    /// The message's length so far, in bytes.
     pub fn len(&self) -> usize {
         self.out.len() - self.base
     }
 
-    /// How many bytes stand behind a place.
+    /// The number of bytes from an offset to the message's end.
     pub fn len_from(&self, place: Place) -> usize {
         self.len() - place.0
     }
 
-    /// How many bytes are left.
+    /// The number of bytes left below the limit.
     pub fn room(&self) -> usize {
         self.limit.saturating_sub(self.len())
     }
 
-    /// Goes on to the next section.
+    /// Begins a section.
     pub fn section(&mut self, section: Section) {
         self.section = section;
     }
@@ -94,7 +94,7 @@ impl<'b> Composer<'b> {
         self.counts = mark.counts;
     }
 
-    /// Writes a record whole or not at all; where its data begins.
+    /// Writes a whole record or nothing. Returns the offset of its data.
     pub fn record(
         &mut self,
         owner: Owner<'_>,
@@ -106,7 +106,7 @@ impl<'b> Composer<'b> {
         self.owner(owner);
         let ([t0, t1], [c0, c1], [s0, s1, s2, s3]) =
             (rtype.0.to_be_bytes(), Class::IN.0.to_be_bytes(), ttl.to_be_bytes());
-        self.out.extend_from_slice(&[t0, t1, c0, c1, s0, s1, s2, s3, 0, 0]); // at once: every record goes through here
+        self.out.extend_from_slice(&[t0, t1, c0, c1, s0, s1, s2, s3, 0, 0]); // hot path: one copy for each record
         let len_at = self.out.len() - 2;
         data(self.out);
         let len = self.out.len() - len_at - 2;
@@ -140,7 +140,7 @@ impl<'b> Composer<'b> {
         self.out.extend_from_slice(&value.to_be_bytes());
     }
 
-    /// Writes the records that room was kept for, behind all others, and the header.
+    /// Appends the tail, whose room the limit leaves free, and fills in the header.
     pub fn finish(mut self, id: u16, flags: u16, tail: impl FnOnce(&mut Vec<u8>) -> u16) {
         self.counts[Section::Additional as usize] += tail(self.out);
         let [answers, authorities, additionals] = self.counts;
@@ -152,12 +152,13 @@ impl<'b> Composer<'b> {
 }
 
 impl Place {
-    /// So many bytes further on.
+    /// The offset N bytes later.
     pub fn plus(self, len: usize) -> Place {
         Place(self.0 + len)
     }
 
-    /// How many bytes an owner takes that was written here in so many.
+    /// The bytes that an owner name takes if the message holds it at this offset: a pointer, or the whole name where no
+    /// pointer reaches.
     pub fn owner_len(self, wire_len: usize) -> usize {
         if self.0 <= POINTER_MAX { 2 } else { wire_len }
     }

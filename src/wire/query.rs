@@ -1,4 +1,4 @@
-//! Reading what came in.
+//! Parses messages from clients.
 
 use std::ops::RangeInclusive;
 
@@ -9,10 +9,10 @@ use super::{HEADER_LEN, UDP_LEN_MIN};
 /// The option that asks for the server's identity (RFC 5001).
 const OPTION_NSID: u16 = 3;
 
-/// The option that shows that a client is where it says (RFC 7873).
+/// The option that proves a client's source address (RFC 7873).
 const OPTION_COOKIE: u16 = 10;
 
-/// The option that keeps a TCP connection open (RFC 7828), and the one that hides a message's length (RFC 7830).
+/// The options that set a TCP connection's idle timeout (RFC 7828) and that hide a message's length (RFC 7830).
 const OPTION_KEEPALIVE: u16 = 11;
 const OPTION_PADDING: u16 = 12;
 
@@ -25,33 +25,33 @@ pub const CLIENT_COOKIE_LEN: usize = 8;
 /// Bytes of the server's part (RFC 9018 §4).
 pub const SERVER_COOKIE_LEN: usize = 16;
 
-/// What any server's part may have (RFC 7873 §4.2).
+/// The lengths that any server's part may have (RFC 7873 §4.2).
 const SERVER_COOKIE_LENS: RangeInclusive<usize> = 8..=32;
 
-/// What a message turned out to be.
+/// A parsed message.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "it is on the stack, and most are the large one")]
 pub enum Received<'m> {
-    /// Nothing to reply to: no header, or itself a reply.
+    /// A message that gets no reply: it has no whole header, or is itself a reply.
     Nothing,
-    /// Something to refuse.
+    /// A message that gets an error code.
     Malformed(Malformed<'m>),
     /// A query.
     Query(Query<'m>),
 }
 
-/// A message that is answered with a code alone.
+/// A message whose reply is a response code alone.
 #[derive(Clone, Debug)]
 pub struct Malformed<'m> {
     /// The message's ID.
     pub id: u16,
     /// Its opcode.
     pub opcode: u8,
-    /// The RD bit to give back.
+    /// The RD bit, which the reply repeats.
     pub is_recursion_desired: bool,
-    /// The question, if it could be read, to give back.
+    /// The question, which the reply repeats. Empty if it is malformed.
     pub question: &'m [u8],
-    /// Its EDNS, if that was read.
+    /// Its EDNS. `None` if the parser found none before the error.
     pub edns: Option<Edns>,
     /// The code.
     pub rcode: Rcode,
@@ -64,7 +64,7 @@ pub struct Query<'m> {
     pub id: u16,
     /// The RD bit.
     pub is_recursion_desired: bool,
-    /// The question as it came: name, type and class.
+    /// The question's bytes: name, type and class.
     pub question: &'m [u8],
     /// Its name, folded.
     pub name: Path,
@@ -72,39 +72,39 @@ pub struct Query<'m> {
     pub rtype: Rtype,
     /// Its class.
     pub class: Class,
-    /// Its EDNS, if it has any.
+    /// Its EDNS. `None` if it has no OPT record.
     pub edns: Option<Edns>,
-    /// Its signature, by a key that we cannot have.
+    /// Its TSIG record. This server has no keys, so it refuses each one.
     pub signature: Option<Signature<'m>>,
 }
 
 /// What a client says of itself in an OPT record (RFC 6891).
 #[derive(Clone, Copy, Debug)]
 pub struct Edns {
-    /// How large a reply it takes over UDP, at least 512.
+    /// The largest UDP reply that it accepts, in bytes, at least 512.
     pub udp_len_max: usize,
-    /// The DO bit, given back as it came (RFC 3225 §3).
+    /// The DO bit, which the reply repeats (RFC 3225 §3).
     pub is_dnssec_ok: bool,
-    /// It asks who we are.
+    /// Whether it asks for the server's identity (NSID).
     pub wants_nsid: bool,
     /// Its cookie, if it has one.
     pub cookie: Option<Cookie>,
-    /// It is padded, and its reply is to be where it is encrypted (RFC 7830 §4).
+    /// Whether it has padding. Then an encrypted reply needs padding too (RFC 7830 §4).
     pub wants_padding: bool,
-    /// It speaks of the TCP connection that it came over, which nothing over QUIC may (RFC 9250 §5.5.2).
+    /// Whether it has the TCP keepalive option, which is an error over QUIC (RFC 9250 §5.5.2).
     pub has_keepalive: bool,
 }
 
-/// A COOKIE option (RFC 7873 §4); of several the first (§5.2).
+/// A COOKIE option (RFC 7873 §4). If a query has several, the first counts (§5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cookie {
-    /// Of a length that no cookie has.
+    /// An option whose length no cookie has.
     Malformed,
     /// Well-formed.
     Of {
-        /// What the client tells its servers' replies from others by.
+        /// The client's part: by it the client recognizes its servers' replies.
         client: [u8; CLIENT_COOKIE_LEN],
-        /// What it got from a server; zeros, which are never valid, if it is not as long as ours are (RFC 9018 §4).
+        /// The server's part. All zeros, which is never valid, if its length is not ours (RFC 9018 §4).
         server: Option<[u8; SERVER_COOKIE_LEN]>,
     },
 }
@@ -121,7 +121,7 @@ impl Cookie {
     }
 }
 
-/// A TSIG record (RFC 8945), as much of it as its refusal gives back.
+/// The fields of a TSIG record (RFC 8945) that its refusal repeats.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature<'m> {
     /// The key's name.
@@ -138,7 +138,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (id, flags) = (word(0), word(2));
     if flags & 0x8000 != 0 {
-        return Received::Nothing; // a reply: to answer it would let two servers talk for ever
+        return Received::Nothing; // a reply to a reply would let two servers send each other messages for ever
     }
     let opcode = (flags >> 11) as u8 & 0xf;
     let is_recursion_desired = flags & 0x0100 != 0;
@@ -148,7 +148,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     }
     let mut reader = Reader { rest: body };
     if [word(4), word(6), word(8)] == [0; 3] {
-        // No question: a client may want a cookie alone (RFC 7873 §5.4), and nothing else is to be had for that.
+        // No question: the client may ask for a cookie alone (RFC 7873 §5.4).
         let additional = reader.additional(0, word(10)).filter(|additional| additional.version == 0);
         return Received::Malformed(Malformed { edns: additional.and_then(|additional| additional.edns), ..malformed });
     }
@@ -166,24 +166,24 @@ pub fn parse(message: &[u8]) -> Received<'_> {
 }
 
 impl Query<'_> {
-    /// The name in master-file form, what is not plain printable escaped.
+    /// The name in master-file form, with escapes for bytes that are not printable.
     pub fn spelled(&self) -> String {
         Name::from_wire(self.name_wire()).map(|name| name.to_string()).unwrap_or_default()
     }
 
-    /// The same as what is answered with a code alone.
+    /// The query as a message whose reply is this response code alone.
     pub fn refused(&self, rcode: Rcode) -> Malformed<'_> {
         let Query { id, is_recursion_desired, question, edns, .. } = *self;
         Malformed { id, opcode: 0, is_recursion_desired, question, edns, rcode }
     }
 
-    /// The name as it came, a well-formed wire name.
+    /// The name in the query's letter case: a well-formed wire name.
     pub fn name_wire(&self) -> &[u8] {
         &self.question[..self.question.len() - 4]
     }
 }
 
-/// What the additional section said.
+/// What the server uses of the additional section.
 #[derive(Default)]
 struct Additional<'m> {
     edns: Option<Edns>,
@@ -191,7 +191,7 @@ struct Additional<'m> {
     signature: Option<Signature<'m>>,
 }
 
-/// The bytes not read yet; every method takes some, or gives none where they are not as they must be.
+/// The bytes not yet read. Each method consumes some and returns their value, or `None` if they are malformed.
 struct Reader<'m> {
     rest: &'m [u8],
 }
@@ -207,7 +207,7 @@ impl<'m> Reader<'m> {
         self.bytes(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
-    /// An uncompressed name: at the front of a message there is nothing to point to (RFC 9267 §2).
+    /// Reads an uncompressed name: before a question there is no name to point to (RFC 9267 §2).
     fn name(&mut self) -> Option<&'m [u8]> {
         let mut len = 0;
         loop {
@@ -222,7 +222,7 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// The question whole, and its type and class.
+    /// Reads the question. Returns its bytes, type and class.
     fn question(&mut self) -> Option<(&'m [u8], Rtype, Class)> {
         let start = self.rest;
         let name = self.name()?;
@@ -231,7 +231,7 @@ impl<'m> Reader<'m> {
         Some((question, Rtype(rtype), Class(class)))
     }
 
-    /// Everything behind the question; trailing bytes are an error.
+    /// Reads all records after the question. Trailing bytes are an error.
     fn additional(&mut self, authority: u16, count: u16) -> Option<Additional<'m>> {
         for _ in 0..authority {
             self.record()?;
@@ -263,7 +263,7 @@ impl<'m> Reader<'m> {
         Some(Record { owner, rtype, class, ttl, data: self.bytes(usize::from(len))? })
     }
 
-    /// A record's owner, which may end in a pointer; where to does not matter.
+    /// Reads a record's owner name. It may end in a pointer, which is not followed.
     fn owner(&mut self) -> Option<&'m [u8]> {
         let mut len = 0;
         loop {

@@ -1,4 +1,4 @@
-//! Answers become messages.
+//! Composes replies from answers.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -21,37 +21,37 @@ const FLAG_AA: u16 = 0x0400;
 const FLAG_TC: u16 = 0x0200;
 const FLAG_RD: u16 = 0x0100;
 
-/// What stands before the target in SRV data: priority, weight and port (RFC 2782).
+/// The bytes before the target in SRV data: priority, weight and port (RFC 2782).
 const SRV_HEAD_LEN: usize = 6;
 
-/// What a transport carries.
+/// A transport's limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest message.
+    /// The longest message in bytes.
     pub len_max: usize,
-    /// A cut answer says so by TC; over TCP there is nowhere to turn to, and older Go fails on it.
+    /// Whether a cut answer sets TC. Over TCP the client has no other transport to try, and older Go fails on the bit.
     pub marks_cut: bool,
 }
 
 impl Limits {
-    /// UDP to a client with this EDNS.
+    /// The limits of UDP, for a client with this EDNS.
     pub fn udp(edns: Option<Edns>) -> Limits {
         let offered = edns.map_or(UDP_LEN_MIN, |edns| edns.udp_len_max);
         Limits { len_max: offered.min(UDP_LEN_MAX), marks_cut: true }
     }
 
-    /// TCP.
+    /// The limits of TCP and of the transports that carry messages of the same length.
     pub fn tcp() -> Limits {
         Limits { len_max: TCP_LEN_MAX, marks_cut: false }
     }
 }
 
-/// What became of a message, for the counters.
+/// What a reply was, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The response code, the extended part included.
     pub rcode: Rcode,
-    /// Records were left out that belong to the answer.
+    /// Whether records of the answer did not fit.
     pub is_cut: bool,
 }
 
@@ -71,7 +71,8 @@ pub fn reply<'s>(
         error: query.edns.and(answer.error).map(|error| error.0),
         signature: query.signature.map(|signature| (signature, query.id)),
     };
-    // A key and an algorithm may have names as long as the question's: then their refusal waits for TCP.
+    // The names of key and algorithm may be as long as the question's. If their refusal does not fit, the client asks
+    // again over TCP.
     let room = limits.len_max.saturating_sub(HEADER_LEN + query.question.len());
     let is_signature_cut = tail.signature.is_some() && tail.len() > room;
     if is_signature_cut {
@@ -109,31 +110,31 @@ impl Malformed<'_> {
     }
 }
 
-/// One message in the making.
+/// Writes the sections of one message.
 struct Writer<'b, 's> {
     composer: Composer<'b>,
     snapshot: &'s Snapshot,
     question: &'b [u8],
-    /// The targets of the SRV records written, each once.
+    /// The distinct targets of the SRV records written so far.
     targets: SmallVec<[Target; 32]>,
 }
 
 /// An SRV record's target.
 #[derive(Clone, Copy)]
 struct Target {
-    /// The address that it is spelt from.
+    /// The address that its name stands for.
     address: IpAddr,
-    /// Where its name stands.
+    /// The offset of its name.
     place: Place,
-    /// How many bytes that has.
+    /// The length of its name in bytes.
     name_len: usize,
 }
 
-/// The name that records are written for: the question's, or the last alias's target.
+/// The owner name of the records that follow: the last alias's target, or `None` for the question's name.
 type Current<'n> = Option<(Place, &'n Name)>;
 
 impl<'b, 's> Writer<'b, 's> {
-    /// All sections; an error where something that belongs to the answer had to be left out.
+    /// Writes all sections. Returns an error if part of the answer does not fit.
     fn sections(&mut self, answer: &Answer<'s>) -> Result<(), Full> {
         let current = self.links(answer)?;
         if let Err(full) = self.records(&answer.records, current) {
@@ -150,7 +151,7 @@ impl<'b, 's> Writer<'b, 's> {
         Ok(())
     }
 
-    /// The alias chain; the name at its end.
+    /// Writes the alias chain. Returns the name at its end.
     fn links<'n>(&mut self, answer: &'n Answer<'s>) -> Result<Current<'n>, Full> {
         let mut current: Current<'n> = None;
         for link in &answer.links {
@@ -174,13 +175,13 @@ impl<'b, 's> Writer<'b, 's> {
         Ok(current)
     }
 
-    /// The answer section: whole, or the longest run of records that fits together with its glue.
+    /// Writes the whole answer section, or the longest run of records that fits together with its glue.
     fn records(&mut self, records: &Records<'s>, current: Current<'_>) -> Result<(), Full> {
         let mark = self.composer.mark();
         if self.run(records, current, false).is_continue() {
             return Ok(());
         }
-        // Without glue it is the longest run already.
+        // A run without SRV targets has no glue, so it is already the longest.
         if !self.targets.is_empty() {
             self.composer.back_to(mark);
             self.targets.clear();
@@ -189,7 +190,7 @@ impl<'b, 's> Writer<'b, 's> {
         Err(Full)
     }
 
-    /// Writes records until one does not fit; with glue, until one does not fit together with its own.
+    /// Writes records until one does not fit. With `with_glue`, a record fits only if the glue so far and its own fit too.
     fn run(&mut self, records: &Records<'s>, current: Current<'_>, with_glue: bool) -> ControlFlow<()> {
         let snapshot = self.snapshot;
         let ttl = ttl_of(records, snapshot);
@@ -201,7 +202,7 @@ impl<'b, 's> Writer<'b, 's> {
             let place = place.plus(SRV_HEAD_LEN);
             let target = Target { address: target, place, name_len: self.composer.len_from(place) };
             let is_known = |known: Option<&Target>| known.is_some_and(|known| known.address == target.address);
-            // Endpoints of one target are neighbours, round the turn too.
+            // Endpoints of one target are neighbours, except where the walk wraps from the set's end to its start.
             let is_new = !is_known(self.targets.last()) && !is_known(self.targets.first());
             glue_len += if with_glue && is_new { target.glue_len(snapshot) } else { 0 };
             if self.composer.room() < glue_len {
@@ -252,7 +253,7 @@ impl<'b, 's> Writer<'b, 's> {
         }
     }
 
-    /// The wire form of the name that records are written for.
+    /// The wire form of the records' owner name.
     fn current_wire<'n>(&self, current: Current<'n>) -> &'n [u8]
     where
         'b: 'n,
@@ -271,7 +272,8 @@ impl<'b, 's> Writer<'b, 's> {
         self.composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, soa, snapshot)).map(drop)
     }
 
-    /// NS records and all glue within the delegated zone, or it is not whole (RFC 9471); glue beside it as it fits.
+    /// Writes a referral. It needs its NS records and all glue within the delegated zone (RFC 9471). It holds other glue if
+    /// that fits.
     fn referral(&mut self, referral: &Referral<'s>) -> Result<(), Full> {
         self.composer.section(Section::Authority);
         for data in &referral.ns.records {
@@ -299,7 +301,7 @@ impl<'b, 's> Writer<'b, 's> {
         })
     }
 
-    /// Each target's A and AAAA, in the answer's order, as many whole targets as fit.
+    /// Writes each target's A and AAAA in the answer's order, up to the first target that does not fit whole.
     fn targets_glue(&mut self) {
         self.composer.section(Section::Additional);
         let snapshot = self.snapshot;
@@ -314,7 +316,8 @@ impl<'b, 's> Writer<'b, 's> {
         }
     }
 
-    /// The addresses of the names that NS, MX and SRV records of zone files and apexes point to, as they fit.
+    /// Writes the addresses of the names in NS, MX and SRV records of zone files and apexes. A name whose addresses do not
+    /// fit has none.
     fn names_glue(&mut self, records: &Records<'s>) {
         self.composer.section(Section::Additional);
         let names: Vec<Name> = match records {
@@ -353,7 +356,7 @@ impl<'b, 's> Writer<'b, 's> {
         place.map(drop)
     }
 
-    /// A name above the question's as a pointer into it, or in full where it is not above.
+    /// A pointer into the question's name if it ends in this name, or the name in full.
     fn ancestor<'n>(&self, name: &'n Name) -> Owner<'n> {
         let question = &self.question[..self.question.len() - 4];
         match question.len().checked_sub(name.wire().len()) {
@@ -376,7 +379,7 @@ fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
 }
 
 impl Target {
-    /// What its glue will take.
+    /// The bytes of its glue.
     fn glue_len(&self, snapshot: &Snapshot) -> usize {
         let head = self.place.owner_len(self.name_len) + RECORD_HEAD_LEN;
         let glue = answer::glue_of_target(snapshot, self.address);

@@ -1,4 +1,4 @@
-//! OPT, and the refusal of a signature: the records behind all others.
+//! The last records of a reply: OPT, and the TSIG record that refuses a signature.
 
 use crate::dns::{Class, Rcode, Rtype};
 
@@ -13,22 +13,22 @@ const OPTION_EDE: u16 = 15;
 /// The TSIG error of a key that the server does not know (RFC 8945 §3).
 const BADKEY: u16 = 17;
 
-/// What stands before an option's data: its code and its length.
+/// The bytes before an option's data: its code and its length.
 const OPTION_HEAD_LEN: usize = 4;
 
-/// What stands before a record's data behind its owner: type, class, TTL and length.
+/// The bytes between a record's owner name and its data: type, class, TTL and length.
 pub(super) const RECORD_HEAD_LEN: usize = 10;
 
-/// What the server says of itself where the client's EDNS lets it.
+/// The server's own EDNS options. A reply has them if the query has EDNS.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own<'a> {
-    /// Who it is (RFC 5001), for who asks.
+    /// The server's identity (RFC 5001), for clients that ask for it.
     pub nsid: &'a [u8],
-    /// The client's cookie with the server's behind it (RFC 7873).
+    /// The client's cookie, then the server's (RFC 7873).
     pub cookie: Option<[u8; CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN]>,
 }
 
-/// The records that stand last and are never left out.
+/// The last records of a reply. The composer keeps room for them.
 pub(super) struct Tail<'a> {
     pub edns: Option<Edns>,
     pub rcode: Rcode,
@@ -53,7 +53,7 @@ impl Tail<'_> {
         nsid + cookie + error
     }
 
-    /// Appends them; how many.
+    /// Appends the records. Returns their number.
     pub fn append(&self, out: &mut Vec<u8>) -> u16 {
         let mut count = 0;
         if let Some(edns) = self.edns {
@@ -84,7 +84,7 @@ impl Tail<'_> {
     }
 }
 
-/// An unsigned TSIG record that says that we have no such key (RFC 8945 §5.2.1).
+/// Appends an unsigned TSIG record with the error BADKEY (RFC 8945 §5.2.1).
 fn append_bad_key(out: &mut Vec<u8>, signature: &Signature<'_>, id: u16) {
     let data_len = signature.algorithm.len() + signature.time_and_fudge.len() + 8;
     out.extend_from_slice(signature.key);
