@@ -1,4 +1,4 @@
-//! Messages in, messages out: one [`Responder`] for every transport.
+//! Turns queries into replies: one [`Responder`] for all transports.
 
 pub mod clients;
 pub mod encrypted;
@@ -21,28 +21,28 @@ use crate::snapshot::Snapshot;
 use crate::wire::{self, HEADER_LEN, Limits, Malformed, Outcome, Own, Query, Received};
 use clients::{Admission, Clients};
 
-/// What all transports share: the zone of the moment, and how to answer from it.
+/// The state that all transports share: the current snapshot, and what else a reply depends on.
 pub struct Responder {
-    /// The snapshot to answer from.
+    /// The current snapshot.
     pub snapshot: ArcSwap<Snapshot>,
-    /// How old what is known of Pods is; kept up by the app's clock.
+    /// Whether the data about Pods is current. A task of `app` updates it.
     pub freshness: SharedFreshness,
     /// The server's identity (RFC 5001).
     pub nsid: Box<[u8]>,
-    /// Who may ask, and how much.
+    /// The rules for clients.
     pub clients: Clients,
-    /// The counters.
+    /// The metrics that replies count in.
     pub metrics: Arc<Metrics>,
-    /// One log line a query.
+    /// Whether each query is a log line (`--log-queries`).
     pub logs_queries: bool,
 }
 
-/// A [`Freshness`] that one task sets and all read.
+/// A [`Freshness`] that one task sets and all threads read.
 #[derive(Debug, Default)]
 pub struct SharedFreshness(AtomicU8);
 
 impl SharedFreshness {
-    /// What it is now.
+    /// The current value.
     pub fn load(&self) -> Freshness {
         match self.0.load(Ordering::Relaxed) {
             0 => Freshness::Fresh,
@@ -51,17 +51,17 @@ impl SharedFreshness {
         }
     }
 
-    /// Sets it.
+    /// Sets the value for all later queries.
     pub fn store(&self, freshness: Freshness) {
         self.0.store(freshness as u8, Ordering::Relaxed);
     }
 }
 
 impl Responder {
-    /// Appends the reply to a message, from one zone; false where there is none to give.
+    /// Appends the reply to a message, from one snapshot. Returns false if the message gets no reply.
     ///
-    /// A mistake of ours that one query brings to light is that query's alone: its client is told SERVFAIL, and those
-    /// whose queries came with it get their answers.
+    /// If our code panics on a query, only that query fails: its client receives SERVFAIL, and the other queries of the
+    /// batch get their answers.
     pub fn respond(
         &self,
         snapshot: &Snapshot,
@@ -78,7 +78,7 @@ impl Responder {
         })
     }
 
-    /// Reads a message; a mistake of ours in that is the message's alone too.
+    /// Parses a message. If our code panics on it, only this message is lost.
     pub(crate) fn read<'m>(&self, message: &'m [u8]) -> Received<'m> {
         catch_unwind(|| wire::parse(message)).unwrap_or_else(|_| {
             self.metrics.panicked();
@@ -86,8 +86,8 @@ impl Responder {
         })
     }
 
-    /// The same as [`Responder::respond`] over an encrypted transport, of a message that was read; for how many seconds the
-    /// reply is good.
+    /// Appends the reply to a parsed message over an encrypted transport, otherwise as [`Responder::respond`] does. Returns
+    /// the number of seconds that the reply stays valid, or `None` if the message gets no reply.
     pub(crate) fn respond_by_hickory(
         &self,
         message: &[u8],
@@ -104,7 +104,7 @@ impl Responder {
         })
     }
 
-    /// Appends a header that says SERVFAIL, by nothing but the query's own.
+    /// Appends a SERVFAIL header, made from the query's header alone.
     fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
         self.metrics.panicked();
         let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
@@ -182,7 +182,7 @@ impl Responder {
         self.clients.admit(query, client.ip(), transport, &self.nsid)
     }
 
-    /// What a message that is no query is told: its code, or a cookie if that is all that it asked for.
+    /// The reply to a message that is not a query: its response code, or a cookie if it asks for a cookie alone.
     fn greet<'m>(&self, malformed: Malformed<'m>, client: SocketAddr) -> (Malformed<'m>, Own<'_>) {
         match self.clients.greet(&malformed, client.ip(), &self.nsid) {
             Some((rcode, own)) => (Malformed { rcode, ..malformed }, own),
@@ -231,7 +231,7 @@ impl Responder {
             return answer::failure(Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
         }
         match query.signature {
-            Some(_) => answer::failure(Rcode::NOTAUTH, None), // no key is ours
+            Some(_) => answer::failure(Rcode::NOTAUTH, None), // this server has no TSIG keys
             None => answer::answer(snapshot, &question),
         }
     }

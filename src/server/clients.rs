@@ -1,4 +1,4 @@
-//! Who may ask, how much of it, and who has shown to be where they say.
+//! The rules for clients: access, connections, cookies and rate limits.
 
 pub mod cookies;
 pub mod rate;
@@ -17,22 +17,22 @@ use cookies::Cookies;
 use rate::{RateLimit, Verdict};
 use seats::Seats;
 
-/// What holds for clients of DNS.
+/// The rules for clients of DNS.
 #[derive(Debug)]
 pub struct Clients {
-    /// Whom queries are answered to; anybody where none is named.
+    /// The networks whose queries get answers. If empty, every network.
     pub allowed: Vec<IpNet>,
-    /// Who is exempt from what holds for each client by itself: forwarders ask for many.
+    /// The networks that the limits for each client do not apply to: a forwarder asks for many clients.
     pub trusted: Vec<IpNet>,
-    /// The most connections at once at each address, so that no transport's clients keep out another's.
+    /// The most connections at once at each listen address. One transport's clients cannot keep out another's.
     pub connections_max: u32,
-    /// The most of them of each client.
+    /// The most of these connections from one client.
     pub connections_per_client_max: u32,
-    /// How many leading bits of an IPv6 address are one client.
+    /// The number of leading bits of an IPv6 address that identify a client.
     pub prefix6: u8,
-    /// DNS cookies, where they are on.
+    /// DNS cookies. `None` if they are off.
     pub cookies: Option<Arc<Cookies>>,
-    /// How many replies a network gets by UDP, where that is limited.
+    /// The limit of UDP replies for each network. `None` if there is no limit.
     pub rate: Option<RateLimit>,
 }
 
@@ -50,36 +50,36 @@ impl Default for Clients {
     }
 }
 
-/// What a query gets.
+/// The decision about a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Its answer.
+    /// It gets its answer.
     Answered,
-    /// A code alone.
+    /// It gets a response code alone.
     Refused(Rcode),
-    /// An empty reply that sends it to TCP, where nobody can pretend to be another.
+    /// It gets an empty reply that sends the client to TCP, where a source address cannot be forged.
     SentToTcp,
-    /// Nothing.
+    /// It gets no reply.
     Ignored,
 }
 
 impl Clients {
-    /// The places at one address.
+    /// The connection limits of one listen address.
     pub fn seats(&self) -> Arc<Seats> {
         Arc::new(Seats::new(self.connections_max, self.connections_per_client_max, self.prefix6))
     }
 
-    /// Whether a client's queries are answered.
+    /// Whether a client's queries get answers.
     pub fn is_allowed(&self, client: IpAddr) -> bool {
         self.allowed.is_empty() || contains(&self.allowed, client)
     }
 
-    /// Whether a client is exempt from what holds for each by itself.
+    /// Whether a client is exempt from the limits for each client.
     pub fn is_trusted(&self, client: IpAddr) -> bool {
         contains(&self.trusted, client)
     }
 
-    /// What becomes of a query, and what the reply says of the server, its cookie among it.
+    /// Decides about a query. Also returns the server's EDNS options for the reply, with its cookie.
     pub fn admit<'n>(
         &self,
         query: &Query<'_>,
@@ -105,7 +105,7 @@ impl Clients {
             Some(rate) if !is_exempt && !self.is_trusted(client) => match rate.take(client) {
                 Verdict::Within => Admission::Answered,
                 Verdict::Beyond => Admission::Ignored,
-                // Who can take a cookie need not turn to TCP (RFC 7873 §5.2.3).
+                // A client that supports cookies need not turn to TCP (RFC 7873 §5.2.3).
                 Verdict::Slipped if own.cookie.is_some() => Admission::Refused(Rcode::BADCOOKIE),
                 Verdict::Slipped => Admission::SentToTcp,
             },
@@ -114,8 +114,8 @@ impl Clients {
         (admission, own)
     }
 
-    /// What a message without a question came for, if that is a cookie (RFC 7873 §5.4), and whether the one that it
-    /// brought was good.
+    /// The response code and options for a message that has no question and asks for a cookie (RFC 7873 §5.4). The code is
+    /// BADCOOKIE if the message brings an invalid cookie. `None` for any other message.
     pub fn greet<'n>(&self, malformed: &Malformed<'_>, client: IpAddr, nsid: &'n [u8]) -> Option<(Rcode, Own<'n>)> {
         let is_without_question = malformed.question.is_empty() && malformed.rcode == Rcode::FORMERR;
         let cookies = self.cookies.as_ref().filter(|_| is_without_question)?;
@@ -125,7 +125,7 @@ impl Clients {
         Some((if is_bad { Rcode::BADCOOKIE } else { Rcode::NOERROR }, Own { nsid, cookie: Some(checked.cookie) }))
     }
 
-    /// Whether what cannot be read gets a reply.
+    /// Whether a malformed message gets a reply.
     pub fn admits_malformed(&self, client: IpAddr, transport: Transport) -> bool {
         match &self.rate {
             Some(rate) if transport == Transport::Udp && !self.is_trusted(client) => {
@@ -136,7 +136,8 @@ impl Clients {
     }
 }
 
-/// CoreDNS's `forward` asks for the root's servers to see whether we are there, and whoever is silent counts as down.
+/// Whether a query is a health check of CoreDNS's `forward`: it asks for the root's NS, and a server that does not reply
+/// counts as down.
 fn is_health_probe(query: &Query<'_>) -> bool {
     query.rtype == Rtype::NS && query.name.is_empty()
 }

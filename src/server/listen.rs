@@ -1,4 +1,4 @@
-//! Addresses to listen on, and what `[::]` means there: the same for every transport.
+//! Listen addresses. `[::]` means the same for every transport.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// An address to listen on, and which families are served there.
+/// An address to listen on, and the address families that it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
     address: SocketAddr,
-    /// The address is `[::]`, and it serves IPv4 too.
+    /// Whether the address is `[::]` and serves IPv4 too.
     is_dual: bool,
 }
 
-/// The address as the only one of its transport.
+/// Listens on the address as the only one of its transport.
 impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Listen {
         Listen::among(address, &[])
@@ -22,9 +22,9 @@ impl From<SocketAddr> for Listen {
 }
 
 impl Listen {
-    /// An address among all those of its transport, TCP or UDP.
+    /// Listens on an address. `all` holds every address of its transport, TCP or UDP.
     ///
-    /// `[::]` serves both families. Where another listener has an IPv4 address at the same port, it leaves IPv4 to that one.
+    /// `[::]` serves both families, unless another listener has an IPv4 address at the same port: then that one serves IPv4.
     pub fn among(address: SocketAddr, all: &[SocketAddr]) -> Listen {
         let is_wildcard = address.is_ipv6() && address.ip().is_unspecified();
         let has_rival =
@@ -32,7 +32,7 @@ impl Listen {
         Listen { address, is_dual: is_wildcard && !has_rival }
     }
 
-    /// The same on a host without IPv6, where `0.0.0.0` does for a `[::]` that serves both families.
+    /// The same listener on a host without IPv6: `0.0.0.0` replaces a `[::]` that serves both families.
     #[must_use]
     pub fn without_ipv6(self) -> Listen {
         if !self.is_dual {
@@ -46,27 +46,27 @@ impl Listen {
         self.address
     }
 
-    /// Whether a packet to an address of this host is served here.
+    /// Whether this listener serves packets to this address of the host.
     pub fn serves(&self, ip: IpAddr) -> bool {
         let own = self.address.ip();
         own == ip || (own.is_unspecified() && (own.is_ipv4() == ip.is_ipv4() || self.is_dual))
     }
 
-    /// A socket for the address, not yet bound.
+    /// Makes a socket for the address, not yet bound.
     ///
     /// # Errors
-    /// The host has no IPv6, or the process no room for a socket.
+    /// The host has no IPv6, or the process may open no more sockets.
     pub fn socket(&self, kind: Type) -> io::Result<Socket> {
         let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
         let socket = Socket::new(Domain::for_address(self.address), kind, Some(protocol)).map_err(explain)?;
         if self.address.is_ipv6() {
-            socket.set_only_v6(!self.is_dual)?; // never what the system's own default says
+            socket.set_only_v6(!self.is_dual)?; // the system's default may be either
         }
         Ok(socket)
     }
 }
 
-/// Whether this host has IPv6 at all.
+/// Whether this host supports IPv6.
 pub fn has_ipv6() -> bool {
     !Socket::new(Domain::IPV6, Type::DGRAM, None).is_err_and(|error| lacks_family(&error))
 }
@@ -82,7 +82,7 @@ fn explain(error: io::Error) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "this host has no IPv6; leave the address out, or write an IPv4 address")
 }
 
-/// A client's address in the form that it is known by: an IPv4 client of a `[::]` socket arrives as `::ffff:a.b.c.d`.
+/// A client's address in canonical form: a `[::]` socket reports an IPv4 client as `::ffff:a.b.c.d`.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(six) => match six.ip().to_ipv4_mapped() {

@@ -1,4 +1,4 @@
-//! DNS over TCP: one task a connection, queries pipelined (RFC 7766).
+//! DNS over TCP: one task for each connection, with pipelined queries (RFC 7766).
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,35 +18,35 @@ use super::clients::seats::Seat;
 use super::listen::{Listen, canonical};
 use crate::metrics::{Dropped, Transport};
 
-/// Connections that the kernel may hold for us before we take them.
+/// The most connections that wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long a new connection may say nothing.
+/// How long a new connection may send nothing.
 const FIRST_BYTE_WAIT: Duration = Duration::from_millis(2500);
 
-/// How long a connection may rest between queries: longer than the 10 s that CoreDNS keeps one for reuse.
+/// How long a connection may be idle between queries: longer than the 10 s for which CoreDNS keeps one for reuse.
 pub(super) const IDLE_WAIT: Duration = Duration::from_secs(15);
 
-/// How long a message that was begun may take, and how long a reply may wait for its reader.
+/// How long a message may take from its first byte to its last, and how long a reply may wait for the client to read it.
 pub(super) const MESSAGE_WAIT: Duration = Duration::from_secs(5);
 
-/// How long to rest when no connection can be taken, for want of file descriptors say.
+/// The pause after a failure to accept a connection, for example for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A message's length before it (RFC 1035 §4.2.2).
+/// The bytes of the length before each message (RFC 1035 §4.2.2).
 const LENGTH_LEN: usize = 2;
 
-/// What one read has room for, beside what is left of a message: a hundred queries of ordinary size. What is kept of a
-/// connection is at most twice this and the longest message.
+/// The room for one read in bytes, beside the incomplete message before it: a hundred queries of ordinary size. A connection
+/// buffers at most twice this and the longest message.
 const READ_LEN: usize = 8 * 1024;
 
-/// Replies to pipelined queries are gathered up to so many bytes before they are written.
+/// The number of bytes of replies to pipelined queries that one write collects.
 const WRITE_LEN: usize = 16 * 1024;
 
 /// Binds a listener.
 ///
 /// # Errors
-/// What the system says: the address is taken, not ours, or needs a right that the process lacks.
+/// The address is taken, is not the host's, or needs a privilege that the process lacks.
 pub fn bind(listen: Listen) -> io::Result<TcpListener> {
     let socket = listen.socket(Type::STREAM)?;
     socket.set_reuse_address(true)?;
@@ -56,13 +56,13 @@ pub fn bind(listen: Listen) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Whose a connection is.
+/// The client of a connection.
 pub(super) struct Client {
     pub(super) address: SocketAddr,
     pub(super) seat: Seat,
 }
 
-/// Answers on a listener's connections until told to close, then waits for those that are open to end.
+/// Answers on a listener's connections until `closing` is set, then waits until the open ones end.
 pub async fn serve(listener: TcpListener, responder: Arc<Responder>, closing: watch::Receiver<bool>) {
     let shared = responder.clone();
     accept(listener, Transport::Tcp, responder, closing, move |stream, client, closing| {
@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, responder: Arc<Responder>, closing: wa
     .await;
 }
 
-/// Takes connections until told to close and hands each to a task of its own; then waits for them to end.
+/// Accepts connections until `closing` is set, and starts a task for each. Then waits until they end.
 pub(super) async fn accept<C, F>(
     listener: TcpListener,
     transport: Transport,
@@ -101,8 +101,8 @@ pub(super) async fn accept<C, F>(
                 continue;
             }
         };
-        // With no place left this one waits for that of whoever was silent the longest, and all others in the kernel's
-        // backlog.
+        // If no place is free, this connection waits for the place of the one that has been silent the longest. Later
+        // connections wait in the kernel's backlog.
         let ip = address.ip();
         let seat = tokio::select! {
             seat = seats.take(ip, responder.clients.is_trusted(ip)) => seat,
@@ -112,7 +112,7 @@ pub(super) async fn accept<C, F>(
             responder.metrics.dropped(Dropped::ClientFull);
             continue;
         };
-        let _ = stream.set_nodelay(true); // it costs time alone
+        let _ = stream.set_nodelay(true); // without it replies are later, and nothing else changes
         let client = Arc::new(Client { address, seat });
         let conversation = converse(stream, client.clone(), closing.clone());
         let responder = responder.clone();
@@ -130,7 +130,7 @@ pub(super) async fn accept<C, F>(
     let _ = timeout(IDLE_WAIT, seats.all_free()).await;
 }
 
-/// One connection of messages behind their lengths, until either side is done with it.
+/// Answers the messages of one connection, each after its length, until either side closes it.
 pub(super) async fn converse(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
@@ -139,28 +139,28 @@ pub(super) async fn converse(
     responder: &Responder,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    // One timer and one wait for the end a connection: putting a timer off costs no lock, making one costs two.
+    // One timer and one wait for `closing` for each connection: to reset a timer takes no lock, to make one takes two.
     let mut deadline = pin!(sleep(FIRST_BYTE_WAIT));
     let mut closing = pin!(closing.wait_for(|closing| *closing));
     let (mut received, mut replies) = (BytesMut::new(), Vec::new());
     loop {
-        // Whether the message that is waited for has yet to begin, or is another than the one before.
+        // Whether the next message has not begun, or follows one that is complete. Either gives it a new deadline.
         let mut is_next = received.is_empty();
         received.reserve(READ_LEN);
         let is_open = tokio::select! {
-            biased; // what was sent before the end is still answered
+            biased; // queries sent before the end still get answers
             read = reader.read_buf(&mut received) => read? > 0,
             () = &mut deadline => return Err(io::ErrorKind::TimedOut.into()),
             _ = &mut closing, if is_next => false,
         };
         if !is_open {
-            return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS has a last word
+            return timeout(MESSAGE_WAIT, writer.shutdown()).await?; // TLS sends a closing alert
         }
         client.seat.heard();
         while let Some(message) = whole_message(&received) {
             let end = LENGTH_LEN + message.len();
             if !respond(responder, message, client.address, transport, &mut replies) {
-                // No query to answer: whoever speaks so is no client, but was one before.
+                // Not a query: close the connection, after the replies to the queries before it.
                 return write(&mut writer, &mut replies).await;
             }
             received.advance(end);
@@ -173,22 +173,22 @@ pub(super) async fn converse(
             write(&mut writer, &mut replies).await?;
         }
         if is_next {
-            // A message that is still not whole has been given its time already.
+            // A message that was already incomplete before this read keeps its deadline.
             let wait = if received.is_empty() { IDLE_WAIT } else { MESSAGE_WAIT };
             deadline.as_mut().reset(Instant::now() + wait);
         }
     }
 }
 
-/// The next message, where all of it is here (RFC 1035 §4.2.2).
+/// The next message (RFC 1035 §4.2.2). `None` if it is incomplete.
 fn whole_message(received: &[u8]) -> Option<&[u8]> {
     let (len, rest) = received.split_first_chunk::<LENGTH_LEN>()?;
     rest.get(..usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Appends the reply behind its length, or nothing where there is none to give.
+/// Appends the reply after its length. Returns false, and appends nothing, if the message gets no reply.
 ///
-/// It comes from the zone of the moment, which is let go of before the next wait.
+/// The reply comes from the current snapshot, which is released before the next wait.
 fn respond(
     responder: &Responder,
     message: &[u8],
@@ -215,7 +215,7 @@ fn respond(
 async fn write(writer: &mut (impl AsyncWrite + Unpin), replies: &mut Vec<u8>) -> io::Result<()> {
     timeout(MESSAGE_WAIT, async {
         writer.write_all(replies).await?;
-        writer.flush().await // TLS keeps what it has not sent
+        writer.flush().await // TLS buffers what it has not sent
     })
     .await??;
     replies.clear();

@@ -1,8 +1,8 @@
-//! DNS over UDP: threads that each have a socket of their own, and take and answer a batch of datagrams at a time.
+//! DNS over UDP: each thread has one socket, and answers a batch of datagrams at a time.
 //!
-//! The kernel spreads clients over the sockets of one address (`SO_REUSEPORT`), so no two threads share anything but the
-//! zone. A thread waits in `recvmmsg` and answers with `sendmmsg`: two system calls a batch, no event loop, and nothing is
-//! allocated for a query.
+//! The kernel spreads clients over the sockets of one address (`SO_REUSEPORT`), so threads share nothing but the snapshot.
+//! A thread receives with `recvmmsg` and sends with `sendmmsg`: two system calls for each batch, no event loop, and no
+//! allocation for a query.
 
 mod batch;
 mod socket;
@@ -24,13 +24,13 @@ use batch::Batch;
 
 pub use socket::bind;
 
-/// How long a thread rests behind a mistake: one that comes again and again is to fill no log and no processor.
+/// The pause of a thread after a panic: repeated panics must not fill the log or use a whole processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers datagrams on a thread of its own, until the process ends.
+/// Starts a thread that answers datagrams until the process ends.
 ///
 /// # Errors
-/// The system gives no thread.
+/// The system cannot start a thread.
 pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::Result<()> {
     let address = listen.address();
     let is_wildcard = address.ip().is_unspecified();
@@ -44,8 +44,9 @@ pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::R
     thread.spawn(run).map(drop)
 }
 
-/// Works until the work is done. A mistake of ours in it, beside the messages that are each their own, costs the batch in
-/// which it comes to light, is counted, and ends no thread: its socket would still be given a share of all clients.
+/// Repeats the work until it returns without a panic. [`Responder::respond`] catches panics on single messages. A panic
+/// elsewhere loses one batch and is counted. The thread goes on, because the kernel would still send its socket a share of
+/// all clients.
 fn again_and_again(metrics: &Metrics, mut work: impl FnMut()) {
     while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
         metrics.panicked();

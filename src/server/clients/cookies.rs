@@ -1,4 +1,4 @@
-//! DNS cookies (RFC 7873) as all servers make them (RFC 9018), so that replicas can share their secret.
+//! DNS cookies (RFC 7873) in the interoperable format (RFC 9018), so that replicas can share a secret.
 //!
 //! ```text
 //! client cookie 8 | version 1 | reserved 3 | time 4 | SipHash-2-4(all before, client's address) 8
@@ -19,26 +19,26 @@ use smallvec::SmallVec;
 use crate::source::poll::{self, Fingerprint};
 use crate::wire::{CLIENT_COOKIE_LEN, SERVER_COOKIE_LEN};
 
-/// The only version there is (RFC 9018 §4.1).
+/// The only version (RFC 9018 §4.1).
 const VERSION: [u8; 4] = [1, 0, 0, 0];
 
-/// How old a cookie may be, and how far ahead of our clock (RFC 9018 §4.3).
+/// The oldest valid cookie, and the furthest ahead of our clock (RFC 9018 §4.3).
 const AGE_MAX: Duration = Duration::from_secs(3600);
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 
-/// From this age on a new one is handed out (RFC 9018 §4.3).
+/// The age from which the server replaces a valid cookie (RFC 9018 §4.3).
 const RENEWED_FROM: Duration = Duration::from_secs(1800);
 
-/// The most secrets: the one in use, the next, and some that are going.
+/// The most secrets: the one in use, the next one, and some old ones.
 const SECRETS_MAX: usize = 8;
 
-/// The longest file of secrets that is read, in bytes.
+/// The longest file of secrets in bytes.
 const FILE_LEN_MAX: u64 = 4096;
 
 /// A secret (RFC 9018 §4.4).
 type Secret = [u8; 16];
 
-/// Secrets, and the file that they are read from.
+/// The secrets, and their file.
 #[derive(Debug)]
 pub struct Cookies {
     secrets: ArcSwap<Secrets>,
@@ -46,17 +46,17 @@ pub struct Cookies {
     seen: Fingerprint,
 }
 
-/// The first one makes cookies, all of them know their own.
+/// The first secret makes cookies. Each secret verifies the cookies that it made.
 struct Secrets(SmallVec<[Secret; 2]>);
 
-/// Never shows one.
+/// Shows the number of secrets and no secret.
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} secrets", self.0.len())
     }
 }
 
-/// Why there are no secrets; never with anything of what the file holds.
+/// Why there are no secrets. No error shows the file's contents.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
@@ -64,10 +64,10 @@ pub enum SecretError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not what it must be.
+    /// A line is malformed, or the file has too many secrets or none.
     #[error(
         "{}, line {line}: it must hold 1 to {SECRETS_MAX} secrets of 32 hexadecimal digits, one a line, the one in use \
          first; make one with: od -An -N16 -tx1 /dev/urandom | tr -d ' \\n'",
@@ -84,22 +84,23 @@ pub enum SecretError {
     NoRandomness,
 }
 
-/// What a client's cookie is worth.
+/// The result of checking a client's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// We made it, for this client, not long ago: it is where it says.
+    /// Whether this server or a replica made the cookie, for this address, and it has not expired. Then the client's source
+    /// address is not forged.
     pub is_valid: bool,
-    /// What it gets, its own part first.
+    /// The cookie for the reply, the client's part first.
     pub cookie: [u8; CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN],
 }
 
 impl Cookies {
-    /// With the secrets of a file, or with one that nobody else knows.
+    /// Reads the secrets of a file, or makes a random one.
     ///
     /// # Errors
-    /// There is none to be had.
+    /// The file is unreadable or malformed, or the system gives no random numbers.
     pub fn new(file: Option<PathBuf>) -> Result<Cookies, SecretError> {
-        let seen = Fingerprint::of(file.as_slice()); // before it is read: what changes meanwhile is then seen
+        let seen = Fingerprint::of(file.as_slice()); // before the read, so that `keep` sees a change during it
         let secrets = match &file {
             Some(file) => read(file)?,
             None => {
@@ -112,7 +113,7 @@ impl Cookies {
         Ok(Cookies { secrets: ArcSwap::from_pointee(secrets), file, seen })
     }
 
-    /// Reads the file again whenever it changes, for as long as the process lives. What is bad leaves the old secrets.
+    /// Reads the file again each time it changes, until the process ends. A bad file leaves the old secrets in use.
     pub async fn keep(self: Arc<Self>) {
         let Some(file) = &self.file else { return };
         let mut seen = self.seen.clone();
@@ -128,7 +129,7 @@ impl Cookies {
         }
     }
 
-    /// Looks at what a client sent, now.
+    /// Checks a client's cookie, now.
     pub fn check(
         &self,
         client: [u8; CLIENT_COOKIE_LEN],
@@ -149,7 +150,7 @@ impl Secrets {
         now: u32,
     ) -> Checked {
         let made_at = server.map(|server| u32::from_be_bytes([server[4], server[5], server[6], server[7]]));
-        // By serial arithmetic (RFC 1982), so that neither 2038 nor 2106 is an end.
+        // Serial number arithmetic (RFC 1982) still works when the clock wraps, and after 2038.
         let age = made_at.map(|made_at| i64::from(now.wrapping_sub(made_at) as i32));
         let is_current =
             age.is_some_and(|age| (-(AHEAD_MAX.as_secs() as i64)..=AGE_MAX.as_secs() as i64).contains(&age));
@@ -189,7 +190,7 @@ fn make(secret: &Secret, client: [u8; CLIENT_COOKIE_LEN], address: IpAddr, made_
     cookie
 }
 
-/// Whether two are the same, in a time that does not tell how much of them is.
+/// Whether two cookies are equal. It takes constant time, so that the time does not reveal how many bytes are equal.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0
 }

@@ -1,10 +1,9 @@
-//! Response rate limiting: how many replies by UDP a network may draw, so that a stranger who pretends to be there cannot
-//! bury it.
+//! Response rate limiting: it bounds the UDP replies to each network, so that forged queries cannot flood it.
 //!
-//! Every network has a bucket that empties at the rate and holds one second's worth. Buckets are a table of fixed size,
-//! found by a keyed hash: a million networks cost no more memory than one, and two that share a bucket share its rate. A
-//! bucket is one number, the time at which it will be empty (the generic cell rate algorithm), so that threads need no
-//! lock.
+//! Each network has a bucket. It drains at the rate, and holds the replies of one second. The buckets are a table of fixed
+//! size, and a keyed hash chooses one: a million networks need no more memory than one, and two networks in one bucket
+//! share its rate. A bucket is one number, the time at which it is empty (the generic cell rate algorithm), so threads
+//! need no lock.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -12,44 +11,44 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Buckets: half a megabyte, and a handful of networks to each under an attack from all of a large cluster's.
+/// The number of buckets. They take 512 KiB. If all networks of a large cluster attack, a few share each bucket.
 const BUCKETS: usize = 1 << 16;
 
-/// A network: what BIND and NSD count replies by.
+/// The leading bits of an address that identify a network: the prefixes by which BIND and NSD count replies.
 const IPV4_PREFIX: u32 = 24;
 const IPV6_PREFIX: u32 = 56;
 
-/// What a bucket holds: the replies of so long.
+/// A bucket holds the replies of this time.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Of the replies beyond the rate one in so many goes out short, so that a true client learns where to turn.
+/// One in this many replies beyond the rate is sent, empty, so that a real client can turn to TCP or use a cookie.
 const SLIP: u64 = 2;
 
-/// How many replies each network may draw.
+/// The reply rate of each network.
 #[derive(Debug)]
 pub struct RateLimit {
-    /// Nanoseconds that a reply takes of a bucket.
+    /// The nanoseconds that one reply adds to a bucket.
     interval_ns: u64,
     started: Instant,
     keys: RandomState,
-    /// Nanoseconds since the start at which each is empty.
+    /// The time at which each bucket is empty, in nanoseconds since `started`.
     buckets: Box<[AtomicU64]>,
     beyond: AtomicU64,
 }
 
-/// What a reply may do.
+/// The decision about one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go out.
+    /// Within the rate: send it.
     Within,
-    /// Go out short: it is beyond the rate.
+    /// Beyond the rate: send an empty one.
     Slipped,
-    /// Stay: it is beyond the rate.
+    /// Beyond the rate: send none.
     Beyond,
 }
 
 impl RateLimit {
-    /// So many replies a second for each network.
+    /// A limit of N replies a second for each network.
     pub fn new(per_second: NonZeroU32) -> RateLimit {
         RateLimit {
             interval_ns: 1_000_000_000 / u64::from(per_second.get()),
@@ -60,7 +59,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes one reply of the client's network, now.
+    /// Counts one reply to the client's network, now.
     pub fn take(&self, client: IpAddr) -> Verdict {
         self.take_at(client, self.started.elapsed())
     }
@@ -84,7 +83,7 @@ impl RateLimit {
     }
 }
 
-/// The part of an address that tells networks apart.
+/// The part of an address that identifies its network.
 fn network(client: IpAddr) -> (bool, u64) {
     match client {
         IpAddr::V4(address) => (false, (u32::from(address) >> (32 - IPV4_PREFIX)).into()),

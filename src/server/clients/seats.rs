@@ -1,4 +1,4 @@
-//! Places for connections: so many in all, and so many a client.
+//! Connection limits: N connections in total, and N for each client. A connection takes a place.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,17 +8,17 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// The most connections at once at an address, unless set otherwise.
+/// The default for the most connections at once at a listen address.
 pub const ALL_MAX: u32 = 1024;
 
-/// The most of one client, unless set otherwise.
+/// The default for the most connections at once from one client.
 pub const PER_CLIENT_MAX: u32 = 128;
 
-/// How many leading bits of an IPv6 address tell clients apart, unless set otherwise: a host has a whole /64 to choose
-/// from (RFC 7934).
+/// The default for the number of leading bits of an IPv6 address that identify a client: a host may use any address of a
+/// /64 (RFC 7934).
 pub const PREFIX6: u8 = 64;
 
-/// The places, and who holds how many.
+/// The places of one listen address, and the clients that hold them.
 #[derive(Debug)]
 pub struct Seats {
     free: Arc<Semaphore>,
@@ -29,30 +29,30 @@ pub struct Seats {
     taken: Mutex<Taken>,
 }
 
-/// Who holds places; no more entries than there are connections.
+/// The clients and connections that hold places. There are at most as many entries as connections.
 #[derive(Debug, Default)]
 struct Taken {
     by_client: HashMap<IpAddr, u32>,
-    /// Those whose place may be asked for.
+    /// The connections whose place may be reclaimed.
     holders: HashMap<usize, Arc<Holder>>,
 }
 
-/// A connection as whoever looks for a place sees it.
+/// What a new connection needs to know about one that holds a place.
 #[derive(Debug, Default)]
 struct Holder {
-    /// When it was last heard of, in milliseconds of [`Seats::started`].
+    /// The time of its last message, in milliseconds since [`Seats::started`].
     heard_at: AtomicU64,
     is_asked: AtomicBool,
-    /// How many reasons there are not to ask it.
+    /// The number of calls of [`Seat::keep`] that wait for their [`Seat::let_go`]. Above 0, the place is not reclaimed.
     kept: AtomicU32,
     asked: Notify,
 }
 
-/// One connection's place; dropping it frees the place.
+/// One connection's place. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
-    /// None for whoever is trusted: it is not counted by itself, and its place is not asked for.
+    /// `None` for a trusted client: no limit of its own applies to it, and its places are not reclaimed.
     own: Option<Own>,
     place: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -64,15 +64,16 @@ struct Own {
 }
 
 impl Seats {
-    /// So many in all, and so many for each client; `prefix6` bits of an IPv6 address are one client.
+    /// `all_max` places in total, and at most `per_client_max` for one client. `prefix6` bits of an IPv6 address identify a
+    /// client.
     pub fn new(all_max: u32, per_client_max: u32, prefix6: u8) -> Seats {
         let free = Arc::new(Semaphore::new(all_max as usize));
         Seats { free, all_max, per_client_max, prefix6, started: Instant::now(), taken: Mutex::default() }
     }
 
-    /// A place for a client's connection, waited for until there is one; none where the client has its share already.
+    /// Takes a place for a client's connection, and waits until one is free. `None` if the client has all of its places.
     ///
-    /// Where all are taken, the connection that has been silent the longest is asked for its place.
+    /// If all places are taken, this reclaims the place of the connection that has been silent the longest.
     pub async fn take(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
         let seat = self.count(client, is_trusted)?;
         let place = match self.free.clone().try_acquire_owned() {
@@ -85,17 +86,17 @@ impl Seats {
         Some(seat.with(place))
     }
 
-    /// Whether less than half of the places are left.
+    /// Whether less than half of the places are free.
     pub fn are_scarce(&self) -> bool {
         self.free.available_permits() < self.all_max as usize / 2
     }
 
-    /// Waits until nobody holds a place.
+    /// Waits until every place is free.
     pub async fn all_free(&self) {
         let _ = self.free.acquire_many(self.all_max).await;
     }
 
-    /// One more of a client's; none beyond its share.
+    /// Counts one more connection of a client. `None` if the client has its most.
     fn count(self: &Arc<Seats>, client: IpAddr, is_trusted: bool) -> Option<Seat> {
         let client = (!is_trusted).then(|| client_of(client, self.prefix6));
         if let Some(client) = client {
@@ -140,7 +141,7 @@ impl Seat {
         self
     }
 
-    /// The client has said something.
+    /// Records that the client sent something.
     pub fn heard(&self) {
         if let Some(own) = &self.own {
             let at = self.seats.started.elapsed().as_millis();
@@ -148,7 +149,7 @@ impl Seat {
         }
     }
 
-    /// Waits until the place is asked for; for ever where the client is trusted.
+    /// Waits until the place is reclaimed. If the client is trusted, that is never.
     pub async fn asked(&self) {
         match &self.own {
             Some(own) => own.holder.asked.notified().await,
@@ -156,7 +157,7 @@ impl Seat {
         }
     }
 
-    /// Gives the place back among all, so that it is not asked for; it counts as the client's still.
+    /// Frees the place, while the connection stays open and still counts as the client's.
     pub fn outlast(&self) {
         if let Some(own) = &self.own {
             self.seats.taken().holders.remove(&own.number());
@@ -164,7 +165,7 @@ impl Seat {
         drop(self.place().take());
     }
 
-    /// Takes a place again behind [`Seat::outlast`]; false where none is free.
+    /// Takes a place again after [`Seat::outlast`]. Returns false if none is free.
     pub fn come_back(&self) -> bool {
         let mut place = self.place();
         if place.is_none() {
@@ -177,21 +178,21 @@ impl Seat {
         place.is_some()
     }
 
-    /// The connection has work: its place is not asked for until [`Seat::let_go`], called as often as this.
+    /// Keeps the place from being reclaimed while the connection has work. Each call needs one of [`Seat::let_go`].
     pub fn keep(&self) {
         if let Some(own) = &self.own {
             own.holder.kept.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The work is done.
+    /// Ends the effect of one [`Seat::keep`].
     pub fn let_go(&self) {
         if let Some(own) = &self.own {
             own.holder.kept.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// The work came just before the place was asked for: another one is asked instead.
+    /// Refuses to give up the place, because work arrived just before it was reclaimed. Reclaims another one instead.
     pub fn decline(&self) {
         self.seats.ask_the_silent();
         if let Some(own) = &self.own {
@@ -205,7 +206,7 @@ impl Seat {
 }
 
 impl Own {
-    /// Tells the holders of places apart.
+    /// A number that is unique among the holders.
     fn number(&self) -> usize {
         Arc::as_ptr(&self.holder).addr()
     }

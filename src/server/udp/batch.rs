@@ -1,4 +1,4 @@
-//! A batch: as many datagrams as have come, up to a bound, and their replies.
+//! A batch: the datagrams that are waiting, up to a bound, and their replies.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::ManuallyDrop;
@@ -15,25 +15,25 @@ use super::socket::{Address, Local};
 use crate::metrics::{Dropped, Transport};
 use crate::wire::UDP_LEN_MAX;
 
-/// The largest query that is read: a question, an OPT record with options, and a signature take a fraction of it.
+/// The largest query in bytes. A question, an OPT record with options and a signature take a fraction of it.
 const QUERY_LEN_MAX: usize = 4096;
 
-/// The most datagrams that are taken before the first of them is answered: beyond these a system call's share of a query
-/// is below 1 %, and the wait of the first one grows.
+/// The most datagrams in a batch. At this size a system call is below 1 % of a query's cost, and a larger batch only makes
+/// its first datagram wait longer.
 const BATCH_MAX: usize = 64;
 
-/// The memory that one thread takes and answers datagrams with, over and over.
+/// The buffers of one thread, which every batch uses again.
 pub(super) struct Batch<S> {
     incoming: MultiHeaders<S>,
     outgoing: MultiHeaders<S>,
     queries: Box<[[u8; QUERY_LEN_MAX]]>,
     datagrams: Vec<Datagram<S>>,
-    /// All replies, one behind the other.
+    /// All replies, one after the other.
     replies: Vec<u8>,
     is_wildcard: bool,
 }
 
-/// One that has come, and what is sent back.
+/// A received datagram and its reply.
 struct Datagram<S> {
     len: usize,
     client: S,
@@ -53,7 +53,7 @@ impl<S: Address> Batch<S> {
         }
     }
 
-    /// Takes, answers and sends, for ever.
+    /// Receives, answers and sends, for ever.
     pub(super) fn run(mut self, socket: &Socket, responder: &Responder) {
         loop {
             match self.receive(socket) {
@@ -62,12 +62,12 @@ impl<S: Address> Batch<S> {
                     self.send(socket, responder);
                 }
                 Err(Errno::EINTR) => {}
-                Err(_) => responder.metrics.dropped(Dropped::Receive), // an ICMP error of an earlier reply, say
+                Err(_) => responder.metrics.dropped(Dropped::Receive), // for example an ICMP error for an earlier reply
             }
         }
     }
 
-    /// Waits for a datagram, and takes what has come with it.
+    /// Waits for a datagram, then takes all that are waiting.
     fn receive(&mut self, socket: &Socket) -> nix::Result<()> {
         self.datagrams.clear();
         let mut parts = on_stack(self.queries.iter_mut().map(|query| [IoSliceMut::new(query)]));
@@ -79,12 +79,12 @@ impl<S: Address> Batch<S> {
             Some(Datagram { len: message.bytes, client: message.address?, local, reply: 0..0 })
         }));
         if is_wildcard && self.datagrams.iter().any(|datagram| datagram.local == Local::Unknown) {
-            self.incoming = headers(is_wildcard); // the kernel has shortened the space for what it told
+            self.incoming = headers(is_wildcard); // the kernel has shortened the space for control messages
         }
         Ok(())
     }
 
-    /// Answers them all from one zone, which is let go of before the next wait.
+    /// Answers all from one snapshot, and releases the snapshot before the next wait.
     fn answer(&mut self, responder: &Responder) {
         self.replies.clear();
         let snapshot = responder.snapshot.load();
@@ -97,13 +97,13 @@ impl<S: Address> Batch<S> {
         self.datagrams.retain(|datagram| !datagram.reply.is_empty());
     }
 
-    /// Sends the replies; each run that goes out from one address is a system call.
+    /// Sends the replies, with one system call for each run of replies from one address.
     fn send(&mut self, socket: &Socket, responder: &Responder) {
         for run in self.datagrams.chunk_by(|one, next| one.local == next.local) {
             let mut rest = run;
             while !rest.is_empty() {
                 let sent = send_run(socket, &mut self.outgoing, rest, &self.replies).unwrap_or_else(|_| {
-                    responder.metrics.dropped(Dropped::Send); // no room in the socket, or no way back: the client asks again
+                    responder.metrics.dropped(Dropped::Send); // full send buffer, or no route: the client asks again
                     1
                 });
                 rest = rest.get(sent..).unwrap_or_default();
@@ -112,7 +112,7 @@ impl<S: Address> Batch<S> {
     }
 }
 
-/// How many were sent, at least one; or why the first one cannot be.
+/// Sends a run of replies. Returns the number sent, at least one, or the error of the first.
 fn send_run<S: Address>(
     socket: &Socket,
     headers: &mut MultiHeaders<S>,
@@ -129,12 +129,12 @@ fn send_run<S: Address>(
     })
 }
 
-/// What a system call takes of each datagram; at most a batch's, so that it is all on the stack and nothing is left to drop.
+/// Collects a system call's arguments, one for each datagram. A batch's fit on the stack, so nothing needs dropping.
 fn on_stack<T>(parts: impl Iterator<Item = T>) -> ManuallyDrop<SmallVec<[T; BATCH_MAX]>> {
     ManuallyDrop::new(parts.take(BATCH_MAX).collect())
 }
 
-/// Headers for a batch, with space for where a datagram came to.
+/// Headers for a batch. On a wildcard address, they have space for each datagram's destination address.
 fn headers<S: Address>(is_wildcard: bool) -> MultiHeaders<S> {
     MultiHeaders::preallocate(BATCH_MAX, is_wildcard.then(Local::space))
 }

@@ -1,4 +1,4 @@
-//! Sockets, and the address that a datagram came to.
+//! UDP sockets, and the destination address of a datagram.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -12,23 +12,23 @@ use socket2::{Socket, Type};
 
 use crate::server::listen::{Listen, canonical};
 
-/// What the kernel may hold for us while we are busy: 4 MiB a socket, which it may cut to its own bound.
+/// The receive buffer of each socket in bytes: 4 MiB, which the kernel may cut to its own bound.
 const RECEIVE_BUFFER_LEN: usize = 4 << 20;
 
-/// Binds a socket that others of ours may stand beside, and that tells on a wildcard address which address a datagram
-/// came to.
+/// Binds a socket that shares its address with our other sockets. On a wildcard address it reports each datagram's
+/// destination address.
 ///
-/// Sockets of other processes may stand beside it too, if they are the same user's: bind TCP first, which they cannot share.
+/// Other processes of the same user can share the address too. They cannot share a TCP listener's, so bind TCP first.
 ///
 /// # Errors
-/// What the system says: the address is taken, not ours, or needs a right that the process lacks.
+/// The address is taken, is not the host's, or needs a privilege that the process lacks.
 pub fn bind(listen: Listen) -> io::Result<Socket> {
     let (socket, address) = (listen.socket(Type::DGRAM)?, listen.address());
     socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
     if address.ip().is_unspecified() {
         match address.ip() {
             IpAddr::V4(_) => setsockopt(&socket.as_fd(), sockopt::Ipv4PacketInfo, &true)?,
-            // It tells of IPv4 too, as ::ffff:a.b.c.d.
+            // It reports IPv4 destinations too, as ::ffff:a.b.c.d.
             IpAddr::V6(_) => setsockopt(&socket.as_fd(), sockopt::Ipv6RecvPacketInfo, &true)?,
         }
     }
@@ -37,9 +37,9 @@ pub fn bind(listen: Listen) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A client's address as the system has it.
+/// A client's address in the system's form.
 pub(super) trait Address: SockaddrLike + Copy {
-    /// The same as the standard library has it, canonical.
+    /// The address in the standard library's form, canonical.
     fn get(&self) -> SocketAddr;
 }
 
@@ -55,22 +55,23 @@ impl Address for SockaddrIn6 {
     }
 }
 
-/// The address that a datagram came to, where the socket tells: a client drops a reply that comes from another one.
+/// A datagram's destination address, if the socket reports it. The reply comes from it: a client drops a reply from any
+/// other address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Local {
     Unknown,
     V4(Ipv4Addr),
-    /// With the interface, which a link-local address needs.
+    /// The address and its interface, which a link-local address needs.
     V6(Ipv6Addr, u32),
 }
 
 impl Local {
-    /// How many bytes a datagram's control messages may take.
+    /// A buffer for a datagram's control messages.
     pub(super) fn space() -> Vec<u8> {
         nix::cmsg_space!(libc::in6_pktinfo)
     }
 
-    /// Where a datagram came to.
+    /// The destination address of a datagram.
     pub(super) fn of<S>(message: &RecvMsg<'_, '_, S>) -> Local {
         message.cmsgs().into_iter().flatten().fold(Local::Unknown, |local, control| match control {
             ControlMessageOwned::Ipv4PacketInfo(info) => Local::V4(u32::from_be(info.ipi_addr.s_addr).into()),
@@ -82,7 +83,7 @@ impl Local {
         })
     }
 
-    /// Hands the control message that replies from there to a function that sends.
+    /// Calls `send` with the control message that makes this the reply's source address.
     pub(super) fn with_control<T>(self, send: impl FnOnce(&[ControlMessage<'_>]) -> T) -> T {
         match self {
             Local::Unknown => send(&[]),
