@@ -46,24 +46,24 @@ pub use settings::zone_settings;
 use sockets::Sockets;
 pub use sources::Sources;
 
-/// The most threads that answer UDP at one address: more than any network brings queries for.
+/// The most threads that answer UDP at one address: enough for any network's rate of queries.
 const UDP_THREADS_MAX: usize = 16;
 
-/// How often it is looked at how long the sources have been silent.
+/// How often the server checks how long the sources have been silent.
 const FRESHNESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the open TCP connections have to end after the lame duck: a message and its reply.
+/// How long open TCP connections have to end after the lame-duck period: the time of a message and its reply.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// What keeps it from starting: an address that is taken, a kubeconfig that cannot be read.
+/// The server cannot start, for example because an address is taken or a kubeconfig is unreadable.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
     logging::bound_panics();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut signals = Signals::listen().context("cannot listen to signals")?; // before anybody can know that we are here
+    let mut signals = Signals::listen().context("cannot listen to signals")?; // first, so that no signal is missed
     raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
     let sockets = Sockets::bind(&config)?;
@@ -118,7 +118,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!(lame_duck = ?config.lame_duck, "ending: not ready any more, answers go on for the lame duck");
     tokio::select! {
         () = tokio::time::sleep(config.lame_duck) => {}
-        () = signals.wait_for_end(&rereads) => {} // asked twice: at once
+        () = signals.wait_for_end(&rereads) => {} // a second signal skips the lame-duck period
     }
     closing.send_replace(true);
     let _ = tokio::time::timeout(DRAIN_WAIT, async { while streams.join_next().await.is_some() {} }).await;
@@ -129,7 +129,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives up the system calls that serving does not need; who may not is told, or says so.
+/// Gives up the system calls that serving does not need. By default it does so where that is possible.
+///
+/// # Errors
+/// `--seccomp` is set and the kubeconfig's credentials come from a program, or the kernel accepts no filter.
 async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
     let runs_programs = match &config.kubernetes {
         Some(cluster) => kube::runs_programs(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?,
@@ -146,14 +149,14 @@ async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who is to read files again on SIGHUP.
+/// Wakes the tasks that read files again on SIGHUP.
 #[derive(Debug, Default)]
 struct Rereads {
     manifests: Arc<Notify>,
     zones: Arc<Notify>,
 }
 
-/// The signals that we act on.
+/// The signals that the server handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -169,7 +172,7 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT, and sees to each SIGHUP meanwhile.
+    /// Waits for SIGTERM or SIGINT. Until then, handles each SIGHUP.
     async fn wait_for_end(&mut self, rereads: &Rereads) {
         loop {
             tokio::select! {
@@ -185,12 +188,14 @@ impl Signals {
     }
 }
 
-/// A thread for each processor that we may use, a container's limit counted.
+/// The number of UDP threads for each address: one for each processor that the process may use, within the container's
+/// limit.
 fn udp_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(UDP_THREADS_MAX)
 }
 
-/// The usual soft limit of 1,024 files is no more than our connections alone; the hard one is the operator's word.
+/// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is no more than our connections
+/// alone need, and the operator sets the hard one.
 fn raise_file_limit() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
@@ -199,12 +204,12 @@ fn raise_file_limit() {
     }
 }
 
-/// Tells the responder when what is known of Pods has become old.
+/// Keeps the responder's freshness up to date.
 async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<Responder>) {
     let mut last = Freshness::Fresh;
     loop {
         tokio::time::sleep(FRESHNESS_INTERVAL).await;
-        // Of an earlier run's zone, what was heard counts that it is of.
+        // A restored zone is as old as its last contact with the cluster in the earlier run.
         let heard_at = responder.snapshot.load().heard_at;
         let restored = heard_at.map(|heard_at| Duration::from_secs(state::now().saturating_sub(heard_at)));
         let age = restored.or_else(|| sources.age());

@@ -1,4 +1,4 @@
-//! What the configuration says of clients, as the servers need it.
+//! Makes the servers' rules for clients from the configuration.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::server::clients::rate::RateLimit;
 use crate::server::encrypted::certificate::Certificate;
 use crate::server::encrypted::https_acceptor;
 
-/// What holds for clients of DNS; secrets are read again when they change.
+/// The rules for clients of DNS. A task reads the cookie secrets again when they change.
 ///
 /// # Errors
-/// The cookies' secrets cannot be had.
+/// The cookie secrets are unreadable or malformed.
 pub(super) fn of_dns(config: &Config) -> anyhow::Result<Clients> {
     let rules = &config.clients;
     let file = |secret: &CookieSecret| match secret {
@@ -38,10 +38,10 @@ pub(super) fn of_dns(config: &Config) -> anyhow::Result<Clients> {
     })
 }
 
-/// Who may see the pages; the token is read again when it changes.
+/// The rules for clients of HTTP. A task reads the token again when it changes.
 ///
 /// # Errors
-/// The token cannot be had.
+/// The token is unreadable or malformed, or TLS cannot be set up.
 pub(super) fn of_http(config: &Config, certificate: Option<&Arc<Certificate>>) -> anyhow::Result<Access> {
     let rules = &config.clients;
     let token = rules.http_token.clone().map(|file| Token::read(file).map(Arc::new));

@@ -1,4 +1,4 @@
-//! The encrypted transports that a configuration names.
+//! The encrypted transports of a configuration.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::server::encrypted::quic::{self, Within};
 use crate::server::encrypted::{http2, tls};
 use crate::server::{Responder, stream};
 
-/// Their sockets, bound, under one certificate.
+/// Bound sockets of the encrypted transports, with their certificate.
 pub(super) struct Bound {
     tls: Vec<(TcpListener, TlsAcceptor)>,
     https: Vec<(TcpListener, TlsAcceptor)>,
@@ -24,10 +24,10 @@ pub(super) struct Bound {
     certificate: Arc<Certificate>,
 }
 
-/// Binds them all.
+/// Binds all sockets. `None` if the configuration has no encrypted transport.
 ///
 /// # Errors
-/// The certificate cannot be served, or an address is taken.
+/// The certificate or its key is unusable, or an address is taken.
 pub(super) fn bind(config: &Config, places: &Places) -> anyhow::Result<Option<Bound>> {
     let Some((Encrypted { tls, https, quic }, files)) = &config.encrypted else { return Ok(None) };
     let certificate = Arc::new(Certificate::read(files.clone()).context("--tls-cert, --tls-key")?);
@@ -53,12 +53,12 @@ pub(super) fn bind(config: &Config, places: &Places) -> anyhow::Result<Option<Bo
 }
 
 impl Bound {
-    /// The certificate that they serve.
+    /// The certificate of all of them.
     pub(super) fn certificate(&self) -> &Arc<Certificate> {
         &self.certificate
     }
 
-    /// Answers on them; the certificate is read again when it changes.
+    /// Starts to answer on all of them. A task reads the certificate again when it changes.
     pub(super) fn serve(self, responder: &Arc<Responder>, closing: &watch::Receiver<bool>, streams: &mut JoinSet<()>) {
         for (listener, acceptor) in self.tls {
             streams.spawn(tls::serve(listener, acceptor, responder.clone(), closing.clone()));

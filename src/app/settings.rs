@@ -1,4 +1,4 @@
-//! The configuration as answers need it.
+//! Makes the zone's settings from the configuration.
 
 use anyhow::Context;
 
@@ -7,17 +7,17 @@ use crate::dns::Name;
 use crate::name;
 use crate::snapshot::ZoneSettings;
 
-/// Who answers for the zone, below its apex: the mailbox that RFC 2142 §7 names.
+/// The SOA's mailbox, below the apex (RFC 2142 §7).
 const RNAME_LABEL: &[u8] = b"hostmaster";
 
-/// The longest that a negative answer may be kept, in seconds: a process that starts is not to be hidden by an answer
-/// that was right before it did.
+/// The longest time that caches may keep a negative answer, in seconds. An answer from before a process started must not
+/// hide it for longer.
 const NEGATIVE_TTL_MAX: u32 = 5;
 
-/// What of the configuration bears on answers.
+/// The parts of the configuration that answers depend on.
 ///
 /// # Errors
-/// A name made from the zone's that does not fit.
+/// A name made from the zone's, or the name of a reverse zone, is too long.
 pub fn zone_settings(config: &Config) -> anyhow::Result<ZoneSettings> {
     let origin = config.zone.clone();
     let rname = Name::from_labels([RNAME_LABEL].into_iter().chain(origin.labels())).context("the zone is too long")?;

@@ -1,5 +1,5 @@
-//! The sockets that a configuration names: all are bound before any is answered on, so that the right to bind more can be
-//! given up in between.
+//! The sockets of a configuration. The server binds all of them before it answers on any, so that it can give up the right
+//! to bind more in between.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::server::{Responder, stream, udp};
 pub(super) struct Sockets {
     plain: Vec<Plain>,
     encrypted: Option<encrypted::Bound>,
-    /// Where health, metrics and the API are served.
+    /// The listener of health, metrics and the API.
     pub(super) http: TcpListener,
 }
 
-/// An address of DNS over UDP and TCP; of UDP a socket a thread.
+/// An address of DNS over UDP and TCP, with one UDP socket for each thread.
 struct Plain {
     listener: TcpListener,
     udp: Listen,
@@ -32,10 +32,10 @@ struct Plain {
 }
 
 impl Sockets {
-    /// Binds them.
+    /// Binds all sockets.
     ///
     /// # Errors
-    /// An address is taken, or the certificate cannot be served.
+    /// An address is taken, or the certificate or its key is unusable.
     pub(super) fn bind(config: &Config) -> anyhow::Result<Sockets> {
         let places = Places::of(config);
         let plain = |address: &SocketAddr| {
@@ -58,10 +58,10 @@ impl Sockets {
         self.encrypted.as_ref().map(encrypted::Bound::certificate)
     }
 
-    /// Answers DNS on them; the socket that is left is the pages'.
+    /// Starts to answer DNS on all sockets. Returns the HTTP listener.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     pub(super) fn serve(
         self,
         responder: &Arc<Responder>,
@@ -81,7 +81,7 @@ impl Sockets {
     }
 }
 
-/// All addresses to listen on, by which each knows what it serves.
+/// All listen addresses. They decide which address families each listener serves.
 pub(super) struct Places {
     over_tcp: Vec<SocketAddr>,
     over_udp: Vec<SocketAddr>,
@@ -98,12 +98,12 @@ impl Places {
         places
     }
 
-    /// A listener over TCP.
+    /// The TCP listener of an address.
     pub(super) fn tcp(&self, address: SocketAddr) -> Listen {
         self.here(Listen::among(address, &self.over_tcp))
     }
 
-    /// A socket over UDP.
+    /// The UDP listener of an address.
     pub(super) fn udp(&self, address: SocketAddr) -> Listen {
         self.here(Listen::among(address, &self.over_udp))
     }

@@ -1,4 +1,4 @@
-//! The sources that a configuration names, running.
+//! Starts the sources of a configuration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::source::health::{Restart, SourceHealth};
 use crate::source::kube::{Watch, client};
 use crate::source::{Arrival, SourceId};
 
-/// What the cluster that is watched is called.
+/// The name of the watched cluster in source labels.
 const CLUSTER: &str = "kubernetes";
 
 /// Running sources.
@@ -25,10 +25,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Starts every source; their tasks end with the receiver of the events.
+    /// Starts a task for every source. The tasks end when the receiver of the events is dropped.
     ///
     /// # Errors
-    /// A kubeconfig that cannot be used.
+    /// The kubeconfig is unusable.
     pub async fn start(config: &Config, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) -> anyhow::Result<Sources> {
         let started = Instant::now();
         let mut sources = Sources { watches: Vec::new(), manifests: Vec::new(), tellers: Tellers::default() };
@@ -45,7 +45,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// One watch a profile and namespace.
+    /// Starts one watch for each profile and namespace.
     async fn start_watches(
         &mut self,
         config: &Config,
@@ -74,17 +74,17 @@ impl Sources {
         Ok(())
     }
 
-    /// Whose events will come.
+    /// The sources that send events.
     pub fn ids(&self) -> Vec<SourceId> {
         self.watches.iter().chain(&self.manifests).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whom to ask for a Pod again.
+    /// The sources' handles that ask for a Pod again.
     pub fn tellers(&self) -> Tellers {
         self.tellers.clone()
     }
 
-    /// How each source is.
+    /// The state of each source, for the metrics.
     pub fn stats(&self) -> Vec<SourceStats> {
         let stats = |(id, health): &(SourceId, Arc<SourceHealth>)| SourceStats {
             source: id.clone(),
@@ -98,13 +98,13 @@ impl Sources {
         self.watches.iter().chain(&self.manifests).map(stats).collect()
     }
 
-    /// The age of what is shown: that of the watch whose Pods were known to be whole the longest ago. A file is as old as
-    /// it is.
+    /// The age of the data: the largest age of any watch, counted from when its Pods were last known to be complete.
+    /// Manifest files do not count.
     pub fn age(&self) -> Option<Duration> {
         self.watches.iter().filter_map(|(_, health)| health.age()).max()
     }
 
-    /// What is wrong with the sources now, for people.
+    /// The current errors of the sources, as text for a person.
     pub fn errors(&self) -> String {
         let errors = self.watches.iter().chain(&self.manifests).filter_map(|(_, health)| health.error());
         errors.collect::<Vec<_>>().join("; ")

@@ -1,4 +1,4 @@
-//! The zone of the last run: served where the cluster is away at a start, and saved meanwhile.
+//! Saves the zone, and serves the saved one after a restart while the cluster is unreachable.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,9 +13,9 @@ use crate::zones::Zones;
 
 use super::Sources;
 
-/// Waits for the cluster, and serves the saved zone where nothing is heard of it; then the sources' own takes its place.
+/// Waits for the first sync, and serves the saved zone if there is none in time. The first sync replaces the saved zone.
 ///
-/// A zone that is not to be served is told of, and left where it is.
+/// If the saved zone cannot be served, this logs the reason and keeps the file.
 pub(super) async fn restore(
     state: State,
     config: Config,
@@ -55,7 +55,7 @@ pub(super) async fn restore(
     }
 }
 
-/// Lets the serial go on from that of the last run, if it left one: the clock may have gone back since.
+/// Continues the serial of the last run, if that saved one: the clock may have gone back since.
 pub(super) fn go_on(config: &Config, index: &mut Index) {
     let serial = config.state.as_ref().and_then(|own| state::serial(&own.folder, &config.zone.to_string()));
     if let Some(serial) = serial {
@@ -63,7 +63,7 @@ pub(super) fn go_on(config: &Config, index: &mut Index) {
     }
 }
 
-/// What saves the zone, running.
+/// Starts the task that saves the zone.
 pub(super) fn keep(state: &State, sources: &Arc<Sources>, responder: &Arc<Responder>) -> Arc<Keeper> {
     let of_age = sources.clone();
     let keeper = Keeper::new(state.folder.clone(), sources.ids(), responder.clone(), move || of_age.age());

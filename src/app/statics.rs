@@ -1,4 +1,4 @@
-//! The zone files, read again when they change.
+//! Reads the zone files, and reads them again when they change.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL};
 use crate::zones::{Listing, Zones};
 
-/// The zones of the folder as they are now; what is wrong with a file goes to the log.
+/// Reads the zones of the folder. Logs the errors of each file.
 fn load(config: &Config) -> Arc<Zones> {
     match &config.zones {
         Some(folder) => read(&Zones::none(config.zone.clone()), folder, config),
@@ -19,7 +19,7 @@ fn load(config: &Config) -> Arc<Zones> {
     }
 }
 
-/// The same, and from then on each time that a file changes or SIGHUP comes.
+/// Reads the zones now, and again on each change of a file and each SIGHUP.
 pub(super) fn watch(config: &Config, rereads: Arc<Rereads>) -> watch::Receiver<Arc<Zones>> {
     let before = config.zones.as_deref().map(Fingerprint::below);
     let (zones, receiver) = watch::channel(load(config));
@@ -50,7 +50,7 @@ async fn keep(
     }
 }
 
-/// A bad file leaves its old zone in service.
+/// Reads the zones again. A bad file leaves its old zone in service.
 fn read(current: &Zones, folder: &std::path::Path, config: &Config) -> Arc<Zones> {
     let (zones, errors) = current.reload(folder);
     errors.iter().for_each(|error| tracing::error!("{error}"));
