@@ -1,0 +1,180 @@
+//! How changes arrive.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callsign::source::files::Manifests;
+use callsign::source::health::SourceHealth;
+use callsign::source::{Arrival, Change};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::timeout;
+
+use super::{Folder, pod, profile};
+
+/// What a profile is told in one round of events: of each Pod that was applied the uid, version and annotation, the uids of
+/// those that were removed, and whether the list was whole.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    applied: Vec<(String, u64, Option<String>)>,
+    removed: Vec<String>,
+    is_whole: bool,
+}
+
+/// One round of events, by profile.
+async fn round(events: &mut Receiver<Arrival>, profiles: usize) -> BTreeMap<String, Told> {
+    let mut told: BTreeMap<String, Told> = BTreeMap::new();
+    let mut ended = 0;
+    while ended < profiles {
+        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").expect("an event").event;
+        let name = event.source.profile.to_string();
+        if let Change::Begin = event.change {
+            assert_eq!(told.insert(name, Told::default()), None, "two lists at once");
+            continue;
+        }
+        let of_profile = told.get_mut(&name).expect("a list that has begun");
+        ended += usize::from(matches!(event.change, Change::Commit | Change::Close));
+        match event.change {
+            Change::Apply(pod) => of_profile.applied.push((
+                pod.uid.to_string(),
+                pod.resource_version,
+                pod.annotation.as_deref().map(str::to_owned),
+            )),
+            Change::Remove(uid) => of_profile.removed.push(uid.to_string()),
+            Change::Commit => of_profile.is_whole = true,
+            Change::Close => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    told
+}
+
+/// A whole list.
+fn told(pods: &[(&str, u64, Option<&str>)]) -> Told {
+    let applied = pods.iter().map(|(uid, version, value)| (uid.to_string(), *version, value.map(str::to_owned)));
+    Told { applied: applied.collect(), removed: Vec::new(), is_whole: true }
+}
+
+/// A list that is not whole.
+fn told_in_part(pods: &[(&str, u64, Option<&str>)], removed: &[&str]) -> Told {
+    Told { is_whole: false, removed: removed.iter().map(|uid| uid.to_string()).collect(), ..told(pods) }
+}
+
+#[tokio::test]
+async fn changes_arrive_and_a_bad_file_keeps_what_it_held() {
+    let folder = Folder::new("changes");
+    folder.write("a.yaml", &pod("p"));
+    folder.write("b.yaml", &pod("q").replace("app.io", "dubbo.io"));
+    let profiles =
+        vec![profile("app", "app.io/label=app.io-value"), profile("dubbo", "dubbo.io/label"), profile("all", "")];
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let reread = Arc::new(Notify::new());
+    let (sender, mut events) = channel(1);
+    let manifests = Manifests::new(vec![folder.0.clone()], profiles);
+    assert_eq!(manifests.ids().count(), 3);
+    let task = tokio::spawn(manifests.run(sender, health.clone(), reread.clone()));
+
+    let first = round(&mut events, 3).await;
+    assert_eq!(first["app"], told(&[("default/p", 1, Some("W10="))]));
+    assert_eq!(first["dubbo"], told(&[("default/q", 1, Some("W10="))]));
+    assert_eq!(first["all"], told(&[("default/p", 1, None), ("default/q", 1, None)]));
+
+    folder.write("a.yaml", &pod("p").replace("W10=", "W3tdXQ=="));
+    let second = round(&mut events, 3).await;
+    assert_eq!(second["app"], told(&[("default/p", 2, Some("W3tdXQ=="))]));
+    assert_eq!(second["dubbo"], told(&[("default/q", 1, Some("W10="))]));
+    assert!(health.is_synced() && health.error().is_none());
+
+    // What the bad file held stays, and the list that is not whole takes nothing away.
+    folder.write("a.yaml", "kind: [");
+    folder.write("c.yaml", &pod("r"));
+    while health.error().is_none() {
+        let third = round(&mut events, 3).await;
+        if third["app"].applied.is_empty() {
+            continue; // one of the two files was not written yet
+        }
+        assert_eq!(third["app"], told_in_part(&[("default/r", 3, Some("W10="))], &[]));
+        assert_eq!(third["dubbo"], told_in_part(&[("default/q", 1, Some("W10="))], &[]));
+        while health.error().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert!(health.error().is_some_and(|error| error.contains("a.yaml")));
+
+    // A reread without a change tells the same, with the same versions; what other files no longer hold goes.
+    fs::remove_file(folder.0.join("c.yaml")).expect("the file");
+    reread.notify_one();
+    let again = round(&mut events, 3).await;
+    assert_eq!(again["app"], told_in_part(&[], &["default/r"]));
+    assert_eq!(again["dubbo"], told_in_part(&[("default/q", 1, Some("W10="))], &["default/r"]));
+
+    // A bad document harms no other of its file, and takes none away.
+    folder.write("a.yaml", &format!("{}---\nkind: [\n---\n{}", pod("s"), pod("t")));
+    let fifth = loop {
+        let told = round(&mut events, 3).await;
+        if told["app"].applied.len() == 2 {
+            break told;
+        }
+    };
+    assert!(!fifth["app"].is_whole && fifth["app"].removed.is_empty(), "{fifth:?}");
+
+    // A Pod that a selector finds no more goes, also where the list is not whole.
+    folder.write("a.yaml", &format!("{}---\nkind: [\n", pod("p").replace("app.io-value", "other")));
+    let sixth = loop {
+        let told = round(&mut events, 3).await;
+        if !told["app"].removed.is_empty() {
+            break told;
+        }
+    };
+    assert_eq!((&sixth["app"].applied[..], &sixth["app"].removed[..]), (&[][..], &["default/p".to_owned()][..]));
+
+    // Once it is mended the list is whole, and what it does not name is gone.
+    folder.write("a.yaml", &pod("s"));
+    let whole = loop {
+        let told = round(&mut events, 3).await;
+        if told["app"].is_whole {
+            break told;
+        }
+    };
+    assert_eq!(whole["app"].applied.iter().map(|(uid, ..)| &**uid).collect::<Vec<_>>(), ["default/s"]);
+
+    fs::remove_file(folder.0.join("a.yaml")).expect("the file");
+    fs::remove_file(folder.0.join("b.yaml")).expect("the file");
+    while !round(&mut events, 3).await["all"].applied.is_empty() {}
+
+    drop(events);
+    timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
+}
+
+/// Set in the process that this test starts as its own child, to have a standard input to give.
+const CHILD: &str = "CALLSIGN_TEST_CHILD";
+
+#[tokio::test]
+async fn standard_input_is_read_once() {
+    if std::env::var_os(CHILD).is_some() {
+        let (sender, mut events) = channel(8);
+        let health = Arc::new(SourceHealth::new(Instant::now()));
+        let reread = Arc::new(Notify::new());
+        tokio::spawn(Manifests::new(vec!["-".into()], vec![profile("all", "")]).run(sender, health, reread.clone()));
+        let first = round(&mut events, 1).await;
+        assert_eq!(first["all"], told(&[("default/p", 1, None)]));
+        reread.notify_one();
+        assert_eq!(round(&mut events, 1).await, first);
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "events::standard_input_is_read_once"])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("a child");
+    let mut input = child.stdin.take().expect("its input");
+    input.write_all(br#"{"kind":"PodList","items":[{"metadata":{"name":"p"}}]}"#).expect("room");
+    drop(input);
+    assert!(child.wait().expect("its end").success());
+}

@@ -1,0 +1,76 @@
+//! What is longer than a document may be.
+
+use super::{Folder, names, pod};
+
+/// Lists over the bound of a document are read item by item.
+#[test]
+fn a_long_list_is_read_as_it_comes() {
+    let filler = "x".repeat(60_000);
+    let count = 150;
+    let item = |at: usize| {
+        format!("{{\"kind\":\"Pod\",\"metadata\":{{\"name\":\"p{at:03}\",\"annotations\":{{\"a\":\"{filler}\"}}}}}}")
+    };
+    let items: Vec<String> = (0..count).map(item).collect();
+    let block = |dash: &str| {
+        let item = |at: usize| {
+            format!(
+                "{dash}- apiVersion: v1\n{dash}  kind: Pod\n{dash}  # c\n\n{dash}  metadata:\n{dash}    name: p{at:03}\n{dash}    annotations:\n{dash}      a: |\n{dash}        - {filler}\n\n{dash}        # no comment\n"
+            )
+        };
+        format!("apiVersion: v1\nitems:\n{}kind: List\nmetadata: {{}}\n", (0..count).map(item).collect::<String>())
+    };
+    let cases = [
+        ("JSON", format!("{{\"kind\":\"List\",\"items\":[{}]}}", items.join(","))),
+        ("its kind behind", format!("{{\"items\":[{}],\n\"kind\":\"List\"}}\n", items.join(",\n"))),
+        (
+            "its items' kind not told",
+            format!("{{\"kind\":\"PodList\",\"items\":[{}]}}", items.join(",").replace("\"kind\":\"Pod\",", "")),
+        ),
+        ("YAML", block("")),
+        ("YAML, indented", block("  ")),
+        ("YAML, CRLF", block("").replace('\n', "\r\n")),
+    ];
+    for (name, text) in &cases {
+        let folder = Folder::new("long");
+        folder.write("a.yaml", &format!("{}---\n{text}---\n{}", pod("before"), pod("later")));
+        let held = folder.load();
+        assert_eq!((held.problems(), names(&held).len()), (&[][..], count + 2), "{name}");
+        // One bad item is told by its place, and is the only one that is lost.
+        let bad = text.replacen("p077", "P_077", 1);
+        folder.write("a.yaml", &format!("{bad}\n---\n{}", pod("later")));
+        let held = folder.load();
+        assert!(
+            matches!(held.problems(), [one] if one.reason.starts_with("items[77].metadata.name")),
+            "{name}: {:?}",
+            held.problems()
+        );
+        assert_eq!(names(&held).len(), count, "{name}");
+        // A list that breaks off is told, and the next document is read.
+        let half = text.get(..text.len() / 2).expect("ASCII");
+        folder.write("a.yaml", &format!("{half}\n---\n{}", pod("later")));
+        let held = folder.load();
+        assert!(!held.problems().is_empty(), "{name}");
+        assert!(names(&held).contains(&"default/later") && names(&held).len() > count / 3, "{name}");
+    }
+    // What is as long and no list is told, and harms no other.
+    let long = "x".repeat(5 * 1024 * 1024);
+    for text in [
+        format!("kind: Pod\nmetadata: {{name: b}}\nx: {long}\n"),
+        format!("{{\"kind\":\"Pod\",\"metadata\":{{\"name\":\"b\"}},\"x\":\"{long}\"}}\n"),
+        format!("{{kind: Pod, metadata: {{name: b}}, x: {long}}}\n"),
+        format!("{{\"kind\":\"List\",\"items\":[{{\"kind\":\"Pod\",\"x\":\"{long}\"}}]}}\n"),
+        format!("kind: List\nitems:\n- kind: Pod\n  x: {long}\n"),
+    ] {
+        let folder = Folder::new("over");
+        folder.write("a.yaml", &format!("{}---\n{text}---\n{}", pod("p"), pod("q")));
+        let held = folder.load();
+        let start = text.get(..30).expect("ASCII");
+        assert_eq!(
+            (names(&held), held.problems().len()),
+            (vec!["default/p", "default/q"], 1),
+            "{start}: {:?}",
+            held.problems()
+        );
+        assert!(held.problems()[0].reason.contains("over 4 MiB"), "{start}: {:?}", held.problems());
+    }
+}

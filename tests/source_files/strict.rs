@@ -1,0 +1,159 @@
+//! What the API server refuses, and what it takes.
+
+use super::{Folder, names, pod, problems};
+
+#[test]
+fn a_problem_names_its_place_and_keeps_the_rest() {
+    let good = pod("p");
+    let long = "x".repeat(254);
+    let cases = [
+        (format!("{good}---\nkind: Pod\n"), Some(2), None, "without a name"),
+        (format!("{good}---\nkind: Pod\nmetadata: {{name: A}}\n"), Some(2), None, "metadata.name"),
+        (format!("{good}---\nkind: Pod\nmetadata: {{name: a..b}}\n"), Some(2), None, "metadata.name"),
+        (format!("{good}---\nkind: Pod\nmetadata: {{name: {long}}}\n"), Some(2), None, "metadata.name"),
+        (format!("{good}---\nkind: Pod\nmetadata: {{name: a, namespace: b.c}}\n"), Some(2), None, "metadata.namespace"),
+        (format!("{good}---\nmetadata: {{name: a}}\n"), Some(2), None, "without a kind"),
+        (format!("{good}---\n- a\n"), Some(2), None, "not a Kubernetes object"),
+        (format!("{good}---\nkind: List\nitems: [7]\n"), Some(2), None, "no object"),
+    ];
+    for (text, document, line, reason) in cases {
+        let found = problems(&text);
+        assert!(
+            matches!(&found[..], [(d, l, r)] if *d == document && *l == line && r.contains(reason)),
+            "{text}: {found:?}"
+        );
+        let folder = Folder::new("rest");
+        folder.write("a.yaml", &text);
+        assert_eq!(names(&folder.load()), ["default/p"], "{text}");
+    }
+    let name = "x".repeat(253);
+    assert_eq!(problems(&format!("kind: Pod\nmetadata: {{name: {name}}}\n")), []);
+}
+
+/// What the API server refuses is refused, with the field and what to write; the Pod is published nowhere.
+#[test]
+fn a_value_that_the_api_server_refuses_is_told_with_its_field() {
+    let long = format!("labels: {{a: {}}}", "x".repeat(64));
+    let metadata = [
+        ("namespace: 123", "metadata.namespace is a number, and a string is due: write \"123\""),
+        ("namespace: 1e3", "metadata.namespace is a number"),
+        ("namespace: 0x1f", "metadata.namespace is a number"),
+        ("namespace: true", "metadata.namespace is a boolean, and a string is due: write \"true\""),
+        ("namespace: no", "metadata.namespace is a boolean, and a string is due: write \"false\""),
+        ("namespace: null", "metadata.namespace is null"),
+        ("namespace: ~", "metadata.namespace is null"),
+        ("namespace: [a]", "metadata.namespace is a list"),
+        ("namespace: a.b", "metadata.namespace is not a DNS label"),
+        ("namespace: A", "metadata.namespace is not a DNS label"),
+        ("namespace: ' '", "metadata.namespace is not a DNS label"),
+        ("namespace: a/b", "metadata.namespace is not a DNS label"),
+        ("uid: 123", "metadata.uid is a number, and a string is due: write \"123\""),
+        ("uid: false", "metadata.uid is a boolean"),
+        ("resourceVersion: 7", "metadata.resourceVersion is a number"),
+        ("labels: {app.io/label: true}", "metadata.labels[\"app.io/label\"] is a boolean"),
+        (
+            "labels: {app.io/label: 1.5}",
+            "metadata.labels[\"app.io/label\"] is a number, and a string is due: write \"1.5\"",
+        ),
+        ("labels: {other: 7}", "metadata.labels[\"other\"] is a number"),
+        ("labels: {other: }", "metadata.labels[\"other\"] is null"),
+        ("labels: {other: {a: b}}", "metadata.labels[\"other\"] is an object"),
+        ("labels: {other: a b}", "metadata.labels[\"other\"] has a value that is none of a label"),
+        (&long, "metadata.labels[\"a\"] has a value"),
+        ("labels: {a b: c}", "metadata.labels[\"a b\"] has a key that is none"),
+        ("labels: [a]", "metadata.labels is a list, and an object is due"),
+        ("annotations: {app.io/annotation: 7}", "metadata.annotations[\"app.io/annotation\"] is a number"),
+        ("annotations: {other: yes}", "metadata.annotations[\"other\"] is a boolean"),
+        ("annotations: text", "metadata.annotations is a string, and an object is due"),
+        ("deletionTimestamp: 7", "metadata.deletionTimestamp is a number"),
+        ("deletionTimestamp: yesterday", "metadata.deletionTimestamp is no time"),
+    ];
+    let status = [
+        ("phase: true", "status.phase is a boolean"),
+        ("phase: 1", "status.phase is a number"),
+        ("phase: running", "status.phase is no phase of a Pod: write \"Pending\", \"Running\""),
+        ("podIP: 10", "status.podIP is a number"),
+        ("podIP: 10.0", "status.podIP is a number"),
+        ("podIP: 10.0.0.1/24", "status.podIP is an address with a prefix: write \"10.0.0.1\""),
+        ("podIP: 'fd00::1/64'", "status.podIP is an address with a prefix: write \"fd00::1\""),
+        ("podIP: 10.0.0.256", "status.podIP is no address"),
+        ("podIP: 010.0.0.1", "status.podIP is no address"),
+        ("podIP: 'fe80::1%eth0'", "status.podIP is no address"),
+        ("podIP: localhost", "status.podIP is no address"),
+        ("podIPs: [{ip: 10.0.0.1/24}]", "status.podIPs[0].ip is an address with a prefix: write \"10.0.0.1\""),
+        ("podIPs: [{ip: 10.0.0.1}, {ip: 7}]", "status.podIPs[1].ip is a number"),
+        ("podIPs: [10.0.0.1]", "status.podIPs[0] is a string, and an object is due: write {ip: "),
+        ("podIPs: {ip: 10.0.0.1}", "status.podIPs is an object, and a list is due"),
+        ("hostIP: 10.0.0.1/8", "status.hostIP is an address with a prefix"),
+        ("hostIPs: [{ip: x}]", "status.hostIPs[0].ip is no address"),
+        (
+            "conditions: [{type: Ready, status: True}]",
+            "status.conditions[0].status is a boolean, and a string is due: write \"True\"",
+        ),
+        (
+            "conditions: [{type: Ready, status: no}]",
+            "status.conditions[0].status is a boolean, and a string is due: write \"False\"",
+        ),
+        ("conditions: [{type: Ready, status: 'true'}]", "status.conditions[0].status is none: write \"True\""),
+        ("conditions: [{type: 1, status: 'True'}]", "status.conditions[0].type is a number"),
+        ("conditions: [Ready]", "status.conditions[0] is a string, and an object is due"),
+        ("conditions: Ready", "status.conditions is a string, and a list is due"),
+        ("startTime: 7", "status.startTime is a number"),
+        ("startTime: 2024-01-02", "status.startTime is no time"),
+    ];
+    let others = [
+        ("kind: Pod\nmetadata: {name: 7}", "metadata.name is a number, and a string is due: write \"7\""),
+        ("kind: Pod\nmetadata: {name: on}", "metadata.name is a boolean"),
+        ("kind: Pod\nmetadata: {name: p_q}", "metadata.name is not a DNS subdomain"),
+        ("kind: Pod\nmetadata: null", "metadata.name is missing"),
+        ("kind: Pod\nmetadata: p", "metadata is a string, and an object is due"),
+        ("kind: 7\nmetadata: {name: p}", "kind is a number"),
+        ("kind: true\nmetadata: {name: p}", "kind is a boolean"),
+        ("kind: \nmetadata: {name: p}", "kind is null"),
+        ("kind: 'Po d'\nmetadata: {name: p}", "kind is none"),
+        ("apiVersion: 1\nkind: Pod\nmetadata: {name: p}", "apiVersion is a number"),
+        ("apiVersion: apps/v1\nkind: Pod\nmetadata: {name: p}", "apiVersion is not that of a Pod: write \"v1\""),
+        (
+            "kind: Pod\nmetadata: {name: p}\nspec: {hostNetwork: 'true'}",
+            "spec.hostNetwork is a string, and a boolean is due",
+        ),
+        ("kind: Pod\nmetadata: {name: p}\nstatus: []", "status is a list, and an object is due"),
+        ("kind: Pod\nmetadata: {name: p, name: q}", "not YAML: "),
+        ("{\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":123}}", "metadata.namespace is a number"),
+        ("{\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"name\":\"q\"}}", "not JSON: a key stands twice"),
+        ("kind: List\nitems:\n- kind: Pod\n  metadata: {name: p, uid: 7}", "items[0].metadata.uid is a number"),
+    ];
+    let metadata = metadata.map(|(field, reason)| (format!("kind: Pod\nmetadata: {{name: p, {field}}}"), reason));
+    let status =
+        status.map(|(field, reason)| (format!("kind: Pod\nmetadata: {{name: p}}\nstatus: {{{field}}}"), reason));
+    let others = others.map(|(text, reason)| (text.to_owned(), reason));
+    for (text, reason) in metadata.into_iter().chain(status).chain(others) {
+        let folder = Folder::new("strict");
+        folder.write("a.yaml", &format!("{}---\n{text}\n", pod("default-p")));
+        let held = folder.load();
+        let [problem] = held.problems() else { panic!("{text}: {:?}", held.problems()) };
+        assert_eq!(problem.document, Some(2), "{text}: {problem}");
+        assert!(problem.reason.starts_with(reason), "{text}: {problem}");
+        assert!(problem.file.ends_with("a.yaml"), "{problem:?}");
+        assert_eq!(names(&held), ["default/default-p"], "{text}");
+    }
+}
+
+/// What looks like a number and stands in quotes is a string, and what the API server fills in may be null.
+#[test]
+fn what_the_api_server_takes_is_taken() {
+    let texts = [
+        "kind: Pod\nmetadata: {name: '7', namespace: '123', uid: \"123\", labels: {a: 'true', b.c/d: ''}}",
+        "kind: Pod\nmetadata: {name: !!str 7, namespace: !!str 123, uid: !!str 123}",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: '7', namespace: '123', uid: '123', creationTimestamp: null}\nspec: {}\nstatus: {}",
+        "kind: Pod\nmetadata: {name: '7', namespace: '123', uid: '123', labels: null, deletionTimestamp: null}\nspec: null\nstatus: null",
+        "kind: Pod\nmetadata: {name: '7', namespace: '123', uid: '123'}\nstatus: {podIP: '', podIPs: [], conditions: [], startTime: null}",
+    ];
+    for text in texts {
+        let folder = Folder::new("lenient");
+        folder.write("a.yaml", text);
+        let held = folder.load();
+        assert_eq!((names(&held), held.problems()), (vec!["123"], &[][..]), "{text}");
+        assert_eq!((&*held.pods[0].pod.namespace, &*held.pods[0].pod.name), ("123", "7"), "{text}");
+    }
+}
