@@ -1,8 +1,8 @@
-// Go's own resolver. For the demo (`callsign serve --manifests zones/demo`) as it is:
+// Go's own resolver. With the demo (`callsign serve --manifests zones/demo`):
 //
 //	go run lookup.go 127.0.0.1:5354 tri org.acme.greeter.default.rpc.cluster.local.
 //
-// In a cluster net.DefaultResolver does, and the final dot keeps the search list out.
+// In a cluster use net.DefaultResolver. The final dot keeps Go from trying the search domains.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 func main() {
 	server, protocol, name := os.Args[1], os.Args[2], os.Args[3]
 	resolver := &net.Resolver{
-		PreferGo: true, // the system's own resolver would not use Dial
+		PreferGo: true, // the system's resolver would not call Dial
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, network, server)
@@ -26,7 +26,7 @@ func main() {
 	_, records, err := resolver.LookupSRV(context.Background(), protocol, "tcp", name)
 	var failure *net.DNSError
 	if errors.As(err, &failure) && failure.IsNotFound {
-		// No such interface, or none of its endpoints is ready: Go does not tell the two apart.
+		// No such interface, or no ready endpoint: Go does not distinguish the two.
 		fmt.Println("no endpoints")
 		return
 	}
