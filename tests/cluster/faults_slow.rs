@@ -235,6 +235,6 @@ fn quiet() {
     assert!(oldest < QUIET_MAX.as_secs_f64(), "{oldest} s: --stale-after has to be longer than the docs say");
     assert!(oldest > 20.0, "{oldest} s: something happened, and nothing was measured");
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README");
-    let told = format!("a quiet cluster's stays below {}", QUIET_MAX.as_secs());
-    assert!(readme.contains(&told), "the README does not say: {told}");
+    let promise = format!("on a quiet cluster it stays below {}", QUIET_MAX.as_secs());
+    assert!(readme.contains(&promise), "the README does not say: {promise}");
 }
