@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Calls the endpoints of a name for ever, each time another one at random and by a new connection. An answer is used for as
-// long as its TTL says.
+// Calls the endpoints of a name for ever, each time a random one over a new connection. It uses an answer until its TTL ends.
 func call(count *tally, resolver, name string) {
 	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	var known []endpoint
@@ -31,7 +30,7 @@ func call(count *tally, resolver, name string) {
 	}
 }
 
-// Any reply will do: the examples' servers have no page.
+// Any reply counts, because the examples' servers have no page.
 func get(client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	if err != nil {

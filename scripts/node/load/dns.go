@@ -12,19 +12,19 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// One endpoint of an answer, and how long the answer holds.
+// One endpoint of an answer, and until when the answer is valid.
 type endpoint struct {
 	address netip.AddrPort
 	ttl     time.Duration
 }
 
-// Asks by a new socket, once.
+// Asks once, over a new socket.
 func askOnce(server, name string) error {
 	_, err := endpoints(server, name)
 	return err
 }
 
-// The endpoints that a server names for an SRV name; an error if it names none.
+// Returns the endpoints of an SRV name, or an error if there are none.
 func endpoints(server, name string) ([]endpoint, error) {
 	conn, err := net.Dial("udp", server)
 	if err != nil {
@@ -52,11 +52,11 @@ func endpoints(server, name string) ([]endpoint, error) {
 	}
 }
 
-// Asks by one socket for ever, as CoreDNS's `forward` does: replies are told apart by their id.
+// Asks over one socket for ever, as CoreDNS's `forward` does, and matches replies by their id.
 //
-// kube-proxy takes a flow from a Pod by deleting its entry in the kernel's table of connections. The reply to a query that is
-// under way at that moment comes back from an address that the socket does not know, and is lost whatever the Pod does. So a
-// query is sent again, once and soon. If the flow still leads to a Pod that has ended, that one is lost too.
+// kube-proxy removes a flow from a Pod by deleting its entry in the kernel's table of connections. The reply to a query in
+// flight then comes from an address that the socket does not know, and is lost, whatever the Pod does. So this sends a query
+// again, once and soon. If the flow still leads to a Pod that has ended, the second query is lost too.
 func askOnOneSocket(count *tally, server, name string) {
 	conn, err := net.Dial("udp", server)
 	if err != nil {
@@ -84,7 +84,7 @@ func askOnOneSocket(count *tally, server, name string) {
 		lock.Lock()
 		waiting[id] = true
 		lock.Unlock()
-		conn.Write(query(id, name)) // what a write says is about an earlier query
+		conn.Write(query(id, name)) // an error of a write concerns an earlier query
 		time.AfterFunc(againAfter, func() {
 			if isWaiting(id) {
 				conn.Write(query(id, name))
@@ -96,7 +96,7 @@ func askOnOneSocket(count *tally, server, name string) {
 	for {
 		n, err := conn.Read(buffer)
 		if err != nil {
-			continue // a query that was refused is lost by its timer
+			continue // its timer counts a refused query as lost
 		}
 		var reply dnsmessage.Message
 		if reply.Unpack(buffer[:n]) == nil {
@@ -106,7 +106,7 @@ func askOnOneSocket(count *tally, server, name string) {
 	}
 }
 
-// An SRV query with EDNS.
+// Returns an SRV query with EDNS.
 func query(id uint16, name string) []byte {
 	builder := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: id, RecursionDesired: true})
 	var opt dnsmessage.ResourceHeader
@@ -125,7 +125,7 @@ func query(id uint16, name string) []byte {
 	return message
 }
 
-// The endpoints of a reply: each SRV record with the first address that comes with its target.
+// Returns the endpoints of a reply: each SRV record with the first address of its target in the reply.
 func read(reply *dnsmessage.Message) ([]endpoint, error) {
 	names.tried.Add(1)
 	if reply.RCode == dnsmessage.RCodeNameError {

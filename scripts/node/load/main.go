@@ -1,10 +1,9 @@
-// Load for scripts/test-node: it asks DNS and calls what it finds, at a steady rate, and counts what is lost.
+// Load for scripts/test-node: it queries DNS and calls the endpoints, at a steady rate, and counts the losses.
 //
 //	load pause                                   does nothing (the image of a Pod's sandbox)
-//	load run -name NAME -server A:P -through A:P  asks and calls until it is stopped; GET :9000/ shows the counts
+//	load run -name NAME -server A:P -through A:P  queries and calls until it is stopped; GET :9000/ shows the counts
 //
-// Nothing is tried twice but the queries of kept sockets: a query without a right answer is lost, a call without a reply has
-// failed.
+// It repeats only the queries of kept sockets. A query without a correct answer and a call without a reply are lost.
 package main
 
 import (
@@ -20,29 +19,29 @@ import (
 )
 
 const (
-	// How long a reply may take before it counts as lost.
+	// A query counts as lost if its reply takes longer.
 	patience = 5 * time.Second
 	// How often a new socket asks the server.
 	freshEvery = 10 * time.Millisecond
-	// How many sockets are kept, and how often each of them asks.
+	// The number of kept sockets, and how often each asks.
 	keptSockets = 10
 	keptEvery   = 100 * time.Millisecond
-	// After how long a kept socket asks again, once.
+	// A kept socket asks again, once, after this time.
 	againAfter = 30 * time.Millisecond
 	// How often a new socket asks through the cluster's DNS.
 	throughEvery = 50 * time.Millisecond
-	// How many callers there are, and how long each rests between two calls.
+	// The number of callers, and the pause of each between two calls.
 	callers    = 10
 	callsPause = 100 * time.Millisecond
 )
 
-// A count of what was tried and what was lost.
+// Counts attempts and losses.
 type tally struct {
 	name        string
 	tried, lost atomic.Int64
 }
 
-// Replies, and those that say that there is no such name: while a server restarts, its name must stay.
+// Counts replies, and those that say "no such name": while a server restarts, its name must exist.
 var names = &tally{name: "names"}
 
 func (t *tally) note(err error) {
@@ -95,7 +94,7 @@ func run(args []string) {
 	log.Fatal(http.ListenAndServe(":9000", nil))
 }
 
-// Does something at a steady rate, whatever it takes.
+// Runs something at a steady rate, however long each run takes.
 func every(interval time.Duration, do func()) {
 	for range time.Tick(interval) {
 		do()
