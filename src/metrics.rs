@@ -5,6 +5,8 @@
 //! The text is Prometheus' own format 0.0.4, which every scraper and `promtool check metrics` read, and not the
 //! OpenMetrics that the library writes by itself: there a counter's family lacks the `_total` of its samples.
 
+mod families;
+mod labels;
 mod queries;
 mod state;
 
@@ -14,14 +16,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode_registry;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::dns::{Rcode, Rtype};
 use crate::snapshot::Snapshot;
+use families::Families;
+pub use labels::{Beyond, Dropped, Transport};
 use queries::Queries;
 pub use state::SourceStats;
 use state::State;
@@ -38,143 +41,6 @@ const EVENT_LAG_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 
 /// Lines of the log that could not be written. They are the process's, as the log is.
 pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
-
-/// What carried a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// A datagram.
-    Udp,
-    /// A stream.
-    Tcp,
-    /// A stream under TLS (RFC 7858).
-    Tls,
-    /// HTTP/2 or HTTP/3 (RFC 8484).
-    Https,
-    /// QUIC (RFC 9250).
-    Quic,
-}
-
-impl Transport {
-    /// All of them, in the order of their counters.
-    const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
-
-    /// Whether nobody on the way can read it.
-    pub fn is_encrypted(self) -> bool {
-        !matches!(self, Transport::Udp | Transport::Tcp)
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-            Transport::Tls => "tls",
-            Transport::Https => "https",
-            Transport::Quic => "quic",
-        })
-    }
-}
-
-/// Why a message or a connection got no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
-    /// It was a response, or too short to be answered at all.
-    NotAQuery,
-    /// A datagram could not be read from its socket.
-    Receive,
-    /// The reply could not be sent.
-    Send,
-    /// A network's replies by UDP are beyond its rate.
-    RateLimit,
-    /// A connection could not be taken.
-    Accept,
-    /// A client has its share of connections already.
-    ClientFull,
-    /// All places were taken, and this connection was silent the longest.
-    Silent,
-    /// A connection came from where none may.
-    NotAllowed,
-    /// A connection did not come to an agreement on keys, or not in time.
-    Handshake,
-}
-
-impl Dropped {
-    /// All of them, in the order of their counters.
-    const ALL: [Dropped; 9] = [
-        Dropped::NotAQuery,
-        Dropped::Receive,
-        Dropped::Send,
-        Dropped::RateLimit,
-        Dropped::Accept,
-        Dropped::ClientFull,
-        Dropped::Silent,
-        Dropped::NotAllowed,
-        Dropped::Handshake,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Dropped::NotAQuery => "not-a-query",
-            Dropped::Receive => "receive",
-            Dropped::Send => "send",
-            Dropped::RateLimit => "rate-limit",
-            Dropped::Accept => "accept",
-            Dropped::ClientFull => "client-full",
-            Dropped::Silent => "silent",
-            Dropped::NotAllowed => "not-allowed",
-            Dropped::Handshake => "handshake",
-        }
-    }
-}
-
-/// Which bound of the HTTP side a request was refused for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
-    /// The lists of all clients.
-    Lists,
-    /// The lists of one client.
-    ClientLists,
-    /// The bytes of lists that their clients have not read.
-    UnreadLists,
-    /// The subscriptions of all clients.
-    Subscriptions,
-    /// The subscriptions of one client.
-    ClientSubscriptions,
-    /// The interfaces of one stream.
-    Interfaces,
-    /// The connections of all clients that carry streams.
-    StreamConnections,
-    /// The connections of one client that carry streams.
-    ClientStreamConnections,
-}
-
-impl Beyond {
-    /// All of them, in the order of their counters.
-    const ALL: [Beyond; 8] = [
-        Beyond::Lists,
-        Beyond::ClientLists,
-        Beyond::UnreadLists,
-        Beyond::Subscriptions,
-        Beyond::ClientSubscriptions,
-        Beyond::Interfaces,
-        Beyond::StreamConnections,
-        Beyond::ClientStreamConnections,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Beyond::Lists => "lists",
-            Beyond::ClientLists => "client-lists",
-            Beyond::UnreadLists => "unread-lists",
-            Beyond::Subscriptions => "subscriptions",
-            Beyond::ClientSubscriptions => "client-subscriptions",
-            Beyond::Interfaces => "interfaces",
-            Beyond::StreamConnections => "stream-connections",
-            Beyond::ClientStreamConnections => "client-stream-connections",
-        }
-    }
-}
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -377,57 +243,6 @@ impl Collector for Counters {
             connections
                 .map(|(transport, count)| ([("transport", transport.to_string())], count.load(Ordering::Relaxed))),
         )
-    }
-}
-
-/// Writes whole families of samples, under the names that are given.
-struct Families<'e, 'w>(&'e mut DescriptorEncoder<'w>);
-
-impl Families<'_, '_> {
-    /// Counters, whose name ends in `_total`.
-    fn counters<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        self.family(name, help, MetricType::Counter, samples)
-    }
-
-    /// Gauges.
-    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (L, V)>,
-    ) -> fmt::Result {
-        self.family(name, help, MetricType::Gauge, samples)
-    }
-
-    /// One counter without labels.
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?.encode_gauge(&value)
-    }
-
-    /// One gauge without labels.
-    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
-        self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    /// The library writes a gauge's name as it is, but puts `_total` behind a counter's: so counters are written as
-    /// gauges below a counter's head.
-    fn family<L: EncodeLabelSet, V: EncodeGaugeValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        samples: impl IntoIterator<Item = (L, V)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, &format!("{help}."), None, kind)?;
-        for (labels, value) in samples {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::Families;
+use super::families::Families;
 use crate::answer;
 use crate::snapshot::{Snapshot, Tally};
 use crate::source::SourceId;
