@@ -3,8 +3,10 @@
 //! Nothing else reads the environment. Every refusal names the option and says what to do.
 
 mod clients;
+mod defaults;
 mod encrypted;
 mod environment;
+mod error;
 mod file;
 mod name_server;
 mod options;
@@ -13,7 +15,6 @@ mod profile;
 mod size;
 mod value;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,54 +31,15 @@ use crate::source::Profile;
 
 use clients::Typed;
 pub use clients::{Clients, CookieSecret};
+pub use defaults::*;
 pub use environment::Environment;
+pub use error::ConfigError;
+use error::refused;
 pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
 pub use own_pod::own_pod;
 pub use profile::default_profiles;
 pub use size::{ByteSize, NoSize};
-
-/// The zone that the Pods' names are in.
-pub const DEFAULT_ZONE: &str = "rpc.cluster.local.";
-
-/// Where DNS is served: a port that needs no root, and no one but this host.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5354);
-
-/// Where health, metrics and the API are served.
-pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8053);
-
-/// TTL of every record, in seconds.
-pub const DEFAULT_TTL: u32 = 5;
-
-/// Seconds of silence after which answers are marked stale: three missed bookmarks.
-pub const DEFAULT_STALE_AFTER: u32 = 180;
-
-/// Seconds that a start waits for the cluster before it serves a saved zone.
-pub const DEFAULT_STATE_WAIT: u32 = 5;
-
-/// Seconds after which a saved zone is not served any more.
-pub const DEFAULT_STATE_MAX_AGE: u32 = 86_400;
-
-/// Seconds for which answers go on after SIGTERM.
-pub const DEFAULT_LAME_DUCK: u32 = 5;
-
-/// The metadata keys that TXT records show beside the named fields.
-pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
-
-/// The most bytes that all Pods may take. With the rest of the sum in ARCHITECTURE.md ("Bytes") it fits the memory limit of
-/// `deploy/`.
-pub const DEFAULT_BYTES_MAX: u64 = 576 * 1024 * 1024;
-
-/// The most bytes that the Pods of one namespace may take: 100,000 ordinary Pods fit. Where all
-/// take more than [`DEFAULT_BYTES_MAX`], the largest namespace gives way first.
-pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = 544 * 1024 * 1024;
-
-/// What is logged.
-pub const DEFAULT_LOG_LEVEL: &str = "info";
-
-/// The longest NSID, in bytes: beside the longest question it leaves room for EDE in the 512 bytes of the smallest
-/// UDP reply.
-pub const NSID_LEN_MAX: usize = 128;
 
 /// Where the kernel tells the host's name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -185,77 +147,6 @@ pub enum Namespaces {
     All,
     /// These, each once.
     Named(Vec<Arc<str>>),
-}
-
-/// Why the options are no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("config file {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is larger than any configuration.
-    #[error("config file {}: it has more than {limit} bytes", path.display())]
-    FileTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The most bytes that are read.
-        limit: u64,
-    },
-    /// The file is no TOML, or holds what is no option.
-    #[error("config file {}, line {line}: {message}", path.display())]
-    BadFile {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// Variables that look like options and are none.
-    #[error("no option has the environment variable {names}; unset it, or use one of: {known}")]
-    UnknownVariables {
-        /// Their names.
-        names: String,
-        /// The names that there are.
-        known: String,
-    },
-    /// A variable whose value cannot be read.
-    #[error("environment variable {name}: {message}")]
-    Variable {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// An option's value that cannot be.
-    #[error("{option}: {message}")]
-    Value {
-        /// The option, as a flag.
-        option: &'static str,
-        /// What is wrong and what to do.
-        message: String,
-    },
-    /// Nobody has told which Pod this process is in.
-    #[error(
-        "which Pod is this process in? Its {missing} is not told; in a Pod, give its container {}, anywhere else \
-         --namespace NAME and --pod NAME",
-        crate::register::error::ENVIRONMENT_YAML
-    )]
-    NoOwnPod {
-        /// `namespace` or `name`.
-        missing: &'static str,
-    },
-    /// There is nothing to read Pods from.
-    #[error(
-        "no source of Pods: give --manifests PATH to read them from files, or --kubeconfig FILE, --context NAME, \
-         --namespace NAME or --all-namespaces to watch a cluster (inside a Pod that is the default)"
-    )]
-    NoSource,
 }
 
 impl Config {
@@ -408,9 +299,4 @@ impl Config {
             warnings,
         })
     }
-}
-
-/// A value of an option that cannot be.
-fn refused(option: &'static str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { option, message: message.into() }
 }
