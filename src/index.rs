@@ -17,6 +17,7 @@
 //! quotas admit, then which Pod holds an address and port, and which other Pods lose or gain by that. It then applies
 //! the difference between the old and the new record of each Pod to the facts, once per Pod.
 
+mod apply;
 mod claims;
 mod facts;
 mod held;
@@ -26,20 +27,20 @@ mod serial;
 mod services;
 mod settle;
 mod shown;
+mod slots;
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroU64;
+use std::hash::RandomState;
 use std::sync::Arc;
 
-use crate::registration::{self, Decoded};
+use crate::registration::Decoded;
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
 use crate::source::again::Wanted;
-use crate::source::{Change, Event, Pod, SourceId};
+use crate::source::{Change, Event, SourceId};
 use crate::zones::Zones;
 
 use claims::Claims;
-use held::{Held, Hold};
+use held::Held;
 use intern::Interner;
 use room::Rooms;
 pub use serial::Now;
@@ -262,209 +263,11 @@ impl Index {
         })
     }
 
-    /// Applies a Pod that the index asked for, unless the source has released it meanwhile.
-    fn apply_again(&mut self, source: usize, pod: Pod) {
-        let held = self.slot_of_uid(source, &pod.uid).and_then(|slot| self.held[slot as usize].as_ref());
-        if held.is_some_and(|held| held.has_hold_of(source)) {
-            self.apply_pod(source, pod, None, Telling::Again);
-        }
-    }
-
-    fn apply_pod(&mut self, source: usize, mut pod: Pod, decoded: Option<Decoded>, telling: Telling) {
-        if !pod.status.host_network {
-            pod.status.host_ips = Box::default(); // no answer depends on them
-        }
-        let slot = self.slot_of(source, &pod);
-        let Source { id, generation, is_listing, .. } = &self.sources[source];
-        let (profile, generation, is_listing) = (id.profile.clone(), *generation, *is_listing);
-        let fingerprint = NonZeroU64::new(self.keys.hash_one(&pod.annotation)).unwrap_or(NonZeroU64::MIN);
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        let hold = held.hold_of(source);
-        if pod.resource_version < hold.resource_version && (!is_listing || telling == Telling::Again) {
-            return; // a stale API server after a reconnect: never go back within one watch
-        }
-        // A Pod that the index asked for counts as named by its last list, not by the current one.
-        let generation = if telling == Telling::Again { hold.generation } else { generation };
-        let is_other = hold.fingerprint != Some(fingerprint);
-        *hold = Hold { generation, resource_version: pod.resource_version, fingerprint: Some(fingerprint), ..*hold };
-        let before = held.status_version();
-        let is_newest = held.takes_status(pod.resource_version, is_listing.then_some(generation), self.lists);
-        let published = self.next.pod(slot);
-        let current = held.record(published.map(|record| &**record));
-        let is_reread = is_other || current.is_missing(&profile);
-        let is_renamed = is_newest && (&*current.namespace, current.name()) != (&*pod.namespace, &*pod.name);
-        let has_news = is_renamed || (is_newest && current.status != pod.status);
-        let is_newer = held.status_version() != before; // matters only among Pods of the same name
-        // A Pod that waits for its list may look unchanged here. A whole list or a watch event publishes it anyway.
-        let is_due = is_reread || has_news || self.is_waiting(slot) || (is_newer && !self.namesakes(slot).is_empty());
-        if !is_due {
-            return;
-        }
-        let Some(mut record) = self.record(slot).cloned() else { return };
-        if is_renamed {
-            self.rename(slot, &mut record, (&pod.namespace, &pod.name));
-        }
-        if is_newest {
-            record.status = pod.status;
-        }
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        if is_reread || is_renamed {
-            let decoded = pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode(&annotation)));
-            held.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
-        }
-        self.stage(source, slot, record);
-    }
-
-    /// Keeps a Pod's new record for the next snapshot, or for the snapshot after its list's `Commit`.
-    fn stage(&mut self, source: usize, slot: PodSlot, record: PodRecord) {
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        self.staged += record.cost();
-        self.staged -= held.staged.replace(Box::new(record)).map_or(0, |staged| staged.cost());
-        self.touch(source, slot);
-        if self.staged > STAGED_MAX {
-            self.sources.iter_mut().for_each(|source| self.dirty.append(&mut source.pending));
-            self.settle();
-        }
-    }
-
-    /// Renames a Pod. A published Pod is found by its old name until the new one is settled.
-    fn rename(&mut self, slot: PodSlot, record: &mut PodRecord, called: (&str, &str)) {
-        let before = self.keys.hash_one(names(record)) as u32;
-        if let Some(held) = self.held[slot as usize].as_mut() {
-            held.rename(record, called, &mut self.interner, &self.next.settings);
-        }
-        if self.next.pod(slot).is_none() {
-            self.bearers.remove(before, slot);
-            self.bearers.insert(self.keys.hash_one(names(record)) as u32, slot);
-        }
-    }
-
-    fn remove_pod(&mut self, source: usize, uid: &Arc<str>) {
-        if let Some(slot) = self.slot_of_uid(source, uid) {
-            self.let_go(source, slot);
-        }
-    }
-
-    /// Ends the source's hold on the Pod. What the Pod registered through that source goes, and so does the Pod if no
-    /// other source holds it.
-    fn let_go(&mut self, source: usize, slot: PodSlot) {
-        let Some(held) = self.held[slot as usize].as_mut() else { return };
-        if !held.release(source) {
-            return;
-        }
-        let published = self.next.pod(slot);
-        let mut record = held.record(published.map(|record| &**record)).clone();
-        held::forget(&mut record, &self.sources[source].id.profile);
-        self.stage(source, slot, record);
-    }
-
-    /// Ends a whole list: Pods that it did not name go, and the changes that it made may be published.
-    fn commit(&mut self, source: usize) {
-        let generation = self.sources[source].generation;
-        let is_swept = |held: &Held| held.holds_since(source).is_some_and(|seen| seen != generation);
-        let swept: Vec<PodSlot> = (0..)
-            .zip(&self.held)
-            .filter_map(|(slot, held)| held.as_ref().is_some_and(is_swept).then_some(slot))
-            .collect();
-        for slot in swept {
-            self.let_go(source, slot);
-        }
-        self.close(source);
-    }
-
-    /// The list is at its end: what it changed may be published.
-    fn close(&mut self, source: usize) {
-        let own = &mut self.sources[source];
-        own.is_synced = true;
-        own.is_listing = false;
-        let committed = std::mem::take(&mut own.pending);
-        committed.into_iter().for_each(|slot| self.make_due(slot));
-    }
-
-    /// Marks a Pod for the next snapshot, or for the one after its list's `Commit`.
-    fn touch(&mut self, source: usize, slot: PodSlot) {
-        let own = &mut self.sources[source];
-        if own.is_listing && own.is_synced {
-            own.pending.insert(slot);
-        } else {
-            self.make_due(slot);
-        }
-    }
-
-    /// Marks a Pod for the next snapshot, even if another source's list that changed it has not committed: that list
-    /// may never.
-    fn make_due(&mut self, slot: PodSlot) {
-        for source in &mut self.sources {
-            source.pending.remove(&slot);
-        }
-        self.dirty.insert(slot);
-    }
-
     /// The Pod's current record, published or not. `None` while `settle` moves it from one to the other.
     fn record(&self, slot: PodSlot) -> Option<&PodRecord> {
         let held = self.held.get(slot as usize)?.as_ref()?;
         held.staged.as_deref().or_else(|| self.next.pod(slot).map(|record| &**record))
     }
-
-    fn slot_of_uid(&self, source: usize, uid: &str) -> Option<PodSlot> {
-        let cluster = &self.sources[source].id.cluster;
-        let is_it =
-            |slot: &PodSlot| self.record(*slot).is_some_and(|record| record.uid() == uid && record.cluster == *cluster);
-        self.slots.find(self.keys.hash_one((cluster, uid)) as u32).find(is_it)
-    }
-
-    /// The other Pods of the same name.
-    fn namesakes(&self, slot: PodSlot) -> Vec<PodSlot> {
-        self.bearing(slot).map(|record| self.others_called(names(record), slot)).unwrap_or_default()
-    }
-
-    /// The Pods of this cluster, namespace and name, without the Pod in `slot`.
-    fn others_called(&self, called: [&str; 3], slot: PodSlot) -> Vec<PodSlot> {
-        let is_one = |other: &PodSlot| {
-            let other = (*other != slot).then(|| self.bearing(*other)).flatten();
-            other.is_some_and(|other| names(other) == called)
-        };
-        self.bearers.find(self.keys.hash_one(called) as u32).filter(is_one).collect()
-    }
-
-    /// The record whose name counts among the other Pods. It is the published one while the Pod waits for its list's
-    /// `Commit`: an uncommitted list renames no Pod.
-    fn bearing(&self, slot: PodSlot) -> Option<&PodRecord> {
-        let published = self.next.pod(slot).map(|record| &**record);
-        published.filter(|_| self.is_waiting(slot)).or_else(|| self.record(slot))
-    }
-
-    fn slot_of(&mut self, source: usize, pod: &Pod) -> PodSlot {
-        if let Some(slot) = self.slot_of_uid(source, &pod.uid) {
-            return slot;
-        }
-        let slot = self.free.pop().unwrap_or(self.held.len() as PodSlot);
-        if slot as usize == self.held.len() {
-            self.held.push(None);
-            self.next.pods.push_back(None);
-        }
-        let cluster = self.interner.text(&self.sources[source].id.cluster);
-        let namespace = self.interner.text(&pod.namespace);
-        self.slots.insert(self.keys.hash_one((&cluster, &*pod.uid)) as u32, slot);
-        let record = PodRecord::new(cluster, namespace, &pod.name, &pod.uid);
-        self.bearers.insert(self.keys.hash_one(names(&record)) as u32, slot);
-        self.staged += record.cost();
-        self.held[slot as usize] = Some(Held::new(record));
-        slot
-    }
-
-    /// Frees the slot of a Pod that no source holds.
-    fn free_slot(&mut self, slot: PodSlot, record: &PodRecord) {
-        self.slots.remove(self.keys.hash_one((&record.cluster, record.uid())) as u32, slot);
-        self.bearers.remove(self.keys.hash_one(names(record)) as u32, slot);
-        self.held[slot as usize] = None;
-        self.free.push(slot);
-    }
-}
-
-/// Cluster, namespace and name: Pods that share all three replace each other.
-fn names(record: &PodRecord) -> [&str; 3] {
-    [&record.cluster, &record.namespace, record.name()]
 }
 
 impl std::fmt::Debug for Index {

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::claims::claims_of;
-use super::{Index, facts, names};
+use super::slots::names;
+use super::{Index, facts};
 use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
 use crate::source::Phase;
 
