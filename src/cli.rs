@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and the help that teaches it.
+//! The command line and its help.
 
 mod from;
 mod register;
@@ -16,10 +16,9 @@ use crate::register::offer::{BAD_META_KEY, is_meta_key};
 pub use from::{DEFAULT_SERVER, FromArgs, ServerArgs};
 pub use register::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 
-/// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit that it was built from.
+/// The git commit of the build.
 pub const COMMIT: &str = match option_env!("CALLSIGN_COMMIT") {
     Some(commit) if !commit.is_empty() => commit,
     _ => "unknown",
@@ -31,30 +30,28 @@ static VERSION_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{VERSION
 #[derive(Debug, Parser)]
 #[command(name = "callsign", version = VERSION_AND_COMMIT.as_str(), arg_required_else_help = true, max_term_width = 120)]
 pub struct Cli {
-    /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer DNS queries for the Pods of a cluster or of files
     #[command(after_long_help = SERVE_HELP)]
     Serve(Box<ServeArgs>),
-    /// List the interfaces that are served, and the names to dig
+    /// List the published interfaces, and the names to query
     #[command(after_long_help = LS_HELP)]
     Ls(LsArgs),
-    /// Tell what of a Pod is published, what is not, and why not
+    /// Say which registrations of a Pod are published, and why others are not
     #[command(after_long_help = WHY_HELP)]
     Why(WhyArgs),
-    /// Print the endpoints of an interface, and each change of them as it comes
+    /// Print the endpoints of an interface, and then each change
     #[command(after_long_help = WATCH_HELP)]
     Watch(WatchArgs),
-    /// Show what an annotation's value says
+    /// Print what an annotation value contains
     #[command(after_long_help = DECODE_HELP)]
     Decode(DecodeArgs),
-    /// Make an annotation's value
+    /// Encode an annotation value
     #[command(after_long_help = ENCODE_HELP)]
     Encode(EncodeArgs),
     /// Check manifests, zone files and a configuration, without serving them
@@ -63,17 +60,17 @@ pub enum Command {
     /// Register a server in its own Pod, and withdraw it before it ends
     #[command(after_long_help = register::REGISTER_HELP)]
     Register(Box<RegisterArgs>),
-    /// Withdraw what a container has registered in its own Pod
+    /// Withdraw what a container registered in its own Pod
     #[command(after_long_help = register::WITHDRAW_HELP)]
     Withdraw(WithdrawArgs),
 }
 
 const SERVE_HELP: &str = "\
-Every option can also be set as an environment variable or in the --config file:
+Every option can also be set in the environment or in the --config file:
 --publish-not-ready is CALLSIGN_PUBLISH_NOT_READY=true or `publish-not-ready = true`.
-Lists are comma-separated in the environment, arrays in the file. A flag goes before
-the environment, the environment before the file; a list replaces the lower one.
-What registrations are found by is set in the file alone, and replaces the defaults:
+Lists are comma-separated in the environment and arrays in the file. A flag overrides
+the environment, which overrides the file. A list replaces the whole lower list.
+Profiles can be set only in the file, and replace the default ones:
 
     [[profile]]
     name = \"app\"
@@ -87,31 +84,32 @@ Examples:
         --tls-cert tls.crt --tls-key tls.key
     dig @127.0.0.1 -p 5354 SRV _rpc._tcp.org.acme.greeter.default.rpc.cluster.local
 
-It prints log lines to standard error, and runs until SIGTERM or SIGINT. SIGHUP reads
-the files again.";
+It prints log lines to standard error, and runs until SIGTERM or SIGINT. SIGHUP makes it
+read the files again.";
 
 const LS_HELP: &str = "\
 Examples:
-    callsign ls                              what the local server serves
+    callsign ls                              what the local server publishes
     callsign ls org.acme.Greeter             one interface
-    callsign ls --bad                        registrations that were refused
+    callsign ls --bad                        refused registrations
     callsign ls --server https://callsign.example:8053 --server-token token
-    callsign ls --manifests zones/demo       the same, without a server
+    callsign ls --manifests zones/demo       the same without a server
     callsign ls --kubeconfig ~/.kube/config -A --json
 
-It prints a line a service: interface, group, version, namespace, how many endpoints,
-and the name to dig. With --bad a line a refused registration: Pod, reason, and the
-offset in its annotation. With --json one JSON array of the same.";
+It prints a line per service: interface, group, version, namespace, the number of
+endpoints, and the name to query. With --bad it prints a line per refused registration:
+Pod, reason, and the offset in its annotation. With --json it prints one JSON array.";
 
 const WHY_HELP: &str = "\
 Examples:
-    callsign why greeter-0                   a Pod of the namespace `default`
+    callsign why greeter-0                   a Pod in the namespace `default`
     callsign why shop/greeter-0              the same as -n shop greeter-0
     callsign why greeter-0 --kubeconfig ~/.kube/config
 
-It prints whether the Pod is seen and ready, then a line a registration: published
-under which name, or the reason why not (no label, not ready, terminating, finished,
-bad base64, foreign address, lost to another Pod). With --json one JSON object.";
+It prints whether the server knows the Pod and whether it is ready, then a line per
+registration: the name it is published under, or why it is not published (no label, not
+ready, terminating, finished, bad base64, foreign address, lost to another Pod). With
+--json it prints one JSON object.";
 
 const WATCH_HELP: &str = "\
 Examples:
@@ -119,19 +117,19 @@ Examples:
     callsign watch org.acme.Greeter --group gray -n shop
     callsign watch org.acme.Greeter --json
 
-It prints a line an endpoint that is there, and from then on one for each that is added,
-changed or removed, until it is interrupted. With --json a JSON object a line: first
+It prints a line per endpoint, and then a line per endpoint that is added, changed or
+removed, until it is interrupted. With --json it prints a JSON object per line: first
 {\"event\": \"set\", \"endpoints\": […]}, then {\"event\": \"change\", \"added\": […],
-\"changed\": […], \"removed\": […]}; a later set stands for all before it. Where the
-server goes away, it comes back to it, and prints what has changed meanwhile.";
+\"changed\": […], \"removed\": […]}. A later set replaces everything before it. When the
+server is away, the command reconnects, and then prints what changed in between.";
 
 const DECODE_HELP: &str = "\
 Examples:
     callsign decode W3siayI6ImludGVyZmFjZSIsInYiOiJHcmVldGVyIn0seyJrIjoicG9ydCIsInYiOjIwODgwfV0=
     kubectl get pod greeter-0 -o jsonpath='{.metadata.annotations.app\\.io/annotation}' | callsign decode
 
-It prints the registrations, and then what could not be read: reason and offset. With
---json one JSON object. The exit code is 1 if anything could not be read.";
+It prints the registrations, and then the reason and offset of whatever it cannot read.
+With --json it prints one JSON object. The exit code is 1 if anything cannot be read.";
 
 const ENCODE_HELP: &str = "\
 Examples:
@@ -141,24 +139,24 @@ Examples:
     kubectl label pod greeter-0 app.io/label=app.io-value
     echo '[{\"k\":\"interface\",\"v\":\"org.acme.Greeter\"},{\"k\":\"port\",\"v\":20880}]' | callsign encode -
 
-It prints the value on one line: base64 of a JSON array of pairs. Several ports make
-several registrations.";
+It prints the value on one line: base64 of a JSON array of pairs. Each port makes a
+registration.";
 
 const CHECK_HELP: &str = "\
 Examples:
     callsign check --manifests zones/demo --zones zones
     callsign check --config /etc/callsign.toml
 
-It prints a line a mistake: file, line or Pod, and reason. Then it says on standard error
-what it has checked, by count. Manifests without a Pod and a folder without a zone file
-are mistakes too, since nothing is checked then. The exit code is 0 if there are no
-mistakes, 1 if there are, and 2 if nothing is named to check. With --json one JSON
-object of the mistakes, the warnings and the counts.";
+It prints a line per mistake: file, line or Pod, and reason. Then it prints to standard
+error how many things it checked. Manifests without a Pod and a folder without a zone
+file are mistakes too, because then nothing is checked. The exit code is 0 without
+mistakes, 1 with mistakes, and 2 if no option names anything to check. With --json it
+prints one JSON object of the mistakes, the warnings and the counts.";
 
 /// `callsign ls`
 #[derive(Debug, Args)]
 pub struct LsArgs {
-    /// The interface, in any letter case; all of them where it is absent
+    /// The interface, in any letter case [default: all]
     pub interface: Option<String>,
     /// List what was refused: Pod, reason, offset
     #[arg(long)]
@@ -169,10 +167,9 @@ pub struct LsArgs {
     /// Only this namespace; repeats
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Vec<String>,
-    /// All namespaces of the cluster, where it is read without a server
+    /// All namespaces of the cluster, when reading it without a server
     #[arg(short = 'A', long, conflicts_with_all = ["namespace", "server"])]
     pub all_namespaces: bool,
-    /// Where the answer comes from.
     #[command(flatten)]
     pub from: FromArgs,
 }
@@ -183,13 +180,12 @@ pub struct WhyArgs {
     /// The Pod: `greeter-0` or `shop/greeter-0`
     #[arg(value_parser = pod_ref)]
     pub pod: PodRef,
-    /// The Pod's namespace [default: the kubeconfig's own where one is read, else `default`]
+    /// The Pod's namespace [default: the kubeconfig's if it reads one, else `default`]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Where the answer comes from.
     #[command(flatten)]
     pub from: FromArgs,
 }
@@ -197,14 +193,14 @@ pub struct WhyArgs {
 /// `callsign watch`
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// The interface, in any letter case; repeats, up to 1,024 of them
+    /// The interface, in any letter case; repeats, up to 1,024 times
     #[arg(required = true)]
     pub interface: Vec<String>,
     /// Only this group; empty for endpoints without one
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// Only this version; empty for endpoints without one
-    // `--version` is the program's only before a command.
+    // A command has no `--version` of its own: clap's `--version` works only before a command.
     #[arg(long, value_name = "TEXT")]
     pub version: Option<String>,
     /// Only this namespace
@@ -213,30 +209,27 @@ pub struct WatchArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The server to ask.
     #[command(flatten)]
     pub server: ServerArgs,
 }
 
-/// A Pod as it was typed.
+/// A Pod as it is written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRef {
-    /// The namespace, if one was typed.
     pub namespace: Option<String>,
-    /// The name.
     pub name: String,
 }
 
 impl WhyArgs {
-    /// The Pod, its namespace from either place.
+    /// The Pod, with the namespace from its name or from the flag.
     ///
     /// # Errors
-    /// Two namespaces that differ; the text says which.
+    /// Both have a namespace, and the two differ.
     pub fn pod(&self) -> Result<PodRef, String> {
         match (&self.pod.namespace, &self.namespace) {
-            (Some(typed), Some(flag)) if typed != flag => {
-                Err(format!("the Pod is in the namespace {typed:?} or in {flag:?}? Give one of them"))
-            }
+            (Some(typed), Some(flag)) if typed != flag => Err(format!(
+                "the Pod's name has the namespace {typed:?} and --namespace has {flag:?}; give one of them"
+            )),
             (Some(_), _) => Ok(self.pod.clone()),
             (None, flag) => Ok(PodRef { namespace: flag.clone(), name: self.pod.name.clone() }),
         }
@@ -275,22 +268,21 @@ pub struct EncodeArgs {
     /// The interface, such as org.acme.Greeter
     #[arg(long, value_name = "NAME", requires = "port")]
     pub interface: Option<String>,
-    /// The port; repeats, and each is a registration of its own
+    /// The port; repeats, and each port is a registration of its own
     #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Vec<u16>,
-    /// The fields that may be absent.
     #[command(flatten)]
     pub fields: FieldArgs,
 }
 
-/// The fields of a registration that may be absent.
+/// The optional fields of a registration.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FieldArgs {
     /// The group
     #[arg(long, value_name = "NAME", requires = "interface")]
     pub group: Option<String>,
     /// The version of the interface
-    // `--version` is the program's only before a command.
+    // A command has no `--version` of its own: clap's `--version` works only before a command.
     #[arg(long, value_name = "TEXT", requires = "interface")]
     pub version: Option<String>,
     /// The protocol, such as dubbo, tri, grpc or http [default: rpc]
@@ -308,13 +300,13 @@ pub struct FieldArgs {
     /// The application's name
     #[arg(long, value_name = "NAME", requires = "interface")]
     pub application: Option<String>,
-    /// Anything else that clients should know; repeats
+    /// Any other metadata for clients; repeats
     #[arg(long, value_name = "KEY=VALUE", requires = "interface", value_parser = meta_pair)]
     pub meta: Vec<(String, String)>,
 }
 
 impl EncodeArgs {
-    /// The pairs of all registrations, in order; none where they come from standard input.
+    /// The pairs of all registrations, in order. Empty if they come from standard input.
     pub fn pairs(&self) -> Vec<(String, String)> {
         let offer = |interface| self.fields.offer(interface, &self.port);
         self.interface.iter().flat_map(|interface| offer(interface).fields().flatten().collect::<Vec<_>>()).collect()
@@ -322,7 +314,7 @@ impl EncodeArgs {
 }
 
 impl FieldArgs {
-    /// What is offered: an interface with these fields at these ports.
+    /// The registrations of an interface with these fields at these ports.
     pub fn offer(&self, interface: &str, port: &[u16]) -> Offer {
         let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = self.clone();
         let (interface, port) = (interface.to_owned(), port.to_vec());
@@ -333,7 +325,7 @@ impl FieldArgs {
 fn meta_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         None | Some(("", _)) => Err("write key=value".into()),
-        Some((key, _)) if !is_meta_key(key) => Err(format!("{key} can be no metadata: {BAD_META_KEY}")),
+        Some((key, _)) if !is_meta_key(key) => Err(format!("{key} is not a metadata key: {BAD_META_KEY}")),
         Some((key, value)) => Ok((key.into(), value.into())),
     }
 }
@@ -341,7 +333,6 @@ fn meta_pair(text: &str) -> Result<(String, String), String> {
 /// `callsign check`
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// What is checked.
     #[command(flatten)]
     pub what: CheckWhat,
     /// Print JSON
@@ -349,7 +340,7 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// What `callsign check` checks: at least one of these.
+/// The inputs of `callsign check`: at least one.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = true)]
 pub struct CheckWhat {
@@ -359,13 +350,13 @@ pub struct CheckWhat {
     /// A folder of static zones
     #[arg(long, value_name = "DIR")]
     pub zones: Option<PathBuf>,
-    /// A configuration for `serve`; what it names is checked too
+    /// A configuration of `serve`, checked with the files that it names
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
 impl CheckWhat {
-    /// The same for `serve`.
+    /// The same inputs as options of `serve`.
     pub fn serve_args(self) -> ServeArgs {
         let CheckWhat { manifests, zones, config } = self;
         ServeArgs { config, options: Options { manifests, zones, ..Options::default() } }

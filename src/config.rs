@@ -1,6 +1,7 @@
-//! All options become one checked [`Config`]: from flags, else the environment, else a TOML file, else the default.
+//! Turns all options into one checked [`Config`]. A flag overrides the environment, which overrides the TOML file,
+//! which overrides the default.
 //!
-//! Nothing else reads the environment. Every refusal names the option and says what to do.
+//! Nothing else reads the environment. Every refusal names the option and says what to write instead.
 
 mod clients;
 mod defaults;
@@ -41,119 +42,110 @@ pub use own_pod::own_pod;
 pub use profile::default_profiles;
 pub use size::{ByteSize, NoSize};
 
-/// Where the kernel tells the host's name.
+/// The kernel's copy of the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
-/// Everything that the operator set, checked.
+/// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The zone of the Pods' names, with room for the longest name of a service's alias.
+    /// It leaves room for the longest alias of a service.
     pub zone: Name,
-    /// The zone's name servers, at least one, each once.
+    /// At least one, each once.
     pub name_servers: Vec<NameServer>,
-    /// The networks to serve reverse names for, host bits zero, none within another.
+    /// Networks that reverse names are served for: host bits are zero, and none is within another.
     pub reverse: Vec<IpNet>,
-    /// TTL of every record, in seconds.
+    /// The TTL of every record, in seconds.
     pub ttl: u32,
-    /// Which metadata keys TXT records show.
+    /// The metadata keys that TXT records show.
     pub txt_keys: TxtKeys,
     /// The folder of static zones.
     pub zones: Option<PathBuf>,
-    /// The manifests to read Pods from; `-` is standard input.
+    /// Files and folders to read Pods from; `-` is standard input.
     pub manifests: Vec<PathBuf>,
-    /// The cluster to watch.
     pub kubernetes: Option<Kubernetes>,
-    /// What registrations are found by, at least one, names distinct.
+    /// At least one, with distinct names.
     pub profiles: Vec<Profile>,
-    /// Publish Pods that are not ready.
+    /// Also publish Pods that are not ready.
     pub publish_not_ready: bool,
-    /// Publish addresses that are not the Pod's own.
+    /// Also publish addresses that are not the Pod's own.
     pub trust_addresses: bool,
-    /// The most bytes that the Pods of one namespace may take, no more than all may.
+    /// The most bytes that the Pods of one namespace may take: at most `bytes_max`.
     pub namespace_bytes_max: u64,
     /// The most bytes that all Pods may take.
     pub bytes_max: u64,
-    /// Where DNS is served over UDP and TCP, at least one address.
+    /// The addresses of DNS over UDP and TCP, at least one.
     pub listen: Vec<SocketAddr>,
-    /// Where DNS is served encrypted, and by which certificate and key; none where it is not.
+    /// The addresses of the encrypted transports, and their certificate and key. `None` if there are none.
     pub encrypted: Option<(Encrypted, Files)>,
-    /// Where health, metrics and the API are served.
+    /// The address of health, metrics and the API.
     pub http: SocketAddr,
-    /// The HTTP side is served over TLS, under the certificate of the encrypted transports.
+    /// Serve `http` over TLS, with the certificate of the encrypted transports.
     pub http_tls: bool,
-    /// Who may ask, and how much.
+    /// Which clients may ask, and the limits of each.
     pub clients: Clients,
-    /// Silence of a source after which answers are marked stale.
+    /// How long a source may be silent before answers are marked stale.
     pub stale_after: Duration,
-    /// Silence of a source after which answers are SERVFAIL; none is never.
+    /// How long a source may be silent before answers become SERVFAIL. `None` is for ever.
     pub max_stale: Option<Duration>,
-    /// Where the zone is kept over a restart.
+    /// Where the zone is saved for the next start.
     pub state: Option<State>,
     /// The name server identifier (RFC 5001), up to [`NSID_LEN_MAX`] bytes.
     pub nsid: String,
-    /// How long answers go on after SIGTERM.
+    /// How long the server goes on answering after SIGTERM.
     pub lame_duck: Duration,
-    /// Give up the system calls that serving does not need; none is wherever that can be.
+    /// Drop the system calls that serving does not need. `None`: drop them unless the configuration needs them.
     pub seccomp: Option<bool>,
-    /// How log lines are written.
     pub log_format: Format,
-    /// What is logged, a filter that [`crate::logging::init`] takes.
+    /// A filter that [`crate::logging::init`] accepts.
     pub log_level: String,
-    /// Log every query.
     pub log_queries: bool,
-    /// What is allowed but likely not meant, to be logged once.
+    /// Allowed but probably unintended settings. They are logged once.
     pub warnings: Vec<String>,
 }
 
-/// Where DNS is served over the encrypted transports.
+/// The addresses of the encrypted transports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encrypted {
-    /// Over TLS.
     pub tls: Vec<SocketAddr>,
-    /// Over HTTP/2, and over HTTP/3 on the UDP port of the same number.
+    /// HTTP/2, and HTTP/3 on the UDP port of the same number.
     pub https: Vec<SocketAddr>,
-    /// Over QUIC.
     pub quic: Vec<SocketAddr>,
 }
 
-/// Where the zone is kept over a restart, and when that is served.
+/// Where the zone is saved, and when a saved zone is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The folder.
     pub folder: PathBuf,
-    /// How long a start waits for the cluster first.
+    /// How long a start waits for the cluster before it serves a saved zone.
     pub wait: Duration,
-    /// How long ago the cluster may have been heard of.
+    /// How old a saved zone may be.
     pub age_max: Duration,
 }
 
-/// A cluster to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kubernetes {
-    /// The kubeconfig; none is the usual places, then the Pod's own service account.
+    /// `None`: `$KUBECONFIG`, `~/.kube/config`, or the Pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context; none is its current one.
+    /// `None`: the kubeconfig's current context.
     pub context: Option<String>,
-    /// What is watched of it.
     pub namespaces: Namespaces,
 }
 
-/// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Namespaces {
-    /// The one of the kubeconfig's context or of the service account.
+    /// The namespace of the kubeconfig's context or of the service account.
     Own,
-    /// All of them, in one watch.
+    /// All namespaces, in one watch.
     All,
-    /// These, each once.
+    /// These namespaces, each once.
     Named(Vec<Arc<str>>),
 }
 
 impl Config {
-    /// Lays flags over the environment over the file over the defaults, and checks the whole.
+    /// Merges flags, environment, file and defaults, and checks the result.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error that it finds.
     pub fn load(flags: ServeArgs, environment: &Environment) -> Result<Config, ConfigError> {
         let ServeArgs { config, options } = flags.over(environment.options()?);
         let options = match config {
@@ -163,7 +155,7 @@ impl Config {
         Config::check(options, environment)
     }
 
-    /// The same, if there is anything to read Pods from.
+    /// Returns the configuration if it has a source of Pods.
     ///
     /// # Errors
     /// [`ConfigError::NoSource`]
@@ -171,19 +163,20 @@ impl Config {
         if self.manifests.is_empty() && self.kubernetes.is_none() { Err(ConfigError::NoSource) } else { Ok(self) }
     }
 
-    /// Every address that is listened on over TCP.
+    /// Every TCP address that the server listens on.
     pub fn over_tcp(&self) -> Vec<SocketAddr> {
         let encrypted = self.encrypted.iter().flat_map(|(Encrypted { tls, https, .. }, _)| tls.iter().chain(https));
         self.listen.iter().chain([&self.http]).chain(encrypted).copied().collect()
     }
 
-    /// Every address that is listened on over UDP.
+    /// Every UDP address that the server listens on.
     pub fn over_udp(&self) -> Vec<SocketAddr> {
         let encrypted = self.encrypted.iter().flat_map(|(Encrypted { https, quic, .. }, _)| https.iter().chain(quic));
         self.listen.iter().chain(encrypted).copied().collect()
     }
 
-    /// What was typed becomes what it means. Every option is named here, so that none goes unused.
+    /// Checks each option. It destructures `Options` by field name, so the compiler reports an option that it does not
+    /// use.
     fn check(options: Options, environment: &Environment) -> Result<Config, ConfigError> {
         let Options {
             zone,
@@ -258,7 +251,7 @@ impl Config {
         let own_addresses = name_server::own_addresses(environment.pod_ips()?, &listen);
         let name_servers = name_server::read(&ns, &zone, &own_addresses, &mut warnings)?;
         let (stale_after, max_stale) = value::staleness(stale_after, max_stale, &mut warnings)?;
-        // A cluster is watched because an option names it, or, where no manifests are given, because this is a Pod.
+        // A cluster is watched if an option names it, or by default if this is a Pod and no manifests are given.
         let names_cluster = kubeconfig.is_some()
             || context.is_some()
             || !namespace.is_empty()

@@ -1,9 +1,9 @@
-//! Every metric in one struct. What a query costs here is one addition to one atomic number.
+//! All metrics of the process. A query costs one addition to one atomic counter.
 //!
-//! Counters live here; what the zone and the sources know of themselves is read from them at the scrape.
+//! Counters live here. The numbers of the zone and of the sources are read at the scrape.
 //!
-//! The text is Prometheus' own format 0.0.4, which every scraper and `promtool check metrics` read, and not the
-//! OpenMetrics that the library writes by itself: there a counter's family lacks the `_total` of its samples.
+//! The output is Prometheus text format 0.0.4, which every scraper and `promtool check metrics` read. The library
+//! itself writes OpenMetrics, which names a counter's family without the `_total` of its samples.
 
 mod families;
 mod labels;
@@ -32,17 +32,16 @@ use state::State;
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What every name starts with.
+/// The prefix of every metric name.
 const PREFIX: &str = "callsign";
 
-/// Seconds from an event's receipt to the snapshot that shows it: from what one change should take to what nobody
-/// should wait for.
+/// Seconds from the receipt of an event to the snapshot that shows it. The smallest bucket is what one change should
+/// take, the largest is more than anybody should wait.
 const EVENT_LAG_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Lines of the log that could not be written. They are the process's, as the log is.
+/// Log lines that could not be written. It is a static because the log is one per process.
 pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 
-/// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     counters: Arc<Counters>,
@@ -50,7 +49,7 @@ pub struct Metrics {
     registry: Registry,
 }
 
-/// A connection that counts.
+/// Counts one open connection until it is dropped.
 #[derive(Debug)]
 pub struct Open<'m>(Option<&'m AtomicI64>);
 
@@ -82,7 +81,7 @@ struct Counters {
 }
 
 impl Metrics {
-    /// Metrics that all stand at zero, of a program of this version and commit.
+    /// Returns metrics at zero. `version` and `commit` are those of the program.
     pub fn new(version: &'static str, commit: &'static str) -> Metrics {
         let counters = Arc::new(Counters { build: [("version", version), ("commit", commit)], ..Counters::default() });
         let event_lag = Histogram::new(EVENT_LAG_BUCKETS);
@@ -93,34 +92,33 @@ impl Metrics {
         Metrics { counters, event_lag, registry }
     }
 
-    /// Counts a reply to a question of this type; type 0, which nobody can ask for, stands for one that was not
-    /// readable.
+    /// Counts a reply. The type is the question's; 0 stands for a question that could not be parsed.
     pub fn query(&self, rtype: Rtype, transport: Transport, rcode: Rcode) {
         self.counters.queries.count(rtype, transport, rcode);
     }
 
-    /// Counts a reply that left out records of its answer.
+    /// Counts a truncated reply: one that leaves out records of its answer section.
     pub fn cut(&self, transport: Transport) {
         if let Some(count) = self.counters.truncated.get(transport as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts what got no reply.
+    /// Counts a message or a connection that got no reply.
     pub fn dropped(&self, reason: Dropped) {
         if let Some(count) = self.counters.dropped.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts an HTTP request that a bound was reached for.
+    /// Counts an HTTP request that exceeded a limit.
     pub fn http_refused(&self, beyond: Beyond) {
         if let Some(count) = self.counters.http_refused.get(beyond as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A connection was taken, and counts until this is dropped.
+    /// Counts an accepted connection until the returned guard is dropped.
     pub fn open(&self, transport: Transport) -> Open<'_> {
         let count = self.counters.connections.get(transport as usize);
         if let Some(count) = count {
@@ -129,50 +127,50 @@ impl Metrics {
         Open(count)
     }
 
-    /// A changed certificate and its key were read, and are served from now on or were refused.
+    /// Counts a changed certificate: it is served from now on, or it was refused.
     pub fn certificate_read(&self, is_served: bool) {
         let count = if is_served { &self.counters.certificates_read } else { &self.counters.certificates_refused };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The zone was written to the state's folder, or was not; whether that is otherwise than the last time.
+    /// Counts a write of the zone to the state folder. Returns whether the outcome differs from the previous write's.
     pub fn state_written(&self, is_written: bool) -> bool {
         let count = if is_written { &self.counters.states_written } else { &self.counters.states_failed };
         count.fetch_add(1, Ordering::Relaxed);
         self.counters.is_state_failing.swap(!is_written, Ordering::Relaxed) == is_written
     }
 
-    /// A subscriber was sent an event.
+    /// Counts an event that was sent to a subscriber.
     pub fn event_sent(&self) {
         self.counters.events_sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An HTTP reader was dropped because it did not keep up.
+    /// Counts an HTTP client that was dropped because it read too slowly.
     pub fn slow_reader(&self) {
         self.counters.slow_readers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many HTTP readers were dropped because they did not keep up.
+    /// The number of HTTP clients that were dropped because they read too slowly.
     pub fn slow_readers(&self) -> u64 {
         self.counters.slow_readers.load(Ordering::Relaxed)
     }
 
-    /// A query was given up in the middle, by a mistake of ours.
+    /// Counts a query whose processing panicked.
     pub fn panicked(&self) {
         self.counters.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many queries were given up in the middle.
+    /// The number of queries whose processing panicked.
     pub fn panics(&self) -> u64 {
         self.counters.panics.load(Ordering::Relaxed)
     }
 
-    /// How long an event took from its receipt to the published snapshot.
+    /// Records the time from an event's receipt to the snapshot that shows it.
     pub fn observe_event_lag(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
     }
 
-    /// All metrics as text, of [`CONTENT_TYPE`].
+    /// Writes all metrics as text of the type [`CONTENT_TYPE`].
     pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> String {
         self.encode_with(State::new(snapshot, sources, subscribers))
     }
@@ -181,7 +179,7 @@ impl Metrics {
         let mut scraped = Registry::with_prefix(PREFIX);
         scraped.register_collector(Box::new(state));
         let mut text = String::new();
-        // A String takes everything.
+        // Writing to a String cannot fail.
         let result = encode_registry(&mut text, &self.registry).and_then(|()| encode_registry(&mut text, &scraped));
         debug_assert!(result.is_ok());
         text
@@ -191,13 +189,13 @@ impl Metrics {
 impl Collector for Counters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families(&mut encoder);
-        families.gauges("build_info", "What this program was built from", [(self.build, 1_u32)])?;
-        families.counters("queries_total", "Queries that were answered", self.queries.samples())?;
+        families.gauges("build_info", "The version and the commit of the program", [(self.build, 1_u32)])?;
+        families.counters("queries_total", "Replies to queries", self.queries.samples())?;
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let truncated = Transport::ALL.iter().zip(&self.truncated);
         families.counters(
             "truncated_total",
-            "Replies that left out records of their answer",
+            "Truncated replies: records of the answer section are left out",
             truncated.map(|(transport, count)| ([("transport", transport.to_string())], load(count))),
         )?;
         let dropped = Dropped::ALL.iter().zip(&self.dropped);
@@ -209,24 +207,20 @@ impl Collector for Counters {
         let refused = Beyond::ALL.iter().zip(&self.http_refused);
         families.counters(
             "http_refused_total",
-            "HTTP requests that were refused with 429 or 503 since a bound was reached",
+            "HTTP requests that were refused with 429 or 503 because they exceed a limit",
             refused.map(|(reason, count)| ([("reason", reason.label())], load(count))),
         )?;
-        families.counter("events_sent_total", "Events that subscribers were sent", load(&self.events_sent))?;
+        families.counter("events_sent_total", "Events that were sent to subscribers", load(&self.events_sent))?;
         let slow = load(&self.slow_readers);
-        families.counter("slow_readers_total", "HTTP readers that were dropped because they did not keep up", slow)?;
+        families.counter("slow_readers_total", "HTTP clients that were dropped because they read too slowly", slow)?;
         let panics = load(&self.panics);
-        families.counter(
-            "panics_total",
-            "Queries that were given up in the middle, by a mistake of this program",
-            panics,
-        )?;
+        families.counter("panics_total", "Queries whose processing panicked, by a bug of this program", panics)?;
         let lost = load(&LOG_LINES_LOST);
-        families.counter("log_lines_lost_total", "Lines of the log that could not be written", lost)?;
+        families.counter("log_lines_lost_total", "Log lines that could not be written", lost)?;
         let certificates = [("served", &self.certificates_read), ("refused", &self.certificates_refused)];
         families.counters(
             "certificate_reloads_total",
-            "Certificates and keys that were read because they had changed",
+            "Reloads of a changed certificate and key",
             certificates.map(|(result, count)| ([("result", result)], load(count))),
         )?;
         let states = [("written", &self.states_written), ("failed", &self.states_failed)];
@@ -239,7 +233,7 @@ impl Collector for Counters {
             Transport::ALL.iter().zip(&self.connections).filter(|(transport, _)| **transport != Transport::Udp);
         families.gauges(
             "connections",
-            "Connections of DNS clients that are open",
+            "Open connections of DNS clients",
             connections
                 .map(|(transport, count)| ([("transport", transport.to_string())], count.load(Ordering::Relaxed))),
         )

@@ -43,6 +43,8 @@
 //! It needs a tokio runtime with time and I/O, logs by `tracing`, and installs rustls' ring provider unless the process
 //! has installed one before.
 
+#![warn(missing_docs)]
+
 mod guard;
 mod own;
 mod streams;

@@ -1,7 +1,7 @@
-//! What people and programs are told of a snapshot beside DNS: over HTTP, and by `ls` and `why`.
+//! Lists of a snapshot for the HTTP API and for the commands `ls` and `why`.
 //!
-//! Everything here is plain data, written as JSON by the server and read back by the command line, so that both say the
-//! same. Secrets were left behind when the annotation was read.
+//! Everything here is plain data. The server writes it as JSON and the command line parses it, so both show the same.
+//! Decoding the annotation has dropped the secrets.
 
 mod page;
 mod watched;
@@ -22,93 +22,74 @@ pub use page::{Cursor, Page, Paging};
 use page::{Place, page};
 pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
-/// A service, and how to ask for it.
+/// A service, and the names to query for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// The interface in its exact case.
+    /// In its exact case.
     pub interface: String,
-    /// The group, if it has one.
     pub group: Option<String>,
-    /// The version, if it has one.
     pub version: Option<String>,
-    /// The namespace.
     pub namespace: String,
-    /// How many endpoints are ready.
+    /// The number of ready endpoints.
     pub endpoints: usize,
-    /// The protocols that have a name, by name.
+    /// The protocols that are valid in a name, in alphabetical order.
     pub protocols: Vec<String>,
-    /// The name for SRV and TXT questions, of any protocol.
+    /// The name for SRV and TXT queries for any protocol.
     pub name: String,
-    /// The name that every service has.
+    /// The label that every service has as a name.
     pub alias: String,
 }
 
-/// One ready endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The Pod.
     pub pod: String,
-    /// The namespace.
     pub namespace: String,
-    /// The interface in its exact case.
+    /// In its exact case.
     pub interface: String,
-    /// The group, if it has one.
     pub group: Option<String>,
-    /// The version, if it has one.
     pub version: Option<String>,
-    /// The protocol as it was registered.
+    /// The protocol in its registered spelling.
     pub protocol: String,
-    /// The first of its addresses, which is the SRV target's.
+    /// The first address, which is the SRV target's.
     pub address: IpAddr,
-    /// All its addresses, the first one first.
+    /// All addresses, in order.
     pub addresses: Vec<IpAddr>,
-    /// The port.
     pub port: u16,
-    /// The weight.
     pub weight: u16,
-    /// All that was registered beside it, but secrets.
+    /// All other registered metadata without the secrets.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Something that was refused.
+/// A refused registration or annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bad {
-    /// The namespace.
     pub namespace: String,
-    /// The Pod.
     pub pod: String,
-    /// The profile whose annotation it is in.
+    /// The profile of the annotation.
     pub profile: String,
-    /// Where, in bytes: of the value for `bad-base64` and `too-large`, else of the JSON in it.
+    /// The offset in bytes: in the annotation value for `bad-base64` and `too-large`, else in the decoded JSON.
     pub offset: usize,
-    /// The key that it is about, if it is about one.
+    /// The key of the refused pair, if the reason concerns one.
     pub key: Option<String>,
-    /// Why.
     pub reason: Reason,
-    /// The same for people.
+    /// The reason as a sentence.
     pub message: String,
 }
 
-/// A Pod that carries a profile's label, and what became of it.
+/// A Pod with a profile's label, and the state of its registrations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
-    /// The namespace.
     pub namespace: String,
-    /// The name.
     pub name: String,
-    /// The uid.
     pub uid: String,
     /// `Running`, `Pending`, …
     pub phase: String,
-    /// It is ready.
     pub ready: bool,
-    /// It is being deleted.
+    /// The Pod has a deletion timestamp.
     pub terminating: bool,
-    /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// What it registered.
     pub registrations: Vec<Registration>,
-    /// What of its annotations was refused.
+    /// The refused parts of its annotations.
     pub refused: Vec<Bad>,
     /// The interfaces that it calls.
     pub consumes: Vec<String>,
@@ -117,40 +98,35 @@ pub struct Pod {
 /// A registration, and whether it is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
-    /// The interface in its exact case.
+    /// In its exact case.
     pub interface: String,
-    /// The group, if it has one.
     pub group: Option<String>,
-    /// The version, if it has one.
     pub version: Option<String>,
-    /// The protocol as it was registered.
+    /// The protocol in its registered spelling.
     pub protocol: String,
-    /// The addresses that it stands for.
+    /// The addresses that it claims.
     pub addresses: Vec<IpAddr>,
-    /// The port.
     pub port: u16,
-    /// The name it is found under, of any protocol.
+    /// The owner name of its SRV records for any protocol.
     pub name: String,
-    /// Why it is not published; none where it is.
+    /// Why it is not published. `None` if it is published.
     pub withheld: Option<String>,
 }
 
-/// Which services are asked for; what is absent is any.
+/// Selects services. An absent field matches any value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// The interface, in any letter case.
+    /// In any letter case.
     pub interface: Option<String>,
-    /// The group, exact; empty for those without one.
+    /// Exact. An empty string matches services without a group.
     pub group: Option<String>,
-    /// The version, exact; empty for those without one.
+    /// Exact. An empty string matches services without a version.
     pub version: Option<String>,
-    /// The namespace.
     pub namespace: Option<String>,
 }
 
 impl Filter {
-    /// Whether a service is asked for.
     pub fn takes(&self, service: &Service) -> bool {
         let is_asked = |asked: &Option<String>, own: Option<&str>| {
             asked.as_deref().is_none_or(|asked| asked == own.unwrap_or_default())
@@ -162,14 +138,15 @@ impl Filter {
     }
 }
 
-/// The services, by namespace, interface, group and version.
+/// The services, ordered by namespace, interface, group and version.
 pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Interface> {
     let services = snapshot.services().filter(|facts| filter.takes(facts.service));
     let rows = services.map(|facts| (place_of(facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
     page(rows, paging, |facts| interface(snapshot, facts))
 }
 
-/// A row's place among those of all services; interfaces that are too long to be told apart by it need more.
+/// The place of a row in the order of services. `one`, `two` and `three` separate rows of one service, and services
+/// whose interface is longer than a place keeps.
 fn place_of<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: [u64; 2]) -> Place<'r> {
     let (group, version) = (service.group.as_deref(), service.version.as_deref());
     let texts = [&service.namespace, &service.interface, group.unwrap_or(""), version.unwrap_or(""), one, two, three];
@@ -195,7 +172,7 @@ fn question_name(service: &Service, zone: &Name) -> String {
     service.exact_name(zone).map(|name| format!("_rpc._tcp.{name}")).unwrap_or_default()
 }
 
-/// The ready endpoints, by service, Pod, protocol and port.
+/// The ready endpoints, ordered by service, Pod, protocol and port.
 pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Endpoint> {
     let services = snapshot.services().filter(|facts| filter.takes(facts.service));
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
@@ -227,7 +204,7 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
     }
 }
 
-/// All that was registered beside the fields, but secrets.
+/// All metadata besides the fields, without the secrets.
 fn metadata(registered: &Registered) -> BTreeMap<String, String> {
     let told = registered.told();
     let mut metadata: BTreeMap<String, String> =
@@ -239,19 +216,19 @@ fn metadata(registered: &Registered) -> BTreeMap<String, String> {
     metadata
 }
 
-/// All that was refused, by namespace and Pod.
+/// Everything that was refused, ordered by namespace and Pod.
 pub fn bad(snapshot: &Snapshot, paging: &Paging) -> Page<Bad> {
     let rows = snapshot.pods().flat_map(|pod| {
         let refusals = (0..).zip(pod.refusals());
         refusals.map(move |(at, refused)| {
-            let numbers = [refused.offset as u64, at]; // what is at one offset can be refused more than once
+            let numbers = [refused.offset as u64, at]; // one offset can have several refusals
             (Place::new([&pod.namespace, pod.name(), pod.uid()], numbers), (pod, refused))
         })
     });
     page(rows, paging, |(pod, refused)| refusal(pod, &refused))
 }
 
-/// One refusal in plain words.
+/// A refusal with its reason as a sentence.
 pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
     let message = match refused.key {
         Some(key) => format!("{key}: {}", refused.reason),
@@ -268,16 +245,15 @@ pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
     }
 }
 
-/// Which Pods are asked for; what is absent is any.
+/// Selects Pods. An absent field matches any value.
 #[derive(Clone, Debug, Default)]
 pub struct PodFilter {
-    /// The name: that of one Pod, and for a moment of the one that it replaces.
+    /// The name of one Pod. Its predecessor of the same name may match for a moment.
     pub name: Option<String>,
-    /// The namespace.
     pub namespace: Option<String>,
 }
 
-/// The Pods that carry a profile's label, by namespace and name.
+/// The Pods with a profile's label, ordered by namespace and name.
 pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Pod> {
     let is_asked = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
     let pods = snapshot.pods().filter(|pod| is_asked(&filter.name, pod.name()));
@@ -311,15 +287,17 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
     }
 }
 
-/// Why a registration is not among the answers; none where it is.
+/// Why a registration is not published. `None` if it is published.
 fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Option<String> {
     let status = &pod.status;
     let reason = match registered.standing {
-        Standing::Foreign => "foreign address: it names an address that is not the Pod's own".to_owned(),
+        Standing::Foreign => "foreign address: the registered address is not one of the Pod's".to_owned(),
         _ if pod.is_replaced => "replaced: a newer Pod has its name".to_owned(),
         _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
         _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
-        _ if registered.is_repeated => "repeated: a later registration has the same place".to_owned(),
+        _ if registered.is_repeated => {
+            "repeated: a later registration has the same service, protocol, address and port".to_owned()
+        }
         _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),
         _ if status.phase != Phase::Running => format!("not running: the Pod's phase is {}", phase(status.phase)),
         _ if !pod.is_serving => "not ready: the Pod's condition Ready is not True".to_owned(),
@@ -330,10 +308,11 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
     Some(reason)
 }
 
-/// Names the Pod that holds the place.
+/// Names the Pod that holds the address and port.
 fn lost(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> String {
     let lost = pod.lost(registered);
-    // By their addresses, and not among all Pods: whoever has many registrations may have lost them all.
+    // Looks up Pods by the lost addresses. A scan of all Pods for each registration would be quadratic: a Pod may have
+    // lost many registrations.
     let there = lost.iter().flat_map(|address| snapshot.pods_at_target(*address).chain(snapshot.pointers(*address)));
     let mut others = there.filter_map(|slot| snapshot.pod(slot));
     let is_winner = |other: &&Arc<PodRecord>| {

@@ -1,4 +1,4 @@
-//! Where a command's answer comes from.
+//! Where a command reads from: a server, or a source of its own.
 
 use std::path::PathBuf;
 
@@ -6,31 +6,30 @@ use clap::Args;
 
 use crate::config::{Options, ServeArgs};
 
-/// The server that is asked unless told otherwise.
+/// The server that commands ask by default.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8053";
 
-/// The options of [`ServerArgs`], of which none goes with a source of the command's own.
+/// The options of [`ServerArgs`]. Each conflicts with a source of the command's own.
 const SERVER_ARGS: [&str; 3] = ["server", "server_token", "server_ca"];
 
-/// A running server, and how it and the command prove who they are.
+/// A running server, its token and its certificate authorities.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// The server to ask, by the address of its --http
+    /// The server to ask: the address of its --http
     #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER)]
     pub server: String,
-    /// The file of the token that it asks for: what it has as --http-token
+    /// The file of the token that the server requires (its --http-token)
     #[arg(long, value_name = "FILE")]
     pub server_token: Option<PathBuf>,
-    /// The authorities of its certificate, in PEM, where it has --http-tls [default: the system's]
+    /// The authorities of the server's certificate, in PEM, if it has --http-tls [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub server_ca: Option<PathBuf>,
 }
 
-/// What `ls` and `why` are answered from: a running server, or what they read themselves.
+/// Where `ls` and `why` read from: a running server, or a source of their own.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FromArgs {
-    /// The server to ask.
     #[command(flatten)]
     pub server: ServerArgs,
     /// Read these manifests instead: YAML or JSON, a folder of them, or `-` for standard input; repeats
@@ -42,18 +41,18 @@ pub struct FromArgs {
     /// Read the cluster of this context of the kubeconfig instead
     #[arg(long, value_name = "NAME", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub context: Option<String>,
-    /// With a source of its own: the zone and profiles of this file, as `serve --config` has them
+    /// Use the zone and profiles of this file, as `serve --config` does, and read a source instead of asking a server
     #[arg(long, value_name = "FILE", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub config: Option<PathBuf>,
 }
 
 impl FromArgs {
-    /// Whether a server is to be asked: no source of its own was named.
+    /// Whether the command asks a server: no option names another source.
     pub fn asks_server(&self) -> bool {
         self.manifests.is_empty() && self.kubeconfig.is_none() && self.context.is_none() && self.config.is_none()
     }
 
-    /// The same source for `serve`, watching these namespaces: none is the context's own.
+    /// The same source as options of `serve`. Without namespaces it is the context's namespace.
     pub fn serve_args(&self, namespaces: &[String], all_namespaces: bool) -> ServeArgs {
         let options = Options {
             manifests: self.manifests.clone(),

@@ -1,4 +1,4 @@
-//! What `callsign register` and `callsign withdraw` take.
+//! The arguments of `callsign register` and `callsign withdraw`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -16,15 +16,15 @@ use crate::register::signals::stop_signal;
 use crate::source::url::shown;
 
 pub(super) const REGISTER_HELP: &str = "\
-Three shapes:
+Three forms:
     callsign register --interface NAME --port NUMBER -- ./server
         starts the server, registers it once its port accepts a connection, withdraws it
-        before it passes SIGTERM on (or another signal that asks for the end), and
-        ends with the server's code
+        before it forwards SIGTERM (or another signal that asks a process to end), and
+        exits with the server's exit code
     callsign register --interface NAME --port NUMBER
         a sidecar: registers while the port accepts connections, until SIGTERM
     callsign register --once --interface NAME --port NUMBER, and callsign withdraw
-        once, without a look at the port
+        registers once, without checking the port
 
 Examples:
     callsign register --interface org.acme.Greeter --group gray --protocol http \\
@@ -33,8 +33,8 @@ Examples:
     callsign register --once --interface org.acme.Greeter --port 20880
     callsign withdraw --container 20880
 
-Several --interface share the other flags. What differs goes into a file, TOML or the
-same as JSON:
+Several --interface share the other flags. Registrations that differ go into a file, in
+TOML or in JSON of the same shape:
     [[registration]]
     interface = \"org.acme.Greeter\"
     port = 20880                        # or [20880, 20881]
@@ -42,45 +42,46 @@ same as JSON:
     methods = [\"SayHello\", \"SayBye\"]
     meta = { zone = \"a\" }
 
-It must be told which Pod it is in, so give its container:
+The process must know which Pod it is in, so give its container:
     env:
       - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
       - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
       - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
-Without them it is the service account's namespace, and HOSTNAME, which the kubelet cuts
-at 63 bytes: that is believed only if an address of this process is one of that Pod's,
-and on the host's network not at all. So is a name from the Pod with a namespace from a
-flag or a kubeconfig, and the reverse: give both flags or none. POD_UID counts whatever
-the flags say. The Pod's service account needs the rights get and patch on pods.
+Without them it uses the service account's namespace and HOSTNAME, which the kubelet cuts
+at 63 bytes. It accepts HOSTNAME only if an address of this process is one of that Pod's,
+and never on the host's network. The same holds if the name comes from the Pod and the
+namespace from a flag or a kubeconfig, or the reverse: give both flags or neither. The
+Pod's uid must be POD_UID even if flags name the Pod. The Pod's service account needs the
+rights to get and patch pods.
 
 It writes a label and an annotation of its own Pod in one patch, and marks its own
-entries with a pair `registrar`: a restart replaces them, and what others have written
-stays as it is. While the API server is away the server runs, and it tries on. A second
-SIGTERM ends the wait.
+entries with a pair `registrar`. A restart replaces the marked entries and leaves all
+others alone. While the API server is away the server runs, and callsign retries. A
+second SIGTERM ends the wait.
 
-While it runs it looks after its entries: what somebody removes, or an older state of the
-API server has lost, it writes again, what comes back while the server is away it
-withdraws again, and a registry path follows the Pod's address. It looks at least every
-20 s in its first two minutes, and every 5 minutes after that, give or take a quarter. At
-its end the entries stay, marked `enabled=false`, so that the names go on to exist without
-an answer. They go with the Pod or `callsign withdraw`. With --profile dubbo the entries
-go at the end: it writes what dubbo-go's Kubernetes registry reads, which forgets a
+While it runs it keeps its entries in place. It writes them again if somebody removes
+them or if a restored API server has lost them. It withdraws them again if they come back
+while the server is down. A registry path follows the Pod's address. It checks at least
+every 20 s in the first two minutes, and then every 5 minutes, plus or minus a quarter.
+When it ends, the entries stay with `enabled=false`, so that the names still exist but
+have no endpoint. They go with the Pod or with `callsign withdraw`. With --profile dubbo
+the entries go when it ends: dubbo-go's Kubernetes registry reads them, and it removes a
 provider when its Pod is deleted, not when it is withdrawn.
 
---once without --container does not replace entries that a wrapper or a sidecar looks
-after. With a terminal, a server that reads it gets its foreground; Ctrl-C then goes to
-the server at once.
+--once without --container does not replace the entries of a running wrapper or sidecar.
+On a terminal, a server that reads from it gets the foreground, and Ctrl-C goes straight
+to the server.
 
 It prints log lines to standard error.";
 
 pub(super) const WITHDRAW_HELP: &str = "\
 Examples:
-    callsign withdraw --container 20880      what `register --port 20880` has written
+    callsign withdraw --container 20880      what `register --port 20880` wrote
     callsign withdraw --container server --namespace shop --pod greeter-0
 
-It takes the container's entries out of its own Pod's annotation; the annotation and the
-label go with the last entry. A wrapper or a sidecar that runs writes its entries again,
-after some minutes at most. It prints log lines to standard error.";
+It removes the container's entries from the annotation of its own Pod, and with the last
+entry the annotation and the label. A running wrapper or sidecar writes its entries
+again within minutes. It prints log lines to standard error.";
 
 /// `callsign register`
 #[derive(Debug, Args)]
@@ -90,47 +91,44 @@ pub struct RegisterArgs {
     /// An interface, such as org.acme.Greeter; repeats, and all share the ports and the fields
     #[arg(long, value_name = "NAME", requires = "port", help_heading = "Registration")]
     pub interface: Vec<String>,
-    /// A port; repeats, and each is a registration of its own
+    /// A port; repeats, and each port is a registration of its own
     #[arg(long, value_name = "NUMBER", requires = "interface", help_heading = "Registration",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Vec<u16>,
-    /// The fields that may be absent.
     #[command(flatten, next_help_heading = "Registration")]
     pub fields: FieldArgs,
-    /// A file with registrations: JSON where its name ends in .json, else TOML
+    /// A file with registrations: JSON if its name ends in .json, else TOML
     #[arg(long, value_name = "FILE", help_heading = "Registration")]
     pub from: Option<PathBuf>,
-    /// How it is written: `app` in fields, `dubbo` as registry paths, which dubbo-go reads
+    /// The encoding: `app` writes fields, `dubbo` writes the registry paths that dubbo-go reads
     #[arg(long, value_name = "NAME", default_value = "app", help_heading = "Registration")]
     pub profile: Profile,
-    /// Tells this container's registrations from those of the Pod's others [default: the first port]
+    /// Distinguishes this container's registrations from those of the Pod's other containers [default: the first port]
     #[arg(long, value_name = "NAME", value_parser = container, help_heading = "Registration")]
     pub container: Option<String>,
-    /// The Pod.
     #[command(flatten)]
     pub pod: OwnPodArgs,
-    /// The server is there when a GET of this URL says 200 to 399, and not when its ports accept connections
+    /// The server is ready when a GET of this URL returns 200 to 399, instead of when its ports accept connections
     #[arg(long, value_name = "URL", value_parser = PlainHttp, help_heading = "Server")]
     pub ready_http: Option<Uri>,
-    /// The server is there when this command, run by sh, ends with 0
+    /// The server is ready when this command, run by sh, exits with 0
     #[arg(long, value_name = "CMD", help_heading = "Server")]
     pub ready_exec: Option<OsString>,
-    /// The server is there at once
+    /// The server is ready at once
     #[arg(long, help_heading = "Server")]
     pub no_wait: bool,
-    /// How long the server goes on after it has been withdrawn, before it gets SIGTERM: the records' TTL, the way of the
-    /// change, and one call
+    /// How long the server keeps running after it is withdrawn, before it gets SIGTERM: the records' TTL, the time
+    /// that the change takes to spread, and one call
     #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=3600),
         requires = "command", help_heading = "Server")]
     pub drain: u64,
-    /// The signal that the image stops the process by, such as SIGQUIT, QUIT or 3, beside SIGTERM, SIGINT and SIGQUIT; those
-    /// of nginx, php-fpm, httpd, apache2 and haproxy are known by the program's name
+    /// The signal that the image uses to stop the process, such as SIGQUIT, QUIT or 3, besides SIGTERM, SIGINT and
+    /// SIGQUIT; those of nginx, php-fpm, httpd, apache2 and haproxy are known by the program's name
     #[arg(long, value_name = "SIGNAL", value_parser = stop_signal, help_heading = "Server")]
     pub stop_signal: Option<Signal>,
-    /// Register once and end; the server is another one's care
+    /// Register once and exit, without starting or watching a server
     #[arg(long, conflicts_with_all = ["readiness", "command", "drain", "stop_signal"], help_heading = "Server")]
     pub once: bool,
-    /// The logging.
     #[command(flatten)]
     pub logging: LoggingArgs,
     /// The server to start, and its arguments
@@ -141,32 +139,30 @@ pub struct RegisterArgs {
 /// `callsign withdraw`
 #[derive(Debug, Args)]
 pub struct WithdrawArgs {
-    /// Whose registrations: the --container that they were registered with, or else the first port
+    /// The container that registered: its --container, or else its first port
     #[arg(long, value_name = "NAME", value_parser = container)]
     pub container: String,
-    /// How they were written
+    /// The encoding that it was registered with
     #[arg(long, value_name = "NAME", default_value = "app")]
     pub profile: Profile,
-    /// The Pod.
     #[command(flatten)]
     pub pod: OwnPodArgs,
-    /// The logging.
     #[command(flatten)]
     pub logging: LoggingArgs,
 }
 
-/// Which Pod this process is in, and how its API server is reached.
+/// The Pod of this process, and how to reach its API server.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Pod")]
 pub struct OwnPodArgs {
     /// The Pod's namespace [default: POD_NAMESPACE, the service account's, the kubeconfig's]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// The Pod's name [default: POD_NAME, HOSTNAME]; POD_UID counts all the same; without it an address must prove HOSTNAME, and a
-    /// name that is told by another source than the namespace
+    /// The Pod's name [default: POD_NAME, HOSTNAME]. POD_UID must match in any case. Without POD_UID, one of the Pod's
+    /// addresses must be this process's own if the name is HOSTNAME or comes from another source than the namespace
     #[arg(long, value_name = "NAME")]
     pub pod: Option<String>,
-    /// The cluster [default: KUBECONFIG, ~/.kube/config, the Pod's own]
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, the Pod's own cluster]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig [default: its current one]
@@ -174,19 +170,17 @@ pub struct OwnPodArgs {
     pub context: Option<String>,
 }
 
-/// How it logs.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LoggingArgs {
-    /// How log lines are written
+    /// The format of log lines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: Format,
-    /// What is logged: error, warn, info, debug, trace
+    /// What to log: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = crate::config::DEFAULT_LOG_LEVEL)]
     pub log_level: String,
 }
 
-/// A container's name, or a port.
 fn container(text: &str) -> Result<String, String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if (1..=63).contains(&text.len()) && text.bytes().all(is_plain) {
@@ -196,7 +190,8 @@ fn container(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads a URL of plain HTTP. clap's own parsers repeat what was written, with the password that a URL may hold.
+/// Parses a URL of plain HTTP. clap's own parsers repeat the text in their errors, with a password that it may
+/// contain.
 #[derive(Clone)]
 struct PlainHttp;
 
@@ -209,7 +204,7 @@ impl TypedValueParser for PlainHttp {
             Some(url) => Ok(url),
             None => {
                 let (arg, shown) = (arg.map(ToString::to_string).unwrap_or_default(), shown(&text));
-                let reason = "write it as http://127.0.0.1:8080/healthz; only http is spoken, without a login";
+                let reason = "write it as http://127.0.0.1:8080/healthz; only http works, without a login";
                 let error = clap::Error::raw(ErrorKind::ValueValidation, format!("{shown} for {arg}: {reason}\n"));
                 Err(error.with_cmd(command))
             }

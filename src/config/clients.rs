@@ -1,4 +1,4 @@
-//! Who may ask, and how much of it.
+//! Options of clients: which may ask, and the limits of each.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -9,51 +9,51 @@ use ipnet::IpNet;
 use super::{ConfigError, refused};
 use crate::server::clients::seats;
 
-/// Connections: each holds up to some 100 KiB, and a file descriptor.
+/// Connections. Each takes up to some 100 KiB and a file descriptor.
 const CONNECTIONS_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
-/// Replies a second: below it a limit that lets nobody ask, above it one that holds nobody back.
+/// Replies a second. 0 would answer nobody, and a larger rate than this limits nobody.
 const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
-/// The leading bits of an IPv6 address that are one client: with none of them all clients would be one.
+/// The leading bits of an IPv6 address that identify a client. With 0 all clients would be one.
 const PREFIX6_RANGE: RangeInclusive<u32> = 1..=128;
 
-/// The most networks of a list: each is looked at for every client.
+/// The most networks in a list. Each is compared with every client's address.
 const NETWORKS_MAX: usize = 64;
 
-/// What holds for clients, of DNS and of HTTP.
+/// The limits of clients, of DNS and of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clients {
-    /// Whom DNS is answered to; anybody where none is named.
+    /// The networks that DNS answers. Empty: all networks.
     pub allowed: Vec<IpNet>,
-    /// Who is exempt from what holds for each client by itself.
+    /// The networks that are exempt from the limits per client.
     pub trusted: Vec<IpNet>,
-    /// The most DNS connections at once at each address.
+    /// The most DNS connections at once, per listening address.
     pub connections_max: u32,
-    /// The most of each client.
+    /// The most of them per client.
     pub connections_per_client_max: u32,
-    /// How many leading bits of an IPv6 address are one client, of DNS and of HTTP.
+    /// How many leading bits of an IPv6 address identify a client, of DNS and of HTTP.
     pub prefix6: u8,
-    /// DNS cookies, by secrets of a file or by one of this process alone.
+    /// The source of the DNS cookies' secrets. `None`: no cookies.
     pub cookies: Option<CookieSecret>,
-    /// Replies a second by UDP for each network.
+    /// The most UDP replies a second per network.
     pub rate: Option<NonZeroU32>,
-    /// Who may connect to the HTTP side; anybody where none is named.
+    /// The networks that may connect to the HTTP side. Empty: all networks.
     pub http_allowed: Vec<IpNet>,
-    /// The file of the token that the HTTP side asks for.
+    /// The file of the token that the HTTP side requires.
     pub http_token: Option<PathBuf>,
 }
 
-/// Where cookies' secrets come from.
+/// The source of the DNS cookies' secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CookieSecret {
-    /// Made at the start.
+    /// A random secret, made at the start.
     Own,
-    /// Of a file that replicas share.
+    /// A file that replicas share.
     File(PathBuf),
 }
 
-/// What was typed of them.
+/// The options before they are checked.
 pub(super) struct Typed {
     pub allow: Vec<String>,
     pub trusted_client: Vec<String>,
@@ -85,7 +85,7 @@ pub(super) fn check(typed: Typed) -> Result<Clients, ConfigError> {
     let prefix6 = in_range("--client-prefix6", client_prefix6.unwrap_or(seats::PREFIX6.into()), PREFIX6_RANGE)?;
     let cookies = match (cookies, cookie_secret) {
         (Some(false), Some(_)) => {
-            return Err(refused("--cookie-secret", "it is for --cookies, which is off; leave one of them out"));
+            return Err(refused("--cookie-secret", "it has no effect with --cookies=false; remove one of them"));
         }
         (None | Some(true), Some(file)) => Some(CookieSecret::File(file)),
         (Some(true), None) => Some(CookieSecret::Own),
@@ -110,7 +110,7 @@ fn in_range(option: &'static str, value: u32, range: RangeInclusive<u32>) -> Res
     range.contains(&value).then_some(value).ok_or_else(|| refused(option, message()))
 }
 
-/// Networks; an address alone is one of its own.
+/// Parses networks. A single address is a network of one.
 fn networks(option: &'static str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
     if texts.len() > NETWORKS_MAX {
         return Err(refused(option, format!("{} networks, at most {NETWORKS_MAX}", texts.len())));
@@ -119,7 +119,7 @@ fn networks(option: &'static str, texts: &[String]) -> Result<Vec<IpNet>, Config
         let network = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
         let network = network.map(|network: IpNet| network.trunc());
         network.map_err(|_| {
-            refused(option, format!("{text:?} is no network; write 10.244.0.0/16, fd00::/8 or 10.96.0.10"))
+            refused(option, format!("{text:?} is not a network; write 10.244.0.0/16, fd00::/8 or 10.96.0.10"))
         })
     };
     texts.iter().map(read).collect()

@@ -1,4 +1,4 @@
-//! Where the encrypted transports listen: with a certificate, and each where no one else does.
+//! Options of the encrypted transports: their addresses, and the certificate that they need.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ const TLS: &str = "--listen-tls";
 const HTTPS: &str = "--listen-https";
 const QUIC: &str = "--listen-quic";
 
-/// The addresses with the certificate's and the key's files; none where there are none of them all.
+/// The addresses with the files of certificate and key. `None` if no option asks for them.
 pub(super) fn check(
     encrypted: Encrypted,
     certificate: Option<PathBuf>,
@@ -26,7 +26,9 @@ pub(super) fn check(
     let files = match (first, certificate, key) {
         (None, None, None) => return Ok(None),
         (None, ..) => {
-            let message = format!("it is for {TLS}, {HTTPS}, {QUIC} and --http-tls; give one of them, or leave it out");
+            let message = format!(
+                "it has no effect without {TLS}, {HTTPS}, {QUIC} or --http-tls; give one of them, or remove it"
+            );
             return Err(refused("--tls-cert, --tls-key", message));
         }
         (Some(_), Some(certificate), Some(key)) => Files { certificate, key },
@@ -45,7 +47,7 @@ pub(super) fn check(
     Ok(Some((encrypted, files)))
 }
 
-/// That no two of one kind of socket are at one address; port 0 is a new one each time.
+/// Refuses two sockets of one kind at one address. Port 0 never conflicts: the kernel chooses a free port.
 fn apart(sockets: Vec<(SocketAddr, &'static str)>) -> Result<(), ConfigError> {
     for (i, (at, option)) in sockets.iter().enumerate().filter(|(_, (at, _))| at.port() != 0) {
         if let Some((_, other)) = sockets.iter().take(i).find(|(other, _)| other == at) {

@@ -1,6 +1,6 @@
-//! What the environment says: options as `CALLSIGN_<OPTION>`, and a few facts about the machine.
+//! Reads options as `CALLSIGN_<OPTION>` from the environment, and a few facts about the machine.
 //!
-//! A variable is a flag in another spelling: its value goes through the same parser, so the two cannot differ.
+//! A variable is another spelling of a flag: both go through the same parser, so they cannot differ.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,29 +12,29 @@ use super::options::{ServeArgs, split_list};
 use super::{ConfigError, HOST_NAME_FILE};
 use crate::escape::Escaped;
 
-/// What an option's variable starts with.
+/// The prefix of every option's variable.
 const PREFIX: &str = "CALLSIGN_";
 
-/// Other variables that matter: what the Downward API tells of the Pod, the host's name, and the mark of a Pod.
+/// Other variables that matter: those of the Downward API, the host name, and the variable that every Pod has.
 const FACTS: [&str; 6] = ["POD_IPS", "POD_NAMESPACE", "POD_NAME", "POD_UID", "HOSTNAME", "KUBERNETES_SERVICE_HOST"];
 
-/// The variables that matter, read once. Those of others are not kept, since they may hold secrets.
+/// The variables that matter, read once. Other variables are not kept, because they may hold secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The process's own.
+    /// Reads the process's environment.
     ///
     /// # Errors
-    /// A variable that matters is no UTF-8.
+    /// A variable that matters is not UTF-8.
     pub fn of_process() -> Result<Environment, ConfigError> {
         Environment::of_variables(std::env::vars_os())
     }
 
-    /// Those of a list of names and values. An empty value counts as absent: so a manifest can leave one open.
+    /// Reads names and values. An empty value counts as absent, so that a manifest can leave one unset.
     ///
     /// # Errors
-    /// A variable that matters is no UTF-8.
+    /// A variable that matters is not UTF-8.
     pub fn of_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Environment, ConfigError> {
         let mut kept = BTreeMap::new();
         for (name, value) in variables {
@@ -43,7 +43,7 @@ impl Environment {
             if matters && !value.is_empty() {
                 let value = value.into_string().map_err(|_| ConfigError::Variable {
                     name: name.to_string(),
-                    message: "its value is no UTF-8".into(),
+                    message: "its value is not UTF-8".into(),
                 })?;
                 kept.insert(name.into_owned(), value);
             }
@@ -51,10 +51,10 @@ impl Environment {
         Ok(Environment(kept))
     }
 
-    /// The options among them.
+    /// The options among the variables.
     ///
     /// # Errors
-    /// A `CALLSIGN_` variable that is no option's, or whose value is none.
+    /// A `CALLSIGN_` variable belongs to no option, or has a wrong value.
     pub(super) fn options(&self) -> Result<ServeArgs, ConfigError> {
         let parser = ServeArgs::augment_args(Command::new("callsign").no_binary_name(true).disable_help_flag(true));
         let known: BTreeMap<String, &Arg> =
@@ -82,16 +82,18 @@ impl Environment {
         })
     }
 
-    /// The Pod's addresses, each once, as far as the Downward API tells them.
+    /// The Pod's addresses from the Downward API, each once.
     ///
     /// # Errors
-    /// What is no address.
+    /// A part of `POD_IPS` is not an address.
     pub fn pod_ips(&self) -> Result<Vec<IpAddr>, ConfigError> {
         let mut addresses = Vec::new();
         for part in split_list(self.fact("POD_IPS").unwrap_or_default()) {
             let address = part.parse().map_err(|_| ConfigError::Variable {
                 name: "POD_IPS".into(),
-                message: format!("{part:?} is no IP address; set it from status.podIPs (Downward API), or unset it"),
+                message: format!(
+                    "{part:?} is not an IP address; set it from status.podIPs (Downward API), or unset it"
+                ),
             })?;
             if !addresses.contains(&address) {
                 addresses.push(address);
@@ -100,17 +102,16 @@ impl Environment {
         Ok(addresses)
     }
 
-    /// What a variable says, if it is one of those that are kept.
+    /// The value of a kept variable.
     pub(super) fn fact(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Whether this process runs in a Pod.
     pub(super) fn is_in_cluster(&self) -> bool {
         self.0.contains_key("KUBERNETES_SERVICE_HOST")
     }
 
-    /// The host's name: what the environment says, else the kernel.
+    /// The host name from the environment, or else from the kernel.
     pub(super) fn host_name(&self) -> Option<String> {
         let name = match self.0.get("HOSTNAME") {
             Some(name) => name.clone(),
@@ -124,7 +125,7 @@ fn variable(option: &str) -> String {
     format!("{PREFIX}{}", option.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// One variable, read as its flag.
+/// Parses one variable as its flag.
 fn parse(parser: &Command, arg: &Arg, name: &str, value: &str) -> Result<ServeArgs, ConfigError> {
     let flag = |value: &str| format!("--{}={value}", arg.get_long().unwrap_or_default());
     let flags: Vec<String> = match arg.get_action() {
@@ -133,7 +134,7 @@ fn parse(parser: &Command, arg: &Arg, name: &str, value: &str) -> Result<ServeAr
     };
     let matches = parser.clone().try_get_matches_from(flags);
     matches.and_then(|matches| ServeArgs::from_arg_matches(&matches)).map_err(|error| {
-        // What is said of the flag, up to the usage, on one line: the second one can name the values that there are.
+        // Takes the error up to the usage text, in one line. Its second line can name the possible values.
         let text = error.to_string();
         let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
         let message = lines.join(" ");
@@ -142,8 +143,8 @@ fn parse(parser: &Command, arg: &Arg, name: &str, value: &str) -> Result<ServeAr
     })
 }
 
-/// Whether a variable starts with our prefix, but is not meant for us: Kubernetes makes `CALLSIGN_PORT_53_UDP` and the
-/// like for every Pod beside a Service called `callsign` or `callsign-<anything>`, and a build may say its commit.
+/// Whether a variable has our prefix but is not an option. Kubernetes sets `CALLSIGN_PORT_53_UDP` and the like in
+/// every Pod beside a Service called `callsign` or `callsign-<anything>`, and a build may set its commit.
 fn is_anothers(name: &str) -> bool {
     let is_port_of_link = |(_, rest): (&str, &str)| rest.starts_with(|first: char| first.is_ascii_digit());
     name == "CALLSIGN_COMMIT"

@@ -1,64 +1,66 @@
-//! Why options are not a configuration.
+//! Errors of the options.
+
+#![warn(missing_docs)]
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why the options are no configuration.
+/// An option, an environment variable or the configuration file is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
+    /// Reading the configuration file failed.
     #[error("config file {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is larger than any configuration.
+    /// The configuration file is too large.
     #[error("config file {}: it has more than {limit} bytes", path.display())]
     FileTooLarge {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
         /// The most bytes that are read.
         limit: u64,
     },
-    /// The file is no TOML, or holds what is no option.
+    /// The file is not TOML, or has an unknown key or a value of the wrong type.
     #[error("config file {}, line {line}: {message}", path.display())]
     BadFile {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong in that line.
         message: String,
     },
-    /// Variables that look like options and are none.
+    /// Variables that start with `CALLSIGN_` and belong to no option.
     #[error("no option has the environment variable {names}; unset it, or use one of: {known}")]
     UnknownVariables {
-        /// Their names.
+        /// The unknown variables, separated by commas.
         names: String,
-        /// The names that there are.
+        /// The variables of all options, separated by spaces.
         known: String,
     },
-    /// A variable whose value cannot be read.
+    /// A variable has a wrong value.
     #[error("environment variable {name}: {message}")]
     Variable {
-        /// Its name.
+        /// The variable's name.
         name: String,
-        /// What is wrong.
+        /// What is wrong with the value.
         message: String,
     },
-    /// An option's value that cannot be.
+    /// An option has a wrong value.
     #[error("{option}: {message}")]
     Value {
-        /// The option, as a flag.
+        /// The option as a flag, such as `--ttl`.
         option: &'static str,
-        /// What is wrong and what to do.
+        /// What is wrong, and what to write instead.
         message: String,
     },
-    /// Nobody has told which Pod this process is in.
+    /// Nothing says which Pod this process is in.
     #[error(
-        "which Pod is this process in? Its {missing} is not told; in a Pod, give its container {}, anywhere else \
+        "which Pod is this process in? Its {missing} is unknown; in a Pod, give its container {}, anywhere else \
          --namespace NAME and --pod NAME",
         crate::register::error::ENVIRONMENT_YAML
     )]
@@ -66,7 +68,7 @@ pub enum ConfigError {
         /// `namespace` or `name`.
         missing: &'static str,
     },
-    /// There is nothing to read Pods from.
+    /// No option names a source of Pods, and this process is not in a cluster.
     #[error(
         "no source of Pods: give --manifests PATH to read them from files, or --kubeconfig FILE, --context NAME, \
          --namespace NAME or --all-namespaces to watch a cluster (inside a Pod that is the default)"
@@ -74,7 +76,7 @@ pub enum ConfigError {
     NoSource,
 }
 
-/// A value of an option that cannot be.
+/// A wrong value of an option.
 pub(super) fn refused(option: &'static str, message: impl Into<String>) -> ConfigError {
     ConfigError::Value { option, message: message.into() }
 }

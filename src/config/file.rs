@@ -1,4 +1,4 @@
-//! The options that a TOML file holds.
+//! The options of a TOML file.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,14 +7,14 @@ use std::path::Path;
 use super::{ConfigError, Options};
 use crate::escape::Escaped;
 
-/// The largest file that is read: some thousand times what all options need.
+/// The largest file that is read: about a thousand times what all options need.
 const FILE_LEN_MAX: u64 = 1024 * 1024;
 
 /// Reads a file.
 ///
 /// # Errors
-/// What cannot be read, is too large, is no TOML, or has a key that is no option's: with the line, but without the
-/// line's text, since the file may be another one than was meant and hold a secret.
+/// The file cannot be read, is too large, is not TOML, or has an unknown key. The error has the line number
+/// without the line's text: a path typed wrong may name a file with secrets.
 pub(super) fn read(path: &Path) -> Result<Options, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.into(), source };
     let mut text = String::new();

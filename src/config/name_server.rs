@@ -1,4 +1,4 @@
-//! The zone's name servers: their names, and the addresses of those that are ours to resolve.
+//! The zone's name servers: their names, and the addresses of those within the zone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,38 +6,37 @@ use super::{ConfigError, refused};
 use crate::dns::Name;
 use crate::server::listen::Listen;
 
-/// The most name servers: more do not fit a referral in 512 bytes (the root has 13).
+/// The most name servers. More do not fit into a referral of 512 bytes; the root has 13.
 const NAME_SERVERS_MAX: usize = 13;
 
-/// The label below the zone of the name server that is there unless others are named.
+/// The label of the default name server, below the zone.
 const DEFAULT_LABEL: &str = "ns";
 
-/// A name server of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameServer {
-    /// Its name.
     pub name: Name,
-    /// Its addresses: at least one within the zone, none outside of it, where its own zone tells them.
+    /// At least one if the name is within the zone. Otherwise none: the name's own zone has its addresses.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Where this server can be reached, as far as it knows.
+/// The addresses at which clients can reach this server, as far as it knows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnAddresses {
     addresses: Vec<IpAddr>,
     doubt: Option<Doubt>,
 }
 
-/// Why clients may not reach the addresses.
+/// Why clients may fail to reach the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
-    /// It listens on a wildcard and nothing tells its addresses: these are the host's own.
+    /// The server listens on a wildcard and does not know its addresses: these are loopback addresses.
     Loopback,
-    /// `POD_IPS` names these, and nothing listens on any of them.
+    /// These addresses are those of `POD_IPS`, and the server listens on none of them.
     NotServed,
 }
 
-/// The Pod's addresses that are listened on; else what is listened on; else, for a wildcard, the loopback.
+/// The Pod's addresses that the server listens on; else the addresses that it listens on; else, for a wildcard,
+/// loopback.
 pub(super) fn own_addresses(pod_ips: Vec<IpAddr>, listen: &[SocketAddr]) -> OwnAddresses {
     let is_served = |ip: &IpAddr| listen.iter().any(|at| Listen::among(*at, listen).serves(*ip));
     if !pod_ips.is_empty() {
@@ -69,8 +68,7 @@ pub(super) fn read(
         if name.is_within(zone) {
             within_zone(&name, zone)?;
         } else if address.is_some() {
-            let message =
-                format!("{name} is outside the zone {zone}, so its own zone tells its address: drop =ADDRESS");
+            let message = format!("{name} is outside the zone {zone}, so its own zone has its address: drop =ADDRESS");
             return Err(refused("--ns", message));
         }
         match servers.iter_mut().find(|server| server.name == name) {
@@ -87,7 +85,7 @@ pub(super) fn read(
         match own.doubt {
             None => {}
             Some(Doubt::Loopback) => warnings.push(format!(
-                "{label} resolves to the loopback, since --listen is a wildcard: set POD_IPS, or --ns {label}=ADDRESS"
+                "{label} resolves to the loopback address, because --listen is a wildcard: set POD_IPS, or --ns {label}=ADDRESS"
             )),
             Some(Doubt::NotServed) => warnings.push(format!(
                 "{label} resolves to POD_IPS, and --listen serves none of them: write --listen [::]:PORT, or --ns {label}=ADDRESS"
@@ -103,23 +101,24 @@ fn split(option: &str) -> Result<(&str, Option<IpAddr>), ConfigError> {
     };
     match address.parse::<IpAddr>() {
         Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => Ok((name, Some(ip))),
-        _ => {
-            Err(refused("--ns", format!("{address:?} is no address of a server; write NAME=10.96.0.53, NAME=fd00::53")))
-        }
+        _ => Err(refused(
+            "--ns",
+            format!("{address:?} is not the address of a server; write NAME=10.96.0.53, NAME=fd00::53"),
+        )),
     }
 }
 
-/// A single label without a final dot is below the zone; every other name is whole.
+/// A single label without a final dot is relative to the zone. Every other name is absolute.
 fn absolute(text: &str, zone: &Name) -> Result<Name, ConfigError> {
-    let wrong = |error| refused("--ns", format!("{text:?} is no domain name: {error}"));
+    let wrong = |error| refused("--ns", format!("{text:?} is not a domain name: {error}"));
     let name: Name = text.parse().map_err(wrong)?;
     if name.label_count() == 0 {
-        return Err(refused("--ns", "the root is no name server; write a name such as ns or ns1.example.org."));
+        return Err(refused("--ns", "the root is not a name server; write a name such as ns or ns1.example.org."));
     }
     if name.label_count() == 1 && !text.ends_with('.') { name.below(zone).map_err(wrong) } else { Ok(name) }
 }
 
-/// The apex has no addresses, and a name two labels down can be a service's: its namespace decides.
+/// Refuses the apex, which has no addresses, and names two labels down, which may be the names of services.
 fn within_zone(name: &Name, zone: &Name) -> Result<(), ConfigError> {
     if name.label_count() == zone.label_count() + 1 {
         return Ok(());
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
-    /// `name=address,address` of each, by blanks; or what the error says.
+    /// Returns each server as `name=address,address`, separated by spaces, or the error's text.
     fn servers(options: &[&str], pod_ips: Option<&str>, listen: &[&str]) -> Result<(String, usize), String> {
         let zone: Name = "rpc.cluster.local.".parse().unwrap();
         let listen: Vec<SocketAddr> = listen.iter().map(|at| at.parse().unwrap()).collect();
@@ -188,13 +187,13 @@ mod tests {
             ("ns1.example.org=10.0.0.1", None, "drop =ADDRESS"),
             ("rpc.cluster.local.", None, "one label below"),
             ("a.b.rpc.cluster.local.", None, "one label below"),
-            ("a=10.0.0", None, "no address of a server"),
-            ("a=0.0.0.0", None, "no address of a server"),
-            ("a=", None, "no address of a server"),
-            ("=10.0.0.1", None, "no domain name"),
+            ("a=10.0.0", None, "not the address of a server"),
+            ("a=0.0.0.0", None, "not the address of a server"),
+            ("a=", None, "not the address of a server"),
+            ("=10.0.0.1", None, "not a domain name"),
             (".", None, "the root"),
-            ("a..b", None, "no domain name"),
-            ("a", Some("10.0.0.1,web"), "POD_IPS: \"web\" is no IP address"),
+            ("a..b", None, "not a domain name"),
+            ("a", Some("10.0.0.1,web"), "POD_IPS: \"web\" is not an IP address"),
         ] {
             let error = servers(&[option], pod_ips, &["10.0.0.1:53"]).unwrap_err();
             assert!(error.contains(expected), "{option}: {error}");

@@ -1,4 +1,4 @@
-//! The options as they are typed: the same keys as flags, in the environment and in the file.
+//! The options as the operator writes them: the same keys as flags, in the environment and in the file.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,20 +13,19 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use super::size::ByteSize;
 use crate::logging::Format;
 
-/// The options of `callsign serve`, and where more of them are.
+/// The options of `callsign serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ServeArgs {
-    /// A TOML file with any of these options, under the same names: `zone = "rpc.cluster.local."`. The environment goes
-    /// before it (CALLSIGN_ZONE), and flags before both
+    /// A TOML file with any of these options, under the same names: `zone = "rpc.cluster.local."`. The environment
+    /// (CALLSIGN_ZONE) overrides the file, and a flag overrides both
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Everything else.
     #[command(flatten)]
     pub options: Options,
 }
 
-/// Every option that all three places know. What is absent is `None` or empty, so that layers can be laid over each
-/// other; nothing is checked yet but the form of numbers and socket addresses.
+/// Every option that flags, environment and file share. An absent option is `None` or empty, so that layers can be
+/// merged. Parsing has checked only the form of numbers and socket addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
@@ -34,9 +33,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = "Zone")]
     pub zone: Option<String>,
 
-    /// A name server of the zone; repeats. A single label is below the zone, any other name is whole; repeat
-    /// NAME=ADDRESS for several addresses [default: `ns` below the zone at those of POD_IPS that --listen
-    /// serves, else at the listen addresses]
+    /// A name server of the zone; repeats. A single label is relative to the zone, any other name is absolute. Repeat
+    /// NAME=ADDRESS for several addresses [default: `ns` below the zone, at those POD_IPS that --listen serves, else
+    /// at the listen addresses]
     #[arg(long, value_name = "NAME[=ADDRESS]", action = ArgAction::Append, help_heading = "Zone")]
     #[serde(deserialize_with = "list")]
     pub ns: Vec<String>,
@@ -46,7 +45,7 @@ pub struct Options {
     #[serde(deserialize_with = "list")]
     pub reverse: Vec<String>,
 
-    /// How long a resolver may keep a record, 1 to 86400 [default: 5]
+    /// How long a resolver may cache a record, 1 to 86400 [default: 5]
     #[arg(long, value_name = "SECONDS", help_heading = "Zone")]
     pub ttl: Option<u32>,
 
@@ -60,12 +59,12 @@ pub struct Options {
     #[arg(long, value_name = "DIR", help_heading = "Zone")]
     pub zones: Option<PathBuf>,
 
-    /// Pods to serve from files: YAML or JSON, a folder of them, or `-` for standard input; repeats
+    /// Files to read Pods from: YAML or JSON, a folder of them, or `-` for standard input; repeats
     #[arg(long, value_name = "PATH", action = ArgAction::Append, help_heading = "Source")]
     #[serde(deserialize_with = "list")]
     pub manifests: Vec<PathBuf>,
 
-    /// Watch the cluster that this kubeconfig names [default: KUBECONFIG, ~/.kube/config, or the Pod's own cluster]
+    /// Watch the cluster of this kubeconfig [default: KUBECONFIG, ~/.kube/config, or the Pod's own cluster]
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub kubeconfig: Option<PathBuf>,
 
@@ -73,7 +72,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     pub context: Option<String>,
 
-    /// A namespace to watch; repeats [default: the context's, or the service account's own]
+    /// A namespace to watch; repeats [default: the context's, or the service account's]
     #[arg(long, value_name = "NAME", action = ArgAction::Append, help_heading = "Source")]
     #[serde(deserialize_with = "list")]
     pub namespace: Vec<String>,
@@ -83,71 +82,72 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub all_namespaces: Option<bool>,
 
-    /// Publish Pods that are not ready, too; terminating and finished ones stay out
+    /// Also publish Pods that are not ready. Terminating and finished Pods are never published
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Source")]
     pub publish_not_ready: Option<bool>,
 
-    /// Publish registrations that name an address which is not their Pod's own: any Pod can then draw another's traffic
+    /// Also publish addresses that are not the registering Pod's own: any Pod can then take the traffic of another
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Source")]
     pub trust_addresses: Option<bool>,
 
-    /// The most memory that the Pods of one namespace may take; its oldest Pods keep their place [default: 544MiB]
+    /// The most memory that the Pods of one namespace may take; its oldest Pods are admitted first [default: 544MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Source")]
     pub max_namespace_bytes: Option<ByteSize>,
 
-    /// The most memory that all Pods may take; the namespace that takes the most gives way [default: 576MiB]
+    /// The most memory that all Pods may take; the namespace that takes the most gives way first [default: 576MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Source")]
     pub max_bytes: Option<ByteSize>,
 
-    /// Gone: `--max-namespace-bytes` is in its place
+    /// Removed: replaced by `--max-namespace-bytes`
     #[arg(long, value_name = "COUNT", hide = true)]
     pub max_registrations_per_namespace: Option<u32>,
 
-    /// Where DNS is served, over UDP and TCP; repeats. `[::]` serves IPv4 and IPv6, here and for every other listener; an
-    /// IPv4 address at the same port takes IPv4 from it [default: 127.0.0.1:5354, which needs no root]
+    /// The address of DNS over UDP and TCP; repeats. `[::]` serves IPv4 and IPv6, here and for every other listener. A
+    /// listener at an IPv4 address and the same port takes over IPv4 [default: 127.0.0.1:5354, which needs no root]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
     pub listen: Vec<SocketAddr>,
 
-    /// Where DNS is served over TLS (RFC 7858), usually port 853; repeats [default: nowhere]
+    /// The address of DNS over TLS (RFC 7858), usually port 853; repeats [default: none]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
     pub listen_tls: Vec<SocketAddr>,
 
-    /// Where DNS is served over HTTPS (RFC 8484) at /dns-query, usually port 443: HTTP/2 over TCP and HTTP/3 over UDP;
-    /// repeats [default: nowhere]
+    /// The address of DNS over HTTPS (RFC 8484) at /dns-query, usually port 443: HTTP/2 over TCP and HTTP/3 over UDP;
+    /// repeats [default: none]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
     pub listen_https: Vec<SocketAddr>,
 
-    /// Where DNS is served over QUIC (RFC 9250), usually port 853; repeats [default: nowhere]
+    /// The address of DNS over QUIC (RFC 9250), usually port 853; repeats [default: none]
     #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
     #[serde(deserialize_with = "list")]
     pub listen_quic: Vec<SocketAddr>,
 
-    /// The certificate for TLS, HTTPS and QUIC, and its chain behind it, in PEM; read again when it changes
+    /// The certificate chain for TLS, HTTPS and QUIC, in PEM, the server's own certificate first; reloaded when it
+    /// changes
     #[arg(long, value_name = "FILE", help_heading = "Serving")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key, in PEM; read again when it changes
+    /// The certificate's private key, in PEM; reloaded when it changes
     #[arg(long, value_name = "FILE", help_heading = "Serving")]
     pub tls_key: Option<PathBuf>,
 
-    /// Where health, metrics and the API are served [default: 127.0.0.1:8053]
+    /// The address of health, metrics and the API [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Serving")]
     pub http: Option<SocketAddr>,
 
-    /// Answers are marked stale (EDE 3) once nothing has been heard from a source for so long [default: 180]
+    /// Mark answers stale (EDE 3) once a source has been silent for this long [default: 180]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub stale_after: Option<u32>,
 
-    /// Answers become SERVFAIL once nothing has been heard from a source for so long [default: never]
+    /// Answer SERVFAIL once a source has been silent for this long [default: never]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub max_stale: Option<u32>,
 
-    /// A folder to keep the last zone in, for a start while the API server is away [default: none]
+    /// A folder to save the zone in, for a start while the API server is away [default: none]
     #[arg(long, value_name = "DIR", help_heading = "Serving")]
     pub state_dir: Option<PathBuf>,
 
@@ -155,63 +155,65 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub state_wait: Option<u32>,
 
-    /// How old that zone may be: the cluster has to have been heard of within so long [default: 86400]
+    /// How old the saved zone may be: the time since the cluster was last heard from [default: 86400]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub state_max_age: Option<u32>,
 
-    /// What tells this server from its replicas, for clients that ask (RFC 5001) [default: the host name]
+    /// The text that distinguishes this server from its replicas, for clients that ask (RFC 5001) [default: the host
+    /// name]
     #[arg(long, value_name = "TEXT", help_heading = "Serving")]
     pub nsid: Option<String>,
 
-    /// How long answers go on after SIGTERM, while /readyz is already false [default: 5]
+    /// How long to go on answering after SIGTERM, while /readyz already fails [default: 5]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub lame_duck: Option<u32>,
 
-    /// Answer DNS to these networks alone, such as 10.244.0.0/16; all others are refused; repeats [default: anybody]
+    /// Answer DNS only to these networks, such as 10.244.0.0/16, and refuse all others; repeats [default: all
+    /// networks]
     #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
     #[serde(deserialize_with = "list")]
     pub allow: Vec<String>,
 
-    /// Exempt these from what holds for each client by itself: CoreDNS and node-local-dns ask for many; repeats
+    /// Exempt these networks from the limits per client: CoreDNS and node-local-dns ask for many clients; repeats
     #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
     #[serde(deserialize_with = "list")]
     pub trusted_client: Vec<String>,
 
-    /// The most connections at once at each address of DNS over TCP, TLS, HTTPS or QUIC [default: 1024]
+    /// The most connections at once, per address of DNS over TCP, TLS, HTTPS or QUIC [default: 1024]
     #[arg(long, value_name = "COUNT", help_heading = "Clients")]
     pub tcp_clients: Option<u32>,
 
-    /// The most of them of one client: an IPv4 address, or so much of an IPv6 address as --client-prefix6 says
+    /// The most of these connections per client: an IPv4 address, or an IPv6 prefix as long as --client-prefix6 says
     /// [default: 128]
     #[arg(long, value_name = "COUNT", help_heading = "Clients")]
     pub tcp_per_client: Option<u32>,
 
-    /// How many leading bits of an IPv6 address are one client, 1 to 128, for DNS over TCP, TLS, HTTPS and QUIC and for
-    /// --http: 128 where all Pods of a node share a /64 [default: 64]
+    /// How many leading bits of an IPv6 address identify a client, 1 to 128, for DNS over TCP, TLS, HTTPS and QUIC and
+    /// for --http. Write 128 if all Pods of a node share a /64 [default: 64]
     #[arg(long, value_name = "BITS", help_heading = "Clients")]
     pub client_prefix6: Option<u32>,
 
-    /// Hand out DNS cookies (RFC 7873): who shows one is where it says, and is not held to --rrl
+    /// Send DNS cookies (RFC 7873): a client with a valid cookie has proved its address, and --rrl does not limit it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Clients")]
     pub cookies: Option<bool>,
 
-    /// The cookies' secrets, 32 hexadecimal digits a line, the one in use first: for replicas to share; read again when
-    /// it changes [default: one of this process alone]
+    /// The cookies' secrets, which replicas share: 32 hexadecimal digits a line, the one in use first; reloaded when
+    /// it changes [default: a random secret of this process]
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     pub cookie_secret: Option<PathBuf>,
 
-    /// Limit the replies by UDP to each /24 or /56, a second: against being used to bury others; never for trusted
-    /// clients and cookies of ours [default: no limit]
+    /// Limit UDP replies to each /24 or /56, per second, against reflection attacks; trusted clients and clients with
+    /// a valid cookie are exempt [default: no limit]
     #[arg(long, value_name = "RATE", help_heading = "Clients")]
     pub rrl: Option<u32>,
 
-    /// Let these networks alone connect to --http; repeats [default: anybody]
+    /// Accept connections to --http only from these networks; repeats [default: all networks]
     #[arg(long, value_name = "CIDR", action = ArgAction::Append, help_heading = "Clients")]
     #[serde(deserialize_with = "list")]
     pub http_allow: Vec<String>,
 
-    /// Ask for this file's token at --http (`Authorization: Bearer`), but for /livez and /readyz; read again when it
+    /// Require this file's token at --http (`Authorization: Bearer`), except for /livez and /readyz; reloaded when it
     /// changes
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     pub http_token: Option<PathBuf>,
@@ -221,13 +223,13 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Clients")]
     pub http_tls: Option<bool>,
 
-    /// Give up, once the sockets are bound, all system calls that serving does not need [default: true, but where a
+    /// After the sockets are bound, drop all system calls that serving does not need [default: true, except if the
     /// kubeconfig's credentials come from a program]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Serving")]
     pub seccomp: Option<bool>,
 
-    /// How log lines are written, to standard error [default: text]
+    /// The format of log lines, which go to standard error [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Logs")]
     pub log_format: Option<Format>,
 
@@ -235,12 +237,12 @@ pub struct Options {
     #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     pub log_level: Option<String>,
 
-    /// Write a log line a query
+    /// Log every query
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Logs")]
     pub log_queries: Option<bool>,
 
-    /// `[[profile]]` tables, in the file only: they replace the default profiles.
+    /// `[[profile]]` tables, only in the file. They replace the default profiles.
     #[arg(skip)]
     pub profile: Vec<ProfileOption>,
 }
@@ -249,24 +251,21 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileOption {
-    /// Its name in metrics and messages.
+    /// The name in metrics and messages.
     pub name: String,
-    /// A label selector.
     pub selector: String,
-    /// An annotation's key.
     pub annotation: String,
 }
 
 impl ServeArgs {
-    /// These options, and what they leave open from a lower layer. A list that is given replaces the lower one.
     pub fn over(self, lower: ServeArgs) -> ServeArgs {
         ServeArgs { config: self.config.or(lower.config), options: self.options.over(lower.options) }
     }
 }
 
 impl Options {
-    /// These options, and what they leave open from a lower layer. A list that is given replaces the lower one, and
-    /// which namespaces are watched is one choice: naming some undoes a lower `all-namespaces`, and the other way round.
+    /// Fills the absent options from a lower layer. A list replaces the lower list. The namespaces are one choice:
+    /// names override a lower `all-namespaces`, and the reverse.
     pub fn over(self, mut lower: Options) -> Options {
         if !self.namespace.is_empty() {
             lower.all_namespaces = None;
@@ -331,12 +330,12 @@ fn list_over<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
     if list.is_empty() { lower } else { list }
 }
 
-/// The parts of a comma-separated list, as the environment and a TOML string write it.
+/// The parts of a comma-separated list, as in the environment and in a TOML string.
 pub(super) fn split_list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// A TOML array of strings, or one string as the environment has it.
+/// Reads a TOML array of strings, or one string with commas.
 fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

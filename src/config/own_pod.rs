@@ -1,4 +1,4 @@
-//! Which Pod this process is in: by flags, else the Downward API's variables, else what every Pod has.
+//! Finds the Pod that this process is in: by flags, else by the Downward API's variables, else by what every Pod has.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,13 @@ use super::{ConfigError, Environment, refused};
 use crate::name::{is_namespace, is_pod_name};
 use crate::register::{Doubt, OwnPod};
 
-/// Where a Pod finds its own namespace, beside its service account's token.
+/// A Pod's own namespace, beside the token of its service account.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// The Pod that this process is in. `context` is the namespace that a kubeconfig names, if one was given.
+/// The Pod that this process is in. `context` is the namespace of a kubeconfig, if one was given.
 ///
 /// # Errors
-/// What is not told, or is no name.
+/// The namespace or the name is unknown or invalid.
 pub fn own_pod(
     namespace: Option<&str>,
     pod: Option<&str>,
@@ -23,8 +23,8 @@ pub fn own_pod(
     own_pod_with(namespace, pod, context, environment, Path::new(NAMESPACE_FILE))
 }
 
-/// [`own_pod`] where the service account's namespace stands in this file: a test must not read the file of the machine,
-/// which has one if it is a Pod.
+/// [`own_pod`] with the path of the namespace file. A test must not read the machine's file, which exists if the
+/// machine is a Pod.
 fn own_pod_with(
     namespace: Option<&str>,
     pod: Option<&str>,
@@ -43,12 +43,12 @@ fn own_pod_with(
     let found = of_flag(pod).or_else(|| fact("POD_NAME").map(|name| (name, Teller::Pod))).or_else(of_host);
     let (name, of_name) = found.ok_or(ConfigError::NoOwnPod { missing: "name" })?;
     if !is_namespace(&own_namespace) {
-        return Err(refused("--namespace", format!("{own_namespace:?} is no namespace's name")));
+        return Err(refused("--namespace", format!("{own_namespace:?} is not a namespace")));
     }
     if !is_pod_name(&name) {
-        return Err(refused("--pod", format!("{name:?} is no Pod's name; is it from POD_NAME or HOSTNAME?")));
+        return Err(refused("--pod", format!("{name:?} is not a Pod name; does it come from POD_NAME or HOSTNAME?")));
     }
-    // It counts whatever the flags say: no flag makes another Pod ours.
+    // The uid counts even with flags: flags cannot make another Pod our own.
     let uid = fact("POD_UID").map(Into::into);
     let doubt = match (of_namespace, of_name) {
         (_, Teller::Host) => Some(Doubt::HostName),
@@ -59,11 +59,11 @@ fn own_pod_with(
     Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, doubt, is_doubtful })
 }
 
-/// What tells a Pod's namespace or name.
+/// Where a Pod's namespace or name comes from.
 #[derive(Clone, Copy)]
 enum Teller {
     Flag,
-    /// The Downward API, or the file of the service account: what the kubelet puts into the Pod is of that Pod.
+    /// The Downward API, or the file of the service account. The kubelet puts both into the Pod.
     Pod,
     Kubeconfig,
     Host,
@@ -120,10 +120,10 @@ mod tests {
             ([Some("default"), None, None], &[("POD_NAMESPACE", "shop"), ("POD_NAME", "a")], Ok("default/a - by two")),
             ([None, None, Some("default")], &[("POD_NAME", "a")], Ok("default/a - by two")),
             ([None, Some("b"), None], &[("POD_NAMESPACE", "shop"), ("POD_NAME", "a")], Ok("shop/b - by two")),
-            ([Some("a"), None, None], &[], Err("Its name is not told")),
-            ([None, Some("a"), None], &[], Err("Its namespace is not told")),
-            ([Some("a/b"), Some("a"), None], &[], Err("no namespace's name")),
-            ([Some("a"), Some("../a"), None], &[], Err("no Pod's name")),
+            ([Some("a"), None, None], &[], Err("Its name is unknown")),
+            ([None, Some("a"), None], &[], Err("Its namespace is unknown")),
+            ([Some("a/b"), Some("a"), None], &[], Err("is not a namespace")),
+            ([Some("a"), Some("../a"), None], &[], Err("is not a Pod name")),
         ] {
             let told = found(flags, variables);
             match expected {

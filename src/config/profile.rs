@@ -1,20 +1,20 @@
-//! What registrations are found by.
+//! Profiles: the label selector and the annotation of registrations.
 
 use std::collections::HashSet;
 
 use super::{ConfigError, ProfileOption, refused};
 use crate::source::Profile;
 
-/// The most profiles: each is a watch of its own in every namespace, and costs the API server one.
+/// The most profiles. Each is one watch per namespace, which costs the API server.
 const PROFILES_MAX: usize = 16;
 
-/// The longest label selector, in bytes: what fits a request's line beside the rest at any proxy (8 KiB).
+/// The longest label selector, in bytes. It fits into a request line with the rest at any proxy (8 KiB).
 const SELECTOR_LEN_MAX: usize = 4096;
 
-/// The longest annotation key: a DNS subdomain, a slash and a name, by the API server's rules.
+/// The longest annotation key by the API server's rules: a DNS subdomain, a slash and a name.
 const ANNOTATION_KEY_LEN_MAX: usize = 253 + 1 + 63;
 
-/// The profiles that are on unless the file has its own.
+/// The profiles that apply unless the file defines its own.
 pub fn default_profiles() -> Vec<Profile> {
     let profile = |name: &str, selector: &str, annotation: &str| Profile {
         name: name.into(),
@@ -37,7 +37,7 @@ pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigEr
         return Ok(default_profiles());
     }
     if options.len() > PROFILES_MAX {
-        let message = format!("{} tables, at most {PROFILES_MAX}: each is one watch more a namespace", options.len());
+        let message = format!("{} tables, at most {PROFILES_MAX}: each is one more watch per namespace", options.len());
         return Err(refused("[[profile]]", message));
     }
     let mut names = HashSet::new();
@@ -45,7 +45,7 @@ pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigEr
     for ProfileOption { name, selector, annotation } in options {
         let wrong = |what: &str| Err(refused("[[profile]]", format!("profile {name:?}: {what}")));
         if !is_name(&name) {
-            return wrong("its name is no word of up to 63 lower-case letters, digits and hyphens");
+            return wrong("its name must be up to 63 lower-case letters, digits and hyphens");
         }
         if !names.insert(name.clone()) {
             return wrong("the name is given twice");
@@ -54,10 +54,10 @@ pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigEr
             return wrong("its selector is empty; without one every Pod would be watched");
         }
         if selector.len() > SELECTOR_LEN_MAX || selector.chars().any(char::is_control) {
-            return wrong("its selector is over 4096 bytes or holds control characters");
+            return wrong("its selector is longer than 4096 bytes or has control characters");
         }
         if !is_annotation_key(&annotation) {
-            return wrong("its annotation is no annotation's key, such as app.io/annotation");
+            return wrong("its annotation is not an annotation key such as app.io/annotation");
         }
         let selector = match selector.parse() {
             Ok(selector) => selector,
@@ -73,7 +73,7 @@ fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(is_word)
 }
 
-/// Whether the API server could know it: `[prefix/]name`.
+/// Whether the API server accepts the key: `[prefix/]name`.
 fn is_annotation_key(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let (prefix, name) = text.split_once('/').unwrap_or(("x", text));

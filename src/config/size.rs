@@ -1,19 +1,19 @@
-//! A number of bytes, as Kubernetes and people write it.
+//! A size in bytes, in the spellings of Kubernetes and of people.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// Units and what they stand for; Kubernetes leaves the `B` out.
+/// Units and their bytes. Kubernetes omits the `B`.
 const UNITS: [(&str, u64); 7] =
     [("", 1), ("K", 1_000), ("Ki", 1 << 10), ("M", 1_000_000), ("Mi", 1 << 20), ("G", 1_000_000_000), ("Gi", 1 << 30)];
 
-/// A number of bytes: `268435456`, `256MiB`, `256Mi`, `1GB`.
+/// A size in bytes: `268435456`, `256MiB`, `256Mi`, `1GB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-/// The text is no size.
+/// The text is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a size; write 256MiB, 1GiB or a number of bytes")]
 pub struct NoSize;

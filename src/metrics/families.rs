@@ -5,11 +5,11 @@ use std::fmt;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// Writes whole families of samples, under the names that are given.
+/// Writes whole metric families under the given names.
 pub(super) struct Families<'e, 'w>(pub(super) &'e mut DescriptorEncoder<'w>);
 
 impl Families<'_, '_> {
-    /// Counters, whose name ends in `_total`.
+    /// Counters: their names end in `_total`.
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -19,7 +19,6 @@ impl Families<'_, '_> {
         self.family(name, help, MetricType::Counter, samples)
     }
 
-    /// Gauges.
     pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -39,8 +38,8 @@ impl Families<'_, '_> {
         self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// The library writes a gauge's name as it is, but puts `_total` behind a counter's: so counters are written as
-    /// gauges below a counter's head.
+    /// The library appends `_total` to a counter's name and leaves a gauge's name as it is. Here the name already ends
+    /// in `_total`, so the samples of a counter are encoded as gauges under the head of a counter.
     fn family<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,

@@ -1,28 +1,26 @@
-//! The values of labels that this process counts by.
+//! Labels that this process counts by: transports, and reasons to drop or refuse.
 
 use std::fmt;
 
-/// What carried a query.
+/// The transport of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// A datagram.
     Udp,
-    /// A stream.
     Tcp,
-    /// A stream under TLS (RFC 7858).
+    /// DNS over TLS (RFC 7858).
     Tls,
-    /// HTTP/2 or HTTP/3 (RFC 8484).
+    /// DNS over HTTP/2 or HTTP/3 (RFC 8484).
     Https,
-    /// QUIC (RFC 9250).
+    /// DNS over QUIC (RFC 9250).
     Quic,
 }
 
 impl Transport {
-    /// All of them, in the order of their counters.
+    /// In the order of the counters.
     pub(super) const ALL: [Transport; 5] =
         [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
 
-    /// Whether nobody on the way can read it.
+    /// Whether nobody on the path can read the query.
     pub fn is_encrypted(self) -> bool {
         !matches!(self, Transport::Udp | Transport::Tcp)
     }
@@ -43,28 +41,28 @@ impl fmt::Display for Transport {
 /// Why a message or a connection got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// It was a response, or too short to be answered at all.
+    /// The message is a response, or too short for any reply.
     NotAQuery,
-    /// A datagram could not be read from its socket.
+    /// Reading a datagram from the socket failed.
     Receive,
-    /// The reply could not be sent.
+    /// Sending the reply failed.
     Send,
-    /// A network's replies by UDP are beyond its rate.
+    /// The client's network is over its rate of UDP replies.
     RateLimit,
-    /// A connection could not be taken.
+    /// Accepting the connection failed.
     Accept,
-    /// A client has its share of connections already.
+    /// The client already has its maximum number of connections.
     ClientFull,
-    /// All places were taken, and this connection was silent the longest.
+    /// The listener was full, and this connection had been silent the longest.
     Silent,
-    /// A connection came from where none may.
+    /// The client's address is in no allowed network.
     NotAllowed,
-    /// A connection did not come to an agreement on keys, or not in time.
+    /// The TLS or QUIC handshake failed or took too long.
     Handshake,
 }
 
 impl Dropped {
-    /// All of them, in the order of their counters.
+    /// In the order of the counters.
     pub(super) const ALL: [Dropped; 9] = [
         Dropped::NotAQuery,
         Dropped::Receive,
@@ -92,29 +90,29 @@ impl Dropped {
     }
 }
 
-/// Which bound of the HTTP side a request was refused for.
+/// The HTTP limit that a request exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
-    /// The lists of all clients.
+    /// Concurrent lists of all clients.
     Lists,
-    /// The lists of one client.
+    /// Concurrent lists of one client.
     ClientLists,
-    /// The bytes of lists that their clients have not read.
+    /// Bytes of lists that their clients have not read.
     UnreadLists,
-    /// The subscriptions of all clients.
+    /// Subscriptions of all clients.
     Subscriptions,
-    /// The subscriptions of one client.
+    /// Subscriptions of one client.
     ClientSubscriptions,
-    /// The interfaces of one stream.
+    /// Interfaces of one stream.
     Interfaces,
-    /// The connections of all clients that carry streams.
+    /// Connections that carry streams, of all clients.
     StreamConnections,
-    /// The connections of one client that carry streams.
+    /// Connections that carry streams, of one client.
     ClientStreamConnections,
 }
 
 impl Beyond {
-    /// All of them, in the order of their counters.
+    /// In the order of the counters.
     pub(super) const ALL: [Beyond; 8] = [
         Beyond::Lists,
         Beyond::ClientLists,

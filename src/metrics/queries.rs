@@ -1,12 +1,12 @@
-//! Replies by type, transport and code: a number for each combination from the start, so that strangers cannot make new
-//! ones and the hot path looks nothing up.
+//! Counts replies by query type, transport and response code. All counters exist from the start, so clients cannot
+//! create new ones, and the hot path needs no hash map.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Transport;
 use crate::dns::{Rcode, Rtype};
 
-/// The types that are told apart, the frequent ones first; all others are `other`.
+/// The query types with a label of their own, frequent ones first. All others share `other`.
 const RTYPES: [Rtype; 18] = [
     Rtype::SRV,
     Rtype::A,
@@ -28,10 +28,10 @@ const RTYPES: [Rtype; 18] = [
     Rtype::TSIG,
 ];
 
-/// Stands for a question that could not be read: type 0 is reserved (RFC 6895 §3.1).
+/// Stands for a question that could not be parsed. Type 0 is reserved (RFC 6895 §3.1).
 const UNREADABLE: Rtype = Rtype(0);
 
-/// The codes that are told apart, all that are ever sent; others are `other`.
+/// The response codes that the server sends. All others share `other`.
 const RCODES: [Rcode; 10] = [
     Rcode::NOERROR,
     Rcode::NXDOMAIN,
@@ -49,7 +49,7 @@ const RTYPE_COUNT: usize = RTYPES.len() + 1;
 const RCODE_COUNT: usize = RCODES.len() + 1;
 const TRANSPORT_COUNT: usize = Transport::ALL.len();
 
-/// The numbers, by type, then transport, then code.
+/// The counters, ordered by type, then transport, then code.
 #[derive(Debug)]
 pub(super) struct Queries([AtomicU64; RTYPE_COUNT * TRANSPORT_COUNT * RCODE_COUNT]);
 
@@ -60,7 +60,6 @@ impl Default for Queries {
 }
 
 impl Queries {
-    /// Counts one.
     pub(super) fn count(&self, rtype: Rtype, transport: Transport, rcode: Rcode) {
         let rtype = RTYPES.iter().position(|known| *known == rtype).unwrap_or(RTYPES.len());
         let rcode = RCODES.iter().position(|known| *known == rcode).unwrap_or(RCODES.len());
@@ -69,7 +68,7 @@ impl Queries {
         }
     }
 
-    /// Those that have been seen, with their labels.
+    /// The counters above zero, with their labels.
     pub(super) fn samples(&self) -> impl Iterator<Item = ([(&'static str, String); 3], u64)> {
         let seen = self.0.iter().map(|count| count.load(Ordering::Relaxed)).enumerate().filter(|(_, count)| *count > 0);
         seen.map(|(at, count)| (labels(at), count))

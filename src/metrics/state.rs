@@ -1,4 +1,4 @@
-//! What is read at the scrape: how much the zone holds, and how the sources are.
+//! The numbers that are read at the scrape: those of the zone and of the sources.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,26 +11,25 @@ use crate::answer;
 use crate::snapshot::{Snapshot, Tally};
 use crate::source::SourceId;
 
-/// How a source is at the moment of a scrape.
+/// The state of a source at a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStats {
-    /// Which one; a source of all namespaces has an empty `namespace` label.
+    /// A source of all namespaces has an empty `namespace` label.
     pub source: SourceId,
-    /// It has told all that it has, once at least.
+    /// It has committed its first list.
     pub is_synced: bool,
-    /// How long nothing has come from it; none while nothing has come at all.
+    /// Time since its last frame. `None` before the first.
     pub silence: Option<Duration>,
-    /// How long ago what is shown of it was known to be whole; none while there was no whole list.
+    /// Time since its published Pods were last known to be complete. `None` before its first whole list.
     pub age: Option<Duration>,
-    /// How often its watch was opened again, by reason.
+    /// How often its watch was reopened, by reason.
     pub restarts: Vec<(&'static str, u64)>,
-    /// How many lists it finished, the first one included.
+    /// How many lists it finished, including the first.
     pub relists: u64,
     /// How many objects it could not read.
     pub skipped: u64,
 }
 
-/// The state at one scrape.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) tally: Tally,
@@ -47,7 +46,6 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Copies the numbers out of a snapshot.
     pub(super) fn new(snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> State {
         State {
             tally: snapshot.tally.clone(),
@@ -68,59 +66,59 @@ impl State {
         let Tally { pods, registrations, endpoints, conflicts, malformed_protocols, .. } = &self.tally;
         let Tally { withheld, left_out, bytes, namespace_bytes, refused, .. } = &self.tally;
         families.gauge("pods", "Pods that carry a profile's label", *pods)?;
-        families.gauge("registrations", "Registrations that were read", *registrations)?;
+        families.gauge("registrations", "Registrations that were decoded", *registrations)?;
         let refused = refused.iter().map(|(reason, count)| ([("reason", reason.kind())], *count));
         families.gauges("registrations_refused", "Registrations and annotations that were refused", refused)?;
-        families.gauge("endpoints", "Registrations among the answers", *endpoints)?;
-        families.gauge("conflicts", "Registrations at an address and port of another Pod", *conflicts)?;
-        families.gauge("malformed_protocols", "Registrations whose protocol has no name", *malformed_protocols)?;
+        families.gauge("endpoints", "Published registrations", *endpoints)?;
+        families.gauge("conflicts", "Registrations whose address and port another Pod holds", *conflicts)?;
+        families.gauge(
+            "malformed_protocols",
+            "Registrations whose protocol is not valid in a name",
+            *malformed_protocols,
+        )?;
         let of = |all: u64, namespace: u64| [([("of", "all")], all), ([("of", "largest-namespace")], namespace)];
         let taken = of(*bytes, *namespace_bytes);
-        families.gauges("zone_bytes", "What Pods cost in memory, with those that are kept out of it", taken)?;
+        families.gauges("zone_bytes", "Bytes that Pods cost, including those that the quotas keep out", taken)?;
         let bounds = of(self.bytes_max, self.namespace_bytes_max);
-        families.gauges("zone_bytes_max", "The bound of that", bounds)?;
+        families.gauges("zone_bytes_max", "The quota of callsign_zone_bytes", bounds)?;
         families.gauge("services", "Services that exist", self.services)?;
-        families.gauge("pairs_withheld", "Pairs of registrations that look like secrets", *withheld)?;
-        families.gauge(
-            "pairs_left_out",
-            "Pairs of registrations whose key cannot be one of a TXT record",
-            *left_out,
-        )?;
-        families.gauge("services_alias_only", "Services that have their alias alone", self.alias_only)?;
-        families.gauge("names_hidden", "Names of Pods that the zone's own file has for itself", self.hidden)?;
+        families.gauge("pairs_withheld", "Metadata pairs that look like secrets and are not published", *withheld)?;
+        families.gauge("pairs_left_out", "Metadata pairs whose key is not valid in a TXT record", *left_out)?;
+        families.gauge("services_alias_only", "Services that have only their alias as a name", self.alias_only)?;
+        families.gauge("names_hidden", "Names of Pods that the zone file hides with its own records", self.hidden)?;
         families.gauge("zone_serial", "The serial of the zone", self.serial)?;
-        families.gauge("snapshot_revision", "Counts the snapshots that were published", self.revision)?;
-        families.gauge("subscribers", "Streams of events that are open", self.subscribers)?;
-        families.gauge("synced", "Whether every source has told all that it has, once", u32::from(self.is_synced))
+        families.gauge("snapshot_revision", "The number of published snapshots", self.revision)?;
+        families.gauge("subscribers", "Open event streams", self.subscribers)?;
+        families.gauge("synced", "Whether every source has committed its first list", u32::from(self.is_synced))
     }
 
     fn encode_sources(&self, families: &mut Families<'_, '_>) -> fmt::Result {
         let sources = || self.sources.iter().map(|source| (labels(&source.source), source));
         families.gauges(
             "source_synced",
-            "Whether the source has told all that it has, once",
+            "Whether the source has committed its first list",
             sources().map(|(labels, source)| (labels, u32::from(source.is_synced))),
         )?;
         families.gauges(
             "source_last_frame_seconds",
-            "Seconds since anything came from the source",
+            "Seconds since the last frame from the source",
             sources().filter_map(|(labels, source)| Some((labels, source.silence?.as_secs_f64()))),
         )?;
         families.gauges(
             "source_age_seconds",
-            "Seconds since what is shown of the source was known to be whole",
+            "Seconds since the published Pods of the source were last known to be complete",
             sources().filter_map(|(labels, source)| Some((labels, source.age?.as_secs_f64()))),
         )?;
         families.counters(
             "source_restarts_total",
-            "How often the watch was opened again",
+            "How often the watch was reopened",
             sources().flat_map(|(labels, source)| {
                 source.restarts.iter().map(move |(reason, count)| ((labels, [("reason", *reason)]), *count))
             }),
         )?;
         families.counters(
             "source_relists_total",
-            "Lists that were whole, the first one included",
+            "Complete lists, including the first",
             sources().map(|(labels, source)| (labels, source.relists)),
         )?;
         families.counters(
@@ -139,7 +137,7 @@ impl Collector for State {
     }
 }
 
-/// Bounded by what is configured: a source for each profile and namespace.
+/// The number of label sets is bounded by the configuration: one source per profile and namespace.
 fn labels(source: &SourceId) -> [(&'static str, &str); 3] {
     let SourceId { cluster, profile, namespace } = source;
     [("cluster", cluster), ("profile", profile), ("namespace", namespace.as_deref().unwrap_or_default())]

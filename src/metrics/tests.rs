@@ -131,11 +131,11 @@ fn every_number_has_its_line() {
     ] {
         assert!(text.lines().any(|written| written == line), "{line}\nis not in\n{text}");
     }
-    assert_eq!(text.matches("callsign_queries_total{").count(), 4, "only what was seen");
-    assert_eq!(text.matches("callsign_source_last_frame_seconds{").count(), 1, "only what was heard");
+    assert_eq!(text.matches("callsign_queries_total{").count(), 4, "only counters above zero");
+    assert_eq!(text.matches("callsign_source_last_frame_seconds{").count(), 1, "only sources with a frame");
 }
 
-/// The format 0.0.4 and its conventions, as far as scrapers refuse a text for it and `promtool` complains of one.
+/// Checks what scrapers refuse in format 0.0.4, and what `promtool` reports.
 #[test]
 fn the_text_is_well_formed() {
     let text = text();
@@ -161,7 +161,7 @@ fn the_text_is_well_formed() {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().unwrap() >= 0.0, "{line}");
-        assert!(samples.insert(series), "{line} stands twice");
+        assert!(samples.insert(series), "{line} appears twice");
         let suffix = series.split('{').next().unwrap().strip_prefix(family).unwrap_or_else(|| panic!("{line}"));
         let expected: &[&str] = match kind {
             "counter" | "gauge" => &[""],

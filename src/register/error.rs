@@ -1,5 +1,7 @@
 //! What can keep a process from registering, and what to change: each text ends with YAML to paste, where that helps.
 
+#![warn(missing_docs)]
+
 use std::time::Duration;
 
 use super::Doubt;

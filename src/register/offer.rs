@@ -1,5 +1,7 @@
 //! What a process offers, as it is typed or read from a file, and the pairs that it becomes.
 
+#![warn(missing_docs)]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,5 +1,7 @@
 //! How a registration is written: the label, the annotation and the encoding.
 
+#![warn(missing_docs)]
+
 /// A profile that can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {

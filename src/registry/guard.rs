@@ -1,5 +1,7 @@
 //! What a process has registered: each registration lives as long as its guard.
 
+#![warn(missing_docs)]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RegisterError, Registration};

@@ -3,6 +3,8 @@
 //! What is kept for a subscriber is the set that it was told and the set as it is, and what is told next is the difference
 //! between the two: so a slow subscriber costs no more than a fast one, holds up nobody, and never misses the last state.
 
+#![warn(missing_docs)]
+
 use super::own::{News, Watched};
 use super::streams::Listening;
 use super::{Change, Endpoint, Set};

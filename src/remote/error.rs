@@ -1,5 +1,7 @@
 //! What happened where a server's answer is not to be had.
 
+#![warn(missing_docs)]
+
 use std::error::Error;
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Pages of a list: a few rows at a time, in an order that does not depend on when they are asked for.
+//! Pages of a list. The order of the rows does not depend on the snapshot, so that pages of different snapshots fit.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,20 +7,21 @@ use std::io::{self, Write};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-/// How many texts a row's place has at most: namespace, interface, group, version, Pod, protocol, uid.
+/// The number of texts in a place: namespace, interface, group, version, Pod, protocol, uid.
 const TEXTS: usize = 7;
 
-/// The longest part of a text that tells two rows apart, in bytes: a Pod's name has 253 at most, and an interface of a
-/// megabyte must not make a token that no URL can carry. What is cut off is told apart by what stands behind it.
+/// The longest part of a text that a place keeps, in bytes. A Pod's name has at most 253. An interface of a megabyte
+/// must not make a token too long for a URL; the texts and numbers behind it tell truncated rows apart.
 const TEXT_LEN_MAX: usize = 256;
 
-/// A page of [`Paging::within`] ends with the row that takes it beyond so many bytes of JSON; a Pod's is 3 MiB at the most.
+/// A page of [`Paging::within`] ends with the row that exceeds this many bytes of JSON. The longest row, a Pod, has 3
+/// MiB.
 const LEN_MAX: usize = 2 << 20;
 
-/// The longest token that is read: the parts at their longest, in JSON and base64, twice over.
+/// The longest accepted token: twice the longest place in JSON and base64.
 const TOKEN_LEN_MAX: usize = 12 * 1024;
 
-/// Where a row stands among all rows of its list; unique, and the same in every snapshot that has the row.
+/// The position of a row in its list. It is unique, and the same in every snapshot that has the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place<'r> {
     texts: [&'r str; TEXTS],
@@ -28,7 +29,7 @@ pub(super) struct Place<'r> {
 }
 
 impl<'r> Place<'r> {
-    /// Ordered by the texts, then by the numbers.
+    /// Places are ordered by their texts, then by their numbers.
     pub(super) fn new<const N: usize>(texts: [&'r str; N], numbers: [u64; 2]) -> Place<'r> {
         let mut place = Place { texts: [""; TEXTS], numbers };
         place.texts.iter_mut().zip(texts).for_each(|(part, text)| *part = cut(text));
@@ -36,7 +37,7 @@ impl<'r> Place<'r> {
     }
 
     fn token(&self) -> String {
-        // Texts and numbers: nothing that JSON could refuse.
+        // Serializing texts and numbers cannot fail.
         BASE64URL_NOPAD.encode(&serde_json::to_vec(&(self.texts, self.numbers)).unwrap_or_default())
     }
 }
@@ -45,7 +46,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_LEN_MAX)]
 }
 
-/// Where a page begins: behind a row that an earlier page ended with.
+/// The end of an earlier page: the next page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     texts: [String; TEXTS],
@@ -53,7 +54,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads a page's [`Page::next`]; none for what was not one.
+    /// Parses [`Page::next`]. `None` if the token is invalid.
     pub fn read(token: &str) -> Option<Cursor> {
         if token.len() > TOKEN_LEN_MAX {
             return None;
@@ -68,38 +69,35 @@ impl Cursor {
     }
 }
 
-/// Which rows of a list are asked for.
+/// Selects rows of a list.
 #[derive(Clone, Debug)]
 pub struct Paging {
-    /// At most so many.
+    /// The most rows.
     pub limit: usize,
-    /// They end with the one that takes them beyond so many bytes of JSON.
+    /// The page ends with the row that exceeds this many bytes of JSON.
     pub len_max: usize,
-    /// Those behind this place; none for those from the first on.
+    /// The page begins after this place. `None`: with the first row.
     pub after: Option<Cursor>,
 }
 
 impl Paging {
-    /// All rows.
     pub const ALL: Paging = Paging { limit: usize::MAX, len_max: usize::MAX, after: None };
 
-    /// So many at most behind a place, of a length that many can be handed at once.
+    /// At most `limit` rows after a place, within the byte limit of a page.
     pub fn within(limit: usize, after: Option<Cursor>) -> Paging {
         Paging { limit, len_max: LEN_MAX, after }
     }
 }
 
-/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The rows.
     pub items: Vec<T>,
-    /// What to go on with: [`Cursor::read`] reads it; absent with the last row.
+    /// The token of the next page, for [`Cursor::read`]. Absent on the last page.
     #[serde(rename = "continue", default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A row by its place alone.
+/// A row that is compared by its place alone.
 struct Placed<'r, R>(Place<'r>, R);
 
 impl<R> PartialEq for Placed<'_, R> {
@@ -122,14 +120,15 @@ impl<R> Ord for Placed<'_, R> {
     }
 }
 
-/// The page of these rows, in any order; a row is made only if the page has it, and no more are held than it has.
+/// Returns the page of these rows, which may come in any order. It makes only the page's rows, and holds no more of
+/// them than `limit`.
 pub(super) fn page<'r, R, T: Serialize>(
     rows: impl Iterator<Item = (Place<'r>, R)>,
     paging: &Paging,
     make: impl Fn(R) -> T,
 ) -> Page<T> {
     let after = paging.after.as_ref().map(Cursor::place);
-    let mut first = BinaryHeap::new(); // the last of them on top
+    let mut first = BinaryHeap::new(); // a max-heap: the last row is on top
     let mut is_more = false;
     for (place, row) in rows.filter(|(place, _)| after.is_none_or(|after| *place > after)) {
         first.push(Placed(place, row));
@@ -152,7 +151,7 @@ pub(super) fn page<'r, R, T: Serialize>(
     Page { items, next: last.filter(|_| is_more).map(|place| place.token()) }
 }
 
-/// The bytes of a row in JSON.
+/// The length of a row in JSON, in bytes.
 fn len_of(row: &impl Serialize) -> usize {
     struct Length(usize);
     impl Write for Length {
@@ -166,7 +165,7 @@ fn len_of(row: &impl Serialize) -> usize {
         }
     }
     let mut length = Length(0);
-    let _ = serde_json::to_writer(&mut length, row); // nothing that JSON could refuse
+    let _ = serde_json::to_writer(&mut length, row); // cannot fail: plain data
     length.0
 }
 
@@ -197,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes between two pages, a row that was there all the time is listed exactly once.
+        /// Rows appear and disappear between pages. A row that exists all the time is listed exactly once.
         #[test]
         fn pages_lose_and_repeat_nothing(
             stay in proptest::collection::btree_set(("[a-c]{0,2}", 0u64..4), 0..20),
@@ -216,7 +215,7 @@ mod tests {
                 let page = page_of(&rows, &paging);
                 prop_assert!(page.items.len() <= limit && page.items.is_sorted());
                 let before_last = page.items.iter().rev().skip(1).map(len_of).sum::<usize>();
-                prop_assert!(before_last < len_max, "{} behind {} bytes", page.items.len(), before_last);
+                prop_assert!(before_last < len_max, "{} rows, after {} bytes", page.items.len(), before_last);
                 seen.extend(page.items.into_iter().filter(|row| stay.contains(row)));
                 match page.next {
                     Some(next) => paging.after = Some(Cursor::read(&next).expect("a cursor")),

@@ -1,4 +1,6 @@
-//! The endpoints of a selection as subscribers see them, and what changed of them.
+//! The endpoints of a selection as subscribers see them, and the changes of such sets.
+
+#![warn(missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -8,101 +10,101 @@ use serde::{Deserialize, Serialize};
 use super::{Filter, metadata, text};
 use crate::snapshot::{PodRecord, Registered, Snapshot};
 
-/// One ready endpoint. Two of one [`WatchedEndpoint::key`] are the same one.
+/// A ready endpoint. [`WatchedEndpoint::key`] identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WatchedEndpoint {
-    /// The Pod.
+    /// The name of its Pod.
     pub pod: String,
-    /// The namespace.
+    /// The Pod's namespace.
     pub namespace: String,
-    /// The address: of several the first, which is the SRV target's.
+    /// The first address, which is the SRV target's.
     pub address: IpAddr,
-    /// The port.
+    /// The port that it serves at.
     pub port: u16,
-    /// The protocol as it was registered.
+    /// The protocol in its registered spelling.
     pub protocol: String,
     /// The group, if it has one.
     pub group: Option<String>,
-    /// The version, if it has one.
+    /// The interface's version, if it has one.
     pub version: Option<String>,
-    /// The weight.
+    /// Its share of the calls, relative to the weights of the other endpoints.
     pub weight: u16,
-    /// All its addresses, the first one first: of several in a dual-stack network any will do.
+    /// All addresses, in order. In a dual-stack network clients can use any of them.
     pub addresses: Vec<IpAddr>,
-    /// All that was registered beside it, but secrets.
+    /// All other registered metadata without the secrets.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What an endpoint is recognised by: all of it but weight, further addresses and metadata.
+/// Identifies an endpoint: every field except weight, further addresses and metadata.
 pub type WatchedKey<'e> = (&'e str, &'e str, IpAddr, u16, &'e str, Option<&'e str>, Option<&'e str>);
 
 impl WatchedEndpoint {
-    /// What it is recognised by.
+    /// The fields that identify it.
     pub fn key(&self) -> WatchedKey<'_> {
         let WatchedEndpoint { pod, namespace, address, port, protocol, group, version, .. } = self;
         (pod, namespace, *address, *port, protocol, group.as_deref(), version.as_deref())
     }
 }
 
-/// The whole set of a selection.
+/// All endpoints of a selection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedSet {
-    /// The endpoints, in order and each once.
+    /// In order, and each once.
     pub endpoints: Vec<WatchedEndpoint>,
 }
 
-/// What is different from an earlier set; each list in order.
+/// The difference from an earlier set. Each list is in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedChange {
-    /// Those that were not there.
+    /// Endpoints that the earlier set does not have.
     pub added: Vec<WatchedEndpoint>,
-    /// Those with another weight, other further addresses or other metadata, as they are now.
+    /// Endpoints with a new weight, new further addresses or new metadata, in their new state.
     pub changed: Vec<WatchedEndpoint>,
-    /// Those that are gone, as they were.
+    /// Endpoints that are gone, in their last state.
     pub removed: Vec<WatchedEndpoint>,
 }
 
-/// An event that tells a whole set, as it goes over the wire.
+/// The JSON of an event with a whole set.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetEvent {
-    /// Whose set it is, in lower case.
+    /// The interface of the set, in lower case.
     pub interface: String,
-    /// The endpoints, in order and each once.
+    /// In order, and each once.
     pub endpoints: Vec<WatchedEndpoint>,
 }
 
-/// An event that tells a change, as it goes over the wire.
+/// The JSON of an event with a change.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ChangeEvent {
-    /// Whose change it is, in lower case.
+    /// The interface of the change, in lower case.
     pub interface: String,
-    /// As in [`WatchedChange`].
+    /// [`WatchedChange::added`]
     pub added: Vec<WatchedEndpoint>,
-    /// As in [`WatchedChange`].
+    /// [`WatchedChange::changed`]
     pub changed: Vec<WatchedEndpoint>,
-    /// As in [`WatchedChange`].
+    /// [`WatchedChange::removed`]
     pub removed: Vec<WatchedEndpoint>,
 }
 
 impl SetEvent {
-    /// An interface's set.
+    /// The event of an interface's set.
     pub fn of(interface: String, WatchedSet { endpoints }: WatchedSet) -> SetEvent {
         SetEvent { interface, endpoints }
     }
 
-    /// Whose it is, and the set.
+    /// Returns the interface and its set.
     pub fn parts(self) -> (String, WatchedSet) {
         (self.interface, WatchedSet { endpoints: self.endpoints })
     }
 }
 
 impl ChangeEvent {
-    /// An interface's change.
+    /// The event of an interface's change.
     pub fn of(interface: String, WatchedChange { added, changed, removed }: WatchedChange) -> ChangeEvent {
         ChangeEvent { interface, added, changed, removed }
     }
 
-    /// Whose it is, and the change.
+    /// Returns the interface and its change.
     pub fn parts(self) -> (String, WatchedChange) {
         let ChangeEvent { interface, added, changed, removed } = self;
         (interface, WatchedChange { added, changed, removed })
@@ -110,7 +112,7 @@ impl ChangeEvent {
 }
 
 impl WatchedSet {
-    /// What a snapshot has of a selection, which names an interface.
+    /// The endpoints of a selection in a snapshot. The selection must name an interface.
     pub fn of(snapshot: &Snapshot, filter: &Filter) -> WatchedSet {
         let services = snapshot.services_of(filter.interface.as_deref().unwrap_or_default());
         let services = services.filter(|facts| filter.takes(facts.service));
@@ -119,14 +121,15 @@ impl WatchedSet {
         WatchedSet::from_unordered(registered.filter_map(|(pod, one)| watched(pod, one)).collect())
     }
 
-    /// What some Pods have of a selection.
+    /// The endpoints of a selection among some Pods.
     pub fn of_pods<'p>(pods: impl Iterator<Item = &'p PodRecord>, filter: &Filter) -> WatchedSet {
         let registered = pods.flat_map(|pod| pod.registrations.iter().map(move |one| (pod, one)));
         let asked = registered.filter(|(pod, one)| filter.takes(one.service()) && pod.is_published(one));
         WatchedSet::from_unordered(asked.filter_map(|(pod, one)| watched(pod, one)).collect())
     }
 
-    /// Services that differ in letter case alone may hold one endpoint each way: the larger weight is it, as in SRV.
+    /// Services that differ only in letter case may have the same endpoint, each with its own weight. The larger
+    /// weight wins, as in SRV.
     fn from_unordered(mut endpoints: Vec<WatchedEndpoint>) -> WatchedSet {
         endpoints.sort_unstable_by(|one, other| other.cmp(one));
         endpoints.dedup_by(|next, kept| next.key() == kept.key());
@@ -134,7 +137,7 @@ impl WatchedSet {
         WatchedSet { endpoints }
     }
 
-    /// What makes this set the later one.
+    /// Returns the change from this set to a later one.
     pub fn change_to(&self, later: &WatchedSet) -> WatchedChange {
         let is_gone = |endpoint: &WatchedEndpoint| later.find(endpoint).is_none();
         let removed = self.endpoints.iter().filter(|endpoint| is_gone(endpoint)).cloned().collect();
@@ -149,7 +152,8 @@ impl WatchedSet {
         change
     }
 
-    /// Becomes the later set; what the change names is as it says, known before or not.
+    /// Applies a change. Added and changed endpoints replace the known ones of the same key, whether they were known
+    /// or not.
     pub fn apply(&mut self, change: WatchedChange) {
         let WatchedChange { added, changed, removed } = change;
         let named = added.iter().chain(&changed).chain(&removed);
@@ -159,7 +163,7 @@ impl WatchedSet {
         self.endpoints.sort_unstable();
     }
 
-    /// The endpoint of the same key.
+    /// The endpoint with the same key.
     fn find(&self, endpoint: &WatchedEndpoint) -> Option<&WatchedEndpoint> {
         let key = endpoint.key();
         let at = self.endpoints.binary_search_by(|known| known.key().cmp(&key)).ok()?;
@@ -168,13 +172,13 @@ impl WatchedSet {
 }
 
 impl WatchedChange {
-    /// Whether nothing is different.
+    /// Whether both sets are equal.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 }
 
-/// None for what has no address, which is no endpoint.
+/// `None` if the registration has no address: then it is not an endpoint.
 fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> {
     let addresses = pod.addresses(registered);
     Some(WatchedEndpoint {
@@ -195,7 +199,7 @@ fn watched(pod: &PodRecord, registered: &Registered) -> Option<WatchedEndpoint> 
 mod tests {
     use super::*;
 
-    /// `pod:port:weight` and so on.
+    /// Parses `pod:port:weight`, separated by spaces.
     fn set(text: &str) -> WatchedSet {
         let endpoint = |word: &str| {
             let mut parts = word.split(':');

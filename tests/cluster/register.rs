@@ -243,7 +243,7 @@ fn an_error_says_what_to_change() {
         command.args(&register).args(["--kubeconfig", &site.kubeconfig]).env_clear().envs(environment.iter().copied());
         command.output().expect("run the program")
     };
-    fails(program(&[("POD_NAMESPACE", &site.namespace.name)]), &["Its name is not told", "fieldPath: metadata.name}"]);
+    fails(program(&[("POD_NAMESPACE", &site.namespace.name)]), &["Its name is unknown", "fieldPath: metadata.name}"]);
     let named = [("POD_NAMESPACE", site.namespace.name.as_str()), ("HOSTNAME", "greeter-9")];
     fails(program(&named), &["there is no Pod", "greeter-9", "env: [{name: POD_NAMESPACE"]);
     let replaced = [named[0], ("POD_NAME", "greeter-0"), ("POD_UID", "1-2-3")];
