@@ -1,17 +1,17 @@
-//! A process registers itself in its own Pod: one implementation for the wrapper, the sidecar, the one-shot commands and
+//! Registers a process in its own Pod. One implementation serves the wrapper, the sidecar, the one-shot commands and
 //! the library.
 //!
 //! ```text
 //! offers ─► registrar ─(GET, one merge PATCH)─► the Pod's label and annotation
 //!              ▲
-//!           keeper: the list that is wanted becomes what is, with patience
+//!           keeper: retries until the Pod has the wanted entries
 //!              ▲
-//!           wrapper (a server of its own), sidecar (a port beside it), once; the library's guards
+//!           wrapper (starts the server), sidecar (runs beside it), one-shot command, guards of the library
 //! ```
 //!
-//! Everything that a registrar writes says so: each registration carries a pair `registrar` with the container's name.
-//! So a restart replaces its own entries, and several containers of a Pod share one list. A registrar that looks after its
-//! entries says that too, by a pair `registrar-kind`.
+//! Every registration that a registrar writes carries a pair `registrar` with the container's name. So a restart
+//! replaces its own entries, and the containers of a Pod share one list. A registrar that stays and keeps its entries
+//! in place also writes a pair `registrar-kind`.
 
 pub mod error;
 pub mod init;
@@ -37,31 +37,29 @@ pub use probe::Probe;
 pub use profile::Profile;
 pub use registrar::{Registrar, Wanted, Wrote};
 
-/// The Pod that a process is in.
+/// The Pod of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPod {
-    /// Its namespace.
     pub namespace: Arc<str>,
-    /// Its name.
     pub name: Arc<str>,
-    /// Its uid, where it was told: then no other Pod is taken for it.
+    /// If the uid is known, a Pod with another uid is refused.
     pub uid: Option<Arc<str>>,
-    /// Why it may be another Pod: without a uid, an address has to show that it is this process's.
+    /// Why the Pod may be another one. Without a uid, an address must then prove that this process is in the Pod.
     pub doubt: Option<Doubt>,
-    /// There is a doubt, or a flag may contradict the uid: it is looked at before a server is started.
+    /// There is a doubt, or a flag may contradict the uid. The Pod is then checked before a server starts.
     pub is_doubtful: bool,
 }
 
 /// Why a Pod may be another one than this process's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// The name is the host's.
+    /// The name is the host name.
     #[error(
         "nothing but HOSTNAME says which Pod this process is in, and the kubelet cuts host names at 63 bytes, so the name may \
              be another Pod's"
     )]
     HostName,
-    /// One of name and namespace comes from the Pod, and the other one from a flag or a kubeconfig.
+    /// Of name and namespace, one comes from the Pod and the other from a flag or a kubeconfig.
     #[error(
         "the Pod's name and its namespace come from different places (a flag, the environment, a kubeconfig), so that together \
              they may name another Pod"
@@ -69,28 +67,27 @@ pub enum Doubt {
     Mixed,
 }
 
-/// Whose entries of a Pod's list are ours: the pairs that they carry say so.
+/// The owner of entries in a Pod's list. The entries carry it as pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The container's name.
     pub name: Arc<str>,
-    /// What writes them.
+    /// The kind of process that writes the entries.
     pub kind: Kind,
 }
 
-/// What writes a container's entries.
+/// The kind of process that writes a container's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The parent of the server.
+    /// The parent of the server process.
     Wrapper,
     /// A process beside the server.
     Sidecar,
     /// The server itself.
     Library,
-    /// A command that ends when it has written them. It replaces what another kind looks after only if the container was
-    /// named.
+    /// A command that writes and exits. It replaces the entries of a running registrar of another kind only if the
+    /// user has named the container.
     Once {
-        /// The user has given the container's name.
+        /// The user has named the container.
         is_named: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! The library: what an RPC framework calls to register its process and to hear of the others.
+//! The library for RPC frameworks: a process registers itself and finds the endpoints of others.
 //!
 //! ```text
 //! register(registration) ─► Guard ─► keeper ─(one merge PATCH)─► the own Pod's label and annotation
@@ -7,9 +7,10 @@
 //!                                                                └─ else a watch of the process's own
 //! ```
 //!
-//! What a subscription hears is the same either way, since both ways end in one index; the stream costs the API server
-//! one watch for all processes, a watch of its own spares the process the server. All subscriptions of a registry share one
-//! stream of up to 1,024 interfaces; more are further streams, on the same connection of HTTP/2.
+//! A subscription receives the same updates either way, because both ways end in one index. With the stream all
+//! processes together cost the API server one watch; with a watch of its own a process needs no server. All
+//! subscriptions of a registry share one stream of up to 1,024 interfaces. Beyond that there are further streams on
+//! the same HTTP/2 connection.
 //!
 //! # Example
 //!
@@ -20,19 +21,19 @@
 //! let server = Some("http://callsign.callsign-system:8080".to_owned());
 //! let registry = Registry::connect(Config { server, ..Config::default() }).await?;
 //!
-//! // What this process offers.
+//! What this process provides.
 //! let greeter = Registration { interface: "org.acme.Greeter".into(), port: vec![50051], ..Registration::default() };
 //! let guard = registry.register(greeter).await?;
 //! guard.registered().await?;
 //!
-//! // What it calls.
+//! What it calls.
 //! let mut clocks = registry.subscribe("org.acme.Clock", Selector::default()).await?;
 //! match clocks.next().await {
 //!     Update::Set(set) => println!("{} clocks", set.endpoints.len()),
 //!     Update::Change(change) => println!("{} more, {} fewer", change.added.len(), change.removed.len()),
 //! }
 //!
-//! // Before its end: nobody is sent to it any more, then it serves whoever is on the way, and only then it goes.
+//! Before it ends: withdraw, keep serving callers that still have the address, and only then exit.
 //! guard.withdraw().await?;
 //! tokio::time::sleep(std::time::Duration::from_secs(8)).await;
 //! registry.shutdown().await?;
@@ -40,8 +41,8 @@
 //! # }
 //! ```
 //!
-//! It needs a tokio runtime with time and I/O, logs by `tracing`, and installs rustls' ring provider unless the process
-//! has installed one before.
+//! It needs a tokio runtime with time and I/O, logs with `tracing`, and installs rustls' ring provider unless the
+//! process has installed another one.
 
 #![warn(missing_docs)]
 
@@ -73,33 +74,34 @@ pub use crate::report::{WatchedChange as Change, WatchedEndpoint as Endpoint, Wa
 pub use guard::Guard;
 pub use subscription::{Subscription, Update};
 
-/// Where a process is, and whom it asks. In a Pod that has the Downward API's variables the default will do.
+/// The own Pod, and where to read endpoints from. The default is right in a Pod with the Downward API's variables.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// A callsign server's `--http`, such as `http://callsign.callsign-system:8080`: subscriptions read its event stream.
-    /// None: this process watches Pods itself, which needs the rights to list and watch them.
+    /// The URL of a callsign server's `--http`, such as `http://callsign.callsign-system:8080`. Subscriptions read its
+    /// event stream. `None`: this process watches Pods itself, which needs the rights to list and watch them.
     pub server: Option<String>,
-    /// The file of the token that the server asks for, what it has as `--http-token`; read at each connection, so that it
-    /// may turn.
+    /// The file of the token that the server requires (its `--http-token`). It is read at each connection, so that it
+    /// can be rotated.
     pub server_token: Option<PathBuf>,
-    /// The authorities of the server's certificate, in PEM, where its URL is an `https://` one; none is the system's.
+    /// The authorities of the server's certificate, in PEM, for an `https://` URL. `None`: the system's.
     pub server_ca: Option<PathBuf>,
-    /// The kubeconfig; none is `$KUBECONFIG`, `~/.kube/config`, or the Pod's service account.
+    /// `None`: `$KUBECONFIG`, `~/.kube/config`, or the Pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context; none is its current one.
+    /// `None`: the kubeconfig's current context.
     pub context: Option<String>,
-    /// The namespaces that are watched where there is no server; none is the own one.
+    /// The namespaces that this process watches if there is no server. Empty: the own one.
     pub namespaces: Vec<String>,
-    /// The own Pod's namespace; none is `POD_NAMESPACE`, or that of the service account or the kubeconfig.
+    /// The own Pod's namespace. `None`: `POD_NAMESPACE`, or that of the service account or the kubeconfig.
     pub namespace: Option<String>,
-    /// The own Pod's name; none is `POD_NAME`, or `HOSTNAME`. `POD_UID` counts whatever is given here. Without
-    /// `POD_UID`, `HOSTNAME` is believed if an address of this process is one of that Pod's, and so is a name that is given here
-    /// where the namespace is not, and the reverse.
+    /// The own Pod's name. `None`: `POD_NAME` or `HOSTNAME`. If `POD_UID` is set, the Pod must have it. Otherwise one
+    /// of the Pod's addresses must be this process's own if the name is `HOSTNAME`, or if only one of `namespace` and
+    /// `pod` is given here.
     pub pod: Option<String>,
-    /// What tells this container's registrations from those of others in the Pod; none is the first port of the first
-    /// registration. It must be the same at the next start, which replaces what this one has left.
+    /// Distinguishes this container's registrations from those of the Pod's other containers. `None`: the first port
+    /// of the first registration. It must be the same at the next start, which replaces the entries that this run
+    /// leaves.
     pub container: Option<String>,
-    /// How registrations are written.
+    /// The encoding of registrations.
     pub profile: Profile,
 }
 
@@ -111,59 +113,59 @@ impl Config {
     }
 }
 
-/// Which endpoints of an interface are meant; what is absent is any.
+/// Selects endpoints of an interface. An absent field matches any value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
-    /// The group, exact; empty for those without one.
+    /// Exact. An empty string matches endpoints without a group.
     pub group: Option<String>,
-    /// The version, exact; empty for those without one.
+    /// Exact. An empty string matches endpoints without a version.
     pub version: Option<String>,
-    /// The namespace.
+    /// Exact. `None`: all namespaces that the server or this process watches.
     pub namespace: Option<String>,
 }
 
-/// What keeps a registry from its work from the start.
+/// Why a registry cannot register or subscribe.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Which Pod this is, or a namespace, is not told right.
+    /// The own Pod is unknown, or a namespace is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no client of an API server.
+    /// The API server's client cannot be configured.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The registration is none that a server would take.
+    /// A server would refuse the registration.
     #[error(transparent)]
     Refused(#[from] OfferError),
-    /// The server's URL is none.
+    /// The server's URL is invalid, or its files cannot be read.
     #[error(transparent)]
     Server(#[from] RemoteError),
     /// There are too many subscriptions.
     #[error(transparent)]
     Full(#[from] Full),
-    /// The own watch cannot be set up.
+    /// Starting the process's own watch failed.
     #[error("the watch cannot be set up: {0}")]
     Watch(String),
 }
 
-/// A process's place among the others: what it registers, and what it hears.
+/// Registers a process and subscribes to others.
 pub struct Registry {
     config: Config,
     environment: Environment,
-    /// Where a server is asked.
+    /// If subscriptions read a server's event stream.
     streams: Option<Arc<Streams>>,
-    /// The API server's client and the namespace that its configuration names.
+    /// The API server's client, and the namespace of its configuration.
     cluster: OnceCell<(Client, Arc<str>)>,
     registrations: OnceCell<Arc<Registrations>>,
     own_watch: OnceCell<Arc<OwnWatch>>,
 }
 
 impl Registry {
-    /// Reads what the configuration names. Nobody is asked yet: an API server or a server that is away is waited for.
+    /// Reads the configuration. It connects to nothing yet, so the API server and the server may be away.
     ///
     /// # Errors
-    /// A URL, a kubeconfig or an environment that cannot be used.
+    /// A URL, a kubeconfig or the environment is invalid.
     pub async fn connect(config: Config) -> Result<Registry, RegistryError> {
-        // Err means that the process has chosen its provider already, which is as good.
+        // Err means that the process has already installed another provider, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry {
             environment: Environment::of_process()?,
@@ -179,12 +181,13 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Registers until the guard is dropped or withdrawn. It is written soon, with the others that come meanwhile and with
-    /// patience; [`Guard::registered`] waits for it. It is written again if somebody removes it, or the Pod gets another
-    /// address. The first one replaces what an earlier run of the container has left.
+    /// Registers until the guard is dropped or withdrawn. The registration is written soon, together with others that
+    /// are added meanwhile, and retried; [`Guard::registered`] waits for it. It is written again if somebody removes
+    /// it or the Pod gets another address. The first one replaces the entries that an earlier run of the container
+    /// left.
     ///
     /// # Errors
-    /// What a server would refuse, or nobody tells which Pod this is.
+    /// A server would refuse the registration, or nothing says which Pod this is.
     pub async fn register(&self, registration: Registration) -> Result<Guard, RegistryError> {
         let default_name = registration.port.first().map(u16::to_string).unwrap_or_default();
         let name = self.config.container.clone().unwrap_or(default_name);
@@ -197,7 +200,7 @@ impl Registry {
     /// Subscribes to an interface, in any letter case.
     ///
     /// # Errors
-    /// The own watch cannot be set up, or has too many subscriptions.
+    /// The process's own watch cannot be started, or has too many subscriptions.
     pub async fn subscribe(&self, interface: &str, selector: Selector) -> Result<Subscription, RegistryError> {
         let Selector { group, version, namespace } = selector;
         let filter = Filter { interface: Some(interface.to_owned()), group, version, namespace };
@@ -208,11 +211,11 @@ impl Registry {
         Ok(Subscription::watched(own_watch.subscribe(filter)?))
     }
 
-    /// Waits, some seconds at most, until what is wanted is written: so that the process does not end before the
-    /// withdrawals of its dropped guards. What guards still hold stays registered.
+    /// Waits some seconds at most until the wanted registrations are written, so that the process does not end before
+    /// its dropped guards are withdrawn. Registrations of guards that still exist stay.
     ///
     /// # Errors
-    /// Why it is not written.
+    /// Why they are not written.
     pub async fn shutdown(self) -> Result<(), RegisterError> {
         match self.registrations.get() {
             Some(registrations) => registrations.written_at_last().await,

@@ -1,4 +1,4 @@
-//! What can keep a process from registering, and what to change: each text ends with YAML to paste, where that helps.
+//! Errors of registering. If YAML helps, the text ends with YAML to paste.
 
 #![warn(missing_docs)]
 
@@ -7,40 +7,40 @@ use std::time::Duration;
 use super::Doubt;
 use crate::registration::Problem;
 
-/// What tells a process which Pod it is in: for its container in a manifest.
+/// The variables that identify a process's Pod, for the container in its manifest.
 pub const ENVIRONMENT_YAML: &str = "env: [{name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}, \
      {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, \
      {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}]";
 
-/// The most characters of a server's message that are repeated.
+/// The most characters of a server's message that an error repeats.
 const MESSAGE_LEN_MAX: usize = 600;
 
-/// Why a Pod could not be written.
+/// Why writing the own Pod failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// There is no connection, or no answer.
+    /// There is no connection, or no response.
     #[error("waiting for the API server: {0}")]
     Unreachable(String),
-    /// It is there and cannot, for now.
+    /// The API server cannot answer at the moment.
     #[error("waiting for the API server, which answers {code}: {message}")]
     Busy {
         /// The HTTP status.
         code: u16,
-        /// What it says.
+        /// The API server's message.
         message: String,
-        /// How long it asks to wait.
+        /// How long the API server asks to wait.
         retry_after: Option<Duration>,
     },
-    /// Others write the Pod all the time.
-    #[error("waiting for the Pod {0} to rest: it changed again before each of our writes")]
+    /// Other writers change the Pod again and again.
+    #[error("waiting for other writers of the Pod {0}: it changed before each of our writes")]
     Contended(String),
-    /// The kubelet has not told the Pod's address yet.
+    /// The kubelet has not reported the Pod's address yet.
     #[error("waiting for the Pod {0} to have an address, which a registry path must name (or give --ip)")]
     NoAddress(String),
-    /// The kubelet has not told yet what would show that the Pod is ours.
+    /// The kubelet has not yet reported the address that could prove the Pod to be our own.
     #[error(
-        "waiting for the Pod {pod} to have an address, which alone can prove that this process is in it: {doubt}. To register \
-             at once, tell which Pod it is: {ENVIRONMENT_YAML}"
+        "waiting for the Pod {pod} to have an address, because only that can prove that this process is in it: {doubt}. To register \
+             at once, say which Pod it is: {ENVIRONMENT_YAML}"
     )]
     Unproven {
         /// Namespace and name.
@@ -48,9 +48,9 @@ pub enum RegisterError {
         /// Why it needs a proof.
         doubt: Doubt,
     },
-    /// The Pod is not ours, for all that can be seen.
+    /// Nothing proves that the Pod is our own.
     #[error(
-        "this process is not known to be in the Pod {pod}: {doubt}; and {reason}. Nothing is written; tell which Pod it is: \
+        "nothing proves that this process is in the Pod {pod}: {doubt}, and {reason}. Nothing was written; say which Pod it is: \
              {ENVIRONMENT_YAML}"
     )]
     NotProven {
@@ -58,26 +58,26 @@ pub enum RegisterError {
         pod: String,
         /// Why it needs a proof.
         doubt: Doubt,
-        /// What speaks against it.
+        /// Why there is no proof.
         reason: &'static str,
     },
-    /// A process that runs looks after the entries that would be replaced.
+    /// A running process keeps the entries in place that the write would replace.
     #[error(
-        "the Pod {pod} has entries of the container {container} already, and a {kind} looks after them. For entries beside \
-             them give --container another name; to replace them give --container {container}"
+        "the Pod {pod} already has entries of the container {container}, and a {kind} keeps them in place. To add entries beside \
+             them, give --container another name; to replace them, give --container {container}"
     )]
     Kept {
         /// Namespace and name.
         pod: String,
         /// The container's name.
         container: String,
-        /// What looks after them.
+        /// The kind of registrar that keeps them.
         kind: String,
     },
-    /// The credentials are refused.
-    #[error("the API server does not know us (401): {0}")]
+    /// The API server refuses the credentials.
+    #[error("the API server does not accept our credentials (401): {0}")]
     Unauthorized(String),
-    /// A right is missing.
+    /// The service account lacks a right.
     #[error(
         "may not {verb} the Pod {pod} (403: {message}); its service account needs get and patch on pods: {}",
         role_yaml(namespace, message)
@@ -87,79 +87,77 @@ pub enum RegisterError {
         verb: &'static str,
         /// Namespace and name.
         pod: String,
-        /// The namespace.
+        /// The Pod's namespace.
         namespace: String,
-        /// What the server says.
+        /// The API server's message.
         message: String,
     },
-    /// An admission policy keeps us from a Pod that is not ours.
+    /// An admission policy forbids the change, because the Pod is not our own.
     #[error(
-        "the cluster's policy refuses to change the Pod {pod}: {message}; a process may register in its own Pod alone, so tell \
+        "the cluster's policy refuses to change the Pod {pod}: {message}; a process may register only in its own Pod, so say \
              which that is: {ENVIRONMENT_YAML}"
     )]
     NotAllowed {
         /// Namespace and name.
         pod: String,
-        /// What the server says.
+        /// The API server's message.
         message: String,
     },
     /// There is no such Pod.
-    #[error(
-        "there is no Pod {0}; tell which one this process is in, with --namespace and --pod or: {ENVIRONMENT_YAML}"
-    )]
+    #[error("there is no Pod {0}; say which one this process is in, with --namespace and --pod or: {ENVIRONMENT_YAML}")]
     NoSuchPod(String),
-    /// Another Pod has taken the name.
+    /// The Pod with this name has another uid.
     #[error(
-        "the Pod {pod} is another one now, or is not ours: its uid is {found}, and ours (POD_UID, or that of the Pod that was \
-             registered) is {wanted}. It is not touched; if no other Pod has taken the name, tell which Pod it is: {ENVIRONMENT_YAML}"
+        "the Pod {pod} has been replaced, or is not our own: its uid is {found}, and ours (POD_UID, or that of the Pod that was \
+             registered) is {wanted}. Nothing was written. If no other Pod has taken the name, say which Pod it is: {ENVIRONMENT_YAML}"
     )]
     NotOwn {
         /// Namespace and name.
         pod: String,
-        /// The uid that the Pod of this name has.
+        /// The uid of the Pod with this name.
         found: String,
-        /// Ours.
+        /// The uid of our Pod.
         wanted: String,
     },
-    /// The annotation's value is none, so nothing can be added to it.
-    #[error("the annotation {annotation} of the Pod {pod} cannot be read, at byte {}: {}; whoever wrote it may mend it, or remove it: \
+    /// The annotation's value cannot be decoded, so nothing can be added to it.
+    #[error("the annotation {annotation} of the Pod {pod} cannot be read, at byte {}: {}; mend it where it is written, or remove it: \
              kubectl -n {namespace} annotate pod {name} {annotation}-", problem.offset, problem.reason)]
     Unreadable {
         /// Namespace and name.
         pod: String,
-        /// The namespace.
+        /// The Pod's namespace.
         namespace: String,
         /// The Pod's name.
         name: String,
         /// The annotation's key.
         annotation: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         problem: Problem,
     },
-    /// All annotations of a Pod have 256 KiB.
+    /// The Pod's annotations would exceed 256 KiB, the most that the API server accepts.
     #[error(
-        "the Pod's annotations would have {len} bytes, {ours} of them in {annotation}, and all together may have {}: register fewer \
-             interfaces in this Pod, or less metadata and fewer methods with each",
+        "the Pod's annotations would have {len} bytes, {ours} of them in {annotation}, and may have at most {}: register fewer \
+             interfaces in this Pod, or less metadata and fewer methods per interface",
         crate::registration::ANNOTATION_LEN_MAX
     )]
     TooLarge {
-        /// What it would come to, in bytes of keys and values.
+        /// The bytes that all keys and values would have.
         len: usize,
         /// The bytes of our annotation's value.
         ours: usize,
-        /// Its key.
+        /// Our annotation's key.
         annotation: &'static str,
     },
-    /// A server reads no more of one Pod.
+    /// A server would not read all registrations of the Pod.
     #[error(
-        "the Pod would hold more than a server reads of one ({reason}): at most {} registrations, and 1 MiB of JSON",
+        "the Pod would have more registrations than a server reads ({reason}): at most {} registrations, and 1 MiB of JSON",
         crate::registration::REGISTRATIONS_MAX
     )]
     TooMany {
-        /// What the server would say.
+        /// The reason that the server would give.
         reason: crate::registration::Reason,
     },
-    /// Anything else that the server refuses.
+    /// The API server refuses for any other reason.
     #[error("the API server refuses to {verb} the Pod {pod} ({code}): {message}")]
     Refused {
         /// `get` or `patch`.
@@ -168,24 +166,24 @@ pub enum RegisterError {
         pod: String,
         /// The HTTP status.
         code: u16,
-        /// What it says.
+        /// The API server's message.
         message: String,
     },
 }
 
 impl RegisterError {
-    /// Whether trying again will help without anybody's doing.
+    /// Whether a retry can help without anybody changing anything.
     pub fn is_passing(&self) -> bool {
         use RegisterError::{Busy, Contended, NoAddress, Unproven, Unreachable};
         matches!(self, Unreachable(_) | Busy { .. } | Contended(_) | NoAddress(_) | Unproven { .. })
     }
 
-    /// Whether the Pod that was found is not this process's.
+    /// Whether the found Pod is not this process's.
     pub fn is_of_another_pod(&self) -> bool {
         matches!(self, RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. } | RegisterError::NotProven { .. })
     }
 
-    /// How long the server asks to wait.
+    /// How long the API server asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             RegisterError::Busy { retry_after, .. } => *retry_after,
@@ -194,12 +192,13 @@ impl RegisterError {
     }
 }
 
-/// A server's message, cut to a length that a log line bears.
+/// A server's message, short enough for a log line.
 pub(super) fn shortened(message: &str) -> String {
     message.chars().take(MESSAGE_LEN_MAX).collect()
 }
 
-/// A Role and its binding, one line that `kubectl apply -f -` takes. The service account is the one that the server names.
+/// A Role and its binding, in one line for `kubectl apply -f -`. It takes the service account from the server's
+/// message.
 fn role_yaml(namespace: &str, message: &str) -> String {
     let is_name =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));

@@ -1,7 +1,8 @@
-//! The first process of a container: it starts this program again as its child, passes signals on, and reaps what nobody
-//! waits for, until the child has ended.
+//! The first process of a container. It starts this program again as its child, forwards signals, and reaps orphans
+//! until the child ends.
 //!
-//! A process of its own, because whoever waits for any child takes the exit status from those who wait for theirs.
+//! It is a separate process because a process that waits for any child takes the exit statuses that its other tasks
+//! wait for.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,42 +20,44 @@ use super::signals::{Ends, Signals, continue_group, send};
 use super::terminal::Terminal;
 use super::wrapper::SIGNAL_BASE;
 
-/// This program, where its path leads nowhere any more.
+/// This program, if its path no longer exists.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Whether this process is its container's first one, and the kernel gives it every orphan.
+/// Whether this process is its container's first one, to which the kernel reparents every orphan.
 pub fn is_first() -> bool {
     std::process::id() == 1
 }
 
-/// Whether this process is the child that [`run`] has started: its parent is the first process and has the same arguments.
+/// Whether this process is the child of [`run`]: its parent is the first process and has the same arguments.
 pub(super) fn is_parent() -> bool {
     let words = |process: &str| fs::read(format!("/proc/{process}/cmdline")).ok();
     parent_id() == 1 && words("1").is_some_and(|of_first| Some(of_first) == words("self"))
 }
 
-/// Runs this program as a child, called by the same name and with the same arguments (`args` begins with the name), to its
-/// end: its exit code.
+/// Runs this program as a child, with the same name and the same arguments (`args` begins with the name). Returns its
+/// exit code.
 ///
 /// # Errors
+/// The child cannot be started or waited for.
 /// What keeps it from being started or waited for.
 pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::Result<u8> {
     let mut signals = Signals::listen(ends)?;
     let mut children = signal(SignalKind::child())?;
-    // `ps` shows both: the path by the process's short name, and the first argument as we were called.
+    // `ps` shows both: the file's name as the short name, and the first argument as it was given to us.
     let own_path = std::env::current_exe().ok().filter(|path| path.is_file());
     let mut command = Command::new(own_path.unwrap_or_else(|| PathBuf::from(THIS_PROGRAM)));
     if let Some(name) = args.next() {
         command.arg0(name);
     }
-    // In a group of its own, so that a terminal's Ctrl-C comes once. It gives the terminal to the server, if that reads it.
+    // In a process group of its own, so that a terminal's Ctrl-C arrives once. The child passes the foreground on to
+    // the server if the server reads from the terminal.
     let child = command.args(args).process_group(0).spawn()?.id();
     Terminal::open().map(|mut terminal| terminal.give(child));
     loop {
         tokio::select! {
             signal = signals.next() => {
                 send(child, signal);
-                // A stopped process keeps what it gets until it is continued.
+                // A stopped process receives its pending signals only after it is continued.
                 continue_group(child);
             }
             _ = children.recv() => if let Some(code) = reap(child)? {
@@ -64,8 +67,8 @@ pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::R
     }
 }
 
-/// Reaps all that have ended: the child's exit code, if it is among them. Continues the child if Ctrl-Z has stopped it, since
-/// no shell is here to do that.
+/// Reaps all ended processes, and returns the child's exit code if the child is among them. Continues the child if
+/// Ctrl-Z has stopped it, because no shell can do that here.
 fn reap(child: u32) -> io::Result<Option<u8>> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {

@@ -1,11 +1,12 @@
-//! What is wanted, a list of offers, becomes what is, and stays so: with patience while the API server is away.
+//! Writes the wanted registrations into the Pod, retries while the API server is away, and keeps them in place.
 //!
-//! A wish replaces the one before, also one that has not come true yet: so several changes in a row are one write.
+//! A new wish replaces the one before, even if that has not been written yet. So several changes in a row are one
+//! write.
 //!
-//! While offers are registered or withdrawn, the keeper looks at the Pod from time to time (`keeper/pace.rs`), and writes again if its
-//! entries are not there as they should be: somebody has removed them, the API server has gone back to an older state, which may
-//! publish what is withdrawn, or the Pod has another address, which a registry path names. A look is one GET that the API server
-//! answers from its cache.
+//! While offers are registered or withdrawn, the keeper checks the Pod from time to time (`keeper/pace.rs`) and writes
+//! again if the entries differ: somebody has removed them, the API server was restored to an older state and may
+//! publish withdrawn entries again, or the Pod has another address, which a registry path contains. A check is one GET
+//! that the API server answers from its cache.
 
 mod pace;
 
@@ -20,40 +21,40 @@ use pace::{Pace, spread};
 use super::{RegisterError, Registrar, Wanted, Wrote};
 use crate::source::kube::Backoff;
 
-/// How long an end waits for the withdrawal while the API server is away: the kubelet gives a Pod 30 s for all of it, and
-/// has told the API server of the end before.
+/// How long an ending process waits for the withdrawal while the API server is away. The kubelet gives a Pod 30 s to
+/// end, and has reported the end to the API server before.
 pub const WITHDRAWAL_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a look may go on once something else is wanted. If a request to write were dropped, it could still take effect, after
-/// the next wish has come true.
+/// How long a running check may go on after the wish has changed. A write that is cancelled could still take effect
+/// after the next wish is written.
 const LOOK_END: Duration = Duration::from_secs(2);
 
-/// What is wanted, and how many wishes came before.
+/// The wanted entries, and the number of wishes before.
 #[derive(Clone, Debug)]
 struct Wish {
     number: u64,
     wanted: Wanted,
 }
 
-/// How far the task has come.
+/// The progress of the task.
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    /// The number of the last wish that came true.
+    /// The number of the last wish that was written.
     done: u64,
-    /// The number of the wish that was tried last.
+    /// The number of the last wish that was tried.
     tried: u64,
-    /// Why that one has not come true, if the try failed.
+    /// Why the last try failed.
     error: Option<RegisterError>,
 }
 
-/// A task that registers and withdraws; it ends once this is dropped, after the try that it is at.
+/// A task that registers and withdraws. After this handle is dropped, the task finishes its current try and ends.
 pub struct Keeper {
     wish: watch::Sender<Wish>,
     progress: watch::Receiver<Progress>,
 }
 
 impl Keeper {
-    /// Starts with nothing wanted and nothing known.
+    /// Starts without a wish.
     pub fn start(registrar: Registrar) -> Keeper {
         let (wish, wishes) = watch::channel(Wish { number: 0, wanted: Wanted::Nothing });
         let (told, progress) = watch::channel(Progress::default());
@@ -61,7 +62,7 @@ impl Keeper {
         Keeper { wish, progress }
     }
 
-    /// Wants the container's entries to be this and nothing else, of an earlier run neither.
+    /// Replaces the wish: the container's entries are to be exactly these. Entries of an earlier run go.
     pub fn want(&self, wanted: Wanted) {
         self.wish.send_if_modified(|wish| {
             let is_new = wish.number == 0 || wish.wanted != wanted;
@@ -72,25 +73,25 @@ impl Keeper {
         });
     }
 
-    /// Waits until the last wish has come true.
+    /// Waits until the last wish is written.
     pub async fn done(&self) {
         let number = self.wish.borrow().number;
-        // The task lives as long as we do: the channel does not close.
+        // The task lives as long as this handle, so the channel does not close.
         let _ = self.progress.clone().wait_for(|progress| progress.done >= number).await;
     }
 
-    /// Wants this, by which nothing is published, and waits for it, but not for ever.
+    /// Wants entries that publish nothing, and waits for the write up to [`WITHDRAWAL_WAIT`].
     pub async fn withdraw_at_last(&self, withdrawn: Wanted) {
         self.want(withdrawn);
         if self.done_at_last().await.is_err() {
-            warn!("ending without being withdrawn: once the Pod ends or is not ready, nobody is sent to it");
+            warn!("ending without a withdrawal: clients still find this Pod until it ends or is no longer ready");
         }
     }
 
-    /// Waits until the last wish has come true, up to [`WITHDRAWAL_WAIT`].
+    /// Waits until the last wish is written, up to [`WITHDRAWAL_WAIT`].
     ///
     /// # Errors
-    /// Why it has not.
+    /// Why it is not written.
     pub async fn done_at_last(&self) -> Result<(), RegisterError> {
         timeout(WITHDRAWAL_WAIT, self.done_or_hopeless()).await.unwrap_or_else(|_| {
             let late = || RegisterError::Unreachable(format!("no answer within {WITHDRAWAL_WAIT:?}"));
@@ -98,10 +99,10 @@ impl Keeper {
         })
     }
 
-    /// The same as `done`, or the first reason why it will not come true by waiting.
+    /// Waits until the last wish is written, or until it fails for a reason that retries cannot mend.
     ///
     /// # Errors
-    /// One that does not pass.
+    /// The error that retries cannot mend.
     pub async fn done_or_hopeless(&self) -> Result<(), RegisterError> {
         let number = self.wish.borrow().number;
         let mut progress = self.progress.clone();
@@ -118,9 +119,9 @@ impl Keeper {
 
 struct Task {
     registrar: Registrar,
-    /// What was written last; none where the write's outcome is not known.
+    /// What was written last. `None` while the outcome of a write is unknown.
     written: Option<Wanted>,
-    /// How often a look had to write.
+    /// How often a check had to write.
     put_back: u64,
 }
 
@@ -166,15 +167,15 @@ impl Task {
     }
 
     async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
-        // Until the answer is there it may be either.
+        // Unknown until the API server responds.
         self.written = None;
         let wrote = self.registrar.write(wanted).await?;
         self.written = Some(wanted.clone());
         Ok(wrote)
     }
 
-    /// Looks at the Pod from time to time until something else is wanted, and writes again if the entries are not there as they
-    /// should be. Nobody looks after nothing.
+    /// Checks the Pod from time to time until the wish changes, and writes again if the entries differ. It does not
+    /// check if nothing is wanted.
     async fn look_after(&mut self, wanted: &Wanted, wishes: &mut watch::Receiver<Wish>) -> Result<(), RecvError> {
         if matches!(wanted, Wanted::Nothing) {
             return wishes.changed().await;
@@ -192,7 +193,7 @@ impl Task {
                 tokio::select! {
                     looked = &mut look => looked,
                     changed = wishes.changed() => {
-                        // Whatever comes of it, the next wish is tried now.
+                        // The next wish is tried now, whatever the check finds.
                         let _ = timeout(LOOK_END, look).await;
                         return changed;
                     }
@@ -204,18 +205,18 @@ impl Task {
         }
     }
 
-    /// Tells why a look has failed, once as long as the reason stays.
+    /// Logs why a check failed, once per reason.
     fn tell_trouble(&self, last: &mut Option<String>, error: Option<RegisterError>) {
         let text = error.map(|error| error.to_string());
         if let Some(text) = text.as_ref().filter(|_| text != *last) {
-            warn!(pod = %self.registrar.pod(), "what is registered cannot be looked after: {text}");
+            warn!(pod = %self.registrar.pod(), "checking the registration failed: {text}");
         }
         *last = text;
     }
 
-    /// Whether it had to write.
+    /// Returns whether it had to write.
     async fn look(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
-        // The cache may be older than our last write, or than our Pod: the write itself reads again.
+        // The cache may be older than our last write, or than our Pod. The write itself reads again.
         match self.registrar.is_written(wanted).await {
             Ok(true) => return Ok(false),
             Err(error) if !error.is_of_another_pod() => return Err(error),
@@ -227,16 +228,14 @@ impl Task {
         self.put_back += 1;
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
         let text = match wanted {
-            Wanted::Offers(_) => {
-                "written again: the registration was not in the Pod as it should be, or the Pod has another address"
-            }
-            Wanted::Withdrawn(_) | Wanted::Nothing => "withdrawn again: the registration was back in the Pod",
+            Wanted::Offers(_) => "written again: the registration in the Pod differed, or the Pod has another address",
+            Wanted::Withdrawn(_) | Wanted::Nothing => "withdrawn again: the registration had come back in the Pod",
         };
         info!(%pod, %registrar, times = self.put_back, "{text}");
         Ok(true)
     }
 
-    /// Tells of an error, in the log only if it is another one than before.
+    /// Publishes an error as progress. Logs it only if it differs from the error before.
     fn tell(&self, told: &watch::Sender<Progress>, tried: u64, error: RegisterError) {
         let text = error.to_string();
         let is_new = told.borrow().error.as_ref().is_none_or(|last| last.to_string() != text);
@@ -247,7 +246,7 @@ impl Task {
     }
 }
 
-/// Waits, or until something else is wanted.
+/// Waits for the time to pass or for the wish to change.
 async fn pause(wait: Duration, wishes: &mut watch::Receiver<Wish>) -> Result<(), RecvError> {
     tokio::select! {
         () = sleep(wait) => Ok(()),

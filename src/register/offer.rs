@@ -1,4 +1,4 @@
-//! What a process offers, as it is typed or read from a file, and the pairs that it becomes.
+//! The offers of a process, from a command line or a file, and the annotation entries that they become.
 
 #![warn(missing_docs)]
 
@@ -20,16 +20,16 @@ use crate::registration::{self, Metadata, REGISTRAR};
 /// The largest file of offers, in bytes: four times the longest annotation.
 const FILE_LEN_MAX: u64 = 4 * registration::ANNOTATION_LEN_MAX as u64;
 
-/// The key of the pair, or parameter, that tells which kind of registrar looks after a registration.
+/// The key of the pair, or parameter, with the kind of registrar that keeps a registration in place.
 pub const REGISTRAR_KIND: &str = "registrar-kind";
 
 /// The key of the field that a withdrawal sets to `false`.
 const ENABLED: &str = "enabled";
 
-/// The protocol of a registry path that names none: a URL must have one.
+/// The protocol of a registry path if the offer names none: a URL must have one.
 const DUBBO_PROTOCOL: &str = "dubbo";
 
-/// What the other flags and keys say, and no metadata may.
+/// Keys that metadata may not use, because a flag or field of their own sets them.
 const FIELDS: [&str; 10] =
     ["interface", "group", "version", "protocol", "ip", "port", "method", "methods", "weight", "application"];
 
@@ -37,62 +37,62 @@ const FIELDS: [&str; 10] =
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
-    /// The interface, such as `org.acme.Greeter`.
+    /// The interface's name, such as `org.acme.Greeter`.
     pub interface: String,
-    /// The ports; each is a registration of its own.
+    /// Each port is a registration of its own.
     #[serde(deserialize_with = "one_or_many")]
     pub port: Vec<u16>,
-    /// The group.
+    /// The group, if the interface has one.
     pub group: Option<String>,
-    /// The interface's version.
+    /// The interface's version, if it has one.
     pub version: Option<String>,
-    /// The protocol.
+    /// The protocol, such as `tri` or `grpc`. `None`: `rpc`, or `dubbo` in a registry path.
     pub protocol: Option<String>,
-    /// One of the Pod's own addresses; none is all of them.
+    /// One of the Pod's own addresses. `None`: all of them.
     pub ip: Option<IpAddr>,
-    /// The methods.
+    /// The names of the interface's methods.
     #[serde(default)]
     pub methods: Vec<String>,
-    /// The weight; 0 publishes nothing.
+    /// The share of the calls, relative to other endpoints. 0 publishes nothing, `None` is 100.
     pub weight: Option<u16>,
-    /// The application's name.
+    /// The name of the application.
     pub application: Option<String>,
-    /// What else clients should know.
+    /// Any other metadata for clients.
     #[serde(default, deserialize_with = "table")]
     pub meta: Vec<(String, String)>,
 }
 
-/// Why offers are none.
+/// Why offers cannot be read or registered.
 #[derive(Debug, thiserror::Error)]
 pub enum OfferError {
-    /// The file cannot be read.
+    /// Reading the file failed.
     #[error("--from {}: {source}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file of offers.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file's content is not offers.
     #[error("--from {}: {message}", path.display())]
     BadFile {
-        /// The file.
+        /// The file of offers.
         path: PathBuf,
-        /// What is wrong, without the file's text.
+        /// What is wrong. It does not quote the file's text.
         message: String,
     },
-    /// A server would refuse it.
+    /// A server would refuse the registration.
     #[error("{interface:?} cannot be registered: {message}")]
     Refused {
-        /// The interface.
+        /// The interface's name.
         interface: String,
-        /// What is wrong.
+        /// Why a server would refuse it.
         message: String,
     },
 }
 
 impl Offer {
-    /// The registrations in fields, one a port: each a run of pairs, `interface` first.
+    /// The registrations as fields, one per port: each a list of pairs that begins with `interface`.
     pub fn fields(&self) -> impl Iterator<Item = Vec<(String, String)>> {
         self.port.iter().map(|port| {
             let Offer { interface, port: _, group, version, protocol, ip, methods, weight, application, meta } = self;
@@ -111,7 +111,7 @@ impl Offer {
         })
     }
 
-    /// The same offer, switched off: names exist by it, and no answer has it.
+    /// The same offer disabled: its names exist, and no answer has it.
     pub fn disabled(&self) -> Offer {
         let mut offer = self.clone();
         offer.meta.retain(|(key, _)| !key.eq_ignore_ascii_case(ENABLED));
@@ -119,8 +119,8 @@ impl Offer {
         offer
     }
 
-    /// The entries of a Pod's list, marked as the owner's; `address` is the Pod's own, which a registry path names
-    /// where the offer does not.
+    /// The entries of a Pod's list, marked with the owner. `address` is the Pod's own; a registry path contains it
+    /// unless the offer has an address.
     pub fn entries(&self, profile: Profile, owner: &Owner, address: IpAddr) -> Vec<Vec<(String, String)>> {
         let marked = |mut pairs: Vec<(String, String)>| {
             pairs.extend(owner.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -135,7 +135,7 @@ impl Offer {
         }
     }
 
-    /// `/dubbo/<interface>/providers/<form-encoded provider URL>`, the parameters by name as dubbo-go has them.
+    /// `/dubbo/<interface>/providers/<form-encoded provider URL>`. The parameters are in alphabetical order, as in dubbo-go.
     fn path(&self, owner: &Owner, address: IpAddr, port: u16) -> String {
         let Offer { interface, port: _, group, version, protocol, ip: _, methods, weight, application, meta } = self;
         let mut parameters: BTreeMap<&str, String> =
@@ -155,10 +155,10 @@ impl Offer {
         format!("/dubbo/{interface}/providers/{}", encoded(&format!("{scheme}://{socket}/{interface}?{query}")))
     }
 
-    /// Holds it against the reader: what a server would refuse is refused here, before anything is written.
+    /// Decodes the entries as a server does, and refuses what a server would refuse, before anything is written.
     ///
     /// # Errors
-    /// [`OfferError::Refused`], with the first reason.
+    /// [`OfferError::Refused`] with the first reason.
     pub fn check(&self, profile: Profile, owner: &Owner) -> Result<(), OfferError> {
         let refused = |message: String| Err(OfferError::Refused { interface: self.interface.clone(), message });
         if self.port.is_empty() || self.port.contains(&0) {
@@ -167,12 +167,12 @@ impl Offer {
         if let Some((key, _)) = self.meta.iter().find(|(key, _)| !is_meta_key(key)) {
             return refused(format!("the metadata {key:?}: {BAD_META_KEY}"));
         }
-        // In fields too where it is written as a path, in which a repeated key would only disappear.
+        // The fields are checked even if a path is written: a repeated key would silently disappear in a path.
         [Profile::App, profile].into_iter().try_for_each(|profile| self.check_as(profile, owner).or_else(refused))
     }
 
     fn check_as(&self, profile: Profile, owner: &Owner) -> Result<(), String> {
-        let address = IpAddr::from([127, 0, 0, 1]); // any: it is the own Pod's that will be written
+        let address = IpAddr::from([127, 0, 0, 1]); // any address: the write uses the own Pod's
         let entries = self.entries(profile, owner, address).concat();
         let pairs = entries.iter().map(|(key, value)| json!({ "k": key, "v": value }));
         let decoded = registration::decode(&STANDARD.encode(Value::from_iter(pairs).to_string()));
@@ -183,11 +183,11 @@ impl Offer {
         let sum =
             |number: fn(&Metadata) -> u32| decoded.registrations.iter().map(|one| number(&one.metadata)).sum::<u32>();
         if decoded.registrations.len() != self.port.len() {
-            Err("it would register nothing".into())
+            Err("it does not register anything".into())
         } else if sum(|metadata| metadata.withheld) > 0 {
-            Err("its metadata holds what looks like a secret, and an annotation is no place for one".into())
+            Err("its metadata has what looks like a secret, and an annotation must not have secrets".into())
         } else if sum(|metadata| metadata.left_out) > 0 {
-            Err("a key of its metadata cannot be published: printable ASCII without =, each once, none of TXT's own"
+            Err("a key of its metadata cannot be published: write printable ASCII without =, each key once, and no key of a TXT field"
                 .into())
         } else {
             Ok(())
@@ -195,11 +195,11 @@ impl Offer {
     }
 }
 
-/// What is wrong with a key of metadata.
+/// Why a key of metadata is refused.
 pub const BAD_META_KEY: &str =
-    "a field has its own flag, `registrar` and `registrar-kind` are ours, and none begins with /";
+    "a field has its own flag, `registrar` and `registrar-kind` are reserved, and no key begins with /";
 
-/// Whether a key may be one of metadata.
+/// Whether metadata may have this key.
 pub fn is_meta_key(key: &str) -> bool {
     let is_taken = |taken: &str| key.eq_ignore_ascii_case(taken);
     !key.is_empty()
@@ -209,17 +209,18 @@ pub fn is_meta_key(key: &str) -> bool {
         && !FIELDS.into_iter().any(is_taken)
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Offers {
     registration: Vec<Offer>,
 }
 
-/// Reads offers from a file: JSON where its name ends in `.json`, else TOML, with a table `[[registration]]` each.
+/// Reads offers from a file: JSON if its name ends in `.json`, else TOML with `[[registration]]` tables.
 ///
 /// # Errors
-/// What cannot be read or is something else. The text never quotes the file: it may be another one than was meant.
+/// The file cannot be read or is something else. The error never quotes the file: a path typed wrong may name a file
+/// with secrets.
 pub fn read(path: &Path) -> Result<Vec<Offer>, OfferError> {
     let unreadable = |source| OfferError::Unreadable { path: path.into(), source };
     let bad = |message: String| OfferError::BadFile { path: path.into(), message };
@@ -228,17 +229,18 @@ pub fn read(path: &Path) -> Result<Vec<Offer>, OfferError> {
     if text.len() as u64 > FILE_LEN_MAX {
         return Err(bad(format!("it has more than {FILE_LEN_MAX} bytes")));
     }
-    let form = "it holds a list `registration`, each with `interface`, `port` and, if you like, `group`, `version`, \
+    let form = "it must have a list `registration`, each with `interface`, `port` and optionally `group`, `version`, \
                 `protocol`, `ip`, `methods`, `weight`, `application`, `meta`";
     let offers: Offers = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        serde_json::from_str(&text).map_err(|error| bad(format!("line {}: no such JSON; {form}", error.line())))?
+        serde_json::from_str(&text)
+            .map_err(|error| bad(format!("line {}: not JSON of this form; {form}", error.line())))?
     } else {
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            bad(format!("line {}: no such TOML; {form}", before.matches('\n').count() + 1))
+            bad(format!("line {}: not TOML of this form; {form}", before.matches('\n').count() + 1))
         })?
     };
-    if offers.registration.is_empty() { Err(bad("no registration is in it".into())) } else { Ok(offers.registration) }
+    if offers.registration.is_empty() { Err(bad("it has no registration".into())) } else { Ok(offers.registration) }
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
@@ -348,10 +350,10 @@ mod tests {
             (with(&[("url", "http://u:hunter2@h")]), "looks like a secret"),
             (with(&[("é", "x")]), "cannot be published"),
             (with(&[("zone", "a"), ("Zone", "b")]), "cannot be published"),
-            (with(&[("Registrar", "else")]), "`registrar` and `registrar-kind` are ours"),
-            (with(&[("registrar-kind", "wrapper")]), "`registrar` and `registrar-kind` are ours"),
+            (with(&[("Registrar", "else")]), "`registrar` and `registrar-kind` are reserved"),
+            (with(&[("registrar-kind", "wrapper")]), "`registrar` and `registrar-kind` are reserved"),
             (with(&[("interface", "c.D")]), "a field"),
-            (with(&[("/dubbo", "")]), "none begins with /"),
+            (with(&[("/dubbo", "")]), "no key begins with /"),
         ] {
             for profile in [Profile::App, Profile::Dubbo] {
                 let told = offer.check(profile, &main()).map_or_else(|error| error.to_string(), |()| String::new());

@@ -1,4 +1,4 @@
-//! Whether the server that is registered is there: its ports, an HTTP page, or a command's word.
+//! Probes the registered server: by its ports, an HTTP page or a command.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,32 +17,32 @@ use tokio::time::{sleep, timeout};
 
 use super::Offer;
 
-/// How often it is looked whether a server has come up: what a start may be delayed by.
+/// The time between probes while a server starts. It delays the registration by at most this long.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long a look may take: a server that needs longer serves nobody well.
+/// The time limit of a probe. A server that needs longer serves its callers badly.
 const LOOK_WAIT: Duration = Duration::from_secs(2);
 
-/// How a server is looked at.
+/// How to probe a server.
 #[derive(Clone, Debug)]
 pub enum Probe {
-    /// It is not: whatever was started is there.
+    /// No probe: a started server is ready.
     None,
-    /// All of these ports accept a connection, each at one of these addresses.
+    /// Ready if each of these ports accepts a connection at one of these addresses.
     Ports {
-        /// Where a server may listen.
+        /// The addresses at which the server may listen.
         addresses: Vec<IpAddr>,
-        /// The ports.
         ports: Vec<u16>,
     },
-    /// A GET of this URL is answered by 200 to 399.
+    /// Ready if a GET of this URL returns 200 to 399.
     Http(Uri),
-    /// This command, given to `sh -c`, ends with 0.
+    /// Ready if `sh -c` with this command exits with 0.
     Exec(OsString),
 }
 
 impl Probe {
-    /// The ports of all offers, on this host: at the Pod's addresses too, where a server listens there alone.
+    /// Probes the ports of all offers on this host. The Pod's addresses are included because a server may listen only
+    /// there.
     pub fn of_ports(offers: &[Offer], pod_addresses: &[IpAddr]) -> Probe {
         let local = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let mut addresses: Vec<IpAddr> = Vec::new();
@@ -59,9 +59,9 @@ impl Probe {
         Probe::Ports { addresses, ports }
     }
 
-    /// Waits this long, and then until the server is there.
+    /// Waits this long, and then until the server is ready.
     pub async fn ready_after(&self, wait: Duration) {
-        // A sleep of no time would still take a millisecond, in which a signal finds a server that is not registered.
+        // Even a sleep of zero takes a millisecond, in which a signal would find the server unregistered.
         if !wait.is_zero() {
             sleep(wait).await;
         }
@@ -70,7 +70,7 @@ impl Probe {
         }
     }
 
-    /// Looks once.
+    /// Probes once.
     pub async fn is_ready(&self) -> bool {
         let look = async {
             match self {
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers one request at a time with this status.
+    /// Starts a server that answers requests one after the other with this status.
     async fn server(status: &'static str) -> u16 {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,14 +1,14 @@
-//! How a registration is written: the label, the annotation and the encoding.
+//! The label, the annotation and the encoding of a registration.
 
 #![warn(missing_docs)]
 
-/// A profile that can be written.
+/// A profile for writing registrations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// Fields, for callsign.
+    /// Registrations as fields, for callsign.
     #[default]
     App,
-    /// Registry paths, which dubbo-go's Kubernetes registry reads as well.
+    /// Registrations as registry paths, which dubbo-go's Kubernetes registry also reads.
     Dubbo,
 }
 
@@ -21,7 +21,7 @@ impl Profile {
         }
     }
 
-    /// The value that the label is given.
+    /// The value that a registrar gives the label.
     pub fn label_value(self) -> &'static str {
         match self {
             Profile::App => "app.io-value",
@@ -29,11 +29,12 @@ impl Profile {
         }
     }
 
-    /// Whether a Pod with this value of the label is found already.
+    /// Whether a server of this profile selects a Pod whose label has this value.
     pub fn is_found_by(self, value: &str) -> bool {
         match self {
             Profile::App => value == self.label_value(),
-            // A Pod that calls and is called has one label; dubbo-go never changes the one that it finds.
+            // A Pod that is both provider and consumer has one label, and dubbo-go never changes a label that it
+            // finds.
             Profile::Dubbo => ["dubbo.io-value", "dubbo.io.provider", "dubbo.io.consumer"].contains(&value),
         }
     }

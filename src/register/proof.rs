@@ -1,9 +1,7 @@
-//! Whether a Pod is the one that this process is in, where what tells its name and namespace may name another Pod
-//! ([`Doubt`]).
+//! Proves that this process is in a Pod whose name and namespace may be another Pod's ([`Doubt`]).
 //!
-//! The containers of a Pod share its network:
-//! if an address of this process is one of the Pod's, it is that Pod. On its node's network a Pod shares the addresses of
-//! all others there, so that they prove nothing.
+//! The containers of a Pod share its network: if this process has an address of the Pod, it is in that Pod. A Pod on
+//! its node's network shares its addresses with all others there, so they prove nothing.
 
 use std::net::IpAddr;
 
@@ -13,12 +11,12 @@ use nix::sys::socket::SockaddrStorage;
 
 use super::{Doubt, RegisterError};
 
-/// The addresses of this process's network interfaces; none where the system does not tell.
+/// The addresses of this process's network interfaces. Empty if the system does not list them.
 pub(super) fn own_addresses() -> Vec<IpAddr> {
     let interfaces = match getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {
-            tracing::warn!("the network interfaces cannot be listed: {error}");
+            tracing::warn!("listing the network interfaces failed: {error}");
             return Vec::new();
         }
     };
@@ -30,14 +28,15 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
 }
 
-/// Holds a Pod against the addresses of this process; `name` is the Pod's, for the error.
+/// Compares the Pod's addresses with this process's. `name` is the Pod's name for the error.
 ///
 /// # Errors
-/// [`RegisterError::Unproven`] where the Pod has no address yet, [`RegisterError::NotProven`] where its addresses are others.
+/// [`RegisterError::Unproven`] if the Pod has no address yet, [`RegisterError::NotProven`] if it has only other
+/// addresses.
 pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: Doubt) -> Result<(), RegisterError> {
     let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), doubt, reason });
     if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
-        return refused("on its node's network, where that Pod is, addresses prove nothing");
+        return refused("that Pod is on its node's network, where addresses prove nothing");
     }
     let status = pod.status.as_ref();
     let many = status.and_then(|status| status.pod_ips.as_deref()).unwrap_or_default().iter().map(|one| &one.ip);
@@ -46,7 +45,7 @@ pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: Doubt) -> Resu
     if its.peek().is_none() {
         return Err(RegisterError::Unproven { pod: name.to_owned(), doubt });
     }
-    if its.any(|ip| own.contains(&ip)) { Ok(()) } else { refused("none of that Pod's addresses is this process's") }
+    if its.any(|ip| own.contains(&ip)) { Ok(()) } else { refused("this process has none of that Pod's addresses") }
 }
 
 #[cfg(test)]

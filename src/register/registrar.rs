@@ -1,4 +1,4 @@
-//! Reads the own Pod, changes the own entries of its list, and writes it in one patch.
+//! Reads the own Pod, changes the container's entries in its list, and writes the list in one patch.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,50 +17,49 @@ use super::{Kind, Offer, OwnPod, Owner, Profile, RegisterError, proof};
 use crate::registration::{self, ANNOTATION_LEN_MAX, REGISTRAR, Reason};
 use crate::source::kube::{Backoff, plain};
 
-/// How long one request may take: a Pod is small, and whoever ends waits for it.
+/// The time limit of a request. A Pod is small, and an ending process waits for the request.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How often in a row another writer may be faster. Each time is followed by a longer, random wait, so that even a Pod's
-/// every container at once comes through.
+/// The most conflicts with other writers in a row. Each conflict is followed by a longer, random wait, so that even
+/// all containers of a Pod together succeed.
 const CONFLICTS_MAX: u32 = 12;
 
-/// Who we are among the writers of a Pod (`metadata.managedFields`): so that a label of ours is told from one that was
+/// Our name among the writers of a Pod (`metadata.managedFields`). It tells a label that we have set from one that was
 /// there before.
 const FIELD_MANAGER: &str = "callsign-register";
 
-/// What one write came to.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrote {
-    /// The Pod was changed.
+    /// The write changed the Pod.
     Change,
-    /// It was so already.
+    /// The Pod had the wanted entries already.
     Nothing,
 }
 
-/// What a container's entries are to be.
+/// The entries that a container is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// These offers, published.
     Offers(Arc<[Offer]>),
-    /// These offers switched off where the Pod has entries of ours, so that their names go on to exist. Others who read a
-    /// registry path know nothing of that, so there it is none.
+    /// If the Pod has entries of ours: these offers, disabled, so that their names still exist. Other readers of a
+    /// registry path do not know disabled entries, so with paths it is no entries.
     Withdrawn(Arc<[Offer]>),
-    /// None.
+    /// No entries.
     Nothing,
 }
 
-/// Writes one container's entries into its own Pod.
+/// Writes the entries of one container into its own Pod.
 pub struct Registrar {
     pods: Api<Pod>,
     pod: OwnPod,
-    /// The Pod has been read, and it was ours.
+    /// The Pod was read and is our own.
     is_known: bool,
     profile: Profile,
     owner: Owner,
 }
 
 impl Registrar {
-    /// A registrar for one container's entries.
     pub fn new(client: Client, pod: OwnPod, profile: Profile, owner: Owner) -> Registrar {
         Registrar { pods: Api::namespaced(client, &pod.namespace), pod, is_known: false, profile, owner }
     }
@@ -70,27 +69,26 @@ impl Registrar {
         format!("{}/{}", self.pod.namespace, self.pod.name)
     }
 
-    /// The container's name.
     pub fn name(&self) -> &Arc<str> {
         &self.owner.name
     }
 
-    /// Whether the Pod may be another one than this process's, by what tells its name.
+    /// Whether the Pod may be another one than this process's.
     pub fn is_doubtful(&self) -> bool {
         self.pod.is_doubtful
     }
 
-    /// Makes the container's entries what is wanted, one try. A Pod that was ours and is gone has none.
+    /// Tries once to give the Pod the wanted entries. A Pod that was our own and is gone has none.
     ///
     /// # Errors
-    /// What keeps them from being written; nothing has changed then, unless the answer was lost.
+    /// Why the entries are not written. The Pod is then unchanged, unless the response was lost.
     pub async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
         let is_end = is_end(wanted);
         match self.patch_until_accepted(wanted).await {
             Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_end && self.is_known => {
                 Ok(Wrote::Nothing)
             }
-            // What is switched off is longer. Where that finds no room, the entries go.
+            // Disabled entries are longer than enabled ones. If they do not fit, the entries go.
             Err(RegisterError::TooLarge { .. } | RegisterError::TooMany { .. }) if is_end => {
                 self.patch_until_accepted(&Wanted::Nothing).await
             }
@@ -98,23 +96,23 @@ impl Registrar {
         }
     }
 
-    /// Whether the entries are what is wanted, as far as the API server's cache knows; one try.
+    /// Whether the Pod has the wanted entries, according to the API server's cache. One try.
     ///
     /// # Errors
-    /// What keeps it from being read, or would keep it from being written.
+    /// Why it cannot be read, or why a write would fail.
     pub async fn is_written(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
         let pod = self.read(&GetParams { resource_version: Some("0".into()) }).await?;
         match self.patch(&pod, wanted) {
-            // The write finds another way then.
+            // A write removes the entries then.
             Err(RegisterError::TooLarge { .. } | RegisterError::TooMany { .. }) if is_end(wanted) => Ok(false),
             patch => Ok(patch?.is_none()),
         }
     }
 
-    /// Looks whether the Pod is ours; one try.
+    /// Checks whether the Pod is our own. One try.
     ///
     /// # Errors
-    /// What shows that it is not, or keeps it from being read.
+    /// Why it is not, or why it cannot be read.
     pub async fn check_pod(&mut self) -> Result<(), RegisterError> {
         self.read(&GetParams::default()).await.map(drop)
     }
@@ -136,8 +134,8 @@ impl Registrar {
         Err(RegisterError::Contended(self.pod()))
     }
 
-    /// The Pod as it is now, if it is ours. Without a uid that tells, the first one that is read is; where there is a doubt, an
-    /// address must prove it.
+    /// Reads the Pod and checks that it is our own. Without a known uid, the first Pod that it reads is. If there is a
+    /// doubt, an address must prove it.
     async fn read(&mut self, params: &GetParams) -> Result<Pod, RegisterError> {
         let read = timeout(REQUEST_WAIT, self.pods.get_with(&self.pod.name, params)).await;
         let pod = answered(read).map_err(|error| self.refusal("get", error))?;
@@ -159,7 +157,7 @@ impl Registrar {
         Ok(pod)
     }
 
-    /// The patch that makes our entries what is wanted; none where they are that already.
+    /// The patch that gives the Pod the wanted entries. `None` if it has them.
     fn patch(&self, pod: &Pod, wanted: &Wanted) -> Result<Option<Value>, RegisterError> {
         let key = self.profile.annotation();
         let none = BTreeMap::new();
@@ -181,7 +179,7 @@ impl Registrar {
         Ok(Some(json!({ "metadata": metadata })))
     }
 
-    /// What the label becomes: `Some(None)` where it goes, none where it stays as it is.
+    /// The change of the label: `Some(None)` removes it, `None` leaves it.
     fn label(&self, pod: &Pod, was_annotated: bool, is_annotated: bool) -> Option<Option<&'static str>> {
         let label = self.profile.label();
         let found = pod.metadata.labels.as_ref().and_then(|labels| labels.get(label));
@@ -193,7 +191,7 @@ impl Registrar {
         }
     }
 
-    /// The annotation's value with our entries as they are wanted; none where nothing is left in it.
+    /// The annotation's value with the wanted entries. `None` if the value is empty.
     fn value(&self, pod: &Pod, current: Option<&str>, wanted: &Wanted) -> Result<Option<String>, RegisterError> {
         let name = &*self.owner.name;
         let unreadable = |problem| RegisterError::Unreadable {
@@ -218,7 +216,7 @@ impl Registrar {
         registration::replace(current, name, &entries).map_err(unreadable)
     }
 
-    /// The entries of these offers, each a run of pairs.
+    /// The entries of these offers, each a list of pairs.
     fn entries(&self, pod: &Pod, offers: &[Offer]) -> Result<Vec<Vec<(String, String)>>, RegisterError> {
         let address = || -> Option<IpAddr> { pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok() };
         let mut entries = Vec::new();
@@ -233,9 +231,9 @@ impl Registrar {
         Ok(entries)
     }
 
-    /// Refuses to replace what a process looks after, where the user has not named the container: by default its name is a
-    /// port, so that a command typed beside a wrapper has the wrapper's name. What is switched off may be what a process that
-    /// has ended leaves.
+    /// Refuses to replace the entries that another process keeps in place, unless the user has named the container.
+    /// The default name is a port, so a command beside a wrapper would have the wrapper's name. Disabled entries are
+    /// exempt: a process that has ended may have left them.
     fn spare_kept(&self, current: Option<&str>) -> Result<(), RegisterError> {
         if self.owner.kind != (Kind::Once { is_named: false }) {
             return Ok(());
@@ -252,7 +250,7 @@ impl Registrar {
         kind.map_or(Ok(()), |kind| Err(kept(kind)))
     }
 
-    /// Whether the API server takes it, and a server reads all of it.
+    /// Checks that the API server accepts the annotation and that a server reads all of it.
     fn check_size(&self, annotations: &BTreeMap<String, String>, value: Option<&str>) -> Result<(), RegisterError> {
         let Some(value) = value else { return Ok(()) };
         let annotation = self.profile.annotation();
@@ -266,7 +264,7 @@ impl Registrar {
         beyond.map_or(Ok(()), |problem| Err(RegisterError::TooMany { reason: problem.reason }))
     }
 
-    /// What an error of the client means.
+    /// Maps an error of the client.
     fn refusal(&self, verb: &'static str, error: kube::Error) -> RegisterError {
         let kube::Error::Api(status) = error else { return RegisterError::Unreachable(plain(&error)) };
         let (pod, message) = (self.pod(), shortened(&status.message));
@@ -285,18 +283,18 @@ impl Registrar {
     }
 }
 
-/// Whether nothing is published by it.
+/// Whether the entries publish nothing.
 fn is_end(wanted: &Wanted) -> bool {
     !matches!(wanted, Wanted::Offers(_))
 }
 
-/// The answer, if it came in time.
+/// The response, if it arrived in time.
 fn answered<T>(answer: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> kube::Result<T> {
     answer.unwrap_or_else(|_| Err(kube::Error::Service(format!("no answer within {REQUEST_WAIT:?}").into())))
 }
 
-/// Whether it was us who put the label there, or nobody knows who: a label that the Pod was made with is not ours to take,
-/// since a ReplicaSet may find its Pods by it.
+/// Whether we have set the label, or nobody is recorded as its writer. A label that the Pod was created with is not
+/// ours to remove, because a ReplicaSet may select its Pods by it.
 fn is_label_ours(pod: &Pod, label: &str) -> bool {
     let field = format!("f:{label}");
     let managers = pod.metadata.managed_fields.iter().flatten();

@@ -1,4 +1,4 @@
-//! The sidecar: registers a server that it has not started, for as long as it is there.
+//! The sidecar: registers a server that another process has started, while it is ready.
 
 use std::io;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use tracing::info;
 use super::signals::{Ends, Signals};
 use super::{Keeper, Offer, Probe, Wanted};
 
-/// How often it is looked whether the server is there.
+/// The time between two probes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How many looks in a row must find nothing: one alone may have met a full backlog.
+/// The number of failed probes in a row that withdraw the server. A single one may have met a full backlog.
 const MISSES_MAX: u32 = 2;
 
-/// Registers these offers whenever the server is there and withdraws whenever it is not, until it is asked to end;
-/// then withdraws.
+/// Registers these offers while the server is ready and withdraws them while it is not. At a signal that asks it to
+/// end, it withdraws them and returns.
 ///
 /// # Errors
-/// The system gives no signals.
+/// The system does not deliver signals.
 pub async fn run(probe: &Probe, keeper: &Keeper, offers: &[Offer], ends: &Ends) -> io::Result<()> {
     let mut signals = Signals::listen(ends)?;
     let (offered, withdrawn) = (Wanted::Offers(offers.into()), Wanted::Withdrawn(offers.into()));
-    // What an earlier run has left holds only if the server is there.
+    // Entries of an earlier run are right only if the server is ready.
     keeper.want(if probe.is_ready().await { offered.clone() } else { withdrawn.clone() });
     tokio::select! {
         () = watch(probe, keeper, &offered, &withdrawn) => {}

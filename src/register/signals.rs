@@ -1,4 +1,4 @@
-//! Signals that a process gets for another one, and which of them ask a server to end.
+//! Signals that a process forwards to another one, and the signals that ask a server to end.
 
 use std::ffi::{OsStr, OsString};
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// Those that one process sends another on purpose.
+/// Signals that one process sends another on purpose.
 const PASSED_ON: [Signal; 8] = [
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -22,8 +22,8 @@ const PASSED_ON: [Signal; 8] = [
     Signal::SIGWINCH,
 ];
 
-/// Those that cannot be a stop signal: nobody can catch them, or the kernel sends them for a fault, for a child, or for a
-/// terminal.
+/// Signals that cannot be a stop signal: they cannot be caught, or the kernel sends them for a fault, for a child, or
+/// for a terminal.
 const NEVER_STOP: [Signal; 14] = [
     Signal::SIGKILL,
     Signal::SIGSTOP,
@@ -41,10 +41,10 @@ const NEVER_STOP: [Signal; 14] = [
     Signal::SIGTTOU,
 ];
 
-/// What asks any server to end. SIGQUIT does so by custom alone: of a JVM it asks for a list of its threads.
+/// Signals that ask any server to end. SIGQUIT does so only by custom: it asks a JVM for a list of its threads.
 const USUAL: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];
 
-/// Servers whose images stop them by another signal, by the program's name.
+/// Servers whose images use another stop signal, by the program's name.
 const KNOWN: [(&str, Signal); 9] = [
     ("nginx", Signal::SIGQUIT),
     ("php-fpm", Signal::SIGQUIT),
@@ -60,19 +60,19 @@ const KNOWN: [(&str, Signal); 9] = [
 /// The signals that ask a server to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// The one that the user names.
+    /// The stop signal that the user has named.
     named: Option<Signal>,
-    /// The one that the server is known to be stopped by.
+    /// The stop signal of a known program.
     known: Option<Signal>,
 }
 
 impl Ends {
-    /// Those of a server: the usual ones, that of a program which is known, and the one that is named. `command` is the
-    /// program and its arguments; empty where the server is somebody else's child.
+    /// The signals that end a server: the usual ones, that of a known program, and the named one. `command` is the
+    /// program with its arguments. It is empty if another process has started the server.
     pub fn of(command: &[OsString], named: Option<Signal>) -> Ends {
         let name = |word: &OsString| Path::new(word).file_name().map(OsStr::to_string_lossy).map(String::from);
         let program = command.first().and_then(name).unwrap_or_default();
-        // An image's script that starts what its arguments say.
+        // An image's script that starts the program in its arguments.
         let is_entrypoint = program.ends_with(".sh") || program.contains("entrypoint");
         let program = if is_entrypoint { command.get(1).and_then(name).unwrap_or_default() } else { program };
         // As in php-fpm8.2.
@@ -81,17 +81,17 @@ impl Ends {
         Ends { named, known: KNOWN.iter().find(is_it).map(|(_, signal)| *signal) }
     }
 
-    /// Whether a signal asks for the end.
+    /// Whether a signal asks the server to end.
     pub(super) fn has(&self, signal: Signal) -> bool {
         USUAL.contains(&signal) || self.is_told(signal)
     }
 
-    /// Whether a signal asks for the end and can mean nothing else.
+    /// Whether a signal asks the server to end and cannot mean anything else.
     pub(super) fn is_sure(&self, signal: Signal) -> bool {
         self.has(signal) && !self.is_doubtful(signal)
     }
 
-    /// Whether a signal that asks for the end may mean something else to this server.
+    /// Whether a signal that asks to end may mean something else to this server.
     pub(super) fn is_doubtful(&self, signal: Signal) -> bool {
         signal == Signal::SIGQUIT && !self.is_told(signal)
     }
@@ -101,10 +101,10 @@ impl Ends {
     }
 }
 
-/// Reads a signal as it is named on a command line: `SIGQUIT`, `QUIT` or `3`.
+/// Parses a signal: `SIGQUIT`, `QUIT` or `3`.
 ///
 /// # Errors
-/// What is none, or cannot ask a server to end.
+/// The text is not a signal, or the signal cannot ask a server to end.
 pub fn stop_signal(text: &str) -> Result<Signal, String> {
     let upper = text.to_ascii_uppercase();
     let by_name = || upper.parse().or_else(|_| format!("SIG{upper}").parse()).ok();
@@ -114,21 +114,21 @@ pub fn stop_signal(text: &str) -> Result<Signal, String> {
     };
     match found {
         Some(signal) if NEVER_STOP.contains(&signal) => {
-            Err(format!("{signal} cannot be caught, or has another meaning: write the signal that the image stops by"))
+            Err(format!("{signal} cannot be caught, or has another meaning: write the stop signal of the image"))
         }
         Some(signal) => Ok(signal),
         None => {
-            Err("write a signal's name or number, such as SIGQUIT, QUIT or 3; real-time signals cannot be passed on"
+            Err("write a signal's name or number, such as SIGQUIT, QUIT or 3; real-time signals cannot be forwarded"
                 .into())
         }
     }
 }
 
-/// The signals that have come.
+/// The signals that this process listens for.
 pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
-    /// From now on none of them ends this process.
+    /// Catches the signals: none of them ends this process any more.
     pub(super) fn listen(ends: &Ends) -> io::Result<Signals> {
         let more = ends.named.filter(|signal| !PASSED_ON.contains(signal));
         let listened = PASSED_ON.into_iter().chain(more);
@@ -136,7 +136,7 @@ impl Signals {
         listened.collect::<io::Result<Vec<_>>>().map(Signals)
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             let came =
@@ -147,19 +147,19 @@ impl Signals {
     }
 }
 
-/// Sends a signal to a child that has not been waited for, so that its id is still its own.
+/// Sends a signal to a child that is not reaped, so that its process id cannot belong to another process.
 pub(super) fn send(id: u32, signal: Signal) {
     let Ok(id) = i32::try_from(id) else { return };
     if let Err(error) = kill(Pid::from_raw(id), signal) {
-        tracing::warn!(process = id, %signal, "cannot be sent: {error}");
+        tracing::warn!(process = id, %signal, "sending the signal failed: {error}");
     }
 }
 
-/// Continues all of a child's process group, if it is stopped.
+/// Continues a child's process group if it is stopped.
 pub(super) fn continue_group(child: u32) {
     let Ok(id) = i32::try_from(child) else { return };
     if let Err(error) = killpg(Pid::from_raw(id), Signal::SIGCONT) {
-        tracing::warn!(group = id, "cannot be continued: {error}");
+        tracing::warn!(group = id, "continuing the process group failed: {error}");
     }
 }
 

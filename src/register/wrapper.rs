@@ -1,22 +1,23 @@
-//! The wrapper: starts a server, registers it once it is there, and withdraws it before it is asked to end.
+//! The wrapper: starts a server, registers it when it is ready, and withdraws it before it asks the server to end.
 //!
 //! ```text
-//! Starting ─(the probe is content)─► Serving ─(SIGTERM)─► Withdrawing ─(withdrawn)─► Draining ─(--drain)─► Ending
+//! Starting ─(the probe succeeds)─► Serving ─(SIGTERM)─► Withdrawing ─(withdrawn)─► Draining ─(--drain)─► Ending
 //!     └──────────(SIGTERM)──────────────────────────────────────────────────────────────────────────────────►
 //! ```
 //!
-//! SIGTERM stands for any signal that asks for the end; the one that came is passed on. At the server's end, whenever it
-//! comes, what is registered is withdrawn.
+//! SIGTERM stands for any signal that asks the server to end. The wrapper forwards the signal that it received. When
+//! the server ends, in any phase, its registrations are withdrawn.
 //!
-//! A doubtful signal (SIGQUIT) ends one server, and asks another one for something else: of a JVM, for a list of its threads.
-//! So a serving server is withdrawn and drained before it gets the signal, and registered again once it proves to serve on:
+//! A doubtful signal (SIGQUIT) ends one server and means something else to another: it asks a JVM for a list of its
+//! threads. So the wrapper withdraws and drains a serving server before it forwards the signal, and registers the
+//! server again if it goes on serving:
 //!
 //! ```text
-//! Draining ─(--drain)─► Doubted ─(the probe is content, 5 s later or at any time after that)─► Serving
+//! Draining ─(--drain)─► Doubted ─(the probe succeeds, 5 s later or at any time after that)─► Serving
 //! ```
 //!
-//! In any other phase the server gets a doubtful signal at once, and the phase stays. Without a probe nothing can show that
-//! the server serves on, so a doubtful signal is only passed on.
+//! In any other phase the wrapper forwards a doubtful signal at once and stays in the phase. Without a probe nothing
+//! can show that the server goes on serving, so the wrapper only forwards a doubtful signal.
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -39,50 +40,44 @@ use super::signals::{Ends, Signals, continue_group, send};
 use super::terminal::Terminal;
 use super::{Offer, Wanted, init};
 
-/// How long a server that got a doubtful signal has to close its port, before the probe looks whether it serves on.
+/// The time for a server to close its port after a doubtful signal, before the probe checks whether it goes on
+/// serving.
 const DOUBT: Duration = Duration::from_secs(5);
 
-/// How often a server that waits for the terminal is looked after: a shell may give us the foreground meanwhile.
+/// The time between two tries to give the terminal to a server that waits for it: a shell may give us the foreground.
 const TERMINAL_LOOK: Duration = Duration::from_millis(200);
 
-/// What a shell adds to the number of the signal that has ended a process.
+/// A shell adds this to the number of the signal that ended a process.
 pub(super) const SIGNAL_BASE: u8 = 128;
 
 /// A server to start.
 #[derive(Debug)]
 pub struct Wrapper {
-    /// The program.
     pub program: OsString,
-    /// Its arguments.
     pub args: Vec<OsString>,
-    /// What it offers.
+    /// The registrations of the server.
     pub offers: Vec<Offer>,
-    /// Whether it is there.
+    /// Checks whether the server is ready.
     pub probe: Probe,
-    /// How long it goes on after the withdrawal, for callers that have its address still.
+    /// How long the server runs after the withdrawal, for callers that still have its address.
     pub drain: Duration,
-    /// The signals that ask it to end.
+    /// The signals that ask the server to end.
     pub ends: Ends,
 }
 
 /// Why no server runs.
 #[derive(Debug, thiserror::Error)]
 pub enum WrapperError {
-    /// It cannot be started.
+    /// Starting the server failed.
     #[error("{}: {source}", program.display())]
-    Start {
-        /// The program.
-        program: OsString,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system gives no signals, or no child's end.
+    Start { program: OsString, source: io::Error },
+    /// The system does not deliver signals or the end of children.
     #[error("cannot follow the server: {0}")]
     System(#[from] io::Error),
 }
 
 impl WrapperError {
-    /// The exit code, as a shell has it.
+    /// The exit code that a shell would return.
     pub fn code(&self) -> u8 {
         match self {
             WrapperError::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
@@ -92,28 +87,28 @@ impl WrapperError {
     }
 }
 
-/// How far its life has come.
+/// The phase of the server's life.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Starting,
     Serving,
-    /// Asked to end by this signal, and not withdrawn yet.
+    /// The server is to end by this signal, and is not yet withdrawn.
     Withdrawing {
         signal: Signal,
         until: Instant,
     },
-    /// Withdrawn; callers are still coming.
+    /// The server is withdrawn, and callers may still arrive.
     Draining {
         signal: Signal,
         until: Instant,
     },
-    /// Withdrawn, and the server has got a doubtful signal: the probe tells if it serves on.
+    /// The server is withdrawn and has received a doubtful signal. The probe decides whether it goes on serving.
     Doubted,
-    /// The server has been asked to end.
+    /// The server has received the signal to end.
     Ending,
 }
 
-/// What can happen in it.
+/// An event in a server's life.
 #[derive(Debug)]
 enum Event {
     Ended(ExitStatus),
@@ -126,17 +121,17 @@ enum Event {
 }
 
 impl Wrapper {
-    /// Runs the server to its end: its exit code, or 128 and the number of the signal that ended it.
+    /// Runs the server until it ends. Returns its exit code, or 128 plus the number of the signal that ended it.
     ///
     /// # Errors
-    /// The server cannot be started.
+    /// Starting the server failed.
     pub async fn run(self, keeper: &Keeper) -> Result<u8, WrapperError> {
         let mut signals = Signals::listen(&self.ends)?;
         let mut server = self.start()?;
         let mut stops = Stops::of(&server)?;
-        // It may have stopped before anybody listened.
+        // The server may have stopped before we listened.
         stops.continue_server();
-        // What an earlier run has left would send callers to a server that is not there yet.
+        // Entries of an earlier run would send callers to a server that is not ready.
         keeper.want(self.withdrawn());
         let ready = self.probe.ready_after(Duration::ZERO);
         tokio::pin!(ready);
@@ -171,7 +166,7 @@ impl Wrapper {
         Ok(code(status))
     }
 
-    /// What follows from an event.
+    /// The phase after an event.
     fn step(&self, phase: Phase, event: Event, server: &Child, keeper: &Keeper) -> Phase {
         match (phase, event) {
             (Phase::Starting, Event::Ready) => {
@@ -179,7 +174,7 @@ impl Wrapper {
                 Phase::Serving
             }
             (Phase::Doubted, Event::Ready) => {
-                info!("the server serves on: the signal did not ask it to end, so it is registered again");
+                info!("the server goes on serving: the signal did not ask it to end, so it is registered again");
                 keeper.want(self.offered());
                 Phase::Serving
             }
@@ -190,21 +185,23 @@ impl Wrapper {
             }
             (Phase::Withdrawing { signal, .. }, Event::Withdrawn) => self.draining(signal),
             (Phase::Withdrawing { signal, .. }, Event::TimeIsUp) => {
-                warn!("not withdrawn within {WITHDRAWAL_WAIT:?}: going on with the end, and trying on meanwhile");
+                warn!(
+                    "not withdrawn within {WITHDRAWAL_WAIT:?}: the server ends anyway, and the withdrawal is retried meanwhile"
+                );
                 self.draining(signal)
             }
             (Phase::Draining { signal, .. }, Event::TimeIsUp) => {
-                info!(%signal, "drained: the server may end");
+                info!(%signal, "drained: asking the server to end");
                 self.end(server, signal)
             }
-            // The doubtful signal that came first was no end, so this one is not the second that asks for it.
+            // The first signal was doubtful and may not have asked to end, so this signal is not a second request.
             (Phase::Withdrawing { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
                 Phase::Withdrawing { signal, until }
             }
             (Phase::Draining { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
                 Phase::Draining { signal, until }
             }
-            // No caller has its address, or it is asked to end once more: at once.
+            // No caller has the server's address, or this is a second request to end: forward the signal at once.
             (_, Event::Signal(signal)) if self.ends.is_sure(signal) => self.end(server, signal),
             (phase, Event::Signal(signal)) => {
                 pass_on(server, signal);
@@ -214,25 +211,24 @@ impl Wrapper {
         }
     }
 
-    /// Asks the server to end.
     fn end(&self, server: &Child, signal: Signal) -> Phase {
         pass_on(server, signal);
-        // A process that is stopped, by a terminal or by hand, ends only once it is continued.
+        // A process that a terminal or a user has stopped ends only after it is continued.
         server.id().into_iter().for_each(continue_group);
         if self.ends.is_doubtful(signal) { Phase::Doubted } else { Phase::Ending }
     }
 
-    /// Whether a signal that a serving server gets begins its end.
+    /// Whether a signal to a serving server begins the withdrawal.
     fn begins_end(&self, signal: Signal) -> bool {
         let can_be_looked_at = !matches!(self.probe, Probe::None);
         self.ends.is_sure(signal) || (self.ends.is_doubtful(signal) && can_be_looked_at)
     }
 
-    /// Whether a signal is the first one that asks for the end beyond doubt, after one that has begun the withdrawal.
+    /// Whether a signal is the first certain request to end, after a doubtful signal began the withdrawal.
     fn is_first(&self, before: Signal, signal: Signal) -> bool {
         let is_first = self.ends.is_doubtful(before) && self.ends.is_sure(signal);
         if is_first {
-            info!(%signal, "asked to end while it is being withdrawn: {signal} is passed on in place of {before}");
+            info!(%signal, "asked to end during the withdrawal: {signal} is forwarded instead of {before}");
         }
         is_first
     }
@@ -249,7 +245,7 @@ impl Wrapper {
         Phase::Draining { signal, until: Instant::now() + self.drain }
     }
 
-    /// Starts the server in a process group of its own: what a terminal sends to all of ours must not reach it before the
+    /// Starts the server in a process group of its own: a terminal's signals to our group must not reach it before the
     /// withdrawal.
     fn start(&self) -> Result<Child, WrapperError> {
         let mut command = Command::new(&self.program);
@@ -259,7 +255,7 @@ impl Wrapper {
 }
 
 impl Phase {
-    /// Waits for the end of a phase that has one.
+    /// Waits until the phase's time limit. Pending in a phase without one.
     async fn time_is_up(self) {
         match self {
             Phase::Withdrawing { until, .. } | Phase::Draining { until, .. } => sleep_until(until).await,
@@ -268,12 +264,12 @@ impl Phase {
     }
 }
 
-/// The server where its terminal stops it: in the background, or by Ctrl-Z.
+/// Handles a server that its terminal stops: because it is in the background, or by Ctrl-Z.
 struct Stops {
     server: u32,
     terminal: Option<Terminal>,
     children: tokio::signal::unix::Signal,
-    /// It waits for the terminal, whose foreground was not ours to give.
+    /// The server waits for the terminal, whose foreground we do not have.
     is_waiting: bool,
     /// No shell can continue what Ctrl-Z stops.
     is_without_shell: bool,
@@ -282,13 +278,13 @@ struct Stops {
 impl Stops {
     fn of(server: &Child) -> io::Result<Stops> {
         let children = signal(SignalKind::child())?;
-        // 0 is nobody's: the server has ended already.
+        // 0 if the server has already ended; no process has this id.
         let server = server.id().unwrap_or_default();
         let is_without_shell = init::is_parent();
         Ok(Stops { server, terminal: Terminal::open(), children, is_waiting: false, is_without_shell })
     }
 
-    /// Waits until the server may be stopped. Never, without a terminal.
+    /// Waits until the server may be stopped. Pending without a terminal.
     async fn next(&mut self) {
         if self.terminal.is_none() {
             return pending().await;
@@ -299,11 +295,11 @@ impl Stops {
         }
     }
 
-    /// Continues the server if Ctrl-Z has stopped it and no shell could. Gives it the foreground and continues it, if it waits
-    /// for that.
+    /// Continues the server if Ctrl-Z has stopped it and no shell can continue it. If it waits for the foreground,
+    /// gives it the foreground and continues it.
     fn continue_server(&mut self) {
         let (Some(terminal), Ok(id)) = (&mut self.terminal, i32::try_from(self.server)) else { return };
-        // Asked for stops alone, so that its end is left to whoever waits for that.
+        // Asks only for stops, so that the exit status is left to the task that waits for it.
         let stopped = waitid(Id::Pid(Pid::from_raw(id)), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
         if self.is_without_shell && matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTSTP))) {
             continue_group(self.server);

@@ -1,4 +1,4 @@
-//! What a process has registered: each registration lives as long as its guard.
+//! The registrations of a process. Each lives as long as its guard.
 
 #![warn(missing_docs)]
 
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{RegisterError, Registration};
 use crate::register::{Keeper, Wanted};
 
-/// All registrations of a process, and the one who writes them.
+/// All registrations of a process, and the keeper that writes them.
 pub(super) struct Registrations {
     keeper: Keeper,
     held: Mutex<Held>,
@@ -15,9 +15,9 @@ pub(super) struct Registrations {
 
 #[derive(Default)]
 struct Held {
-    /// How many there were.
+    /// The number of registrations so far.
     count: u64,
-    /// Those whose guards are there, by number.
+    /// The registrations whose guards exist, by number.
     registrations: Vec<(u64, Registration)>,
 }
 
@@ -45,30 +45,30 @@ impl Registrations {
         self.want(&held);
     }
 
-    /// Called under the lock, so that wishes are told in the order of the changes.
+    /// The caller holds the lock, so that wishes arrive in the order of the changes.
     fn want(&self, held: &Held) {
         let wanted: Vec<Registration> = held.registrations.iter().map(|(_, one)| one.clone()).collect();
         self.keeper.want(if wanted.is_empty() { Wanted::Nothing } else { Wanted::Offers(wanted.into()) });
     }
 
-    /// Nothing that holds the lock can leave it half done.
+    /// A panic cannot leave the data inconsistent, so a poisoned lock is still usable.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A registration: dropping it queues the withdrawal, for which [`super::Registry::shutdown`] waits.
-#[must_use = "what is registered is withdrawn when its guard is dropped"]
+/// A registration. Dropping it queues the withdrawal; [`super::Registry::shutdown`] waits for that.
+#[must_use = "dropping the guard withdraws the registration"]
 pub struct Guard {
     registrations: Arc<Registrations>,
     number: u64,
 }
 
 impl Guard {
-    /// Waits until all that is wanted now, this among it, stands in the Pod.
+    /// Waits until the Pod has all wanted registrations, including this one.
     ///
     /// # Errors
-    /// The first reason that does not pass by waiting; it is tried on meanwhile.
+    /// The first error that retries cannot mend. The write is retried all the same.
     pub async fn registered(&self) -> Result<(), RegisterError> {
         self.registrations.keeper.done_or_hopeless().await
     }
@@ -76,7 +76,7 @@ impl Guard {
     /// Withdraws, and waits until the API server has acknowledged it.
     ///
     /// # Errors
-    /// As with [`Guard::registered`].
+    /// As for [`Guard::registered`].
     pub async fn withdraw(self) -> Result<(), RegisterError> {
         let registrations = self.registrations.clone();
         drop(self);

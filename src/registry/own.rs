@@ -1,4 +1,4 @@
-//! A process's own watch: the server's sources, index and recent past, without a server around them.
+//! A process's own watch: the sources, the index and the recent changes of a server, without its listeners.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::snapshot::Snapshot;
 use crate::writer::{self, Inputs};
 use crate::zones::Zones;
 
-/// A running watch; it ends with this.
+/// A running watch. Dropping it ends the watch.
 pub(super) struct OwnWatch {
     responder: Arc<Responder>,
     changes: Arc<Changes>,
-    /// The writer; the sources end with it, since it reads their events.
+    /// The writer task. The sources end with it, because it receives their events.
     writer: AbortHandle,
 }
 
 impl OwnWatch {
-    /// Starts to list and watch.
+    /// Starts to list and watch Pods.
     pub(super) async fn start(config: &Config) -> Result<OwnWatch, RegistryError> {
         let config = server_config(config)?;
         let wrong = |error: anyhow::Error| RegistryError::Watch(format!("{error:#}"));
@@ -65,20 +65,19 @@ impl Drop for OwnWatch {
     }
 }
 
-/// One subscription's place in what the own watch tells.
+/// A subscription to the process's own watch.
 pub(super) struct Watched {
     place: changes::Subscription,
     own_watch: Arc<OwnWatch>,
 }
 
-/// What is new.
 pub(super) enum News {
     Set(WatchedSet),
     Change(WatchedChange),
 }
 
 impl Watched {
-    /// Waits for what is new: first of all for the set of the first whole list.
+    /// Waits for the next update. The first is the set of the first whole list.
     pub(super) async fn next(&mut self) -> News {
         loop {
             match self.place.news() {
@@ -94,12 +93,12 @@ impl Watched {
     }
 }
 
-/// The configuration of a server that watches the same and serves nothing.
+/// The configuration of a server that watches the same namespaces and does not listen.
 fn server_config(config: &Config) -> Result<ServerConfig, RegistryError> {
     let Config { kubeconfig, context, namespaces, namespace, .. } = config;
     let namespace = if namespaces.is_empty() { namespace.iter().cloned().collect() } else { namespaces.clone() };
     let options = Options { kubeconfig: kubeconfig.clone(), context: context.clone(), namespace, ..Options::default() };
-    // The options of a server that may run beside are not meant for this: its variables are not read.
+    // A server may run in the same environment, so its variables are not read.
     let config = ServerConfig::load(ServeArgs { config: None, options }, &Environment::default())?;
     let own = || Kubernetes { kubeconfig: None, context: None, namespaces: Namespaces::Own };
     Ok(ServerConfig { kubernetes: Some(config.kubernetes.unwrap_or_else(own)), ..config })

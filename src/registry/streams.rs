@@ -1,9 +1,9 @@
-//! A process's subscriptions to one server, all in one stream.
+//! The subscriptions of a process to one server, in one stream.
 //!
 //! ```text
 //! Subscription ─┐                    ┌─► the set of each interface ─► Subscription
 //! Subscription ─┼─► Lane ─► EventStream
-//! Subscription ─┘   (another one behind the first 1,024 interfaces; HTTP/2 carries all on one connection)
+//! Subscription ─┘   (another lane beyond 1,024 interfaces; HTTP/2 carries all on one connection)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,10 +19,10 @@ use crate::http::INTERFACES_MAX;
 use crate::remote::{EventStream, Selection, Server, Told};
 use crate::report::Filter;
 
-/// How long a change of what is subscribed to waits for the next: a process subscribes to many interfaces at its start.
+/// How long a changed selection waits for further changes: a process subscribes to many interfaces when it starts.
 const COALESCE: Duration = Duration::from_millis(50);
 
-/// The most bytes of a stream's interfaces in its URL, which has at most 65,534.
+/// The most bytes that a stream's interfaces take in its URL, which may have 65,534.
 const QUERY_LEN_MAX: usize = 48 * 1024;
 
 /// The streams to one server.
@@ -33,18 +33,19 @@ pub(super) struct Streams {
 
 #[derive(Default)]
 struct State {
-    /// How many subscriptions and lanes there were.
+    /// The number of subscriptions and lanes so far.
     count: u64,
     lanes: Vec<Lane>,
 }
 
-/// What one stream is for.
+/// One stream and its subscriptions.
 struct Lane {
     number: u64,
     /// By the interface in lower case.
     listeners: BTreeMap<String, Vec<Listener>>,
-    /// What of their selectors was the same for all that ever listened; the rest is chosen here. It only grows wider, so that
-    /// the stream begins with whole sets a few times and no more.
+    /// The selector fields that all listeners so far had in common. The stream selects by them, and `is_asked_for`
+    /// applies the rest. A field is only ever removed, so that the stream starts over with whole sets a few times at
+    /// most.
     common: Filter,
     changed: Arc<Notify>,
 }
@@ -55,12 +56,12 @@ struct Listener {
     latest: watch::Sender<Option<Set>>,
 }
 
-/// A subscription's end of it: dropping it ends the subscription.
+/// The receiving end of a subscription. Dropping it ends the subscription.
 pub(super) struct Listening {
     streams: Arc<Streams>,
     number: u64,
     interface: String,
-    /// The set as it is; none before the first.
+    /// The current set. `None` before the first.
     pub(super) latest: watch::Receiver<Option<Set>>,
 }
 
@@ -69,7 +70,7 @@ impl Streams {
         Arc::new(Streams { server, state: Mutex::default() })
     }
 
-    /// Subscribes; must be called within the runtime.
+    /// Subscribes. The caller must be within the runtime.
     pub(super) fn listen(self: &Arc<Self>, filter: Filter) -> Listening {
         let interface = filter.interface.as_deref().unwrap_or_default().to_ascii_lowercase();
         let (sender, latest) = watch::channel(None);
@@ -94,7 +95,7 @@ impl Streams {
         Listening { streams: self.clone(), number, interface, latest }
     }
 
-    /// What a lane's stream is to be of; none where nobody listens to it any more, and it is gone then.
+    /// The selection of a lane's stream. Removes the lane and returns `None` if it has no listeners.
     fn selection(&self, lane: u64) -> Option<Selection> {
         let mut state = self.state();
         let at = state.lanes.iter().position(|other| other.number == lane)?;
@@ -105,7 +106,7 @@ impl Streams {
         Some(state.lanes[at].selection())
     }
 
-    /// Gives an interface's set to those who listen to it and do not have it.
+    /// Publishes an interface's set to the listeners whose own set differs.
     fn tell(&self, lane: u64, interface: &str, set: &Set) {
         let state = self.state();
         let lane = state.lanes.iter().find(|other| other.number == lane);
@@ -121,7 +122,7 @@ impl Streams {
         }
     }
 
-    /// Nothing that holds the lock can leave it half done.
+    /// A panic cannot leave the data inconsistent, so a poisoned lock is still usable.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,7 +137,7 @@ impl Lane {
         self.listeners.len() < INTERFACES_MAX && len <= QUERY_LEN_MAX
     }
 
-    /// Has the stream tell what a filter asks for.
+    /// Widens the stream's selection to what a filter needs.
     fn widen(&mut self, filter: &Filter) {
         let Filter { group, version, namespace, .. } = &mut self.common;
         for (common, own) in [(group, &filter.group), (version, &filter.version), (namespace, &filter.namespace)] {
@@ -146,7 +147,7 @@ impl Lane {
         }
     }
 
-    /// All interfaces, and what of their selectors is the same for all.
+    /// All interfaces of the lane, and the selector fields that its listeners have in common.
     fn selection(&self) -> Selection {
         let Filter { group, version, namespace, .. } = self.common.clone();
         Selection { interfaces: self.listeners.keys().cloned().collect(), group, version, namespace }
@@ -171,7 +172,7 @@ impl Drop for Listening {
     }
 }
 
-/// Follows a lane's stream until nobody listens to it.
+/// Follows a lane's stream until the lane has no listeners.
 async fn follow(streams: Arc<Streams>, lane: u64, changed: Arc<Notify>) {
     let mut stream = EventStream::new(streams.server.clone(), Selection::default());
     let mut known: HashMap<String, Set> = HashMap::new();
@@ -184,7 +185,7 @@ async fn follow(streams: Arc<Streams>, lane: u64, changed: Arc<Notify>) {
                 sleep(COALESCE).await;
                 let Some(selection) = streams.selection(lane) else { return };
                 select(&mut stream, &mut known, selection);
-                // Who came later to an interface that is known hears of it at once.
+                // A new subscription to a known interface gets its set at once.
                 known.iter().for_each(|(interface, set)| streams.tell(lane, interface, set));
                 continue;
             }
@@ -202,19 +203,19 @@ async fn follow(streams: Arc<Streams>, lane: u64, changed: Arc<Notify>) {
             Told::Lost(error) => {
                 let text = error.to_string();
                 if trouble.as_ref() != Some(&text) {
-                    warn!("what was heard last holds on: {text}");
+                    warn!("the server's stream is lost, the last endpoints stay: {text}");
                 }
                 trouble = Some(text);
                 continue;
             }
         }
         if trouble.take().is_some() {
-            info!("hearing of endpoints again");
+            info!("the server's stream is back");
         }
     }
 }
 
-/// Has a stream be of another selection, if it is another one, and forgets what it does not tell of any more.
+/// Changes a stream's selection if it differs, and forgets the sets that the new selection does not cover.
 fn select(stream: &mut EventStream, known: &mut HashMap<String, Set>, selection: Selection) {
     let old = stream.selection();
     if *old == selection {
@@ -239,7 +240,7 @@ fn is_asked_for(filter: &Filter, endpoint: &Endpoint) -> bool {
         && takes(&filter.namespace, Some(&endpoint.namespace))
 }
 
-/// What an interface takes of a URL.
+/// The bytes that an interface takes in a URL.
 fn query_len(interface: &str) -> usize {
     "interface=&".len() + form_urlencoded::byte_serialize(interface.as_bytes()).map(str::len).sum::<usize>()
 }

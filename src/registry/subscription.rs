@@ -1,7 +1,8 @@
-//! A subscription: the whole set first, then what changes of it, however late it is asked.
+//! A subscription: first the whole set, then changes, however rarely it is polled.
 //!
-//! What is kept for a subscriber is the set that it was told and the set as it is, and what is told next is the difference
-//! between the two: so a slow subscriber costs no more than a fast one, holds up nobody, and never misses the last state.
+//! A subscriber has the last set that it received, and the source has the current set. An update is the difference
+//! between the two. So a slow subscriber costs no more than a fast one, delays nobody, and never misses the last
+//! state.
 
 #![warn(missing_docs)]
 
@@ -9,26 +10,26 @@ use super::own::{News, Watched};
 use super::streams::Listening;
 use super::{Change, Endpoint, Set};
 
-/// What a subscription tells.
+/// An update of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// The whole set, once and first.
+    /// The whole set. It comes once, first.
     Set(Set),
-    /// What is different from what was told before; never empty.
+    /// The difference from the updates before. It is never empty.
     Change(Change),
 }
 
-/// The ready endpoints of an interface, and what changes of them.
+/// A subscription to the ready endpoints of an interface.
 pub struct Subscription {
     told: Option<Set>,
     feed: Feed,
 }
 
-/// Where it hears of them.
+/// The source of a subscription's sets.
 enum Feed {
-    /// From the task that follows a server's stream.
+    /// The task that follows a server's stream.
     Streamed(Listening),
-    /// From the process's own watch.
+    /// The process's own watch.
     Watched(Watched),
 }
 
@@ -41,13 +42,13 @@ impl Subscription {
         Subscription { told: None, feed: Feed::Watched(watched) }
     }
 
-    /// Waits for what is new since it was asked last. A wait that is dropped loses nothing.
+    /// Waits for the next update. Cancelling the wait loses nothing.
     pub async fn next(&mut self) -> Update {
         loop {
             let update = match &mut self.feed {
                 Feed::Streamed(Listening { latest, .. }) => {
                     if latest.changed().await.is_err() {
-                        std::future::pending::<()>().await; // only a runtime that ends stops the task before us
+                        std::future::pending::<()>().await; // the task ends before us only with the runtime
                     }
                     latest.borrow_and_update().as_ref().and_then(|set| since(self.told.as_ref(), set))
                 }
@@ -65,7 +66,7 @@ impl Subscription {
         }
     }
 
-    /// The endpoints as they were told last, in order and each once.
+    /// The endpoints after the last update, in order and each once.
     pub fn endpoints(&self) -> &[Endpoint] {
         self.told.as_ref().map(|set| &*set.endpoints).unwrap_or_default()
     }
@@ -77,7 +78,7 @@ impl std::fmt::Debug for Subscription {
     }
 }
 
-/// What tells a subscriber of a set; none where it knows it.
+/// The update from the received set to a new one. `None` if they are equal.
 fn since(told: Option<&Set>, set: &Set) -> Option<Update> {
     let Some(told) = told else { return Some(Update::Set(set.clone())) };
     let change = told.change_to(set);

@@ -247,7 +247,7 @@ fn an_error_says_what_to_change() {
     let named = [("POD_NAMESPACE", site.namespace.name.as_str()), ("HOSTNAME", "greeter-9")];
     fails(program(&named), &["there is no Pod", "greeter-9", "env: [{name: POD_NAMESPACE"]);
     let replaced = [named[0], ("POD_NAME", "greeter-0"), ("POD_UID", "1-2-3")];
-    fails(program(&replaced), &["is another one now", &pod.uid, "1-2-3"]);
+    fails(program(&replaced), &["has been replaced", &pod.uid, "1-2-3"]);
 
     pod.register("%%%");
     fails(site.run(&pod, &register), &["cannot be read", "bad base64", "annotate pod greeter-0 app.io/annotation-"]);

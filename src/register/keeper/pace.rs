@@ -1,11 +1,11 @@
-//! How often a keeper looks at its Pod.
+//! How often a keeper checks its Pod.
 //!
-//! 1 s after the write, then after twice the time, up to every 20 s for two minutes and up to every 5 minutes after that. If
-//! two looks in a row have to write, the next one comes later, up to every 10 minutes, so that two writers who undo each
-//! other's work do not keep the API server busy.
+//! The first check comes 1 s after the write. Each wait is twice the one before, up to 20 s for two minutes and up to
+//! 5 minutes after that. If two checks in a row have to write, the waits grow up to 10 minutes, so that two writers
+//! who undo each other's work do not keep the API server busy.
 //!
-//! So 20,000 processes send 20,000 / 300 s = 67 GETs a second, spread by chance, and at most 1,000 a second in the two minutes
-//! after all of them start together.
+//! So 20,000 processes send 20,000 / 300 s = 67 GETs a second, spread at random, and at most 1,000 a second in the two
+//! minutes after all of them start together.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use tokio::time::Instant;
 
 use crate::source::kube::jitter;
 
-/// When the first look at the Pod comes after a write: a kubelet that has made the sandbox anew may tell of the new address
-/// some seconds after the process starts.
+/// The time from a write to the first check. A kubelet that has made a new sandbox may report the new address some
+/// seconds after the process starts.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
 
-/// How long the looks stay dense: by then a kubelet has told the address of a sandbox that it has made anew.
+/// How long checks are dense: by then a kubelet has reported the address of a new sandbox.
 const DENSE_TIME: Duration = Duration::from_secs(120);
 
-/// The longest time between two looks in that time.
+/// The longest time between two dense checks.
 const LOOK_DENSE: Duration = Duration::from_secs(20);
 
-/// The longest time between two looks after that.
+/// The longest time between two later checks.
 const LOOK_LAST: Duration = Duration::from_secs(300);
 
-/// The longest time between two looks that each had to write.
+/// The longest time between two checks that both had to write.
 const CONTESTED_LAST: Duration = Duration::from_secs(600);
 
-/// How often the Pod is looked at.
+/// The pace of the checks.
 pub(super) struct Pace {
     since: Instant,
-    /// The time until the next look.
+    /// The time until the next check.
     pub(super) wait: Duration,
-    /// The last look had to write.
+    /// The last check had to write.
     has_written: bool,
 }
 
@@ -43,7 +43,7 @@ impl Pace {
         Pace { since: Instant::now(), wait: LOOK_FIRST, has_written: false }
     }
 
-    /// After a look.
+    /// Sets the next wait after a check.
     pub(super) fn next(&mut self, has_written: bool) {
         let longest = if has_written {
             CONTESTED_LAST
@@ -52,14 +52,14 @@ impl Pace {
         } else {
             LOOK_LAST
         };
-        // The first of these writes may be the only one, as after a restore of etcd.
+        // The first such write may be the only one, as after a restore of etcd.
         let wait = if has_written && !self.has_written { self.wait.min(LOOK_DENSE) } else { self.wait };
         self.wait = (wait * 2).min(longest);
         self.has_written = has_written;
     }
 }
 
-/// A time of about this length: processes that start together must not look together.
+/// A random time of about this length: processes that start together must not check together.
 pub(super) fn spread(wait: Duration) -> Duration {
     wait.mul_f64(0.75) + jitter(wait / 2)
 }

@@ -21,7 +21,7 @@ use crate::registration;
 /// How long the server takes to apply a patch.
 const PATCH_TIME: Duration = Duration::from_millis(300);
 
-/// An API server that holds one Pod, and applies a patch also where the client has gone.
+/// An API server with one Pod. It applies a patch even if the client has disconnected.
 #[derive(Default)]
 struct SlowServer {
     annotation: Mutex<Option<String>>,
