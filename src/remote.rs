@@ -1,4 +1,4 @@
-//! A running server, asked over HTTP or HTTPS: lists, and the stream of what changes.
+//! A client of a running server, over HTTP or HTTPS: lists, and the stream of changes.
 
 mod connect;
 mod error;
@@ -24,56 +24,56 @@ use connect::Connection;
 pub use error::RemoteError;
 pub use stream::{EventStream, Selection, Told};
 
-/// How long an answer may take, to its last byte: a list of 100,000 Pods takes a second or two.
+/// The time limit of a response, to its last byte. A list of 100,000 Pods takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The longest answer: a page of Pods with 1,024 registrations each.
+/// The largest response: a page of Pods with 1,024 registrations each.
 const BODY_LEN_MAX: usize = 64 * 1024 * 1024;
 
-/// The most pages of a list: some ten times what 500,000 registrations make.
+/// The most pages of a list: some ten times the pages of 500,000 registrations.
 const PAGES_MAX: usize = 1_000;
 
-/// Where a server is, and how the two prove who they are.
+/// A server's address, its token and its certificate authorities.
 #[derive(Clone, Debug, Default)]
 pub struct Address {
     /// The URL of its `--http`.
     pub url: String,
-    /// The file of the token that it asks for; read whenever it is asked, so that it may turn.
+    /// The file of the token that it requires. It is read at each request, so that the token can be rotated.
     pub token: Option<PathBuf>,
-    /// The file of the authorities of its certificate, in PEM; none is the system's.
+    /// The file of its certificate authorities, in PEM. `None`: the system's.
     pub authorities: Option<PathBuf>,
 }
 
-/// A server that can be asked.
+/// A client of one server.
 #[derive(Clone, Debug)]
 pub struct Server {
     address: Address,
-    /// What all streams of this server go through; none before the first, and behind a failure.
+    /// The connection that all streams share. `None` before the first stream and after a failure.
     streams: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Server {
-    /// Takes an address. No file is read yet.
+    /// Checks an address. It reads no file yet.
     ///
     /// # Errors
-    /// The URL is none of an HTTP server.
+    /// The URL is not that of an HTTP server.
     pub fn at(mut address: Address) -> Result<Server, RemoteError> {
-        let uri: Uri = address.url.parse().map_err(|_| RemoteError::BadUrl("it is no URL"))?;
+        let uri: Uri = address.url.parse().map_err(|_| RemoteError::BadUrl("it is not a URL"))?;
         match (uri.scheme_str(), uri.authority(), uri.query()) {
             (Some("http" | "https"), Some(authority), None) if !authority.as_str().contains('@') => {
                 address.url.truncate(address.url.trim_end_matches('/').len());
                 Ok(Server { address, streams: Arc::default() })
             }
-            (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it holds a user's name")),
-            (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it holds a query")),
+            (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it has a user name")),
+            (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it has a query")),
             _ => Err(RemoteError::BadUrl("it does not start with http:// or https://")),
         }
     }
 
-    /// Asks for all pages of a list; what of the query is absent is left out.
+    /// Requests all pages of a list. Absent parameters are left out of the query.
     ///
     /// # Errors
-    /// The list is not to be had, or not whole.
+    /// The list cannot be fetched completely.
     pub async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -102,13 +102,17 @@ impl Server {
         };
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
-                self.foreign(format!("no list of what was asked for, line {}, column {}", error.line(), error.column()))
+                self.foreign(format!(
+                    "the response is not such a list: line {}, column {}",
+                    error.line(),
+                    error.column()
+                ))
             }),
             status => Err(self.refused(status, &body)),
         }
     }
 
-    /// Opens a stream of events, behind the one of this id if there is one.
+    /// Opens a stream of events that continues after the event with this id, if there is one.
     async fn stream(
         &self,
         path: &str,
@@ -129,10 +133,10 @@ impl Server {
         };
         let opened = tokio::time::timeout(DEADLINE, opening).await;
         let opened = opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }));
-        opened.inspect_err(|_| *self.streams() = None) // the next one reads the authorities again
+        opened.inspect_err(|_| *self.streams() = None) // the next stream reads the authorities again
     }
 
-    /// A stream ended.
+    /// Called when a stream ends: the next one tries HTTP/2 again.
     fn stream_ended(&self) {
         if let Some(connection) = &*self.streams() {
             connection.forget_fallback();
@@ -152,7 +156,7 @@ impl Server {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a status other than 200 means.
+    /// The error of a status other than 200.
     fn refused(&self, status: StatusCode, body: &[u8]) -> RemoteError {
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -169,7 +173,7 @@ impl Server {
         encoded.extend_pairs(query.iter().filter_map(|(key, value)| Some((key, (*value)?))));
         let (base, encoded) = (&self.address.url, encoded.finish());
         let separator = if encoded.is_empty() { "" } else { "?" };
-        // The rest is encoded: what can still be wrong with it is its length.
+        // The path is constant and the query is encoded, so only the length can be wrong.
         format!("{base}{path}{separator}{encoded}").parse().map_err(|_| RemoteError::BadUrl("it is too long"))
     }
 
@@ -184,12 +188,12 @@ impl Server {
         connection: &Connection,
         request: http::request::Builder,
     ) -> Result<http::Response<Incoming>, RemoteError> {
-        let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it cannot be asked"))?;
+        let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it is not valid in a request"))?;
         let request = self.authorized(request)?;
         connection.send(request).await.map_err(|error| error::of_request(self.shown(), &error))
     }
 
-    /// Shows the token, if there is one; its file is read each time, so that it may turn.
+    /// Adds the token, if there is one. The file is read each time, so that the token can be rotated.
     fn authorized(&self, mut request: http::Request<Empty<Bytes>>) -> Result<http::Request<Empty<Bytes>>, RemoteError> {
         if let Some(token) = self.address.token.as_deref().map(read_token).transpose()? {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
@@ -212,18 +216,18 @@ impl Server {
         RemoteError::Foreign { server: self.shown(), reason }
     }
 
-    /// The address as an error shows it.
+    /// The address without credentials, for errors.
     pub fn shown(&self) -> String {
         crate::source::url::shown(&self.address.url)
     }
 }
 
-/// What came from elsewhere, as an error or a log line can hold it.
+/// Text from elsewhere, safe for an error or a log line.
 fn escaped(text: &str) -> String {
     Escaped(text).to_string()
 }
 
-/// What an error's body says, if it is one of ours, else its status.
+/// The message in a callsign server's error body, else the status.
 fn told(body: &[u8], status: StatusCode) -> String {
     #[derive(Deserialize)]
     struct Told {
@@ -277,13 +281,13 @@ mod tests {
         assert_eq!(uri.query(), Some("name=a%26b%3Dc+d%E2%80%AE"));
     }
 
-    /// The query, in pages of which the second is the last.
+    /// Returns the query, in two pages.
     fn echo(query: &str) -> Page<String> {
         let next = (!query.contains("continue=")).then(|| "c/d".to_owned());
         Page { items: vec![query.to_owned()], next }
     }
 
-    /// A server that answers a few paths, each in its own way; its task ends with the test's runtime.
+    /// Starts a server that answers a few paths, each in another way. Its task ends with the test's runtime.
     async fn server() -> Server {
         let unsynced = (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"wait\u001b[2J"}"#);
         let router = Router::new()
@@ -307,7 +311,7 @@ mod tests {
         for (path, expected) in [
             ("/unsynced", "is not ready (wait\\u001b[2J)"),
             ("/html", "is it the address of --http,"),
-            ("/secret", "asks for a token (show a token): name the file"),
+            ("/secret", "requires a token (show a token): name the file"),
             ("/none", "404 Not Found"),
             ("/large", "ask for one interface"),
             ("/endless", "or 1000 pages"),

@@ -1,4 +1,4 @@
-//! The way to a server: plain or under TLS, HTTP/1.1 for lists and HTTP/2 for streams.
+//! Connections to a server: plain or TLS, HTTP/1.1 for lists and HTTP/2 for streams.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,32 +19,32 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{Address, RemoteError};
 
-/// How often the other end of a streams' connection is asked whether it is there, and how long that may take: a connection
-/// can die without a word, and new streams would be opened on it.
+/// The interval and the time limit of pings on a stream connection. A connection can die silently, and new streams
+/// would be opened on it.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What a server is asked through.
+/// A pooled HTTP client for one server.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     client: Caller,
-    /// HTTP/1.1, where the first one knows HTTP/2 alone: a proxy on the way may not.
+    /// HTTP/1.1, if the first client knows only HTTP/2: a proxy on the path may not.
     fallback: Option<Caller>,
-    /// The first one was answered by no HTTP/2, and the fallback by HTTP/1.1.
+    /// The last request failed over HTTP/2 and succeeded over HTTP/1.1.
     is_fallen_back: Arc<AtomicBool>,
 }
 
 type Caller = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
 impl Connection {
-    /// For requests one after the other, over HTTP/1.1. Nobody is connected to before something is sent.
+    /// For sequential requests over HTTP/1.1. It connects when the first request is sent.
     pub fn of_lists(address: &Address) -> Result<Connection, RemoteError> {
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http().enable_http1().build();
         Ok(Connection::new(Client::builder(TokioExecutor::new()).build(connector), None))
     }
 
-    /// For streams beside each other, on one connection of HTTP/2: TLS agrees on that, and without it the server is
-    /// expected to know it.
+    /// For parallel streams on one HTTP/2 connection. TLS negotiates HTTP/2; without TLS the server is expected to
+    /// know it.
     pub fn of_streams(address: &Address) -> Result<Connection, RemoteError> {
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http();
         let connector = connector.enable_http1().enable_http2().build();
@@ -65,7 +65,7 @@ impl Connection {
         Connection { client, fallback, is_fallen_back: Arc::default() }
     }
 
-    /// Tries HTTP/2 first again: that there was none may have been a fault of the moment.
+    /// Tries HTTP/2 first again, because its failure may have been temporary.
     pub fn forget_fallback(&self) {
         self.is_fallen_back.store(false, Ordering::Relaxed);
     }
@@ -84,14 +84,14 @@ impl Connection {
     }
 }
 
-/// Whom a server's certificate has to be from.
+/// The TLS configuration: the authorities that the server's certificate must come from.
 fn tls(address: &Address) -> Result<ClientConfig, RemoteError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.expect("the provider has what the default versions need");
     let builder = match &address.authorities {
         Some(file) => builder.with_root_certificates(authorities(file)?),
-        // The system's are many, and need reading only where one of them is asked for.
+        // Reading the system's authorities is slow, and only https needs them.
         None if address.url.starts_with("http:") => builder.with_root_certificates(RootCertStore::empty()),
         None => builder.with_native_roots().map_err(|error| {
             RemoteError::Authorities(format!("the system's: {error}; name the server's own with --server-ca FILE"))
@@ -106,7 +106,7 @@ fn authorities(file: &Path) -> Result<RootCertStore, RemoteError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let added = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-        added.ok_or_else(|| bad("it holds what is no certificate".into()))?;
+        added.ok_or_else(|| bad("it has an entry that is not a certificate".into()))?;
     }
-    if roots.is_empty() { Err(bad("it holds no certificate in PEM".into())) } else { Ok(roots) }
+    if roots.is_empty() { Err(bad("it has no certificate in PEM".into())) } else { Ok(roots) }
 }

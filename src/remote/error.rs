@@ -1,4 +1,4 @@
-//! What happened where a server's answer is not to be had.
+//! Errors of requests to a server.
 
 #![warn(missing_docs)]
 
@@ -11,129 +11,129 @@ use hyper_util::client::legacy;
 use super::{BODY_LEN_MAX, DEADLINE, PAGES_MAX, escaped};
 use crate::http::access::TokenError;
 
-/// Why a server's answer is not to be had.
+/// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The URL is none that can be asked.
+    /// The server's URL is invalid.
     #[error("the server's URL: {0}; write it as http://127.0.0.1:8053 or https://callsign.example:8053")]
     BadUrl(&'static str),
-    /// The token that is to be shown cannot be read.
+    /// The token cannot be read from its file.
     #[error("the server's token: {0}")]
     Token(#[from] TokenError),
-    /// The authorities that are to be trusted cannot be read.
+    /// The certificate authorities cannot be read.
     #[error("the server's certificate authorities: {0}")]
     Authorities(String),
-    /// It does not prove to be who it should be.
-    #[error("{server} cannot be trusted ({reason}): name the authority of its certificate with --server-ca FILE")]
+    /// The server's certificate is not valid.
+    #[error("{server} is not trusted ({reason}): name the authority of its certificate with --server-ca FILE")]
     Untrusted {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What its certificate lacks.
+        /// What is wrong with its certificate.
         reason: String,
     },
-    /// It wants another token, or one at all.
-    #[error("{server} asks for a token ({reason}): name the file that its --http-token has with --server-token FILE")]
+    /// The server requires a token, or another one.
+    #[error("{server} requires a token ({reason}): name the file of its --http-token with --server-token FILE")]
     Unauthorized {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What it says.
+        /// The server's message.
         reason: String,
     },
-    /// Nobody is there.
+    /// No server listens at the address.
     #[error("no server at {server} ({reason})")]
     Unreachable {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
-    /// The answer did not come in time.
-    #[error("{server} did not answer within {} seconds; its log and {server}/livez tell how it is", DEADLINE.as_secs())]
+    /// The response did not arrive in time.
+    #[error("{server} did not answer within {} seconds; see its log and {server}/livez", DEADLINE.as_secs())]
     Late {
-        /// The server.
+        /// The server's URL.
         server: String,
     },
-    /// It does not know all Pods yet.
-    #[error("{server} is not ready ({reason}): try again soon; if that lasts, its log tells what it waits for")]
+    /// The server does not know all Pods yet.
+    #[error("{server} is not ready ({reason}): try again soon; if it stays so, see its log for what it waits for")]
     NotReady {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What it says.
+        /// The server's message.
         reason: String,
     },
-    /// TLS was not agreed on.
+    /// The TLS handshake failed.
     #[error("no TLS with {server} ({reason}): has it --http-tls? If not, write its URL with http://")]
     NoTls {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What is wrong.
+        /// Why the handshake failed.
         reason: String,
     },
-    /// The connection was there, and no answer came by it.
-    #[error("no answer from {server}: {reason}; its log and {server}/livez tell how it is")]
+    /// The connection broke before the response was complete.
+    #[error("no answer from {server}: {reason}; see its log and {server}/livez")]
     Broken {
-        /// The server.
+        /// The server's URL.
         server: String,
         /// What happened to the connection.
         reason: String,
     },
-    /// What comes is not HTTP.
+    /// The response is not HTTP.
     #[error(
-        "what {server} says is no HTTP ({reason}): is it the address of --http, with https:// if it has --http-tls?"
+        "the response of {server} is not HTTP ({reason}): is it the address of --http, with https:// if it has --http-tls?"
     )]
     NotHttp {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What is odd.
+        /// What is wrong with the response.
         reason: String,
     },
-    /// An HTTP server answers, and has not what was asked for.
+    /// An HTTP server answers with an unexpected status.
     #[error("{server} answers {status} ({reason}): is it the address of callsign's --http?")]
     Status {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// The status.
+        /// The HTTP status.
         status: StatusCode,
-        /// What it says.
+        /// The server's message.
         reason: String,
     },
-    /// The client, or its address, has as much there as one may have.
-    #[error("{server} has no room for more ({reason})")]
+    /// The client has reached a limit of the server, or the server is full.
+    #[error("{server} refuses more of this client ({reason})")]
     Full {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What it says.
+        /// The server's message.
         reason: String,
     },
-    /// It is another kind of server, or of another version.
+    /// Another kind of server, or another version of callsign.
     #[error(
-        "{server} answers, but not as callsign's HTTP API does ({reason}): is it the address of --http, with https:// if it has --http-tls?"
+        "{server} does not answer as callsign's HTTP API does ({reason}): is it the address of --http, with https:// if it has --http-tls?"
     )]
     Foreign {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// What is odd.
+        /// What is wrong with the response.
         reason: String,
     },
-    /// A stream of events came to an end.
+    /// A stream of events ended.
     #[error("{server}: {reason}")]
     Ended {
-        /// The server.
+        /// The server's URL.
         server: String,
-        /// How.
+        /// How it ended.
         reason: String,
     },
-    /// The answer is larger than any that is read.
+    /// The response is too large.
     #[error(
-        "the answer of {server} is over {BODY_LEN_MAX} bytes or {PAGES_MAX} pages; ask for one interface or one namespace"
+        "the response of {server} is over {BODY_LEN_MAX} bytes or {PAGES_MAX} pages; ask for one interface or one namespace"
     )]
     TooLarge {
-        /// The server.
+        /// The server's URL.
         server: String,
     },
 }
 
-/// Why a request has no answer.
+/// Why a request has no response.
 pub(super) fn of_request(server: String, error: &legacy::Error) -> RemoteError {
     if let Some(tls) = find::<rustls::Error>(error) {
         let reason = escaped(&tls.to_string());
@@ -143,16 +143,16 @@ pub(super) fn of_request(server: String, error: &legacy::Error) -> RemoteError {
         };
     }
     match broken(error) {
-        Some(reason) => RemoteError::Broken { server, reason: format!("{reason} before an answer came") },
+        Some(reason) => RemoteError::Broken { server, reason: format!("{reason} before the response came") },
         None if error.is_connect() => RemoteError::Unreachable { server, reason: root_cause(error) },
         None => of_answer(server, error),
     }
 }
 
-/// Why the rest of an answer is not to be had.
+/// Why the rest of a response did not arrive.
 pub(super) fn of_body(server: String, error: &(dyn Error + 'static)) -> RemoteError {
     match broken(error) {
-        Some(reason) => RemoteError::Broken { server, reason: format!("{reason} in the middle of the answer") },
+        Some(reason) => RemoteError::Broken { server, reason: format!("{reason} in the middle of the response") },
         None => of_answer(server, error),
     }
 }
@@ -165,7 +165,7 @@ fn of_answer(server: String, error: &(dyn Error + 'static)) -> RemoteError {
     }
 }
 
-/// How a connection ended that was there, if it is that.
+/// How an established connection ended. `None` if the error has another cause.
 pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
     // One I/O error may wrap another.
     let kinds = causes(error).filter_map(io_error).map(io::Error::kind);
@@ -182,12 +182,12 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
         .or_else(|| find::<hyper::Error>(error).filter(|error| is_closed(error)).map(|_| "the connection was closed"))
 }
 
-/// The I/O error that an error is, or that an HTTP/2 error holds beside its causes.
+/// The error as an I/O error, or the I/O error that an HTTP/2 error has besides its causes.
 fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
     error.downcast_ref::<io::Error>().or_else(|| error.downcast_ref::<h2::Error>()?.get_io())
 }
 
-/// The first error of a type among an error's causes, which are those that an I/O error wraps as well.
+/// The first error of a type among an error and its causes, including those that an I/O error wraps.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     causes(error).find_map(|error| error.downcast_ref::<E>())
 }
@@ -195,13 +195,13 @@ fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
 fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| {
         let error: &'e (dyn Error + 'static) = *error;
-        // What an I/O error wraps is not its source, but that one's source is.
+        // The error that an I/O error wraps is not its `source`; the wrapped error's `source` is.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
     })
 }
 
-/// What the innermost error says: the ones around it only name layers.
+/// The text of the innermost error: the errors around it only name layers.
 pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     escaped(&causes(error).last().unwrap_or(error).to_string())
 }
@@ -215,7 +215,7 @@ mod tests {
 
     use super::super::{Address, EventStream, Selection, Server, Told};
 
-    /// What a list of a server says that does this to each connection.
+    /// The error of a list request to a server that treats each connection with `does`.
     async fn told(scheme: &str, does: fn(std::net::TcpStream)) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("{scheme}://{}", listener.local_addr().expect("its address"));
@@ -242,7 +242,7 @@ mod tests {
     fn say(mut stream: std::net::TcpStream, text: &str) {
         use std::io::Write;
         let _ = stream.write_all(text.as_bytes());
-        std::thread::sleep(Duration::from_millis(50)); // it is read before the end comes
+        std::thread::sleep(Duration::from_millis(50)); // so that the client reads it before the end
     }
 
     fn reset(stream: std::net::TcpStream) {
@@ -253,20 +253,20 @@ mod tests {
     async fn an_error_names_what_happened() {
         const CUT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{";
         for (scheme, does, expected) in [
-            ("http", reset as fn(std::net::TcpStream), "the connection was reset before an answer came"),
-            ("http", drop, "the connection was closed before an answer came"),
-            ("http", |stream| say(stream, "HTTP/1.1 200"), "the connection was closed before an answer came"),
-            ("http", |stream| say(stream, CUT), "the connection was closed in the middle of the answer"),
-            ("http", |stream| say(stream, "SSH-2.0-OpenSSH_9\r\n"), "is no HTTP"),
+            ("http", reset as fn(std::net::TcpStream), "the connection was reset before the response came"),
+            ("http", drop, "the connection was closed before the response came"),
+            ("http", |stream| say(stream, "HTTP/1.1 200"), "the connection was closed before the response came"),
+            ("http", |stream| say(stream, CUT), "the connection was closed in the middle of the response"),
+            ("http", |stream| say(stream, "SSH-2.0-OpenSSH_9\r\n"), "is not HTTP"),
             ("http", |stream| say(stream, "\u{15}\u{3}\u{3}\0\u{2}\u{2}F"), "with https:// if it has --http-tls"),
             ("http", |stream| say(stream, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), "answers 500"),
             (
                 "http",
                 |stream| say(stream, "HTTP/1.1 429 Many\r\nContent-Length: 13\r\n\r\n{\"error\":\"x\"}"),
-                "has no room for more (x)",
+                "refuses more of this client (x)",
             ),
-            ("https", reset, "the connection was reset before an answer came"),
-            ("https", drop, "the connection was closed before an answer came"),
+            ("https", reset, "the connection was reset before the response came"),
+            ("https", drop, "the connection was closed before the response came"),
             ("https", |stream| say(stream, "HTTP/1.1 400 Bad Request\r\n\r\n"), "write its URL with http://"),
         ] {
             let text = told(scheme, does).await;
@@ -286,7 +286,7 @@ mod tests {
         let _ = stream.write_all(b"x").await;
     }
 
-    /// HTTP/2 keeps the I/O error where no cause shows it.
+    /// hyper's HTTP/2 errors have the I/O error, but not among their causes.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_stream_that_is_reset_says_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,6 +1,7 @@
-//! The stream of events of `/v1/watch`, followed for ever: where it ends, it is gone on with from the last id.
+//! Follows the event stream of `/v1/watch`: when it ends, it resumes from the last id.
 //!
-//! A server that is not the same any more, or has forgotten, begins with a whole set: so nothing is ever missed.
+//! A server that was replaced, or whose recent changes do not reach back to the id, begins with a whole set. So no
+//! change is missed.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -16,61 +17,60 @@ use crate::events::{self, Event, Reader};
 use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedSet};
 use crate::source::kube::Backoff;
 
-/// How long a stream may be silent: three of its heartbeats, since a connection can die without a word.
+/// How long a stream may be silent: three of its heartbeats. A connection can die silently.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// How long after one opening the next one begins at the earliest.
+/// The shortest time from one opening to the next.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a stream tells.
+/// News of a stream.
 #[derive(Debug)]
 pub enum Told {
-    /// The whole set of an interface (in lower case), in place of all that was told of it before.
+    /// The whole set of an interface (in lower case). It replaces everything before.
     Set(String, WatchedSet),
-    /// What of an interface is different from what was told before.
+    /// The change of an interface (in lower case) since the news before.
     Change(String, WatchedChange),
-    /// The server is not there, or the stream ended; the next look tries again, after a while.
+    /// The server is away, or the stream ended. The next call retries after a pause.
     Lost(RemoteError),
 }
 
-/// What a stream is of.
+/// The selection of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// The interfaces, in lower case; at least one.
+    /// In lower case; at least one.
     pub interfaces: BTreeSet<String>,
-    /// The group of all of them, exact; empty for those without one.
+    /// The group of all interfaces, exact. An empty string matches endpoints without a group.
     pub group: Option<String>,
-    /// The version of all of them, exact; empty for those without one.
+    /// The version of all interfaces, exact. An empty string matches endpoints without a version.
     pub version: Option<String>,
-    /// The namespace of all of them.
+    /// The namespace of all interfaces.
     pub namespace: Option<String>,
 }
 
-/// The endpoints of a selection, as a server tells of them.
+/// The endpoints of a selection, as a server's stream reports them.
 ///
-/// Nothing starts anew because a wait for what is told next is dropped: neither a pause, nor an opening, nor the time that
-/// the server may be silent.
+/// Dropping a wait restarts nothing: neither a pause, nor an opening, nor the time that the server may be silent.
 pub struct EventStream {
     server: Server,
     selection: Selection,
-    /// The interfaces of which nothing is known at the last id, and which the way is opened for.
+    /// The interfaces of the current connection of which nothing is known at the last id.
     added: BTreeSet<String>,
-    /// The same, of those that came since the way was opened.
+    /// Interfaces that were selected since the connection was opened.
     came: BTreeSet<String>,
     last_id: Option<String>,
     way: Way,
-    /// The way is open for another selection, and is opened anew once it is gone on from without loss.
+    /// The connection is open for another selection. It is reopened once it can be resumed without loss.
     is_outdated: bool,
-    /// The way's last id can be gone on from.
+    /// The stream can resume from `last_id`.
     is_resumable: bool,
-    /// When the way may be opened next.
+    /// The earliest time of the next opening.
     try_at: Instant,
-    /// What came with one piece of the stream; its bound is that of an event, which a piece is smaller than.
+    /// The news of one piece of the stream. Their size is bounded by the longest event.
     told: VecDeque<Told>,
     backoff: Backoff,
 }
 
-/// The way to the server.
+/// The connection to the server.
 enum Way {
     Closed,
     Opening(Pin<Box<dyn Future<Output = Result<Incoming, RemoteError>> + Send>>),
@@ -101,22 +101,21 @@ impl EventStream {
         }
     }
 
-    /// What it is of.
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
 
-    /// Has it be of other interfaces from now on: it is opened anew, and goes on from where it is for those that stay. With
-    /// another group, version or namespace it begins with whole sets.
+    /// Selects other interfaces. The stream is reopened and resumes for the interfaces that stay. If the group,
+    /// version or namespace differs, it begins with whole sets.
     ///
-    /// What is open tells of the interfaces that stay until it is opened anew, however often the selection changes.
+    /// Until then the open connection keeps reporting the interfaces that stay, however often the selection changes.
     pub fn select(&mut self, selection: Selection) {
         let old = std::mem::replace(&mut self.selection, selection);
         let Selection { interfaces, group, version, namespace } = &self.selection;
         self.added.retain(|interface| interfaces.contains(interface));
         self.came.retain(|interface| interfaces.contains(interface));
         self.came.extend(interfaces.difference(&old.interfaces).cloned());
-        // What came and is not told yet of an interface that goes, or comes again, is of before.
+        // Queued news of an interface that is deselected, or selected anew, are out of date.
         self.told.retain(|told| is_wanted(told, interfaces, &self.came));
         self.is_outdated = !matches!(self.way, Way::Closed);
         if (group, version, namespace) != (&old.group, &old.version, &old.namespace) {
@@ -126,7 +125,7 @@ impl EventStream {
         }
     }
 
-    /// Waits for what is told next. Dropping the wait loses nothing that a later one would not tell.
+    /// Waits for the next news. Dropping the wait loses nothing.
     pub async fn next(&mut self) -> Told {
         loop {
             if let Some(told) = self.told.pop_front() {
@@ -146,7 +145,7 @@ impl EventStream {
         (self.is_outdated, self.is_resumable) = (false, false);
     }
 
-    /// Goes one step: towards an open way, or takes in the next piece. What it waits for goes on where the wait is dropped.
+    /// Takes one step: towards an open connection, or takes in the next piece. Cancelling it loses no progress.
     async fn step(&mut self) -> Result<(), RemoteError> {
         match &mut self.way {
             Way::Closed => {
@@ -162,7 +161,7 @@ impl EventStream {
             Way::Open { body, heard_at, .. } => {
                 let silent_at = *heard_at + SILENCE_MAX;
                 let frame = tokio::select! {
-                    biased; // what is there is taken in before the way is opened anew
+                    biased; // take in received frames before reopening
                     frame = timeout_at(silent_at, body.frame()) => frame,
                     () = sleep_until(self.try_at), if self.is_outdated && self.is_resumable => {
                         self.close();
@@ -200,15 +199,17 @@ impl EventStream {
                     self.told.extend(wanted);
                 }
                 Err(_) => {
-                    self.last_id = None; // what it would have changed is made good by a whole set
-                    return Err(ended("an event cannot be read; is it another version of callsign?".into()));
+                    self.last_id = None; // begin with whole sets, which include the lost change
+                    return Err(ended(
+                        "an event cannot be decoded; does the server have another version of callsign?".into(),
+                    ));
                 }
             }
         }
         if let Some(id) = reader.last_id() {
             self.is_resumable = events::is_resumable(id);
             self.last_id = Some(id.to_owned());
-            self.added.clear(); // an id that can be gone on from is of all interfaces
+            self.added.clear(); // an id covers all interfaces of the connection
             self.backoff.reset();
         }
         Ok(())
@@ -228,7 +229,7 @@ impl EventStream {
     }
 }
 
-/// Whether what is told is of an interface that is selected, and was when the way was opened.
+/// Whether news are of an interface that is selected now, and was when the connection was opened.
 fn is_wanted(told: &Told, interfaces: &BTreeSet<String>, came: &BTreeSet<String>) -> bool {
     match told {
         Told::Set(interface, _) | Told::Change(interface, _) => {
@@ -238,7 +239,7 @@ fn is_wanted(told: &Told, interfaces: &BTreeSet<String>, came: &BTreeSet<String>
     }
 }
 
-/// What an event tells; nothing where it is of a later version.
+/// The news of an event. `None` for an event type of a later version.
 fn told(event: &Event) -> Result<Option<Told>, serde_json::Error> {
     fn read<T: DeserializeOwned>(event: &Event) -> Result<T, serde_json::Error> {
         serde_json::from_str(&event.data)

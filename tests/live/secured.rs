@@ -1,4 +1,4 @@
-//! A server that asks for a token over TLS, asked by callsign's own commands and library.
+//! Commands and the library against a server with TLS and a token.
 
 use std::fs;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn commands_show_the_token_and_trust_the_authority() {
     }
     for (args, expected) in [
         (&["--server", &secure, "--server-ca", ca][..], "--server-token FILE"),
-        (&["--server", &secure, "--server-ca", ca, "--server-token", text(&wrong)], "asks for a token"),
+        (&["--server", &secure, "--server-ca", ca, "--server-token", text(&wrong)], "requires a token"),
         (&["--server", &secure, "--server-ca", ca, "--server-token", text(&empty)], "it must hold one token"),
         (&["--server", &secure, "--server-ca", ca, "--server-token", "nowhere"], "nowhere: No such file"),
         (&["--server", &secure, "--server-ca", strange, "--server-token", text(&token)], "--server-ca FILE"),
@@ -81,7 +81,7 @@ fn commands_show_the_token_and_trust_the_authority() {
         assert!(!told.contains("s3cr3t"), "{told}");
     }
     let refused = callsign(&["watch", INTERFACE, "--server", &secure, "--server-ca", ca]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("asks for a token"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("requires a token"), "{refused:?}");
 }
 
 /// What a subscription is told first.

@@ -18,7 +18,7 @@ fn of(interfaces: &[&str]) -> Selection {
     Selection { interfaces: interfaces.iter().map(|&name| name.to_owned()).collect(), ..Selection::default() }
 }
 
-/// A server that gives these streams one after the other, and then none; and the ids that it is asked to go on from.
+/// A server that sends these streams one after the other and then 404, and the ids that it is asked to resume from.
 async fn server(streams: &'static [&'static str]) -> (Server, Arc<Mutex<Vec<String>>>) {
     let ids = Arc::new(Mutex::new(Vec::new()));
     let asked = ids.clone();
@@ -60,14 +60,14 @@ async fn it_goes_on_from_the_last_id_that_was_understood() {
         });
     }
     let expected =
-        ["set", "the stream ended", "the stream ended", "change", "an event cannot be read", "404 Not Found"];
+        ["set", "the stream ended", "the stream ended", "change", "an event cannot be decoded", "404 Not Found"];
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.contains(expected), "{told}: {expected}");
     }
     assert_eq!(*ids.lock().expect("the ids"), ["-", "a-1", "a-4", "-"]);
 }
 
-/// A server that waits so long before it answers each request with this, and how often it was asked.
+/// A server that waits before it answers each request with this text, and the number of requests.
 async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server, Arc<Mutex<usize>>) {
     let count = Arc::new(Mutex::new(0));
     let asked = count.clone();
@@ -84,7 +84,7 @@ async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server
     (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), count)
 }
 
-/// What is told while the selection changes each few milliseconds and the wait is dropped each time.
+/// The news of a stream whose selection changes every few milliseconds, with the wait dropped each time.
 async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<Told> {
     let (mut told, end) = (Vec::new(), Instant::now() + time);
     while Instant::now() < end {
@@ -115,7 +115,7 @@ async fn a_pause_goes_on_while_subscribers_come_and_go() {
     assert!((2..=5).contains(&asked) && told.len() >= 2, "it was asked {asked} times in four seconds: {told:?}");
 }
 
-/// One closed connection made a process speak HTTP/1.1 for good.
+/// Found as: one closed connection made a process use HTTP/1.1 for good.
 #[tokio::test]
 async fn http2_is_tried_again_once_a_stream_has_ended() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
