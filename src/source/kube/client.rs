@@ -1,6 +1,8 @@
 //! The connection to an API server, and what its errors may say.
 
+mod connection;
 mod credentials;
+mod identity;
 mod kubeconfig;
 mod plugin;
 mod proxy;

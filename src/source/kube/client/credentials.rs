@@ -1,4 +1,5 @@
-//! What a request shows to an API server: a token, the token that a file or a program gives, or a name and a password.
+//! The header by which a request says who asks: a token, the token that a file or a program gives, or a name and a
+//! password.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,13 +31,20 @@ pub(super) enum Credentials {
     Plugin(Arc<Mutex<Plugin>>),
 }
 
+/// What one request shows.
+pub(super) struct Authorization {
+    pub header: Option<HeaderValue>,
+    /// Which run of a program gave it.
+    pub run: u64,
+}
+
 impl Credentials {
     /// The credentials of a kubeconfig's user, in kubectl's order. A program is run later, by [`Plugin::start`].
     pub(super) fn of_user(user: &Item<User>) -> Result<Credentials, ClientError> {
         let User { username, password, token, token_file, .. } = &user.value;
-        if !(username.is_empty() && password.is_empty()) {
-            if !token.is_empty() {
-                return Err(user.fault("token", "username and password are there too; keep one of the two ways"));
+        if !username.is_empty() {
+            if !token_file.is_empty() {
+                return Err(user.fault("tokenFile", "username is there too; keep one of the two ways"));
             }
             return Ok(Credentials::Fixed(basic(username, password)));
         }
@@ -48,48 +56,54 @@ impl Credentials {
             ("", Some(fixed)) => return Ok(Credentials::Fixed(fixed)),
             ("", None) => {}
             (file, fixed) => {
-                let file = TokenFile::of(user.path(file), fixed).map_err(|reason| user.fault("tokenFile", reason))?;
+                let place = format!("{}: {}: tokenFile", user.file.display(), user.what);
+                let file = TokenFile::of(user.path(file), place, fixed).map_err(|reason| {
+                    let hint = "write a file's path here, and a token itself as `token`";
+                    user.fault("tokenFile", format!("{reason}; {hint}"))
+                })?;
                 return Ok(Credentials::File(Arc::new(Mutex::new(file))));
             }
         }
-        if let Some(provider) = user.value.auth_provider.as_ref().filter(|_| user.value.exec.is_none()) {
+        if let Some(provider) = &user.value.auth_provider {
             // kubectl has given up all others, and this one is a token that the kubeconfig holds.
             let token = provider.config.get("id-token").filter(|_| provider.name == "oidc");
             let token = token.map(|token| token.trim()).filter(|token| !token.is_empty()).ok_or_else(|| {
-                let name = &provider.name;
-                user.fault("auth-provider", format!("{name} is no longer supported; write an `exec` plugin instead"))
+                let reason = "only `oidc` with an `id-token` is still supported; write an `exec` plugin instead";
+                user.fault("auth-provider", reason)
             })?;
-            return Ok(Credentials::Fixed(
-                bearer(token).map_err(|reason| user.fault("auth-provider.id-token", reason))?,
-            ));
+            let header = bearer(token).map_err(|reason| user.fault("auth-provider.config.id-token", reason))?;
+            return Ok(Credentials::Fixed(header));
         }
         Ok(Credentials::None)
     }
 
     /// The token of a Pod's service account.
     pub(super) fn of_file(path: PathBuf) -> Result<Credentials, String> {
-        Ok(Credentials::File(Arc::new(Mutex::new(TokenFile::of(path, None)?))))
+        let place = format!("token file {}", path.display());
+        let file = TokenFile::of(path, place.clone(), None).map_err(|reason| format!("{place}: {reason}"))?;
+        Ok(Credentials::File(Arc::new(Mutex::new(file))))
     }
 
-    /// The value of the header that a request shows.
+    /// What a request shows.
     ///
     /// # Errors
     /// A program that gives no credentials.
-    pub(super) async fn header(&self) -> Result<Option<HeaderValue>, ClientError> {
-        match self {
-            Credentials::None => Ok(None),
-            Credentials::Fixed(header) => Ok(Some(header.clone())),
-            Credentials::File(file) => Ok(Some(file.lock().await.header())),
-            Credentials::Plugin(plugin) => plugin.lock().await.header().await,
-        }
+    pub(super) async fn authorization(&self) -> Result<Authorization, ClientError> {
+        let header = match self {
+            Credentials::None => None,
+            Credentials::Fixed(header) => Some(header.clone()),
+            Credentials::File(file) => Some(file.lock().await.header()),
+            Credentials::Plugin(plugin) => return Plugin::authorization(plugin).await,
+        };
+        Ok(Authorization { header, run: 0 })
     }
 
-    /// The API server does not take them: they are renewed for the next request.
-    pub(super) async fn renew(&self) {
+    /// The API server did not take what a request showed: it is renewed for the next request.
+    pub(super) async fn refuse(&self, shown: &Authorization) {
         match self {
             Credentials::None | Credentials::Fixed(_) => {}
             Credentials::File(file) => file.lock().await.is_stale = true,
-            Credentials::Plugin(plugin) => plugin.lock().await.renew(),
+            Credentials::Plugin(plugin) => plugin.lock().await.refuse(shown),
         }
     }
 }
@@ -97,6 +111,8 @@ impl Credentials {
 /// A file with a token, which another program may renew.
 pub(super) struct TokenFile {
     path: PathBuf,
+    /// Who names it, for people.
+    place: String,
     header: HeaderValue,
     read: Instant,
     is_stale: bool,
@@ -104,12 +120,12 @@ pub(super) struct TokenFile {
 
 impl TokenFile {
     /// Reads it. Where it has no token yet, the first one is used.
-    fn of(path: PathBuf, first: Option<HeaderValue>) -> Result<TokenFile, String> {
+    fn of(path: PathBuf, place: String, first: Option<HeaderValue>) -> Result<TokenFile, String> {
         let header = match (read(&path), first) {
             (Ok(header), _) | (Err(_), Some(header)) => header,
             (Err(reason), None) => return Err(reason),
         };
-        Ok(TokenFile { path, header, read: Instant::now(), is_stale: false })
+        Ok(TokenFile { path, place, header, read: Instant::now(), is_stale: false })
     }
 
     /// The token's header. A file that has become unreadable leaves the token that was read last, as in kubectl.
@@ -117,7 +133,7 @@ impl TokenFile {
         if self.is_stale || self.read.elapsed() >= TOKEN_FILE_AGE {
             match read(&self.path) {
                 Ok(header) => self.header = header,
-                Err(reason) => tracing::warn!("the last token stays in use: {reason}"),
+                Err(reason) => tracing::warn!("{}: the last token stays in use: {reason}", self.place),
             }
             (self.read, self.is_stale) = (Instant::now(), false);
         }
@@ -125,20 +141,20 @@ impl TokenFile {
     }
 }
 
-/// Reads a token file, without the line's end and other space around the token.
+/// Reads a token file, without the line's end and other space around the token. No error has the path: where a kubeconfig
+/// names it, a person may have written the token itself.
 fn read(path: &Path) -> Result<HeaderValue, String> {
-    let wrong = |reason: String| format!("token file {}: {reason}", path.display());
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let file = File::open(path).map_err(|error| format!("the file that it names cannot be read: {error}"))?;
     match file.take(TOKEN_LEN_MAX + 1).read_to_string(&mut text) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(wrong("it is not a text".into())),
-        Err(error) => return Err(wrong(error.to_string())),
-        Ok(_) if text.len() as u64 > TOKEN_LEN_MAX => return Err(wrong(format!("it has over {TOKEN_LEN_MAX} bytes"))),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err("the file is not a text".into()),
+        Err(error) => return Err(format!("the file that it names cannot be read: {error}")),
+        Ok(_) if text.len() as u64 > TOKEN_LEN_MAX => return Err(format!("the file has over {TOKEN_LEN_MAX} bytes")),
         Ok(_) => {}
     }
     match text.trim() {
-        "" => Err(wrong("it is empty".into())),
-        token => bearer(token).map_err(|reason| wrong(reason.into())),
+        "" => Err("the file is empty".into()),
+        token => bearer(token).map_err(|reason| format!("the file's token: {reason}")),
     }
 }
 

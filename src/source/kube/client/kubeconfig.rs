@@ -23,7 +23,8 @@ const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 /// What one file, or several of a list, say.
 #[derive(Default)]
 pub(super) struct Kubeconfig {
-    current: Option<String>,
+    /// The context to use if none is named, and the file that says so.
+    current: Option<(Arc<Path>, String)>,
     contexts: Named,
     clusters: Named,
     users: Named,
@@ -42,6 +43,7 @@ pub(super) struct Chosen {
 }
 
 /// An entry of a kubeconfig.
+#[derive(Clone)]
 pub(super) struct Item<T> {
     /// Its kind and name, for people.
     pub what: String,
@@ -167,10 +169,11 @@ impl Kubeconfig {
             Err(error) => return Err(error.to_string()),
         };
         let file: Arc<Path> = path.into();
-        for mut document in documents(&text(bytes)?)? {
-            if document.is_null() {
-                continue;
-            }
+        let (document, more) = document(&text(bytes)?)?;
+        if more > 0 {
+            tracing::warn!(file = %path.display(), more, "the kubeconfig's first document is read, and no other one, as by kubectl");
+        }
+        if let Some(mut document) = document {
             for (key, expected) in [("kind", "Config"), ("apiVersion", "v1")] {
                 let found = document.get(key).and_then(Value::as_str).unwrap_or_default();
                 if !found.is_empty() && found != expected {
@@ -186,7 +189,7 @@ impl Kubeconfig {
                 add_named(map, &file, &mut document, list, key)?;
             }
             let current = document["current-context"].as_str().filter(|name| !name.is_empty());
-            self.current = self.current.take().or(current.map(str::to_owned));
+            self.current = self.current.take().or(current.map(|name| (file.clone(), name.to_owned())));
         }
         self.files.push(file);
         Ok(true)
@@ -195,23 +198,36 @@ impl Kubeconfig {
     /// What a context refers to: of this name, else the current one.
     pub(super) fn choose(&self, context: Option<&str>) -> Result<Chosen, ClientError> {
         let files = || self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-        let Some(name) = context.or(self.current.as_deref()) else {
-            let path = self.files.first().map(|file| file.to_path_buf()).unwrap_or_default();
-            let reason = "current-context is not set: set it, or name a context with --context NAME".into();
-            return Err(ClientError::Kubeconfig { path, reason });
+        let names = |named: &Named| named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let (name, current) = match (context, &self.current) {
+            (Some(name), _) => (name, None),
+            (None, Some((file, name))) => (name.as_str(), Some(file.to_path_buf())),
+            (None, None) => {
+                let path = self.files.first().map(|file| file.to_path_buf()).unwrap_or_default();
+                let reason = "current-context is not set: set it, or name a context with --context NAME".into();
+                return Err(ClientError::Kubeconfig { path, reason });
+            }
         };
         let wrong = |reason| ClientError::Context { context: name.to_owned(), reason };
         let Some((file, value)) = self.contexts.get(name) else {
-            let known = self.contexts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(wrong(format!("no kubeconfig has it ({}); there are: {known}", files())));
+            let known = names(&self.contexts);
+            return Err(match current {
+                None => wrong(format!("no kubeconfig has it ({}); there are: {known}", files())),
+                Some(path) => {
+                    let reason =
+                        format!("current-context: no kubeconfig has a context of that name; there are: {known}");
+                    ClientError::Kubeconfig { path, reason }
+                }
+            });
         };
         let context: Context = typed(value).map_err(wrong)?;
         let Some(cluster) = self.clusters.get(&context.cluster) else {
             let reason = match context.cluster.is_empty() {
-                true => format!("in {} it names no cluster: write `cluster: NAME`", file.display()),
-                false => format!("its cluster {} is not among the clusters of {}", context.cluster, files()),
+                true => "it is missing: write `cluster: NAME`",
+                false => "no kubeconfig has a cluster of that name",
             };
-            return Err(wrong(reason));
+            let known = names(&self.clusters);
+            return Err(wrong(format!("{}: cluster: {reason}; there are: {known}", file.display())));
         };
         // kubectl goes on without a user that is missing: the API server then says who is not allowed what.
         let nobody = (file.clone(), Value::Object(serde_json::Map::new()));
@@ -231,11 +247,25 @@ impl Cluster {
     }
 }
 
+impl User {
+    /// Whether anything in it says who asks.
+    pub(super) fn shows_anything(&self) -> bool {
+        let texts = [&self.client_certificate, &self.client_certificate_data, &self.token, &self.token_file];
+        let has_program = self.exec.is_some() || self.auth_provider.is_some();
+        has_program || !self.username.is_empty() || texts.into_iter().any(|text| !text.is_empty())
+    }
+}
+
 impl<T> Item<T> {
     /// A fault of one of its values.
     pub(super) fn fault(&self, key: &str, reason: impl std::fmt::Display) -> ClientError {
         let reason = format!("{}: {key}: {reason}", self.what);
         ClientError::Kubeconfig { path: self.file.to_path_buf(), reason }
+    }
+
+    /// Its kind, name and file alone.
+    pub(super) fn without_value(&self) -> Item<()> {
+        Item { what: self.what.clone(), file: self.file.clone(), value: () }
     }
 
     /// A file that it names: from the folder of its own file, where it is no whole path.
@@ -273,7 +303,7 @@ fn add_named(map: &mut Named, file: &Arc<Path>, document: &mut Value, list: &str
 }
 
 /// Reads a file that holds something secret or names it. A file has its bound, since it may be endless.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(KUBECONFIG_LEN_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > KUBECONFIG_LEN_MAX {
@@ -297,13 +327,18 @@ fn text(bytes: Vec<u8>) -> Result<String, String> {
     }
 }
 
-fn documents(text: &str) -> Result<Vec<Value>, String> {
+/// A file's first document, if there is anything in it, and how many are behind it.
+fn document(text: &str) -> Result<(Option<Value>, usize), String> {
     // JSON first, since it may be indented with tabs. No error of a parser is repeated: it would quote the text.
     if let Ok(document) = serde_json::from_str(text) {
-        return Ok(vec![document]);
+        return Ok((Some(document), 0));
     }
-    serde_saphyr::from_multiple(text).map_err(|error| {
+    // Of a key that stands twice kubectl takes the last one.
+    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let line = error.location().map(|location| format!(", line {}", location.line())).unwrap_or_default();
         format!("not a kubeconfig in YAML{line}")
-    })
+    })?;
+    let more = documents.len().saturating_sub(1);
+    Ok((documents.into_iter().next().filter(|document| !document.is_null()), more))
 }

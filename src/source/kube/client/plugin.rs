@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,84 +12,140 @@ use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::ClientError;
-use super::credentials::bearer;
+use super::credentials::{Authorization, bearer};
+use super::identity::{self, Identity, Unusable};
 use super::kubeconfig::{Cluster, Exec, Item, User};
 
-/// How long before its end a token is renewed.
+/// How long before their end credentials are renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a program may run that cannot ask anybody: some wait for a login in a browser.
+const RUN_MAX: Duration = Duration::from_secs(300);
+
+/// The most bytes that a program may print.
+const PRINTED_LEN_MAX: u64 = 1024 * 1024;
 
 /// The versions of the protocol.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// A program that gives tokens.
+/// A program that gives credentials: a token, a client certificate, or both.
 pub(super) struct Plugin {
     program: Program,
+    /// Shows the certificate that it gave last.
+    identity: Identity,
     header: Option<HeaderValue>,
-    /// When the token ends.
+    /// When the credentials end.
     end: Option<Timestamp>,
+    /// How often it has run.
+    run: u64,
     is_stale: bool,
 }
 
-/// A client certificate of a program, in PEM.
-pub(super) struct Identity {
-    pub certificate: String,
-    pub key: String,
+impl Plugin {
+    /// Runs a user's program for the first time.
+    pub(super) async fn start(program: Program, identity: Identity) -> Result<Plugin, ClientError> {
+        let mut plugin = Plugin { program, identity, header: None, end: None, run: 0, is_stale: false };
+        plugin.run().await?;
+        Ok(plugin)
+    }
+
+    /// What a request shows. Credentials near their end are renewed first.
+    pub(super) async fn authorization(plugin: &Arc<Mutex<Plugin>>) -> Result<Authorization, ClientError> {
+        let mut plugin = plugin.clone().lock_owned().await;
+        if !plugin.is_due() {
+            return Ok(plugin.shown());
+        }
+        // A request that is given up does not end the program, which may take longer: the next one finds what it gave.
+        let user = plugin.program.user.clone();
+        let renewal = tokio::spawn(async move { plugin.renew().await.map(|()| plugin.shown()) });
+        renewal.await.unwrap_or_else(|_| Err(user.fault("exec", "the credential plugin did not come to its end")))
+    }
+
+    /// The API server did not take what a request showed: the program runs again before the next request, if it has not
+    /// done so since.
+    pub(super) fn refuse(&mut self, shown: &Authorization) {
+        self.is_stale |= shown.run == self.run;
+    }
+
+    fn shown(&self) -> Authorization {
+        Authorization { header: self.header.clone(), run: self.run }
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_stale || self.end.is_some_and(|end| Timestamp::now() + RENEWAL >= end)
+    }
+
+    async fn renew(&mut self) -> Result<(), ClientError> {
+        match self.run().await {
+            Err(error) if !self.is_stale && self.end.is_some_and(|end| Timestamp::now() < end) => {
+                tracing::warn!("the last credentials stay in use until they end: {error}");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), ClientError> {
+        let status = self.program.run().await?;
+        let fault = |reason: &str| self.program.fault(reason);
+        let token = status.token.as_deref().unwrap_or_default().trim();
+        let [certificate, key] =
+            [&status.client_certificate_data, &status.client_key_data].map(|pem| pem.as_deref().unwrap_or_default());
+        let pair = match (certificate, key) {
+            ("", "") if token.is_empty() => return Err(fault("it gave no token and no certificate")),
+            ("", "") => None,
+            ("", _) => return Err(fault("it gave a certificate's key without the certificate")),
+            (_, "") => return Err(fault("it gave a certificate without its key")),
+            (certificate, key) => {
+                let pair = identity::pair(certificate.as_bytes(), key.as_bytes());
+                Some(pair.map_err(|unusable| match unusable {
+                    Unusable::Certificate(reason) => fault(&format!("its clientCertificateData: {reason}")),
+                    Unusable::Key(reason) => fault(&format!("its clientKeyData: {reason}")),
+                })?)
+            }
+        };
+        let header = Some(token).filter(|token| !token.is_empty()).map(bearer).transpose();
+        let header = header.map_err(|reason| fault(&format!("its token: {reason}")))?;
+        let end = status.expiration_timestamp.as_deref().map(str::parse).transpose();
+        let end = end.map_err(|_| fault("its expirationTimestamp is not a time of RFC 3339"))?;
+        (self.header, self.end) = (header, end);
+        self.identity.replace(pair);
+        self.run += 1;
+        self.is_stale = false;
+        Ok(())
+    }
 }
 
-impl Plugin {
-    /// Runs a user's program for the first time: what gives its tokens, and the client certificate that it gave.
-    pub(super) async fn start(
-        user: &Item<User>,
-        exec: &Exec,
-        cluster: &Item<Cluster>,
-        server: &str,
-        authority: &[u8],
-    ) -> Result<(Plugin, Option<Identity>), ClientError> {
-        let program = Program::of(user, exec, cluster, server, authority)?;
-        let mut plugin = Plugin { program, header: None, end: None, is_stale: false };
-        let status = plugin.run().await?;
-        let identity = match (status.client_certificate_data, status.client_key_data) {
-            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-            _ => None,
-        };
-        if plugin.header.is_none() && identity.is_none() {
-            return Err(plugin.program.fault("it gave no token and no certificate"));
-        }
-        Ok((plugin, identity))
+/// Checks what a kubeconfig says of a program, whether it is run or not.
+pub(super) fn check(user: &Item<User>, exec: &Exec) -> Result<(), ClientError> {
+    if exec.command.is_empty() {
+        return Err(user.fault("exec.command", "it is missing"));
     }
-
-    /// The header of its token. A token near its end is renewed first.
-    pub(super) async fn header(&mut self) -> Result<Option<HeaderValue>, ClientError> {
-        if self.is_stale || self.end.is_some_and(|end| Timestamp::now() + RENEWAL >= end) {
-            self.run().await?;
-            self.is_stale = false;
-        }
-        Ok(self.header.clone())
+    if !VERSIONS.contains(&exec.api_version.as_str()) {
+        return Err(user.fault("exec.apiVersion", format!("it must be {} or {}", VERSIONS[0], VERSIONS[1])));
     }
-
-    /// Has the program run again before the next request.
-    pub(super) fn renew(&mut self) {
-        self.is_stale = true;
+    if exec.env.iter().any(|variable| variable.name.is_empty() || variable.name.contains(['=', '\0'])) {
+        return Err(user.fault("exec.env", "a variable's name is missing, or has a `=` in it"));
     }
-
-    async fn run(&mut self) -> Result<Status, ClientError> {
-        let status = self.program.run().await?;
-        let token = status.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
-        let header = token.map(bearer).transpose();
-        self.header = header.map_err(|reason| self.program.fault(format!("its token: {reason}")))?;
-        let end = status.expiration_timestamp.as_deref().map(str::parse).transpose();
-        self.end = end.map_err(|_| self.program.fault("its expirationTimestamp is not a time of RFC 3339"))?;
-        Ok(status)
+    match exec.interactive_mode.as_str() {
+        "Never" | "IfAvailable" | "Always" => Ok(()),
+        "" if exec.api_version == VERSIONS[1] => Ok(()),
+        _ => Err(user.fault("exec.interactiveMode", "it must be Never, IfAvailable or Always")),
     }
 }
 
 /// What is run.
-struct Program {
+pub(super) struct Program {
     /// Who names it, for people.
     user: Item<()>,
+    /// The version of the protocol that it speaks.
+    version: String,
     path: PathBuf,
     args: Vec<String>,
     variables: Vec<(String, String)>,
@@ -96,8 +154,10 @@ struct Program {
 
 /// What it prints.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Printed {
+    api_version: String,
+    kind: String,
     status: Option<Status>,
 }
 
@@ -111,40 +171,30 @@ struct Status {
 }
 
 impl Program {
-    fn of(
+    pub(super) fn of(
         user: &Item<User>,
         exec: &Exec,
         cluster: &Item<Cluster>,
-        server: &str,
         authority: &[u8],
     ) -> Result<Program, ClientError> {
-        if exec.command.is_empty() {
-            return Err(user.fault("exec", "command is missing"));
-        }
-        if !VERSIONS.contains(&exec.api_version.as_str()) {
-            return Err(user.fault("exec", format!("apiVersion must be {} or {}", VERSIONS[0], VERSIONS[1])));
-        }
-        if exec.env.iter().any(|variable| variable.name.is_empty() || variable.name.contains(['=', '\0'])) {
-            return Err(user.fault("exec", "env: a variable's name is missing, or has a `=` in it"));
-        }
         let is_interactive = match exec.interactive_mode.as_str() {
             "Never" => false,
-            "IfAvailable" => io::stdin().is_terminal(),
-            "" if exec.api_version == VERSIONS[1] => io::stdin().is_terminal(),
-            "Always" if io::stdin().is_terminal() => true,
-            "Always" => return Err(user.fault("exec", "interactiveMode is Always, and there is no terminal")),
-            _ => return Err(user.fault("exec", "interactiveMode must be Never, IfAvailable or Always")),
+            "Always" if !io::stdin().is_terminal() => {
+                return Err(user.fault("exec.interactiveMode", "it is Always, and there is no terminal"));
+            }
+            _ => io::stdin().is_terminal(),
         };
         let mut spec = json!({ "interactive": is_interactive });
         if exec.provide_cluster_info {
-            spec["cluster"] = cluster_info(&cluster.value, server, authority);
+            spec["cluster"] = cluster_info(&cluster.value, authority);
         }
         let info = json!({ "kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec });
         let variables = exec.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
         // A bare name is looked for in PATH; any other path starts from the kubeconfig's folder.
         let path = if exec.command.contains('/') { user.path(&exec.command) } else { Path::new(&exec.command).into() };
         Ok(Program {
-            user: Item { what: user.what.clone(), file: user.file.clone(), value: () },
+            user: user.without_value(),
+            version: exec.api_version.clone(),
             path,
             args: exec.args.clone(),
             variables: variables.chain([("KUBERNETES_EXEC_INFO".to_owned(), info.to_string())]).collect(),
@@ -154,20 +204,42 @@ impl Program {
 
     /// Runs it to its end. Its output is never repeated, since it may hold a secret.
     async fn run(&self) -> Result<Status, ClientError> {
+        let run = self.output();
+        let output = match self.is_interactive {
+            true => run.await?,
+            false => timeout(RUN_MAX, run).await.unwrap_or_else(|_| {
+                Err(self.fault(format!("it has not ended within {} s, and was ended", RUN_MAX.as_secs())))
+            })?,
+        };
+        let Printed { api_version, kind, status } = serde_saphyr::from_slice(&output)
+            .map_err(|_| self.fault("it gave no credentials: what it printed is not an ExecCredential"))?;
+        if kind != "ExecCredential" || api_version != self.version {
+            let expected = format!("kind ExecCredential and apiVersion {}, as in the kubeconfig", self.version);
+            return Err(self.fault(format!("what it printed has another kind or version: it must have {expected}")));
+        }
+        status.ok_or_else(|| self.fault("it gave no credentials: what it printed has no status"))
+    }
+
+    /// What it prints.
+    async fn output(&self) -> Result<Vec<u8>, ClientError> {
         let mut command = Command::new(&self.path);
         command.args(&self.args).envs(self.variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
-        let (input, errors) = match self.is_interactive {
-            true => (Stdio::inherit(), Stdio::inherit()),
-            false => (Stdio::null(), Stdio::null()),
+        let input = if self.is_interactive { Stdio::inherit() } else { Stdio::null() };
+        // A person at a terminal sees what it says, "open this page" for one. A log never has it.
+        let errors = if io::stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() };
+        let unusable = |error| {
+            let hint = "write the program alone as `command`, and its arguments as `args`";
+            self.user.fault("exec.command", format!("it cannot be run: {error}; {hint}"))
         };
-        let output = command.stdin(input).stderr(errors).stdout(Stdio::piped()).output().await;
-        let output = output.map_err(|error| self.fault(format!("{} cannot be run: {error}", self.path.display())))?;
-        if !output.status.success() {
-            return Err(self.fault(format!("{} failed: {}", self.path.display(), output.status)));
+        let mut child = command.stdin(input).stderr(errors).stdout(Stdio::piped()).spawn().map_err(unusable)?;
+        let mut output = Vec::new();
+        let printed = child.stdout.take().expect("it is piped");
+        printed.take(PRINTED_LEN_MAX + 1).read_to_end(&mut output).await.map_err(unusable)?;
+        if output.len() as u64 > PRINTED_LEN_MAX {
+            return Err(self.fault(format!("it printed over {PRINTED_LEN_MAX} bytes")));
         }
-        let printed: Option<Printed> = serde_saphyr::from_slice(&output.stdout).ok();
-        let status = printed.and_then(|printed| printed.status);
-        status.ok_or_else(|| self.fault(format!("{} gave no credentials", self.path.display())))
+        let status = child.wait().await.map_err(unusable)?;
+        if status.success() { Ok(output) } else { Err(self.fault(format!("it failed: {status}"))) }
     }
 
     fn fault(&self, reason: impl std::fmt::Display) -> ClientError {
@@ -176,8 +248,8 @@ impl Program {
 }
 
 /// What a program may be told of the cluster.
-fn cluster_info(cluster: &Cluster, server: &str, authority: &[u8]) -> Value {
-    let mut info = json!({ "server": server });
+fn cluster_info(cluster: &Cluster, authority: &[u8]) -> Value {
+    let mut info = json!({ "server": cluster.server });
     for (key, value) in [("tls-server-name", &cluster.tls_server_name), ("proxy-url", &cluster.proxy_url)] {
         if !value.is_empty() {
             info[key] = json!(value);

@@ -128,13 +128,10 @@ impl Proxy {
     /// Reads a proxy's URL, which stands at a place that has a name.
     ///
     /// # Errors
-    /// What is wrong with it and what to write, without the URL's secrets.
+    /// What is wrong with it and what to write, without the text: it may hold a secret, or be one.
     pub(super) fn of(text: &str, place: &str) -> Result<Proxy, String> {
         let wrong = |reason: &str| {
-            format!(
-                "{place}: {}: {reason}; write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT",
-                shown(text)
-            )
+            format!("{place}: {reason}; write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
         };
         let uri: Uri = text.parse().map_err(|_| wrong("it is not a URL"))?;
         let scheme = uri.scheme_str().ok_or_else(|| wrong("it has no scheme"))?;
@@ -157,10 +154,11 @@ impl Proxy {
             },
             _ => return Err(wrong("callsign does not know its scheme")),
         };
+        let shown = format!("{} ({place})", shown(&format!("{scheme}://{host}:{port}")));
         // SOCKS itself is spoken over plain TCP.
         let scheme = if scheme == "https" { "https" } else { "http" };
         let uri = format!("{scheme}://{host}:{port}/").parse().map_err(|_| wrong("it is not a URL"))?;
-        Ok(Proxy { kind, uri, shown: format!("{} ({place})", shown(text)) })
+        Ok(Proxy { kind, uri, shown })
     }
 }
 

@@ -8,20 +8,22 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use kube::Config;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject, SectionKind};
+use rustls::pki_types::pem::PemObject;
 use tokio::sync::Mutex;
 
 use super::credentials::Credentials;
-use super::kubeconfig::{Chosen, Cluster, Item, User};
-use super::plugin::Plugin;
+use super::identity::{self, Identity, Unusable};
+use super::kubeconfig::{self, Chosen, Cluster, Item, User};
+use super::plugin::{self, Plugin, Program};
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
-use crate::source::url::{Authority, UNCLEAR, shown};
+use crate::source::url::{Authority, UNCLEAR};
 
 /// All that a client needs.
 pub(super) struct Settings {
     pub config: Config,
     pub credentials: Credentials,
+    pub identity: Identity,
     pub proxy: Option<Proxy>,
 }
 
@@ -29,40 +31,20 @@ impl Settings {
     /// Those of a kubeconfig's context.
     pub(super) async fn of_kubeconfig(chosen: &Chosen, variables: &Variables) -> Result<Settings, ClientError> {
         let Chosen { namespace, cluster, user } = chosen;
+        check_user(user)?;
         let Cluster { certificate_authority: file, certificate_authority_data: data, .. } = &cluster.value;
-        let authority = contents(cluster, ("certificate-authority", file), ("certificate-authority-data", data))?;
+        let authority = contents(cluster, ["certificate-authority", "certificate-authority-data"], [file, data])?;
         let has_identity = !(user.value.client_certificate.is_empty() && user.value.client_certificate_data.is_empty());
         let is_tls = authority.is_some() || has_identity || cluster.value.insecure_skip_tls_verify;
         let server = Server::of(&cluster.value.server, is_tls).map_err(|reason| cluster.fault("server", reason))?;
         let mut config = Config::new(server.uri.clone());
         config.default_namespace = namespace.clone().unwrap_or_else(|| "default".to_owned());
-        verification(&mut config, cluster, authority.as_deref())?;
         impersonation(&mut config, user)?;
-        let mut credentials = Credentials::of_user(user)?;
-        if let Some([name, password]) = &server.login {
-            // In kubectl too what the URL holds goes before the user's.
-            credentials = Credentials::Fixed(basic(name, password));
+        if server.is_https() {
+            verification(&mut config, cluster, authority.as_ref())?;
         }
-        let mut identity = identity(user)?;
-        if let (Credentials::None, Some(exec)) = (&credentials, &user.value.exec) {
-            let (server, authority) = (&cluster.value.server, authority.as_deref().unwrap_or_default());
-            let (plugin, given) = Plugin::start(user, exec, cluster, server, authority).await?;
-            credentials = Credentials::Plugin(Arc::new(Mutex::new(plugin)));
-            identity = given.map(|given| (given.certificate.into_bytes(), given.key.into_bytes())).or(identity);
-        }
-        if let Some((certificate, key)) = identity {
-            check_identity(&certificate, &key).map_err(|reason| user.fault("client-certificate", reason))?;
-            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
-            config.auth_info.client_key_data = Some(STANDARD.encode(key).into());
-        }
-        if server.is_guessed_plain && !matches!(credentials, Credentials::None) {
-            // kubectl takes such a server for plain HTTP too, and shows it no credentials.
-            tracing::warn!(
-                server = shown(&cluster.value.server),
-                "the kubeconfig's server has no https://: it is asked by plain HTTP, without the user's credentials"
-            );
-            credentials = Credentials::None;
-        }
+        let authority = authority.map(|(_, pem)| pem).unwrap_or_default();
+        let (credentials, identity) = who(&server, chosen, &authority).await?;
         let proxy = match cluster.value.proxy_url.as_str() {
             "" => variables.proxy(&server.uri).map_err(ClientError::Proxy)?,
             url => {
@@ -70,7 +52,7 @@ impl Settings {
                 Some(Proxy::of(url, &place).map_err(ClientError::Proxy)?)
             }
         };
-        Ok(Settings { config, credentials, proxy })
+        Ok(Settings { config, credentials, identity, proxy })
     }
 
     /// Those of the Pod that this process is in.
@@ -80,7 +62,35 @@ impl Settings {
         let file = config.auth_info.token_file.take().map(PathBuf::from);
         let credentials = file.map_or(Ok(Credentials::None), Credentials::of_file)?;
         let proxy = variables.proxy(&config.cluster_url)?;
-        Ok(Settings { config, credentials, proxy })
+        Ok(Settings { config, credentials, identity: Identity::new(None), proxy })
+    }
+}
+
+/// What says who asks. By plain HTTP nothing but the login of the URL itself does, as with kubectl: no token, file or
+/// program is even looked at.
+async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Credentials, Identity), ClientError> {
+    let Chosen { cluster, user, .. } = chosen;
+    let login = server.login.as_ref().map(|[name, password]| Credentials::Fixed(basic(name, password)));
+    if !server.is_https() {
+        if user.value.shows_anything() {
+            let (file, cluster) = (cluster.file.display(), &cluster.what);
+            tracing::warn!(
+                "{file}: {cluster}: server: it is asked by plain HTTP, without the user's credentials; write https:// before the host"
+            );
+        }
+        return Ok((login.unwrap_or(Credentials::None), Identity::new(None)));
+    }
+    let credentials = Credentials::of_user(user)?;
+    // In kubectl too what the URL holds goes before the user's, and a program runs only if there is nothing else.
+    let credentials = login.unwrap_or(credentials);
+    match (&credentials, identity(user)?, &user.value.exec) {
+        (Credentials::None, None, Some(exec)) => {
+            let identity = Identity::new(None);
+            let program = Program::of(user, exec, cluster, authority)?;
+            let plugin = Plugin::start(program, identity.clone()).await?;
+            Ok((Credentials::Plugin(Arc::new(Mutex::new(plugin))), identity))
+        }
+        (_, identity, _) => Ok((credentials, identity.unwrap_or_else(|| Identity::new(None)))),
     }
 }
 
@@ -90,18 +100,16 @@ struct Server {
     uri: Uri,
     /// The user and the password that the URL holds.
     login: Option<[String; 2]>,
-    /// Its URL has no scheme, and nothing else tells of TLS.
-    is_guessed_plain: bool,
 }
 
 impl Server {
     /// Reads `server`. Without a scheme it is a host with or without a port, and TLS is spoken if the kubeconfig has
-    /// anything about TLS.
+    /// anything about TLS. No error has the text, which may hold a secret.
     fn of(text: &str, is_tls: bool) -> Result<Server, String> {
         if text.is_empty() {
             return Err("it is missing: write it as https://HOST:PORT".into());
         }
-        let wrong = |reason: &str| format!("{}: {reason}; write it as https://HOST:PORT", shown(text));
+        let wrong = |reason: &str| format!("{reason}; write it as https://HOST:PORT");
         let has_scheme = text.contains("://");
         let whole = match (has_scheme, is_tls) {
             (true, _) => text.to_owned(),
@@ -119,39 +127,52 @@ impl Server {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let base = format!("{scheme}://{host}{port}{}", uri.path().trim_end_matches('/'));
         let uri = base.parse().map_err(|_| wrong("it is not a URL"))?;
-        Ok(Server { uri, login, is_guessed_plain: !has_scheme && !is_tls })
+        Ok(Server { uri, login })
+    }
+
+    fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 }
 
-/// What an entry has in itself, in Base64, or in a file.
-fn contents<T>(item: &Item<T>, file: (&str, &str), data: (&str, &str)) -> Result<Option<Vec<u8>>, ClientError> {
-    match (file.1, data.1) {
+/// What an entry holds, in a file or in Base64 in itself, and the key of the two under which it does. No error has the
+/// file's path: a person may have written there what belongs into the file.
+fn contents<T>(
+    item: &Item<T>,
+    [file_key, data_key]: [&'static str; 2],
+    [file, data]: [&str; 2],
+) -> Result<Option<(&'static str, Vec<u8>)>, ClientError> {
+    match (file, data) {
         ("", "") => Ok(None),
-        (file_name, "") => {
-            let path = item.path(file_name);
-            let read = std::fs::read(&path);
-            read.map(Some).map_err(|error| item.fault(file.0, format!("{}: {error}", path.display())))
-        }
+        (file, "") => kubeconfig::read(&item.path(file)).map(|bytes| Some((file_key, bytes))).map_err(|error| {
+            let hint = format!("write a file's path here, and what the file holds, in Base64, as {data_key}");
+            item.fault(file_key, format!("the file that it names cannot be read: {error}; {hint}"))
+        }),
         ("", text) => {
             let text: String = text.chars().filter(|character| !character.is_ascii_whitespace()).collect();
-            STANDARD.decode(text).map(Some).map_err(|_| item.fault(data.0, "it is not in Base64"))
+            let bytes = STANDARD.decode(text).map_err(|_| item.fault(data_key, "it is not in Base64"))?;
+            Ok(Some((data_key, bytes)))
         }
-        _ => Err(item.fault(file.0, format!("{} is there too; keep one of the two", data.0))),
+        _ => Err(item.fault(file_key, format!("{data_key} is there too; keep one of the two"))),
     }
 }
 
 /// By what the server's certificate is checked.
-fn verification(config: &mut Config, cluster: &Item<Cluster>, authority: Option<&[u8]>) -> Result<(), ClientError> {
+fn verification(
+    config: &mut Config,
+    cluster: &Item<Cluster>,
+    authority: Option<&(&str, Vec<u8>)>,
+) -> Result<(), ClientError> {
     let Cluster { certificate_authority: file, tls_server_name: name, .. } = &cluster.value;
     config.accept_invalid_certs = cluster.value.insecure_skip_tls_verify;
-    if let Some(pem) = authority {
+    if let Some((key, pem)) = authority {
         if config.accept_invalid_certs {
             let reason = "a certificate authority is there too; keep one of the two";
             return Err(cluster.fault("insecure-skip-tls-verify", reason));
         }
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         let found = found.ok().filter(|found| !found.is_empty());
-        let found = found.ok_or_else(|| cluster.fault("certificate-authority", "it has no certificate in PEM"))?;
+        let found = found.ok_or_else(|| cluster.fault(key, "it has no certificate in PEM"))?;
         config.root_cert = Some(found.into_iter().map(|der| der.to_vec()).collect());
         // The library reads a file again when it is a minute old.
         config.root_cert_file = Some(file).filter(|file| !file.is_empty()).map(|file| cluster.path(file));
@@ -186,43 +207,39 @@ fn impersonation(config: &mut Config, user: &Item<User>) -> Result<(), ClientErr
     Ok(())
 }
 
-/// A certificate and its key, in PEM.
-type Identity = (Vec<u8>, Vec<u8>);
-
 /// The user's client certificate, if there is one.
 fn identity(user: &Item<User>) -> Result<Option<Identity>, ClientError> {
-    let User { client_certificate, client_certificate_data, client_key, client_key_data, .. } = &user.value;
-    let certificate = contents(
-        user,
-        ("client-certificate", client_certificate),
-        ("client-certificate-data", client_certificate_data),
-    )?;
-    let Some(certificate) = certificate else { return Ok(None) };
-    let key = contents(user, ("client-key", client_key), ("client-key-data", client_key_data))?;
-    let key = key.ok_or_else(|| user.fault("client-key", "it is missing beside the client certificate"))?;
-    Ok(Some((certificate, key)))
+    let User { client_certificate: file, client_certificate_data: data, .. } = &user.value;
+    let User { client_key: key_file, client_key_data: key_data, .. } = &user.value;
+    let certificate = contents(user, ["client-certificate", "client-certificate-data"], [file, data])?;
+    let Some((certificate_key, certificate)) = certificate else { return Ok(None) };
+    let key = contents(user, ["client-key", "client-key-data"], [key_file, key_data])?;
+    let (key_key, key) = key.ok_or_else(|| user.fault("client-key", "it is missing beside the client certificate"))?;
+    let pair = identity::pair(&certificate, &key).map_err(|unusable| match unusable {
+        Unusable::Certificate(reason) => user.fault(certificate_key, reason),
+        Unusable::Key(reason) => user.fault(key_key, reason),
+    })?;
+    if file.is_empty() || key_file.is_empty() {
+        return Ok(Some(Identity::new(Some(pair))));
+    }
+    let place = format!("{}: {}: client-certificate", user.file.display(), user.what);
+    Ok(Some(Identity::of_files(pair, user.path(file), user.path(key_file), place)))
 }
 
-/// Reads them as the library will, whose errors would quote a line of them.
-fn check_identity(certificate: &[u8], key: &[u8]) -> Result<(), &'static str> {
-    let (mut certificates, mut keys) = (0, 0);
-    let mut rest = key.iter().chain(certificate).copied().collect::<Vec<u8>>();
-    let mut reader = std::io::Cursor::new(&mut rest);
-    loop {
-        match pem::from_buf(&mut reader) {
-            Ok(Some((SectionKind::Certificate, _))) => certificates += 1,
-            Ok(Some((SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey, _))) => {
-                keys += 1
-            }
-            Ok(Some(_)) => return Err("beside it and its key there is something else"),
-            Ok(None) => break,
-            Err(_) => return Err("it or its key is not in PEM"),
-        }
+/// What kubectl does not take of a user, whatever the server is.
+fn check_user(user: &Item<User>) -> Result<(), ClientError> {
+    let User { token, username, password, exec, auth_provider, .. } = &user.value;
+    let has_login = !username.is_empty() || !password.is_empty();
+    if has_login && !token.is_empty() {
+        return Err(user.fault("token", "username and password are there too; keep one of the two ways"));
     }
-    match (certificates, keys) {
-        (0, _) => Err("it has no certificate in PEM"),
-        (_, 0) => Err("its key is not a private key in PEM (PKCS #8, PKCS #1 or SEC 1)"),
-        _ => Ok(()),
+    if username.is_empty() && !password.is_empty() {
+        tracing::warn!("{}: {}: password: it is not used, since username is missing", user.file.display(), user.what);
+    }
+    match (exec, auth_provider) {
+        (Some(_), Some(_)) => Err(user.fault("auth-provider", "exec is there too; keep one of the two ways")),
+        (Some(exec), None) => plugin::check(user, exec),
+        (None, _) => Ok(()),
     }
 }
 
@@ -250,7 +267,6 @@ mod tests {
         ] {
             let server = Server::of(text, is_tls).expect(text);
             assert_eq!(server.uri.to_string(), expected, "{text}");
-            assert_eq!(server.is_guessed_plain, !text.contains("//") && !is_tls, "{text}");
         }
         let login = Server::of("https://user:a%40b@host", false).expect("a server").login;
         assert_eq!(login, Some(["user".into(), "a@b".into()]));
@@ -282,7 +298,7 @@ mod tests {
             for is_tls in [false, true] {
                 let error = Server::of(text, is_tls).map(|server| server.uri).expect_err(text);
                 assert!(error.contains("write it as https://HOST:PORT"), "{text}: {error}");
-                assert!(!error.contains("hunter2") || text.starts_with("unix"), "{text}: {error}");
+                assert!(!error.contains("hunter2"), "{text}: {error}");
             }
         }
     }

@@ -23,12 +23,16 @@ pub(super) const KUBECONFIG: Shape = Map(&[
     ("apiVersion", Text),
     ("kind", Text),
     ("current-context", Text),
+    ("preferences", Map(&[("colors", Flag), ("extensions", EXTENSIONS)])),
+    ("extensions", EXTENSIONS),
     ("clusters", List(&Map(&[("name", Text), ("cluster", CLUSTER)]))),
     ("users", List(&Map(&[("name", Text), ("user", USER)]))),
     ("contexts", List(&Map(&[("name", Text), ("context", CONTEXT)]))),
 ]);
 
-const CONTEXT: Shape = Map(&[("cluster", Text), ("user", Text), ("namespace", Text)]);
+const CONTEXT: Shape = Map(&[("cluster", Text), ("user", Text), ("namespace", Text), ("extensions", EXTENSIONS)]);
+
+const EXTENSIONS: Shape = List(&Map(&[("name", Text)]));
 
 const CLUSTER: Shape = Map(&[
     ("server", Text),
@@ -37,7 +41,8 @@ const CLUSTER: Shape = Map(&[
     ("certificate-authority", Text),
     ("certificate-authority-data", Text),
     ("proxy-url", Text),
-    ("extensions", List(&Map(&[("name", Text)]))),
+    ("disable-compression", Flag),
+    ("extensions", EXTENSIONS),
 ]);
 
 const USER: Shape = Map(&[
@@ -55,6 +60,7 @@ const USER: Shape = Map(&[
     ("as-user-extra", Each(&List(&Text))),
     ("auth-provider", Map(&[("name", Text), ("config", Each(&Text))])),
     ("exec", EXEC),
+    ("extensions", EXTENSIONS),
 ]);
 
 const EXEC: Shape = Map(&[
@@ -64,6 +70,7 @@ const EXEC: Shape = Map(&[
     ("env", List(&Map(&[("name", Text), ("value", Text)]))),
     ("interactiveMode", Text),
     ("provideClusterInfo", Flag),
+    ("installHint", Text),
 ]);
 
 impl Shape {

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use http::{Request, Uri, header};
 use hyper::rt::{Read, Write};
+use hyper_rustls::{DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, ResolveServerName};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::Connection;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use tower::{BoxError, Layer, Service, service_fn};
 
-use super::credentials::Credentials;
+use super::connection::Connector;
+use super::credentials::{Authorization, Credentials};
+use super::identity::Identity;
 use super::proxy::Kind;
 use super::settings::Settings;
 use super::{ClientError, plain};
@@ -23,10 +28,10 @@ use super::{ClientError, plain};
 /// # Errors
 /// The certificates or the key are not sound.
 pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
-    let Settings { config, credentials, proxy } = settings;
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    let Some(proxy) = proxy else { return over(tcp, &config, credentials, None) };
+    let Settings { config, credentials, identity, proxy } = settings;
+    let tcp = Connector::new(identity.clone());
+    let user = Who { credentials, identity };
+    let Some(proxy) = proxy else { return over(tcp, &config, user, None) };
     let shown = Some(proxy.shown.into());
     match proxy.kind {
         Kind::Socks { login } => {
@@ -35,49 +40,68 @@ pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
                 Some((user, password)) => socks.with_auth(user, password),
                 None => socks,
             };
-            over(WithPort(socks), &config, credentials, shown)
+            over(WithPort(socks), &config, user, shown)
         }
         Kind::Http { authorization } if proxy.uri.scheme_str() == Some("https") => {
             // As in kubectl the proxy has to show a certificate of the cluster's authority.
-            let tls = config.rustls_https_connector_with_connector(tcp).map_err(unsound)?;
+            let tls = tls(tcp, &config, &user.identity)?;
             let tunnel = Tunnel::new(proxy.uri, tls);
             let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
-            over(WithPort(tunnel), &config, credentials, shown)
+            over(WithPort(tunnel), &config, user, shown)
         }
         Kind::Http { authorization } => {
             let tunnel = Tunnel::new(proxy.uri, tcp);
             let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
-            over(WithPort(tunnel), &config, credentials, shown)
+            over(WithPort(tunnel), &config, user, shown)
         }
     }
 }
 
-/// The client whose connections another connector makes, below TLS.
-fn over<C>(
-    connector: C,
-    config: &Config,
+/// Who asks.
+#[derive(Clone)]
+struct Who {
     credentials: Credentials,
-    proxy: Option<Arc<str>>,
-) -> Result<Client, ClientError>
+    identity: Identity,
+}
+
+/// TLS over the connections of another connector.
+fn tls<C>(connector: C, config: &Config, identity: &Identity) -> Result<HttpsConnector<C>, ClientError> {
+    let mut tls = config.rustls_client_config().map_err(unsound)?;
+    tls.client_auth_cert_resolver = Arc::new(identity.clone());
+    // A resumed session would go on with the certificate that was shown when it began.
+    tls.resumption = Resumption::disabled();
+    let name: Arc<dyn ResolveServerName + Send + Sync> = match &config.tls_server_name {
+        Some(name) => {
+            let name = ServerName::try_from(name.clone()).map_err(|error| ClientError::Client(error.to_string()))?;
+            Arc::new(FixedServerNameResolver::new(name))
+        }
+        None => Arc::new(DefaultServerNameResolver::default()),
+    };
+    Ok(HttpsConnector::new(connector, tls, false, name))
+}
+
+/// The client whose connections another connector makes, below TLS.
+fn over<C>(connector: C, config: &Config, user: Who, proxy: Option<Arc<str>>) -> Result<Client, ClientError>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError> + Send + Sync + std::error::Error + 'static,
 {
-    let tls = config.rustls_https_connector_with_connector(connector).map_err(unsound)?;
-    let mut connector = TimeoutConnector::new(tls);
+    let mut connector = TimeoutConnector::new(tls(connector, config, &user.identity)?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_write_timeout(config.write_timeout);
     let http: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(connector);
     let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
     let service = service_fn(move |request| {
-        let (http, server, credentials, proxy) = (http.clone(), server.clone(), credentials.clone(), proxy.clone());
+        let (http, server, user, proxy) = (http.clone(), server.clone(), user.clone(), proxy.clone());
         async move {
-            let request = addressed(request, &server, &credentials).await?;
-            let answer = http.request(request).await;
+            user.identity.refresh();
+            let authorization = user.credentials.authorization().await?;
+            let answer = http.request(addressed(request, &server, &authorization)?).await;
             if answer.as_ref().is_ok_and(|answer| answer.status() == http::StatusCode::UNAUTHORIZED) {
-                credentials.renew().await;
+                user.identity.refuse();
+                user.credentials.refuse(&authorization).await;
             }
             answer.map_err(|error| match proxy {
                 Some(proxy) if error.is_connect() => Box::new(ProxyFault { proxy, error }),
@@ -90,12 +114,12 @@ where
 }
 
 /// A request with the server and the credentials in it.
-async fn addressed(request: Request<Body>, server: &str, credentials: &Credentials) -> Result<Request<Body>, BoxError> {
+fn addressed(request: Request<Body>, server: &str, authorization: &Authorization) -> Result<Request<Body>, BoxError> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     head.uri = format!("{server}{path}").parse()?;
-    if let Some(value) = credentials.header().await? {
-        head.headers.insert(header::AUTHORIZATION, value);
+    if let Some(value) = &authorization.header {
+        head.headers.insert(header::AUTHORIZATION, value.clone());
     }
     Ok(Request::from_parts(head, body))
 }

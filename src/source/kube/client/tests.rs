@@ -1,16 +1,23 @@
-//! Kubeconfigs as they are found: what a client does with each, and that no error has a secret in it.
+//! Kubeconfigs as they are found: what a client does with each.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use kube::client::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use self::server::{Answer, Authority, Issued, Server};
 use super::kubeconfig::Kubeconfig;
 use super::*;
+
+mod errors;
+mod identity;
+mod server;
 
 /// A kubeconfig whose cluster and user are to be put in.
 const CONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
@@ -19,7 +26,7 @@ const CONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
     contexts: [{name: a, context: {cluster: c, user: u, namespace: ns}}, {name: b, context: {cluster: c, user: u}}]\n";
 
 /// A server at which nobody is.
-const NOBODY: &str = "{server: 'http://127.0.0.1:9'}";
+const NOBODY: &str = "{server: 'https://127.0.0.1:9'}";
 
 const PLUGIN: &str =
     "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, 'SCRIPT']}}";
@@ -54,16 +61,20 @@ impl Drop for Folder {
     }
 }
 
+fn install_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// What a request by the client of a kubeconfig says, from the file to the answer.
 async fn ask(path: &Path, context: Option<&str>) -> Result<http::StatusCode, String> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_provider();
     let (client, _) = client(Some(path), context).await.map_err(|error| error.to_string())?;
     let request = http::Request::get("/api/v1/pods?limit=1").body(Body::empty()).expect("a request");
     client.send(request).await.map(|answer| answer.status()).map_err(|error| plain(&error))
 }
 
-/// An HTTP server that answers everything with a status and keeps the heads of the requests.
-async fn server(status: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+/// A server of plain HTTP that answers everything with a status and keeps the heads of the requests.
+async fn plain_server(status: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address").to_string();
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -80,20 +91,36 @@ async fn server(status: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
     (address, heads)
 }
 
-/// The head of the request that a kubeconfig's client sends.
-async fn head(cluster: &str, user: &str) -> Result<String, String> {
-    let (address, heads) = server("200 OK").await;
+/// A kubeconfig's user with the certificate of one and the key of another.
+fn identity(certificate: &Issued, key: &Issued) -> String {
+    let [data, key] = [&certificate.certificate, &key.key].map(|pem| STANDARD.encode(pem));
+    format!("{{client-certificate-data: {data}, client-key-data: {key}}}")
+}
+
+/// The head of the request that a kubeconfig's client sends to a server of plain HTTP.
+async fn plain_head(cluster: &str, user: &str) -> Result<String, String> {
+    let (address, heads) = plain_server("200 OK").await;
     let folder = Folder::new();
-    folder.file("token", "from-file\r\n");
     let path = folder.file("config", config(&cluster.replace("ADDRESS", &address), user));
     ask(&path, None).await?;
     let head = heads.lock().expect("the heads").last().cloned();
     head.ok_or_else(|| "no request came".to_owned())
 }
 
+/// The same of a server with TLS.
+async fn head(address: &str, user: &str) -> Result<String, String> {
+    let authority = Authority::new();
+    let server = Server::start(&authority, false, |_| Answer::Status(200)).await;
+    let folder = Folder::new();
+    folder.file("token", "from-file\r\n");
+    let cluster = authority.cluster(&address.replace("ADDRESS", &server.address));
+    ask(&folder.file("config", config(&cluster, user)), None).await?;
+    Ok(server.last().head)
+}
+
 #[tokio::test]
 async fn takes_the_namespace_of_the_context() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_provider();
     let folder = Folder::new();
     let path = folder.file("config", config(NOBODY, "{token: x}"));
     for (context, expected) in [(None, "ns"), (Some("a"), "ns"), (Some("b"), "default")] {
@@ -106,39 +133,90 @@ async fn takes_the_namespace_of_the_context() {
 
 #[tokio::test]
 async fn a_request_shows_the_credentials() {
-    const PLAIN: &str = "{server: 'http://ADDRESS'}";
-    let given = |script: &str| PLUGIN.replace("SCRIPT", script);
-    let token = given(r#"echo "{status: {token: $TOKEN}}""#).replace("args:", "env: [{name: TOKEN, value: t1}], args:");
+    const AT: &str = "ADDRESS";
+    let given =
+        r#"echo "{apiVersion: client.authentication.k8s.io/v1, kind: ExecCredential, status: {token: $TOKEN}}""#;
+    let exec = PLUGIN.replace("args:", "env: [{name: TOKEN, value: t1}], args:").replace("SCRIPT", given);
+    let beside = |more: &str| exec.replacen('{', &format!("{{{more}, "), 1);
+    for (address, user, expected) in [
+        (AT, "{token: t1}", "authorization: Bearer t1\r\n"),
+        (AT, "{token: \"t1\\r\\n\"}", "authorization: Bearer t1\r\n"),
+        (AT, "{tokenFile: token}", "authorization: Bearer from-file\r\n"),
+        (AT, "{token: t1, tokenFile: token}", "authorization: Bearer from-file\r\n"),
+        (AT, "{token: t1, tokenFile: none}", "authorization: Bearer t1\r\n"),
+        (AT, "{token: '', tokenFile: token, username: '', exec: null}", "authorization: Bearer from-file\r\n"),
+        (AT, "{username: u, password: p}", "authorization: Basic dTpw\r\n"),
+        (AT, "{username: u}", "authorization: Basic dTo=\r\n"),
+        (AT, "{tokenFile: token, password: p}", "authorization: Bearer from-file\r\n"),
+        (AT, &exec, "authorization: Bearer t1\r\n"),
+        (AT, &beside("token: t2"), "authorization: Bearer t2\r\n"),
+        (AT, &beside("username: u"), "authorization: Basic dTo=\r\n"),
+        (AT, "{auth-provider: {name: oidc, config: {id-token: t1}}}", "authorization: Bearer t1\r\n"),
+        (AT, "{as: some one, as-groups: [g1, g2]}", "impersonate-group: g2\r\n"),
+        (AT, "{as: x, as-user-extra: {a/b: [v]}}", "impersonate-extra-a%2fb: v\r\n"),
+        ("u:%70@ADDRESS", "{token: t1}", "authorization: Basic dTpw\r\n"),
+        ("ADDRESS/k8s/c-1/?x=y", "{}", "GET /k8s/c-1/api/v1/pods?limit=1 HTTP/1.1\r\n"),
+    ] {
+        let head = head(address, user).await;
+        assert!(head.as_ref().is_ok_and(|head| head.contains(expected)), "{address} {user}: {head:?}");
+    }
+}
+
+/// As with kubectl, which does not even look at a file or run a program then.
+#[tokio::test]
+async fn by_plain_http_no_credentials_are_shown() {
+    const URL: &str = "{server: 'http://ADDRESS'}";
+    let issued = Authority::new().issue();
+    let identity = identity(&issued, &issued);
+    let folder = Folder::new();
+    let trace = folder.0.join("trace");
+    let exec = PLUGIN.replace("SCRIPT", &format!("echo > {}", trace.display()));
+    for (cluster, user) in [
+        (URL, "{token: hunter2}"),
+        ("{server: 'ADDRESS'}", "{token: hunter2}"),
+        ("{server: 'HTTP://ADDRESS'}", "{token: hunter2}"),
+        ("{server: 'http://ADDRESS', insecure-skip-tls-verify: true}", "{token: hunter2}"),
+        ("{server: 'http://ADDRESS', certificate-authority-data: aHVudGVyMg==}", "{token: hunter2}"),
+        (URL, "{tokenFile: none}"),
+        (URL, "{username: user, password: hunter2}"),
+        (URL, "{auth-provider: {name: oidc, config: {id-token: hunter2}}}"),
+        (URL, "{auth-provider: {name: gcp}}"),
+        (URL, &identity),
+        (URL, &exec),
+    ] {
+        let head = plain_head(cluster, user).await.expect(user);
+        assert!(!head.to_ascii_lowercase().contains("authorization"), "{cluster} {user}: {head}");
+    }
+    assert!(!trace.exists(), "the program has run");
     for (cluster, user, expected) in [
-        (PLAIN, "{token: t1}", "authorization: Bearer t1\r\n"),
-        (PLAIN, "{token: \"t1\\r\\n\"}", "authorization: Bearer t1\r\n"),
-        (PLAIN, "{tokenFile: token}", "authorization: Bearer from-file\r\n"),
-        (PLAIN, "{token: t1, tokenFile: token}", "authorization: Bearer from-file\r\n"),
-        (PLAIN, "{token: t1, tokenFile: none}", "authorization: Bearer t1\r\n"),
-        (PLAIN, "{token: '', tokenFile: token, username: '', exec: null}", "authorization: Bearer from-file\r\n"),
-        (PLAIN, "{username: u, password: p}", "authorization: Basic dTpw\r\n"),
-        (PLAIN, "{username: u}", "authorization: Basic dTo=\r\n"),
-        (PLAIN, &token, "authorization: Bearer t1\r\n"),
-        (PLAIN, "{auth-provider: {name: oidc, config: {id-token: t1}}}", "authorization: Bearer t1\r\n"),
-        (PLAIN, "{as: some one, as-groups: [g1, g2]}", "impersonate-group: g2\r\n"),
-        (PLAIN, "{as: x, as-user-extra: {a/b: [v]}}", "impersonate-extra-a%2fb: v\r\n"),
-        ("{server: 'http://u:%70@ADDRESS'}", "{}", "authorization: Basic dTpw\r\n"),
+        ("{server: 'http://u:%70@ADDRESS'}", "{token: hunter2}", "authorization: Basic dTpw\r\n"),
+        ("{server: 'http://ADDRESS'}", "{as: someone, token: hunter2}", "impersonate-user: someone\r\n"),
         ("{server: 'http://ADDRESS/k8s/c-1/?x=y'}", "{}", "GET /k8s/c-1/api/v1/pods?limit=1 HTTP/1.1\r\n"),
-        ("{server: 'ADDRESS'}", "{}", "GET /api/v1/pods?limit=1 HTTP/1.1\r\n"),
         ("{server: 'http://ADDRESS', proxy-url: ''}", "{}", "GET /api/v1/pods?limit=1 HTTP/1.1\r\n"),
     ] {
-        let head = head(cluster, user).await;
-        assert!(head.as_ref().is_ok_and(|head| head.contains(expected)), "{cluster} {user}: {head:?}");
+        let head = plain_head(cluster, user).await.expect(user);
+        assert!(head.contains(expected) && !head.contains("hunter2"), "{cluster} {user}: {head}");
     }
-    // Nothing says that the way is encrypted, and kubectl shows nothing then either.
-    let head = head("{server: 'ADDRESS'}", "{token: t1}").await.expect("a request");
-    assert!(!head.contains("t1"), "{head}");
+}
+
+/// kubectl runs no program where a certificate says who asks.
+#[tokio::test]
+async fn a_certificate_goes_before_a_program() {
+    let authority = Authority::new();
+    let server = Server::start(&authority, true, |_| Answer::Status(200)).await;
+    let issued = authority.issue();
+    let program = PLUGIN.replace("SCRIPT", "exit 1");
+    let user = format!("{}, {}", identity(&issued, &issued).trim_end_matches('}'), program.trim_start_matches('{'));
+    let folder = Folder::new();
+    let path = folder.file("config", config(&authority.cluster(&server.address), &user));
+    ask(&path, None).await.expect("an answer");
+    assert_eq!(server.last().certificate, Some(issued.der));
 }
 
 /// The library's own tunnel would ask for port 443 where an `http://` URL has none.
 #[tokio::test]
 async fn a_proxy_is_told_host_and_port() {
-    let (address, heads) = server("407 No").await;
+    let (address, heads) = plain_server("407 No").await;
     for (server, login, expected) in [
         ("https://api.example", "", "CONNECT api.example:443 HTTP/1.1\r\n"),
         ("http://api.example/path", "", "CONNECT api.example:80 HTTP/1.1\r\n"),
@@ -159,122 +237,21 @@ async fn a_proxy_is_told_host_and_port() {
 
 #[tokio::test]
 async fn a_token_file_is_read_again_when_the_server_refuses_its_token() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let (address, heads) = server("401 Unauthorized").await;
+    install_provider();
+    let authority = Authority::new();
+    let server = Server::start(&authority, false, |_| Answer::Status(401)).await;
     let folder = Folder::new();
     folder.file("token", "first\n");
-    let path = folder.file("config", config(&format!("{{server: 'http://{address}'}}"), "{tokenFile: token}"));
+    let path = folder.file("config", config(&authority.cluster(&server.address), "{tokenFile: token}"));
     let (client, _) = client(Some(&path), None).await.expect("a client");
-    for written in ["second\n", "third", "bad\nbad", ""] {
+    for (written, expected) in
+        [("first\n", "first"), ("second\n", "second"), ("third", "third"), ("bad\nbad", "third"), ("", "third")]
+    {
+        folder.file("token", written);
         let request = http::Request::get("/").body(Body::empty()).expect("a request");
         client.send(request).await.expect("an answer");
-        folder.file("token", written);
-    }
-    let request = http::Request::get("/").body(Body::empty()).expect("a request");
-    client.send(request).await.expect("an answer");
-    let heads = heads.lock().expect("the heads");
-    for (head, expected) in heads.iter().zip(["first", "second", "third", "third", "third"]) {
+        let head = server.last().head;
         assert!(head.contains(&format!("Bearer {expected}\r\n")), "{head}");
-    }
-    assert_eq!(heads.len(), 5);
-}
-
-/// Each names the place, and says what is wrong.
-#[tokio::test]
-async fn an_error_names_the_place_and_no_secret() {
-    let plugin = |script: &str| PLUGIN.replace("SCRIPT", script);
-    let of_user = |user: &str| config(NOBODY, user);
-    let of_cluster = |cluster: &str| config(cluster, "{token: hunter2}");
-    let certificate = "aHVudGVyMg==";
-    let pem = "LS0tLS1CRUdJTiBodW50ZXIyCmh1bnRlcjIK"; // a PEM section that begins wrongly, with hunter2 in it
-    for (text, expected) in [
-        (of_user("{token: [hunter2}"), "not a kubeconfig in YAML, line 5"),
-        (of_user("{token: {a: hunter2}}"), "users[0].user.token is a map"),
-        (of_user("{token: 123456}"), "users[0].user.token is a number, but must be a text: write it in quotes"),
-        (of_user("{password: true}"), "users[0].user.password is a boolean"),
-        (of_user("{as-groups: hunter2}"), "as-groups is a text, but must be a list"),
-        (of_user("{exec: {env: [{name: A, value: 1}]}}"), "exec.env[0].value is a number"),
-        (of_user("{exec: {env: {hunter2: x}}}"), "exec.env is a map, but must be a list"),
-        (of_user("{token: \"hunter2\\nx\"}"), "user u: token: it has a line end"),
-        (of_user("{token: hunter2, password: x}"), "user u: token: username and password are there too"),
-        (of_user("{tokenFile: none}"), "user u: tokenFile: token file"),
-        (of_user("{tokenFile: empty}"), "it is empty"),
-        (of_user("{tokenFile: two-lines}"), "it has a line end"),
-        (of_user("{tokenFile: binary}"), "it is not a text"),
-        (of_user("{as: \"hunter\\n2\"}"), "user u: as: it has a character"),
-        (of_user("{as-groups: [a]}"), "user u: as: it is missing"),
-        (of_user("{auth-provider: {name: gcp, config: {access-token: hunter2}}}"), "gcp is no longer supported"),
-        (of_user("{auth-provider: {name: oidc, config: {refresh-token: hunter2}}}"), "oidc is no longer supported"),
-        (
-            of_user("{client-certificate-data: hunter2!, client-key-data: hunter2}"),
-            "client-certificate-data: it is not in Base64",
-        ),
-        (of_user(&format!("{{client-certificate-data: {certificate}}}")), "client-key: it is missing"),
-        (
-            of_user(&format!("{{client-certificate-data: {certificate}, client-key-data: {certificate}}}")),
-            "no certificate in PEM",
-        ),
-        (of_user(&format!("{{client-certificate-data: {pem}, client-key-data: {pem}}}")), "is not in PEM"),
-        (of_user("{client-certificate: none, client-key: none}"), "client-certificate: "),
-        (of_user(&plugin("echo hunter2; exit 1")), "the credential plugin: sh failed: exit status: 1"),
-        (of_user(&plugin("echo hunter2")), "sh gave no credentials"),
-        (of_user(&plugin("echo \"{kind: ExecCredential, status: {token: [hunter2}\"")), "sh gave no credentials"),
-        (of_user(&plugin("printf %s \"{status: {token: \\\"hunter2\\\\nx\\\"}}\"")), "its token: it has a line end"),
-        (of_user(&plugin("echo \"{status: {expirationTimestamp: x, token: hunter2}}\"")), "expirationTimestamp"),
-        (of_user(&plugin("echo \"{status: {}}\"")), "it gave no token and no certificate"),
-        (of_user(&plugin("").replace("command: sh", "command: ./none")), "none cannot be run"),
-        (of_user(&plugin("").replace("command: sh, ", "")), "user u: exec: command is missing"),
-        (of_user(&plugin("").replace("/v1,", "/v1alpha1,")), "apiVersion must be"),
-        (of_user(&plugin("").replace("Never", "Sometimes")), "interactiveMode must be"),
-        (of_cluster("{}"), "cluster c: server: it is missing: write it as https://HOST:PORT"),
-        (of_cluster("{server: 'ftp://hunter2@host'}"), "ftp://host: its scheme is neither https nor http"),
-        (of_cluster("{server: 'https://user:hunter2@host:x'}"), "server: (a URL"),
-        (of_cluster("{server: 'host/path'}"), "it has a path, but no scheme"),
-        (
-            of_cluster("{server: 'https://host', proxy-url: 'ftp://user:hunter2@p:1'}"),
-            "cluster c: proxy-url: ftp://p:1: ",
-        ),
-        (of_cluster("{server: 'https://host', proxy-url: 'user:hunter2@p'}"), "proxy-url: p: it has no scheme"),
-        (
-            of_cluster("{server: 'https://host', proxy-url: 'http://user:hunter2@127.0.0.1:9'}"),
-            "by the proxy http://127.0.0.1:9 (",
-        ),
-        (
-            of_cluster("{server: 'https://host', proxy-url: 'socks5://user:hunter2@127.0.0.1:9'}"),
-            "by the proxy socks5://127.0.0.1:9 (",
-        ),
-        (of_cluster("{server: 'https://host', tls-server-name: 'a b'}"), "tls-server-name: it is not a host's name"),
-        (
-            of_cluster("{server: 'https://host', insecure-skip-tls-verify: 'true'}"),
-            "insecure-skip-tls-verify is a text, but must be true or false",
-        ),
-        (
-            of_cluster(&format!("{{server: 'https://host', certificate-authority-data: {certificate}}}")),
-            "no certificate in PEM",
-        ),
-        (
-            of_cluster(&format!(
-                "{{server: 'https://host', certificate-authority: x, certificate-authority-data: {certificate}}}"
-            )),
-            "keep one of the two",
-        ),
-        (of_cluster("{server: 'https://host', certificate-authority: none}"), "certificate-authority: "),
-        ("hunter2".into(), "the document is a text"),
-        (CONFIG.replace("kind: Config", "kind: Pod"), "kind is not Config"),
-        (of_user("{}").replace("name: b", "name: a"), "contexts: two of them have the name a"),
-        (of_user("{}").replace("current-context: a", ""), "current-context is not set"),
-        (of_user("{}").replace("cluster: c,", "cluster: d,"), "context a: its cluster d is not among"),
-        (of_user("{}").replace("cluster: c,", ""), "it names no cluster"),
-        (String::new(), "current-context is not set"),
-    ] {
-        let folder = Folder::new();
-        folder.file("empty", "\n");
-        folder.file("two-lines", "hunter2\nhunter2");
-        folder.file("binary", b"hunter2\xff");
-        let path = folder.file("config", &text);
-        let error = ask(&path, None).await.expect_err(&text);
-        assert!(error.contains(expected), "{text}\n{error}");
-        assert!(!error.contains("hunter2"), "{text}\n{error}");
     }
 }
 
@@ -307,6 +284,16 @@ fn files_of_a_list_become_one() {
     assert!(error.contains("bad: not a kubeconfig in YAML"), "{error}");
     assert!(Kubeconfig::of_file(&folder.0).is_err(), "a folder");
     assert!(Kubeconfig::of_file(Path::new("/dev/zero")).is_err_and(|error| error.to_string().contains("16777216")));
+}
+
+/// As kubectl reads them, which takes the last of two equal keys.
+#[test]
+fn the_first_document_counts_and_the_last_key() {
+    let folder = Folder::new();
+    let text = config("{server: first, server: 'https://second'}", "{token: hunter2}");
+    let path = folder.file("config", format!("---\n{text}---\n{text}---\ncurrent-context: b\nusers: []\n"));
+    let chosen = Kubeconfig::of_file(&path).and_then(|file| file.choose(None)).expect("a context");
+    assert_eq!((chosen.cluster.value.server.as_str(), chosen.namespace.as_deref()), ("https://second", Some("ns")));
 }
 
 #[test]

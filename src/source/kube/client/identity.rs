@@ -1,0 +1,142 @@
+//! The certificate that a client shows to its API server. A program or another process may replace it: new connections
+//! then show the new one, and the connections that were made with the old one end.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, SignatureScheme};
+use tokio::sync::watch;
+
+use super::kubeconfig;
+
+/// How old a certificate of a file may be before its file is read again.
+const FILE_AGE: Duration = Duration::from_secs(60);
+
+/// The certificate to show, and its private key.
+#[derive(Clone)]
+pub(super) struct Identity {
+    current: watch::Sender<Option<Arc<CertifiedKey>>>,
+    files: Option<Arc<Mutex<Files>>>,
+}
+
+/// The files of a certificate and its key, which another process may renew.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Who names them, for people.
+    place: String,
+    read: Instant,
+    is_stale: bool,
+}
+
+/// Why a certificate cannot be used.
+pub(super) enum Unusable {
+    Certificate(&'static str),
+    Key(&'static str),
+}
+
+impl Identity {
+    /// Shows a certificate, or none yet.
+    pub(super) fn new(pair: Option<CertifiedKey>) -> Identity {
+        Identity { current: watch::Sender::new(pair.map(Arc::new)), files: None }
+    }
+
+    /// Shows the certificate of two files, which are read again from time to time.
+    pub(super) fn of_files(pair: CertifiedKey, certificate: PathBuf, key: PathBuf, place: String) -> Identity {
+        let files = Files { certificate, key, place, read: Instant::now(), is_stale: false };
+        Identity { files: Some(Arc::new(Mutex::new(files))), ..Identity::new(Some(pair)) }
+    }
+
+    /// Shows another certificate from now on. The same one changes nothing.
+    pub(super) fn replace(&self, pair: Option<CertifiedKey>) {
+        self.current.send_if_modified(|current| {
+            let is_same = current.as_ref().map(|current| &current.cert) == pair.as_ref().map(|pair| &pair.cert);
+            if !is_same {
+                *current = pair.map(Arc::new);
+            }
+            !is_same
+        });
+    }
+
+    /// Reads the files again if that is due. Files that cannot be used leave the last certificate, as in kubectl.
+    pub(super) fn refresh(&self) {
+        let Some(files) = &self.files else { return };
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.is_stale || files.read.elapsed() >= FILE_AGE {
+            match files.pair() {
+                Ok(pair) => self.replace(Some(pair)),
+                Err(reason) => tracing::warn!("{}: the last certificate stays in use: {reason}", files.place),
+            }
+            (files.read, files.is_stale) = (Instant::now(), false);
+        }
+    }
+
+    /// The API server does not take the certificate: its files are read again before the next request.
+    pub(super) fn refuse(&self) {
+        if let Some(files) = &self.files {
+            files.lock().unwrap_or_else(PoisonError::into_inner).is_stale = true;
+        }
+    }
+
+    /// Ends when the certificate is replaced.
+    pub(super) fn replaced(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut current = self.current.subscribe();
+        async move {
+            if current.changed().await.is_err() {
+                std::future::pending().await // nobody is left who could replace it
+            }
+        }
+    }
+}
+
+impl Files {
+    fn pair(&self) -> Result<CertifiedKey, String> {
+        let read = |path, kind| kubeconfig::read(path).map_err(|error| format!("the {kind}'s file: {error}"));
+        let (certificate, key) = (read(&self.certificate, "certificate")?, read(&self.key, "key")?);
+        pair(&certificate, &key).map_err(|(Unusable::Certificate(reason) | Unusable::Key(reason))| reason.to_owned())
+    }
+}
+
+/// Reads a certificate, with those behind it that lead to its authority, and its key, all in PEM. What else stands there
+/// is skipped, as in Go: both may be in one file.
+pub(super) fn pair(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, Unusable> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|_| Unusable::Certificate("it is not in PEM"))?;
+    if chain.is_empty() {
+        return Err(Unusable::Certificate("it has no certificate in PEM"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| Unusable::Key("it has no private key in PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted)"))?;
+    let key = any_supported_type(&key)
+        .map_err(|_| Unusable::Key("its kind of private key is unknown: use RSA, ECDSA (P-256, P-384) or Ed25519"))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => Err(Unusable::Key("it is the key of another certificate")),
+        Err(_) => Err(Unusable::Certificate("what it has in PEM is not a certificate of X.509")),
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.current.borrow().clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
