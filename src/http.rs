@@ -1,18 +1,18 @@
 //! Health, metrics and the API, over HTTP/1.1 and HTTP/2, both with and without TLS.
 //!
-//! | path | what |
+//! | path | content |
 //! |---|---|
-//! | `/livez` | 200 while the writer of the zone turns |
-//! | `/readyz` | 200 from the first sync on and for good, 503 before it and once the server is told to end |
+//! | `/livez` | 200 while the writer of the zone sends its heartbeat |
+//! | `/readyz` | 200 after the first sync, 503 before it and after SIGTERM |
 //! | `/metrics` | Prometheus text |
 //! | `/v1/interfaces`, `/v1/endpoints` | services and their ready endpoints; `?interface=&group=&version=&namespace=` |
-//! | `/v1/pods`, `/v1/pods/{namespace}/{name}` | what of each Pod is published, and why not |
-//! | `/v1/bad` | what was refused |
-//! | `/v1/watch` | the ready endpoints of one or more interfaces, and each change of them, as server-sent events |
-//! | `/v1/openapi.json` | all of `/v1` as an OpenAPI 3.1 document |
+//! | `/v1/pods`, `/v1/pods/{namespace}/{name}` | the registrations of each Pod, and why some are not published |
+//! | `/v1/bad` | everything that was refused |
+//! | `/v1/watch` | the ready endpoints of one or more interfaces, and each change, as server-sent events |
+//! | `/v1/openapi.json` | `/v1` as an OpenAPI 3.1 document |
 //!
-//! Lists come in pages: `{"items": […], "continue": "…"}`, and `?continue=` goes on. What a page and an event are of is
-//! their `<instance>-<revision>`, as ETag and as event id.
+//! Lists come in pages: `{"items": […], "continue": "…"}`. The next page is at `?continue=`. `<instance>-<revision>`
+//! names the snapshot of a page in its ETag, and that of an event in its id.
 
 pub mod access;
 mod answer;
@@ -61,35 +61,35 @@ pub use room::ListRoom;
 use stay::Stay;
 use watch::Closing;
 
-/// The most connections at once that hold neither a list nor a stream.
+/// The most connections at once that have neither a list nor a stream.
 const CONNECTIONS_MAX: u32 = 256;
 
-/// How long a client may take nothing of what is written to it.
+/// How long a client may leave everything unread that is written to its socket.
 const WRITE_WAIT: Duration = Duration::from_secs(30);
 
-/// How long to rest when no connection can be taken.
+/// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How soon whoever could not be served is to come back, in seconds.
+/// The `Retry-After` of refused requests, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// What the pages are made from.
+/// The state that the handlers share.
 pub struct Pages {
-    /// Who may see them.
+    /// Which clients may connect, and the token that they need.
     pub access: Access,
-    /// The zone of the moment, and the counters.
+    /// The current snapshot and the counters.
     pub responder: Arc<Responder>,
-    /// The zone's recent past, and who listens to it.
+    /// The recent changes of the zone, and their subscribers.
     pub changes: Arc<Changes>,
-    /// Whether the writer of the zone turns.
+    /// The heartbeat of the zone's writer.
     pub pulse: Arc<Pulse>,
-    /// The server was told to end.
+    /// The server has received SIGTERM.
     pub is_ending: Arc<AtomicBool>,
-    /// What lists may take of memory.
+    /// The memory that lists may take.
     pub room: ListRoom,
-    /// What clients may hold.
+    /// The limits of lists, streams and other responses.
     pub bounds: Bounds,
-    /// How each source is, when asked.
+    /// Returns the state of each source.
     pub sources: Box<dyn Fn() -> Vec<SourceStats> + Send + Sync>,
 }
 
@@ -99,11 +99,11 @@ impl std::fmt::Debug for Pages {
     }
 }
 
-/// Takes connections until told to close, then waits for the answers that are on their way.
+/// Accepts connections until `closing` is true, then waits for the running responses.
 pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closing) {
     let router = router(pages.clone());
     let prefix6 = pages.responder.clients.prefix6;
-    // Whose they are is counted behind a request's head, so that a client's streams keep no probe of its address out.
+    // Clients are counted only after a request's head is read, so that a client's streams do not keep out its probes.
     let seats = Arc::new(Seats::new(CONNECTIONS_MAX, u32::MAX, prefix6));
     let mut visits = JoinSet::new();
     loop {
@@ -121,8 +121,8 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closin
             pages.responder.metrics.dropped(Dropped::NotAllowed);
             continue;
         }
-        // With no place left this one waits for that of the connection that was silent the longest: connections that say
-        // little keep no probe waiting.
+        // If all places are taken, this connection waits for the place of the connection that was silent the longest.
+        // So silent connections do not keep out probes.
         let seat = tokio::select! {
             seat = seats.take(ip, false) => seat,
             _ = closing.wait_for(|closing| *closing) => break,
@@ -131,7 +131,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closin
             pages.responder.metrics.dropped(Dropped::ClientFull);
             continue;
         };
-        let _ = stream.set_nodelay(true); // an event is sent when it is there; else it is only a little later
+        let _ = stream.set_nodelay(true); // send events at once; on failure they are only a little later
         let counted_as = (!pages.access.trusts(ip)).then(|| client_of(ip, prefix6));
         let stay = Stay::new(ip, counted_as, seat, pages.responder.metrics.clone());
         visits.spawn(visit(stream, router.clone(), stay, pages.clone(), closing.clone()));
@@ -140,7 +140,7 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closin
     while visits.join_next().await.is_some() {}
 }
 
-/// Serves one client's connection to its end, under TLS where that is asked for.
+/// Serves one connection until it ends, under TLS if it is configured.
 async fn visit(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: Arc<Pages>, mut closing: Closing) {
     let metrics = pages.responder.metrics.clone();
     let Some(acceptor) = &pages.access.tls else {
@@ -156,7 +156,7 @@ async fn visit(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: Arc<Pa
     connection::serve(Patient::new(stream, WRITE_WAIT, metrics), router, stay, pages, closing).await;
 }
 
-/// All that is served.
+/// All routes.
 fn routes() -> [(&'static str, MethodRouter<Arc<Pages>>); 10] {
     [
         ("/livez", get(health::livez)),
@@ -177,24 +177,24 @@ fn router(pages: Arc<Pages>) -> Router {
     routes().into_iter().fold(Router::new(), add).with_state(pages)
 }
 
-/// The snapshot of the moment; 503 while it does not hold all.
+/// The current snapshot. 503 before the first sync.
 fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
     let snapshot = pages.responder.snapshot.load_full();
     match snapshot.is_synced {
         true => Ok(snapshot),
-        false => Err(Refusal::later("the Pods are not all known yet; try again soon")),
+        false => Err(Refusal::later("not all Pods are known yet; try again soon")),
     }
 }
 
-/// A reply in JSON, in which nothing of a Pod's text steers the terminal that shows it.
+/// A response in JSON that is safe to show on a terminal: control characters of Pods' texts are escaped.
 fn json(value: &impl serde::Serialize) -> ([(HeaderName, &'static str); 1], Vec<u8>) {
     (JSON, escape::json(value))
 }
 
-/// What such a reply is.
+/// The header of a JSON response.
 const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
-/// An error as all of the API tells it.
+/// An error response of the API.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
@@ -202,12 +202,12 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// What was asked for is none of ours.
+    /// 400: the request is not valid.
     fn bad(error: impl Into<String>) -> Refusal {
         Refusal { status: StatusCode::BAD_REQUEST, error: error.into() }
     }
 
-    /// It can be had later.
+    /// 503: a later request may succeed.
     fn later(error: impl Into<String>) -> Refusal {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
     }

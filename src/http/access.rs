@@ -1,4 +1,4 @@
-//! Who may see the pages: those of some networks, and those who know a token.
+//! Access to the HTTP side: by network and by token.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -15,22 +15,22 @@ use tokio_rustls::TlsAcceptor;
 use super::Refusal;
 use crate::source::poll::{self, Fingerprint};
 
-/// What the kubelet asks, which knows no token; they tell nothing but that the server is there.
+/// The kubelet requests these without a token. They reveal only whether the server is live and ready.
 const OPEN_PATHS: [&str; 2] = ["/livez", "/readyz"];
 
-/// The longest token that is read, in bytes: Kubernetes' own have some 1,000.
+/// The longest accepted token, in bytes. Tokens of Kubernetes have some 1,000.
 const TOKEN_LEN_MAX: usize = 16 * 1024;
 
-/// Who may see the pages.
+/// Which clients may connect, and the token that they need.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// Who may connect; anybody where none is named.
+    /// The networks that may connect. Empty: all networks.
     pub allowed: Vec<IpNet>,
-    /// Who connects as often as it likes.
+    /// The networks that are exempt from the limits per client.
     pub trusted: Vec<IpNet>,
-    /// What has to be known.
+    /// The token that requests need.
     pub token: Option<Arc<Token>>,
-    /// Under what the pages are encrypted.
+    /// The TLS configuration. `None`: plain HTTP.
     pub tls: Option<TlsAcceptor>,
 }
 
@@ -41,12 +41,11 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// Whether an address may connect.
     pub(super) fn allows(&self, client: IpAddr) -> bool {
         self.allowed.is_empty() || contains(&self.allowed, client)
     }
 
-    /// Whether an address is exempt from what holds for each client by itself.
+    /// Whether an address is exempt from the limits per client.
     pub(super) fn trusts(&self, client: IpAddr) -> bool {
         contains(&self.trusted, client)
     }
@@ -56,7 +55,7 @@ fn contains(networks: &[IpNet], client: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&client))
 }
 
-/// A token, as its file has it now.
+/// A token that follows its file.
 pub struct Token {
     file: PathBuf,
     seen: Fingerprint,
@@ -64,44 +63,35 @@ pub struct Token {
     keys: RandomState,
 }
 
-/// Never shows it.
+/// Never shows the token.
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the token in {}", self.file.display())
     }
 }
 
-/// Why there is no token; never with anything of what the file holds.
+/// Why there is no token. It never shows the file's content.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read.
     #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It holds none.
-    #[error("{}: it must hold one token, up to {TOKEN_LEN_MAX} printable characters without a space", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// The file's content is not a token.
+    #[error("{}: it must have one token, up to {TOKEN_LEN_MAX} printable characters without a space", path.display())]
+    Malformed { path: PathBuf },
 }
 
 impl Token {
-    /// Reads the file.
+    /// Reads the token from its file.
     ///
     /// # Errors
-    /// It cannot be read, or holds no token.
+    /// The file cannot be read, or its content is not a token.
     pub fn read(file: PathBuf) -> Result<Token, TokenError> {
-        let seen = Fingerprint::of(std::slice::from_ref(&file)); // before it is read: what changes meanwhile is then seen
+        let seen = Fingerprint::of(std::slice::from_ref(&file)); // first, so that a change during the read is noticed
         let current = ArcSwap::from_pointee(read_token(&file)?);
         Ok(Token { file, seen, current, keys: RandomState::new() })
     }
 
-    /// Reads it again whenever it changes, for as long as the process lives. What is bad leaves the old one in use.
+    /// Reloads the file whenever it changes, as long as the process lives. A bad file leaves the old token in use.
     pub async fn keep(self: Arc<Self>) {
         let mut seen = self.seen.clone();
         loop {
@@ -109,14 +99,15 @@ impl Token {
             match read_token(&self.file) {
                 Ok(token) => {
                     self.current.store(Arc::new(token));
-                    tracing::info!(file = %self.file.display(), "a new token is asked for");
+                    tracing::info!(file = %self.file.display(), "the token has changed, and the new one is required");
                 }
-                Err(error) => tracing::error!("the token has changed, and the old one stays: {error}"),
+                Err(error) => tracing::error!("the token file has changed, and the old token stays: {error}"),
             }
         }
     }
 
-    /// Whether a request shows it. What is compared are keyed hashes, so that the time tells nothing of the token.
+    /// Whether a request has the token. It compares keyed hashes first, so that the time reveals nothing about the
+    /// token.
     fn is_shown(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.and_then(|value| value.split_once(' ')).filter(|(way, _)| way.eq_ignore_ascii_case("bearer"));
@@ -128,10 +119,10 @@ impl Token {
     }
 }
 
-/// Reads the token that a file holds, without the space around it.
+/// Reads the token in a file, without surrounding whitespace.
 ///
 /// # Errors
-/// The file cannot be read, or holds no token.
+/// The file cannot be read, or its content is not a token.
 pub fn read_token(file: &Path) -> Result<String, TokenError> {
     let text = fs::read_to_string(file).map_err(|source| TokenError::Unreadable { path: file.into(), source })?;
     let token = text.trim();
@@ -139,7 +130,7 @@ pub fn read_token(file: &Path) -> Result<String, TokenError> {
     is_token.then(|| token.to_owned()).ok_or_else(|| TokenError::Malformed { path: file.into() })
 }
 
-/// What a request without the token is told, where one is asked for.
+/// The refusal of a request that needs a token and does not have it.
 pub(super) fn refused<B>(access: &Access, request: &Request<B>) -> Option<Response> {
     let token = access.token.as_ref().filter(|_| !OPEN_PATHS.contains(&request.uri().path()))?;
     if token.is_shown(request.headers()) {

@@ -1,4 +1,4 @@
-//! An answer on its way to its client: what it takes until the last byte is sent, and whether its client reads.
+//! A response on its way to the client: what it takes until the last byte is sent, and whether the client reads it.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -16,22 +16,22 @@ use super::shares::{Full, Share, Shares};
 use super::stay::Stay;
 use super::streams::StreamTask;
 
-/// How long a list, a scrape or an event may take, to its last byte.
+/// The time limit of a list, a scrape or an event, to its last byte.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
-/// How long an answer that was ended may still be there.
+/// How long an ended response may still exist.
 const END_WAIT: Duration = Duration::from_secs(1);
 
-/// What a request asks for, by its path.
+/// The kind of a request, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Whether the server is there: short, and always answered.
+    /// A health check: short, and always answered.
     Probe,
     /// The metrics: always answered.
     Scrape,
     /// A stream of events.
     Stream,
-    /// Anything else.
+    /// Any other request.
     List,
 }
 
@@ -46,34 +46,35 @@ impl Kind {
     }
 }
 
-/// An answer, from its request's head until the last byte of it is sent.
+/// A response, from the request's head until its last byte is sent.
 #[derive(Debug)]
 pub(super) struct Answer {
     stay: Arc<Stay>,
     kind: Kind,
-    /// The bytes of its request's head.
+    /// The bytes of the request's head.
     head_len: usize,
-    /// The task that sends it; none where it has the connection for itself.
+    /// The task that sends it. `None` over HTTP/1.1, where it has the connection for itself.
     task: Option<StreamTask>,
     began: Instant,
-    /// When it was ended before its time.
+    /// When it was ended early.
     ended_at: OnceLock<Instant>,
-    /// Pieces that the transport has and has not sent.
+    /// Pieces that the transport has received and not sent.
     unsent: AtomicUsize,
-    /// Who waits until all of them are sent.
+    /// Wakes the task that waits until all pieces are sent.
     all_sent: AtomicWaker,
-    /// When a piece was handed over or sent last, in milliseconds of the connection.
+    /// When a piece was last handed over or sent, in milliseconds since the connection began.
     moved_at: AtomicU64,
-    /// When each event began whose last byte is not sent yet.
+    /// The start of each event whose last byte is not sent.
     events: Mutex<VecDeque<Instant>>,
     share: Mutex<Option<Shared>>,
 }
 
-/// What an answer takes: a share of its own, and for a stream one with the others of its connection.
+/// The shares that a response takes: its own, and for a stream the one that the streams of its connection have
+/// together.
 type Shared = (Share, Option<Arc<Share>>);
 
 impl Answer {
-    /// An answer to the request whose task this is.
+    /// The response of the task that calls this.
     pub(super) fn begin(stay: Arc<Stay>, kind: Kind, head_len: usize) -> Arc<Answer> {
         let answer = Arc::new(Answer {
             kind,
@@ -100,17 +101,17 @@ impl Answer {
         self.stay.address
     }
 
-    /// Whose it counts as; none where the client is trusted.
+    /// The client that it counts against. `None` if the client is trusted.
     pub(super) fn client(&self) -> Option<IpAddr> {
         self.stay.client
     }
 
-    /// Whose it is, trusted or not.
+    /// The client, trusted or not.
     pub(super) fn counted_as(&self) -> IpAddr {
         self.client().unwrap_or(self.stay.address)
     }
 
-    /// What its connection counts as while it carries streams.
+    /// The share of its connection while that carries streams.
     pub(super) fn connection_share(&self, shares: &Arc<Shares>) -> Result<Arc<Share>, Full> {
         self.stay.share(shares, self.head_len)
     }
@@ -119,13 +120,13 @@ impl Answer {
         self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Keeps what it takes until it is sent.
+    /// Keeps shares until the response is sent.
     pub(super) fn hold(&self, share: Share, connection: Option<Arc<Share>>) {
         *self.share.lock().unwrap_or_else(PoisonError::into_inner) = Some((share, connection));
         self.stay.hold(self.kind);
     }
 
-    /// An event of it is there; [`Answer::end_event`] tells that the oldest one is sent.
+    /// Counts an event that is handed over. [`Answer::end_event`] counts the oldest one as sent.
     pub(super) fn begin_event(&self) {
         self.events().push_back(Instant::now());
     }
@@ -138,7 +139,7 @@ impl Answer {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A piece of it, which tells when it is sent.
+    /// Wraps a piece so that it reports when it is sent.
     pub(super) fn hand_over(self: &Arc<Answer>, bytes: Bytes) -> Bytes {
         self.unsent.fetch_add(1, Ordering::Relaxed);
         self.moved();
@@ -149,18 +150,18 @@ impl Answer {
         self.moved_at.store(self.stay.now(), Ordering::Relaxed);
     }
 
-    /// Whether its task has to stay until all of it is sent: h2 cannot reset a stream whose last piece it has.
+    /// Whether its task has to stay until all pieces are sent: h2 cannot reset a stream whose last piece it has.
     pub(super) fn is_waited_for(&self) -> bool {
         self.task.is_some() && self.unsent.load(Ordering::Acquire) > 0
     }
 
-    /// Waits until its task has to stay no longer.
+    /// Waits until the task no longer has to stay.
     pub(super) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
-        self.all_sent.register(cx.waker()); // first: a piece that is sent between the two lines is noticed
+        self.all_sent.register(cx.waker()); // first, so that a piece sent between the two lines is noticed
         if self.is_waited_for() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Whether its client takes nothing of it, or too long for all of it.
+    /// Whether the client reads nothing, or has taken too long for all of it.
     pub(super) fn is_stalled(&self) -> bool {
         let rests = Duration::from_millis(self.stay.now().saturating_sub(self.moved_at.load(Ordering::Relaxed)));
         let is_unread = self.unsent.load(Ordering::Relaxed) > 0 && rests > WRITE_WAIT;
@@ -168,12 +169,12 @@ impl Answer {
         is_unread || began.is_some_and(|began| began.elapsed() > ANSWER_WAIT)
     }
 
-    /// Whether it is here in spite of its end: the socket takes nothing either.
+    /// Whether it still exists after it was ended: the socket takes nothing either.
     pub(super) fn is_stuck(&self) -> bool {
         self.ended_at.get().is_some_and(|ended_at| ended_at.elapsed() > END_WAIT)
     }
 
-    /// Ends it, if it has not ended already. Where it has the connection for itself, that ends.
+    /// Ends the response, once. Over HTTP/1.1 this ends the connection.
     pub(super) fn end(&self) {
         if self.ended_at.set(Instant::now()).is_err() {
             return;
@@ -199,7 +200,7 @@ impl Drop for Answer {
     }
 }
 
-/// A piece of an answer that the transport has.
+/// A piece of a response, in the transport's hands.
 struct Piece {
     bytes: Bytes,
     answer: Arc<Answer>,

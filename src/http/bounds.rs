@@ -1,4 +1,4 @@
-//! How much of the HTTP side there is, and what is said to a client that wants more.
+//! The limits of the HTTP side, and the refusals of clients that exceed them.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::{Pages, Refusal};
 use crate::changes::SUBSCRIPTIONS_MAX;
 use crate::metrics::Beyond;
 
-/// The most lists at once; fewer than there are places for connections, so that some of those are left to probes.
+/// The most lists at once. There are fewer than connections, so that some connections are left for probes.
 const LISTS_MAX: u32 = 192;
 
 /// The most lists at once of one client.
@@ -28,34 +28,34 @@ const SUBSCRIPTIONS_PER_CLIENT_MAX: u32 = SUBSCRIPTIONS_MAX as u32 / 2;
 /// The most interfaces of one stream.
 pub const INTERFACES_MAX: usize = 1_024;
 
-/// A selection of more bytes than this counts as several subscriptions, since all of it is kept.
+/// A selection of more bytes counts as several subscriptions, because all of it is kept.
 const SELECTION_LEN: usize = 1_024;
 
-/// The most connections at once that carry streams, and the most of one client. Each has buffers of some 32 KiB.
+/// The most connections at once that carry streams, in all and per client. Each has buffers of some 32 KiB.
 const STREAM_CONNECTIONS_MAX: u32 = 1_024;
 const STREAM_CONNECTIONS_PER_CLIENT_MAX: u32 = 256;
 
-/// The most texts of `/metrics` that wait for their readers, and the most of one client.
+/// The most `/metrics` responses that wait for their clients, in all and per client.
 const SCRAPES_MAX: usize = 128;
 const SCRAPES_PER_CLIENT_MAX: usize = 64;
 
-/// The most other answers without a share that wait for their readers, and the most of one client.
+/// The most other responses without a share that wait for their clients, in all and per client.
 const SHORT_MAX: usize = 1_024;
 const SHORT_PER_CLIENT_MAX: usize = 256;
 
-/// The most streams that wait for room, and the most of one client: each has the head of its request, up to 72 KiB.
+/// The most streams that wait for room, in all and per client. Each keeps the head of its request, up to 72 KiB.
 const WAITING_MAX: u32 = 64;
 const WAITING_PER_CLIENT_MAX: u32 = 16;
 
-/// How often, and after which pause, a stream that finds no room looks again: a client that puts another stream in the place
-/// of one closes that just before, and the old one counts until its end is seen.
+/// The tries, and the pause between them, of a stream that finds no room. A client that replaces a stream closes the
+/// old one first, and the old one counts until its end is noticed.
 const REPLACE_TRIES: usize = 5;
 const REPLACE_PAUSE: Duration = Duration::from_millis(40);
 
-/// How often a line of the log tells of refusals.
+/// The shortest time between two log lines about refusals.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is held of the HTTP side.
+/// What the clients of the HTTP side take.
 #[derive(Debug)]
 pub struct Bounds {
     lists: Arc<Shares>,
@@ -68,7 +68,7 @@ pub struct Bounds {
     reminder: Mutex<Reminder>,
 }
 
-/// When the log told of refusals last, and how many there were since.
+/// When refusals were last logged, and how many there were since.
 #[derive(Debug, Default)]
 struct Reminder {
     told_at: Option<Instant>,
@@ -91,7 +91,8 @@ impl Default for Bounds {
 }
 
 impl Pages {
-    /// Lets a request in where its kind has room. Probes are always let in; a stream counts once its interfaces are known.
+    /// Admits a request if its kind has room. Probes are always admitted. A stream counts once its interfaces are
+    /// known.
     pub(super) fn admit(&self, answer: &Arc<Answer>) -> Result<(), Refusal> {
         match answer.kind() {
             Kind::Probe | Kind::Stream => {}
@@ -105,14 +106,14 @@ impl Pages {
         Ok(())
     }
 
-    /// Lets a stream of these selections in. Nothing is made of them before.
+    /// Admits a stream with these selections, before anything is made of them.
     pub(super) async fn admit_stream(&self, answer: &Answer, asked: &Asked) -> Result<(), Refusal> {
         if asked.lengths().len() > INTERFACES_MAX {
             return Err(self.refused(Beyond::Interfaces, answer));
         }
         let cost = asked.lengths().map(cost).sum();
         let mut taken = self.bounds.take_stream(answer, cost);
-        // Who wants more than there ever is does not wait for it.
+        // A request for more than the limit does not wait.
         if taken.is_err()
             && cost <= SUBSCRIPTIONS_PER_CLIENT_MAX
             && let Ok(_wait) = self.bounds.waiting.take(answer.client(), 1)
@@ -130,12 +131,12 @@ impl Pages {
         Ok(())
     }
 
-    /// Bounds an answer that has no share. It is given; another one ends for it beyond the bound.
+    /// Limits responses that have no share. The new response is always sent; beyond the limit an older one ends.
     pub(super) fn pass(&self, answer: &Arc<Answer>) {
         self.bounds.short.add(answer.counted_as(), Arc::downgrade(answer));
     }
 
-    /// What a client is told that wants more than there is; counted, and logged once in a while.
+    /// The refusal of a request beyond a limit. It is counted, and logged at most once in [`REMINDER_INTERVAL`].
     pub(super) fn refused(&self, beyond: Beyond, answer: &Answer) -> Refusal {
         self.responder.metrics.http_refused(beyond);
         let (status, error) = explanation(beyond);
@@ -145,7 +146,7 @@ impl Pages {
 }
 
 impl Bounds {
-    /// What a stream takes: its subscriptions, and a share for its connection, which all streams of that hold.
+    /// What a stream takes: its subscriptions, and the share that all streams of its connection have together.
     fn take_stream(&self, answer: &Answer, cost: u32) -> Result<(Share, Arc<Share>), Beyond> {
         let connection = answer.connection_share(&self.stream_connections).map_err(|full| match full {
             Full::All => Beyond::StreamConnections,
@@ -166,7 +167,7 @@ impl Bounds {
         }
         let others = std::mem::take(&mut reminder.untold);
         reminder.told_at = Some(Instant::now());
-        tracing::warn!(%client, reason, others, "an HTTP request was refused; `others` were since the last such line");
+        tracing::warn!(%client, reason, others, "an HTTP request was refused; `others` counts more since the last such line");
     }
 }
 
@@ -174,26 +175,26 @@ fn explanation(beyond: Beyond) -> (StatusCode, String) {
     const NOW: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
     const YOU: StatusCode = StatusCode::TOO_MANY_REQUESTS;
     match beyond {
-        Beyond::Lists => (NOW, format!("{LISTS_MAX} lists are being read already; try again soon")),
+        Beyond::Lists => (NOW, format!("{LISTS_MAX} lists are being sent already; try again soon")),
         Beyond::ClientLists => {
-            (YOU, format!("this client reads {LISTS_PER_CLIENT_MAX} lists already; try again when one is read"))
+            (YOU, format!("this client has {LISTS_PER_CLIENT_MAX} unread lists; read one, then try again"))
         }
-        Beyond::UnreadLists => (NOW, "too many lists are being read; try again soon".into()),
+        Beyond::UnreadLists => (NOW, "too many lists are unread; try again soon".into()),
         Beyond::Interfaces => {
             (YOU, format!("interface: a stream has at most {INTERFACES_MAX}; open another stream for the rest"))
         }
         Beyond::Subscriptions => (
             NOW,
             format!(
-                "there are {SUBSCRIPTIONS_MAX} subscriptions already, of which each interface of a stream is one; try \
+                "there are {SUBSCRIPTIONS_MAX} subscriptions already (each interface of a stream is one); try \
                  again later, or at another replica"
             ),
         ),
         Beyond::ClientSubscriptions => (
             YOU,
             format!(
-                "this client has {SUBSCRIPTIONS_PER_CLIENT_MAX} subscriptions already, of which each interface of a \
-                 stream is one; close some, or ask another replica"
+                "this client has {SUBSCRIPTIONS_PER_CLIENT_MAX} subscriptions already (each interface of a \
+                 stream is one); close some, or use another replica"
             ),
         ),
         Beyond::StreamConnections => (
@@ -205,14 +206,14 @@ fn explanation(beyond: Beyond) -> (StatusCode, String) {
         Beyond::ClientStreamConnections => (
             YOU,
             format!(
-                "{STREAM_CONNECTIONS_PER_CLIENT_MAX} connections of this client carry streams already; one of HTTP/2 \
+                "{STREAM_CONNECTIONS_PER_CLIENT_MAX} connections of this client carry streams already; one HTTP/2 connection \
                  carries many streams, and one stream many interfaces"
             ),
         ),
     }
 }
 
-/// How many subscriptions a selection of so many bytes counts as.
+/// The number of subscriptions that a selection of this many bytes counts as.
 fn cost(len: usize) -> u32 {
     u32::try_from(len.div_ceil(SELECTION_LEN).max(1)).unwrap_or(u32::MAX)
 }

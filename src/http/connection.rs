@@ -1,4 +1,4 @@
-//! One connection from its first byte to its end: how long it waits for what, and how it ends.
+//! One HTTP connection from its first byte to its end, with all its time limits.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -25,48 +25,48 @@ use super::streams::StreamTasks;
 use super::{Pages, access};
 use crate::metrics::Dropped;
 
-/// How long a client may take to send its request's head.
+/// How long a client may take to send a request's head.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
 
-/// How long an HTTP/2 connection may rest between requests; HTTP/1.1 has the time of a head.
+/// How long an HTTP/2 connection may be idle between requests. HTTP/1.1 has [`HEAD_WAIT`].
 const IDLE_WAIT: Duration = Duration::from_secs(15);
 
-/// How often the answers that are on their way are looked at.
+/// How often running responses are checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a connection that is told to end may take for it.
+/// How long a connection may take to close gracefully.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 
-/// How long the answers that are on their way may take when the server ends.
+/// How long running responses may take after the server has been asked to end.
 const DRAIN_WAIT: Duration = Duration::from_secs(4);
 
-/// The largest head of a request: the URL of a stream of 1,024 interfaces, which is at most 65,534 bytes.
+/// The largest request head. The URL of a stream of 1,024 interfaces has up to 65,534 bytes.
 const HEAD_LEN_MAX: usize = 72 * 1024;
 
-/// The most requests at once of an HTTP/2 connection: a thousand streams, and lists and probes beside them.
+/// The most requests at once on an HTTP/2 connection: a thousand streams, besides lists and probes.
 const REQUESTS_MAX: u32 = 1_152;
 
-/// What a client may send within requests that nobody reads: none of ours has a body.
+/// HTTP/2's window for request bodies. No handler reads a body.
 const WINDOW: u32 = 65_535;
 
-/// The most of HTTP/2's answers that waits for their reader, of each request.
+/// The most response bytes that HTTP/2 buffers, per request.
 const SEND_BUFFER_LEN: usize = 64 * 1024;
 
-/// How often an HTTP/2 connection is asked whether its other end is there, and how long that may take.
+/// The interval and the time limit of HTTP/2 pings.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// As it should.
+    /// All responses were sent.
     Whole,
-    /// In the middle: by its client, or because that one does not read.
+    /// A response was cut off: the client disconnected or did not read.
     Early,
-    /// Its place was needed.
+    /// Another connection needed its place.
     Silent,
 }
 
-/// Serves one connection, HTTP/1.1 or HTTP/2, to its end.
+/// Serves one connection, HTTP/1.1 or HTTP/2, until it ends.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
@@ -105,18 +105,18 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let wait = loop {
         tokio::select! {
-            biased; // a request that is here goes before the end of the wait for it
+            biased; // a received request wins over the end of the wait for it
             ended = connection.as_mut() => return if ended.is_ok() { Ended::Whole } else { Ended::Early },
             () = stay.changed() => {
                 idle.as_mut().reset(tokio::time::Instant::now() + IDLE_WAIT);
                 if !stay.settle() {
-                    break FAREWELL_WAIT; // nothing is on its way, and others need the place
+                    break FAREWELL_WAIT; // no response is running, and another connection needs the place
                 }
             }
             () = &mut idle, if stay.is_idle() => {
                 if stay.is_idle() {
                     break FAREWELL_WAIT;
-                } // else a request came meanwhile, of which this loop is told next
+                } // otherwise a request arrived, and `changed` is next
             }
             () = stay.asked() => return Ended::Silent,
             () = stay.cut() => return Ended::Early,
@@ -130,7 +130,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             _ = closing.wait_for(|closing| *closing) => break DRAIN_WAIT,
         }
     };
-    // The end is announced: by GOAWAY, or by `Connection: close` in an answer that has yet to begin.
+    // Announces the end: by GOAWAY, or by `Connection: close` in a response that has not begun.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = timeout(wait, connection) => if matches!(ended, Ok(Ok(()))) { Ended::Whole } else { Ended::Early },
@@ -149,7 +149,6 @@ fn builder() -> auto::Builder<StreamTasks> {
     builder
 }
 
-/// Answers one request.
 async fn answer(
     mut request: Request<Incoming>,
     stay: Arc<Stay>,
@@ -159,7 +158,7 @@ async fn answer(
     let is_http2 = request.version() == Version::HTTP_2;
     stay.heard(is_http2);
     let answer = Answer::begin(stay, Kind::of(request.uri().path()), head_len(&request));
-    // The token first: who does not know it takes nothing of those who do.
+    // The token is checked first: a client without it takes nothing from the limits of clients that have it.
     let unknown = access::refused(&pages.access, &request);
     let is_scrape = unknown.is_none() && answer.kind() == Kind::Scrape;
     let refused = unknown.or_else(|| pages.admit(&answer).err().map(IntoResponse::into_response));

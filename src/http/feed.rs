@@ -1,8 +1,9 @@
-//! What one stream of events tells, of however many interfaces.
+//! The events of one stream, for any number of interfaces.
 //!
-//! It goes in rounds: a round takes every interface that has news up to one revision, and the last event of it carries
-//! that revision as its id. The events before it carry an id that nobody can go on from, so that a client that is cut off
-//! in the middle of a round begins with whole sets, and an id claims exactly what the client was sent. Nothing is kept for a client that does not read: its next round is then a longer one.
+//! The stream works in rounds. A round sends the news of every interface up to one revision, and its last event has
+//! that revision as its id. The events before have an id that no client can resume from. So a client that is cut off
+//! within a round begins with whole sets, and an id covers exactly what the client has received. Nothing is queued for
+//! a client that does not read: its next round is longer.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,16 +25,16 @@ use crate::escape;
 use crate::events;
 use crate::report::{ChangeEvent, SetEvent, WatchedSet};
 
-/// How long a stream is silent at most: shorter than what proxies and NATs commonly forget an idle connection after.
+/// The longest silence of a stream. It is shorter than the usual idle timeouts of proxies and NATs.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How soon a client is to come back, in milliseconds (the field `retry` of WHATWG HTML §9.2).
+/// How soon a client should reconnect, in milliseconds (the field `retry` of WHATWG HTML §9.2).
 const RETRY_MS: u32 = 1_000;
 
-/// The revision of an event that others of its round follow: no snapshot has it.
+/// The revision in the id of an event that is not the last of its round. No snapshot has it.
 const UNFINISHED: u64 = 0;
 
-/// How long the news of a set's own revision may take: the moment between a snapshot and what it changed.
+/// How long to wait for the news of a set's own revision: a snapshot is published a moment before its changes.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(1);
 
 /// An interface of the stream.
@@ -43,32 +44,32 @@ pub(super) struct Place {
     pub(super) is_fresh: bool,
 }
 
-/// One stream. It is asked for more only once the connection has room.
+/// One stream. It makes the next event only when the connection has room.
 pub(super) struct Feed {
     pages: Arc<Pages>,
     answer: Arc<Answer>,
-    /// What its events may take until they are read.
+    /// The memory that its events may take until they are read.
     part: Part,
     places: Vec<Place>,
-    /// The news of each interface, waited for.
+    /// Waits for the news of each interface.
     waits: FuturesUnordered<Pin<Box<dyn Future<Output = usize> + Send>>>,
-    /// What of an event is not sent yet.
+    /// The unsent rest of an event.
     ready: VecDeque<Bytes>,
-    /// The interfaces of this round that are still to be told of.
+    /// The interfaces that this round has yet to send.
     due: VecDeque<usize>,
-    /// The revision that the round goes up to.
+    /// The revision that ends the round.
     until: u64,
-    /// The revision up to which the client was told everything; 0 is none.
+    /// The revision up to which the client has received everything. 0: none.
     told: u64,
-    /// The last event that was sent has an id that nobody can go on from.
+    /// The last sent event has an id that no client can resume from.
     owes_id: bool,
-    /// The round began behind a wait: what the recent past has forgotten since is not the client's fault.
+    /// The round began after a wait. If recent changes were dropped since, the client is not to blame.
     is_prompt: bool,
     closing: Closing,
 }
 
 impl Feed {
-    /// A stream that goes on from a revision, where there is one that a place goes on from.
+    /// A stream that resumes from a revision, if any of its interfaces does.
     pub(super) fn new(
         pages: Arc<Pages>,
         answer: Arc<Answer>,
@@ -78,7 +79,7 @@ impl Feed {
     ) -> Feed {
         let is_resumed = places.iter().any(|place| !place.is_fresh);
         let until = pages.changes.latest();
-        // The first bytes tell the client that it was understood, also where there is no news.
+        // The first bytes confirm the request to the client, even if there is no news.
         let greeting = format!("retry: {RETRY_MS}\n: \n\n");
         let part = pages.bounds.events.part(answer.client());
         let mut feed = Feed {
@@ -99,7 +100,7 @@ impl Feed {
         feed
     }
 
-    /// The next bytes to send; none where the reader was too slow for the recent past, or the server ends.
+    /// The next bytes to send. `None` if the client was too slow for the recent changes, or the server ends.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
@@ -110,7 +111,7 @@ impl Feed {
             }
             match self.due.pop_front() {
                 Some(at) => {
-                    yield_now().await; // a stream may have a thousand interfaces, and the same tasks answer DNS
+                    yield_now().await; // a stream may have a thousand interfaces, and the same threads answer DNS
                     if self.tell(at).await == Err(Gap) {
                         self.pages.responder.metrics.slow_reader();
                         return None;
@@ -121,7 +122,7 @@ impl Feed {
         }
     }
 
-    /// Prepares what there is to tell of an interface, if there is anything.
+    /// Prepares the news of an interface, if there are any.
     async fn tell(&mut self, at: usize) -> Result<(), Gap> {
         let (event, sent) = match std::mem::take(&mut self.places[at].is_fresh) {
             true => (events::SET, self.set(at).await),
@@ -141,8 +142,8 @@ impl Feed {
         Ok(())
     }
 
-    /// The data of an interface's news, once there is room for it. Where there is none it waits without them and makes them
-    /// again: what waits takes no memory.
+    /// The data of an interface's news, once there is room for it. Without room it drops the data, waits, and makes
+    /// the data again, so that waiting takes no memory.
     async fn change(&mut self, at: usize) -> Result<Option<Arc<Sent>>, Forgotten> {
         let subscription = &mut self.places[at].subscription;
         let from = subscription.revision();
@@ -167,8 +168,8 @@ impl Feed {
         }
     }
 
-    /// The data of a whole set, once there is room for it. Subscribers that come while another one's is still being sent
-    /// share its bytes and its room, as long as they say what is so: a thousand that come back at once cost one set.
+    /// The data of a whole set, once there is room for it. Subscribers that come while the set is still being sent to
+    /// another one share its bytes and its room if the set is unchanged: a thousand reconnecting clients cost one set.
     async fn set(&mut self, at: usize) -> Arc<Sent> {
         let topic = self.places[at].subscription.topic().clone();
         let mut room = None;
@@ -184,7 +185,7 @@ impl Feed {
                 break new;
             }
             let len = bytes.len();
-            drop((sent, bytes)); // nobody else waits for this client's room
+            drop((sent, bytes)); // other subscribers must not wait for this client's room
             room = Some(self.part.take(len).await);
         };
         self.places[at].subscription.start_from(sent.revision);
@@ -198,7 +199,7 @@ impl Feed {
         (snapshot.revision, escape::json(&set))
     }
 
-    /// At the end of a round: claims its revision, unless a set was already of a later one.
+    /// Ends a round: its revision becomes the id, unless a set was already of a later revision.
     fn advance(&mut self) -> bool {
         let newest = self.places.iter().map(|place| place.subscription.revision()).max().unwrap_or_default();
         let is_exact = newest <= self.until || self.places.len() == 1;
@@ -210,7 +211,7 @@ impl Feed {
         is_exact
     }
 
-    /// Begins the next round once there is news, or prepares a sign of life.
+    /// Begins the next round once there is news, or prepares a heartbeat.
     async fn next_round(&mut self) {
         let silence = sleep(HEARTBEAT);
         tokio::pin!(silence);
@@ -221,14 +222,14 @@ impl Feed {
             if is_exact && std::mem::take(&mut self.owes_id) {
                 return self.ready.push_back(self.heartbeat());
             }
-            self.until = self.pages.changes.latest(); // first: what is looked at then has news of all up to here
+            self.until = self.pages.changes.latest(); // first: `has_news` then covers every revision up to here
             let places = self.places.iter().enumerate();
             self.due = places.filter(|(_, place)| place.subscription.has_news()).map(|(at, _)| at).collect();
             if !self.due.is_empty() {
                 return;
             }
             if is_silent {
-                self.advance(); // nothing of it is news to the stream
+                self.advance(); // none of these revisions is news to the stream
                 return self.ready.push_back(self.heartbeat());
             }
             self.is_prompt = true;
@@ -245,7 +246,7 @@ impl Feed {
         }
     }
 
-    /// Waits for an interface's news from here on.
+    /// Waits for an interface's next news.
     fn wait_for(&mut self, at: usize) {
         let touched = self.places[at].subscription.next_touch();
         self.waits.push(Box::pin(async move {
@@ -259,15 +260,15 @@ impl Feed {
     }
 }
 
-/// Why an interface's news are in the past no more.
+/// Why the recent changes no longer have an interface's news.
 enum Forgotten {
-    /// The stream waited for them, or for room.
+    /// They were dropped while the stream waited for news or for room.
     Meanwhile,
-    /// Its client did not read.
+    /// They were dropped because the client did not read.
     Unread,
 }
 
-/// The data of an event, which other streams may send too, and the answer that is to be read in time.
+/// The data of an event, shared with other streams, and the response that has to be read in time.
 struct Unread {
     sent: Arc<Sent>,
     answer: Arc<Answer>,

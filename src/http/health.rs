@@ -12,10 +12,8 @@ use super::Pages;
 pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
     match (pages.pulse.is_beating(), pages.responder.metrics.panics()) {
         (true, 0) => "ok\n".into_response(),
-        // No reason to be started anew: whoever asks for it again would bring it about again.
-        (true, panics) => {
-            format!("ok, but {panics} queries were given up in the middle: see the log\n").into_response()
-        }
+        // Not a reason to restart: the same query would cause the panic again.
+        (true, panics) => format!("ok, but the processing of {panics} queries panicked: see the log\n").into_response(),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
     }
 }
@@ -26,7 +24,7 @@ pub(super) async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
     }
     match pages.responder.snapshot.load().is_synced {
         true => "ok\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the Pods are not all known yet\n").into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not all Pods are known yet\n").into_response(),
     }
 }
 

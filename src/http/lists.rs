@@ -1,4 +1,4 @@
-//! What the index holds, as lists: in pages, and with the revision as ETag.
+//! The lists of the API, in pages, with the snapshot's revision as ETag.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::metrics::Beyond;
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
-/// The rows of a page where nobody asks for another number, as Kubernetes' own lists have it.
+/// The default page size: that of Kubernetes' own lists.
 const LIMIT_DEFAULT: usize = 500;
 
-/// The most rows of a page; it has fewer where they are long.
+/// The largest page size. A page of long rows has fewer.
 pub const LIMIT_MAX: usize = 5_000;
 
-/// Which services are asked for, and which of their rows.
+/// The query of a list of services or endpoints.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceQuery {
@@ -34,7 +34,7 @@ pub(super) struct ServiceQuery {
     r#continue: Option<String>,
 }
 
-/// Which Pods are asked for, and which of their rows.
+/// The query of a list of Pods.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PodQuery {
@@ -44,7 +44,7 @@ pub(super) struct PodQuery {
     r#continue: Option<String>,
 }
 
-/// Which rows of a list without a filter are asked for.
+/// The query of a list without a filter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
@@ -52,7 +52,7 @@ pub(super) struct PageQuery {
     r#continue: Option<String>,
 }
 
-/// A query as it came, read or not.
+/// A parsed query, or why it cannot be parsed.
 type Asked<Q> = Result<Query<Q>, QueryRejection>;
 
 /// A page, or why there is none.
@@ -119,15 +119,16 @@ impl ServiceQuery {
 
 fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal> {
     let limit = match limit.unwrap_or(LIMIT_DEFAULT) {
-        0 => return Err(Refusal::bad(format!("limit: 0 is no page; write 1 to {LIMIT_MAX}"))),
+        0 => return Err(Refusal::bad(format!("limit: 0 is not a page size; write 1 to {LIMIT_MAX}"))),
         limit => limit.min(LIMIT_MAX),
     };
-    let read = |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not one of an earlier page"));
+    let read =
+        |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not a token of an earlier page"));
     let after = token.as_deref().filter(|token| !token.is_empty()).map(read).transpose()?;
     Ok(Paging::within(limit, after))
 }
 
-/// A page of what a snapshot holds; 503 while it does not hold all, 304 to whoever has it already.
+/// A page of a snapshot. 503 before the first sync, 304 if the client has it already.
 async fn list<T: Serialize>(
     pages: &Pages,
     headers: &HeaderMap,
@@ -147,7 +148,7 @@ async fn list<T: Serialize>(
     Ok((head, JSON, text).into_response())
 }
 
-/// The weak comparison of RFC 9110 §8.8.3.2, which If-None-Match asks for.
+/// The weak comparison of RFC 9110 §8.8.3.2, which If-None-Match requires.
 fn is_same_tag(known: &str, tag: &str) -> bool {
     known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
 }

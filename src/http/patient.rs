@@ -1,4 +1,4 @@
-//! How long a client may leave what is written to its socket unread.
+//! Limits how long a client may leave everything unread that is written to its socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::metrics::Metrics;
 
-/// A stream that ends where its reader does not read.
+/// A stream that fails if its reader reads nothing for too long.
 pub(super) struct Patient<S> {
     stream: S,
     wait: Duration,
@@ -21,12 +21,12 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    /// It may take nothing for so long.
+    /// `wait` is how long the reader may take nothing.
     pub(super) fn new(stream: S, wait: Duration, metrics: Arc<Metrics>) -> Patient<S> {
         Patient { stream, wait, metrics, stalled: None }
     }
 
-    /// What a write gave; an error where that has been nothing for too long.
+    /// Passes on the result of a write. An error if writes have been pending for too long.
     fn written(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;

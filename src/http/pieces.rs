@@ -1,4 +1,4 @@
-//! An answer's body in pieces: the transport takes one after the other, so that it is seen whether its client reads.
+//! Splits a response's body into pieces. The transport takes one at a time, which shows whether the client reads.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::answer::Answer;
 
-/// The longest piece, which is HTTP/2's usual frame.
+/// The longest piece: HTTP/2's usual frame size.
 const PIECE_LEN: usize = 16 * 1024;
 
-/// A body, and the answer that it is of.
+/// The body of a response.
 pub(super) struct Pieces {
     body: Body,
-    /// What of the body's last part is not handed over yet.
+    /// The rest of the body's last frame.
     rest: Bytes,
-    /// The body has nothing more.
+    /// The body has no more frames.
     is_over: bool,
     answer: Arc<Answer>,
 }

@@ -1,14 +1,14 @@
-//! What lists may take of the process: they are long, and anybody may ask for many of them and read none.
+//! The memory and CPU that lists may take. Lists are long, and a client may request many and read none.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The lists that are made at once: each looks at all that there is, and the processors are DNS's.
+/// The lists that are made at once. Each scans the whole snapshot, and DNS needs the CPUs.
 const MAKING_MAX: usize = 1;
 
-/// The most of all lists that is made and not yet sent, in KiB.
+/// The most KiB of lists that are made and not yet sent.
 const UNSENT_KIB_MAX: usize = 32 * 1024;
 
 /// The room for lists.
@@ -25,10 +25,10 @@ impl Default for ListRoom {
 }
 
 impl ListRoom {
-    /// Makes a list's text in its turn, beside the tasks that answer; none where too many were not read yet.
+    /// Makes a list's text when it is its turn, on a blocking thread. `None` if too many lists are unread.
     pub(super) async fn make(&self, make: impl FnOnce() -> Vec<u8> + Send + 'static) -> Option<Bytes> {
         let turn = self.making.clone().acquire_owned().await.ok()?;
-        // The turn is the list's and not its client's: who goes away meanwhile does not end the making.
+        // The closure holds the turn, not the client: a client that disconnects does not end the work.
         let make_in_turn = move || {
             let _turn = turn;
             make()
@@ -40,7 +40,7 @@ impl ListRoom {
     }
 }
 
-/// A text that takes room until the last of it has been sent.
+/// A text that takes room until its last byte is sent.
 struct Unsent {
     text: Vec<u8>,
     _room: OwnedSemaphorePermit,
@@ -60,10 +60,10 @@ mod tests {
     async fn who_goes_away_leaves_no_turn_to_the_next() {
         let room = ListRoom::default();
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        let first = room.make(move || wait.recv().map(|()| Vec::new()).expect("a word"));
+        let first = room.make(move || wait.recv().map(|()| Vec::new()).expect("a signal"));
         let gone = tokio::time::timeout(std::time::Duration::from_millis(50), first).await;
-        assert!(gone.is_err() && room.making.available_permits() == 0, "it is still made");
-        go.send(()).expect("told");
+        assert!(gone.is_err() && room.making.available_permits() == 0, "the first list is still being made");
+        go.send(()).expect("sent");
         assert!(room.make(|| vec![1]).await.is_some());
     }
 

@@ -1,20 +1,19 @@
-//! Answers that take no share: short ones, and each of them is given.
+//! Responses without a share. They are short, and every one of them is sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, Weak};
 
-/// What can be ended.
 pub(super) trait End {
     fn end(&self);
 }
 
-/// The answers of one kind that are on their way. A new one is always let in: beyond a bound an old one ends for it.
+/// The running responses of one kind. A new one is always admitted; beyond a limit an old one ends instead.
 #[derive(Debug)]
 pub(super) struct Shareless<A> {
     all_max: usize,
     per_client_max: usize,
-    /// In the order in which they came.
+    /// The oldest first.
     answers: Mutex<VecDeque<(IpAddr, Weak<A>)>>,
 }
 
@@ -23,8 +22,8 @@ impl<A: End> Shareless<A> {
         Shareless { all_max, per_client_max, answers: Mutex::default() }
     }
 
-    /// Adds an answer. A client beyond its bound loses its oldest one; beyond the bound of all, the client that has the
-    /// most loses its oldest.
+    /// Adds a response. A client over its limit loses its oldest one. Beyond the limit of all, the client with the
+    /// most responses loses its oldest.
     pub(super) fn add(&self, client: IpAddr, answer: Weak<A>) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|(_, answer)| answer.strong_count() > 0);
@@ -44,7 +43,7 @@ impl<A: End> Shareless<A> {
     }
 }
 
-/// Who has the most.
+/// The client with the most responses.
 fn greediest<A>(answers: &VecDeque<(IpAddr, Weak<A>)>) -> Option<IpAddr> {
     let mut counts: HashMap<IpAddr, usize> = HashMap::new();
     answers.iter().for_each(|(client, _)| *counts.entry(*client).or_default() += 1);
@@ -88,6 +87,6 @@ mod tests {
         assert_eq!((ended(&other), ended(&more)), (vec![false], vec![false; 2]), "nobody else loses one");
         drop(greedy);
         let rest: Vec<_> = (0..3).map(|_| add(3)).collect();
-        assert_eq!((ended(&rest), ended(&more)), (vec![false; 3], vec![false; 2]), "what is sent counts no more");
+        assert_eq!((ended(&rest), ended(&more)), (vec![false; 3], vec![false; 2]), "a sent response no longer counts");
     }
 }

@@ -1,10 +1,10 @@
-//! Who holds how many of something: so many in all, and so many a client.
+//! Counts how many of something each client has, with a limit per client and one for all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What there is, and who holds how much of it.
+/// The limits, and what is taken.
 #[derive(Debug)]
 pub(super) struct Shares {
     all_max: u32,
@@ -15,11 +15,11 @@ pub(super) struct Shares {
 #[derive(Debug, Default)]
 struct Taken {
     all: u32,
-    /// No more entries than `all`.
+    /// At most `all` entries.
     by_client: HashMap<IpAddr, u32>,
 }
 
-/// Which bound is reached.
+/// The limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// That of all clients together.
@@ -28,7 +28,7 @@ pub(super) enum Full {
     Client,
 }
 
-/// What one holder has; dropping it gives it back.
+/// What one holder has taken. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Share {
     shares: Arc<Shares>,
@@ -41,7 +41,7 @@ impl Shares {
         Arc::new(Shares { all_max, per_client_max, taken: Mutex::default() })
     }
 
-    /// Takes so many for a client; none is one that is trusted and counts among all alone.
+    /// Takes `count` for a client. `None` is a trusted client, which counts only against the limit of all.
     pub(super) fn take(self: &Arc<Shares>, client: Option<IpAddr>, count: u32) -> Result<Share, Full> {
         let mut taken = self.taken();
         if let Some(client) = client {
@@ -93,9 +93,9 @@ mod tests {
         let _more = take(client(1), 1).expect("the last of its share");
         let _second = take(client(2), 4).expect("another client's");
         assert_eq!(take(client(3), 3).err(), Some(Full::All));
-        assert_eq!(take(None, 3).err(), Some(Full::All), "who is trusted counts among all");
+        assert_eq!(take(None, 3).err(), Some(Full::All), "a trusted client counts against the limit of all");
         drop(first);
-        let trusted = take(None, 5).expect("who is trusted has no share of its own");
+        let trusted = take(None, 5).expect("a trusted client has no limit of its own");
         assert_eq!(take(client(3), 1).err(), Some(Full::All));
         drop((trusted, _more, _second));
         assert!(shares.taken().by_client.is_empty() && shares.taken().all == 0, "nothing is left");

@@ -1,8 +1,8 @@
-//! A connection's stay: its place among the others, and the answers that are on their way over it.
+//! The state of a connection: its place among the others, and its running responses.
 //!
-//! A connection has a place among those that hold nothing ([`super::CONNECTIONS_MAX`]). If all places are taken, the
-//! connection that was silent the longest loses its own. What a request asks for is known once its head is read: a list
-//! keeps the place, a stream gives it back, and a probe changes nothing.
+//! A connection has a place among those that have neither list nor stream ([`super::CONNECTIONS_MAX`]). If all places
+//! are taken, the connection that was silent the longest loses its own. The kind of a request is known once its head
+//! is read: a list keeps the place, a stream gives it back, and a probe changes nothing.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,25 +16,26 @@ use super::shares::{Full, Share, Shares};
 use crate::metrics::Metrics;
 use crate::server::clients::seats::Seat;
 
-/// An HTTP/1.1 connection keeps the buffer of its head: one that carries a stream counts as one more for each so many bytes.
+/// An HTTP/1.1 connection keeps the buffer of its head. A connection with a stream counts once more for each this many
+/// bytes of it.
 const HEAD_LEN_COUNTED: usize = 16 * 1024;
 
-/// A connection's stay.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct Stay {
     pub(super) address: IpAddr,
-    /// What it counts as; none is trusted.
+    /// The client that it counts against. `None` if the client is trusted.
     pub(super) client: Option<IpAddr>,
     seat: Seat,
     began: Instant,
     is_http2: AtomicBool,
     streams: AtomicUsize,
     lists: AtomicUsize,
-    /// What it counts as while it carries streams, each of which holds it.
+    /// Its share while it carries streams. Each stream holds it.
     share: Mutex<Weak<Share>>,
-    /// The answers that are on their way.
+    /// Its running responses.
     answers: Mutex<Vec<Weak<Answer>>>,
-    /// An answer began or ended.
+    /// A response began or ended.
     changed: Notify,
     cut: Notify,
     metrics: Arc<Metrics>,
@@ -58,12 +59,12 @@ impl Stay {
         })
     }
 
-    /// Waits until the place is needed for another connection.
+    /// Waits until another connection needs the place.
     pub(super) async fn asked(&self) {
         loop {
             self.seat.asked().await;
             if self.streams.load(Ordering::Relaxed) > 0 {
-                self.seat.outlast(); // it took the place back just before the stream came
+                self.seat.outlast(); // the connection took the place back just before the stream began
             } else if self.lists.load(Ordering::Relaxed) > 0 {
                 self.seat.decline();
             } else {
@@ -72,33 +73,33 @@ impl Stay {
         }
     }
 
-    /// Waits until an answer begins or ends.
+    /// Waits until a response begins or ends.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Waits until the connection is to end because its client does not read.
+    /// Waits until the connection has to end because its client does not read.
     pub(super) async fn cut(&self) {
         self.cut.notified().await;
     }
 
-    /// Has the connection end.
+    /// Ends the connection.
     pub(super) fn end(&self) {
         self.cut.notify_one();
     }
 
-    /// An answer ends because nobody reads it.
+    /// Counts a response that ends because its client does not read.
     pub(super) fn count_unread(&self) {
         self.metrics.slow_reader();
     }
 
-    /// A request is here.
+    /// Called when a request arrives.
     pub(super) fn heard(&self, is_http2: bool) {
         self.seat.heard();
         self.is_http2.store(is_http2, Ordering::Relaxed);
     }
 
-    /// An answer begins.
+    /// Called when a response begins.
     pub(super) fn begin(&self, answer: Weak<Answer>) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|other| other.strong_count() > 0);
@@ -107,7 +108,7 @@ impl Stay {
         self.changed.notify_one();
     }
 
-    /// An answer of this kind has taken its share.
+    /// Called when a response of this kind has taken its share.
     pub(super) fn hold(&self, kind: Kind) {
         match kind {
             Kind::Stream => {
@@ -121,7 +122,7 @@ impl Stay {
         }
     }
 
-    /// An answer ends, and gives back the share of this kind if it had one.
+    /// Called when a response ends. It gives back the share of this kind, if the response had one.
     pub(super) fn let_go(&self, held: Option<Kind>) {
         match held {
             Some(Kind::Stream) => _ = self.streams.fetch_sub(1, Ordering::Relaxed),
@@ -134,7 +135,7 @@ impl Stay {
         self.changed.notify_one();
     }
 
-    /// What the connection counts as while it carries streams; the first one takes it.
+    /// The share of the connection while it carries streams. The first stream takes it.
     pub(super) fn share(&self, shares: &Arc<Shares>, head_len: usize) -> Result<Arc<Share>, Full> {
         let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = share.upgrade() {
@@ -146,7 +147,7 @@ impl Stay {
         Ok(taken)
     }
 
-    /// The answers that are on their way.
+    /// The running responses.
     pub(super) fn live(&self) -> Vec<Arc<Answer>> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|answer| answer.strong_count() > 0);
@@ -158,18 +159,18 @@ impl Stay {
         answers.iter().all(|answer| answer.strong_count() == 0)
     }
 
-    /// Whether an answer can stall without the socket noticing, or take too long.
+    /// Whether a response can stall unnoticed by the socket, or take too long.
     pub(super) fn needs_looks(&self) -> bool {
         let is_any = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
         self.is_http2.load(Ordering::Relaxed) || is_any(&self.lists) || is_any(&self.streams)
     }
 
-    /// Whether the place among those that hold nothing is had, or had again.
+    /// Whether the connection has its place, or has got it back.
     pub(super) fn settle(&self) -> bool {
         self.streams.load(Ordering::Relaxed) > 0 || self.seat.come_back()
     }
 
-    /// The connection's time, in milliseconds.
+    /// The time since the connection began, in milliseconds.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -1,8 +1,8 @@
-//! The tasks of HTTP/2's requests, each of which can be ended alone.
+//! The tasks of HTTP/2 requests. Each can be ended alone.
 //!
-//! hyper gives each request of an HTTP/2 connection a task. While the task waits for its stream's window it does not look at
-//! the answer's body, so that the body cannot end the stream. But h2 resets the stream of a task that is dropped, and frees
-//! what of the answer waits to be sent.
+//! hyper gives each request of an HTTP/2 connection a task. While the task waits for its stream's window, it does not
+//! poll the response's body, so the body cannot end the stream. But if the task is dropped, h2 resets the stream and
+//! frees the unsent part of the response.
 
 use std::sync::Arc;
 
@@ -18,18 +18,18 @@ tokio::task_local! {
 pub(super) struct StreamTask(Arc<Notify>);
 
 impl StreamTask {
-    /// The task that runs this; none where the connection speaks HTTP/1.1.
+    /// The task that calls this. `None` over HTTP/1.1.
     pub(super) fn current() -> Option<StreamTask> {
         CURRENT.try_with(StreamTask::clone).ok()
     }
 
-    /// Resets its stream.
+    /// Drops the task, which resets its stream.
     pub(super) fn end(&self) {
         self.0.notify_one();
     }
 }
 
-/// Runs the tasks of a connection's requests.
+/// Spawns the tasks of a connection's requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamTasks;
 

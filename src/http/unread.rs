@@ -1,4 +1,4 @@
-//! What events take of the process until their clients have read them.
+//! The memory that events take until their clients have read them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most of all events that is made and not yet read, in KiB.
+/// The most KiB of events that are made and not yet read.
 const ALL_KIB_MAX: u32 = 32 * 1024;
 
-/// The most of one client's. An event that is longer takes all of it.
+/// The most KiB of one client. A longer event takes all of it.
 const PER_CLIENT_KIB_MAX: u32 = ALL_KIB_MAX / 2;
 
 /// The room for events.
 #[derive(Debug)]
 pub(super) struct EventRoom {
     all: Arc<Semaphore>,
-    /// No more entries than clients that have streams or room.
+    /// At most one entry per client that has streams or room.
     clients: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
-/// A client's part of it.
+/// A client's part of the room.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     all: Arc<Semaphore>,
-    /// None for who is trusted.
+    /// `None` if the client is trusted.
     own: Option<Arc<Semaphore>>,
 }
 
-/// Room for so many bytes; dropping it gives it back.
+/// Room for `len` bytes. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Room {
     len: usize,
@@ -42,7 +42,7 @@ impl Default for EventRoom {
 }
 
 impl EventRoom {
-    /// What a client may have of it; none is one that is trusted.
+    /// The part of a client. `None` is a trusted client.
     pub(super) fn part(&self, client: Option<IpAddr>) -> Part {
         let own = client.map(|client| {
             let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ impl EventRoom {
 }
 
 impl Part {
-    /// Room for so many bytes: what is held where that is enough, else what is there at once.
+    /// Room for `len` bytes: the held room if it is enough, else free room without waiting.
     pub(super) fn fit(&self, held: Option<Room>, len: usize) -> Option<Room> {
         held.filter(|held| held.len >= len).or_else(|| {
             let permits = self.needs(len).map(|(room, kib)| room.try_acquire_many_owned(kib).ok());
@@ -67,11 +67,12 @@ impl Part {
         })
     }
 
-    /// Waits for room, in turn: first for the client's own, so that no client fills the queue for what all share.
+    /// Waits for room, in turn. It waits for the client's own room first, so that no client fills the queue for the
+    /// shared room.
     pub(super) async fn take(&self, len: usize) -> Room {
         let mut permits = Vec::with_capacity(2);
         for (room, kib) in self.needs(len) {
-            permits.extend(room.acquire_many_owned(kib).await.ok()); // nobody closes it
+            permits.extend(room.acquire_many_owned(kib).await.ok()); // never closed
         }
         Room { len, permits }
     }
@@ -84,7 +85,7 @@ impl Part {
 }
 
 impl Room {
-    /// What is to be kept for as long as the bytes are.
+    /// The permits, to be held as long as the bytes.
     pub(super) fn permits(self) -> Vec<OwnedSemaphorePermit> {
         self.permits
     }
@@ -115,9 +116,9 @@ mod tests {
         drop((first, second));
         let held = wait.await;
         assert!(waiting.fit(None, 1).is_none());
-        assert!(waiting.fit(Some(held), OWN + 1).is_none(), "what is held is too little, and was given back");
+        assert!(waiting.fit(Some(held), OWN + 1).is_none(), "the held room is too little, and was given back");
         drop(other);
-        assert!(waiting.fit(None, OWN * 9).is_some(), "what is longer than all takes all of the client's");
+        assert!(waiting.fit(None, OWN * 9).is_some(), "an event longer than the client's room takes all of it");
         assert_eq!(room.all.available_permits(), ALL_KIB_MAX as usize);
     }
 }

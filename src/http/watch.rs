@@ -1,4 +1,4 @@
-//! `GET /v1/watch`: the endpoints of some interfaces as server-sent events, each whole set first and then what changes.
+//! `GET /v1/watch`: the endpoints of some interfaces as server-sent events, first each whole set, then the changes.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -19,10 +19,9 @@ use crate::events;
 use crate::metrics::Beyond;
 use crate::report::Filter;
 
-/// The server's end, which streams end with.
+/// True once the server ends. Streams end with it.
 pub(super) type Closing = watch::Receiver<bool>;
 
-/// Starts a stream.
 pub(super) async fn watch(
     State(pages): State<Arc<Pages>>,
     Extension(answer): Extension<Arc<Answer>>,
@@ -32,11 +31,13 @@ pub(super) async fn watch(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let asked = Asked::read(query.as_deref().unwrap_or_default())?;
-    drop(query); // it may be long, and the stream may have to wait for room
+    drop(query); // free it: it may be long, and the stream may have to wait for room
     pages.admit_stream(&answer, &asked).await?;
     let snapshot = synced(&pages)?;
     if snapshot.heard_at.is_some() {
-        return Err(Refusal::later("the zone of the last run is served; what changes is told from the first sync on"));
+        return Err(Refusal::later(
+            "the server still serves the zone of its last run; changes are available after the first sync",
+        ));
     }
     let last = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let last = last.and_then(|id| pages.changes.revision_of(id));
@@ -56,7 +57,7 @@ pub(super) async fn watch(
     let head = [(header::CONTENT_TYPE, events::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
     let mut response = (head, Body::from_stream(events)).into_response();
     if version < Version::HTTP_2 {
-        // Its place among the connections that hold nothing is given away. HTTP/2 knows no such header.
+        // The connection gives its place away. HTTP/2 has no such header.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
@@ -65,16 +66,17 @@ pub(super) async fn watch(
 /// The parameters of a stream.
 const PARAMETERS: &str = "`interface`, `added`, `group`, `version`, `namespace`";
 
-/// The longest `group`, `version` or `namespace`, in bytes: each interface of a stream keeps a copy of it.
+/// The longest `group`, `version` or `namespace`, in bytes. Each interface of a stream keeps a copy of it.
 const SELECTOR_LEN_MAX: usize = 1_024;
 
-/// What a stream is asked to tell of. It is as long as its query, and no filter exists before the stream has room.
+/// The query of a stream. It takes as much memory as the query string. Filters are made only after the stream has
+/// room.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
-    /// The interfaces in lower case, each once and in the order of the query, and whether each begins with its whole set
-    /// anyway.
+    /// The interfaces in lower case, each once and in the order of the query, and whether each begins with its whole
+    /// set even if the stream resumes.
     interfaces: Vec<(String, bool)>,
-    /// What holds for all of them.
+    /// The selectors of all interfaces.
     common: Filter,
 }
 
@@ -86,7 +88,7 @@ impl Asked {
             let single = match &*key {
                 "interface" | "added" => {
                     if value.is_empty() {
-                        return Err(Refusal::bad(format!("{key}: which one is to be watched?")));
+                        return Err(Refusal::bad(format!("{key}: it is empty; name an interface")));
                     }
                     let interface = value.to_ascii_lowercase();
                     let place = *places.entry(interface.clone()).or_insert(asked.interfaces.len());
@@ -105,11 +107,11 @@ impl Asked {
                 return Err(Refusal::bad(format!("{key}: it has more than {SELECTOR_LEN_MAX} bytes")));
             }
             if single.replace(value.into_owned()).is_some() {
-                return Err(Refusal::bad(format!("{key}: it is there twice; a stream has one")));
+                return Err(Refusal::bad(format!("{key}: it is given twice; a stream has one")));
             }
         }
         if asked.interfaces.is_empty() {
-            return Err(Refusal::bad("interface: which one is to be watched?"));
+            return Err(Refusal::bad("interface: it is missing; name an interface"));
         }
         Ok(asked)
     }
@@ -121,7 +123,7 @@ impl Asked {
         self.interfaces.iter().map(move |(interface, _)| interface.len() + common)
     }
 
-    /// The selections, and whether each begins with its whole set anyway.
+    /// The selections, and whether each begins with its whole set even if the stream resumes.
     fn filters(self) -> impl Iterator<Item = (Filter, bool)> {
         let Asked { interfaces, common } = self;
         interfaces
@@ -152,11 +154,11 @@ mod tests {
             ("interface=a.B&interface=c.D&interface=A.b", "a.b@-/-/- c.d@-/-/-"),
             ("namespace=n&interface=a%26b&group=&version=1", "a&b@/1/n"),
             ("interface=a&added=b&added=a", "a+@-/-/- b+@-/-/-"),
-            ("", "interface: which one is to be watched?"),
-            ("group=x", "interface: which one is to be watched?"),
-            ("interface=", "interface: which one is to be watched?"),
-            ("interface=a&added=", "added: which one is to be watched?"),
-            ("interface=a&group=x&group=y", "group: it is there twice; a stream has one"),
+            ("", "interface: it is missing; name an interface"),
+            ("group=x", "interface: it is missing; name an interface"),
+            ("interface=", "interface: it is empty; name an interface"),
+            ("interface=a&added=", "added: it is empty; name an interface"),
+            ("interface=a&group=x&group=y", "group: it is given twice; a stream has one"),
             (
                 "interface=a&grupe=x",
                 "unknown field `grupe`, expected one of `interface`, `added`, `group`, `version`, `namespace`",
