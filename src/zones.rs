@@ -1,13 +1,13 @@
-//! Static zones: what is no Pod, served from master files in a folder.
+//! Static zones: records that are not of Pods, served from master files in a folder.
 //!
-//! A folder of `<origin>.zone` files becomes an immutable collection of zones. Reading it again makes a new collection
-//! that shares the zones whose files are unchanged, and keeps the old zone where a file has become bad: an edit that
-//! went wrong harms only itself. The file for the Pod zone is kept apart, as what is added to the Pods' names.
+//! A folder of `<origin>.zone` files becomes an immutable collection of zones. A reload makes a new collection. It
+//! shares the zones whose files are unchanged, and keeps the old zone if its file has become bad, so a bad edit harms
+//! only its own zone. The file for the Pod zone is kept apart: its records are added to the Pods' names.
 //!
 //! ```text
 //! folder ─► token ─► file, data ─► check (overlay) ─► zone ─► lookup
-//!           its      its           what can be        its     what it says
-//!           words    records       served at all      names   to a question
+//!           words    records       rules between      names   answers a
+//!                                  records                    question
 //! ```
 
 mod check;
@@ -43,19 +43,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tree::{At, Tree, descent};
 
-/// The largest zone file that is read, in bytes: some 60 bytes for each of [`RECORDS_MAX`].
+/// The largest zone file, in bytes: some 60 bytes for each of [`RECORDS_MAX`].
 pub const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 
-/// The most records of one zone: a few hundred MB, more than a server beside a cluster will ever carry.
+/// The most records of one zone: a few hundred MB, more than a server beside a cluster needs.
 pub const RECORDS_MAX: usize = 1_000_000;
 
-/// The longest data of one record, in bytes: with its owner, the question and OPT it fits a message of 65,535.
+/// The longest data of one record, in bytes. With its owner, the question and OPT it fits into a message of 65,535
+/// bytes.
 pub const RDATA_LEN_MAX: usize = 64_000;
 
-/// The most zone files of a folder: each is opened and hashed whenever the folder is read again.
+/// The most zone files of a folder. Each is opened and hashed at each reload.
 pub const ZONES_MAX: usize = 10_000;
 
-/// All static zones, immutable; found by the longest match.
+/// All static zones, immutable. A question belongs to the zone with the longest matching name.
 pub struct Zones {
     pod_zone: Name,
     zones: Tree<Loaded>,
@@ -68,26 +69,26 @@ impl fmt::Debug for Zones {
     }
 }
 
-/// A zone, and what its file held.
+/// A zone and the hashes of its files.
 #[derive(Clone)]
 struct Loaded {
     zone: Arc<Zone>,
-    /// Of its own file.
+    /// The hash of the zone's own file.
     sha256: [u8; 32],
-    /// The files that it includes, and the SHA-256 of each.
+    /// The files that the zone includes, and the SHA-256 of each.
     included: Arc<[(PathBuf, [u8; 32])]>,
 }
 
-/// A zone file that is not served, or not as it is now.
+/// A zone file that is not served, or whose old content is served.
 #[derive(Debug, thiserror::Error)]
 pub struct ZoneError {
-    /// The file, or the folder where that is the matter.
+    /// The zone file, or the folder if the folder itself has the problem.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong.
     pub problem: Problem,
 }
 
-/// `path:line:column: reason`, or without the place.
+/// `path:line:column: reason`, or without line and column.
 impl fmt::Display for ZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_place = matches!(&self.problem, Problem::Fault(fault) if fault.place.as_ref().is_some_and(|place| place.file.is_none()));
@@ -96,50 +97,50 @@ impl fmt::Display for ZoneError {
     }
 }
 
-/// What can be wrong with a zone file, or with the folder.
+/// What is wrong with a zone file or a folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// It cannot be read.
+    /// Reading failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It is no regular file.
+    /// The path is not a regular file.
     #[error("not a regular file")]
     NotAFile,
-    /// It is over [`FILE_LEN_MAX`].
+    /// It is larger than [`FILE_LEN_MAX`].
     #[error("larger than {FILE_LEN_MAX} bytes")]
     TooLarge,
-    /// Its name is not that of a zone.
+    /// Its name is not a zone name.
     #[error("not named after a zone: {0}")]
     BadOrigin(NameError),
-    /// Its name is no UTF-8.
+    /// Its name is not UTF-8.
     #[error("not named after a zone: it is not UTF-8")]
     NotUtf8,
-    /// Another file, spelt differently, is for the same zone.
-    #[error("another file is for {0} too")]
+    /// Another file, in another spelling, is named after the same zone.
+    #[error("another file is also named after {0}")]
     Twice(Name),
-    /// The folder holds more than [`ZONES_MAX`].
+    /// The folder has more than [`ZONES_MAX`] zone files.
     #[error("more than {ZONES_MAX} zone files")]
     TooMany,
-    /// What is in it cannot be served.
+    /// Its content cannot be served.
     #[error("{0}")]
     Fault(#[from] Fault),
 }
 
 impl Zones {
-    /// No zones, beside a Pod zone of this name.
+    /// No zones besides a Pod zone with this name.
     pub fn none(pod_zone: Name) -> Zones {
         Zones { pod_zone, zones: Tree::new(Vec::new()), overlay: None }
     }
 
     /// Reads every `<origin>.zone` of a folder. Blocks on the disk.
     ///
-    /// What cannot be served is left out, and told.
+    /// A zone that cannot be served is left out and reported.
     pub fn load(folder: &Path, pod_zone: Name) -> (Zones, Vec<ZoneError>) {
         Zones::none(pod_zone).reload(folder)
     }
 
-    /// Reads the folder again: a zone is gone with its file, stays as it was where its file has become bad or the folder
-    /// cannot be read, and is shared where nothing has changed. Blocks on the disk.
+    /// Reads the folder again. A zone goes with its file. It stays as it was if its file has become bad or the folder
+    /// cannot be read, and is shared if nothing has changed. Blocks on the disk.
     pub fn reload(&self, folder: &Path) -> (Zones, Vec<ZoneError>) {
         let mut errors = Vec::new();
         let files = match zone_files(folder, &mut errors) {
@@ -174,9 +175,11 @@ impl Zones {
         (Zones { pod_zone: self.pod_zone.clone(), zones: Tree::new(entries), overlay }, errors)
     }
 
-    /// The zone that a question belongs to, by its name's key bytes: the one with the longest name at or above it. The Pod zone is not among them.
+    /// The zone of a question, by its name's key bytes: the one with the longest name at or above it. It never returns
+    /// the Pod zone.
     ///
-    /// DS of a zone's own apex is the parent's to answer (RFC 4035 §3.1.4.1), if that is here and delegates it.
+    /// DS of a zone's own apex belongs to the parent (RFC 4035 §3.1.4.1), if the parent is here and delegates the
+    /// zone.
     pub fn find(&self, name: &[u8], qtype: Rtype) -> Option<&Arc<Zone>> {
         let (mut found, mut above) = (None, None);
         for here in descent(name, 0) {
@@ -191,7 +194,7 @@ impl Zones {
         parent.or(found)
     }
 
-    /// What the folder adds to the Pod zone.
+    /// The records that the folder adds to the Pod zone.
     pub fn overlay(&self) -> Option<&Arc<Zone>> {
         self.overlay.as_ref().map(|loaded| &loaded.zone)
     }
@@ -201,18 +204,18 @@ impl Zones {
         matches!(self.zones.at(key), At::EmptyNonTerminal)
     }
 
-    /// All zones but the Pod zone's.
+    /// All zones except the Pod zone's.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter().map(|(_, loaded)| &loaded.zone)
     }
 
-    /// The origins of the zones that are below a name: below the Pod zone's, they hide what Pods have there.
+    /// The origins of the zones below a name. Zones below the Pod zone's name hide the Pods' names there.
     pub fn hidden_below(&self, name: &Key) -> impl Iterator<Item = &Name> {
         self.iter().filter(|zone| zone.apex.is_within(name) && zone.apex != *name).map(|zone| zone.origin())
     }
 }
 
-/// The zone files of a folder by the keys of their origins; those whose names are no origins become errors.
+/// The zone files of a folder, by the keys of their origins. Files that are not named after a zone become errors.
 fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key, (PathBuf, Name)>, Problem> {
     let mut paths = Vec::new();
     for entry in folder.read_dir()? {
@@ -225,7 +228,7 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
         }
         paths.push(path);
     }
-    paths.sort(); // which of two files for one zone is taken must not be the disk's choice
+    paths.sort(); // the choice between two files of one zone must not depend on the disk
     let mut files = BTreeMap::new();
     for path in paths {
         match origin_of(&path) {
@@ -241,7 +244,7 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
     Ok(files)
 }
 
-/// Whether a file of the folder is for a zone, by its name.
+/// Whether a file is a zone file, by its name.
 fn is_zone_file(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b".zone"))
 }
@@ -252,7 +255,7 @@ fn origin_of(path: &Path) -> Result<Name, Problem> {
     name.strip_suffix(".zone").unwrap_or(name).parse().map_err(Problem::BadOrigin)
 }
 
-/// Reads a zone from its file, or takes the old one if that was read from the same bytes.
+/// Reads a zone from its file, or returns the old one if the file has not changed.
 fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Result<Loaded, Problem> {
     let text = read_file(path)?;
     let sha256 = Sha256::digest(&text).into();
@@ -266,7 +269,7 @@ fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Re
 }
 
 impl Loaded {
-    /// Whether all files that it includes are what they were.
+    /// Whether all files that the zone includes are unchanged.
     fn includes_the_same(&self) -> bool {
         let is_same = |path: &Path, sha256| read_file(path).is_ok_and(|text| Sha256::digest(&text) == sha256);
         self.included.iter().all(|(path, sha256)| is_same(path, *sha256))
@@ -275,7 +278,7 @@ impl Loaded {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
     if !fs::metadata(path)?.is_file() {
-        return Err(Problem::NotAFile); // to open a pipe would wait for its writer
+        return Err(Problem::NotAFile); // opening a pipe would wait for its writer
     }
     let mut text = Vec::new();
     File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut text)?;

@@ -1,4 +1,4 @@
-//! What a zone's records must be, among themselves, for the zone to be served.
+//! The rules between a zone's records that must hold before it is served.
 
 use super::Role;
 use super::data::folded;
@@ -10,7 +10,7 @@ use crate::dns::{Key, Name, Rtype};
 /// Checks records that are sorted by key, then by type.
 ///
 /// # Errors
-/// The first one found, in the order of the names; what is missing from the origin comes last.
+/// The first violation in the order of the names. Records that are missing at the origin come last.
 pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
     for record in records {
         check_record(record, origin).map_err(|reason| record.fault(reason))?;
@@ -25,7 +25,7 @@ pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), 
     check_apex(records, origin, role)
 }
 
-/// What one record must be by itself.
+/// Checks one record by itself.
 fn check_record(record: &Record, origin: &Key) -> Result<(), Reason> {
     let owner = || record.owner.clone();
     if !record.key.is_within(origin) {
@@ -45,7 +45,7 @@ pub(super) fn is_wildcard(name: &Name) -> bool {
     name.labels().next() == Some(b"*")
 }
 
-/// What the records of one owner must be together.
+/// Checks the records of one owner together.
 fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
     let Some(first) = records.first() else { return Ok(()) };
     for set in records.chunk_by(|one, next| one.rtype == next.rtype) {
@@ -63,7 +63,7 @@ fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
     if let Some(cname) = of_type(Rtype::CNAME)
         && let Some(other) = records.iter().find(|record| record.rtype != Rtype::CNAME)
     {
-        let later = if cname.line > other.line { cname } else { other }; // which was probably added
+        let later = if cname.line > other.line { cname } else { other }; // probably the one that was added
         return Err(later.fault(Reason::CnameAndOther(cname.owner.clone())));
     }
     if first.key != *origin
@@ -75,7 +75,7 @@ fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Nothing may stand below a DNAME; what is below it comes right behind it.
+/// Refuses records below a DNAME. In the sort order they come right after it.
 fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
     let mut last_dname: Option<&Record> = None;
     for record in records {
@@ -90,7 +90,7 @@ fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The origin has an SOA, and NS but in the Pod zone's file, where the server has its own.
+/// Requires an SOA at the origin, and NS except in the Pod zone's file: there the server has its own.
 fn check_apex(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
     let has = |rtype| records.iter().any(|record| record.key == *origin && record.rtype == rtype);
     let missing = |reason| Err(Fault { place: None, reason });

@@ -1,7 +1,7 @@
-//! The data of a record: what each type's fields are, how they are written, and how they stand on the wire.
+//! The data of a record: the fields of each type, their text form and their wire format.
 //!
-//! A type is a row of [`fields_of`]. One table serves both ways in: text is read field by field, and data in the generic
-//! form (RFC 3597 §5) is checked field by field.
+//! A type is a row of [`fields_of`]. The same table serves text, which is parsed field by field, and data in the
+//! generic form (RFC 3597 §5), which is checked field by field.
 
 mod address_prefix;
 mod check;
@@ -16,7 +16,7 @@ use super::token::{Token, unescape};
 use crate::dns::{LABEL_LEN_MAX, Name, Rtype};
 pub(super) use number::{class, rtype, seconds};
 
-/// What a field is. Those to the end of the data stand last in their row.
+/// A kind of field. Fields that extend to the end of the data come last in their row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     /// A domain name, uncompressed.
@@ -30,27 +30,27 @@ enum Field {
     Ipv6,
     /// A character string: a length byte and up to 255 bytes.
     String,
-    /// The same, which may be missing at the end.
+    /// A character string that may be missing at the end.
     StringMaybe,
-    /// One character string or more, to the end.
+    /// One or more character strings, to the end.
     Strings,
-    /// Bytes of a text to the end, without a length.
+    /// The bytes of a text without a length, to the end.
     Text,
     /// The tag of a CAA record: a character string of letters and digits.
     Tag,
-    /// Bytes in hexadecimal to the end, one at least.
+    /// Bytes in hexadecimal to the end, at least one.
     Hex,
-    /// Bytes in base64 to the end, one at least.
+    /// Bytes in base64 to the end, at least one.
     Base64,
-    /// A DNSSEC algorithm: a number of 8 bits or its mnemonic.
+    /// A DNSSEC algorithm: an 8-bit number or its mnemonic.
     Algorithm,
-    /// A certificate's type: a number of 16 bits or its mnemonic (RFC 4398 §2.1).
+    /// A certificate type: a 16-bit number or its mnemonic (RFC 4398 §2.1).
     CertType,
     /// Record types as a bitmap (RFC 4034 §4.1.2), to the end.
     Types,
     /// Four groups of 16 bits in hexadecimal (RFC 6742 §2.1).
     Locator,
-    /// So many bytes in hexadecimal with hyphens between (RFC 7043).
+    /// This many bytes in hexadecimal, separated by hyphens (RFC 7043).
     Eui(usize),
     /// A place on Earth (RFC 1876).
     Location,
@@ -58,11 +58,11 @@ enum Field {
     Prefixes,
     /// Service parameters to the end (RFC 9460).
     Parameters,
-    /// What an IPSECKEY record says behind its precedence (RFC 4025).
+    /// The fields of an IPSECKEY record after its precedence (RFC 4025).
     Gateway,
 }
 
-/// The fields of a type; `None` for a type that has no text form of its own here.
+/// The fields of a type. `None` for a type that has only the generic text form here.
 fn fields_of(rtype: Rtype) -> Option<&'static [Field]> {
     use Field::*;
     Some(match rtype.0 {
@@ -102,17 +102,18 @@ fn fields_of(rtype: Rtype) -> Option<&'static [Field]> {
     })
 }
 
-/// What is wrong with a record's data, and where in the text.
+/// What is wrong with a record's data, and the offset in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DataFault {
     pub(super) at: usize,
     pub(super) message: String,
 }
 
-/// Reads a record's data from the tokens behind its type; names are below `origin`, and `end` is where the entry ends.
+/// Parses a record's data from the tokens after its type. Relative names are below `origin`; `end` is where the entry
+/// ends.
 ///
 /// # Errors
-/// The first field that is missing, that is not what the type has there, or that is too much.
+/// The first field that is missing, invalid or superfluous.
 pub(super) fn read(rtype: Rtype, tokens: &[Token<'_>], origin: &Name, end: usize) -> Result<Vec<u8>, DataFault> {
     let mut reader = Reader { tokens, origin, end, wire: Vec::with_capacity(32) };
     let generic = tokens.first().is_some_and(|token| !token.is_quoted && token.raw == b"\\#");
@@ -138,7 +139,7 @@ pub(super) fn read(rtype: Rtype, tokens: &[Token<'_>], origin: &Name, end: usize
     Ok(reader.wire)
 }
 
-/// Data with the letters of its names in lower case: equal for what is one record in two spellings (RFC 4343).
+/// Data with its names in lower case. Two spellings of one record have equal folded data (RFC 4343).
 pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     let mut folded = rdata.to_vec();
     if let Some(fields) = fields_of(rtype).filter(|fields| fields.contains(&Field::Name)) {
@@ -147,11 +148,11 @@ pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     folded
 }
 
-/// The tokens that are left of an entry, and the data so far.
+/// The remaining tokens of an entry, and the data so far.
 struct Reader<'e, 't> {
     tokens: &'e [Token<'t>],
     origin: &'e Name,
-    /// Where the entry ends: the place of a field that is missing.
+    /// The end of the entry: the place of a missing field.
     end: usize,
     wire: Vec<u8>,
 }
@@ -201,7 +202,7 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    /// The next token, which must be there.
+    /// The next token. An error if there is none.
     fn next(&mut self) -> Result<Token<'t>, DataFault> {
         let Some((token, rest)) = self.tokens.split_first() else {
             return Err(DataFault { at: self.end, message: "a field is missing".into() });
@@ -210,7 +211,7 @@ impl<'t> Reader<'_, 't> {
         Ok(*token)
     }
 
-    /// A token that `parse` understands as a word; `what` says what it should be.
+    /// Parses the next token with `parse`. `what` describes the expected text.
     fn parsed(&mut self, what: &str, parse: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), DataFault> {
         let token = self.next()?;
         let bytes = parse(token.raw).ok_or_else(|| fault(&token, format!("expected {what}")))?;
@@ -218,7 +219,7 @@ impl<'t> Reader<'_, 't> {
         Ok(())
     }
 
-    /// A decimal number of as many bytes as its largest value needs.
+    /// A decimal number. Its size in bytes follows from `max`.
     fn number(&mut self, max: u64) -> Result<(), DataFault> {
         let token = self.next()?;
         let value = number::decimal(token.raw).filter(|value| *value <= max);
@@ -263,7 +264,7 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    /// All tokens that are left, joined and decoded to one byte at least.
+    /// Joins all remaining tokens and decodes them to at least one byte.
     fn rest_as(&mut self, what: &str, decode: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<(), DataFault> {
         let first = self.next()?;
         let mut text = first.raw.to_vec();
@@ -304,7 +305,7 @@ impl<'t> Reader<'_, 't> {
             Some((0, _)) => {
                 let token = self.next()?;
                 if token.raw != b"." {
-                    return Err(fault(&token, "expected `.`: a gateway of type 0 is none"));
+                    return Err(fault(&token, "expected `.`: type 0 means no gateway"));
                 }
             }
             Some((1, _)) => self.field(Field::Ipv4)?,
@@ -333,10 +334,10 @@ impl<'t> Reader<'_, 't> {
     }
 }
 
-/// The name that a token stands for: `@` is the origin, and a name without a final dot is below it (RFC 1035 §5.1).
+/// The name of a token: `@` is the origin, and a name without a final dot is relative to it (RFC 1035 §5.1).
 ///
 /// # Errors
-/// What is no domain name.
+/// The token is not a domain name.
 pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, DataFault> {
     if token.raw == b"@" && !token.is_quoted {
         return Ok(origin.clone());
@@ -350,7 +351,7 @@ pub(super) fn name(token: &Token<'_>, origin: &Name) -> Result<Name, DataFault> 
         if byte == b'.' && !is_escaped {
             let len = wire.len() - label_at - 1;
             empty |= len == 0;
-            wire[label_at] = len.min(LABEL_LEN_MAX + 1) as u8; // a label that is too long is found by `from_wire`
+            wire[label_at] = len.min(LABEL_LEN_MAX + 1) as u8; // `from_wire` refuses a label that is too long
             label_at = wire.len();
             wire.push(0);
         } else {
@@ -377,7 +378,7 @@ fn fault(token: &Token<'_>, message: impl Into<String>) -> DataFault {
     DataFault { at: token.at, message: message.into() }
 }
 
-/// A word as what its text parses to.
+/// Parses a word with `FromStr`.
 fn ascii<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }

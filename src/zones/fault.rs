@@ -1,85 +1,84 @@
-//! Why a zone file is not served, and where in it.
+//! Why a zone file is not served, and the place of the fault.
 
 use crate::dns::{Name, Rtype};
 use std::fmt;
 use std::sync::Arc;
 
-/// What is wrong with a zone file.
+/// A fault in a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Fault {
-    /// Where it is; `None` for what is missing from the zone.
+    /// `None` if something is missing from the zone.
     pub place: Option<Place>,
-    /// What it is.
     pub reason: Reason,
 }
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The included file, by its path from the folder on; `None` for the zone's own.
+    /// The included file, by its path from the folder. `None`: the zone's own file.
     pub file: Option<Arc<str>>,
-    /// The line, from 1; of a record over several lines, one of them.
+    /// The line, from 1. For a record of several lines it is one of them.
     pub line: usize,
-    /// The column, from 1; 1 where a whole record is meant.
+    /// The column, from 1. It is 1 if the fault concerns a whole record.
     pub column: usize,
 }
 
-/// What can be wrong with a zone file.
+/// What is wrong in a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// It is no master file (RFC 1035 §5.1).
+    /// The syntax is not that of a master file (RFC 1035 §5.1).
     #[error("{0}")]
     Syntax(String),
-    /// More records than [`RECORDS_MAX`](super::RECORDS_MAX).
+    /// The zone has more records than [`RECORDS_MAX`](super::RECORDS_MAX).
     #[error("more than {} records", super::RECORDS_MAX)]
     TooManyRecords,
     /// `$GENERATE` makes more bytes than a file may have.
     #[error("$GENERATE makes more than {} bytes", super::FILE_LEN_MAX)]
     LongGenerate,
-    /// Data over [`RDATA_LEN_MAX`](super::RDATA_LEN_MAX).
-    #[error("a record of more than {} bytes fits no answer", super::RDATA_LEN_MAX)]
+    /// The data is longer than [`RDATA_LEN_MAX`](super::RDATA_LEN_MAX).
+    #[error("a record of more than {} bytes does not fit into an answer", super::RDATA_LEN_MAX)]
     LongRdata,
-    /// A type that only messages and questions have (RFC 6895 §3.1).
+    /// A type that occurs only in messages and questions (RFC 6895 §3.1).
     #[error("{0} is not a type of data")]
     NotData(Rtype),
-    /// A record of DNSSEC that only a signed zone has.
+    /// A DNSSEC record that only a signed zone has.
     #[error("{0} belongs to a signed zone, and signed zones are not served")]
     Signed(Rtype),
-    /// An owner that is neither the origin nor below it.
+    /// The owner is neither the origin nor below it.
     #[error("{0} is outside the zone")]
     OutOfZone(Name),
-    /// No SOA at the origin.
+    /// The origin has no SOA.
     #[error("no SOA at the origin")]
     NoSoa,
-    /// An SOA elsewhere than at the origin.
+    /// Another owner than the origin has an SOA.
     #[error("an SOA at {0}, which is not the origin")]
     SoaBelowApex(Name),
-    /// No NS at the origin.
+    /// The origin has no NS.
     #[error("no NS at the origin")]
     NoNs,
-    /// Two different records of a type that a name can have one of.
+    /// A name has two different records of a type that it may have only one of.
     #[error("more than one {rtype} at {owner}")]
     Several {
         /// SOA, CNAME or DNAME.
         rtype: Rtype,
-        /// Their owner.
+        /// The owner of both records.
         owner: Name,
     },
-    /// A CNAME and something else at one owner (RFC 1034 §3.6.2).
+    /// An owner has a CNAME and other records (RFC 1034 §3.6.2).
     #[error("a CNAME beside other records at {0}")]
     CnameAndOther(Name),
-    /// A DNAME at a zone cut (RFC 6672 §2.3).
+    /// A zone cut has a DNAME (RFC 6672 §2.3).
     #[error("a DNAME beside NS at {0}, which is not the origin")]
     DnameAtCut(Name),
-    /// Something below a DNAME (RFC 6672 §2.4).
+    /// A name is below a DNAME (RFC 6672 §2.4).
     #[error("{owner} is below the DNAME at {dname}")]
     BelowDname {
-        /// What is below.
+        /// The name below the DNAME.
         owner: Name,
-        /// Where the DNAME is.
+        /// The owner of the DNAME.
         dname: Name,
     },
-    /// An NS or DNAME at a wildcard, whose meaning is undefined (RFC 4592 §4.2, §4.4).
+    /// An NS or DNAME at a wildcard. Its meaning is undefined (RFC 4592 §4.2, §4.4).
     #[error("a {rtype} at the wildcard {owner}")]
     AtWildcard {
         /// NS or DNAME.
@@ -88,13 +87,17 @@ pub enum Reason {
         owner: Name,
     },
     /// A wildcard in the Pod zone's file.
-    #[error("{0} is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it")]
+    #[error(
+        "{0} is a wildcard, or below one: the Pod zone must not have wildcards, because the names of Pods come and go below them"
+    )]
     OverlayWildcard(Name),
     /// A DNAME in the Pod zone's file.
-    #[error("a DNAME at {0}: the Pod zone has none, since Pods' names come and go under it")]
+    #[error("a DNAME at {0}: the Pod zone must not have DNAMEs, because the names of Pods come and go below them")]
     OverlayDname(Name),
     /// A delegation in the Pod zone's file.
-    #[error("an NS at {0}: the Pod zone has none below its origin, since Pods' names come and go under it")]
+    #[error(
+        "an NS at {0}: the Pod zone must not have NS below its origin, because the names of Pods come and go below them"
+    )]
     OverlayCut(Name),
 }
 
@@ -104,7 +107,7 @@ impl Fault {
         Fault { place: Some(Place { file: None, line, column: 1 }), reason }
     }
 
-    /// The same in a file, unless it is in one already.
+    /// Adds the file, unless the fault already has one.
     pub(super) fn in_file(mut self, file: Option<&Arc<str>>) -> Fault {
         if let Some(place) = &mut self.place
             && place.file.is_none()

@@ -1,7 +1,7 @@
 //! Reads a master file (RFC 1035 §5) into records.
 //!
-//! Directives are `$ORIGIN`, `$TTL` (RFC 2308 §4), `$INCLUDE` and BIND's `$GENERATE`. A record without a TTL has that of
-//! `$TTL`, else the last one that a record states, else the SOA's minimum, else 3600.
+//! Directives are `$ORIGIN`, `$TTL` (RFC 2308 §4), `$INCLUDE` and BIND's `$GENERATE`. A record without a TTL gets the
+//! TTL of `$TTL`, else the last TTL of a record, else the SOA's minimum, else 3600.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::token::{Entries, Head, Token, fault_at};
 use super::{FILE_LEN_MAX, RDATA_LEN_MAX, RECORDS_MAX};
 use crate::dns::{Key, Name, Rtype};
 
-/// The TTL of a record where no TTL is stated before it, in seconds.
+/// The TTL of a record if nothing before it states a TTL, in seconds.
 const TTL_DEFAULT: u32 = 3600;
 
-/// One record, and where it stands.
+/// A record and its place.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) owner: Name,
@@ -30,21 +30,21 @@ pub(super) struct Record {
     pub(super) rdata: Box<[u8]>,
     /// The line, from 1.
     pub(super) line: usize,
-    /// The included file that the line is in; `None` for the zone's own.
+    /// The included file of the line. `None`: the zone's own file.
     pub(super) file: Option<Arc<str>>,
 }
 
 impl Record {
-    /// What is wrong with this record.
+    /// A fault of this record.
     pub(super) fn fault(&self, reason: Reason) -> Fault {
         Fault::in_line(self.line, reason).in_file(self.file.as_ref())
     }
 }
 
-/// Reads all records of a file whose relative names are below `origin`, in its order; `folder` has what it includes.
+/// Reads all records of a file in order. Relative names are below `origin`; `$INCLUDE` reads from `folder`.
 ///
 /// # Errors
-/// The first line that cannot be read, that is no data, or that is beyond a bound.
+/// The first line that cannot be read, whose type is not served, or that exceeds a limit.
 pub(super) fn read(text: &[u8], origin: &Name, folder: &mut Folder) -> Result<Vec<Record>, Fault> {
     let mut reader = Reader {
         origin: origin.clone(),
@@ -60,24 +60,24 @@ pub(super) fn read(text: &[u8], origin: &Name, folder: &mut Folder) -> Result<Ve
     Ok(reader.records)
 }
 
-/// What holds for the entries that follow.
+/// The state that applies to the next entries.
 struct Reader<'f> {
     origin: Name,
-    /// The owner of the last record: that of an indented one.
+    /// The owner of the last record, which an indented record shares.
     owner: Option<Name>,
-    /// What `$TTL` says, or the SOA's minimum if that comes first.
+    /// The TTL of `$TTL`, or the SOA's minimum if that comes first.
     ttl_default: Option<u32>,
     /// The last TTL that a record states.
     ttl_last: Option<u32>,
     records: Vec<Record>,
     folder: &'f mut Folder,
-    /// How many files include each other here.
+    /// The depth of nested `$INCLUDE`s.
     depth: usize,
-    /// The bytes that `$GENERATE` has made: a short line may stand for many records.
+    /// The bytes that `$GENERATE` has made: a short line can make many records.
     generated: u64,
 }
 
-/// A text and the file that it comes from, to say where a fault is.
+/// A text and its file, for the place of a fault.
 #[derive(Clone, Copy)]
 struct Source<'t> {
     text: &'t [u8],
@@ -85,13 +85,13 @@ struct Source<'t> {
 }
 
 impl Source<'_> {
-    /// What is wrong with a field, at its line and column.
+    /// A fault of a field, with its line and column.
     fn fault(&self, fault: DataFault) -> Fault {
         fault_at(self.text, fault.at, fault.message)
     }
 }
 
-/// What an entry says in front of its data.
+/// The fields before an entry's data.
 #[derive(Clone, Copy)]
 struct Front {
     ttl: Option<u32>,
@@ -119,7 +119,7 @@ impl Reader<'_> {
             }
             [first, rest @ ..] if !head.is_indented => {
                 if first.is_quoted {
-                    return Err(fault_at(from.text, first.at, "an owner name does not stand in quotes"));
+                    return Err(fault_at(from.text, first.at, "an owner name must not have quotes"));
                 }
                 self.owner = Some(data::name(first, &self.origin).map_err(|fault| from.fault(fault))?);
                 self.record(head, rest, end, from)
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `[<TTL>] [<class>] <type> <data>`, or the first two the other way round.
+    /// `[<TTL>] [<class>] <type> <data>`, or class and TTL in the other order.
     fn record(&mut self, head: Head, tokens: &[Token<'_>], end: usize, from: Source<'_>) -> Result<(), Fault> {
         let Some(owner) = self.owner.clone() else {
             let at = tokens.first().map_or(0, |token| token.at);
@@ -141,7 +141,7 @@ impl Reader<'_> {
         self.push(owner, front, rdata, head.line, from.file).map_err(line)
     }
 
-    /// Adds a record with the TTL that is due to it.
+    /// Adds a record and determines its TTL.
     fn push(
         &mut self,
         owner: Name,
@@ -192,20 +192,21 @@ impl Reader<'_> {
             [file, origin] if name.is("$INCLUDE") => self.include(file, self.origin_of(origin, from)?, from),
             _ if name.is("$ORIGIN") => Err(bad("expected $ORIGIN and one name")),
             _ if name.is("$TTL") => Err(bad("expected $TTL and one time")),
-            _ if name.is("$INCLUDE") => Err(bad("expected $INCLUDE, a file, and perhaps an origin")),
-            _ => Err(bad("an unknown directive; known are $ORIGIN, $TTL, $INCLUDE and $GENERATE")),
+            _ if name.is("$INCLUDE") => Err(bad("expected $INCLUDE, a file, and optionally an origin")),
+            _ => Err(bad("an unknown directive; write $ORIGIN, $TTL, $INCLUDE or $GENERATE")),
         }
     }
 
-    /// An origin that a directive names.
+    /// The origin in a directive.
     fn origin_of(&self, name: &Token<'_>, from: Source<'_>) -> Result<Name, Fault> {
         if name.is_quoted {
-            return Err(fault_at(from.text, name.at, "an origin does not stand in quotes"));
+            return Err(fault_at(from.text, name.at, "an origin must not have quotes"));
         }
         data::name(name, &self.origin).map_err(|fault| from.fault(fault))
     }
 
-    /// Reads another file with its own origin; this file's origin and owner hold on behind it (RFC 1035 §5.1).
+    /// Reads another file with an origin of its own. Afterwards this file's origin and owner apply again (RFC 1035
+    /// §5.1).
     fn include(&mut self, file: &Token<'_>, origin: Name, from: Source<'_>) -> Result<(), Fault> {
         let fault = |message: String| fault_at(from.text, file.at, message);
         if self.depth == INCLUDE_DEPTH_MAX {
@@ -221,7 +222,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The records that a `$GENERATE` stands for.
+    /// Adds the records of a `$GENERATE`.
     fn generate(
         &mut self,
         head: Head,
@@ -232,11 +233,11 @@ impl Reader<'_> {
         let shape =
             || fault_at(from.text, name.at, "expected $GENERATE, a range, an owner, a type, and its data in one word");
         if head.is_joined {
-            return Err(fault_at(from.text, name.at, "$GENERATE and what belongs to it stand without parentheses"));
+            return Err(fault_at(from.text, name.at, "$GENERATE must not have parentheses"));
         }
         let [range, owner, rest @ ..] = arguments else { return Err(shape()) };
         if owner.is_quoted {
-            return Err(fault_at(from.text, owner.at, "an owner name does not stand in quotes"));
+            return Err(fault_at(from.text, owner.at, "an owner name must not have quotes"));
         }
         let end = arguments.last().map_or(name.at, Token::end);
         let (front, data) = front(rest, end).map_err(|fault| from.fault(fault))?;
@@ -262,14 +263,14 @@ impl Reader<'_> {
 
 const EXPECTED_TTL: &str = "expected a TTL: seconds, or numbers with the units w, d, h, m and s";
 
-/// Reads what stands in front of an entry's data.
+/// Parses the fields before an entry's data.
 fn front<'e, 't>(tokens: &'e [Token<'t>], end: usize) -> Result<(Front, &'e [Token<'t>]), DataFault> {
     let (mut ttl, mut class) = (None, None);
     let mut rest = tokens;
     while let [token, behind @ ..] = rest {
         let fault = |message: &str| DataFault { at: token.at, message: message.to_owned() };
         if token.is_quoted {
-            return Err(fault("expected a record type, which does not stand in quotes"));
+            return Err(fault("expected a record type without quotes"));
         }
         if let Some(rtype) = data::rtype(token.raw) {
             return Ok((Front { ttl, rtype }, behind));
@@ -293,12 +294,12 @@ fn front<'e, 't>(tokens: &'e [Token<'t>], end: usize) -> Result<(Front, &'e [Tok
     Err(DataFault { at: end, message: "a field is missing: the record type".to_owned() })
 }
 
-/// A TTL that has its first bit set means 0 (RFC 2181 §8).
+/// A TTL with the highest bit set counts as 0 (RFC 2181 §8).
 pub(super) fn seconds(ttl: u32) -> u32 {
     if ttl > i32::MAX as u32 { 0 } else { ttl }
 }
 
-/// Refuses what a zone without signatures cannot hold.
+/// Refuses types that a zone without signatures cannot have.
 fn check_type(rtype: Rtype) -> Result<(), Reason> {
     match rtype.0 {
         0 | 41 | 128..=255 => Err(Reason::NotData(rtype)),
@@ -307,7 +308,7 @@ fn check_type(rtype: Rtype) -> Result<(), Reason> {
     }
 }
 
-/// The length of the name that the data begins with, in bytes.
+/// The length of the name at the start of the data, in bytes.
 pub(super) fn name_len(rdata: &[u8]) -> usize {
     crate::dns::Labels::of_wire(rdata).map(|label| 1 + label.len()).sum::<usize>() + 1
 }
@@ -317,7 +318,7 @@ mod tests {
     use crate::zones::{Role, Zone};
     use proptest::prelude::*;
 
-    /// What a file may be made of, and what it should not.
+    /// Pieces that files may have, and pieces that they should not.
     const PIECES: &str = "  |\n|\n|\t|\r\n|(|)|;|\"|\\|\\1|\\300|\\046|.|..|@|\\@|*|é|\0|a|b.c.|\\#|0|1|4|300|1h|1w2d|4294967295|\
         99999999999|c00c|IN|CH|SOA|NS|A|AAAA|TXT|MX|SRV|CNAME|DNAME|DS|CAA|NAPTR|SVCB|HTTPS|key1=\"v\"|alpn=h2|port=1|mandatory=alpn|\
         TLSA|SSHFP|DNSKEY|OPENPGPKEY|IPSECKEY|ZONEMD|HINFO|LOC|N|W|10m|-1.5|APL|1:0.0.0.0/0|!2:::/1|CSYNC|NID|1:2:3:4|EUI48|\

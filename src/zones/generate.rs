@@ -1,7 +1,8 @@
-//! BIND's `$GENERATE <start>-<stop>[/<step>] <owner> [<TTL>] [<class>] <type> <data>`: one record a number.
+//! BIND's `$GENERATE <start>-<stop>[/<step>] <owner> [<TTL>] [<class>] <type> <data>`: one record per number.
 //!
-//! The data is one word, in quotes if it has spaces. In it and in the owner `$` is the number,
-//! `${<offset>[,<width>[,<base>]]}` is the number in another form, and `\$` and `$$` are a dollar sign. Bases are `d`, `o`, `x`, `X`, and `n`, `N` for nibbles in reverse order with dots between.
+//! The data is one word, in quotes if it has spaces. In the data and in the owner `$` is the number,
+//! `${<offset>[,<width>[,<base>]]}` is the number in another form, and `\$` and `$$` are a dollar sign. Bases are `d`,
+//! `o`, `x`, `X`, and `n`, `N` for nibbles in reverse order, separated by dots.
 
 use std::fmt::Write;
 
@@ -9,10 +10,10 @@ use super::data::{self, DataFault};
 use super::token::{Entries, Token};
 use crate::dns::{Name, Rtype};
 
-/// The widest that a number is padded to: a label has no room for more.
+/// The largest width of a padded number: longer ones do not fit into a label.
 const WIDTH_MAX: usize = 255;
 
-/// A range, and what is made for each number of it.
+/// A range, and the record of each number in it.
 pub(super) struct Generate<'t> {
     start: u32,
     stop: u32,
@@ -22,10 +23,10 @@ pub(super) struct Generate<'t> {
 }
 
 impl<'t> Generate<'t> {
-    /// Reads the range.
+    /// Parses the arguments.
     ///
     /// # Errors
-    /// What is no range.
+    /// The range is invalid.
     pub(super) fn read(range: &Token<'_>, owner: &Token<'t>, data: &Token<'_>) -> Result<Generate<'t>, DataFault> {
         let bad = || DataFault { at: range.at, message: "expected a range, as in 1-10 or 0-254/2".into() };
         let text = std::str::from_utf8(range.raw).map_err(|_| bad())?;
@@ -36,12 +37,12 @@ impl<'t> Generate<'t> {
         if start > stop || step == 0 {
             return Err(bad());
         }
-        // Inside the quotes around all of the data, a quote of the data itself has a backslash.
+        // Within the quotes around all of the data, a quote of the data itself has a backslash.
         let data = if data.is_quoted { without_escapes_of_quotes(data.raw) } else { data.raw.to_vec() };
         Ok(Generate { start, stop, step, owner: *owner, data })
     }
 
-    /// The length of what each number is put into, in bytes.
+    /// The bytes of the owner and the data before expansion.
     pub(super) fn len(&self) -> usize {
         self.owner.raw.len() + self.data.len()
     }
@@ -53,7 +54,7 @@ impl<'t> Generate<'t> {
     /// The record of a number: its owner and data.
     ///
     /// # Errors
-    /// What does not read as a name and data of the type.
+    /// The expanded owner is not a name, or the expanded data does not fit the type.
     pub(super) fn record(&self, number: u32, rtype: Rtype, origin: &Name) -> Result<(Name, Vec<u8>), DataFault> {
         let plain = |message: &str| DataFault { at: 0, message: message.to_owned() };
         let owner = expand(self.owner.raw, number).map_err(plain)?;
@@ -76,7 +77,7 @@ fn without_escapes_of_quotes(raw: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A text with its dollar signs replaced.
+/// Replaces the dollar signs of a text.
 fn expand(raw: &[u8], number: u32) -> Result<Vec<u8>, &'static str> {
     let mut out = Vec::with_capacity(raw.len() + 8);
     let mut rest = raw;
@@ -108,7 +109,7 @@ fn expand(raw: &[u8], number: u32) -> Result<Vec<u8>, &'static str> {
     Ok(out)
 }
 
-/// A number in the form that `offset[,width[,base]]` says.
+/// A number in the form of `offset[,width[,base]]`.
 fn form(modifier: &[u8], number: u32) -> Result<String, &'static str> {
     const BAD: &str = "expected ${offset,width,base}, where base is one of d, o, x, X, n and N";
     let text = std::str::from_utf8(modifier).map_err(|_| BAD)?;
@@ -125,8 +126,7 @@ fn form(modifier: &[u8], number: u32) -> Result<String, &'static str> {
         write!(text, "{value:0width$}").map_err(|_| BAD)?;
         return Ok(text);
     }
-    let value =
-        u32::try_from(value).map_err(|_| "a number below 0 or over 4294967295, which has a decimal form alone")?;
+    let value = u32::try_from(value).map_err(|_| "a number below 0 or over 4294967295 has only a decimal form")?;
     match base {
         "o" => write!(text, "{value:0width$o}"),
         "x" => write!(text, "{value:0width$x}"),
@@ -138,7 +138,7 @@ fn form(modifier: &[u8], number: u32) -> Result<String, &'static str> {
     Ok(text)
 }
 
-/// The nibbles in reverse order with dots between; the width counts the dots too, as in BIND.
+/// The nibbles in reverse order, separated by dots. The width includes the dots, as in BIND.
 fn nibbles(mut value: u32, mut width: usize, is_upper: bool) -> String {
     let mut text = String::new();
     loop {

@@ -8,23 +8,22 @@ use std::sync::Arc;
 use super::FILE_LEN_MAX;
 use super::token::Token;
 
-/// The most files that include each other in a row.
+/// The deepest chain of files that include each other.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 8;
 
-/// The most files that one zone includes, each as often as it is included.
+/// The most files that one zone includes. A file counts each time it is included.
 const INCLUDES_MAX: usize = 1_000;
 
-/// The folder below which a zone's files lie, and what has been read from it.
+/// The folder of a zone's files, and what has been read from it.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
-    /// `None` where a text is read that comes from no folder.
+    /// `None` if the zone's text comes from no folder.
     root: Option<PathBuf>,
-    /// All that the zone includes, in its order.
+    /// All files that the zone includes, in order.
     pub(super) included: Vec<Included>,
     len: u64,
 }
 
-/// A file that a zone includes.
 #[derive(Clone, Debug)]
 pub(super) struct Included {
     pub(super) path: PathBuf,
@@ -37,24 +36,23 @@ impl Folder {
         Folder::default()
     }
 
-    /// This one.
     pub(super) fn at(root: &Path) -> Folder {
         Folder { root: Some(root.to_owned()), ..Folder::default() }
     }
 
-    /// Reads a file, whose path starts from the file that includes it. Returns its path from the root on.
+    /// Reads a file. Its path is relative to the file that includes it. Returns its path relative to the root.
     ///
     /// # Errors
-    /// A path that leads out of the folder, a file that cannot be read, or more than the bounds.
+    /// The path leads out of the folder, the file cannot be read, or a limit is exceeded.
     pub(super) fn open(&mut self, including: Option<&Path>, file: &Token<'_>) -> Result<(Arc<str>, Arc<[u8]>), String> {
         let root = self.root.as_deref().ok_or("$INCLUDE needs a folder of zone files")?;
-        // As in BIND a backslash is one: a file's name has no escapes.
-        let name = std::str::from_utf8(file.raw).map_err(|_| "a file's name that is not UTF-8")?;
+        // A file name has no escapes: a backslash is a backslash, as in BIND.
+        let name = std::str::from_utf8(file.raw).map_err(|_| "the file's name is not UTF-8")?;
         let beside = including.and_then(Path::parent).unwrap_or(Path::new(""));
         let relative = beside.join(name);
         let path = root.join(&relative);
         let cannot = |error: std::io::Error| format!("cannot read {name}: {error}");
-        // Links are followed before it is judged: a mounted ConfigMap's files are links into the same folder.
+        // Links are resolved before the check: the files of a mounted ConfigMap are links into the same folder.
         let real = path.canonicalize().map_err(cannot)?;
         if !real.starts_with(root.canonicalize().map_err(cannot)?) {
             return Err(format!("{name} is not below the folder of the zone files"));

@@ -1,4 +1,5 @@
-//! What a folder of zone files holds, for people: how many files are zones, and which are no zone files.
+//! The content of a folder of zone files, for `callsign check`: the number of zone files, and the files that nothing
+//! reads.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use super::{Loaded, Zones, is_zone_file};
 
-/// What a folder of zone files holds.
+/// The content of a folder of zone files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// How many zone files there are, whether they can be served or not.
+    /// The number of zone files, including those that cannot be served.
     pub zone_files: usize,
-    /// How many other files the zones include, each once.
+    /// The number of other files that the zones include, each counted once.
     pub included_files: usize,
-    /// The visible files that nothing is read from, sorted.
+    /// The visible files that nothing reads, sorted.
     pub passed_over: Vec<PathBuf>,
 }
 
 impl Zones {
-    /// Looks into the folder that these zones come from.
+    /// Lists the folder that these zones come from.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -38,7 +39,7 @@ impl Zones {
         Ok(listing)
     }
 
-    /// The files that zones include, where links lead.
+    /// The files that zones include, with links resolved.
     fn included(&self) -> BTreeSet<PathBuf> {
         let loaded = self.zones.iter().map(|(_, loaded)| loaded).chain(&self.overlay);
         loaded

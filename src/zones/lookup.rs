@@ -1,43 +1,40 @@
-//! What a zone has to say to a question: RFC 1034 §4.3.2 with wildcards (RFC 4592) and DNAME (RFC 6672).
+//! Looks up names in a zone: RFC 1034 §4.3.2 with wildcards (RFC 4592) and DNAME (RFC 6672).
 
 use super::rrset::RrSet;
 use super::tree::{At, descent};
 use super::zone::{Node, Zone};
 use crate::dns::{Key, Name, Rtype};
 
-/// What a zone has to say to a question.
+/// A zone's answer to a question.
 #[derive(Clone, Debug)]
 pub enum Lookup<'z> {
-    /// Records of the type asked for; their owner is the question's name, also where a wildcard gave them.
-    Answer {
-        /// Those records.
-        rrset: &'z RrSet,
-    },
-    /// The name is an alias; its owner is the question's name. Following it is the caller's.
+    /// Records of the queried type. Their owner is the queried name, even if a wildcard matched.
+    Answer { rrset: &'z RrSet },
+    /// The queried name is an alias. The caller follows it.
     Cname {
-        /// The one CNAME record.
+        /// The single CNAME record.
         rrset: &'z RrSet,
-        /// Where it points.
+        /// The name that it points to.
         target: Name,
     },
     /// The name is below a DNAME.
     Dname(Dname<'z>),
-    /// The name is in, or below, a zone that another server has.
+    /// The name is in or below a zone that is delegated to other servers.
     Referral(Referral<'z>),
-    /// Every type was asked for, and the name has records; the caller answers as RFC 8482 has it.
+    /// The query is for ANY, and the name has records. The caller answers by RFC 8482.
     Exists,
     /// The name exists without records of the type (RFC 2308 §2.2).
     NoData,
-    /// The name does not exist, and nothing below it does (RFC 8020).
+    /// Neither the name nor any name below it exists (RFC 8020).
     NxDomain,
 }
 
-/// A redirection of all that is below a name (RFC 6672).
+/// A redirection of all names below an owner (RFC 6672).
 #[derive(Clone, Copy, Debug)]
 pub struct Dname<'z> {
-    /// The name, in the file's letter case.
+    /// The owner in the file's letter case.
     pub owner: &'z Name,
-    /// The one DNAME record.
+    /// The single DNAME record.
     pub rrset: &'z RrSet,
 }
 
@@ -45,26 +42,24 @@ pub struct Dname<'z> {
 #[derive(Clone, Copy, Debug)]
 pub struct Referral<'z> {
     zone: &'z Zone,
-    /// The name of the zone that is delegated, in the file's letter case.
+    /// The delegated zone's name in the file's letter case.
     pub cut: &'z Name,
-    /// Its name servers.
+    /// The delegated zone's name servers.
     pub ns: &'z RrSet,
 }
 
 /// The addresses of a name server that is in the zone or below one of its cuts.
 pub struct Glue<'z> {
-    /// Its name as the NS record spells it.
+    /// The server's name as the NS record spells it.
     pub owner: Name,
-    /// Whether it is at or below the cut, so that nobody can find it without its glue (RFC 9471 §2.1).
+    /// Whether it is at or below the cut, so that its addresses can only be found as glue (RFC 9471 §2.1).
     pub in_domain: bool,
-    /// Its IPv4 addresses.
     pub a: Option<&'z RrSet>,
-    /// Its IPv6 addresses.
     pub aaaa: Option<&'z RrSet>,
 }
 
 impl Zone {
-    /// Answers for a name in this zone, given as key bytes; one outside it does not exist here.
+    /// Looks up a name in this zone, by its key bytes. A name outside the zone does not exist in it.
     pub fn lookup(&self, name: &[u8], qtype: Rtype) -> Lookup<'_> {
         if !name.starts_with(self.apex.as_bytes()) {
             return Lookup::NxDomain;
@@ -80,12 +75,12 @@ impl Zone {
         }
     }
 
-    /// Whether this zone delegates exactly the name of these key bytes.
+    /// Whether this zone delegates exactly the name with these key bytes.
     pub fn delegates(&self, name: &[u8]) -> bool {
         matches!(self.reach(name, Rtype::NS), Reached::Cut(node, _) if node.owner.key().as_bytes() == name)
     }
 
-    /// Goes from the apex down to the name, or to what ends the way.
+    /// Walks from the apex down to the name, or to what ends the walk.
     fn reach<'z, 'k>(&'z self, name: &'k [u8], qtype: Rtype) -> Reached<'z, 'k> {
         let mut encloser: &[u8] = &[];
         for here in descent(name, self.apex.as_bytes().len()) {
@@ -111,7 +106,7 @@ impl Zone {
     }
 }
 
-/// Where the way from the apex to a name ended.
+/// Where the walk from the apex to a name ended.
 enum Reached<'z, 'k> {
     /// At a zone cut, at the name or above it.
     Cut(&'z Node, &'z RrSet),
@@ -119,11 +114,11 @@ enum Reached<'z, 'k> {
     Dname(&'z Node, &'z RrSet),
     /// At the name.
     Name(At<'z, Node>),
-    /// Below the closest encloser, whose key this is (RFC 4592 §3.3.1).
+    /// Below the closest encloser, which has this key (RFC 4592 §3.3.1).
     Nothing { encloser: &'k [u8] },
 }
 
-/// What an existing name has of a type.
+/// The records of a type at an existing name.
 fn of_type(at: At<'_, Node>, qtype: Rtype) -> Lookup<'_> {
     let At::Entry(node) = at else { return Lookup::NoData };
     if qtype == Rtype::ANY {
@@ -137,7 +132,7 @@ fn of_type(at: At<'_, Node>, qtype: Rtype) -> Lookup<'_> {
 }
 
 impl Dname<'_> {
-    /// Where a name below the owner is redirected to; none where that is too long a name: YXDOMAIN (RFC 6672 §2.2).
+    /// The target of a name below the owner. `None` if it would be too long a name: YXDOMAIN (RFC 6672 §2.2).
     pub fn target_of(&self, name: &Name) -> Option<Name> {
         let target = self.rrset.targets().next()?;
         let kept = name.label_count().checked_sub(self.owner.label_count())?;
@@ -146,7 +141,7 @@ impl Dname<'_> {
 }
 
 impl<'z> Referral<'z> {
-    /// The addresses that the zone file has of the name servers, the indispensable ones first.
+    /// The name servers' addresses in the zone file, the required ones first.
     pub fn glue(&self) -> impl Iterator<Item = Glue<'z>> {
         let (zone, ns, cut) = (self.zone, self.ns, self.cut.key());
         let of_kind = move |in_domain: bool, cut: Key| {

@@ -1,11 +1,12 @@
-//! Tests: lookups and checks against a naive list of all records, on random small zones.
+//! Tests: compares lookups and checks with a naive scan of all records, on random small zones.
 
 use super::{Lookup, Role, RrSet, Zone};
 use crate::dns::{Name, Rtype};
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// A record of the model: its owner's labels below the origin, leftmost first, its type, and a number to know it by.
+/// A record of the model: its owner's labels below the origin, leftmost first, its type, and a number that identifies
+/// it.
 #[derive(Clone, Debug)]
 struct Model {
     owner: Vec<&'static str>,
@@ -106,7 +107,7 @@ fn is_valid(records: &[Model]) -> bool {
     })
 }
 
-/// What RFC 1034 §4.3.2, RFC 4592 and RFC 6672 say, by looking at every record for everything.
+/// The answer by RFC 1034 §4.3.2, RFC 4592 and RFC 6672, found by scanning all records for each step.
 fn expected(records: &[Model], name: &[&str], qtype: Rtype) -> String {
     let numbers = |owner: &[&str], rtype: Rtype| -> Vec<u8> {
         let apex_ns = (owner.is_empty() && rtype == Rtype::NS).then_some(0);
@@ -159,7 +160,7 @@ fn numbers(set: &RrSet) -> Vec<u8> {
     let number = |rdata: &[u8]| match set.rtype {
         Rtype::A => rdata[3],
         _ => {
-            let label = &rdata[2..=usize::from(rdata[0])]; // behind a length and the `t`
+            let label = &rdata[2..=usize::from(rdata[0])]; // after a length and the `t`
             std::str::from_utf8(label).unwrap().parse().unwrap()
         }
     };

@@ -1,16 +1,16 @@
-//! What a file for the Pod zone itself may not hold.
+//! The records that the file for the Pod zone must not have.
 //!
-//! Such a file only adds owner names beside those of the Pods. A wildcard, a DNAME or a zone cut would speak for names
-//! that it does not list, and Pods' names come and go among those.
+//! This file only adds owner names besides those of the Pods. A wildcard, a DNAME or a zone cut would answer for names
+//! that the file does not list, and the names of Pods come and go among them.
 
 use super::fault::Reason;
 use super::file::Record;
 use crate::dns::{Key, Rtype};
 
-/// Refuses a record that would speak for names below or beside its owner.
+/// Refuses a record that would answer for names below or beside its owner.
 pub(super) fn check_record(record: &Record, origin: &Key) -> Result<(), Reason> {
     let owner = || record.owner.clone();
-    // Below `*` as well: `x.*.ns` makes `*.ns` exist, and then every name without Pods would be NODATA (RFC 4592 §3.3.1).
+    // Also below `*`: `x.*.ns` makes `*.ns` exist, and then every name without Pods would be NODATA (RFC 4592 §3.3.1).
     if record.owner.labels().any(|label| label == b"*") {
         return Err(Reason::OverlayWildcard(owner()));
     }

@@ -1,27 +1,26 @@
-//! Records of one owner and type, as they go on the wire.
+//! RRsets with their data in wire format.
 
 use crate::dns::{Name, Rtype};
 
 /// The records of one owner and type (RFC 2181 §5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RrSet {
-    /// Their type.
     pub rtype: Rtype,
-    /// Their one TTL, in seconds.
+    /// The common TTL, in seconds.
     pub ttl: u32,
-    /// The rdata of each, uncompressed, in the order of the file; never empty, no two alike.
+    /// The data of each record, uncompressed, in the order of the file. Never empty, and no two are equal.
     pub records: Box<[Box<[u8]>]>,
 }
 
 impl RrSet {
-    /// The names that NS, CNAME, PTR, DNAME, MX and SRV records point to, in their order; nothing for other types.
+    /// The names that NS, CNAME, PTR, DNAME, MX and SRV records point to, in order. Empty for other types.
     pub fn targets(&self) -> impl Iterator<Item = Name> {
         let at = target_offset(self.rtype);
         self.records.iter().filter_map(move |rdata| Name::from_wire(rdata.get(at?..)?).ok())
     }
 }
 
-/// Where the target begins in the rdata of a type whose rdata ends with one, in bytes.
+/// The offset of the target in the data of a type whose data ends with one, in bytes.
 fn target_offset(rtype: Rtype) -> Option<usize> {
     match rtype {
         Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME => Some(0),

@@ -1,7 +1,7 @@
-//! Cuts a master file into entries and an entry into tokens (RFC 1035 §5.1).
+//! Splits a master file into entries and an entry into tokens (RFC 1035 §5.1).
 //!
-//! An entry is a line, or several lines that parentheses join. Tokens borrow the text: escapes stay in them until a field
-//! is read, since `@` and `\@` differ.
+//! An entry is a line, or several lines joined by parentheses. Tokens borrow the text. They keep their escapes until a
+//! field is parsed, because `@` and `\@` differ.
 
 use super::fault::{Fault, Place, Reason};
 
@@ -10,11 +10,11 @@ use super::fault::{Fault, Place, Reason};
 pub(super) struct Token<'t> {
     /// The token as written, without its quotes and with its escapes.
     pub(super) raw: &'t [u8],
-    /// It stands in quotes.
+    /// It is in quotes.
     pub(super) is_quoted: bool,
     /// No space separates it from the token before it, as in `alpn="h2"`.
     pub(super) is_glued: bool,
-    /// Where it begins in the text, in bytes.
+    /// The offset in the text, in bytes.
     pub(super) at: usize,
 }
 
@@ -25,7 +25,7 @@ impl Token<'_> {
     }
 }
 
-/// Walks the entries of a text.
+/// An iterator over the entries of a text.
 #[derive(Debug)]
 pub(super) struct Entries<'t> {
     text: &'t [u8],
@@ -34,27 +34,27 @@ pub(super) struct Entries<'t> {
     line: usize,
 }
 
-/// What is known of an entry beside its tokens.
+/// The properties of an entry besides its tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     /// The line of the first token, from 1.
     pub(super) line: usize,
     /// The line begins with a space: the owner is that of the entry before.
     pub(super) is_indented: bool,
-    /// A parenthesis stands in it.
+    /// It has a parenthesis.
     pub(super) is_joined: bool,
 }
 
 impl<'t> Entries<'t> {
     pub(super) fn of(text: &'t [u8]) -> Entries<'t> {
-        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }; // a byte order mark of UTF-8
+        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }; // UTF-8's byte order mark
         Entries { text, at, line: 1 }
     }
 
-    /// Replaces `tokens` by those of the next entry; `None` at the end of the text.
+    /// Replaces `tokens` by those of the next entry. Returns `None` at the end of the text.
     ///
     /// # Errors
-    /// A parenthesis or a quote without its counterpart, or a `\` at the end of a line.
+    /// A parenthesis or a quote is not closed, or a `\` ends a line.
     pub(super) fn next(&mut self, tokens: &mut Vec<Token<'t>>) -> Result<Option<Head>, Fault> {
         tokens.clear();
         let mut head = Head { line: self.line, is_indented: false, is_joined: false };
@@ -80,7 +80,7 @@ impl<'t> Entries<'t> {
                 b';' => self.at = self.end_of_line(),
                 b'(' if opened_at.is_some() => return Err(self.fault("a parenthesis inside a parenthesis")),
                 b'(' => {
-                    // A parenthesis at the start of a line stands where the owner would.
+                    // A parenthesis at the start of a line is in the place of the owner.
                     head.is_indented |= line_begins && tokens.is_empty();
                     head.is_joined = true;
                     opened_at = Some(self.at);
@@ -108,7 +108,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// A word up to what ends one.
+    /// Reads a word.
     fn word(&mut self) -> Result<Token<'t>, Fault> {
         let begin = self.at;
         while let Some(&byte) = self.text.get(self.at) {
@@ -122,7 +122,7 @@ impl<'t> Entries<'t> {
         Ok(Token { raw, is_quoted: false, is_glued: false, at: begin })
     }
 
-    /// What stands between two quotes of one line.
+    /// Reads a string between two quotes of one line.
     fn quoted(&mut self) -> Result<Token<'t>, Fault> {
         let begin = self.at;
         self.at += 1;
@@ -139,7 +139,7 @@ impl<'t> Entries<'t> {
         Ok(Token { raw, is_quoted: true, is_glued: false, at: begin })
     }
 
-    /// Passes a `\` and the byte behind it.
+    /// Skips a `\` and the byte after it.
     fn skip_escape(&mut self) -> Result<(), Fault> {
         match self.text.get(self.at + 1) {
             Some(b'\n') | None => Err(self.fault("a backslash at the end of a line")),
@@ -150,7 +150,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// Passes a `\r`, which stands at the end of a line and nowhere else outside of quotes.
+    /// Skips a `\r`. Outside of quotes it may only end a line.
     fn skip_carriage_return(&mut self) -> Result<(), Fault> {
         match self.text.get(self.at + 1) {
             Some(b'\r' | b'\n') | None => {
@@ -172,18 +172,18 @@ impl<'t> Entries<'t> {
 }
 
 impl Token<'_> {
-    /// Where the next byte of the text stands, behind a closing quote.
+    /// The offset of the next byte of the text, after a closing quote.
     pub(super) fn end(&self) -> usize {
         self.at + self.raw.len() + if self.is_quoted { 2 } else { 0 }
     }
 }
 
-/// A syntax fault at a byte of a text.
+/// A syntax fault at an offset of a text.
 pub(super) fn fault_at(text: &[u8], at: usize, message: impl Into<String>) -> Fault {
     Fault { place: Some(place_of(text, at)), reason: Reason::Syntax(message.into()) }
 }
 
-/// The line and column of a byte.
+/// The line and column of an offset.
 fn place_of(text: &[u8], at: usize) -> Place {
     let before = text.get(..at).unwrap_or(text);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -194,7 +194,7 @@ fn place_of(text: &[u8], at: usize) -> Place {
 /// Calls `push` with each byte that a token stands for (RFC 1035 §5.1: `\X` and `\DDD`), and whether it was escaped.
 ///
 /// # Errors
-/// An escape that stands for no byte.
+/// An invalid escape.
 pub(super) fn unescape(raw: &[u8], mut push: impl FnMut(u8, bool)) -> Result<(), &'static str> {
     let mut rest = raw;
     while let [first, behind @ ..] = rest {

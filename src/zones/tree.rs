@@ -1,7 +1,7 @@
-//! A sorted slice of names that reads as a tree: what is below a name stands right behind it.
+//! A sorted slice of names that is searched as a tree: the names below a name come right after it.
 //!
-//! A zone never changes once it is read, so a binary search in one slice does what a tree of nodes would, and an empty
-//! non-terminal needs no entry: it is what the next key starts with.
+//! A zone never changes once it is read, so a binary search in one slice does what a tree of nodes would. An empty
+//! non-terminal needs no entry: it is a prefix of the next key.
 
 use crate::dns::{Key, NAME_LEN_MAX};
 use smallvec::SmallVec;
@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 /// Values by name, in the order of [`Key`].
 pub(super) struct Tree<T>(Box<[(Key, T)]>);
 
-/// What is at a name.
+/// What exists at a name.
 pub(super) enum At<'t, T> {
-    /// An entry of its own.
+    /// An entry.
     Entry(&'t T),
     /// Only entries below it.
     EmptyNonTerminal,
@@ -20,13 +20,13 @@ pub(super) enum At<'t, T> {
 }
 
 impl<T> Tree<T> {
-    /// Takes entries in any order, no two of one name.
+    /// Takes entries in any order, each name once.
     pub(super) fn new(mut entries: Vec<(Key, T)>) -> Tree<T> {
         entries.sort_by(|one, other| one.0.cmp(&other.0));
         Tree(entries.into())
     }
 
-    /// What is at the name with this key's bytes.
+    /// What exists at the name with these key bytes.
     pub(super) fn at(&self, key: &[u8]) -> At<'_, T> {
         match self.0.binary_search_by(|(entry, _)| entry.as_bytes().cmp(key)) {
             Ok(here) => self.0.get(here).map_or(At::Nothing, |(_, value)| At::Entry(value)),
@@ -37,7 +37,7 @@ impl<T> Tree<T> {
         }
     }
 
-    /// What is at `*` right below the name with this key's bytes: the source of synthesis (RFC 4592 §3.3.1).
+    /// What exists at `*` right below the name with these key bytes: the source of synthesis (RFC 4592 §3.3.1).
     pub(super) fn wildcard_below(&self, encloser: &[u8]) -> At<'_, T> {
         let mut key = SmallVec::<[u8; NAME_LEN_MAX + 1]>::from_slice(encloser); // on the stack: a key is shorter than a name
         key.extend_from_slice(b"\x01*");
@@ -52,13 +52,13 @@ impl<T> Tree<T> {
         }
     }
 
-    /// Every entry, in order.
+    /// All entries, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &T)> {
         self.0.iter().map(|(key, value)| (key, value))
     }
 }
 
-/// The bytes of a key's ancestors, from the one that is `from` bytes long down to the key itself.
+/// The key bytes of a key's ancestors, from the one with length `from` down to the key itself.
 pub(super) fn descent(key: &[u8], from: usize) -> impl Iterator<Item = &[u8]> {
     let mut end = Some(from);
     std::iter::from_fn(move || {

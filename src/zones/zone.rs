@@ -1,4 +1,4 @@
-//! One zone, read from its file, checked, and from then on unchanged.
+//! One zone: read from its file, checked, and then immutable.
 
 use super::check::check;
 use super::data::folded;
@@ -11,22 +11,23 @@ use crate::dns::{Key, Name, Rtype};
 use std::collections::HashSet;
 use std::fmt;
 
-/// What a zone file is for.
+/// The purpose of a zone file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A zone of its own.
     Own,
-    /// What is added to the Pod zone: no wildcard, no DNAME, no NS below the origin; NS at the origin may be left out.
+    /// Records that are added to the Pod zone: no wildcard, no DNAME, no NS below the origin; NS at the origin is
+    /// optional.
     Overlay,
 }
 
-/// A zone, immutable.
+/// An immutable zone.
 pub struct Zone {
     pub(super) origin: Name,
     /// The key of the origin.
     pub(super) apex: Key,
     pub(super) soa: Soa,
-    /// Every owner, those below zone cuts too.
+    /// All owners, including those below zone cuts.
     pub(super) nodes: Tree<Node>,
 }
 
@@ -36,10 +37,10 @@ impl fmt::Debug for Zone {
     }
 }
 
-/// One owner's records.
+/// The records of one owner.
 pub(super) struct Node {
     pub(super) owner: Name,
-    /// By type, never empty.
+    /// By type. Never empty.
     pub(super) rrsets: Box<[RrSet]>,
 }
 
@@ -48,17 +49,18 @@ pub(super) struct Node {
 pub struct Soa {
     /// The primary server.
     pub mname: Name,
-    /// The mailbox of who is responsible.
+    /// The mailbox of the zone's administrator.
     pub rname: Name,
     /// The version of the zone (RFC 1982).
     pub serial: u32,
     /// Seconds between two refreshes of a secondary.
     pub refresh: u32,
-    /// Seconds to the next try after a refresh that failed.
+    /// Seconds from a failed refresh to the next try.
     pub retry: u32,
-    /// Seconds after which a secondary gives up.
+    /// Seconds after which a secondary stops answering.
     pub expire: u32,
-    /// The bound on the TTL of negative answers, in seconds (RFC 2308 §4), 0 if its first bit is set (RFC 2181 §8).
+    /// The upper bound of the TTL of negative answers, in seconds (RFC 2308 §4). 0 if its highest bit is set (RFC 2181
+    /// §8).
     pub minimum: u32,
     /// The record's own TTL, in seconds.
     pub ttl: u32,
@@ -67,10 +69,10 @@ pub struct Soa {
 }
 
 impl Zone {
-    /// Reads a zone file (RFC 1035 §5) whose names are below `origin`, and which includes no other.
+    /// Reads a zone file (RFC 1035 §5) whose relative names are below `origin`. It refuses `$INCLUDE`.
     ///
     /// # Errors
-    /// The first thing in it that cannot be served, with its place.
+    /// The first thing that cannot be served, with its place.
     pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, Fault> {
         Zone::read(text, origin, role, &mut Folder::none())
     }
@@ -93,34 +95,32 @@ impl Zone {
         &self.origin
     }
 
-    /// The start of authority.
     pub fn soa(&self) -> &Soa {
         &self.soa
     }
 
-    /// The name servers at the apex; none only in a file for the Pod zone that leaves them to the server.
+    /// The name servers at the apex. `None` only in a file for the Pod zone that leaves them to the server.
     pub fn ns(&self) -> Option<&RrSet> {
         self.nodes.value(self.apex.as_bytes())?.rrset(Rtype::NS)
     }
 
-    /// Whether the file has records at exactly the name of these key bytes.
+    /// Whether the file has records at exactly the name with these key bytes.
     pub fn owns(&self, key: &[u8]) -> bool {
         self.nodes.value(key).is_some()
     }
 
-    /// All records as sets, each with its owner, those of the apex first.
+    /// All RRsets, each with its owner, those of the apex first.
     pub fn rrsets(&self) -> impl Iterator<Item = (&Name, &RrSet)> {
         self.nodes.iter().flat_map(|(_, node)| node.rrsets.iter().map(|set| (&node.owner, set)))
     }
 
-    /// Every name that has records, the apex first.
+    /// All names that have records, the apex first.
     pub fn owners(&self) -> impl Iterator<Item = (&Key, &Name)> {
         self.nodes.iter().map(|(key, node)| (key, &node.owner))
     }
 }
 
 impl Node {
-    /// The records of a type.
     pub(super) fn rrset(&self, rtype: Rtype) -> Option<&RrSet> {
         self.rrsets.iter().find(|set| set.rtype == rtype)
     }
@@ -147,7 +147,7 @@ impl Soa {
     }
 }
 
-/// The tree's entry for the records of one owner, sorted by type, whose data it takes.
+/// The tree's entry of one owner. It takes the data of the records, which are sorted by type.
 fn entry(records: &mut [Record]) -> Option<(Key, Node)> {
     let first = records.first()?;
     let (key, owner) = (first.key.clone(), first.owner.clone());
@@ -155,7 +155,8 @@ fn entry(records: &mut [Record]) -> Option<(Key, Node)> {
     Some((key, Node { owner, rrsets }))
 }
 
-/// Records of one owner and type as a set: no two alike, and of one TTL, the smallest (RFC 2181 §5).
+/// The RRset of records of one owner and type: duplicates are dropped, and the smallest TTL applies to all (RFC 2181
+/// §5).
 fn rrset(records: &mut [Record]) -> Option<RrSet> {
     let rtype = records.first()?.rtype;
     let ttl = records.iter().map(|record| record.ttl).min()?;

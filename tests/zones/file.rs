@@ -50,10 +50,10 @@ fn what_cannot_be_served_names_its_place_and_reason() {
         ("a NS b..c\n", "6:6: not a domain name: it has an empty label"),
         ("a..b A 192.0.2.1\n", "6:1: not a domain name: it has an empty label"),
         ("\n\na A \\# 3 010203\n", "8:5: not the data of a A record: a field is missing"),
-        ("a CNAME \\# 2 c00c\n", "6:9: not the data of a CNAME record: a name that is compressed"),
+        ("a CNAME \\# 2 c00c\n", "6:9: not the data of a CNAME record: a compressed name"),
         ("a CH TXT x\n", "6:3: a class other than IN"),
         ("\n$INCLUDE /etc/hostname\n", "7:10: $INCLUDE needs a folder of zone files"),
-        ("$SOMETHING 1\n", "6:1: an unknown directive; known are $ORIGIN, $TTL, $INCLUDE and $GENERATE"),
+        ("$SOMETHING 1\n", "6:1: an unknown directive; write $ORIGIN, $TTL, $INCLUDE or $GENERATE"),
         (
             "a RRSIG A 8 2 300 20300101000000 20200101000000 1 example. AAAA\n",
             "6:1: TYPE46 belongs to a signed zone, and signed zones are not served",
@@ -89,17 +89,23 @@ fn the_pod_zones_file_only_adds_names() {
     let table = [
         (
             "* A 192.0.2.1\n",
-            "6:1: *.example. is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it",
+            "6:1: *.example. is a wildcard, or below one: the Pod zone must not have wildcards, because the names of Pods come and go below them",
         ),
         (
             "x.*.a A 192.0.2.1\n",
-            "6:1: x.*.a.example. is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it",
+            "6:1: x.*.a.example. is a wildcard, or below one: the Pod zone must not have wildcards, because the names of Pods come and go below them",
         ),
-        ("a DNAME b\n", "6:1: a DNAME at a.example.: the Pod zone has none, since Pods' names come and go under it"),
-        ("@ DNAME test.\n", "6:1: a DNAME at example.: the Pod zone has none, since Pods' names come and go under it"),
+        (
+            "a DNAME b\n",
+            "6:1: a DNAME at a.example.: the Pod zone must not have DNAMEs, because the names of Pods come and go below them",
+        ),
+        (
+            "@ DNAME test.\n",
+            "6:1: a DNAME at example.: the Pod zone must not have DNAMEs, because the names of Pods come and go below them",
+        ),
         (
             "a NS b\n",
-            "6:1: an NS at a.example.: the Pod zone has none below its origin, since Pods' names come and go under it",
+            "6:1: an NS at a.example.: the Pod zone must not have NS below its origin, because the names of Pods come and go below them",
         ),
         ("@ CNAME b\n", "6:1: a CNAME beside other records at example."),
     ];

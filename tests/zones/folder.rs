@@ -62,7 +62,7 @@ fn a_bad_file_leaves_the_old_zone_and_harms_no_other() {
         errors,
         [
             "new.zone:1:9: a field is missing: the record type",
-            "rpc.zone:1:1: *.rpc. is a wildcard, or below one: the Pod zone has none, since Pods' names come and go under it",
+            "rpc.zone:1:1: *.rpc. is a wildcard, or below one: the Pod zone must not have wildcards, because the names of Pods come and go below them",
             "edited.zone:7:1: a CNAME beside other records at www.edited.",
         ]
     );
@@ -97,7 +97,7 @@ fn file_names_that_are_no_zones() {
         [
             "not named after a zone: it has an empty label",
             "not named after a zone: it has an empty label",
-            "another file is for example.org. too",
+            "another file is also named after example.org.",
             "not named after a zone: it has a label of more than 63 bytes",
             "not a regular file",
         ]

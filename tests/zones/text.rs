@@ -274,7 +274,7 @@ fn generate_makes_a_record_a_number() {
         ),
         (
             "$GENERATE 1-2 a${-2,0,x} A 192.0.2.1",
-            "6:1: at 1: a number below 0 or over 4294967295, which has a decimal form alone",
+            "6:1: at 1: a number below 0 or over 4294967295 has only a decimal form",
         ),
         ("$GENERATE 0-2147483647 a$ A 192.0.2.1", "6:1: more than 1000000 records"),
         (&format!("$GENERATE 0-99999 a$ TXT {}", "x".repeat(2000)), "6:1: at 0: a string of more than 255 bytes"),

@@ -1,4 +1,4 @@
-//! The data of APL (RFC 3123): `[!]<family>:<address>/<prefix>`, any number of them.
+//! The data of APL (RFC 3123): any number of `[!]<family>:<address>/<prefix>`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
     Ok(())
 }
 
-/// Family, prefix, length and the address without the zeros at its end.
+/// Family, prefix, length, and the address without trailing zero bytes.
 fn item(word: &[u8]) -> Option<Vec<u8>> {
     let (negation, word) = word.strip_prefix(b"!").map_or((0, word), |word| (0x80, word));
     let colon = word.iter().position(|byte| *byte == b':')?;

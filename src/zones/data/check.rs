@@ -1,4 +1,4 @@
-//! Whether bytes are the data of a type: every field is there, and nothing is left.
+//! Checks whether bytes are the data of a type: every field is present, and no byte is left over.
 
 use super::{Field, parameter};
 use crate::dns::{Name, Rtype};
@@ -6,7 +6,7 @@ use crate::dns::{Name, Rtype};
 /// Checks data field by field.
 ///
 /// # Errors
-/// What does not fit.
+/// The first field that does not fit.
 pub(super) fn check(rtype: Rtype, fields: &[Field], wire: &[u8]) -> Result<(), String> {
     let mut rest = wire;
     for &field in fields {
@@ -20,7 +20,7 @@ pub(super) fn check(rtype: Rtype, fields: &[Field], wire: &[u8]) -> Result<(), S
 
 const SHORT: &str = "a field is missing";
 
-/// What stands behind a field.
+/// Returns the bytes after a field.
 fn pass(field: Field, wire: &[u8]) -> Result<&[u8], &'static str> {
     let fixed = |len| wire.get(len..).ok_or(SHORT);
     match field {
@@ -46,43 +46,42 @@ fn pass(field: Field, wire: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-/// Puts the letters of all names in well-formed data into lower case: equal for what is one record in two spellings
-/// (RFC 4343).
+/// Converts all names in valid data to lower case. Two spellings of one record have equal folded data (RFC 4343).
 pub(super) fn fold(fields: &[Field], wire: &mut [u8]) {
     let mut at = 0;
     for &field in fields {
         let Ok(rest) = pass(field, &wire[at..]) else { return };
         let end = wire.len() - rest.len();
         if field == Field::Name {
-            wire[at..end].make_ascii_lowercase(); // a length byte is at most 63, so it is no letter
+            wire[at..end].make_ascii_lowercase(); // a length byte is at most 63, so it is not a letter
         }
         at = end;
     }
 }
 
-/// Passes an uncompressed name.
+/// Skips an uncompressed name.
 fn pass_name(wire: &[u8]) -> Result<&[u8], &'static str> {
     let mut at = 0;
     loop {
-        let len = usize::from(*wire.get(at).ok_or("a name that breaks off")?);
+        let len = usize::from(*wire.get(at).ok_or("a truncated name")?);
         at += 1 + len;
         if len > crate::dns::LABEL_LEN_MAX {
-            return Err("a name that is compressed");
+            return Err("a compressed name");
         }
         if len == 0 {
             break;
         }
     }
-    let (name, rest) = wire.split_at_checked(at).ok_or("a name that breaks off")?;
+    let (name, rest) = wire.split_at_checked(at).ok_or("a truncated name")?;
     Name::from_wire(name).map(|_| rest).map_err(|_| "a name that is too long")
 }
 
 fn pass_string(wire: &[u8]) -> Result<&[u8], &'static str> {
     let (len, rest) = wire.split_first().ok_or(SHORT)?;
-    rest.get(usize::from(*len)..).ok_or("a string that breaks off")
+    rest.get(usize::from(*len)..).ok_or("a truncated string")
 }
 
-/// Whether the bytes are character strings of so many bytes at least, to the end.
+/// Whether the bytes are character strings of at least `len_min` bytes, to the end.
 pub(super) fn are_strings(mut wire: &[u8], len_min: u8) -> bool {
     while let Some(&len) = wire.first() {
         match pass_string(wire) {
@@ -93,7 +92,7 @@ pub(super) fn are_strings(mut wire: &[u8], len_min: u8) -> bool {
     true
 }
 
-/// Windows of a bitmap of types: ascending, of 1 to 32 bytes, the last of which is not 0 (RFC 4034 §4.1.2).
+/// Checks the windows of a bitmap of types: ascending, of 1 to 32 bytes, the last of which is not 0 (RFC 4034 §4.1.2).
 fn check_types(mut wire: &[u8]) -> Result<(), &'static str> {
     const BROKEN: &str = "not a bitmap of types";
     let mut last = None;
@@ -108,7 +107,7 @@ fn check_types(mut wire: &[u8]) -> Result<(), &'static str> {
     if wire.is_empty() { Ok(()) } else { Err(BROKEN) }
 }
 
-/// Items of APL (RFC 3123 §4).
+/// Checks the items of APL (RFC 3123 §4).
 fn check_prefixes(mut wire: &[u8]) -> Result<(), &'static str> {
     const BROKEN: &str = "not a list of prefixes";
     while let [high, low, prefix, len, rest @ ..] = wire {
@@ -127,7 +126,7 @@ fn check_prefixes(mut wire: &[u8]) -> Result<(), &'static str> {
     if wire.is_empty() { Ok(()) } else { Err(BROKEN) }
 }
 
-/// The gateway of IPSECKEY, and the key behind it (RFC 4025 §2).
+/// Checks the gateway of IPSECKEY and the key after it (RFC 4025 §2).
 fn check_gateway(wire: &[u8]) -> Result<(), &'static str> {
     let [kind, _algorithm, rest @ ..] = wire else { return Err(SHORT) };
     match kind {

@@ -7,10 +7,10 @@ use crate::zones::token::Token;
 /// The equator and the prime meridian: 2³¹ thousandths of a second of arc.
 const ORIGIN: u32 = 1 << 31;
 
-/// The reference for altitudes lies 100,000 m below the sea, in centimetres.
+/// The reference for altitudes is 100,000 m below sea level, in centimetres.
 const SEA_LEVEL: i64 = 10_000_000;
 
-/// What stands for the last three fields if they are missing: 1 m, 10,000 m and 10 m (RFC 1876 §3).
+/// The defaults of the last three fields: 1 m, 10,000 m and 10 m (RFC 1876 §3).
 const DEFAULTS: [u8; 3] = [0x12, 0x16, 0x13];
 
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
     Ok(())
 }
 
-/// Degrees, minutes and seconds up to one of two directions.
+/// Degrees, minutes and seconds, then one of two directions.
 fn angle(reader: &mut Reader<'_, '_>, degrees_max: u64, directions: [&[u8]; 2]) -> Result<u32, DataFault> {
     let bad = |token: &Token<'_>| fault(token, "expected an angle: degrees, minutes and seconds, then its direction");
     let token = reader.next()?;
@@ -64,14 +64,14 @@ fn angle(reader: &mut Reader<'_, '_>, degrees_max: u64, directions: [&[u8]; 2]) 
     Err(DataFault { at: reader.end, message: "a field is missing".into() })
 }
 
-/// Metres with up to two decimals and perhaps an `m` behind them, in centimetres.
+/// Metres with up to two decimals and an optional `m`, in centimetres.
 fn centimetres(word: &[u8]) -> Option<i64> {
     let word = word.strip_suffix(b"m").unwrap_or(word);
     let (sign, word) = word.strip_prefix(b"-").map_or((1, word), |word| (-1, word));
     Some(sign * i64::try_from(fixed(word, 2)?).ok()?)
 }
 
-/// A number with up to so many decimals, in units of the last of them.
+/// A number with up to `decimals` decimals, in units of the last decimal.
 fn fixed(word: &[u8], decimals: usize) -> Option<u64> {
     let mut parts = word.splitn(2, |byte| *byte == b'.');
     let whole = decimal(parts.next()?)?;

@@ -1,4 +1,4 @@
-//! Fields that are numbers, by themselves or behind a mnemonic.
+//! Fields that are numbers, or mnemonics of numbers.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -8,7 +8,7 @@ use domain::base::iana::{Rtype as Registered, SecurityAlgorithm};
 
 use crate::dns::Rtype;
 
-/// A decimal number, digits alone.
+/// A decimal number: only digits.
 pub(super) fn decimal(word: &[u8]) -> Option<u64> {
     if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
         return None;
@@ -16,7 +16,7 @@ pub(super) fn decimal(word: &[u8]) -> Option<u64> {
     word.iter().try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
-/// A time in seconds: a number, or numbers with the units that BIND has (`1w2d`, `1H30M`); at most 2³² − 1.
+/// A time in seconds: a number, or numbers with BIND's units (`1w2d`, `1H30M`); at most 2³² − 1.
 pub(in crate::zones) fn seconds(word: &[u8]) -> Option<u32> {
     if let Some(value) = decimal(word) {
         return u32::try_from(value).ok();
@@ -40,7 +40,7 @@ pub(in crate::zones) fn seconds(word: &[u8]) -> Option<u32> {
         begin = at + 1;
         digits = &word[..0];
     }
-    // Digits without a unit behind others mean nothing (`1h30`).
+    // Digits without a unit after other units are invalid (`1h30`).
     if digits.is_empty() { u32::try_from(sum).ok() } else { None }
 }
 
@@ -52,7 +52,7 @@ pub(in crate::zones) fn rtype(word: &[u8]) -> Option<Rtype> {
     numbered(word, b"TYPE").map(Rtype)
 }
 
-/// A class as its number: its mnemonic, or `CLASS` and the number.
+/// The number of a class: its mnemonic, or `CLASS` and the number.
 pub(in crate::zones) fn class(word: &[u8]) -> Option<u16> {
     for (mnemonic, number) in [("IN", 1), ("CH", 3), ("CHAOS", 3), ("HS", 4), ("HESIOD", 4)] {
         if word.eq_ignore_ascii_case(mnemonic.as_bytes()) {
@@ -62,18 +62,18 @@ pub(in crate::zones) fn class(word: &[u8]) -> Option<u16> {
     numbered(word, b"CLASS")
 }
 
-/// The number of 16 bits behind a prefix.
+/// The 16-bit number after a prefix.
 fn numbered(word: &[u8], prefix: &[u8]) -> Option<u16> {
     let (start, number) = word.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then(|| decimal(number))?.and_then(|number| u16::try_from(number).ok())
 }
 
-/// A DNSSEC algorithm: a number, the registry's mnemonic, or the one that BIND writes.
+/// A DNSSEC algorithm: a number, the registry's mnemonic, or BIND's.
 pub(super) fn algorithm(word: &[u8]) -> Option<u8> {
     if let Some(number) = decimal(word) {
         return u8::try_from(number).ok();
     }
-    // 0 has a mnemonic for messages alone (RFC 8078 §4).
+    // The mnemonic of 0 is only for messages (RFC 8078 §4).
     let named = SecurityAlgorithm::from_mnemonic(word).map(SecurityAlgorithm::to_int).filter(|number| *number != 0);
     named.or_else(|| match word.to_ascii_uppercase().as_slice() {
         b"NSEC3DSA" => Some(6),
@@ -83,7 +83,7 @@ pub(super) fn algorithm(word: &[u8]) -> Option<u8> {
     })
 }
 
-/// A certificate's type (RFC 4398 §2.1).
+/// A certificate type (RFC 4398 §2.1).
 pub(super) fn cert_type(word: &[u8]) -> Option<u16> {
     const MNEMONICS: [(&str, u16); 10] = [
         ("PKIX", 1),
@@ -103,7 +103,7 @@ pub(super) fn cert_type(word: &[u8]) -> Option<u16> {
     MNEMONICS.iter().find(|(mnemonic, _)| word.eq_ignore_ascii_case(mnemonic.as_bytes())).map(|&(_, number)| number)
 }
 
-/// Base64 with its padding; bits behind the last byte are not looked at, as in BIND.
+/// Base64 with padding. Bits after the last byte are ignored, as in BIND.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose =
         GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
@@ -123,7 +123,7 @@ pub(super) fn locator(word: &[u8]) -> Option<Vec<u8>> {
     (bytes.len() == 8).then_some(bytes)
 }
 
-/// `00-00-5e-00-53-2a` as so many bytes.
+/// `00-00-5e-00-53-2a` as `len` bytes.
 pub(super) fn eui(word: &[u8], len: usize) -> Option<Vec<u8>> {
     let bytes: Option<Vec<u8>> = word
         .split(|byte| *byte == b'-')

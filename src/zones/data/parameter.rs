@@ -34,10 +34,10 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
         }
         let wire = match value {
             value if is_named => encode(key, value.as_deref()).map_err(|message| fault(&token, message))?,
-            value => value.unwrap_or_default(), // `keyN` has the bytes themselves; below they are checked as its key's
+            value => value.unwrap_or_default(), // `keyN` has the wire bytes; `check` checks them by their key
         };
         if parameters.insert(key, wire).is_some() {
-            return Err(fault(&token, "this service parameter stands here twice"));
+            return Err(fault(&token, "this service parameter is given twice"));
         }
     }
     for (key, value) in parameters {
@@ -48,7 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
     Ok(())
 }
 
-/// A parameter's key and value as written; the value may stand in quotes behind the `=`.
+/// A parameter's key and value as written. The value may be in quotes after the `=`.
 fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Option<&'t [u8]>) {
     let Some(at) = token.raw.iter().position(|byte| *byte == b'=') else { return (token.raw, None) };
     let (name, value) = (&token.raw[..at], &token.raw[at + 1..]);
@@ -62,7 +62,7 @@ fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Optio
     (name, Some(value))
 }
 
-/// A key's number, and whether it is written by its name: in lower case, as all that the registry has.
+/// A key's number, and whether it is written as a name. Names are in lower case, as in the registry.
 fn key(name: &[u8]) -> Option<(u16, bool)> {
     if let Some(key) = KEYS.iter().position(|known| name == known.as_bytes()) {
         return Some((key as u16, true));
@@ -71,7 +71,7 @@ fn key(name: &[u8]) -> Option<(u16, bool)> {
     Some((u16::try_from(number).ok()?, false))
 }
 
-/// A value as it stands on the wire.
+/// A value in wire format.
 fn encode(key: u16, value: Option<&[u8]>) -> Result<Vec<u8>, &'static str> {
     let given = || value.filter(|value| !value.is_empty()).ok_or("this service parameter needs a value");
     match key {
@@ -100,7 +100,7 @@ fn mandatory(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(keys.iter().flat_map(|key| key.to_be_bytes()).collect())
 }
 
-/// Protocols with commas between; `\,` is a comma, as `\\` is a backslash (RFC 9460 appendix A.1), and `\x` is `x`.
+/// Protocols separated by commas. `\,` is a comma, `\\` is a backslash (RFC 9460 appendix A.1), and `\x` is `x`.
 fn alpn(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut protocols = vec![Vec::new()];
     let mut bytes = value.iter();
@@ -128,18 +128,18 @@ fn addresses(value: &[u8], parse: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<V
     Ok(addresses.ok_or("expected addresses with commas between")?.concat())
 }
 
-/// What is wrong with parameters on the wire, if anything is.
+/// Checks parameters in wire format.
 pub(super) fn check(mut wire: &[u8]) -> Result<(), &'static str> {
-    const BROKEN: &str = "service parameters that break off";
+    const BROKEN: &str = "truncated service parameters";
     let mut parameters: BTreeMap<u16, &[u8]> = BTreeMap::new();
     while !wire.is_empty() {
         let ([key, len], rest) = numbers(wire).ok_or(BROKEN)?;
         let (value, rest) = rest.split_at_checked(usize::from(len)).ok_or(BROKEN)?;
         if parameters.last_key_value().is_some_and(|(last, _)| *last >= key) {
-            return Err("service parameters that do not stand in the order of their keys, each once");
+            return Err("service parameters that are not in the order of their keys, each once");
         }
         if !is_value(key, value) {
-            return Err("a service parameter whose value is not of its key");
+            return Err("a service parameter with an invalid value for its key");
         }
         parameters.insert(key, value);
         wire = rest;
