@@ -20,6 +20,7 @@ mod cluster {
     mod hostile_pod;
     mod kubeconfig;
     mod kubelet;
+    mod manifests;
     mod oracle;
     mod pods;
     mod reading;

@@ -231,7 +231,8 @@ fn check_tells_each_mistake_on_a_line() {
 
     // A namespace that is no string is a mistake, and the Pod is in no other one.
     let ran = run(&["check", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
-    let mistake = "standard input, document 1: metadata.namespace is a number, and a string is due: write \"123\"\n";
+    let mistake =
+        "standard input, document 1, Pod p: metadata.namespace is a number, and a string is due: write \"123\"\n";
     assert_eq!((ran.code, ran.out.as_str()), (1, mistake));
     let ran = run(&["why", "default/p", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
     assert!(ran.out.contains("no such Pod: default/p"), "{}{}", ran.out, ran.err);

@@ -63,8 +63,17 @@ pub struct FileProblem {
     pub document: Option<usize>,
     /// The line, counted from 1, where it is known.
     pub line: Option<u64>,
-    /// What is wrong, and what to write. Of the file's values it has numbers, booleans and addresses, and never a text.
+    /// The Pod, if the problem is one of a Pod with a valid name: `namespace/name`, or the name alone if the namespace is invalid.
+    pub pod: Option<String>,
+    /// What is wrong, and what to write. Of the file's values it has numbers, booleans and addresses, and keys, and never a text.
     pub reason: String,
+}
+
+impl FileProblem {
+    /// A problem of the whole file.
+    fn of_file(file: &Path, reason: String) -> FileProblem {
+        FileProblem { file: file.to_owned(), document: None, line: None, pod: None, reason }
+    }
 }
 
 impl fmt::Display for FileProblem {
@@ -76,6 +85,9 @@ impl fmt::Display for FileProblem {
         }
         if let Some(document) = self.document {
             write!(f, ", document {document}")?;
+        }
+        if let Some(pod) = &self.pod {
+            write!(f, ", Pod {pod}")?;
         }
         write!(f, ": {}", self.reason)
     }
@@ -152,9 +164,10 @@ impl fmt::Display for Kinds {
 }
 
 impl Loaded {
-    fn refuse(&mut self, file: &Path, document: Option<usize>, line: Option<u64>, reason: String) {
-        self.bad.insert(file.to_owned());
-        self.tell(FileProblem { file: file.to_owned(), document, line, reason });
+    /// Records a problem and marks its file as bad: Pods that the file does not name may still exist.
+    fn refuse(&mut self, problem: FileProblem) {
+        self.bad.insert(problem.file.clone());
+        self.tell(problem);
     }
 
     fn tell(&mut self, problem: FileProblem) {
@@ -176,7 +189,7 @@ impl Loaded {
     /// Takes in how the reading of a file ended. A file that is gone holds nothing; another one may be readable later.
     fn end(&mut self, file: &Path, result: io::Result<()>) {
         let Err(error) = result else { return };
-        self.refuse(file, None, None, error.to_string());
+        self.refuse(FileProblem::of_file(file, error.to_string()));
         if error.kind() == io::ErrorKind::NotFound {
             self.bad.remove(file);
         }

@@ -1,7 +1,9 @@
 //! Manifests: what is read of them, what is told of what cannot be, and how changes arrive.
 
+mod cases;
 mod events;
 mod files;
+mod keys;
 mod long;
 mod pods;
 mod streams;
@@ -46,9 +48,12 @@ struct Held {
 
 impl Held {
     fn load(paths: &[PathBuf]) -> Held {
-        let profiles = [profile("app", "app.io/label=app.io-value"), profile("all", "")];
+        Held::load_for(paths, &[profile("app", "app.io/label=app.io-value"), profile("all", "")])
+    }
+
+    fn load_for(paths: &[PathBuf], profiles: &[Profile]) -> Held {
         let mut pods = BTreeMap::new();
-        let loaded = load(paths, &profiles, |found| _ = pods.insert(found.pod.uid.clone(), found));
+        let loaded = load(paths, profiles, |found| _ = pods.insert(found.pod.uid.clone(), found));
         assert_eq!(loaded.pods, pods.len());
         Held { loaded, pods: pods.into_values().collect() }
     }

@@ -9,8 +9,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::node::{Fault, Fields, Node, TWICE};
+use super::pod::Refused;
 use super::text::Text;
-use super::{Loaded, ManifestPod, pod};
+use super::{FileProblem, Loaded, ManifestPod, pod};
 use crate::source::Profile;
 use crate::source::kube::json::Nesting;
 use crate::source::kube::split::OBJECT_LEN_MAX;
@@ -187,13 +188,17 @@ impl Objects<'_> {
         match kind {
             "Pod" => self.pod(object),
             "List" | "PodList" => self.list(object, kind, depth),
-            other => self.ignore(other),
+            other => match meant(other) {
+                Some(kind) => self.refuse(None, format!("kind is misspelt: write \"{kind}\"")),
+                None => self.ignore(other),
+            },
         }
     }
 
     fn list(&mut self, list: &Fields, kind: &str, depth: usize) {
         let items = match list.get("items") {
-            None | Some(Node::Null) => return,
+            Some(Node::Null) => return,
+            None => return self.refuse(None, "items is missing: write the list's objects below it".to_owned()),
             Some(Node::List(items)) if depth < LISTS_MAX => items,
             Some(Node::List(_)) => return self.refuse(None, format!("over {LISTS_MAX} lists in each other")),
             Some(other) => return self.refuse(None, format!("items is {}, and a list is due", other.noun())),
@@ -216,7 +221,9 @@ impl Objects<'_> {
     fn pod(&mut self, object: &Fields) {
         match pod::read(object, self.profiles) {
             Ok(pod) => (self.found)(pod, self.document),
-            Err(faults) => faults.into_iter().for_each(|fault| self.refuse(None, fault)),
+            Err(Refused { pod, faults }) => {
+                faults.into_iter().for_each(|fault| self.tell(pod.clone(), None, fault));
+            }
         }
     }
 
@@ -229,9 +236,20 @@ impl Objects<'_> {
     }
 
     fn refuse(&mut self, line: Option<u64>, reason: String) {
-        let reason = format!("{}{reason}", self.prefix);
-        self.loaded.refuse(self.file, Some(self.document), line, reason);
+        self.tell(None, line, reason);
     }
+
+    fn tell(&mut self, pod: Option<String>, line: Option<u64>, reason: String) {
+        let (file, document) = (self.file.to_owned(), Some(self.document));
+        let reason = format!("{}{reason}", self.prefix);
+        self.loaded.refuse(FileProblem { file, document, line, pod, reason });
+    }
+}
+
+/// The kind that a misspelt one means.
+fn meant(kind: &str) -> Option<&'static str> {
+    let singular = kind.strip_suffix(['s', 'S']).unwrap_or(kind);
+    ["Pod", "List", "PodList"].into_iter().find(|known| known.eq_ignore_ascii_case(singular))
 }
 
 /// What kind a list's items are that do not tell it.

@@ -1,5 +1,7 @@
 //! An object that says it is a Pod becomes one, or a list of what the API server would refuse about it.
 
+mod shape;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -11,17 +13,45 @@ use crate::source::kube::pod::{addresses, seconds};
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, Profile};
 
-/// The most faults of one object that are told.
+/// An object's first faults are reported; the rest are counted.
 const FAULTS_MAX: usize = 8;
 
-/// Reads a Pod and fills in what a manifest need not say. Each fault begins with the field's name.
-pub(super) fn read(object: &Fields, profiles: &[Profile]) -> Result<ManifestPod, Vec<String>> {
-    let mut reader = Reader { faults: Vec::new() };
-    let pod = reader.pod(object, profiles);
-    match pod.filter(|_| reader.faults.is_empty()) {
-        Some(pod) => Ok(pod),
-        None => Err(reader.faults),
+/// The API server's bound for all annotations of a Pod together, keys and values, in bytes.
+const ANNOTATIONS_LEN_MAX: usize = 256 * 1024;
+
+/// The namespace of a Pod that names none.
+const NAMESPACE: &str = "default";
+
+/// Why an object is not a valid Pod.
+pub(super) struct Refused {
+    /// `namespace/name`, or the name alone if the namespace is invalid.
+    pub(super) pod: Option<String>,
+    /// Each begins with the field's name.
+    pub(super) faults: Vec<String>,
+}
+
+/// Reads a Pod and fills in what a manifest need not say.
+pub(super) fn read(object: &Fields, profiles: &[Profile]) -> Result<ManifestPod, Refused> {
+    let mut reader = Reader { faults: Vec::new(), left_out: 0 };
+    shape::check(object, &mut |fault| reader.refuse(fault));
+    // A value of a wrong type reads as absent below, which would lead to a second, wrong fault.
+    let pod = if reader.faults.is_empty() { reader.pod(object, profiles) } else { None };
+    let Reader { mut faults, left_out } = reader;
+    if left_out > 0 {
+        faults.push(format!("{left_out} more faults"));
     }
+    pod.filter(|_| faults.is_empty()).ok_or_else(|| Refused { pod: title(object), faults })
+}
+
+/// The Pod's name for an error.
+fn title(object: &Fields) -> Option<String> {
+    let metadata = fields(object.get("metadata"))?;
+    let name = text(metadata.get("name")).filter(|name| is_pod_name(name))?;
+    let namespace = match metadata.get("namespace") {
+        None | Some(Node::Null) => Some(NAMESPACE),
+        namespace => text(namespace).filter(|namespace| is_namespace(namespace)),
+    };
+    Some(namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}")))
 }
 
 /// Why a value is refused where a string is due, and what to write instead.
@@ -38,49 +68,39 @@ pub(super) fn no_string(field: impl Display, value: &Node) -> String {
     }
 }
 
+/// Reads a Pod whose keys and types are right.
 struct Reader {
     faults: Vec<String>,
+    left_out: usize,
 }
 
 impl Reader {
     fn pod(&mut self, object: &Fields, profiles: &[Profile]) -> Option<ManifestPod> {
         let nothing = Fields::new();
-        if self.text(object.get("apiVersion"), "apiVersion").is_some_and(|version| version != "v1") {
+        if text(object.get("apiVersion")).is_some_and(|version| version != "v1") {
             self.refuse("apiVersion is not that of a Pod: write \"v1\"".to_owned());
         }
-        let metadata = match object.get("metadata") {
-            None | Some(Node::Null) => &nothing,
-            metadata => self.fields(metadata, "metadata")?,
-        };
-        let spec = self.fields(object.get("spec"), "spec").unwrap_or(&nothing);
-        let status = self.fields(object.get("status"), "status").unwrap_or(&nothing);
+        let [metadata, spec, status] =
+            ["metadata", "spec", "status"].map(|part| fields(object.get(part)).unwrap_or(&nothing));
         let namespace = self.namespace(metadata);
         let name = self.name(metadata);
-        let uid = self.text(metadata.get("uid"), "metadata.uid");
-        self.text(metadata.get("resourceVersion"), "metadata.resourceVersion");
-        self.time(metadata.get("creationTimestamp"), "metadata.creationTimestamp");
-        let labels = self.texts(metadata.get("labels"), "metadata.labels");
-        for (key, value) in &labels {
-            if let Err(reason) = check_value(value) {
-                self.refuse(format!("metadata.labels[{key:?}] has a value that is none of a label: {reason}"));
-            }
-        }
-        let annotations = self.texts(metadata.get("annotations"), "metadata.annotations");
+        let uid = text(metadata.get("uid"));
+        let labels = self.labels(metadata);
+        let annotations = self.annotations(metadata);
         let status = PodStatus {
             phase: self.phase(status),
             ready: self.is_ready(status),
-            terminating: self.time(metadata.get("deletionTimestamp"), "metadata.deletionTimestamp").is_some(),
-            host_network: self.flag(spec.get("hostNetwork"), "spec.hostNetwork"),
-            pod_ips: self.addresses(status, "podIP", "podIPs"),
-            host_ips: self.addresses(status, "hostIP", "hostIPs").into_vec().into(),
-            start_time: self.time(status.get("startTime"), "status.startTime"),
+            terminating: text(metadata.get("deletionTimestamp")).is_some(),
+            host_network: matches!(spec.get("hostNetwork"), Some(Node::Bool(true))),
+            pod_ips: self.pod_ips(status),
+            host_ips: self.host_ips(status).into_vec().into(),
+            start_time: text(status.get("startTime")).and_then(seconds),
         };
         let name = name?;
         let uid = uid.map_or_else(|| format!("{namespace}/{name}").into(), Into::into);
         let (namespace, name) = (namespace.into(), name.into());
         let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&labels));
-        let told =
-            chosen.map(|(at, profile)| (at, annotations.get(&profile.annotation).map(|value| value.as_str().into())));
+        let told = chosen.map(|(at, profile)| (at, annotations.get(&*profile.annotation).map(|value| (*value).into())));
         Some(ManifestPod {
             told: told.collect(),
             pod: Pod { namespace, name, uid, resource_version: 1, status, annotation: None },
@@ -88,7 +108,7 @@ impl Reader {
     }
 
     fn namespace<'n>(&mut self, metadata: &'n Fields) -> &'n str {
-        let namespace = self.text(metadata.get("namespace"), "metadata.namespace").unwrap_or("default");
+        let namespace = text(metadata.get("namespace")).unwrap_or(NAMESPACE);
         if !is_namespace(namespace) {
             let rule = "lower case letters, digits and - inside, up to 63";
             self.refuse(format!("metadata.namespace is not a DNS label: write {rule}"));
@@ -97,22 +117,51 @@ impl Reader {
     }
 
     fn name<'n>(&mut self, metadata: &'n Fields) -> Option<&'n str> {
-        let name = self.text(metadata.get("name"), "metadata.name");
+        let name = text(metadata.get("name"));
         match name {
             Some(name) if !is_pod_name(name) => {
                 let rule = "lower case letters, digits, and - and . inside, up to 253";
                 self.refuse(format!("metadata.name is not a DNS subdomain: write {rule}"));
             }
-            None if matches!(metadata.get("name"), None | Some(Node::Text(_))) => {
-                self.refuse("metadata.name is missing: a Pod without a name cannot be published".to_owned());
-            }
-            _ => {}
+            Some(_) => {}
+            None => self.refuse("metadata.name is missing: a Pod without a name cannot be published".to_owned()),
         }
         name
     }
 
+    fn labels(&mut self, metadata: &Fields) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::new();
+        for (key, value) in texts(metadata.get("labels")) {
+            if let Err(reason) = check_key(key) {
+                self.refuse(format!("metadata.labels[{key:?}] has a key that is none: {reason}"));
+            }
+            if let Err(reason) = check_value(value) {
+                self.refuse(format!("metadata.labels[{key:?}] has a value that is none of a label: {reason}"));
+            }
+            labels.insert(key.to_owned(), value.to_owned());
+        }
+        labels
+    }
+
+    /// Checks and collects the annotations. Their keys have the form of label keys, but in any letter case.
+    fn annotations<'n>(&mut self, metadata: &'n Fields) -> BTreeMap<&'n str, &'n str> {
+        let annotations: BTreeMap<_, _> = texts(metadata.get("annotations")).collect();
+        for key in annotations.keys() {
+            let lower: String = key.chars().filter_map(|c| c.to_lowercase().next()).collect();
+            if let Err(reason) = check_key(&lower) {
+                self.refuse(format!("metadata.annotations[{key:?}] has a key that is none: {reason}"));
+            }
+        }
+        let len: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if len > ANNOTATIONS_LEN_MAX {
+            let most = "and a Pod has at most 262144: write shorter ones";
+            self.refuse(format!("metadata.annotations has {len} bytes of keys and values, {most}"));
+        }
+        annotations
+    }
+
     fn phase(&mut self, status: &Fields) -> Phase {
-        match self.text(status.get("phase"), "status.phase") {
+        match text(status.get("phase")) {
             None | Some("Running") => Phase::Running,
             Some("Pending") => Phase::Pending,
             Some("Succeeded") => Phase::Succeeded,
@@ -128,48 +177,60 @@ impl Reader {
 
     /// Whether the Pod is ready. One that tells no conditions is.
     fn is_ready(&mut self, status: &Fields) -> bool {
-        let Some(conditions) = self.list(status.get("conditions"), "status.conditions") else { return true };
+        let Some(Node::List(conditions)) = status.get("conditions") else { return true };
         let mut is_ready = false;
         for (at, condition) in conditions.iter().enumerate() {
-            let field = format!("status.conditions[{at}]");
-            let Some(condition) = self.fields(Some(condition), &field) else { continue };
-            let kind = self.text(condition.get("type"), &format!("{field}.type"));
-            let field = format!("{field}.status");
-            let value = match condition.get("status") {
-                Some(Node::Bool(value)) => {
-                    let due = if *value { "True" } else { "False" };
-                    self.refuse(format!("{field} is a boolean, and a string is due: write \"{due}\""));
-                    continue;
-                }
-                value => self.text(value, &field),
-            };
+            let Some(condition) = object(condition) else { continue };
+            let kind = text(condition.get("type"));
+            let value = text(condition.get("status"));
+            if kind.is_none() {
+                self.refuse(format!("status.conditions[{at}].type is missing: write one such as \"Ready\""));
+            }
             if !matches!(value, None | Some("True" | "False" | "Unknown")) {
-                self.refuse(format!("{field} is none: write \"True\", \"False\" or \"Unknown\""));
+                let known = "\"True\", \"False\" or \"Unknown\"";
+                self.refuse(format!("status.conditions[{at}].status is none: write {known}"));
             }
             is_ready |= kind == Some("Ready") && value == Some("True");
         }
         is_ready
     }
 
-    /// The addresses of a list of objects, or the single one where that has none.
-    fn addresses(&mut self, status: &Fields, single: &str, list: &str) -> PodIps {
-        let mut texts = Vec::new();
-        let field = format!("status.{list}");
-        for (at, item) in self.list(status.get(list), &field).into_iter().flatten().enumerate() {
-            let field = format!("{field}[{at}]");
-            if let Node::Text(_) = item {
-                self.refuse(format!("{field} is a string, and an object is due: write {{ip: \"...\"}}"));
-                continue;
-            }
-            let ip = self.fields(Some(item), &field).and_then(|item| item.get("ip"));
-            texts.extend(self.address(ip, &format!("{field}.ip")));
+    /// The Pod's addresses. If `podIP` is not the first address of `podIPs`, the API server keeps only `podIP`.
+    fn pod_ips(&mut self, status: &Fields) -> PodIps {
+        let (single, mut list) = self.addresses(status, "podIP", "podIPs");
+        if single.is_some() && single != list.first().copied() {
+            list.clear();
         }
-        let single = self.address(status.get(single), &format!("status.{single}"));
-        addresses(texts.into_iter(), single)
+        self.check_families(&list, "podIPs");
+        addresses(list.into_iter(), single)
     }
 
-    fn address<'n>(&mut self, value: Option<&'n Node>, field: &str) -> Option<&'n str> {
-        let text = self.text(value, field)?;
+    /// The node's addresses. The API server refuses a `hostIP` that is not the first address of `hostIPs`.
+    fn host_ips(&mut self, status: &Fields) -> PodIps {
+        let (single, list) = self.addresses(status, "hostIP", "hostIPs");
+        if single.is_some() && list.first().is_some_and(|first| Some(*first) != single) {
+            self.refuse("status.hostIPs[0].ip is not status.hostIP: write the same address in both".to_owned());
+        }
+        self.check_families(&list, "hostIPs");
+        addresses(list.into_iter(), single)
+    }
+
+    /// The single address, and the addresses of the list.
+    fn addresses<'n>(&mut self, status: &'n Fields, single: &str, list: &str) -> (Option<&'n str>, Vec<&'n str>) {
+        let mut texts = Vec::new();
+        for (at, item) in items(status.get(list)).iter().enumerate() {
+            let Some(item) = object(item) else { continue };
+            let field = format!("status.{list}[{at}].ip");
+            match text(item.get("ip")) {
+                Some(ip) => texts.extend(self.address(ip, &field)),
+                None => self.refuse(format!("{field} is missing: write one such as \"10.0.0.1\" or \"fd00::1\"")),
+            }
+        }
+        let single = text(status.get(single)).and_then(|ip| self.address(ip, &format!("status.{single}")));
+        (single, texts)
+    }
+
+    fn address<'n>(&mut self, text: &'n str, field: &str) -> Option<&'n str> {
         if text.parse::<IpAddr>().is_ok() {
             return Some(text);
         }
@@ -181,77 +242,61 @@ impl Reader {
         None
     }
 
-    fn time(&mut self, value: Option<&Node>, field: &str) -> Option<i64> {
-        let text = self.text(value.filter(|value| **value != Node::Null), field)?;
-        let time = seconds(text);
-        if time.is_none() {
-            self.refuse(format!("{field} is no time: write one such as \"2026-01-02T03:04:05Z\""));
-        }
-        time
-    }
-
-    fn flag(&mut self, value: Option<&Node>, field: &str) -> bool {
-        match value {
-            None | Some(Node::Null) => false,
-            Some(Node::Bool(value)) => *value,
-            Some(value) => {
-                self.refuse(format!("{field} is {}, and a boolean is due: write true or false", value.noun()));
-                false
-            }
-        }
-    }
-
-    /// A string; an empty one counts as absent, as it does in the API.
-    fn text<'n>(&mut self, value: Option<&'n Node>, field: &str) -> Option<&'n str> {
-        match value? {
-            Node::Text(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
-            value => {
-                self.refuse(no_string(field, value));
-                None
-            }
-        }
-    }
-
-    /// An object of strings.
-    fn texts(&mut self, value: Option<&Node>, field: &str) -> BTreeMap<String, String> {
-        let mut texts = BTreeMap::new();
-        for (key, value) in self.fields(value, field).into_iter().flatten() {
-            if let Err(reason) = check_key(key) {
-                self.refuse(format!("{field}[{key:?}] has a key that is none: {reason}"));
-            }
-            match value {
-                Node::Text(value) => _ = texts.insert(key.clone(), value.clone()),
-                value => self.refuse(no_string(format_args!("{field}[{key:?}]"), value)),
-            }
-        }
-        texts
-    }
-
-    fn fields<'n>(&mut self, value: Option<&'n Node>, field: &str) -> Option<&'n Fields> {
-        match value? {
-            Node::Null => None,
-            Node::Map(fields) => Some(fields),
-            value => {
-                self.refuse(format!("{field} is {}, and an object is due", value.noun()));
-                None
-            }
-        }
-    }
-
-    fn list<'n>(&mut self, value: Option<&'n Node>, field: &str) -> Option<&'n [Node]> {
-        match value? {
-            Node::Null => None,
-            Node::List(items) => Some(items),
-            value => {
-                self.refuse(format!("{field} is {}, and a list is due", value.noun()));
-                None
-            }
+    fn check_families(&mut self, addresses: &[&str], list: &str) {
+        let parsed = addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
+        let (four, six): (Vec<IpAddr>, Vec<IpAddr>) = parsed.partition(|address| address.to_canonical().is_ipv4());
+        if four.len() > 1 || six.len() > 1 {
+            let most = "write one of IPv4, one of IPv6, or one of each";
+            self.refuse(format!("status.{list} has several addresses of one family: {most}"));
         }
     }
 
     fn refuse(&mut self, fault: String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault);
+        } else {
+            self.left_out += 1;
         }
     }
+}
+
+/// A string; an empty one counts as absent, as it does in the API.
+fn text(value: Option<&Node>) -> Option<&str> {
+    match value? {
+        Node::Text(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
+fn fields(value: Option<&Node>) -> Option<&Fields> {
+    match value? {
+        Node::Map(fields) => Some(fields),
+        _ => None,
+    }
+}
+
+/// An item of a list of objects. Null means an object without keys.
+fn object(item: &Node) -> Option<&Fields> {
+    static NOTHING: Fields = Fields::new();
+    match item {
+        Node::Map(fields) => Some(fields),
+        Node::Null => Some(&NOTHING),
+        _ => None,
+    }
+}
+
+fn items(value: Option<&Node>) -> &[Node] {
+    match value {
+        Some(Node::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The entries of an object of strings. The API server reads null here as the empty string.
+fn texts(value: Option<&Node>) -> impl Iterator<Item = (&str, &str)> {
+    fields(value).into_iter().flatten().filter_map(|(key, value)| match value {
+        Node::Text(text) => Some((key.as_str(), text.as_str())),
+        Node::Null => Some((key.as_str(), "")),
+        _ => None,
+    })
 }

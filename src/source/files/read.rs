@@ -177,7 +177,7 @@ fn clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark) -> FileP
     let (place, at) = (earlier.file.display(), earlier.document);
     let reason =
         format!("{namespace}/{name} takes the place of the Pod in {place}, document {at}, which has the same uid");
-    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, reason }
+    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, pod: None, reason }
 }
 
 /// The files among the paths and in their folders.
@@ -190,7 +190,7 @@ fn files(paths: &[PathBuf], loaded: &mut Loaded) -> Vec<PathBuf> {
         }
         match entries(path) {
             Ok(entries) => found.extend(entries.into_iter().filter(|entry| is_manifest(entry))),
-            Err(error) => loaded.refuse(path, None, None, error.to_string()),
+            Err(error) => loaded.refuse(FileProblem::of_file(path, error.to_string())),
         }
     }
     found
