@@ -1,8 +1,7 @@
-//! What the commands other than `serve` do: print, for people by default and as JSON on request.
+//! The commands other than `serve`. They print text for people by default, and JSON on request.
 //!
-//! A command returns what it has to say as an [`Outcome`] and prints nothing itself, but for `watch`, which says it when
-//! it happens. Whatever came from a Pod, a file or
-//! a server goes through `print`, so that no text of theirs can steer a terminal.
+//! A command returns its output as an [`Outcome`] and prints nothing itself, except `watch`, which prints each change
+//! when it arrives. Text from a Pod, a file or a server goes through `print`, so that it cannot control a terminal.
 
 mod check;
 mod codec;
@@ -33,11 +32,11 @@ use crate::source::files::FileProblem;
 use crate::source::kube::ClientError;
 use local::Local;
 
-/// The most bytes that are read from standard input: four times the longest annotation, so that one that is too long is
-/// told so by its reader.
+/// The most bytes that are read from standard input: four times the longest annotation, so that the decoder can report
+/// one that is too long.
 const INPUT_LEN_MAX: u64 = 4 * crate::registration::ANNOTATION_LEN_MAX as u64;
 
-/// What a person can do about a server that is not there.
+/// What the user can do if no server answers.
 fn advice(error: &RemoteError) -> &'static str {
     match error {
         RemoteError::Unreachable { .. } => {
@@ -48,22 +47,22 @@ fn advice(error: &RemoteError) -> &'static str {
     }
 }
 
-/// What a command says, and how it ends.
+/// The output of a command, and whether it found anything wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// For standard output.
     pub text: String,
-    /// For standard error: what is to be known beside it.
+    /// For standard error.
     pub notes: String,
-    /// Something is wrong with what was looked at; the exit code is 1.
+    /// The command found something wrong. The exit code is 1.
     pub has_findings: bool,
 }
 
 impl Outcome {
-    /// Prints it; whether there are findings.
+    /// Prints the outcome. Returns whether there are findings.
     ///
     /// # Errors
-    /// What the system says, but that a reader has seen enough, such as `head`.
+    /// Writing failed, unless the reader, such as `head`, has closed the pipe.
     pub fn print(&self) -> io::Result<bool> {
         io::stderr().write_all(self.notes.as_bytes())?;
         match io::stdout().write_all(self.text.as_bytes()) {
@@ -72,7 +71,7 @@ impl Outcome {
         }
     }
 
-    /// The same, and what of the manifests that it was made from cannot be used: a finding, beside what can.
+    /// Adds the problems of the manifests that the outcome was made from. Each is a finding.
     fn beside(mut self, problems: &[FileProblem]) -> Outcome {
         for problem in problems {
             self.notes.push_str(&print::escaped(&problem.to_string()));
@@ -83,43 +82,40 @@ impl Outcome {
     }
 }
 
-/// Why a command could not do its work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The options or the configuration are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A server did not answer as it should.
+    /// A request to a server failed.
     #[error("{error}{}", advice(error))]
-    Remote {
-        /// Why.
-        error: RemoteError,
-    },
-    /// The command's own source could not be read.
+    Remote { error: RemoteError },
+    /// Reading the command's own source failed.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// What happened could not be printed.
+    /// Writing the output failed.
     #[error("standard output: {0}")]
     Output(#[source] io::Error),
-    /// Standard input could not be read.
+    /// Reading standard input failed.
     #[error("standard input: {0}")]
     Input(#[source] io::Error),
-    /// What was asked contradicts itself.
+    /// The arguments contradict each other.
     #[error("{0}")]
     Usage(String),
-    /// There is no client of an API server.
+    /// The API server's client cannot be configured.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// There is no logging.
+    /// Logging cannot be initialized.
     #[error(transparent)]
     Logging(#[from] LoggingError),
-    /// What is to be registered cannot be.
+    /// The registration is invalid.
     #[error(transparent)]
     Offer(#[from] OfferError),
-    /// The Pod cannot be written.
+    /// Writing the Pod failed.
     #[error(transparent)]
     Register(Box<RegisterError>),
-    /// The system refuses a process or a signal.
+    /// The system refuses to start a process or to deliver signals.
     #[error("cannot follow the server: {0}")]
     System(#[source] io::Error),
 }
@@ -130,13 +126,13 @@ impl From<RemoteError> for CommandError {
     }
 }
 
-/// The server that the flags name.
+/// A client of the server in the flags.
 fn server_at(args: &ServerArgs) -> Result<Server, RemoteError> {
     let ServerArgs { server, server_token, server_ca } = args.clone();
     Server::at(Address { url: server, token: server_token, authorities: server_ca })
 }
 
-/// Reads Pods without a server, as the flags, the environment and the file say.
+/// Reads Pods without a server, by flags, environment and file.
 async fn read_local(
     from: &FromArgs,
     namespaces: &[String],
@@ -146,9 +142,9 @@ async fn read_local(
     Ok(Local::read(local_config(from, namespaces, all_namespaces, environment)?).await?)
 }
 
-/// The configuration that `ls` and `why` read Pods by themselves with.
+/// The configuration with which `ls` and `why` read Pods without a server.
 ///
-/// Namespaces narrow what is watched of a cluster. They do not make one watched: beside manifests alone they only select.
+/// Namespaces restrict the watch of a cluster. They do not start one: with manifests alone they only filter.
 fn local_config(
     from: &FromArgs,
     namespaces: &[String],
@@ -163,7 +159,8 @@ fn local_config(
     config.with_source()
 }
 
-/// Standard input as text. What is no UTF-8 is replaced: as base64 or JSON it is refused then, at its place.
+/// Reads standard input as text. Invalid UTF-8 is replaced, and the base64 or JSON decoder then refuses it with its
+/// offset.
 fn read_input(input: &mut dyn Read) -> Result<String, CommandError> {
     let mut bytes = Vec::new();
     input.take(INPUT_LEN_MAX).read_to_end(&mut bytes).map_err(CommandError::Input)?;

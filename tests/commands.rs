@@ -123,7 +123,7 @@ fn what_is_bad_ends_with_1_and_what_cannot_be_done_with_2() {
         (&["ls", "--context", "no-such"], 2, "", "callsign: context no-such: "),
         (&["ls", "--server", "ftp://127.0.0.1"], 2, "", "http:// or https://"),
         (&["ls", "--server", "http://127.0.0.1:1"], 2, "", "`callsign serve`"),
-        (&["why", "a/b", "-n", "c", "--manifests", "-"], 2, "", "Give one of them"),
+        (&["why", "a/b", "-n", "c", "--manifests", "-"], 2, "", "give one of them"),
         (&["nonsense"], 2, "", "Usage"),
     ] {
         let ran = run(args, "");
@@ -161,7 +161,7 @@ fn every_fate_has_its_reason() {
     for (pod, code, expected) in [
         ("fine", 0, "_rpc._tcp.org.acme.Greeter.g-gray.default.rpc.cluster.local."),
         ("default/fine", 0, "1 of 1 registration published"),
-        ("unlabelled", 1, "no label: the Pod default/unlabelled is there"),
+        ("unlabelled", 1, "no label: the Pod default/unlabelled exists"),
         ("unlabelled", 1, "app.io/label=app.io-value"),
         ("absent", 1, "no such Pod: default/absent"),
         ("shop/fine", 1, "no such Pod: shop/fine"),
@@ -245,7 +245,7 @@ fn check_tells_each_mistake_on_a_line() {
     let ran = run(&["check", "--config", &config, "--zones", &all], "");
     let expected = format!(
         "\
-warning: the static zone shop.rpc.cluster.local. hides what Pods have below it in rpc.cluster.local.
+warning: the static zone shop.rpc.cluster.local. hides the names of Pods below it in rpc.cluster.local.
 warning: {all}: not read, since a zone file is named <origin>.zone: callsign.toml
 CHECKED                  COUNT
 configuration files      1
@@ -272,17 +272,10 @@ fn check_says_what_it_has_checked_and_that_nothing_is_no_success() {
     let many: Vec<String> = (0..12).map(|at| format!("db.example.{at:02}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), SOA)).collect();
     for (case, flag, files, code, out, err) in [
-        (
-            "others",
-            "--zones",
-            &[("db.example", SOA)][..],
-            1,
-            "nothing is checked: there is no zone file",
-            "db.example\n",
-        ),
+        ("others", "--zones", &[("db.example", SOA)][..], 1, "nothing is checked: it has no zone file", "db.example\n"),
         ("many", "--zones", &many, 1, "nothing is checked", "db.example.00, db.example.01"),
         ("more", "--zones", &many, 1, "nothing is checked", "db.example.09, 2 more\n"),
-        ("empty", "--zones", &[], 1, "nothing is checked: there is no zone file", "zone files               0\n"),
+        ("empty", "--zones", &[], 1, "nothing is checked: it has no zone file", "zone files               0\n"),
         ("hidden", "--zones", &[(".db", SOA)], 1, "nothing is checked", "zone files               0\n"),
         ("bad", "--zones", &[("a.zone", SOA), ("b.zone", "x")], 1, "b.zone:1:", "zones                    1\n"),
         ("zone", "--zones", &[("a.zone", SOA)], 0, "", "records                  2\nno mistakes found\n"),
@@ -295,25 +288,18 @@ fn check_says_what_it_has_checked_and_that_nothing_is_no_success() {
             "records                  3\n",
         ),
         ("inc2", "--zones", &[("a.zone", &included), ("more.inc", "")], 0, "", "files that they include  1\n"),
-        (
-            "none",
-            "--manifests",
-            &[],
-            1,
-            "nothing is checked: there is no manifest in it",
-            "manifest files               0\n",
-        ),
+        ("none", "--manifests", &[], 1, "nothing is checked: it has no manifest", "manifest files               0\n"),
         ("text", "--manifests", &[("pods.txt", &good)], 1, "nothing is checked", ".json: pods.txt\n"),
         (
             "void",
             "--manifests",
             &[("a.yaml", "")],
             1,
-            "nothing is checked: there is no object",
+            "nothing is checked: they have no objects",
             "Pods                         0\n",
         ),
-        ("kinds", "--manifests", &[("a.yaml", OTHERS)], 1, "there is no Pod in them, and 2 of other kinds", ""),
-        ("plain", "--manifests", &[("a.yaml", &plain)], 0, "", "no Pod of the manifests carries a profile's label"),
+        ("kinds", "--manifests", &[("a.yaml", OTHERS)], 1, "they have no Pods, and 2 objects of other kinds", ""),
+        ("plain", "--manifests", &[("a.yaml", &plain)], 0, "", "no Pod in the manifests has a profile's label"),
         ("good", "--manifests", &[("a.yaml", &good), ("b.json", "")], 0, "", "registrations                1\n"),
         ("pods", "--manifests", &[("a.yaml", &pods)], 1, "bad base64", "Pods with a profile's label  8\n"),
         ("torn", "--manifests", &[("a.yaml", "{")], 1, "a.yaml", "Pods                         0\n"),

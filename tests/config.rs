@@ -259,7 +259,7 @@ fn a_zone_that_a_quiet_cluster_makes_stale_is_warned_of() {
     assert_eq!(QUIET_MAX.as_secs(), 50, "the README says so");
     for (flags, is_warned) in [("--stale-after 49", true), ("--stale-after 50", false), ("--stale-after 60", false)] {
         let warnings = load(flags, "", "").unwrap().warnings;
-        let told = warnings.iter().any(|warning| warning.contains("tells nothing for up to 50 s"));
+        let told = warnings.iter().any(|warning| warning.contains("sends nothing for up to 50 s"));
         assert_eq!((told, warnings.len()), (is_warned, usize::from(is_warned)), "{flags}: {warnings:?}");
     }
 }
@@ -270,7 +270,7 @@ fn what_is_refused() {
     assert_eq!(load(&long(134), "", "").unwrap().zone.wire().len(), 134);
     let too_long = long(135);
     for (flags, variables, file, expected) in [
-        (too_long.as_str(), "", "", "takes 135 bytes on the wire, and at most 134"),
+        (too_long.as_str(), "", "", "takes 135 bytes on the wire; at most 134"),
         ("--zone .", "", "", "--zone: \".\" is not a zone name: it is the root"),
         ("--zone a..b", "", "", "empty label"),
         ("--zone a/b", "", "", "letters, digits"),

@@ -1,6 +1,6 @@
-//! `callsign check`: manifests, zone files and a configuration, without serving them.
+//! `callsign check`: checks manifests, zone files and a configuration, without serving them.
 //!
-//! It says what it has checked, by count. Where it was to check something and found nothing, that is a mistake.
+//! It prints how many things it checked. If it had something to check and found nothing to read, that is a mistake.
 
 mod checked;
 
@@ -20,10 +20,10 @@ use crate::server::encrypted::certificate::Certificate;
 use crate::source::files::{self, Loaded};
 use crate::zones::Zones;
 
-/// The most files that are named of those that a folder holds and nothing reads.
+/// The most unread files of a folder that are listed by name.
 const NAMES_MAX: usize = 10;
 
-/// What a check has found. This is the JSON of `--json`.
+/// The result of a check, and the JSON of `--json`.
 #[derive(Debug, Default, Serialize)]
 struct Findings {
     mistakes: Vec<String>,
@@ -31,13 +31,12 @@ struct Findings {
     checked: Checked,
 }
 
-/// Looks for mistakes, a line each; a mistake is a finding.
+/// Prints a line per mistake. A mistake is a finding.
 ///
-/// A configuration that is wrong is the only one told: it decides on the zone and the profiles that all else is checked
-/// by.
+/// If the configuration is wrong, only its error is reported: the other checks depend on its zone and profiles.
 ///
 /// # Errors
-/// The checks could not be made.
+/// A check could not run.
 pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let CheckArgs { what, json } = args;
     let has_file = what.config.is_some();
@@ -57,7 +56,7 @@ pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome
 }
 
 impl Findings {
-    /// Files that cannot be read, what of their Pods' annotations is refused, and that there is no Pod at all.
+    /// Reports files that cannot be read, refused registrations, and manifests without any Pod.
     async fn check_manifests(&mut self, config: &Config) -> Result<(), CommandError> {
         if config.manifests.is_empty() {
             return Ok(());
@@ -83,20 +82,20 @@ impl Findings {
             let (named, others) = files::listing(folder);
             self.warnings.extend(not_read(folder, "a manifest's name ends in .yaml, .yml or .json", &others));
             if named.is_empty() {
-                let reason = "there is no manifest in it, and folders in it are not looked into";
+                let reason = "it has no manifest, and subfolders are not read";
                 self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
             }
         }
         if manifests.pods == 0 && self.mistakes.len() == told {
             self.mistakes.push(manifests.without_pods());
         } else if manifests.pods > 0 && selected == 0 {
-            self.warnings.push("no Pod of the manifests carries a profile's label: nothing is registered".to_owned());
+            self.warnings.push("no Pod in the manifests has a profile's label: nothing is registered".to_owned());
         }
         self.checked.manifests = Some(manifests);
         Ok(())
     }
 
-    /// Zone files that cannot be served, zones that hide what Pods have below them, and that there is no zone file at all.
+    /// Reports zone files that cannot be served, zones that hide names of Pods, and a folder without any zone file.
     fn check_zones(&mut self, config: &Config) {
         let Some(folder) = &config.zones else { return };
         let (zones, errors) = Zones::load(folder, config.zone.clone());
@@ -104,12 +103,12 @@ impl Findings {
         self.warnings.extend(
             zones
                 .hidden_below(&config.zone.key())
-                .map(|origin| format!("the static zone {origin} hides what Pods have below it in {}", config.zone)),
+                .map(|origin| format!("the static zone {origin} hides the names of Pods below it in {}", config.zone)),
         );
-        let listing = zones.listing(folder).unwrap_or_default(); // that it cannot be read is told above
+        let listing = zones.listing(folder).unwrap_or_default(); // an unreadable folder is reported above
         self.warnings.extend(not_read(folder, "a zone file is named <origin>.zone", &listing.passed_over));
         if listing.zone_files == 0 && errors.is_empty() {
-            let reason = "there is no zone file in it, and folders in it are not looked into";
+            let reason = "it has no zone file, and subfolders are not read";
             self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
         }
         self.checked.static_zones = Some(StaticZones::of(&zones, &listing));
@@ -125,7 +124,7 @@ impl Findings {
         Outcome { text: json(self), notes: String::new(), has_findings: !self.mistakes.is_empty() }
     }
 
-    /// Mistakes for standard output; all else for standard error.
+    /// Mistakes go to standard output, everything else to standard error.
     fn as_text(&self) -> Outcome {
         let mut outcome = Outcome { has_findings: !self.mistakes.is_empty(), ..Outcome::default() };
         for mistake in &self.mistakes {
@@ -142,7 +141,8 @@ impl Findings {
     }
 }
 
-/// Names what a folder holds and nobody reads, and says what is read; none where there is nothing of that kind.
+/// A warning that lists the unread files of a folder and says which names are read. `None` if there are no unread
+/// files.
 fn not_read(folder: &Path, what: &str, passed_over: &[PathBuf]) -> Option<String> {
     let names = passed_over.iter().take(NAMES_MAX).filter_map(|path| path.file_name());
     let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();

@@ -1,4 +1,4 @@
-//! `callsign decode` and `callsign encode`: an annotation's value to and from something a person reads.
+//! `callsign decode` and `callsign encode`: convert annotation values from and to readable text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::{CommandError, Outcome, read_input};
 use crate::cli::{DecodeArgs, EncodeArgs};
 use crate::registration::{self, Consumer, Decoded, Problem, Reason, Registration};
 
-/// Shows what a value says; what could not be read is a finding.
+/// Prints the content of a value. Anything that cannot be decoded is a finding.
 ///
 /// # Errors
 /// Standard input cannot be read.
@@ -29,7 +29,8 @@ pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<Outcome, Comman
     Ok(Outcome { text, notes: String::new(), has_findings: !decoded.problems.is_empty() })
 }
 
-/// Makes a value, and reads it as a server would: what would be refused is a finding and is not printed.
+/// Encodes a value and decodes it as a server does. A value that a server would refuse is a finding and is not
+/// printed.
 ///
 /// # Errors
 /// Standard input cannot be read.
@@ -60,7 +61,7 @@ fn json_pairs(pairs: &[(String, String)]) -> String {
     serde_json::Value::from_iter(pairs).to_string()
 }
 
-/// What of a sound value will not be published all the same.
+/// The parts of a valid value that will not be published.
 fn unpublished(decoded: &Decoded) -> String {
     let mut notes = String::new();
     let (withheld, left_out) = kept_back(&decoded.registrations);
@@ -70,7 +71,10 @@ fn unpublished(decoded: &Decoded) -> String {
     }
     if left_out > 0 {
         let what = count(left_out, "pair");
-        let _ = writeln!(notes, "{what} will be left out: a key of TXT is printable ASCII without =, and none of ours");
+        let _ = writeln!(
+            notes,
+            "{what} will be left out: a TXT key must be printable ASCII without =, and not a key of a TXT field"
+        );
     }
     if decoded.registrations.is_empty() {
         notes.push_str("this registers nothing\n");
@@ -78,7 +82,7 @@ fn unpublished(decoded: &Decoded) -> String {
     notes
 }
 
-/// How many pairs are withheld as secrets, and how many have a key that cannot be published.
+/// The number of pairs that are withheld as secrets, and of pairs whose key cannot be published.
 fn kept_back(registrations: &[Registration]) -> (usize, usize) {
     let sum = |number: fn(&Registration) -> u32| registrations.iter().map(|one| number(one) as usize).sum();
     (sum(|one| one.metadata.withheld), sum(|one| one.metadata.left_out))
@@ -91,7 +95,7 @@ fn message(problem: &Problem) -> String {
     }
 }
 
-/// Registrations, consumers, problems, and a line that sums them up.
+/// Tables of registrations, consumers and problems, and a summary line.
 fn told(decoded: &Decoded) -> String {
     let mut text = String::new();
     if !decoded.registrations.is_empty() {
@@ -152,7 +156,7 @@ fn consumers_table(consumers: &[Consumer]) -> Table {
     table
 }
 
-/// A value's content as JSON.
+/// The content of a value as JSON.
 #[derive(Serialize)]
 struct DecodedView<'d> {
     registrations: Vec<RegistrationView<'d>>,
@@ -166,7 +170,7 @@ struct RegistrationView<'d> {
     group: Option<&'d str>,
     version: Option<&'d str>,
     protocol: &'d str,
-    /// None where the Pod's own are meant.
+    /// `None`: the Pod's own addresses.
     address: Option<IpAddr>,
     port: u16,
     weight: u16,

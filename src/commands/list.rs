@@ -1,4 +1,4 @@
-//! `callsign ls`: the services that are served and the names to dig, or what was refused.
+//! `callsign ls`: lists the published services with the names to query, or the refusals.
 
 use super::print::{Table, escaped, json};
 use super::{CommandError, Outcome, read_local, server_at};
@@ -6,14 +6,14 @@ use crate::cli::LsArgs;
 use crate::config::Environment;
 use crate::report::{self, Bad, Filter, Interface, Paging};
 
-/// Lists services, or refusals, of a server or of the command's own source.
+/// Lists services or refusals, from a server or from the command's own source.
 ///
 /// # Errors
-/// The source cannot be read; an interface together with `--bad`.
+/// The source cannot be read, or an interface is given together with `--bad`.
 pub async fn ls(args: &LsArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     match (&args.interface, args.bad) {
         (Some(_), true) => {
-            let message = "--bad lists what could not be read, which has no interface: leave INTERFACE out";
+            let message = "--bad lists refusals, which have no interface: leave INTERFACE out";
             Err(CommandError::Usage(message.into()))
         }
         (None, true) => bad(args, environment).await,
@@ -55,7 +55,7 @@ async fn bad(args: &LsArgs, environment: &Environment) -> Result<Outcome, Comman
     Ok(refusals(args, &found).beside(local.problems()))
 }
 
-/// The namespaces that are asked for, in order and each once; a single none stands for all.
+/// The namespaces to list, in order and each once. A single `None` means all namespaces.
 fn namespaces(args: &LsArgs) -> Vec<Option<&str>> {
     let mut namespaces: Vec<Option<&str>> = args.namespace.iter().map(|name| Some(name.as_str())).collect();
     namespaces.sort_unstable();
@@ -66,12 +66,12 @@ fn namespaces(args: &LsArgs) -> Vec<Option<&str>> {
 fn services(args: &LsArgs, found: &[Interface]) -> Outcome {
     let notes = match &args.interface {
         _ if !found.is_empty() => String::new(),
-        None => "no registration was seen: check the Pods' label and annotation, `callsign why POD` tells what is \
-                 missing, and `callsign ls --bad` what was refused\n"
+        None => "there are no registrations: check the Pods' label and annotation; `callsign why POD` says what is \
+                 missing, and `callsign ls --bad` lists refusals\n"
             .to_owned(),
         Some(interface) => format!(
-            "no registration of {} was seen: `callsign ls` lists those that were, and `callsign why POD` tells what \
-             became of a Pod's\n",
+            "there is no registration of {}: `callsign ls` lists all registrations, and `callsign why POD` says what \
+             became of a Pod's registrations\n",
             escaped(interface)
         ),
     };
@@ -95,7 +95,7 @@ fn services_table(found: &[Interface]) -> Table {
 
 fn refusals(args: &LsArgs, found: &[Bad]) -> Outcome {
     let notes = match found.is_empty() {
-        true => "no registration was refused; `callsign why POD` tells why one that was read is not published\n",
+        true => "no registration was refused; `callsign why POD` says why a registration is not published\n",
         false => "",
     };
     let text = match (args.json, found.is_empty()) {
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// A server of two services and two refusals, which filters by namespace as the real one does.
+    /// A server of two services and two refusals. It filters as the real one does.
     async fn server() -> String {
         let interfaces = |Query(query): Query<BTreeMap<String, String>>| async move {
             let mut all =
@@ -224,7 +224,7 @@ shop/greeter-0  app      35      port: port is not a number from 1 to 65535
         for (line, text, expected) in [
             ("ls -n empty", "", "callsign why POD"),
             ("ls -n empty --json", "[]\n", "callsign why POD"),
-            ("ls no.Such", "", "no registration of no.Such was seen"),
+            ("ls no.Such", "", "there is no registration of no.Such"),
             ("ls --bad -n empty", "", "no registration was refused"),
         ] {
             let outcome = ls(&args(&format!("{line} --server {server}")), &Environment::default()).await.expect(line);

@@ -1,4 +1,4 @@
-//! The commands' own source: what manifests and a cluster hold now, read once and without a server.
+//! The commands' own source: reads manifests and a cluster once, without a server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -20,16 +20,16 @@ use crate::source::{Arrival, Change, Event, Profile, SourceId};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
 
-/// How long a cluster's sources may take for their first lists: 100,000 Pods take some ten seconds.
+/// The time limit of the first lists of a cluster. 100,000 Pods take some ten seconds.
 const SYNC_WAIT: Duration = Duration::from_secs(60);
 
-/// How long they may tell nothing while something is wrong: a try or two more, and then the person is told.
+/// How long a faulty source may be silent before the command gives up: long enough for a retry or two.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-/// How long one Pod may take.
+/// The time limit of reading one Pod.
 const POD_WAIT: Duration = Duration::from_secs(10);
 
-/// Why Pods could not be read without a server.
+/// Why reading Pods without a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// The kubeconfig cannot be used.
@@ -41,19 +41,19 @@ pub enum LocalError {
     /// The cluster did not list its Pods.
     #[error("the cluster did not list its Pods: {0}")]
     NotListed(String),
-    /// The cluster did not tell of one Pod.
-    #[error("the cluster did not tell of the Pod: {0}")]
+    /// The cluster did not return a single Pod.
+    #[error("the cluster did not return the Pod: {0}")]
     NotTold(String),
-    /// Reading files broke off.
-    #[error("reading the manifests broke off: {0}")]
+    /// The task that reads files ended early.
+    #[error("reading the manifests failed: {0}")]
     Broken(#[from] JoinError),
 }
 
-/// What was read.
+/// The result of a read.
 pub(super) struct Local {
-    /// The Pods that carry a profile's label.
+    /// The Pods with a profile's label.
     pub(super) snapshot: Arc<Snapshot>,
-    /// What the manifests hold.
+    /// The manifests' problems and counts.
     pub(super) manifests: Loaded,
     /// The namespaces and names of the manifests' Pods that no profile selects.
     unlabelled: Names,
@@ -67,15 +67,15 @@ type Names = BTreeSet<(Arc<str>, Arc<str>)>;
 pub(super) enum Absence {
     /// There is no Pod of that name.
     NoPod,
-    /// It carries no profile's label.
+    /// The Pod has no profile's label.
     NoLabel,
-    /// It carries one, but nobody looks into its namespace, or it has only just come.
+    /// The Pod has a profile's label, but its namespace is not read, or the Pod has only just been created.
     NotWatched,
 }
 
 impl Local {
-    /// Reads all that the configuration names: manifests once, since standard input can be read only once, and a cluster
-    /// until each watch has told its first list.
+    /// Reads everything that the configuration names: manifests once, because standard input can be read only once,
+    /// and a cluster until each watch has committed its first list.
     pub(super) async fn read(config: Config) -> Result<Local, LocalError> {
         let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
         let watched = Config { manifests: Vec::new(), ..config.clone() };
@@ -91,17 +91,16 @@ impl Local {
         Ok(Local { snapshot, manifests, unlabelled, config })
     }
 
-    /// What of the manifests cannot be used.
+    /// The problems of the manifests.
     pub(super) fn problems(&self) -> &[FileProblem] {
         &self.manifests.problems
     }
 
-    /// What Pods are found by.
     pub(super) fn profiles(&self) -> &[Profile] {
         &self.config.profiles
     }
 
-    /// The namespace that the cluster's configuration names; none where no cluster is read.
+    /// The namespace of the cluster's configuration. `None` if no cluster is read.
     pub(super) async fn own_namespace(&self) -> Result<Option<Arc<str>>, LocalError> {
         let Some(Kubernetes { kubeconfig, context, namespaces: _ }) = &self.config.kubernetes else {
             return Ok(None);
@@ -110,7 +109,6 @@ impl Local {
         Ok(Some(namespace))
     }
 
-    /// Why a Pod is not in the snapshot.
     pub(super) async fn absence(&self, namespace: &str, name: &str) -> Result<Absence, LocalError> {
         if self.unlabelled.contains(&(namespace.into(), name.into())) {
             return Ok(Absence::NoLabel);
@@ -133,7 +131,7 @@ impl Local {
     }
 }
 
-/// Reads the manifests into the index, with the names of the Pods that no profile selects.
+/// Reads the manifests into the index. Also returns the names of the Pods that no profile selects.
 fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> (Index, Loaded, Names) {
     let sources: Vec<SourceId> = profiles.iter().map(|profile| manifest_source(&profile.name)).collect();
     let mut unlabelled = Names::new();
@@ -141,7 +139,7 @@ fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> 
     sources.iter().for_each(|source| apply(source, Change::Begin));
     let manifests = files::load(paths, profiles, |found| {
         for (source, at) in sources.iter().zip(0..) {
-            // Another Pod of the same uid may have come before.
+            // An earlier Pod may have had the same uid.
             apply(source, found.of_profile(at).map_or_else(|| Change::Remove(found.pod.uid.clone()), Change::Apply));
         }
         if found.told.is_empty() {
@@ -152,7 +150,7 @@ fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> 
     (index, manifests, unlabelled)
 }
 
-/// One snapshot of the manifests in the index and of what a cluster lists.
+/// The snapshot of the manifests in the index and of a cluster's lists.
 async fn snapshot(
     index: &mut Index,
     watches: &Sources,
@@ -166,7 +164,7 @@ async fn snapshot(
             match timeout(SILENCE_MAX, events.recv()).await {
                 Ok(Some(arrival)) => index.apply_decoded(arrival.event, arrival.decoded),
                 Ok(None) => return Err(LocalError::NotListed("its watch ended".into())),
-                Err(_) if watches.errors().is_empty() => {} // a quiet server is not a broken one
+                Err(_) if watches.errors().is_empty() => {} // a silent server without errors may only be slow
                 Err(_) => return Err(LocalError::NotListed(watches.errors())),
             }
             while let Ok(arrival) = events.try_recv() {
@@ -177,7 +175,7 @@ async fn snapshot(
     match timeout(SYNC_WAIT, sync).await {
         Ok(result) => result,
         Err(_) => {
-            Err(LocalError::NotListed(format!("not within {} seconds. {}", SYNC_WAIT.as_secs(), watches.errors())))
+            Err(LocalError::NotListed(format!("no list within {} seconds. {}", SYNC_WAIT.as_secs(), watches.errors())))
         }
     }
 }
@@ -186,8 +184,8 @@ fn manifest_source(profile: &Arc<str>) -> SourceId {
     SourceId { cluster: files::CLUSTER.into(), profile: profile.clone(), namespace: None }
 }
 
-/// The snapshot, once every source has told its first list.
+/// The snapshot, once every source has committed its first list.
 fn synced(index: &mut Index) -> Option<Arc<Snapshot>> {
-    let now = Now { monotonic: Duration::ZERO, wall_eighths: 0 }; // nobody asks for this snapshot's serial
+    let now = Now { monotonic: Duration::ZERO, wall_eighths: 0 }; // nothing reads this snapshot's serial
     index.publish(now).map(|(snapshot, _)| snapshot).filter(|snapshot| snapshot.is_synced)
 }

@@ -1,4 +1,5 @@
-//! Tables and JSON that no Pod's text can break: each cell and each JSON text is escaped here, and nowhere else.
+//! Tables and JSON. Each cell and each JSON text is escaped here and nowhere else, so that a Pod's text cannot break
+//! them.
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
@@ -7,27 +8,26 @@ use serde::Serialize;
 
 use crate::escape::Escaped;
 
-/// What stands for something absent.
+/// The cell of an absent value.
 const ABSENT: &str = "-";
 
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// The widest that a column grows: a longer cell pushes its own line aside and no other.
+/// The largest width of a column. A longer cell shifts only the rest of its own line.
 const WIDTH_MAX: usize = 100;
 
-/// A table with a header; columns are as wide as what they hold, within bounds, and no line ends in blanks.
+/// A table with a header. A column is as wide as its longest cell, up to [`WIDTH_MAX`], and no line ends in blanks.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table of these columns.
     pub(super) fn new(header: &[&str]) -> Table {
         Table { rows: vec![header.iter().map(|&title| title.to_owned()).collect()] }
     }
 
-    /// Adds a row, a cell a column; an empty cell is shown as absent.
+    /// Adds a row of cells. An empty cell is printed as [`ABSENT`].
     pub(super) fn push<const CELLS: usize>(&mut self, cells: [&str; CELLS]) {
         let cell = |text: &str| if text.is_empty() { ABSENT.to_owned() } else { escaped(text) };
         self.rows.push(cells.into_iter().map(cell).collect());
@@ -55,14 +55,14 @@ impl fmt::Display for Table {
     }
 }
 
-/// Lines below each other that come one after the other: a column grows with what it has to hold.
+/// Aligns lines that are printed one at a time: a column grows with its cells.
 #[derive(Default)]
 pub(super) struct Columns {
     widths: Vec<usize>,
 }
 
 impl Columns {
-    /// These rows as lines; an empty cell is shown as absent, and no line ends in blanks.
+    /// The lines of these rows. An empty cell is printed as [`ABSENT`], and no line ends in blanks.
     pub(super) fn lines(&mut self, rows: &[Vec<String>]) -> String {
         let cell = |text: &String| if text.is_empty() { ABSENT.to_owned() } else { escaped(text) };
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
@@ -81,20 +81,20 @@ impl Columns {
     }
 }
 
-/// A text of another's that is safe to show: what would steer a terminal is spelt out.
+/// Makes text safe for a terminal: control characters are spelled out.
 pub(super) fn escaped(text: &str) -> String {
     Escaped(text).to_string()
 }
 
-/// JSON on one line with its end, what would steer a terminal as `\u` escapes.
+/// JSON on one line, with control characters as `\u` escapes.
 pub(super) fn json_line(value: &impl Serialize) -> String {
-    // As below, nothing fails.
+    // Cannot fail, as in `json`.
     escaped(&serde_json::to_string(value).unwrap_or_default()) + "\n"
 }
 
-/// Indented JSON, with what would steer a terminal as `\u` escapes, which say the same in JSON.
+/// Indented JSON, with control characters as `\u` escapes, which JSON treats as equal.
 pub(super) fn json(value: &impl Serialize) -> String {
-    // Only a map whose keys are no strings, or a type that refuses, could fail; the types of this crate are neither.
+    // Serialization fails only for maps without string keys or types that refuse it. This crate has neither.
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     let mut safe = String::with_capacity(text.len() + 1);
     for line in text.lines() {
@@ -104,7 +104,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
     safe
 }
 
-/// `10.0.0.1:80`, `10.0.0.1:80,[fd00::1]:80`; with no address what stands for it.
+/// `10.0.0.1:80`, `10.0.0.1:80,[fd00::1]:80`, or `absent` with the port if there are no addresses.
 pub(super) fn sockets(addresses: &[IpAddr], absent: &str, port: u16) -> String {
     if addresses.is_empty() {
         return format!("{absent}:{port}");

@@ -1,4 +1,4 @@
-//! `callsign register` and `callsign withdraw`: a server registers in its own Pod, and withdraws.
+//! `callsign register` and `callsign withdraw`.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::register::{
 };
 use crate::source::kube::client;
 
-/// Registers, in the shape that was asked for: the exit code.
+/// Registers as a wrapper, a sidecar or once. Returns the exit code.
 ///
 /// # Errors
-/// What keeps it from starting; with `--once` also what keeps it from registering and does not pass.
+/// It could not start. With `--once` also: the write failed for a reason that retries cannot mend.
 pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u8, CommandError> {
     let ends = Ends::of(&args.command, args.stop_signal);
     if init::is_first() {
@@ -57,7 +57,7 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
 /// Withdraws once.
 ///
 /// # Errors
-/// What keeps it from being withdrawn and does not pass.
+/// The write failed for a reason that retries cannot mend.
 pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     logging::init(args.logging.log_format, &args.logging.log_level)?;
     let owner = Owner { name: args.container.into(), kind: Kind::Once { is_named: true } };
@@ -68,7 +68,7 @@ pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<O
     Ok(Outcome::default())
 }
 
-/// What the flags and the file offer.
+/// The offers of the flags and of the file.
 fn offers(args: &RegisterArgs) -> Result<Vec<Offer>, CommandError> {
     let mut offers: Vec<Offer> =
         args.interface.iter().map(|interface| args.fields.offer(interface, &args.port)).collect();
@@ -78,7 +78,7 @@ fn offers(args: &RegisterArgs) -> Result<Vec<Offer>, CommandError> {
     Ok(offers)
 }
 
-/// Whose the entries are.
+/// The owner of the entries.
 fn owner(args: &RegisterArgs, offers: &[Offer]) -> Owner {
     let first_port = || offers.iter().find_map(|offer| offer.port.first()).map(u16::to_string).unwrap_or_default();
     let name = args.container.clone().unwrap_or_else(first_port).into();
@@ -90,8 +90,8 @@ fn owner(args: &RegisterArgs, offers: &[Offer]) -> Owner {
     Owner { name, kind }
 }
 
-/// Refuses to start where the Pod that the host's name or a flag tells is another one. A server that runs without ever being
-/// registered would be found out late. If the API server does not tell now, the keeper asks again.
+/// Refuses to start if the Pod that HOSTNAME or a flag names is another one: a server that runs and is never
+/// registered would be noticed late. If the API server does not answer now, the keeper checks again later.
 async fn refuse_another_pod(registrar: &mut Registrar) -> Result<(), RegisterError> {
     match registrar.check_pod().await {
         Err(error) if error.is_of_another_pod() => Err(error),

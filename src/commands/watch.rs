@@ -1,4 +1,4 @@
-//! `callsign watch`: the endpoints of some interfaces, and each change of them as it comes.
+//! `callsign watch`: prints the endpoints of some interfaces, and each change when it arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -11,10 +11,10 @@ use crate::cli::WatchArgs;
 use crate::remote::{EventStream, Selection, Told};
 use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 
-/// Prints until nobody reads on. A server that was there once is waited for.
+/// Prints until the reader closes the pipe. Once a server has answered, the command waits for it to come back.
 ///
 /// # Errors
-/// The first try found no server, or another kind of one.
+/// The first try found no server, or another kind of server.
 pub async fn watch(
     args: WatchArgs,
     out: &mut (dyn Write + Send),
@@ -31,8 +31,8 @@ pub async fn watch(
             Told::Change(interface, change) => view.take_change(interface, change),
             Told::Lost(error) if view.known.is_empty() => return Err(error.into()),
             Told::Lost(error) => {
-                let note = format!("{}; it is asked again\n", escaped(&error.to_string()));
-                let _ = notes.write_all(note.as_bytes()); // nobody to tell is no reason to end
+                let note = format!("{}; trying again\n", escaped(&error.to_string()));
+                let _ = notes.write_all(note.as_bytes()); // a closed standard error is no reason to end
                 continue;
             }
         };
@@ -43,14 +43,14 @@ pub async fn watch(
     }
 }
 
-/// What was printed so far.
+/// What has been printed so far.
 struct View {
     is_json: bool,
-    /// More than one interface is watched, and each line says which one it is of.
+    /// Several interfaces are watched, and each line has its interface.
     has_several: bool,
     columns: Columns,
     has_header: bool,
-    /// The set that it says of each interface.
+    /// The printed set of each interface.
     known: BTreeMap<String, WatchedSet>,
 }
 
@@ -67,7 +67,7 @@ impl View {
         View { is_json, has_several, columns: Columns::default(), has_header: false, known: BTreeMap::new() }
     }
 
-    /// The first set of an interface is printed as it is, a later one as what has changed.
+    /// Prints the first set of an interface as it is, and a later one as the change to it.
     fn take_set(&mut self, interface: String, set: WatchedSet) -> String {
         if self.is_json {
             let text = json_line(&Line::Set(SetEvent::of(interface.clone(), set)));
@@ -107,7 +107,7 @@ impl View {
     }
 }
 
-/// Which column says the interface.
+/// The column of the interface.
 const INTERFACE_COLUMN: usize = 1;
 
 fn row(kind: &str, endpoint: &WatchedEndpoint, interface: &str) -> Vec<String> {

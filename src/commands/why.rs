@@ -1,4 +1,4 @@
-//! `callsign why`: what of a Pod is published, what is not, and why not.
+//! `callsign why`: shows which registrations of a Pod are published, and why others are not.
 
 use std::fmt::Write;
 
@@ -13,22 +13,22 @@ use crate::remote::Server;
 use crate::report::{self, Bad, Paging, Pod, PodFilter, Registration};
 use crate::source::Profile;
 
-/// The namespace of a Pod that is named without one, where no kubeconfig says another.
+/// The namespace of a Pod without one, if no kubeconfig has a namespace.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// What is known of a Pod.
+/// The result for one Pod's name.
 #[derive(Serialize)]
 struct Story {
-    /// The Pods of that name: one, and for a moment the one that it replaces.
+    /// The Pods of that name: one, and for a moment its predecessor too.
     pods: Vec<Pod>,
     /// Why there is none.
     unknown: Option<String>,
 }
 
-/// Tells what became of a Pod; a Pod that is not known is a finding.
+/// Shows a Pod's registrations. An unknown Pod is a finding.
 ///
 /// # Errors
-/// The source cannot be read; two namespaces.
+/// The source cannot be read, or two different namespaces are given.
 pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
     let pod = args.pod().map_err(CommandError::Usage)?;
     if args.from.asks_server() {
@@ -53,7 +53,7 @@ async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandErr
     let pods: Vec<Pod> = server.list("/v1/pods", &[("name", Some(&pod.name)), ("namespace", Some(namespace))]).await?;
     let unknown = pods.is_empty().then(|| {
         format!(
-            "no Pod {} carries a profile's label among what this server watches. {}",
+            "this server watches no Pod {} with a profile's label. {}",
             shown(namespace, &pod.name),
             label_hint("By default a profile's label is", &default_profiles())
         )
@@ -76,23 +76,23 @@ async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError>
         Absence::NoPod => format!("no such Pod: {name}"),
         Absence::NoLabel => {
             let hint = label_hint("A profile's label is", local.profiles());
-            format!("no label: the Pod {name} is there, but carries no profile's label. {hint}")
+            format!("no label: the Pod {name} exists, but has no profile's label. {hint}")
         }
         Absence::NotWatched => format!(
-            "not watched: the Pod {name} carries a profile's label, but is in no namespace that is read; give -n {}",
+            "not watched: the Pod {name} has a profile's label, but its namespace is not read; give -n {}",
             escaped(&namespace)
         ),
     };
     Ok(Story { pods, unknown: Some(unknown) })
 }
 
-/// What to compare the Pod's labels with.
+/// The labels to compare the Pod's with.
 fn label_hint(opening: &str, profiles: &[Profile]) -> String {
     let profiles: Vec<String> = profiles.iter().map(|profile| escaped(&profile.selector.to_string())).collect();
-    format!("{opening} {}; `kubectl get pod --show-labels` tells the Pod's", profiles.join(", or "))
+    format!("{opening} {}; `kubectl get pod --show-labels` prints the Pod's", profiles.join(", or "))
 }
 
-/// Where a registration would have to be.
+/// Where a registration would be.
 fn annotation_hint() -> String {
     let keys: Vec<String> = default_profiles().into_iter().map(|profile| profile.annotation).collect();
     format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
@@ -102,7 +102,7 @@ fn shown(namespace: &str, name: &str) -> String {
     escaped(&format!("{namespace}/{name}"))
 }
 
-/// One Pod: its state, its registrations, and what was refused.
+/// The text for one Pod: its state, its registrations and its refusals.
 fn told(pod: &Pod) -> String {
     let Pod { namespace, name, uid: _, phase, ready, terminating, addresses, registrations, refused, consumes } = pod;
     let readiness = if *ready { "ready" } else { "not ready" };

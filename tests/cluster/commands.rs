@@ -34,7 +34,7 @@ fn a_command_reads_the_cluster_itself() {
     let (cluster, namespace) = (Cluster::shared(), fates("commands"));
     let from = ["-n", &namespace.name, "--kubeconfig", cluster.kubeconfig()];
     let name = format!("_rpc._tcp.org.acme.Greeter.{}.rpc.cluster.local.", namespace.name);
-    let no_label = format!("no label: the Pod {}/bare is there", namespace.name);
+    let no_label = format!("no label: the Pod {}/bare exists", namespace.name);
     let no_pod = format!("no such Pod: {}/absent", namespace.name);
     for (args, code, expected) in [
         (&["ls"][..], 0, name.as_str()),
@@ -62,7 +62,7 @@ fn a_command_asks_a_server() {
         (&["ls", "--bad"], 0, "no registration was refused"),
         (&["why", "fine"], 0, &name),
         (&["why", "unready"], 0, "not ready: the Pod's condition Ready is not True"),
-        (&["why", "bare"], 1, "carries a profile's label among what this server watches"),
+        (&["why", "bare"], 1, "with a profile's label"),
     ] {
         within_a_second(|| {
             let (ended, text) = run(&[args, &from].concat());

@@ -1,4 +1,4 @@
-//! What a check has looked at, by count.
+//! Counts what a check has looked at.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::commands::print::Table;
 use crate::source::files::Kinds;
 use crate::zones::{Listing, Zones};
 
-/// What was looked at; none of a part that nothing names.
+/// The counts. A part is `None` if no option names it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Checked {
     pub(super) configuration: Option<Configured>,
@@ -15,44 +15,41 @@ pub(super) struct Checked {
     pub(super) certificates: usize,
 }
 
-/// A configuration file.
 #[derive(Debug, Serialize)]
 pub(super) struct Configured {
     pub(super) files: usize,
     pub(super) profiles: usize,
 }
 
-/// Manifests.
 #[derive(Debug, Serialize)]
 pub(super) struct Manifests {
     pub(super) files: usize,
     pub(super) pods: usize,
-    /// Of the Pods, those that carry a profile's label.
+    /// The Pods with a profile's label.
     pub(super) selected: usize,
     pub(super) registrations: usize,
-    /// What is no Pod.
+    /// Objects that are not Pods.
     pub(super) other_objects: usize,
-    /// The same by kind.
+    /// The same objects by kind.
     pub(super) other_kinds: Kinds,
 }
 
-/// A folder of static zones.
 #[derive(Debug, Serialize)]
 pub(super) struct StaticZones {
     pub(super) files: usize,
     pub(super) included_files: usize,
-    /// Those that can be served.
+    /// The zones that can be served.
     pub(super) zones: usize,
-    /// Of these zones.
+    /// The records of these zones.
     pub(super) records: usize,
 }
 
 impl Manifests {
-    /// That nothing was checked, where there is no Pod.
+    /// The mistake of manifests without any Pod.
     pub(super) fn without_pods(&self) -> String {
         let found = match self.other_objects {
-            0 => "there is no object in them".to_owned(),
-            others => format!("there is no Pod in them, and {others} of other kinds, whose Pods the cluster makes"),
+            0 => "they have no objects".to_owned(),
+            others => format!("they have no Pods, and {others} objects of other kinds, whose Pods the cluster creates"),
         };
         format!("manifests: nothing is checked: {found}")
     }
@@ -71,7 +68,7 @@ impl StaticZones {
 }
 
 impl Checked {
-    /// One line for each kind of thing that was to be checked, even where there is none; empty where nothing was.
+    /// One line for each kind of thing to check, even if its count is 0. Empty if there was nothing to check.
     pub(super) fn table(&self) -> String {
         let mut rows: Vec<(&str, usize)> = Vec::new();
         if let Some(Configured { files, profiles }) = self.configuration {
@@ -80,7 +77,7 @@ impl Checked {
         if let Some(manifests) = &self.manifests {
             let &Manifests { files, pods, selected, registrations, other_objects, other_kinds: _ } = manifests;
             rows.extend([("manifest files", files), ("Pods", pods), ("Pods with a profile's label", selected)]);
-            rows.extend([("registrations", registrations), ("objects that are no Pods", other_objects)]);
+            rows.extend([("registrations", registrations), ("objects other than Pods", other_objects)]);
         }
         if let Some(StaticZones { files, included_files, zones, records }) = self.static_zones {
             rows.extend([("zone files", files), ("files that they include", included_files)]);
