@@ -1,9 +1,9 @@
-//! Callsign beside its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, NSD and Knot with the same
-//! records, and a UDP echo.
+//! Compares callsign with its peers in one run: CoreDNS's `kubernetes` plugin on the same API server, NSD and Knot with the
+//! same records, and a UDP echo.
 //!
-//! `cargo bench --bench peers` measures all of [`SECTIONS`]; words behind `--` choose some of them, and a
-//! number is that of the Pods of `sync` and `churn`. Both sides of a table alternate, since two runs on a shared machine are not
-//! comparable. benches/README.md says what each number means.
+//! `cargo bench --bench peers` measures all of [`SECTIONS`]. Words after `--` select some of them, and a number sets the Pods
+//! of `sync` and `churn`. The servers of a table take turns, because two runs on a shared machine are not comparable.
+//! benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
 #[path = "../tests/harness/mod.rs"]
@@ -41,7 +41,7 @@ mod peers {
     pub(crate) mod zone;
 }
 
-/// As in what ships: the sections `growth` and `sync` run callsign's parts in this program.
+/// The image's allocator, because the sections `growth` and `sync` run callsign's parts in this program.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -50,7 +50,7 @@ use harness::cluster::Cluster;
 use peers::coredns::Reader;
 use peers::{batch, builds, change, churn, echo, events, growth, guards, load, memory, report, sync, world, zone};
 
-/// What can be measured, in the order in which it is.
+/// The sections, in the order in which they run.
 const SECTIONS: [&str; 9] = ["change", "events", "load", "builds", "guards", "memory", "sync", "churn", "growth"];
 
 fn main() {
@@ -79,12 +79,12 @@ fn main() {
     let (numbers, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.parse::<usize>().is_ok());
     let sync_pods = numbers.first().and_then(|number| number.parse().ok());
     if let Some(word) = words.iter().find(|word| !SECTIONS.contains(&word.as_str())) {
-        eprintln!("{word:?} is none of {SECTIONS:?}");
+        eprintln!("{word:?} is not one of {SECTIONS:?}");
         std::process::exit(2);
     }
     let other_build = std::env::var_os(builds::OTHER).map(|path| path.to_string_lossy().into_owned());
     if other_build.is_none() && words.iter().any(|word| word == "builds") {
-        eprintln!("name the other build's program in {}", builds::OTHER);
+        eprintln!("set {} to the other build's program", builds::OTHER);
         std::process::exit(2);
     }
     let is_wanted = |section: &str| words.is_empty() || words.iter().any(|word| word == section);

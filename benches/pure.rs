@@ -1,7 +1,7 @@
-//! The pure parts, one at a time: an annotation is decoded, a change is applied, a question is answered and composed.
+//! The pure parts, one at a time: decoding an annotation, applying a change, answering a question, composing a reply.
 //!
-//! `cargo bench --bench pure`, with a word to choose: no socket, no kernel, one thread. What is measured is time, so
-//! compare runs of one machine alone; tests/budget.rs asserts what does not depend on one.
+//! `cargo bench --bench pure`, and a word to select: no socket, no kernel, one thread. It measures time, so compare only runs
+//! of one machine. tests/budget.rs asserts what does not depend on the machine.
 
 #[allow(dead_code, reason = "the test uses more of it")]
 #[path = "../tests/budget"]
@@ -23,10 +23,10 @@ use callsign::source::Pod;
 use callsign::wire::{self, Limits, Own, Received};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
-/// Pods in the zone: 2,000 interfaces, and the largest cluster that is spoken of.
+/// Pods in the zone: those of 2,000 interfaces, and those of the largest expected cluster.
 const SIZES: [usize; 2] = [1_600, 100_000];
 
-/// Services that the longest annotation has room for, with a text of its own in every field.
+/// The most services that fit into the longest annotation, with a different text in every field.
 const HOSTILE_SERVICES: usize = 800;
 
 /// Pods of a list.
@@ -42,7 +42,7 @@ fn decode(criterion: &mut Criterion) {
         .bench_function("decode/5 registry paths", |bench| bench.iter(|| registration::decode(black_box(&annotation))));
 }
 
-/// The first list of an empty zone, from Pods as they were read to the published snapshot; and the same list again.
+/// The first list of an empty zone, from parsed Pods to the published snapshot, and the same list again.
 fn lists(criterion: &mut Criterion) {
     let provider = Provider::recorded();
     let pods: Vec<Pod> = (0..LISTED).map(|number| pod(&provider, number, true)).collect();
@@ -75,7 +75,7 @@ fn zones(criterion: &mut Criterion) {
     }
 }
 
-/// One Pod puts all its services in place of others: nobody's change is published meanwhile.
+/// One Pod replaces all its services. Meanwhile no other change is published.
 fn hostile(criterion: &mut Criterion) {
     let mut zone = Zone::of_pods(SIZES[0]);
     let mut version = 0;
@@ -119,7 +119,7 @@ fn questions(criterion: &mut Criterion, zone: &Zone, pods: usize) {
     steps(criterion, zone, pods, &asked(SRV));
 }
 
-/// The same, a step at a time.
+/// The same in single steps.
 fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>]) {
     let mut group = criterion.benchmark_group("steps");
     let mut at = 0;
@@ -158,7 +158,7 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
     group.finish();
 }
 
-/// What there is much of costs a query no more than what fits its reply: the last two of each size are what to hold it to.
+/// Large sets: a query costs in proportion to its reply, and not to the set. Compare with the last two of each size.
 fn extremes(criterion: &mut Criterion) {
     let zone = Zone::of_extremes(LISTED, LISTED);
     let responder = zone.responder();

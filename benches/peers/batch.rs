@@ -1,7 +1,7 @@
 //! A load generator that batches, for servers that are faster than dnsperf: `sendmmsg` and `recvmmsg` from a few sockets.
 //!
-//! It runs as a process of its own, which is this benchmark started with [`COMMAND`]. It counts replies and does not read
-//! them: each question's answer was seen to be right before.
+//! It runs as a separate process: this benchmark, started with [`COMMAND`]. It counts replies and does not read them, because
+//! the benchmark checked the answer to each question before.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::UdpSocket;
@@ -12,23 +12,23 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvm
 
 use super::side::CLIENTS;
 
-/// The word that makes this program the generator.
+/// The argument that makes this program the generator.
 pub(crate) const COMMAND: &str = "batch";
 
-/// Queries under way from one socket: with all sockets two and a half times dnsperf's, and few enough that none is lost
-/// for want of room in the server's socket.
+/// The most outstanding queries of one socket. All sockets together have two and a half times as many as dnsperf, and few
+/// enough that none overflows the server's socket buffer.
 const WINDOW: usize = 32;
 
-/// New queries go out once so many can, so that a system call always carries a batch.
+/// The fewest queries that one system call sends.
 const SENT_MIN: usize = WINDOW / 2;
 
-/// How long replies may take before their queries count as lost; dnsperf is told the same.
+/// Queries count as lost after this time without a reply. dnsperf gets the same limit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The largest reply that is taken whole.
+/// The largest reply that is received whole.
 const REPLY_LEN_MAX: usize = 4096;
 
-/// What came of a run.
+/// The counts of a run.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     sent: usize,
@@ -36,7 +36,7 @@ struct Counts {
     lost: usize,
 }
 
-/// Is the generator: asks a server the messages of a file for so many seconds, and prints `sent completed lost seconds`.
+/// Runs the generator: sends the messages of a file to a server for `seconds`, and prints `sent completed lost seconds`.
 pub(crate) fn ask(server: &str, file: &str, seconds: &str) {
     let bytes = std::fs::read(file).expect("the questions");
     let mut messages = messages(&bytes).cycle();
@@ -57,7 +57,7 @@ pub(crate) fn ask(server: &str, file: &str, seconds: &str) {
     println!("{} {} {} {took}", counts.sent, counts.completed, counts.lost);
 }
 
-/// The messages of a file, each of which has its length before it.
+/// The messages of a file. Each follows its length.
 fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -68,11 +68,11 @@ fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     })
 }
 
-/// One socket, and what is under way from it.
+/// One socket and its outstanding queries.
 struct Flow {
     socket: UdpSocket,
     under_way: usize,
-    /// When it last heard anything.
+    /// When the last replies came.
     heard: Instant,
     received: MultiHeaders<SockaddrIn>,
     sent: MultiHeaders<SockaddrIn>,
@@ -88,7 +88,7 @@ impl Flow {
         Flow { socket, under_way: 0, heard: Instant::now(), received, sent, replies }
     }
 
-    /// Takes what has come; what has not come in time is lost.
+    /// Receives the waiting replies. Outstanding queries count as lost after [`PATIENCE`] without any.
     fn receive(&mut self, counts: &mut Counts) {
         let mut parts = self.replies.each_mut().map(|reply| [IoSliceMut::new(reply)]);
         let flags = MsgFlags::MSG_DONTWAIT;
@@ -100,7 +100,7 @@ impl Flow {
             counts.lost += self.under_way;
             self.under_way = 0;
         }
-        // One that is late was counted as lost already.
+        // A late reply's query has counted as lost already.
         let count = count.min(self.under_way);
         counts.completed += count;
         self.under_way -= count;

@@ -1,4 +1,4 @@
-//! This build beside another one of callsign itself: whether a change has made queries dearer.
+//! Compares this build of callsign with another one: whether a change makes queries more expensive.
 
 use super::load::{Peer, questions, side, title};
 use super::report::table;
@@ -6,10 +6,10 @@ use super::side::{CLIENTS, Load, SERVER, Side};
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
-/// Rounds of each build, in turn: a few percent are to be seen.
+/// Rounds of each build, in turn: enough to show a difference of a few percent.
 const ROUNDS: usize = 20;
 
-/// Names the other build's program.
+/// The environment variable with the path of the other build's program.
 pub(crate) const OTHER: &str = "CALLSIGN_OTHER_BUILD";
 
 /// Measures and prints the tables.

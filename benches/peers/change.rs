@@ -1,7 +1,7 @@
-//! From a write's acknowledgement to the first answer that shows it, and from when a bare watch has the event.
+//! The time from a write's acknowledgement to the first answer that shows it, and from when a bare watch has the event.
 //!
-//! Answers are asked for one after the other from before the write on, so that one which shows it before the API server
-//! has acknowledged it counts as that. Asking costs a core; both sides pay it.
+//! The benchmark sends one query after another, starting before the write, so it also sees an answer that shows the change
+//! before the API server has acknowledged it. The queries take a core, for callsign and for CoreDNS.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -23,14 +23,14 @@ use crate::harness::server::Server;
 /// Changes of each kind.
 pub(crate) const CHANGES: u16 = 100;
 
-/// How long a change may take, from before its write until it shows, before the run fails.
+/// The run fails if an answer does not show a change within this time, from before its write.
 const SHOW_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an answer may take before it is asked for again.
+/// The query is sent again after this time without an answer.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
 
-/// What passes between two changes of one Pod: longer than the 100 ms within which a second one waits by design, and long
-/// enough that the one before is over for everyone who watches.
+/// The pause between two changes of one Pod: longer than the 100 ms for which callsign delays a second change by design, and
+/// long enough that all watches are done with the previous one.
 pub(crate) const PAUSE: Duration = Duration::from_millis(120);
 
 /// The Pod whose annotation changes, and the Service whose slice does.
@@ -135,23 +135,23 @@ pub(crate) fn behind_table(of: &str, kinds: &[Kind]) {
 pub(crate) struct Kind {
     title: &'static str,
     path: String,
-    /// The `n`-th patch, and the ports that the answer has then.
+    /// The `n`-th patch, and the ports of the answer after it.
     step: fn(u16) -> (Value, Vec<u16>),
     poll: Poll,
-    /// The same objects, as a client with nothing to do hears of them.
+    /// The same objects, watched by a client that does nothing else.
     watch: Receiver<Line>,
-    /// From the event in that client's hand to the answer; below 0 where the answer was first.
+    /// From that client's receipt of the event to the answer. Below 0 if the answer was first.
     behind_millis: Vec<f64>,
-    /// From the acknowledgement to the answer; below 0 where the answer was first.
+    /// From the acknowledgement to the answer. Below 0 if the answer was first.
     millis: Vec<f64>,
     /// From before the PATCH is sent to the answer.
     whole_millis: Vec<f64>,
-    /// Of an answer before the change: nothing finer can be told apart.
+    /// Of an answer before the change: the resolution of the measurement.
     round_trip_millis: Vec<f64>,
 }
 
 impl Kind {
-    /// The annotation of the Pod that moves, which has to be there.
+    /// Changes of the annotation of the Pod that moves. The Pod must exist.
     pub(crate) fn annotation(cluster: &'static Cluster, title: &'static str, dns: SocketAddr) -> Kind {
         let pods = format!("/api/v1/namespaces/{SMALL}/pods");
         Kind {
@@ -170,11 +170,16 @@ impl Kind {
         }
     }
 
-    /// Changes it, and notes when that was seen where.
+    /// Makes one change, and records when the answer and the bare watch show it.
     pub(crate) fn change(&mut self, cluster: &Cluster, client: &Client, n: u16) {
         let (patch, ports) = (self.step)(n);
         let asked = Instant::now();
-        assert_ne!(self.poll.ask().as_ref(), Some(&ports), "{}: it shows before it is written", self.title);
+        assert_ne!(
+            self.poll.ask().as_ref(),
+            Some(&ports),
+            "{}: an answer shows the change before it is written",
+            self.title
+        );
         self.round_trip_millis.push(asked.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
         let (shown, (version, acknowledged)) = thread::scope(|scope| {
@@ -184,20 +189,20 @@ impl Kind {
             }
             (Instant::now(), write.join().expect("the write"))
         });
-        let heard = bare::heard(&self.watch, &version, SHOW_PATIENCE);
-        self.behind_millis.push(millis_between(heard, shown));
+        let received = bare::received_at(&self.watch, &version, SHOW_PATIENCE);
+        self.behind_millis.push(millis_between(received, shown));
         self.millis.push(millis_between(acknowledged, shown));
         self.whole_millis.push(shown.duration_since(start).as_secs_f64() * 1e3);
     }
 }
 
-/// How much later the second is; below 0 where it was first.
+/// How much later the second is. Below 0 if it was first.
 fn millis_between(one: Instant, other: Instant) -> f64 {
     let late = other.saturating_duration_since(one).as_secs_f64();
     (late - one.saturating_duration_since(other).as_secs_f64()) * 1e3
 }
 
-/// One socket that asks one question again and again.
+/// One socket that sends one question again and again.
 struct Poll {
     socket: UdpSocket,
     query: Vec<u8>,
@@ -211,7 +216,7 @@ impl Poll {
         Poll { socket, query: srv_query(name) }
     }
 
-    /// The ports of the answer; none where none came in time, or a late one to an earlier question.
+    /// The ports of the answer. `None` if there is no answer in time, or only a late one to an earlier question.
     fn ask(&mut self) -> Option<Vec<u16>> {
         let id = u16::from_be_bytes([self.query[0], self.query[1]]).wrapping_add(1);
         self.query[..2].copy_from_slice(&id.to_be_bytes());

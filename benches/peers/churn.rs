@@ -15,16 +15,16 @@ use crate::budget::provider::Provider;
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
-/// Pods that change each second, each in all of its registrations, of which one or two go.
+/// Pods that change each second. Each changes all of its registrations, and loses one or two.
 const RATE: usize = 200;
 
-/// Writes that are under way at once.
+/// The most concurrent writes.
 const WRITES_MAX: usize = 16;
 
-/// How long it may take until the zone is whole.
+/// The run fails if the zone is not whole within this time.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measures with so many Pods, which have been written, and prints the table.
+/// Measures with this many Pods, which exist already, and prints the table.
 pub(crate) fn measure(cluster: &'static Cluster, pods: usize, has_small: bool) {
     if !has_small {
         world::create_small(cluster);
@@ -70,7 +70,7 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize, has_small: bool) {
     );
 }
 
-/// How many events were shown within which time of their receipt, by the server's own histogram.
+/// How many events the zone showed within which time of their receipt, by the server's histogram.
 struct Lags(Vec<(String, u64)>);
 
 impl Lags {
@@ -88,7 +88,7 @@ impl Lags {
         Lags(self.0.iter().zip(&before.0).map(less).collect())
     }
 
-    /// The share of each bound, up to the one that holds all.
+    /// The share within each bound, up to the bound that includes all events.
     fn text(&self) -> String {
         let all = self.0.last().map_or(0, |(_, count)| *count);
         let last = self.0.iter().position(|(_, count)| *count == all).unwrap_or_default();
@@ -99,7 +99,7 @@ impl Lags {
     }
 }
 
-/// Pods that change one after the other until it is stopped.
+/// A task that changes Pods one after another until it is stopped.
 struct Churn {
     is_over: Arc<AtomicBool>,
     changed: Arc<AtomicUsize>,
@@ -122,7 +122,7 @@ impl Churn {
                 }
                 let (client, provider, changed) = (client.clone(), provider.clone(), changed.clone());
                 tokio::spawn(async move {
-                    // All over the cluster, and never twice the same.
+                    // Spread over the cluster, and each Pod once.
                     world::turn_sync(client, &provider, number * 7919 % pods, number + 1).await;
                     changed.fetch_add(1, Ordering::Relaxed);
                     drop(place);

@@ -10,16 +10,16 @@ use serde_json::Value;
 use crate::harness::cluster::{Cluster, binaries};
 use crate::harness::process::{Process, free_address, http_get, scratch};
 
-/// How long it may take until it has read all Services.
+/// The run fails if CoreDNS has not read all Services within this time.
 const SYNC_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A service account that may read what the plugin watches.
+/// A service account with the plugin's rights.
 pub(crate) struct Reader {
     kubeconfig: PathBuf,
 }
 
 impl Reader {
-    /// Creates it in the cluster.
+    /// Creates the account in the cluster.
     pub(crate) fn create(cluster: &Cluster) -> Reader {
         cluster.kubectl(&["create", "namespace", "coredns"]);
         cluster.kubectl(&["-n", "coredns", "create", "serviceaccount", "coredns"]);
@@ -38,7 +38,7 @@ impl Reader {
     }
 }
 
-/// A running CoreDNS; dropping it stops it.
+/// A running CoreDNS. Dropping it stops it.
 pub(crate) struct CoreDns {
     /// Where it answers DNS.
     pub(crate) dns: SocketAddr,
@@ -46,8 +46,8 @@ pub(crate) struct CoreDns {
 }
 
 impl CoreDns {
-    /// Starts it behind this command (`taskset …`, or nothing), for the objects that have this `world` label; waits until it
-    /// has read them.
+    /// Starts it as the last argument of a command (`taskset …`, or nothing), for the objects with this `world` label, and
+    /// waits until it has read them.
     pub(crate) fn start(reader: &Reader, before: &[&str], world: &str) -> CoreDns {
         let (dns, ready) = (free_address(), free_address());
         let corefile = format!(
@@ -59,7 +59,7 @@ impl CoreDns {
         CoreDns::run(before, &corefile, dns, ready)
     }
 
-    /// Starts one that asks another server, and keeps its client's transport or asks by TCP alone.
+    /// Starts one that forwards to another server, over its client's transport or over TCP only.
     pub(crate) fn forward(before: &[&str], server: SocketAddr, forces_tcp: bool) -> CoreDns {
         let (dns, ready) = (free_address(), free_address());
         let tcp = if forces_tcp { "force_tcp" } else { "" };

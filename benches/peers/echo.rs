@@ -1,7 +1,7 @@
-//! What the kernel alone costs: a UDP server that knows nothing and sends back as many bytes as a DNS answer has.
+//! The cost of the kernel alone: a UDP server that echoes each datagram, at the length of a DNS answer.
 //!
-//! One thread, one socket, `recvmmsg` and `sendmmsg` by nix. It runs as a process of its own, which is this benchmark
-//! started with [`COMMAND`], so that its CPU time can be told apart.
+//! One thread, one socket, `recvmmsg` and `sendmmsg` by nix. It runs as a separate process, so that its CPU time can be
+//! measured: this benchmark, started with [`COMMAND`].
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
@@ -11,24 +11,23 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvm
 
 use crate::harness::process::{Process, free_address};
 
-/// The word that makes this program the echo.
+/// The argument that makes this program the echo.
 pub(crate) const COMMAND: &str = "echo";
 
-/// Datagrams that one system call takes, as many as callsign answers before it yields.
+/// The most datagrams of one system call: as many as callsign receives at once.
 const BATCH: usize = 64;
 
-/// The largest datagram either way.
+/// The largest datagram, received or sent.
 const DATAGRAM_LEN_MAX: usize = 4096;
 
-/// A running echo; dropping it stops it.
+/// A running echo. Dropping it stops it.
 pub(crate) struct Echo {
-    /// Where it answers.
     pub(crate) dns: SocketAddr,
     process: Process,
 }
 
 impl Echo {
-    /// Starts it behind this command, with replies of `len` bytes.
+    /// Starts it as the last argument of a command (`taskset …`, or nothing), with replies of `len` bytes.
     pub(crate) fn start(before: &[&str], len: usize) -> Echo {
         let dns = free_address();
         let program = std::env::current_exe().expect("this program's file");
@@ -38,13 +37,12 @@ impl Echo {
         Echo { dns, process: Process::start(program, arguments) }
     }
 
-    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-/// Answers each datagram with its first bytes, marked as a DNS reply, and zeros up to `len`; never returns.
+/// Answers each datagram with its first bytes, marked as a DNS reply, padded with zeros to `len`. Never returns.
 pub(crate) fn serve(address: &str, len: &str) {
     let len: usize = len.parse().expect("a length");
     assert!((12..=DATAGRAM_LEN_MAX).contains(&len), "a reply of {len} bytes");
@@ -63,7 +61,7 @@ pub(crate) fn serve(address: &str, len: &str) {
         }
         let parts = buffers.each_ref().map(|buffer| [IoSlice::new(&buffer[..len])]);
         let none: [ControlMessage<'_>; 0] = [];
-        // A reply that finds no room is lost, as a server's is, and the load generator counts it.
+        // A reply that the socket cannot take is lost, like a server's, and the load generator counts it.
         let _ = sendmmsg(socket.as_raw_fd(), &mut sent, &parts, &clients, none, MsgFlags::empty());
     }
 }

@@ -1,6 +1,7 @@
-//! From a write's acknowledgement to a subscriber's event: by the server's stream, by an own watch, and by a bare watch.
+//! The time from a write's acknowledgement to a subscriber's event: by the server's stream, by a watch inside the process,
+//! and by a bare watch.
 //!
-//! All three hear of the same writes at the same time, in this process; each notes when it has the new port in hand.
+//! All three receive the same writes at the same time, in this process. Each records when it has the new port.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::sleep;
@@ -18,16 +19,16 @@ use super::world::{self, PORT, SMALL};
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
-/// How many changes there are.
+/// The number of changes.
 const CHANGES: u16 = 100;
 
-/// How long an event may take before the run fails.
+/// The run fails if an event does not come within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The Pod whose annotation changes, and its interface below `org.acme.`.
 const TELLING: &str = "telling";
 
-/// A port, and when somebody had it in hand.
+/// A port, and when a listener had it.
 type Heard = (u16, Instant);
 
 /// Measures and prints the table.
@@ -42,11 +43,11 @@ pub(crate) fn measure(cluster: &'static Cluster) {
     };
     let listeners = [
         ("callsign: a subscription by the server's stream", subscribe(cluster, stream)),
-        ("callsign: a subscription by an own watch", subscribe(cluster, own)),
+        ("callsign: a subscription by a watch inside the process", subscribe(cluster, own)),
         ("a bare watch of the same Pods, each decoded by k8s-openapi", watch(cluster)),
     ];
-    for (_, heard) in &listeners {
-        assert_eq!(heard.recv_timeout(PATIENCE).map(|(port, _)| port), Ok(PORT), "the port that is there already");
+    for (_, receiver) in &listeners {
+        assert_eq!(receiver.recv_timeout(PATIENCE).map(|(port, _)| port), Ok(PORT), "the port before the first change");
     }
 
     let mut millis = listeners.each_ref().map(|_| Vec::new());
@@ -61,9 +62,9 @@ pub(crate) fn measure(cluster: &'static Cluster) {
             &json!({ "metadata": { "annotations": { "app.io/annotation": value } } }),
         );
         let acknowledged = Instant::now();
-        for ((_, heard), millis) in listeners.iter().zip(&mut millis) {
-            let (found, at) = heard.recv_timeout(PATIENCE).expect("an event");
-            assert_eq!(found, port, "every change is heard by itself");
+        for ((_, receiver), millis) in listeners.iter().zip(&mut millis) {
+            let (found, at) = receiver.recv_timeout(PATIENCE).expect("an event");
+            assert_eq!(found, port, "each change comes as one event");
             let late = at.saturating_duration_since(acknowledged).as_secs_f64();
             let early = acknowledged.saturating_duration_since(at).as_secs_f64();
             millis.push((late - early) * 1e3);
@@ -77,15 +78,15 @@ pub(crate) fn measure(cluster: &'static Cluster) {
         [&[(*title).to_owned()], counts.as_slice(), figures.as_slice()].concat()
     });
     table(
-        "Change to event: ms from the acknowledgement of the PATCH until a subscriber has it in hand",
-        &["who hears of it", "times", "before it", "median", "p90", "worst"],
+        "Change to event: ms from the acknowledgement of the PATCH until a subscriber has the event",
+        &["subscriber", "times", "before it", "median", "p90", "worst"],
         rows,
     );
 }
 
-/// The ports that a subscription of the library tells, as they come.
+/// The ports that a subscription of the library returns, with their times.
 fn subscribe(cluster: &'static Cluster, config: Config) -> Receiver<Heard> {
-    let (told, heard) = channel();
+    let (sender, receiver) = channel();
     cluster.spawn(async move {
         let registry = Registry::connect(config).await.expect("a registry");
         let interface = format!("org.acme.{TELLING}");
@@ -96,40 +97,40 @@ fn subscribe(cluster: &'static Cluster, config: Config) -> Receiver<Heard> {
                 Update::Change(change) => change.added,
             };
             let at = Instant::now();
-            if endpoints.into_iter().any(|one| told.send((one.port, at)).is_err()) {
+            if endpoints.into_iter().any(|one| sender.send((one.port, at)).is_err()) {
                 return;
             }
         }
     });
-    heard
+    receiver
 }
 
-/// The ports that a watch of kube's own tells.
+/// The ports that kube's watch returns, with their times.
 fn watch(cluster: &'static Cluster) -> Receiver<Heard> {
-    let (told, heard) = channel();
+    let (sender, receiver) = channel();
     let client = cluster.own_client();
     cluster.spawn(async move {
         let pods: Api<Pod> = Api::namespaced(client, SMALL);
         let labels = "app.io/label=app.io-value";
         let list = pods.list(&ListParams::default().labels(labels)).await.expect("a list");
-        list.items.iter().for_each(|pod| tell(pod, &told));
+        list.items.iter().for_each(|pod| send(pod, &sender));
         let version = list.metadata.resource_version.expect("a list's version");
         let params = WatchParams::default().labels(labels);
         let mut events = Box::pin(pods.watch(&params, &version).await.expect("a watch"));
         while let Some(event) = events.try_next().await.expect("an event") {
             if let WatchEvent::Modified(pod) = event {
-                tell(&pod, &told);
+                send(&pod, &sender);
             }
         }
     });
-    heard
+    receiver
 }
 
-fn tell(pod: &Pod, told: &Sender<Heard>) {
+fn send(pod: &Pod, sender: &Sender<Heard>) {
     let value = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get("app.io/annotation"));
     let (Some(TELLING), Some(value)) = (pod.metadata.name.as_deref(), value) else { return };
     let at = Instant::now();
     for one in callsign::registration::decode(value).registrations {
-        let _ = told.send((one.port, at)); // whoever measures has ended
+        let _ = sender.send((one.port, at)); // the measurement may have ended
     }
 }

@@ -21,7 +21,7 @@ const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// Rounds of each server, in turn.
 const ROUNDS: usize = 3;
 
-/// Where the plot goes.
+/// The file of the plot.
 const PLOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/growth.svg");
 
 const NAMES: [&str; 5] = ["callsign", "NSD", "Knot", "CoreDNS `kubernetes`", "UDP echo"];

@@ -1,4 +1,4 @@
-//! What the guards cost a query: the seccomp filter, cookies and the rate limit, each beside a server without it.
+//! The cost of the guards for a query: the seccomp filter, cookies and the rate limit, each compared to a server without it.
 
 use super::echo::Echo;
 use super::load::{Peer, ROUNDS, rounds, side, title};
@@ -14,10 +14,10 @@ use crate::harness::server::Server;
 /// The option of a DNS cookie (RFC 7873 §4).
 const COOKIE: u16 = 10;
 
-/// A client's half of it.
+/// A client cookie.
 const CLIENT_COOKIE: &[u8; 8] = b"8 bytes!";
 
-/// A limit that no load here comes to: what is measured is the counting.
+/// A limit that no load here reaches: this measures the counting.
 const LIMIT: &str = "1000000";
 
 /// Measures and prints the table.
@@ -38,10 +38,10 @@ pub(crate) fn measure(cluster: &'static Cluster) {
     let peer = |name, server: &Server| -> Peer { (name, server.dns, server.id()) };
     let asked = [
         (peer("`--seccomp=false`", &open), &without),
-        (peer("as it comes", &plain), &without),
+        (peer("default options", &plain), &without),
         (peer("`--cookies --rrl`, asked without a cookie", &guarded), &without),
-        (peer("`--cookies --rrl`, asked with a client's cookie", &guarded), &with_half),
-        (peer("`--cookies --rrl`, asked with a cookie of ours", &guarded), &with_whole),
+        (peer("`--cookies --rrl`, asked with a client cookie", &guarded), &with_half),
+        (peer("`--cookies --rrl`, asked with a whole cookie", &guarded), &with_whole),
         (("UDP echo, recvmmsg and sendmmsg", echo.dns, echo.id()), &without),
     ];
     let lens = asked.each_ref().map(|(peer, questions)| match peer.1 == echo.dns {
@@ -57,13 +57,13 @@ pub(crate) fn measure(cluster: &'static Cluster) {
     );
 }
 
-/// The questions of `load`, with this cookie if it has any bytes.
+/// The questions of `load`, with this cookie unless it is empty.
 fn questions(cookie: &[u8]) -> Questions {
     let options = if cookie.is_empty() { Vec::new() } else { vec![(COOKIE, cookie.to_vec())] };
     Questions::write(SMALL_SERVICES, edns(options), |n| callsign_name(&small_service(n)))
 }
 
-/// The cookie that a server gives to our address; good for an hour (RFC 9018 §4.3).
+/// The cookie that a server gives to our address. It is valid for an hour (RFC 9018 §4.3).
 fn whole_cookie(server: &Server) -> Vec<u8> {
     let options = vec![(COOKIE, CLIENT_COOKIE.to_vec())];
     let ask = Ask::new(&callsign_name(&small_service(0)), domain::base::iana::Rtype::SRV);

@@ -16,7 +16,7 @@ use crate::harness::server::Server;
 /// Rounds of each server, in turn.
 pub(crate) const ROUNDS: usize = 5;
 
-/// A server: its name, where it answers, and its process.
+/// A server: its name, its address and its process id.
 pub(crate) type Peer = (&'static str, SocketAddr, u32);
 
 /// Measures and prints the tables.
@@ -64,7 +64,7 @@ fn udp(ours: &[Peer], coredns: Peer, with_edns: bool) {
     );
 }
 
-/// The same from the generator that batches, whose counts must agree with the server's own.
+/// The same with the generator that batches. Its counts must agree with the server's.
 fn batches(ours: &[Peer], callsign: &Server) {
     let [our, _] = questions(true);
     let echo = Echo::start(&SERVER, our.check(callsign.dns).len);
@@ -78,7 +78,7 @@ fn batches(ours: &[Peer], callsign: &Server) {
     table(&title(&what, ROUNDS), &Side::HEAD, sides.iter().map(Side::row));
 }
 
-/// How many queries callsign says it has answered.
+/// The number of answered queries, by callsign's metric.
 fn queries(callsign: &Server) -> u64 {
     let (_, text) = callsign.get("/metrics");
     let samples = text.lines().filter(|line| line.starts_with("callsign_queries_total{"));
@@ -93,7 +93,7 @@ fn tcp(ours: &[Peer], coredns: Peer) {
     table(&title(&format!("Load over {CLIENTS} TCP connections"), ROUNDS), &Side::HEAD, sides.iter().map(Side::row));
 }
 
-/// CoreDNS shares the load's core: the CPU time is that of the server behind it.
+/// CoreDNS shares the load's core. The CPU time is that of the server behind it.
 fn forwarded(ours: &[Peer]) {
     let [our, _] = questions(true);
     for (mode, forces_tcp) in [("UDP", false), ("`force_tcp`", true)] {

@@ -10,14 +10,14 @@ use super::world::{ENDPOINTS, LARGE, LARGE_INTERFACES, LARGE_PODS};
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 
-/// How long all of them rest before they are looked at: longer than the two minutes after which Go's collector runs even
-/// without a need, and its freed memory is returned.
+/// How long all servers rest before the measurement: longer than the two minutes after which Go's collector runs in any case,
+/// and returns freed memory.
 const REST: Duration = Duration::from_secs(180);
 
-/// The whole world's registrations, and CoreDNS's endpoints.
+/// The registrations of the whole world, and the endpoints of CoreDNS.
 const ENTRIES: usize = LARGE_PODS * LARGE_INTERFACES;
 
-/// A namespace, and a label's value, that nothing has.
+/// A namespace and a label's value that nothing has.
 const NOTHING: &str = "nothing";
 
 /// Measures and prints the table.
@@ -26,8 +26,12 @@ pub(crate) fn measure(cluster: &'static Cluster, reader: &Reader) {
     let coredns = |world| CoreDns::start(reader, &[], world);
     let empty = (callsign(NOTHING), coredns(NOTHING));
     let full = (callsign(LARGE), coredns(LARGE));
-    assert_eq!(gauge(&full.0, "callsign_endpoints"), ENTRIES as f64, "callsign has not all endpoints");
-    assert_eq!(gauge(&full.0, "callsign_services"), (ENTRIES / ENDPOINTS) as f64, "callsign has not all services");
+    assert_eq!(gauge(&full.0, "callsign_endpoints"), ENTRIES as f64, "callsign does not have all endpoints");
+    assert_eq!(
+        gauge(&full.0, "callsign_services"),
+        (ENTRIES / ENDPOINTS) as f64,
+        "callsign does not have all services"
+    );
     eprintln!("resting {} s", REST.as_secs());
     sleep(REST);
 

@@ -16,10 +16,10 @@ use crate::harness::process::{Process, free_address, scratch};
 /// The zone of both.
 pub(crate) const ORIGIN: &str = "rpc.cluster.local.";
 
-/// How long reading the zone file may take.
+/// The run fails if a server has not read the zone file within this time.
 const LOAD_PATIENCE: Duration = Duration::from_secs(180);
 
-/// A running server; dropping it stops it.
+/// A running server. Dropping it stops it.
 pub(crate) struct NameServer {
     /// Where it answers DNS.
     pub(crate) dns: SocketAddr,
@@ -27,7 +27,8 @@ pub(crate) struct NameServer {
 }
 
 impl NameServer {
-    /// Starts NSD behind this command: one server process, and no limit of responses, which Debian's has by default.
+    /// Starts NSD as the last argument of a command (`taskset …`, or nothing): one server process, and no response rate limit,
+    /// which Debian's NSD has by default.
     pub(crate) fn nsd(before: &[&str], zone: &Path) -> NameServer {
         let (dns, dir) = (free_address(), scratch("nsd"));
         let at = dir.display();
@@ -42,7 +43,7 @@ impl NameServer {
         NameServer::start(before, &["nsd", "-d", "-c"], &dir.join("nsd.conf"), &config, dns)
     }
 
-    /// Starts Knot behind this command, with one worker for each transport.
+    /// Starts Knot as the last argument of a command, with one worker for each transport.
     pub(crate) fn knot(before: &[&str], zone: &Path) -> NameServer {
         let (dns, dir) = (free_address(), scratch("knot"));
         let at = dir.display();
@@ -70,13 +71,13 @@ impl NameServer {
         NameServer { dns, process }
     }
 
-    /// Its process id; NSD's has children.
+    /// The process id of the parent: NSD answers in a child.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-/// Writes the zone file of what callsign answers at its apex, and at these names to questions for SRV and TXT.
+/// Writes a zone file of callsign's answers: at its apex, and at these names to questions for SRV and TXT.
 pub(crate) fn write_zone(callsign: SocketAddr, names: impl Iterator<Item = String>) -> PathBuf {
     let mut stream = TcpStream::connect(callsign).expect("connect to callsign");
     stream.set_nodelay(true).expect("no delay");

@@ -1,4 +1,4 @@
-//! The plot of growth: CPU time a query and memory against Pods, by hand-written SVG.
+//! The plot of growth: CPU time a query and memory against Pods, as SVG. Two small panels need no library.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ pub(crate) struct Line {
     pub(crate) memory: Vec<(f64, f64)>,
 }
 
-/// One colour a server; they differ in lightness too, for those who see no colours.
+/// One colour for each server. They differ in lightness too, for readers who see no colours.
 const COLOURS: [&str; 5] = ["#0b3c8c", "#d1780a", "#3f9d5a", "#8e2a8e", "#888888"];
 
-/// How far below its point a server's number stands, so that those of points side by side can be read.
+/// How far below its point each server's number is, so that the numbers of neighbouring points do not overlap.
 const ASIDE: [f64; 5] = [-5.0, 14.0, -12.0, -6.0, 14.0];
 
 const PANEL_WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 460.0;
 const MARGIN: f64 = 52.0;
 
-/// Two panels side by side; everything goes by powers of ten.
+/// Draws two panels side by side, with logarithmic axes.
 pub(crate) fn svg(lines: &[Line]) -> String {
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {HEIGHT}\" font-family=\"sans-serif\" \

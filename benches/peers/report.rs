@@ -1,4 +1,4 @@
-//! Figures as Markdown tables, and on what machine they were measured.
+//! Prints Markdown tables of figures, and the machine that they were measured on.
 
 use std::fs;
 use std::process::Command;
@@ -21,13 +21,13 @@ impl Sample {
         Sample(values)
     }
 
-    /// The smallest measurement that is no less than this share of all (nearest rank).
+    /// The smallest measurement that is not below this share of all (nearest rank).
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0[rank.clamp(1, self.0.len()) - 1]
     }
 
-    /// Half of all are no more than this.
+    /// The median: the measurement at half of all.
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
@@ -37,7 +37,7 @@ impl Sample {
         self.quantile(1.0)
     }
 
-    /// `median (smallest–largest)` with so many decimals.
+    /// `median (smallest–largest)`, each with this many decimals.
     pub(crate) fn spread(&self, decimals: usize) -> String {
         let (median, least, most) = (self.median(), self.quantile(0.0), self.worst());
         format!("{median:.decimals$} ({least:.decimals$}–{most:.decimals$})")
@@ -62,7 +62,7 @@ pub(crate) fn machine() {
     let cpu = fs::read_to_string("/proc/cpuinfo").expect("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let cores = std::thread::available_parallelism().expect("a number of cores");
-    assert!(cores.get() >= 2, "the server and the load want a core each");
+    assert!(cores.get() >= 2, "the server and the load need a core each");
     let gib = read("/proc/meminfo").split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());
 
     println!("{}", Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"));
@@ -88,14 +88,14 @@ pub(crate) fn machine() {
     );
 }
 
-/// What it says, or the module's version where it was built from that and knows none.
+/// The version that the program prints, or that of its module if it was built from the module and prints none.
 fn api_server_version(said: &str) -> &str {
     const MODULE: &str = include_str!("../../tests/cluster/go.mod");
     let required = MODULE.lines().find_map(|line| line.strip_prefix("require k8s.io/kubernetes "));
     required.filter(|_| said.contains("$Format")).unwrap_or(said)
 }
 
-/// What a program tells behind these words; dnsperf does below its usage, with an exit code that says failure.
+/// The text that a program prints after these words. dnsperf prints it after its usage, and exits with an error.
 fn version(program: &str, argument: &str, before: &str) -> String {
     let output = Command::new(program).arg(argument).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let text = [output.stdout, output.stderr].concat();

@@ -1,4 +1,4 @@
-//! One server under load: what dnsperf counts, and the CPU time that the server's process takes meanwhile.
+//! One server under load: dnsperf's counts, and the CPU time of the server's process meanwhile.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,38 +8,38 @@ use super::process::cpu_time;
 use super::report::Sample;
 use crate::harness::process::output;
 
-/// The server's core; it alone runs there of what is measured, and before whatever else this machine does.
+/// The server's core. The server shares it with no other measured process, and runs ahead of all other processes.
 pub(crate) const SERVER: [&str; 6] = ["taskset", "-c", "0", "chrt", "-r", "50"];
 
 /// The load generator's core.
 pub(crate) const LOAD: [&str; 6] = ["taskset", "-c", "1", "chrt", "-r", "50"];
 
-/// How long a round lasts, in seconds: CPU time is counted in hundredths of one.
+/// The length of a round in seconds. CPU time is counted in hundredths of a second.
 pub(crate) const ROUND_SECONDS: &str = "3";
 
-/// Sockets, or connections, that the load comes from.
+/// The number of sockets or connections of the load.
 pub(crate) const CLIENTS: &str = "8";
 
-/// Queries under way at once: dnsperf's default, which keeps every server here busy.
+/// The most outstanding queries: dnsperf's default, which keeps every server here busy.
 const OUTSTANDING: &str = "100";
 
-/// Who asks, and how.
+/// The load generator and its transport.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// dnsperf by datagrams.
+    /// dnsperf over UDP.
     Udp,
-    /// dnsperf by connections.
+    /// dnsperf over TCP.
     Tcp,
-    /// The generator that batches.
+    /// The generator that batches, over UDP.
     Batches,
 }
 
-/// One server and what was measured of it, a number a round.
+/// One server and its measurements, one number for each round.
 pub(crate) struct Side {
     name: String,
-    /// Whom dnsperf asks.
+    /// The address that dnsperf queries.
     target: SocketAddr,
-    /// Whose CPU time counts.
+    /// The process whose CPU time counts.
     pid: u32,
     file: PathBuf,
     load: Load,
@@ -52,7 +52,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// The server of this process, asked with this file.
+    /// The server of this process. The load sends the messages of this file.
     pub(crate) fn new(name: &str, target: SocketAddr, pid: u32, file: &Path, load: Load) -> Side {
         Side {
             name: name.to_owned(),
@@ -69,7 +69,7 @@ impl Side {
         }
     }
 
-    /// Asks for a round.
+    /// Runs one round.
     pub(crate) fn round(&mut self) {
         let before = cpu_time(self.pid);
         let counts = match self.load {
@@ -90,7 +90,7 @@ impl Side {
         self.lost += lost as u64;
     }
 
-    /// What was sent, completed and lost, and replies a second.
+    /// The sent, completed and lost queries, and replies a second.
     fn dnsperf(&self, mode: &str) -> [f64; 4] {
         let (ip, port) = (self.target.ip().to_string(), self.target.port().to_string());
         let file = self.file.to_str().expect("a path of UTF-8");
@@ -115,7 +115,7 @@ impl Side {
         [sent, completed, lost, completed / seconds]
     }
 
-    /// What [`Side::row`] tells.
+    /// The columns of [`Side::row`].
     pub(crate) const HEAD: [&str; 7] =
         ["server", "CPU µs/query", "user µs", "system µs", "replies/s", "queries", "lost"];
 
@@ -133,7 +133,7 @@ impl Side {
         ]
     }
 
-    /// Queries that were answered in all rounds, and those that were sent.
+    /// The answered queries of all rounds, and the sent ones.
     pub(crate) fn answered(&self) -> (u64, u64) {
         (self.queries - self.lost, self.queries)
     }
@@ -144,7 +144,7 @@ impl Side {
     }
 }
 
-/// The number behind a label in what dnsperf prints.
+/// The number after a label in dnsperf's output.
 fn figure(text: &str, label: &str) -> f64 {
     let number = text.lines().find_map(|line| line.trim().strip_prefix(label)?.split_whitespace().next()?.parse().ok());
     number.unwrap_or_else(|| panic!("no {label:?} in\n{text}"))

@@ -1,7 +1,7 @@
-//! The first list: how long until the zone is whole, and what memory it takes, by each way to ask for it.
+//! The first list: the time until the zone is whole, and its memory, for each way to ask for the list.
 //!
-//! Each run is a process of its own: this benchmark started with [`COMMAND`], which runs callsign's watch, index and
-//! writer without sockets, and asks in the way that it is told. Beside it `curl` downloads the same list, whole.
+//! Each run is a separate process: this benchmark, started with [`COMMAND`] and a way. It runs callsign's watch, index and
+//! writer without sockets. For comparison `curl` downloads the same list whole.
 
 use std::fs;
 use std::path::Path;
@@ -34,13 +34,13 @@ use super::world::{LARGE_INTERFACES, SYNC};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::output;
 
-/// The word that makes this program the client.
+/// The argument that makes this program the client.
 pub(crate) const COMMAND: &str = "sync-client";
 
 /// How often each way is measured.
 const ROUNDS: usize = 3;
 
-/// How long the client rests before its memory counts as that at rest.
+/// How long the client rests before its memory counts as memory at rest.
 const REST: Duration = Duration::from_secs(3);
 
 const SELECTOR: &str = "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)";
@@ -55,7 +55,7 @@ const WAYS: [(&str, Encoding, Method); 6] = [
     ("protobuf, streaming list", Encoding::Protobuf, Method::Streaming),
 ];
 
-/// What came of one run: seconds and bytes.
+/// The result of one run: seconds and bytes.
 struct Run {
     first: f64,
     first_cpu: f64,
@@ -65,7 +65,7 @@ struct Run {
     relist_peak: f64,
 }
 
-/// Measures with so many Pods, which have been written, and prints the table.
+/// Measures with this many Pods, which exist already, and prints the table.
 pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
     let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
     let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
@@ -122,7 +122,7 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
     );
 }
 
-/// Downloads the list whole, as curl does it: seconds and bytes.
+/// Downloads the whole list with curl. Returns seconds and bytes.
 fn download(cluster: &Cluster, encoding: Encoding) -> (f64, f64) {
     let text = fs::read_to_string(cluster.kubeconfig()).expect("callsign's kubeconfig");
     let config: Value = serde_json::from_str(&text).expect("a kubeconfig of JSON");
@@ -148,20 +148,20 @@ fn download(cluster: &Cluster, encoding: Encoding) -> (f64, f64) {
         &url,
     ]
     .map(str::to_owned);
-    let told = output("curl", arguments);
-    let (seconds, bytes) = told.trim().split_once(' ').expect("two numbers");
+    let printed = output("curl", arguments);
+    let (seconds, bytes) = printed.trim().split_once(' ').expect("two numbers");
     (seconds.parse().expect("seconds"), bytes.parse().expect("bytes"))
 }
 
 fn run(cluster: &Cluster, way: usize, pods: usize) -> Run {
     let program = std::env::current_exe().expect("this program");
-    let told = output(program, [COMMAND, &way.to_string(), &pods.to_string(), cluster.kubeconfig()]);
-    let numbers: Vec<f64> = told.split_whitespace().map(|word| word.parse().expect("a number")).collect();
-    let [first, first_cpu, peak, rest, relist, relist_peak] = numbers[..] else { panic!("not six numbers: {told}") };
+    let printed = output(program, [COMMAND, &way.to_string(), &pods.to_string(), cluster.kubeconfig()]);
+    let numbers: Vec<f64> = printed.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+    let [first, first_cpu, peak, rest, relist, relist_peak] = numbers[..] else { panic!("not six numbers: {printed}") };
     Run { first, first_cpu, peak, rest, relist, relist_peak }
 }
 
-/// Is the client: lists in the way that is told, rests, lists again, and prints the six numbers of a [`Run`].
+/// Runs the client: lists in the given way, rests, lists again, and prints the six numbers of a [`Run`].
 pub(crate) fn client_main(way: &str, pods: &str, kubeconfig: &str) {
     let pods = pods.parse().expect("a number of Pods");
     let (_, encoding, method) = WAYS[way.parse::<usize>().expect("a way's number")];
@@ -193,10 +193,10 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: M
     let rest = process::memory(pid).resident;
 
     first.abort();
-    // Linux: the peak starts again from what is resident now.
+    // Linux resets the peak to the current resident memory.
     fs::write("/proc/self/clear_refs", "5").expect("reset the peak");
     let started = Instant::now();
-    tokio::spawn(watch.run(client, events.clone(), health.clone())); // as the same source, which has told a list before
+    tokio::spawn(watch.run(client, events.clone(), health.clone())); // as the same source, which has sent a list before
     while health.lists() < 2 || events.capacity() < events.max_capacity() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -206,7 +206,7 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: M
     println!("{first_seconds} {first_cpu} {peak} {rest} {relist} {relist_peak}");
 }
 
-/// Starts the index's task: what it publishes is in the responder.
+/// Starts the index's task, which publishes to the responder.
 fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<Responder> {
     let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
     let environment = Environment::of_variables([]).expect("an environment");

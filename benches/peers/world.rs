@@ -1,4 +1,4 @@
-//! What stands in the API server: the same endpoints as registered Pods and as headless Services.
+//! The objects in the API server: the same endpoints as registered Pods and as headless Services.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -22,25 +22,25 @@ pub(crate) const SMALL_SERVICES: usize = 2000;
 /// Pods of the large world.
 pub(crate) const LARGE_PODS: usize = 10_000;
 
-/// Registrations of each of them.
+/// Registrations of each of these Pods.
 pub(crate) const LARGE_INTERFACES: usize = 5;
 
-/// The namespace of the small world, which changes and queries are measured in.
+/// The namespace of the small world, for the measurements of changes and queries.
 pub(crate) const SMALL: &str = "small";
 
-/// The namespace of the large world, which memory is measured with. Its Services and slices have a label of this name.
+/// The namespace of the large world, for the measurement of memory. Its Services and slices have a label of this name.
 pub(crate) const LARGE: &str = "large";
 
-/// The namespace of the Pods that first lists are measured with.
+/// The namespace of the Pods for the measurements of first lists.
 pub(crate) const SYNC: &str = "sync";
 
-/// The port of everything that registers with fields.
+/// The port of every registration that has fields.
 pub(crate) const PORT: u16 = 20_880;
 
-/// Writes that are under way at once: enough that the API server is never idle, few enough that none waits for long.
+/// The most concurrent writes: enough to keep the API server busy, and few enough that none waits for long.
 const WRITES_MAX: usize = 32;
 
-/// An object to be created, and the status it gets then.
+/// An object to create, and the status that it gets then.
 struct Object {
     collection: String,
     body: Value,
@@ -67,7 +67,7 @@ pub(crate) fn write_large(cluster: &Cluster) {
     write_all(cluster, "large", pods.chain(services_of(LARGE, LARGE_PODS)));
 }
 
-/// Writes the headless Services of so many Pods of the large world, into a namespace of their own, and no Pods.
+/// Writes the headless Services of this many Pods of the large world, into a separate namespace, and no Pods.
 pub(crate) fn write_services(cluster: &Cluster, namespace: &str, pods: usize) {
     cluster.kubectl(&["create", "namespace", namespace]);
     write_all(cluster, namespace, services_of(namespace, pods));
@@ -86,33 +86,33 @@ pub(crate) fn large_service(n: usize) -> String {
     format!("user-provider-{n}")
 }
 
-/// Writes Pods as the large world has them, but so many, into a namespace of their own.
+/// Writes this many Pods like those of the large world, into a separate namespace.
 pub(crate) fn write_sync(cluster: &Cluster, count: usize) {
     cluster.kubectl(&["create", "namespace", SYNC]);
     let provider = Provider::recorded();
     write_all(cluster, "sync", (0..count).map(|n| large_pod(SYNC, &provider, n)));
 }
 
-/// Lets one of those Pods tell otherwise of all of its registrations, and take some of them back.
+/// Changes all registrations of one of those Pods, and removes some.
 pub(crate) async fn turn_sync(client: Client, provider: &Provider, n: usize, turn: usize) {
     let value = provider.annotation(n / ENDPOINTS, n + turn, address(n), LARGE_INTERFACES - 1 - turn % 2);
     let patch = json!({ "metadata": { "annotations": { "dubbo.io/annotation": value } } });
     send(&client, Method::PATCH, &format!("/api/v1/namespaces/{SYNC}/pods/pod-{n}"), &patch).await;
 }
 
-/// Makes room for [`write_single`] where the small world is not written.
+/// Creates the namespace for [`write_single`] if the small world is not written.
 pub(crate) fn create_small(cluster: &Cluster) {
     cluster.kubectl(&["create", "namespace", SMALL]);
 }
 
-/// Writes one Pod of an interface of its own and a headless Service of one endpoint, both called `name`.
+/// Writes one Pod with a new interface and a headless Service of one endpoint, both called `name`.
 pub(crate) fn write_single(cluster: &Cluster, name: &str, number: usize) {
     let address = address(SMALL_SERVICES * ENDPOINTS + number);
     let pod = pod(SMALL, name, address, "app.io/label", "app.io-value", "app.io/annotation", fields(name, PORT));
     write_all(cluster, name, std::iter::once(pod).chain(headless(SMALL, name, &[address])));
 }
 
-/// The name of the `n`-th interface, and of the headless Service beside it.
+/// The name of the `n`-th interface and of its headless Service.
 pub(crate) fn small_service(n: usize) -> String {
     format!("greeter-{n:04}")
 }
@@ -122,22 +122,22 @@ pub(crate) fn fields(interface: &str, port: u16) -> String {
     annotation(&[("interface", &format!("org.acme.{interface}")), ("protocol", "tri"), ("port", &port.to_string())])
 }
 
-/// Where an interface of the small world is found in callsign's zone.
+/// The name of an interface of the small world in callsign's zone.
 pub(crate) fn callsign_name(interface: &str) -> String {
     format!("_tri._tcp.org.acme.{interface}.{SMALL}.rpc.cluster.local.")
 }
 
-/// Where a headless Service is found in CoreDNS's.
+/// The name of a headless Service in CoreDNS's zone.
 pub(crate) fn coredns_name(service: &str, namespace: &str) -> String {
     format!("_tri._tcp.{service}.{namespace}.svc.cluster.local.")
 }
 
-/// The conditions of a Pod that is or is not ready.
+/// The conditions of a Pod, by whether it is ready.
 pub(crate) fn conditions(is_ready: bool) -> Value {
     json!([{ "type": "Ready", "status": if is_ready { "True" } else { "False" } }])
 }
 
-/// Sends a merge patch and returns once it is acknowledged: the object's new resource version.
+/// Sends a merge patch, waits for its acknowledgement, and returns the object's new resource version.
 pub(crate) fn patch(cluster: &Cluster, client: &Client, path: &str, patch: &Value) -> String {
     let text = cluster.block_on(send(client, Method::PATCH, path, patch));
     let object: Value = serde_json::from_str(&text).expect("an object");
@@ -184,7 +184,7 @@ fn large_pod(namespace: &str, provider: &Provider, n: usize) -> Object {
     pod(namespace, &format!("pod-{n}"), address, "dubbo.io/label", "dubbo.io.provider", "dubbo.io/annotation", value)
 }
 
-/// A Pod that runs and is ready.
+/// A Pod that is Running and Ready.
 fn pod(
     namespace: &str,
     name: &str,
@@ -211,7 +211,7 @@ fn pod(
     }
 }
 
-/// A headless Service and its EndpointSlice, as the controllers of a whole cluster would keep them.
+/// A headless Service and its EndpointSlice, as a cluster's controllers would write them.
 fn headless(namespace: &str, name: &str, addresses: &[Ipv4Addr]) -> [Object; 2] {
     let labels = json!({ "world": namespace, "kubernetes.io/service-name": name });
     let metadata = json!({ "name": name, "labels": labels });

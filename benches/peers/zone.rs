@@ -1,5 +1,5 @@
-//! Callsign with a zone of any size: its index, writer's snapshot and sockets, told of Pods by this program and not by a
-//! cluster, since a hundred thousand Pods take an API server minutes to write.
+//! callsign with a zone of any size: its index, snapshot and sockets. This program sends the Pods, and not a cluster, because
+//! an API server takes minutes to write a hundred thousand Pods.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::budget::zone::Zone;
 use crate::harness::ask::exchange_udp;
 use crate::harness::process::{Process, free_address};
 
-/// The word that makes this program the server.
+/// The argument that makes this program the server.
 pub(crate) const COMMAND: &str = "zone";
 
-/// How long it may take until its zone is whole.
+/// The run fails if the zone is not whole within this time.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running server; dropping it stops it.
+/// A running server. Dropping it stops it.
 pub(crate) struct ZoneServer {
     /// Where it answers DNS.
     pub(crate) dns: SocketAddr,
@@ -27,7 +27,7 @@ pub(crate) struct ZoneServer {
 }
 
 impl ZoneServer {
-    /// Starts it behind this command, with so many Pods.
+    /// Starts it as the last argument of a command (`taskset …`, or nothing), with this many Pods.
     pub(crate) fn start(before: &[&str], pods: usize) -> ZoneServer {
         let dns = free_address();
         let program = std::env::current_exe().expect("this program's file");
@@ -45,7 +45,7 @@ impl ZoneServer {
     }
 }
 
-/// Is the server; never returns.
+/// Runs the server. Never returns.
 pub(crate) fn serve(address: &str, pods: &str) {
     let address = Listen::from(address.parse::<SocketAddr>().expect("an address"));
     let zone = Zone::of_pods(pods.parse().expect("a number of Pods"));

@@ -1,4 +1,4 @@
-//! Writes the corpora of all targets anew, below `corpus`: what the tests hold, as the targets read it.
+//! Writes the corpora of all targets into `corpus`: the tests' data, in the targets' input formats.
 //!
 //! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`
 
@@ -33,7 +33,7 @@ fn write(target: &str, seeds: Vec<Vec<u8>>) {
     println!("{target}: {} seeds, {} bytes", seeds.len(), seeds.iter().map(Vec::len).sum::<usize>());
 }
 
-/// A name of each kind in the target's zone with a type that it has, and a question in each way that one can be put.
+/// A name of each kind in the target's zone, with a type that it has, and one query for each way to ask.
 fn queries() -> Vec<Vec<u8>> {
     const NAMES: [(&str, u16); 33] = [
         ("_rpc._tcp.a.b.default", 33),
@@ -104,7 +104,7 @@ fn queries() -> Vec<Vec<u8>> {
     plain.chain(ways.iter().map(Ask::to_wire)).chain([signed, pointing]).collect()
 }
 
-/// What dubbo-go wrote (`tests/fixtures`), as a value and as the JSON in it, and pairs of every field.
+/// Values that dubbo-go wrote (`tests/fixtures`), encoded and as their JSON, and pairs of every field.
 fn annotations() -> Vec<Vec<u8>> {
     let fixtures: Value =
         serde_json::from_str(include_str!("../../tests/fixtures/dubbo-go.json")).expect("the fixtures");
@@ -133,7 +133,7 @@ fn annotations() -> Vec<Vec<u8>> {
     values.into_iter().chain(decoded).chain(pairs).chain(odd).collect()
 }
 
-/// The example of `zones`, and one of each thing that a master file may hold or must not.
+/// The example of `zones`, and one file for each valid and each invalid element of a master file.
 fn zone_files() -> Vec<Vec<u8>> {
     const SOA: &str = "$TTL 60\n@ SOA ns admin 1 7200 1800 86400 5\n@ NS ns\nns A 192.0.2.1\n";
     const LINES: [&str; 30] = [
@@ -175,7 +175,7 @@ fn zone_files() -> Vec<Vec<u8>> {
     [example, overlay].into_iter().chain(lines).collect()
 }
 
-/// Lists and watches of one Pod that has all that we read, and the odd ends that a server may send.
+/// Lists and watches of one Pod with every field that callsign reads, and the unusual ends that a server may send.
 fn bodies() -> Vec<Vec<u8>> {
     let annotation = "W3siayI6ImludGVyZmFjZSIsInYiOiJhLkIifSx7ImsiOiJwb3J0IiwidiI6IjEifV0=";
     let pod = json!({
@@ -235,7 +235,7 @@ fn bodies() -> Vec<Vec<u8>> {
     json(0, &watches).into_iter().chain(json(2, &lists)).chain(protobuf).collect()
 }
 
-/// What the target reads: what the body is, where it is cut, the body.
+/// The target's input: the kind of body, the cut, the body.
 fn input(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind, 40], body].concat()
 }
@@ -269,7 +269,7 @@ fn frame(event: &[u8]) -> Vec<u8> {
     [(event.len() as u32).to_be_bytes().as_slice(), event].concat()
 }
 
-/// A field that holds bytes, fewer than 16,384.
+/// A field of bytes, fewer than 16,384.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let tag = u16::from(number) << 3 | 2;
     let short =
@@ -277,7 +277,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
     [short(usize::from(tag)), short(value.len()), value.to_vec()].concat()
 }
 
-/// Files, contents of files, and changes to a good file: the target's three kinds.
+/// Files, contents of files, and changes to a valid file: the target's three kinds of input.
 fn states() -> Vec<Vec<u8>> {
     let head = r#"{"format":"callsign-state","version":1,"zone":"rpc.cluster.local.","sources":["test/app/*"],"serial":1,"heard_at":1700000000}"#;
     let files = [

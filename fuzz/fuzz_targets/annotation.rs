@@ -1,5 +1,5 @@
-//! Any bytes as an annotation's value, and as the JSON in it: what is read keeps to what is promised of registrations, and
-//! reads the same when it is written again.
+//! Any bytes as an annotation's value, and as the JSON in it: the decoded registrations keep their guarantees, and are the
+//! same after encoding and decoding.
 
 #![no_main]
 
@@ -24,9 +24,9 @@ fn judge(value: &str) {
     assert_sound(&decoded);
     let written = encode(&decoded.registrations);
     if written.len() > ANNOTATION_LEN_MAX {
-        return; // what was read from the other encoding may be longer in this one
+        return; // the value may be longer in this encoding
     }
     let again = decode(&written);
-    assert_eq!(again.problems, [], "what was read is written badly");
+    assert_eq!(again.problems, [], "the encoded value has problems");
     assert_eq!(bare(again.registrations), bare(decoded.registrations));
 }

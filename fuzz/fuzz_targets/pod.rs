@@ -1,7 +1,7 @@
-//! Any bytes as the body of a LIST or a WATCH, in JSON and in protobuf: read, and read the same wherever the network cuts
-//! it.
+//! Any bytes as the body of a LIST or a WATCH, in JSON and in protobuf: the reader returns the same wherever the network cuts
+//! the body.
 //!
-//! The input's first byte says what the body is, the second where it is cut, the rest is the body.
+//! The input's first byte selects the kind of body, the second byte the cut. The rest is the body.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let whole = read(encoding, is_list, [body]);
     let pieces = read(encoding, is_list, body.chunks(usize::from(*cut) + 1));
     assert_eq!(whole, pieces, "cut into pieces of {}", usize::from(*cut) + 1);
-    // An empty chunk is one that HTTP may send too.
+    // HTTP may send an empty chunk too.
     let (start, end) = body.split_at(usize::from(*cut).min(body.len()));
-    assert_eq!(whole, read(encoding, is_list, [start, &[], end]), "cut behind {}", start.len());
+    assert_eq!(whole, read(encoding, is_list, [start, &[], end]), "cut after {}", start.len());
 });

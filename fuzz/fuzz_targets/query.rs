@@ -1,5 +1,5 @@
-//! Any bytes as a DNS message: silence, or a reply that a strict reader takes apart down to every record, of the size that
-//! the query allows, and the same by both composers.
+//! Any bytes as a DNS message: there is no reply, or a reply that a strict reader parses down to every record, of a size that
+//! the query allows, and the same from both composers.
 
 #![no_main]
 
@@ -28,14 +28,14 @@ use domain::base::Message;
 use libfuzzer_sys::fuzz_target;
 use world::{OWN, World, endpoint};
 
-/// A zone beside the Pods': an alias of each kind, a wildcard, a delegation, data of several types.
+/// A static zone: an alias of each kind, a wildcard, a delegation, data of several types.
 const SHOP: &str = "\
 @ IN NS ns1.shop.example.\n@ NS ns.elsewhere.example.\nns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\nwww A 192.0.2.2
 chain CNAME alias\nalias CNAME www\naway CNAME www.elsewhere.example.\npods CNAME a.b.default.rpc.cluster.local.
 *.wild TXT \"any\"\nmail MX 10 www\n_x._tcp SRV 1 2 3 www\ntree DNAME shop.example.\nsub NS ns.sub\nns.sub A 192.0.2.3
 sub NS ns1\nodd TYPE65280 \\# 3 010203\n";
 
-/// So few that the fuzzer is beyond it at once.
+/// So low that the fuzzer exceeds it at once.
 const REPLIES_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 /// The option that hides a message's length (RFC 7830).
@@ -55,7 +55,7 @@ thread_local! {
 
 fuzz_target!(|message: &[u8]| SERVER.with(|server| server.judge(message)));
 
-/// Services of every kind: groups, versions, protocols, two families, more than a datagram holds, none ready.
+/// Services of every kind: groups, versions, protocols, two families, more than a datagram holds, no ready endpoint.
 fn pods() -> Vec<Pod> {
     let plain = (0..5).map(|n| endpoint(&format!("p{n}"), &format!("10.244.0.{n}"), "interface=a.B port=1 group=g1"));
     let many =
@@ -98,14 +98,14 @@ impl Server {
         for (transport, len_max, limits) in transports {
             let reply = self.reply(&self.plain, message, transport, len_max);
             let composed = self.world.composed(message, limits);
-            assert_eq!(reply.is_some(), composed.is_some(), "an answer and silence");
+            assert_eq!(reply.is_some(), composed.is_some(), "only one of the two replies");
             if let (Some(reply), Some([one, other])) = (reply, composed) {
                 assert_eq!(reply.wire, one, "the server's reply and the composer's");
                 let mut other = Reply::read(message, other);
                 if let Some(edns) = &mut other.edns {
-                    edns.options.retain(|(code, _)| *code != PADDING); // that composer's transports are encrypted
+                    edns.options.retain(|(code, _)| *code != PADDING); // the second composer pads, because its transports are encrypted
                 }
-                assert_eq!(told(&reply), told(&other), "both composers");
+                assert_eq!(content(&reply), content(&other), "both composers");
             }
             self.reply(&self.guarded, message, transport, len_max);
         }
@@ -115,21 +115,21 @@ impl Server {
         let client = SocketAddr::new(self.world.client, 53);
         let mut wire = Vec::new();
         if !responder.respond(&self.snapshot, message, client, transport, &mut wire) {
-            assert!(wire.is_empty(), "bytes of a reply that is none");
+            assert!(wire.is_empty(), "bytes without a reply");
             return None;
         }
-        assert!(wire.len() <= len_max, "{} bytes where {len_max} are allowed", wire.len());
+        assert!(wire.len() <= len_max, "{} bytes, and at most {len_max} are allowed", wire.len());
         Some(Reply::read(message, wire))
     }
 }
 
-/// The longest reply over UDP that the message allows, by another reader than ours.
+/// The longest reply over UDP that the message allows. An independent reader reads the message.
 fn offered(message: &[u8]) -> usize {
     let opt = Message::from_octets(message).ok().and_then(|message| message.opt().map(|opt| opt.udp_payload_size()));
     usize::from(opt.unwrap_or(0)).clamp(512, 1232)
 }
 
-/// All that a reply says but its length.
-fn told(reply: &Reply) -> impl PartialEq + std::fmt::Debug + '_ {
+/// The content of a reply, without its length.
+fn content(reply: &Reply) -> impl PartialEq + std::fmt::Debug + '_ {
     (&reply.rcode, reply.flags, &reply.answer, &reply.authority, &reply.additional, &reply.edns)
 }

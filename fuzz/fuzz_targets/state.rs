@@ -1,7 +1,7 @@
-//! Any bytes as the saved zone's file, as what is compressed in it, and as changes to a good one: refused in words, or a
-//! zone that is saved and read again as it is.
+//! Any bytes as the saved zone's file, as its compressed content, and as changes to a valid file: the file is refused with a
+//! reason, or it is a zone that is the same after saving and loading.
 //!
-//! The input's first byte says which of the three the rest is.
+//! The input's first byte selects one of the three. The rest is the bytes.
 
 #![no_main]
 
@@ -30,7 +30,7 @@ const HEARD_AT: u64 = 1_700_000_000;
 
 struct Disk {
     folder: PathBuf,
-    /// A good file, and its first line.
+    /// A valid file, and the length of its first line.
     good: Vec<u8>,
     head_len: usize,
 }
@@ -63,7 +63,7 @@ impl Disk {
         disk
     }
 
-    /// A file whose checksum is right and whose content is anything.
+    /// A file with this content and a correct checksum.
     fn holding(&self, content: &[u8]) -> Vec<u8> {
         let head = self.good[..self.head_len].to_vec();
         let mut frame = FrameEncoder::with_frame_info(FrameInfo::new().content_checksum(true), head);
@@ -71,7 +71,7 @@ impl Disk {
         frame.finish().expect("memory")
     }
 
-    /// The good file with a byte changed for every three of the input: two say where, one what it becomes.
+    /// The valid file with changed bytes. Every three bytes of the input change one: two are its position, one its new value.
     fn changed(&self, changes: &[u8]) -> Vec<u8> {
         let mut file = self.good.clone();
         let (changes, rest) = changes.as_chunks::<3>();

@@ -1,5 +1,5 @@
-//! Any bytes as a zone file, of a zone of its own and of the Pods' zone: refused in words, or every name that has records
-//! is answered, in replies that a strict reader takes apart, and alike by both composers.
+//! Any bytes as a zone file, of a static zone and of the Pods' zone: the file is refused with a reason, or every name with
+//! records gets an answer. A strict reader parses the replies, and both composers agree.
 
 #![no_main]
 
@@ -22,10 +22,10 @@ use domain::base::iana::Rtype;
 use libfuzzer_sys::fuzz_target;
 use world::{World, ZONE, endpoint};
 
-/// Behind what is asked for at once: all types, then each that an answer treats in its own way, and one that is unknown.
+/// The types to ask for: all types at once, each type with special treatment, and an unknown type.
 const RTYPES: [u16; 10] = [255, 1, 2, 5, 6, 15, 16, 33, 39, 65280];
 
-/// Names that are asked for of one file: so many say all that more would.
+/// The most names to ask for in one file. More would not find more.
 const OWNERS_MAX: usize = 24;
 
 struct Server {
@@ -68,25 +68,25 @@ impl Server {
             for rtype in RTYPES.map(Rtype::from_int) {
                 let reply = self.ask(&owner.to_string(), rtype);
                 let is_known = rtype != Rtype::ANY || reply.rcode == "NOERROR";
-                assert!(is_known, "{owner} has records, and is answered {}", reply.rcode);
+                assert!(is_known, "{owner} has records, and the reply is {}", reply.rcode);
             }
         }
     }
 
-    /// Over UDP and TCP, by both composers.
+    /// Asks over UDP and TCP, and compares both composers. Returns the reply over TCP.
     fn ask(&self, owner: &str, rtype: Rtype) -> Reply {
         let query = Ask::new(owner, rtype).to_wire();
         let replies = [self.world.composed(&query, Limits::udp), self.world.composed(&query, |_| Limits::tcp())];
         let [_, over_tcp] = replies.map(|replies| {
             let [one, other] = replies.expect("a reply").map(|reply| Reply::read(&query, reply));
-            assert_eq!(told(&one), told(&other), "both composers");
+            assert_eq!(content(&one), content(&other), "both composers");
             one
         });
         over_tcp
     }
 }
 
-/// All that a reply says but its length.
-fn told(reply: &Reply) -> impl PartialEq + std::fmt::Debug + '_ {
+/// The content of a reply, without its length.
+fn content(reply: &Reply) -> impl PartialEq + std::fmt::Debug + '_ {
     (&reply.rcode, reply.flags, &reply.answer, &reply.authority, &reply.additional, &reply.edns)
 }
