@@ -6,11 +6,13 @@ mod ask;
 #[path = "harness/seeds.rs"]
 mod seeds;
 mod answers {
+    mod addresses;
     mod bounds;
     mod chains;
     mod existence;
     mod hostile;
     mod large;
+    mod lists;
     mod naive;
     mod names;
     mod pods;

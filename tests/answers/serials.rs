@@ -1,8 +1,9 @@
 //! The serial moves if and only if an answer changes. Each case says whether it does.
 
-use callsign::snapshot::ZoneSettings;
-use callsign::source::{Change, Pod};
+use callsign::snapshot::{TxtKeys, ZoneSettings};
+use callsign::source::{Change, Phase, Pod};
 
+use super::pods;
 use super::world::{World, endpoint, registering, settings};
 
 /// A zone in which two profiles have sent these Pods.
@@ -124,7 +125,75 @@ fn what_is_not_published_goes_unseen() {
     let secret = |value: &str| one(&format!("interface=a.A port=1 other={value}"));
     let mut world = world_of(vec![secret("1")], vec![]);
     assert!(!moves(&mut world, "app", apply(secret("2"), 2)));
-    let all = ZoneSettings { txt_keys: callsign::snapshot::TxtKeys::All, ..settings() };
+    let all = ZoneSettings { txt_keys: TxtKeys::All, ..settings() };
     let mut world = World::with(all, [secret("1")]);
     assert!(moves(&mut world, "app", apply(secret("2"), 2)));
+}
+
+#[test]
+fn a_zone_without_pods_has_a_serial() {
+    assert_eq!(World::of([]).snapshot().serial, 8, "the first sync changes every answer");
+}
+
+#[test]
+fn the_serial_moves_only_for_what_dns_shows() {
+    let mut world = World::of([pods::one()]);
+    let (serial, revision) = (world.snapshot().serial, world.snapshot().revision);
+    world.apply(pods::changed(|_| ()));
+    assert_eq!((world.snapshot().serial, world.snapshot().revision), (serial, revision), "a new version alone");
+    world.apply(Pod { resource_version: 3, ..registering(pods::one(), "interface=a.B port=1 pid=8") });
+    assert_eq!(world.snapshot().serial, serial, "metadata that is not published");
+    assert!(world.snapshot().revision > revision);
+    world.apply(Pod { resource_version: 4, ..registering(pods::one(), "interface=a.B port=1 zone=b") });
+    assert!(world.snapshot().serial > serial, "metadata that is");
+    let serial = world.snapshot().serial;
+    let mut quiet = endpoint("quiet", "10.244.0.7", "port=1");
+    quiet.resource_version = 5;
+    world.apply(quiet);
+    assert_eq!(world.snapshot().serial, serial, "a bad registration");
+    assert_eq!(pods::bad(&world).len(), 1);
+}
+
+#[test]
+fn the_serial_stands_while_one_more_is_not_ready() {
+    let waiting = |name: &str, address: &str, fields: &str| {
+        let mut pod = endpoint(name, address, fields);
+        pod.status.ready = false;
+        pod
+    };
+    // Apart from its Pod's own names, a registration that is not ready adds a name or nothing.
+    let mut world = World::of([pods::one(), waiting("two", "10.244.0.2", "interface=x.Y port=1")]);
+    for (fields, moves) in [
+        ("interface=x.Y port=1 interface=a.B port=1", false),
+        ("interface=x.Y port=1 interface=a.B protocol=tri port=1", true),
+        ("interface=x.Y port=1 interface=a.B protocol=tri port=1 group=g", true),
+        ("interface=x.Y port=1", true),
+    ] {
+        let serial = world.snapshot().serial;
+        let version = u64::from(serial);
+        world.apply(Pod { resource_version: version, ..waiting("two", "10.244.0.2", fields) });
+        assert_eq!(world.snapshot().serial != serial, moves, "{fields}");
+    }
+}
+
+#[test]
+fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
+    let quiet = |uid: &str, version| {
+        let mut pod = Pod { uid: uid.into(), resource_version: version, ..pods::one() };
+        pod.status.ready = false;
+        pod
+    };
+    let mut world = World::of([quiet("u1", 1)]);
+    let (serial, revision) = (world.snapshot().serial, world.snapshot().revision);
+    world.apply(quiet("u2", 2));
+    assert_eq!(world.snapshot().serial, serial);
+    assert!(world.snapshot().revision > revision);
+    // Two at once, and the newer one has finished: neither was ever visible.
+    let mut world = World::of([]);
+    let serial = world.snapshot().serial;
+    let mut over = quiet("u2", 2);
+    over.status.phase = Phase::Succeeded;
+    [quiet("u1", 1), over].into_iter().for_each(|pod| world.send(Change::Apply(Box::new(pod))));
+    world.publish();
+    assert_eq!(world.snapshot().serial, serial);
 }

@@ -1,4 +1,4 @@
-//! An answer's body on its way through the proxy, to the fault that ends it.
+//! An answer's body as it passes through the proxy, up to the fault that ends it.
 
 use std::io;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use kube::client::Body;
 
-use super::{End, Fault, Point, Shared, thaw};
+use super::connection::thaw;
+use super::{End, Fault, Point, Shared};
 
-/// An answer's body on its way.
+/// An answer's body in transit.
 pub(super) struct Passage {
     pub(super) upstream: Body,
     pub(super) fault: Option<Fault>,
-    /// Bytes so far.
+    /// The bytes that have passed.
     pub(super) passed: usize,
     pub(super) point: Point,
-    /// Whose it is.
+    /// The label selector of the watch that it belongs to.
     pub(super) lane: String,
     pub(super) shared: Arc<Shared>,
-    /// Nothing follows.
     pub(super) is_over: bool,
 }
 
-/// Some bytes, or the connection's end.
+/// Some bytes, or an error that ends the connection.
 type Piece = io::Result<Frame<Bytes>>;
 
 impl Passage {
-    /// The next bytes, and what is left.
+    /// The next bytes, and the rest of the body.
     pub(super) async fn next(mut self) -> Option<(Piece, Passage)> {
         if self.is_over {
             return None;
@@ -64,7 +64,7 @@ impl Passage {
         Some((Ok(Frame::data(data)), self))
     }
 
-    /// The fault's end of the answer.
+    /// Ends the answer as the fault says.
     async fn stop(mut self) -> Option<(Piece, Passage)> {
         self.is_over = true;
         let broken = Err(io::ErrorKind::ConnectionReset.into());
@@ -80,5 +80,5 @@ impl Passage {
     }
 }
 
-/// No JSON, and no protobuf.
+/// Neither JSON nor protobuf.
 const GARBAGE: &[u8] = b"\xff\xff<html>502 Bad Gateway</html>\xff\xff\xff\xff";

@@ -1,0 +1,95 @@
+//! The profiles' labels and annotations, and the command lines of the examples and documents.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use callsign::cli::{self, Cli, RegisterArgs};
+use callsign::config::default_profiles;
+use callsign::register::{Kind, Owner, Profile};
+use clap::Parser;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Container;
+
+#[test]
+fn what_is_written_is_what_a_server_looks_for() {
+    let profiles = default_profiles();
+    for (name, profile) in [("app", Profile::App), ("dubbo", Profile::Dubbo)] {
+        let read = profiles.iter().find(|profile| *profile.name == *name).expect("the profile");
+        assert_eq!(read.annotation, profile.annotation());
+        for value in ["app.io-value", "dubbo.io-value", "dubbo.io.provider", "dubbo.io.consumer", "other"] {
+            let labels = BTreeMap::from([(profile.label().to_owned(), value.to_owned())]);
+            assert_eq!(read.selector.matches(&labels), profile.is_found_by(value), "{name} {value}");
+        }
+        assert!(profile.is_found_by(profile.label_value()));
+    }
+}
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register/examples");
+
+/// The command line that a container gives the program: its arguments where it is the image's own, else what follows the
+/// program in the command; none where it runs something else.
+fn command_line(container: &Container) -> Option<Vec<String>> {
+    let (command, args) =
+        (container.command.as_deref().unwrap_or_default(), container.args.clone().unwrap_or_default());
+    match (command, container.image.as_deref()) {
+        ([], Some("callsign")) => Some(args),
+        ([program, rest @ ..], _) if program.ends_with("/callsign") => Some([rest, &args].concat()),
+        _ => None,
+    }
+}
+
+#[track_caller]
+fn register_args(line: &[String]) -> RegisterArgs {
+    let words = ["callsign".to_owned()].into_iter().chain(line.iter().cloned());
+    match Cli::try_parse_from(words) {
+        Ok(Cli { command: cli::Command::Register(args) }) => *args,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_examples_are_what_the_program_takes() {
+    let mut seen = Vec::new();
+    for name in ["wrapper", "sidecar"] {
+        let text = fs::read_to_string(format!("{EXAMPLES}/{name}.yaml")).expect("an example");
+        let deployment: Deployment = serde_saphyr::from_str(&text).expect("a Deployment");
+        let pod = deployment.spec.and_then(|spec| spec.template.spec).expect("a Pod's spec");
+        let server = &pod.containers[0];
+        let served: Vec<i32> = server.ports.iter().flatten().map(|port| port.container_port).collect();
+        let sleep = server.lifecycle.iter().find_map(|hooks| hooks.pre_stop.as_ref()?.sleep.as_ref());
+        let grace = pod.termination_grace_period_seconds.expect("a time to end");
+        for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
+            let Some(line) = command_line(container) else { continue };
+            let args = register_args(&line);
+            assert_eq!(args.interface, ["org.acme.Greeter"], "{name}");
+            assert_eq!(args.port.iter().map(|port| i32::from(*port)).collect::<Vec<_>>(), served, "{name}");
+            let offer = args.fields.offer(&args.interface[0], &args.port);
+            let owner = Owner { name: "20880".into(), kind: Kind::Wrapper };
+            offer.check(args.profile, &owner).unwrap_or_else(|error| panic!("{name}: {error}"));
+            // What goes on for callers, and what the kubelet leaves of it for the server's own stop.
+            let drain = i64::try_from(args.drain).expect("seconds");
+            match (args.command.is_empty(), sleep) {
+                (false, None) => assert!(drain < grace, "{name}"),
+                (true, Some(sleep)) => assert!((drain..grace).contains(&sleep.seconds), "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            seen.push(name);
+        }
+    }
+    assert_eq!(seen, ["wrapper", "sidecar"]);
+}
+
+#[test]
+fn the_documents_lines_are_what_the_program_takes() {
+    let mut count = 0;
+    for file in ["README.md", "deploy/register/README.md"] {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(path).expect("a document").replace("\\\n", " ");
+        for line in text.lines().filter_map(|line| line.trim().strip_prefix("$ callsign ")) {
+            let words = ["callsign"].into_iter().chain(line.split_whitespace());
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{file}: {line}: {error}"));
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count} lines");
+}
