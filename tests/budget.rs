@@ -23,7 +23,7 @@ const BYTES_MAX: usize = 300;
 
 /// A single test, because the allocator counts for the whole process.
 #[test]
-fn the_zone_and_its_answers_cost_what_they_may() {
+fn the_zone_and_its_answers_stay_within_their_budgets() {
     sizes_of_parts();
     for pods in [2_000, 10_000] {
         let before = live(ALLOCATOR.stats());

@@ -26,7 +26,7 @@ const ORDINARY_MAX: u64 = callsign::config::DEFAULT_BYTES_MAX / 110_000;
 
 /// A single test, because the allocator counts for the whole process.
 #[test]
-fn a_pod_is_counted_for_no_less_than_it_takes() {
+fn a_pod_counts_no_less_than_it_takes() {
     for shape in SHAPES {
         let [published, pending] = [true, false].map(|is_running| counted(shape, is_running));
         assert_eq!(published, pending, "{}: what is not published yet counts the same", shape.0);

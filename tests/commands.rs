@@ -90,7 +90,7 @@ fn pods() -> String {
 }
 
 #[test]
-fn a_value_goes_there_and_back() {
+fn a_value_is_the_same_after_decode_and_encode() {
     let value = value(&["--version", "1.0.0", "--protocol", "tri", "--method", "hello", "--meta", "region=eu"]);
     let expected = "\
 INTERFACE         GROUP  VERSION  PROTOCOL  ADDRESS:PORT  WEIGHT  METADATA
@@ -111,7 +111,7 @@ org.acme.Greeter  -      1.0.0    tri       <pod>:20880   100     methods=hello 
 }
 
 #[test]
-fn what_is_bad_ends_with_1_and_what_cannot_be_done_with_2() {
+fn bad_input_exits_with_1_and_a_failed_command_with_2() {
     for (args, code, out, err) in [
         (&["decode", "%%%"][..], 1, "bad base64", ""),
         (&["decode", "--json", "e30="], 1, "\"not-an-array\"", ""),
@@ -156,7 +156,7 @@ default/garbled  app      0       bad base64
 }
 
 #[test]
-fn every_fate_has_its_reason() {
+fn every_registration_that_is_not_published_has_a_reason() {
     let pods = pods();
     for (pod, code, expected) in [
         ("fine", 0, "_rpc._tcp.org.acme.Greeter.g-gray.default.rpc.cluster.local."),
@@ -183,7 +183,7 @@ fn every_fate_has_its_reason() {
 }
 
 #[test]
-fn no_pod_steers_the_terminal() {
+fn no_pod_controls_the_terminal() {
     let hostile = "W3siayI6ImludGVyZmFjZSIsInYiOiJh4oCuQiJ9LHsiayI6InBvcnQiLCJ2IjoxfV0="; // an interface with U+202E
     let pods = pod("hostile", Some(hostile), "", "podIPs: [{ip: 10.0.0.1}]");
     for args in [&["ls"][..], &["ls", "--json"], &["why", "hostile"], &["why", "hostile", "--json"]] {
@@ -193,7 +193,7 @@ fn no_pod_steers_the_terminal() {
 }
 
 #[test]
-fn check_tells_each_mistake_on_a_line() {
+fn check_prints_each_mistake_on_one_line() {
     let zone = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nwww A 192.0.2.300\n";
     let folder = Folder::new(
         "check",
@@ -261,7 +261,7 @@ no mistakes found
 }
 
 #[test]
-fn check_says_what_it_has_checked_and_that_nothing_is_no_success() {
+fn check_says_what_it_checked_and_fails_if_there_was_nothing() {
     const SOA: &str = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\n";
     const OTHERS: &str = "kind: Deployment\nmetadata: {name: d}\n---\nkind: Service\nmetadata: {name: s}\n";
     let included = format!("{SOA}$INCLUDE more.inc\n");

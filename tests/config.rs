@@ -170,7 +170,7 @@ fn every_option_is_in_the_table_above() {
 }
 
 #[test]
-fn a_flag_goes_before_the_environment_before_the_file() {
+fn a_flag_precedes_the_environment_and_the_environment_the_file() {
     let file = "ttl = 1\nlame-duck = 1\nnsid = 'file'\nlisten = ['10.0.0.1:1', '10.0.0.2:1']\npublish-not-ready = true";
     let variables = "CALLSIGN_TTL=2\nCALLSIGN_LAME_DUCK=2\nCALLSIGN_NSID=";
     let config = load("--ttl 3 --listen 10.0.0.3:1 --publish-not-ready=false", variables, file).unwrap();
@@ -255,7 +255,7 @@ fn reverse_networks_are_normalised() {
 }
 
 #[test]
-fn a_zone_that_a_quiet_cluster_makes_stale_is_warned_of() {
+fn a_stale_after_below_a_quiet_clusters_age_is_warned_of() {
     assert_eq!(QUIET_MAX.as_secs(), 50, "the README says so");
     for (flags, is_warned) in [("--stale-after 49", true), ("--stale-after 50", false), ("--stale-after 60", false)] {
         let warnings = load(flags, "", "").unwrap().warnings;
@@ -369,7 +369,7 @@ fn an_error_of_the_file_does_not_show_its_lines() {
 }
 
 #[test]
-fn variables_that_kubernetes_makes_for_services_are_not_ours() {
+fn variables_that_kubernetes_sets_for_services_are_ignored() {
     for name in [
         "SERVICE_HOST",
         "SERVICE_PORT",

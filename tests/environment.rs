@@ -46,12 +46,12 @@ fn shown(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_test_sees_only_what_the_runner_lists() {
+fn a_test_gets_only_the_variables_that_the_runner_lists() {
     assert_eq!(shown("deps"), KEPT);
 }
 
 #[test]
-fn what_cargo_run_starts_sees_everything() {
+fn a_program_of_cargo_run_gets_every_variable() {
     let mut all = [&FOREIGN[..], &KEPT].concat();
     all.sort_unstable();
     assert_eq!(shown("debug"), all);
@@ -59,7 +59,7 @@ fn what_cargo_run_starts_sees_everything() {
 
 /// This process was started by the runner.
 #[test]
-fn the_runner_is_in_force() {
+fn this_test_runs_under_the_runner() {
     let foreign = |name: &str| {
         FOREIGN.iter().any(|variable| variable.split_once('=').is_some_and(|(foreign, _)| foreign == name))
     };

@@ -87,7 +87,7 @@ fn one_adapter_knows_hickory() {
 }
 
 #[test]
-fn the_pure_parts_hold_no_clock_socket_or_task() {
+fn the_pure_parts_use_no_clock_socket_or_task() {
     for part in PURE {
         let code = code_of(part);
         for impure in

@@ -115,7 +115,7 @@ fn queries(server: &Server) -> u64 {
 }
 
 #[test]
-fn saturated_by_udp() {
+fn a_saturating_udp_load_is_answered() {
     let _alone = alone();
     let (namespace, pods, server) = start("saturated", &[]);
     let name = service(&namespace);

@@ -46,7 +46,7 @@ const DOCUMENT_MAX: usize = 12 * 1024 * 1024;
 
 /// One test, because what is counted is the process's.
 #[test]
-fn what_a_save_a_load_and_a_relist_take_is_bounded() {
+fn the_memory_of_a_save_a_load_and_a_relist_is_bounded() {
     let folder = std::env::temp_dir().join(format!("callsign-memory-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     for pods in [500, 2_000] {

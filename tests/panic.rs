@@ -139,7 +139,7 @@ fn check(at: usize, reply: &[u8]) {
 }
 
 #[test]
-fn one_query_alone_is_given_up() {
+fn a_panic_costs_one_query() {
     tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
     let Running { dns, tls, quic, http, authority, responder } = start(Pulse::default());
     std::panic::set_hook(Box::new(|_| {})); // they are meant
@@ -196,7 +196,7 @@ fn livez(http: SocketAddr) -> String {
 }
 
 #[test]
-fn a_writer_that_stands_still_fails_the_probe() {
+fn a_writer_that_stalls_fails_the_probe() {
     let a_minute_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("a machine that is up that long");
     let text = livez(start(Pulse::since(a_minute_ago)).http);
     assert!(text.starts_with("HTTP/1.0 503") && text.contains("the writer of the zone stands still"), "{text}");

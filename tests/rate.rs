@@ -167,7 +167,7 @@ async fn ten_thousand_pods_come_in_ten_seconds_and_none_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_thousand_changes_a_second_of_fifty_pods_the_last_one_of_each_counts() {
+async fn at_a_thousand_changes_a_second_the_last_change_of_each_pod_is_served() {
     const PODS: usize = 50;
     const CHANGES: usize = 3_000;
     /// How often a Pod is read in a second, and once at each end.

@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn any_array_is_read_and_written_again(elements in proptest::collection::vec(any_element(), 0..12)) {
+    fn any_array_is_decoded_and_encoded_again(elements in proptest::collection::vec(any_element(), 0..12)) {
         let decoded = decode(&STANDARD.encode(Value::from(elements).to_string()));
         assert_sound(&decoded);
         let again = decode(&encode(&decoded.registrations));
@@ -118,14 +118,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(registrations in proptest::collection::vec(registration(), 0..6)) {
+    fn an_encoded_registration_is_decoded_alike(registrations in proptest::collection::vec(registration(), 0..6)) {
         let decoded = decode(&encode(&registrations));
         prop_assert_eq!(&decoded.problems[..], []);
         prop_assert_eq!(bare(decoded.registrations), registrations);
     }
 
     #[test]
-    fn a_secret_is_told_nowhere(
+    fn a_secret_appears_nowhere(
         word in proptest::sample::select(vec!["token", "password", "passwd", "pwd", "secret", "accesskey", "credential", "private"]),
         (before, between, after) in ("[a-z._-]{0,5}", "[._-]{0,2}", "[a-z._-]{0,5}"),
         is_upper in any::<bool>(),

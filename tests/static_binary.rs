@@ -81,7 +81,7 @@ fn check_answers(server: &Server) {
 }
 
 #[test]
-fn it_knows_itself_in_an_empty_root() {
+fn it_runs_in_an_empty_root() {
     let command = alone_in(&IMAGE);
     let version = output(&command[0], command[1..].iter().map(String::as_str).chain(["--version"]));
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
@@ -120,14 +120,14 @@ fn it_serves_without_any_privilege() {
 }
 
 #[test]
-fn the_filter_of_its_own_can_be_left_out() {
+fn its_seccomp_filter_can_be_switched_off() {
     let (server, id) = start(&["--seccomp=false"]);
     check_answers(&server);
     assert_eq!(filters(id), 2, "the runtime's alone");
 }
 
 #[test]
-fn a_state_that_cannot_be_written_is_told_and_no_harm() {
+fn a_state_that_cannot_be_written_is_logged_and_harmless() {
     let (server, _) = start(&["--state-dir", "/state"]);
     eventually(Duration::from_secs(15), || match server.log().contains("/state") {
         true => Ok(()),

@@ -9,7 +9,7 @@ fn named(table: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_test_that_is_named_is_there() {
+fn every_named_test_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entries = fs::read_dir(root.join("tests")).expect("this folder").flatten().map(|entry| entry.path());
     let tables: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
@@ -28,7 +28,7 @@ fn every_test_that_is_named_is_there() {
 }
 
 #[test]
-fn every_file_that_shows_it_is_there() {
+fn every_named_file_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("SECURITY.md")).expect("the threat model");
     let files = text

@@ -8,7 +8,7 @@ use super::pods::{NAME, bad, one, pods_named};
 use super::world::{World, endpoint, settings};
 
 #[test]
-fn addresses_are_the_pods_own() {
+fn a_pod_publishes_only_its_own_addresses() {
     let foreign = || endpoint("thief", "10.244.0.9", "interface=a.B port=1 ip=10.244.0.1");
     let own = || endpoint("own", "10.244.0.9,fd00::9", "interface=a.B port=1 ip=fd00::9");
     let world = World::of([foreign()]);
@@ -29,7 +29,7 @@ fn addresses_are_the_pods_own() {
 }
 
 #[test]
-fn a_host_networks_pods_share_its_address() {
+fn pods_on_the_host_network_share_its_address() {
     let on_host = |name: &str, port: u16| {
         let mut pod = endpoint(name, "192.0.2.7", &format!("interface=a.B port={port}"));
         pod.status.host_network = true;
@@ -46,7 +46,7 @@ fn a_host_networks_pods_share_its_address() {
 }
 
 #[test]
-fn one_address_and_port_is_the_later_pods() {
+fn of_two_pods_at_one_address_and_port_the_later_holds_it() {
     let named = |name: &str, start: i64| {
         let mut pod = endpoint(name, "10.244.0.1", &format!("interface=a.B port=1 version={name}"));
         pod.status.start_time = Some(start);
@@ -71,7 +71,7 @@ fn one_address_and_port_is_the_later_pods() {
 }
 
 #[test]
-fn a_registration_that_is_switched_off_takes_no_place_from_others() {
+fn a_disabled_registration_claims_no_address_and_port() {
     let trusting = ZoneSettings { trust_addresses: true, ..settings() };
     let relay = |name: &str, start: i64, version: u64, fields: &str| {
         let fields = format!("interface=a.B port=1 ip=192.0.2.9 version={name} {fields}");

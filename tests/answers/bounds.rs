@@ -106,7 +106,7 @@ fn all_annotations_of_a_pod_share_its_bounds() {
 }
 
 #[test]
-fn what_one_annotation_gives_back_another_may_have() {
+fn room_that_one_annotation_frees_goes_to_another() {
     // A regression: an annotation that had not changed itself stayed refused for ever.
     for (first, second, reason, held_then) in [
         (vec![Note::of(REGISTRATIONS_MAX)], Note::of(2), Reason::TooMany, 1 + 2),

@@ -27,7 +27,7 @@ fn told(reply: &Reply) -> String {
 }
 
 #[test]
-fn each_record_is_told_once_and_every_chain_ends() {
+fn each_record_of_a_chain_appears_once_and_every_chain_ends() {
     let world = World::beside(&[("a.test.", A), ("b.test.", B)], []);
     let of_eight = "c2 c3 c4 c5 c6 c7 c8 end";
     for (name, rtype, rcode, expected) in [

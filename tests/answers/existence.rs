@@ -11,7 +11,7 @@ use super::world::{World, ZONE, endpoint, whole};
 use crate::seeds::{config, seeds_of};
 
 #[test]
-fn empty_non_terminals_and_what_is_not_there() {
+fn empty_non_terminals_exist_and_other_names_do_not() {
     let world = World::of([endpoint(
         "greeter-0",
         "10.244.0.81",
@@ -162,7 +162,7 @@ proptest! {
     /// The names that exist are those of a naive list. Asks for every name in it, every name with one label more, and
     /// every name with one label less.
     #[test]
-    fn existence_is_that_of_a_list(processes in proptest::collection::vec(process(), 0..5)) {
+    fn a_name_exists_if_and_only_if_a_list_of_all_names_has_it(processes in proptest::collection::vec(process(), 0..5)) {
         let pods = processes.iter().enumerate().map(|(number, process)| {
             let mut fields = format!("interface={} port=1 enabled={}", process.interface, process.is_enabled);
             for (key, value) in [("group", &process.group), ("version", &process.version), ("protocol", &process.protocol)] {

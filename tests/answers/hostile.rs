@@ -44,7 +44,7 @@ fn answers(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn what_a_pod_writes_changes_no_answer_of_another_namespace() {
+fn a_pods_annotation_changes_no_answer_of_another_namespace() {
     let alone = answers(&World::of([victim()]));
     assert!(alone.iter().any(|line| line.contains("0 100 50051")), "{alone:?}");
     let many = "interface=org.acme.Bank port=50051 ".repeat(1_025);
@@ -88,7 +88,7 @@ fn what_a_pod_writes_changes_no_answer_of_another_namespace() {
 /// All registrations of one instance repeat as many methods as an annotation holds. A query must read them at most
 /// once, or it would take seconds.
 #[test]
-fn what_is_too_long_to_be_told_costs_a_query_nothing() {
+fn what_does_not_fit_into_txt_costs_a_query_nothing() {
     let methods: Vec<String> = (0..30_000).map(|n| format!("{n:x}")).collect();
     let methods = format!("methods={}", methods.join(","));
     let of_groups = |methods: &str| {

@@ -105,7 +105,7 @@ fn pointers(reply: &Reply) -> Vec<String> {
 /// Interfaces, aliases without a natural name, and protocols: each set has its order, starts elsewhere for each client,
 /// and is cut where the next record does not fit.
 #[test]
-fn what_is_browsed_is_turned_and_cut_like_any_set() {
+fn browsed_names_are_turned_and_cut_like_any_set() {
     let natural = (0..200).map(|n| format!("interface=org.acme.Service{n} port=1"));
     let nameless = (0..30).map(|n| format!("interface=_nameless{n} port=1"));
     let protocols = (0..200).map(|n| format!("interface=org.acme.Service7 port=2 protocol=p{n}"));
@@ -139,7 +139,7 @@ fn what_is_browsed_is_turned_and_cut_like_any_set() {
 
 /// A protocol of one endpoint among thousands, and instances whose names do not fit.
 #[test]
-fn what_is_rare_in_a_large_set_is_found() {
+fn a_rare_protocol_of_a_large_set_is_found() {
     let long = format!("{0}.{0}.{0}.long", "a".repeat(60));
     let pods = (0..2_000).map(|n| {
         let protocol = if n == 1_234 { "tri" } else { "dubbo" };

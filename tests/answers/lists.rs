@@ -11,7 +11,7 @@ use super::world::{World, endpoint, registering, settings, whole};
 use crate::ask::Ask;
 
 #[test]
-fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
+fn a_relist_that_finds_a_pod_replaced_removes_nothing_before_its_commit() {
     // A regression: the old Pod gave way to one that waited for the end of a list, for ever if the list broke off.
     let with_uid = |uid: &str, address: &str, version: u64| {
         let pod = endpoint("one", address, "interface=a.B port=1");
@@ -37,7 +37,7 @@ fn a_relist_that_finds_a_pod_replaced_takes_nothing_away_before_its_commit() {
 }
 
 #[test]
-fn a_list_that_is_closed_shows_what_it_told_and_takes_nothing_away() {
+fn a_closed_list_publishes_its_pods_and_removes_none() {
     let mut world = World::of([
         endpoint("one", "10.244.0.1", "interface=a.B port=1"),
         endpoint("two", "10.244.0.2", "interface=a.B port=1"),
@@ -54,7 +54,7 @@ fn a_list_that_is_closed_shows_what_it_told_and_takes_nothing_away() {
 }
 
 #[test]
-fn a_relist_shows_whole_or_not_at_all() {
+fn a_relist_is_published_whole_or_not_at_all() {
     let mut world = World::of([one(), endpoint("two", "10.244.0.2", "interface=a.B port=1")]);
     let before = world.data(NAME, Rtype::SRV);
     world.send(Change::Begin);

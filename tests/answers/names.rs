@@ -5,7 +5,7 @@ use domain::base::iana::Rtype;
 use super::world::{World, endpoint};
 
 #[test]
-fn letter_case_is_given_back_and_does_not_matter() {
+fn letter_case_is_echoed_and_does_not_count() {
     let world = World::of([endpoint("one", "10.244.0.1", "interface=org.acme.Greeter protocol=Dubbo port=1")]);
     let name = "_DuBBo._tCp.OrG.aCMe.gReeTer.DefAult.rPC.clusTer.LOCAL.";
     let reply = world.ask(name, Rtype::SRV);
@@ -16,7 +16,7 @@ fn letter_case_is_given_back_and_does_not_matter() {
 }
 
 #[test]
-fn namespaces_that_are_called_like_something_else() {
+fn namespaces_may_have_the_names_of_other_labels() {
     // A regression: `b._dns-sd._udp.pod.Z` belonged to a Pod `b` in a namespace `_udp`.
     for namespace in ["p", "pod", "dns-version", "ns", "g-a", "v-1", "x-roj5ef7gfqkq2nsidracg0h94kcuj8ap", "default"] {
         let pod = endpoint("one", "10.244.0.1", "interface=org.acme.Greeter protocol=tri port=1");
@@ -44,7 +44,7 @@ fn namespaces_that_are_called_like_something_else() {
 }
 
 #[test]
-fn an_instance_whose_name_does_not_fit_is_not_pointed_to() {
+fn an_instance_whose_name_does_not_fit_has_no_ptr_record() {
     // A service's name has at most 233 bytes. None of its instances fits, so that is NODATA with its SOA.
     let label = "a".repeat(63);
     for (last, verdict) in [(13, "NODATA"), (9, "NODATA"), (8, "DATA")] {

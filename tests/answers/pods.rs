@@ -22,7 +22,7 @@ pub(super) fn changed(change: impl FnOnce(&mut Pod)) -> Pod {
 }
 
 #[test]
-fn what_a_pods_state_does_to_its_names() {
+fn the_state_of_a_pod_decides_which_of_its_names_exist() {
     for (what, change, service, target) in [
         ("as it is", (|_| ()) as fn(&mut Pod), "DATA", "DATA"),
         ("not ready", |pod| pod.status.ready = false, "NODATA", "DATA"),
@@ -52,7 +52,7 @@ fn what_a_pods_state_does_to_its_names() {
 }
 
 #[test]
-fn readiness_can_be_lifted_and_nothing_else() {
+fn publish_not_ready_publishes_pods_that_are_only_not_ready() {
     let settings = ZoneSettings { publish_not_ready: true, ..settings() };
     for (pod, verdict) in [
         (changed(|pod| pod.status.ready = false), "DATA"),
@@ -112,7 +112,7 @@ fn a_pod_replaced_under_its_name() {
 }
 
 #[test]
-fn a_bad_registration_harms_nobody() {
+fn a_bad_registration_harms_no_other_registration() {
     let mut garbled = pod("bad", "10.244.0.2");
     garbled.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
     let mixed = endpoint("mixed", "10.244.0.3", "interface=a.B port=0 interface=a.B port=1");
@@ -146,7 +146,7 @@ fn a_pod_that_kubernetes_cannot_have_is_refused() {
 }
 
 #[test]
-fn each_profile_tells_of_its_own_consumers() {
+fn the_consumers_of_each_profile_are_kept() {
     // A regression: decoding one profile's annotation lost the consumers of another's.
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     let consumer = r#"[{"k": "/dubbo/a.B/consumers/consumer%3A%2F%2F10.244.0.1%2Fa.B%3Finterface%3Da.B"}]"#;

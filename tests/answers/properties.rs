@@ -280,7 +280,7 @@ proptest! {
     #![proptest_config(config(128, seeds_of!("answers/properties")))]
 
     #[test]
-    fn the_zone_is_what_the_model_makes_of_the_pods(
+    fn the_zone_equals_the_model(
         names in prop::sample::subsequence(UNIVERSE.clone(), NAMES),
         steps in prop::collection::vec(step(), 1..16),
     ) {

@@ -99,7 +99,7 @@ fn instances() {
 }
 
 #[test]
-fn every_instance_that_is_pointed_to_is_there() {
+fn every_instance_of_a_ptr_record_exists() {
     // A Pod whose name is no label, with two addresses that it names itself: two instances, for every client.
     let fields = "interface=a.B protocol=tri port=1 ip=10.244.0.1 interface=a.B protocol=tri port=1 ip=fd00::1";
     let mut world = World::of([endpoint("two.dotted", "10.244.0.1,fd00::1", fields)]);
@@ -121,7 +121,7 @@ fn every_instance_that_is_pointed_to_is_there() {
 }
 
 #[test]
-fn a_registration_said_twice_is_one() {
+fn a_repeated_registration_is_one() {
     // However it is written: with its address or without, and with the protocol in another letter case.
     let fields = "interface=a.B protocol=tri port=1 zone=a interface=a.B protocol=tri port=1 ip=10.244.0.1 zone=b \
                   interface=a.B protocol=TRI port=1 zone=c";
@@ -156,7 +156,7 @@ fn registrations_that_change_places_are_all_kept() {
 }
 
 #[test]
-fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
+fn services_without_a_natural_name_have_every_name_below_their_alias() {
     let world = World::of([endpoint("one", "10.244.0.1", "interface=a.v-1 protocol=tri port=1")]);
     let alias = world.snapshot().services().next().unwrap().service.alias.label();
     let plain = format!("{alias}.default.Z");
@@ -174,7 +174,7 @@ fn services_without_a_natural_name_have_all_of_it_below_their_alias() {
 }
 
 #[test]
-fn srv_records_are_one_a_place() {
+fn each_address_and_port_has_one_srv_record() {
     let world = World::of([
         endpoint(
             "one",

@@ -37,7 +37,7 @@ fn assert_follows(world: &World, (namespace, name): (&str, &str), earlier: (&str
 }
 
 #[test]
-fn a_renamed_pods_names_all_follow_by_an_event_and_by_a_list() {
+fn all_names_of_a_renamed_pod_follow_by_an_event_and_by_a_list() {
     let moves = [("default", "two"), ("n2", "two"), ("n3", "one"), ("default", "one")];
     for by_list in [false, true] {
         let mut world = World::of([pod("default", "one", 1)]);
@@ -63,7 +63,7 @@ fn a_renamed_pods_names_all_follow_by_an_event_and_by_a_list() {
 }
 
 #[test]
-fn what_another_profile_registers_moves_along() {
+fn the_registrations_of_another_profile_move_with_a_renamed_pod() {
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     let other = endpoint("one", "10.244.0.1", "interface=b.B port=2");
     world.list_of("app", [pod("default", "one", 1)]);
@@ -108,7 +108,7 @@ fn a_name_that_dns_cannot_read_refuses_the_pod_until_it_has_another_one() {
 }
 
 #[test]
-fn a_moved_pod_takes_its_room_along() {
+fn a_moved_pod_counts_in_its_new_namespace() {
     let filler = Pod { uid: "uid-filler".into(), ..endpoint("filler", "10.244.0.3", "interface=f.F port=3") };
     let pods = [Pod { namespace: "n2".into(), ..filler }, pod("default", "one", 1)];
     let mut settings = settings();

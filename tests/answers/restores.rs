@@ -35,7 +35,7 @@ fn world_at(version: u64) -> World {
 }
 
 #[test]
-fn the_status_of_a_profile_that_let_go_is_no_newer_than_what_the_others_told() {
+fn a_status_that_only_a_released_source_sent_is_no_newer_than_the_others() {
     let mut world = world_at(100);
     apply(&mut world, "app", 200, false);
     world.send_of("app", Change::Remove("uid-one".into()));
@@ -48,7 +48,7 @@ fn the_status_of_a_profile_that_let_go_is_no_newer_than_what_the_others_told() {
 }
 
 #[test]
-fn a_list_replaces_what_was_told_before_it_began_whoever_told_that() {
+fn a_list_replaces_any_state_that_was_sent_before_it_began() {
     for (first, second) in [("app", "dubbo"), ("dubbo", "app")] {
         let mut world = world_at(100);
         apply(&mut world, first, 200, true);
@@ -67,7 +67,7 @@ fn a_list_replaces_what_was_told_before_it_began_whoever_told_that() {
 }
 
 #[test]
-fn a_profile_that_has_the_pod_from_its_list_alone_settles_its_status() {
+fn a_source_with_the_pod_only_from_its_list_settles_its_status() {
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     list(&mut world, "app", Some((200, false)));
     list(&mut world, "dubbo", None);
@@ -80,7 +80,7 @@ fn a_profile_that_has_the_pod_from_its_list_alone_settles_its_status() {
 }
 
 #[test]
-fn what_was_told_while_a_list_ran_is_newer_than_the_list() {
+fn an_event_during_a_list_is_newer_than_the_list() {
     let mut world = world_at(100);
     world.send_of("app", Change::Begin);
     apply(&mut world, "dubbo", 102, false);
@@ -91,7 +91,7 @@ fn what_was_told_while_a_list_ran_is_newer_than_the_list() {
 }
 
 #[test]
-fn what_a_whole_list_tells_is_shown_though_another_profiles_lists_break_off_for_ever() {
+fn a_whole_list_is_published_while_another_profiles_lists_break_off_for_ever() {
     let mut world = world_at(100);
     world.send_of("app", Change::Begin);
     world.send_of("app", Change::Apply(Box::new(told_by("app", 101, false))));

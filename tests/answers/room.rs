@@ -50,7 +50,7 @@ fn shares(world: &World, namespace: &str, pods: usize) -> Vec<(usize, Option<Rea
 }
 
 #[test]
-fn a_full_namespaces_oldest_pods_keep_theirs() {
+fn the_oldest_pods_of_a_full_namespace_stay() {
     let each = cost(tenant(0, 2));
     let (is_in, is_out) = ((2, None), (0, Some(Reason::NamespaceFull)));
     for (max, expected) in [
@@ -70,7 +70,7 @@ fn a_full_namespaces_oldest_pods_keep_theirs() {
 }
 
 #[test]
-fn a_full_namespace_recovers_when_others_go() {
+fn a_full_namespace_recovers_when_its_pods_go() {
     let each = cost(tenant(0, 2));
     let mut world = with_room(2 * each, u64::MAX, (0..4).map(|number| tenant(number, 2)));
     let (is_in, is_out) = ((2, None), (0, Some(Reason::NamespaceFull)));
@@ -134,7 +134,7 @@ fn a_pod_costs_the_same_whether_it_is_published_or_not() {
 }
 
 #[test]
-fn over_the_bound_of_all_the_namespace_that_takes_the_most_loses_its_newest() {
+fn above_the_total_quota_the_largest_namespace_loses_its_newest_pods() {
     let each = cost(tenant_of("one", 0, 2));
     let pods = |ones: usize, twos: usize| {
         let ones = (0..ones).map(|number| tenant_of("one", number, 2));
@@ -168,7 +168,7 @@ fn over_the_bound_of_all_the_namespace_that_takes_the_most_loses_its_newest() {
 }
 
 #[test]
-fn a_full_namespace_is_no_others_matter_and_what_is_kept_out_holds_no_address() {
+fn a_full_namespace_harms_no_other_and_its_refused_pods_hold_no_address() {
     let victim =
         || Pod { namespace: "victim".into(), ..endpoint("server-0", "10.244.0.1", "interface=a.Bank port=50051") };
     let mut thief = registering(victim(), "interface=a.Thief port=50051");
@@ -182,7 +182,7 @@ fn a_full_namespace_is_no_others_matter_and_what_is_kept_out_holds_no_address() 
 
 /// The two profiles of a Pod are kept out and admitted together. Each annotation is asked for at its own source.
 #[test]
-fn the_annotations_of_all_profiles_are_kept_out_and_come_back() {
+fn the_annotations_of_all_profiles_are_refused_and_come_back() {
     let settings = ZoneSettings { namespace_bytes_max: cost(tenant(0, 40)) + cost(tenant(1, 0)), ..settings() };
     let mut world = World::of_profiles(settings, &["app", "dubbo"]);
     let of_dubbo = registering(tenant(1, 0), "interface=a.Dubbo port=1");
@@ -234,7 +234,7 @@ proptest! {
 
     /// However the state came about, the admitted Pods are those of the rule, and the serial moves with the answers.
     #[test]
-    fn room_is_shared_out_as_the_rule_says(
+    fn the_quotas_follow_the_rule(
         namespace_max in 500u64..40_000,
         max in 500u64..60_000,
         steps in prop::collection::vec((0..NAMESPACES.len(), 0usize..6, 0usize..9, any::<bool>()), 1..40),

@@ -153,7 +153,7 @@ fn every_name_is_answered_alike_before_the_first_sync_and_when_stale() {
 }
 
 #[test]
-fn sets_are_cut_at_one_place_at_every_size() {
+fn both_composers_cut_sets_at_one_place_at_every_size() {
     let world = World::beside(&[("shop.example.", SHOP)], pods());
     for (name, rtype) in [
         ("_rpc._tcp.many.default.Z", Rtype::SRV),
@@ -171,7 +171,7 @@ fn sets_are_cut_at_one_place_at_every_size() {
 }
 
 #[test]
-fn what_tcp_cannot_carry_is_cut_at_one_place() {
+fn both_composers_cut_an_answer_too_long_for_tcp_at_one_place() {
     let pods = (0..5000).map(|n| {
         let fields = "interface=a.B port=20880 interface=c.D port=1 port=2";
         endpoint(&format!("pod-{n}"), &format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), fields)
@@ -190,7 +190,7 @@ fn what_tcp_cannot_carry_is_cut_at_one_place() {
 }
 
 #[test]
-fn a_padded_query_has_a_padded_reply_where_it_is_encrypted() {
+fn a_padded_query_gets_a_padded_reply_on_encrypted_transports() {
     let world = World::of(pods());
     for name in names() {
         for size in [512, 1232, 4096] {
@@ -216,7 +216,7 @@ proptest! {
 
     /// Bytes that were once a query. The same parser reads the input of both composers.
     #[test]
-    fn what_is_broken_is_refused_alike(
+    fn both_composers_refuse_broken_messages_alike(
         name in 0_usize..50,
         is_signed in any::<bool>(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),

@@ -143,7 +143,7 @@ proptest! {
     #![proptest_config(config(24, seeds_of!("answers/sequences")))]
 
     #[test]
-    fn changes_end_where_their_last_state_does(
+    fn any_sequence_of_changes_ends_in_the_zone_of_the_last_state(
         steps in prop::collection::vec(step(), 1..24),
         room in prop_oneof![600u64..6_000, Just(u64::MAX)],
         all in prop_oneof![600u64..6_000, Just(u64::MAX)],
@@ -217,7 +217,7 @@ proptest! {
 }
 
 #[test]
-fn before_all_sources_have_told_all_only_static_zones_are_seen() {
+fn before_every_source_has_synced_only_static_zones_are_served() {
     use callsign::index::{Index, Now};
     use callsign::registration::decode;
     use callsign::source::Event;

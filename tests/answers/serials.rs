@@ -37,7 +37,7 @@ fn one(fields: &str) -> Pod {
 }
 
 #[test]
-fn a_profile_that_repeats_anothers_records_goes_unseen() {
+fn a_profile_that_repeats_anothers_records_moves_no_serial() {
     let (rpc, tri) = ("interface=a.A port=1", "interface=a.A protocol=tri port=1");
     let mut world = world_of(vec![one(tri)], vec![one(rpc)]);
     assert!(!moves(&mut world, "dubbo", remove()), "`_rpc` and `_tri` are answered as before");
@@ -46,7 +46,7 @@ fn a_profile_that_repeats_anothers_records_goes_unseen() {
 }
 
 #[test]
-fn a_smaller_weight_at_the_same_place_is_seen_by_its_texts_alone() {
+fn a_smaller_weight_at_the_same_place_changes_only_txt() {
     let (heavy, light) = ("interface=a.A port=1 weight=9", "interface=a.A protocol=tri port=1 weight=3 zone=z");
     let mut world = world_of(vec![one(heavy)], vec![one("interface=a.A port=1 weight=3 group=g")]);
     assert!(moves(&mut world, "dubbo", remove()), "a service with a group is gone");
@@ -80,7 +80,7 @@ fn an_instance_that_lists_its_groups_in_another_order_is_another_answer() {
 }
 
 #[test]
-fn a_pod_that_takes_the_place_of_one_with_its_name_and_records_goes_unseen() {
+fn a_pod_that_replaces_one_with_its_name_and_records_moves_no_serial() {
     let fields = "interface=a.A port=1";
     let mut world = world_of(vec![one(fields)], vec![]);
     let successor = Pod { uid: "uid-two".into(), ..one(fields) };
@@ -91,7 +91,7 @@ fn a_pod_that_takes_the_place_of_one_with_its_name_and_records_goes_unseen() {
 }
 
 #[test]
-fn of_two_pods_of_one_name_the_newer_one_counts_also_where_nothing_else_of_it_changed() {
+fn of_two_pods_of_one_name_the_newer_one_bears_it_even_if_nothing_else_changed() {
     let rival = Pod { uid: "uid-rival".into(), ..one("interface=b.B port=2") };
     let mut world = world_of(vec![one("interface=a.A port=1")], vec![]);
     world.send_of("app", apply(one("interface=a.A port=1"), 9));
@@ -100,7 +100,7 @@ fn of_two_pods_of_one_name_the_newer_one_counts_also_where_nothing_else_of_it_ch
 }
 
 #[test]
-fn what_a_long_text_leaves_out_goes_unseen() {
+fn methods_that_do_not_fit_into_txt_move_no_serial() {
     let long = |last: &str| {
         let value = "v".repeat(4000);
         format!("interface=a.A port=1 release={value} zone={}{last}", "z".repeat(200))
@@ -110,7 +110,7 @@ fn what_a_long_text_leaves_out_goes_unseen() {
 }
 
 #[test]
-fn a_reverse_name_outside_our_reverse_zones_goes_unseen() {
+fn a_reverse_name_outside_our_reverse_zones_moves_no_serial() {
     let pod = |is_host| {
         let mut pod = endpoint("one", "192.0.2.9", "interface=a.A port=1");
         pod.status.host_network = is_host;
@@ -121,7 +121,7 @@ fn a_reverse_name_outside_our_reverse_zones_goes_unseen() {
 }
 
 #[test]
-fn what_is_not_published_goes_unseen() {
+fn metadata_that_is_not_published_moves_no_serial() {
     let secret = |value: &str| one(&format!("interface=a.A port=1 other={value}"));
     let mut world = world_of(vec![secret("1")], vec![]);
     assert!(!moves(&mut world, "app", apply(secret("2"), 2)));
@@ -136,7 +136,7 @@ fn a_zone_without_pods_has_a_serial() {
 }
 
 #[test]
-fn the_serial_moves_only_for_what_dns_shows() {
+fn the_serial_moves_only_if_an_answer_changes() {
     let mut world = World::of([pods::one()]);
     let (serial, revision) = (world.snapshot().serial, world.snapshot().revision);
     world.apply(pods::changed(|_| ()));
@@ -155,7 +155,7 @@ fn the_serial_moves_only_for_what_dns_shows() {
 }
 
 #[test]
-fn the_serial_stands_while_one_more_is_not_ready() {
+fn the_serial_stays_for_another_endpoint_that_is_not_ready() {
     let waiting = |name: &str, address: &str, fields: &str| {
         let mut pod = endpoint(name, address, fields);
         pod.status.ready = false;
@@ -177,7 +177,7 @@ fn the_serial_stands_while_one_more_is_not_ready() {
 }
 
 #[test]
-fn the_serial_stands_where_a_pod_gives_way_to_one_that_looks_the_same() {
+fn the_serial_stays_if_a_pod_with_the_same_records_replaces_another() {
     let quiet = |uid: &str, version| {
         let mut pod = Pod { uid: uid.into(), resource_version: version, ..pods::one() };
         pod.status.ready = false;

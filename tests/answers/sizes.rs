@@ -54,7 +54,7 @@ fn srv_answers_at_every_size() {
 }
 
 #[test]
-fn a_cut_answer_of_several_ports_a_target_goes_with_all_of_its_glue() {
+fn a_cut_answer_with_several_ports_a_target_has_all_of_its_glue() {
     // A regression: the second port of a target used the room that was reserved for the glue of the first.
     let fields = "interface=a.B port=1 port=2 port=3";
     let world = World::of((0..20).map(|n| endpoint(&format!("pod-{n}"), &format!("10.0.0.{n}"), fields)));
@@ -69,7 +69,7 @@ fn a_cut_answer_of_several_ports_a_target_goes_with_all_of_its_glue() {
 }
 
 #[test]
-fn the_refusal_of_a_signature_too_long_for_udp_waits_for_tcp() {
+fn a_signature_refusal_too_long_for_udp_comes_over_tcp() {
     // Two names of 255 bytes in a TSIG record: their refusal takes more than 512 bytes, and once caused a panic.
     let labels = [&[b'k'; 63][..], &[b'e'; 63], &[b'y'; 63], &[b's'; 61]];
     let world = World::of([]);

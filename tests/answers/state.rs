@@ -123,7 +123,7 @@ fn a_zone_answers_as_before() {
 
 /// The process ends in the middle of a write: the last write is there, and whole.
 #[test]
-fn two_writes_at_once_are_one_behind_the_other() {
+fn two_concurrent_saves_run_one_after_the_other() {
     let (small, large, folder) = (World::of([pods().remove(0)]), World::of(pods()), Folder::new("twice"));
     let live = |world: &World| Arc::new(world.snapshot().clone());
     let responder = Arc::new(Responder {
@@ -153,7 +153,7 @@ fn two_writes_at_once_are_one_behind_the_other() {
 }
 
 #[test]
-fn what_is_not_to_be_served_is_named() {
+fn a_file_that_must_not_be_served_is_refused_with_its_reason() {
     let (world, folder) = (World::of(pods()), Folder::new("refused"));
     let path = folder.0.join(FILE_NAME);
     assert!(matches!(folder.load_at(HEARD_AT), Err(StateError::Absent)));

@@ -112,7 +112,7 @@ fn answers_as_then(world: &World) {
 }
 
 #[test]
-fn what_the_first_version_saved_is_read() {
+fn a_file_of_the_first_version_is_read() {
     let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIRST)).expect("the fixture");
     answers_as_then(&load("first", &bytes).expect("it is read"));
     // The file that this test puts together itself loads too. The next tests build on it.
@@ -143,7 +143,7 @@ fn fields_that_an_earlier_version_lacked_have_their_defaults() {
 }
 
 #[test]
-fn what_no_pod_can_do_without_is_missed() {
+fn a_pod_without_a_required_field_is_refused() {
     for field in ["cluster", "namespace", "name", "uid", "phase", "offers"] {
         let mut saved = Saved::first();
         saved.pods().for_each(|pod| drop(pod.remove(field).expect(field)));

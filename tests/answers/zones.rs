@@ -38,7 +38,7 @@ fn the_names_above_a_zone_exist() {
 }
 
 #[test]
-fn ds_is_the_parents() {
+fn a_query_for_ds_is_answered_by_the_parent() {
     let parent = format!("{NS}rpc 60 NS ns.rpc\nns.rpc 60 A 192.0.2.1\nrpc 7 DS 1 13 2 aabb\n");
     let reverse = format!("{NS}244 60 NS ns1.example.net.\n");
     let world = World::beside(&[("cluster.local.", &parent), ("10.in-addr.arpa.", &reverse)], pods());

@@ -163,7 +163,7 @@ fn every_endpoint_is_a_backend_and_changes_are_followed() {
 }
 
 #[test]
-fn over_tcp_it_sees_all_and_over_udp_what_fits() {
+fn over_tcp_it_sees_every_endpoint_and_over_udp_those_that_fit() {
     let pods: Vec<Value> = (1..=100).map(|host| web(&format!("10.244.0.{host}"), 8080, 100)).collect();
     let pods = Pods::of(&pods);
     let server = Server::start(&["--manifests", pods.path()]);

@@ -23,7 +23,7 @@ fn large(namespace: &Namespace, number: u8) -> Pod {
 }
 
 #[test]
-fn a_pod_that_was_kept_out_is_read_again_whatever_befalls_the_question() {
+fn a_refused_pod_is_read_again_despite_faults_of_the_request() {
     const PODS: u8 = 5;
     let cluster = Cluster::shared();
     let way = FaultyWay::start(cluster, cluster.own_client());

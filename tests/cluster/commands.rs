@@ -73,7 +73,7 @@ fn a_command_asks_a_server() {
 }
 
 #[test]
-fn a_cluster_that_is_not_there_is_told_soon() {
+fn a_missing_cluster_is_reported_soon() {
     let kubeconfig = Cluster::shared().kubeconfig_to(free_port());
     let started = Instant::now();
     let (ended, text) = run(&["ls", "--kubeconfig", &kubeconfig]);

@@ -33,7 +33,7 @@ fn assert_negative(reply: &Dig, status: &str) {
 }
 
 #[test]
-fn the_stub_starts_and_says_so_where_there_is_no_server() {
+fn the_stub_starts_without_a_server_and_reports_it() {
     let core = CoreDns::start(free_address());
     let reply = core.dig(&["SRV", NOBODY]);
     assert_eq!(reply.status, "SERVFAIL", "{}", reply.text);
@@ -50,7 +50,7 @@ fn the_stub_starts_and_says_so_where_there_is_no_server() {
 }
 
 #[test]
-fn clients_behind_the_stub_see_what_the_server_says() {
+fn clients_behind_the_stub_get_the_servers_answers() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("stub");
     let ips = [1, 2].map(|host| namespace.ip(host));
@@ -126,7 +126,7 @@ fn clients_behind_the_stub_spread_over_the_addresses() {
 }
 
 #[test]
-fn the_stub_may_ask_over_tls() {
+fn the_stub_can_forward_over_tls() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.issue();
     let mut mounted = Mounted::new(&certificate, &key);

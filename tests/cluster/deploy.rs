@@ -138,7 +138,7 @@ fn its_listeners_serve_both_families() {
 
 /// A node's Pods share a /64 by Kubernetes' default, and each is a client.
 #[test]
-fn each_pod_is_a_client_of_its_own() {
+fn each_pod_counts_as_one_client() {
     let pod = applied::<Deployment>().spec.and_then(|spec| spec.template.spec).expect("a Pod's spec");
     let args = pod.containers[0].args.clone().unwrap_or_default();
     assert!(args.iter().any(|arg| arg == "--client-prefix6=128"), "{args:?}");

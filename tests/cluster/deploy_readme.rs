@@ -129,7 +129,7 @@ fn upgrade(copy: &Copy, command: &str) {
 }
 
 #[test]
-fn encryption_comes_whole_to_a_running_plain_install() {
+fn encryption_is_complete_over_a_running_plain_install() {
     let documented = block("encrypted/README.md", "kubectl apply");
     upgrade(&Copy::new("upgrade-documented", "10.96.0.61"), &documented);
     // Who does not read the document runs what kubectl does by default: it merges ports by number.
@@ -137,7 +137,7 @@ fn encryption_comes_whole_to_a_running_plain_install() {
 }
 
 #[test]
-fn encryption_comes_whole_to_an_install_whose_service_lacks_its_ports() {
+fn encryption_is_complete_over_an_install_whose_service_lacks_its_ports() {
     let copy = Copy::new("upgrade-older", "10.96.0.63");
     let present = fs::read_to_string(copy.folder.join("deploy/service.yaml")).expect("a file");
     let older = present.split("    # DNS over TLS").next().expect("what comes before").to_owned();
@@ -152,7 +152,7 @@ fn encryption_comes_whole_to_an_install_whose_service_lacks_its_ports() {
 }
 
 #[test]
-fn the_stub_comes_into_the_corefile_by_the_command_to_paste() {
+fn the_documented_command_adds_the_stub_to_the_corefile() {
     let cluster = Cluster::shared();
     let system = json!({ "metadata": { "name": "kube-system" } });
     let system: Namespace = serde_json::from_value(system).expect("a namespace");

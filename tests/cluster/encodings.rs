@@ -120,7 +120,7 @@ fn list(events: &mut Receiver<Arrival>) -> BTreeMap<String, Pod> {
 }
 
 #[test]
-fn both_encodings_tell_the_same_of_every_odd_pod() {
+fn both_encodings_give_the_same_for_every_odd_pod() {
     let namespace = Cluster::shared().namespace("odd");
     write(&namespace);
     let mut watches = WAYS.map(|way| watch(&namespace, way));

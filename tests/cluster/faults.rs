@@ -216,7 +216,7 @@ fn every_fault_when_the_version_is_asked_for() {
 }
 
 #[test]
-fn what_was_deleted_while_the_way_was_cut_is_gone() {
+fn a_pod_deleted_while_the_connection_was_cut_is_gone() {
     // Once by the events that were missed, once by a list where they are known no more.
     for refusals in [0, 1] {
         let site = Site::new("deleted");
@@ -243,7 +243,7 @@ fn what_was_deleted_while_the_way_was_cut_is_gone() {
 }
 
 #[test]
-fn a_stale_api_server_brings_nothing_back() {
+fn a_stale_api_server_brings_no_pod_back() {
     // Without the guard the Pod that is gone was there again until its deletion had been told again as well.
     let site = Site::new("stale");
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
@@ -294,7 +294,7 @@ pub(super) fn extended_error(reply: &Reply) -> Option<u8> {
 }
 
 #[test]
-fn answers_go_on_and_say_that_they_are_old() {
+fn answers_continue_and_are_marked_stale() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("old");
     let pod = greeter(&namespace, "greeter-0", 1, 1000);
@@ -313,7 +313,7 @@ fn answers_go_on_and_say_that_they_are_old() {
 }
 
 #[test]
-fn a_role_in_one_namespace_is_enough_and_may_come_late() {
+fn a_role_in_one_namespace_is_enough_and_may_be_granted_late() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("role");
     greeter(&namespace, "greeter-0", 1, 1000);
@@ -336,7 +336,7 @@ fn a_role_in_one_namespace_is_enough_and_may_come_late() {
 }
 
 #[test]
-fn replicas_see_events_at_different_times_and_each_goes_on_by_itself() {
+fn replicas_see_events_at_different_times_and_stay_consistent() {
     let site = Site::new("replicas");
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
     let args = ["--kubeconfig", Cluster::shared().kubeconfig(), "--namespace", &site.namespace.name];

@@ -38,7 +38,7 @@ fn the_last_state_of_a_readiness_that_flaps_shows() {
 }
 
 #[test]
-fn a_pods_new_address_takes_the_place_of_its_old_one() {
+fn a_pods_new_address_replaces_its_old_one() {
     let (namespace, server) = start("address");
     let pod = greeter(&namespace, "greeter-0", 1, 1000);
     let [old, new] = [1, 2].map(|host| namespace.ip(host));

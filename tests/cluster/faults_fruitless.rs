@@ -55,7 +55,7 @@ fn watches_that_end_at_once_and_empty_lead_to_lists() {
 }
 
 #[test]
-fn lists_that_break_off_for_ever_are_no_news() {
+fn lists_that_break_off_for_ever_prove_nothing() {
     let cluster = Cluster::shared();
     let expired = Fault::status(410, "Expired", "too old resource version: 1 (2)");
     let cases = [

@@ -54,7 +54,7 @@ fn await_end(scenario: &str) {
 }
 
 #[test]
-fn a_way_that_is_silent_without_an_end_is_noticed_within_a_minute() {
+fn a_silent_connection_is_noticed_within_a_minute() {
     await_end("frozen");
 }
 
@@ -64,17 +64,17 @@ fn a_stopped_api_server_is_noticed_within_a_minute() {
 }
 
 #[test]
-fn a_token_that_has_turned_is_read_within_a_minute() {
+fn a_replaced_token_is_read_within_a_minute() {
     await_end("token");
 }
 
 #[test]
-fn an_authority_that_has_turned_is_read_within_a_minute() {
+fn a_replaced_authority_is_read_within_a_minute() {
     await_end("authority");
 }
 
 #[test]
-fn a_list_that_takes_long_is_read_to_its_end() {
+fn a_slow_list_is_read_to_its_end() {
     await_end("slow");
 }
 

@@ -104,7 +104,7 @@ fn delays(other: &Namespace, pod: &Pod, server: &Server, within: Duration) -> Ve
 }
 
 #[test]
-fn a_pod_that_writes_all_the_time_delays_nobody() {
+fn a_pod_that_writes_without_end_delays_no_other() {
     let cluster = Cluster::shared();
     let (hostile, other) = (cluster.namespace("hostile"), cluster.namespace("other"));
     // These two alone: the snapshots are counted, and other tests' Pods make some too.

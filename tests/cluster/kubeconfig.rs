@@ -98,7 +98,7 @@ fn exec(script: &str) -> Value {
 }
 
 #[test]
-fn what_kubectl_takes_is_taken() {
+fn kubeconfigs_that_kubectl_accepts_are_accepted() {
     const GIVE: &str = r#"echo "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{\"token\":\"$GIVEN\",\"expirationTimestamp\":\"2099-01-01T00:00:00Z\"}}""#;
     let [local, _] = entries();
     let server = local["server"].as_str().expect("a URL").to_owned();
@@ -162,7 +162,7 @@ fn what_kubectl_takes_is_taken() {
 }
 
 #[test]
-fn what_is_nowhere_is_named() {
+fn a_missing_cluster_user_or_context_is_named() {
     for (args, expected) in [
         (&["ls", "-A", "--context", "a"][..], "context a: /none, /nor-this: no such file, or an empty one"),
         (
@@ -179,7 +179,7 @@ fn what_is_nowhere_is_named() {
 
 /// kubectl would speak plain HTTP to it, whatever the kubeconfig has about TLS.
 #[test]
-fn a_server_without_a_scheme_is_asked_by_tls_where_the_kubeconfig_has_tls() {
+fn a_server_without_a_scheme_uses_tls_if_the_kubeconfig_has_tls() {
     let [local, _] = entries();
     let server = local["server"].as_str().expect("a URL").trim_start_matches("https://").to_owned();
     let kubeconfig = write(&with(&local, json!({ "server": server })), &json!({ "token": ADMIN_TOKEN }));

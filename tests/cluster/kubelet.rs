@@ -21,7 +21,7 @@ fn seen(pod: &Pod) -> Value {
 }
 
 #[test]
-fn a_pods_life_is_what_the_api_server_holds() {
+fn a_pod_follows_its_state_in_the_api_server() {
     let namespace = Cluster::shared().namespace("kubelet");
     let ips = [namespace.ip(1), namespace.ip6(1)];
     let pod = namespace.pod("greeter-0");

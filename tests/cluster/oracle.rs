@@ -43,7 +43,7 @@ const AT_80: &str = "x. 5 IN SRV 0 100 80 10-244-0-1.p.Z";
 const AT_81: &str = "x. 5 IN SRV 0 100 81 10-244-0-1.p.Z";
 
 #[test]
-fn an_answer_is_of_a_moment_that_is_allowed() {
+fn an_answer_must_match_an_allowed_moment() {
     let wrong_address = "x. 5 IN SRV 0 100 81 10-244-0-2.p.Z";
     // (what must be known by then, when it was received, the answer), whether it is legal
     let cases: [(Option<u64>, u64, &[&str], bool); 18] = [
@@ -75,7 +75,7 @@ fn an_answer_is_of_a_moment_that_is_allowed() {
 }
 
 #[test]
-fn nothing_goes_back() {
+fn an_answer_must_not_go_back() {
     let (mut oracle, start) = history();
     let late = start + Duration::from_secs(30);
     for (answer, is_legal) in
@@ -98,7 +98,7 @@ fn nothing_goes_back() {
 }
 
 #[test]
-fn a_change_of_two_steps_may_stand_at_either() {
+fn a_change_of_two_steps_may_show_either() {
     let (mut oracle, start) = history();
     let at = |seconds| start + Duration::from_secs(seconds);
     oracle.sent(0, state(Life::Running { ready: true }, 81), at(31));
@@ -122,7 +122,7 @@ fn a_change_of_two_steps_may_stand_at_either() {
 }
 
 #[test]
-fn a_name_is_there_while_somebody_registers_it() {
+fn a_name_exists_while_a_pod_registers_it() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let pod = Question::Pod { namespace: "ns".into(), name: "a".into() };
@@ -157,7 +157,7 @@ fn a_name_is_there_while_somebody_registers_it() {
 }
 
 #[test]
-fn what_must_be_known_follows_from_the_watches() {
+fn the_required_state_follows_from_the_watches() {
     let start = Instant::now();
     let at = |lags: u32| start + LAG_MAX * lags;
     let order = Order::default();

@@ -81,7 +81,7 @@ fn a_changed_annotation_moves_the_endpoint() {
 }
 
 #[test]
-fn an_endpoint_goes_with_its_readiness_and_comes_back() {
+fn an_endpoint_follows_its_pods_readiness() {
     let (namespace, server) = start("ready");
     let (name, ip) = (namespace.greeters(), namespace.ip(1));
     let pod = namespace.endpoint("greeter-0", &[&ip], &GREETER);
@@ -111,7 +111,7 @@ fn an_endpoint_goes_when_its_pod_terminates() {
 }
 
 #[test]
-fn a_finished_pods_address_is_its_successors() {
+fn the_address_of_a_finished_pod_belongs_to_its_successor() {
     let (namespace, server) = start("finished");
     let (name, ip) = (namespace.greeters(), namespace.ip(1));
     let finished = namespace.endpoint("batch-0", &[&ip], &GREETER);
@@ -165,7 +165,7 @@ fn pods_in_their_nodes_network_share_its_address() {
 }
 
 #[test]
-fn a_bad_registration_harms_nobody_else() {
+fn a_bad_registration_harms_no_other_pod() {
     let (namespace, server) = start("bad");
     let (name, [first, second]) = (namespace.greeters(), [1, 2].map(|host| namespace.ip(host)));
     let bad = namespace.pod("bad-0");
@@ -179,7 +179,7 @@ fn a_bad_registration_harms_nobody_else() {
 }
 
 #[test]
-fn one_namespace_alone_can_be_watched() {
+fn a_single_namespace_can_be_watched() {
     let cluster = Cluster::shared();
     let (watched, other) = (cluster.namespace("watched"), cluster.namespace("other"));
     other.endpoint("greeter-0", &[&other.ip(1)], &GREETER);

@@ -37,7 +37,7 @@ fn a_good_reply_is_read_as_zone_text() {
 type Harm = fn(&mut Vec<u8>);
 
 #[test]
-fn every_fault_is_seen() {
+fn the_strict_reader_notices_every_fault() {
     let faults: [(&str, Harm); 14] = [
         ("another id", |reply| reply[0] ^= 1),
         ("QR is clear", |reply| reply[2] &= 0x7f),

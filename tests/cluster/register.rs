@@ -94,7 +94,7 @@ fn registrar(registration: &Registration) -> &str {
 const GREETER: [&str; 4] = ["--interface", "org.acme.Greeter", "--port", "20880"];
 
 #[test]
-fn it_ends_as_it_began() {
+fn a_withdrawal_restores_the_pod() {
     let site = Site::new("register");
     let pod = site.namespace.pod("greeter-0");
     pod.patch(json!({ "metadata": { "labels": { "app": "greeter" }, "annotations": { "note": "a b" } } }));
@@ -121,7 +121,7 @@ fn it_ends_as_it_began() {
 }
 
 #[test]
-fn what_others_wrote_stays_byte_for_byte() {
+fn the_entries_of_others_stay_byte_for_byte() {
     let site = Site::new("register");
     let pod = site.namespace.pod("greeter-0");
     let others =
@@ -136,7 +136,7 @@ fn what_others_wrote_stays_byte_for_byte() {
 }
 
 #[test]
-fn a_label_that_the_pod_was_made_with_stays() {
+fn a_label_that_was_there_before_stays() {
     let site = Site::new("register");
     let pod = site.namespace.pod("greeter-0");
     pod.patch(json!({ "metadata": { "labels": { "app.io/label": "app.io-value" } } }));
@@ -147,7 +147,7 @@ fn a_label_that_the_pod_was_made_with_stays() {
 }
 
 #[test]
-fn two_containers_of_a_pod_at_once() {
+fn two_containers_of_a_pod_register_concurrently() {
     let site = Site::new("register");
     let pod = site.namespace.pod("greeter-0");
     for round in 0..50 {
@@ -178,7 +178,7 @@ fn two_containers_of_a_pod_at_once() {
 }
 
 #[test]
-fn a_restart_replaces_its_own() {
+fn a_restart_replaces_the_containers_own_entry() {
     let site = Site::new("register");
     let pod = site.namespace.pod("greeter-0");
     for restart in 0..50 {

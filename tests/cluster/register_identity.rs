@@ -64,7 +64,7 @@ fn a_host_name_of_another_pod_is_refused() {
 }
 
 #[test]
-fn a_host_name_is_believed_where_an_address_proves_it() {
+fn a_host_name_is_accepted_if_an_address_proves_it() {
     let site = Site::new("identity");
     let pod = site.namespace.pod("greeter-0");
     let of = ["-n", &site.namespace.name, "--kubeconfig", &site.kubeconfig];
@@ -81,7 +81,7 @@ fn a_host_name_is_believed_where_an_address_proves_it() {
 }
 
 #[test]
-fn no_flag_switches_the_uid_off() {
+fn no_flag_overrides_the_uid() {
     let site = Site::new("identity");
     let (own, other) = (site.namespace.pod("greeter-0"), site.namespace.pod("greeter-1"));
     let before = metadata(&other);
@@ -98,7 +98,7 @@ fn no_flag_switches_the_uid_off() {
 }
 
 #[test]
-fn a_name_and_a_namespace_of_two_places_are_not_put_together() {
+fn a_name_and_a_namespace_from_two_sources_are_not_combined() {
     let site = Site::new("identity");
     // Of the same name as the Pod that this process is in, which is in another namespace.
     let pod = site.namespace.pod("web-0");

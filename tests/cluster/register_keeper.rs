@@ -43,7 +43,7 @@ fn comes_back(pod: &Pod, before: &Value, log: impl Fn() -> String) {
 }
 
 #[test]
-fn what_somebody_removes_is_put_back() {
+fn a_removed_entry_is_written_again() {
     let site = Site::new("keeper");
     for profile in ["app", "dubbo"] {
         let pod = site.namespace.pod(&format!("greeter-{profile}"));
@@ -68,7 +68,7 @@ fn what_somebody_removes_is_put_back() {
 }
 
 #[test]
-fn what_comes_back_while_the_server_is_away_is_withdrawn_again() {
+fn an_entry_that_returns_while_the_server_is_down_is_withdrawn_again() {
     let site = Site::new("keeper");
     for profile in ["app", "dubbo"] {
         let pod = site.namespace.pod(&format!("greeter-{profile}"));
@@ -98,7 +98,7 @@ fn what_comes_back_while_the_server_is_away_is_withdrawn_again() {
 }
 
 #[test]
-fn what_a_guard_of_the_library_holds_is_put_back_and_what_it_held_is_not() {
+fn a_guards_entry_is_written_again_and_a_dropped_guards_is_not() {
     let (cluster, site) = (Cluster::shared(), Site::new("keeper"));
     let pod = site.namespace.pod("greeter-0");
     let registry = cluster.block_on(Registry::connect(Config {
@@ -140,7 +140,7 @@ fn a_registry_path_follows_the_pods_address() {
 }
 
 #[test]
-fn a_command_by_hand_does_not_replace_what_a_wrapper_looks_after() {
+fn register_once_does_not_replace_a_wrappers_entry() {
     let site = Site::new("keeper");
     let pod = site.namespace.pod("greeter-0");
     let mut process = wrapper(&site, &pod, &[]);

@@ -136,7 +136,7 @@ fn a_pod_registers_and_withdraws_itself() {
 }
 
 #[test]
-fn nobody_else_changes_a_registration() {
+fn only_the_pod_itself_may_change_its_registration() {
     let (tenant, elsewhere) = (Tenant::new("policy-mine"), Tenant::new("policy-theirs"));
     let pod = tenant.pod("greeter-0");
     tenant.inside(&pod).patch(&pod, "", &registration()).expect("its own registration");
@@ -236,7 +236,7 @@ fn a_pod_of_very_many_keys_costs_the_api_server_little() {
 }
 
 #[test]
-fn everybody_else_goes_on_as_before() {
+fn the_policy_changes_nothing_for_other_users() {
     let tenant = Tenant::new("policy-others");
     let pod = tenant.pod("greeter-0");
     tenant.inside(&pod).patch(&pod, "", &registration()).expect("its own registration");
@@ -297,7 +297,7 @@ fn a_pod_may_be_created_with_a_registration() {
 }
 
 #[test]
-fn the_examples_pods_are_let_in_and_may_register() {
+fn the_pods_of_the_examples_are_admitted_and_may_register() {
     let tenant = Tenant::new("policy-examples");
     let strict = "pod-security.kubernetes.io/enforce=restricted";
     let rendered = tenant.cluster.kubectl(&["kustomize", EXAMPLES]);

@@ -312,7 +312,7 @@ fn servers_with_a_sidecar_are_replaced_by_new_pods() {
 }
 
 #[test]
-fn without_draining_callers_meet_a_closed_port() {
+fn without_a_drain_callers_meet_a_closed_port() {
     let scene = Scene::new("rolling");
     let mut replicas = [1, 2].map(|host| scene.wrapped(host, &["--drain", "0"]));
     let callers = scene.callers();

@@ -125,7 +125,7 @@ fn a_server_is_found_and_withdrawn_before_it_ends() {
 }
 
 #[test]
-fn the_exit_code_is_the_servers() {
+fn the_wrapper_exits_with_the_servers_code() {
     let scene = Scene::new("wrapper");
     for (command, expected) in [
         (&["sh", "-c", "exit 7"][..], 7),
@@ -141,7 +141,7 @@ fn the_exit_code_is_the_servers() {
 }
 
 #[test]
-fn signals_are_passed_on() {
+fn signals_are_forwarded_to_the_server() {
     let scene = Scene::new("wrapper");
     let script = "trap 'echo got HUP' HUP; trap 'echo got USR1' USR1; trap 'echo got INT; exit 3' INT
         echo listening; while :; do sleep 0.05; done";
@@ -162,7 +162,7 @@ fn signals_are_passed_on() {
 }
 
 #[test]
-fn it_is_not_registered_before_it_is_there() {
+fn a_server_is_not_registered_before_its_port_accepts() {
     let scene = Scene::new("wrapper");
     let gate = crate::harness::process::scratch("gate").join("open");
     let gate = gate.to_str().expect("a path of UTF-8");
@@ -180,7 +180,7 @@ fn it_is_not_registered_before_it_is_there() {
 }
 
 #[test]
-fn what_a_killed_wrapper_left_is_gone_before_the_next_one_is_there() {
+fn a_killed_wrappers_entry_is_disabled_before_the_next_server_is_up() {
     let scene = Scene::new("wrapper");
     let server = scene.server();
     let mut wrapper = scene.register(&[], &words(&server));
@@ -201,7 +201,7 @@ fn what_a_killed_wrapper_left_is_gone_before_the_next_one_is_there() {
 }
 
 #[test]
-fn the_next_wrapper_takes_its_entry_up_again() {
+fn the_next_wrapper_takes_over_the_entry() {
     let scene = Scene::new("wrapper");
     let server = scene.server();
     for _ in 0..2 {
@@ -263,7 +263,7 @@ fn the_server_runs_while_the_api_server_is_away() {
 }
 
 #[test]
-fn an_outage_of_the_api_server_in_between_leaves_no_trace() {
+fn an_outage_of_the_api_server_leaves_no_trace() {
     let scene = Scene::new("wrapper");
     let cluster = Cluster::shared();
     let port = free_port();

@@ -43,7 +43,7 @@ fn becomes(pod: &Pod, expected: &[&str]) {
 }
 
 #[test]
-fn each_guard_comes_and_goes_by_itself() {
+fn each_guard_registers_and_withdraws_alone() {
     let site = Site::new("registry");
     let pod = site.namespace.pod("greeter-0");
     let before = metadata(&pod);
@@ -80,7 +80,7 @@ fn a_hundred_guards_at_once() {
 }
 
 #[test]
-fn a_restart_replaces_what_the_process_left() {
+fn a_restart_replaces_the_entries_of_the_last_run() {
     let site = Site::new("registry");
     let pod = site.namespace.pod("greeter-0");
     let first = registry(&site, &pod, "main");
@@ -99,7 +99,7 @@ fn a_restart_replaces_what_the_process_left() {
 }
 
 #[test]
-fn what_cannot_be_is_told_and_harms_no_other() {
+fn an_invalid_registration_is_refused_and_harms_no_other() {
     let site = Site::new("registry");
     let (cluster, pod) = (Cluster::shared(), site.namespace.pod("greeter-0"));
     let own = registry(&site, &pod, "main");
@@ -139,7 +139,7 @@ fn what_cannot_be_is_told_and_harms_no_other() {
 }
 
 #[test]
-fn an_api_server_that_is_away_is_waited_for_but_not_for_ever() {
+fn registering_waits_for_the_api_server_but_not_for_ever() {
     let (cluster, site) = (Cluster::shared(), Site::new("registry"));
     let pod = site.namespace.pod("greeter-0");
     let port = free_port();

@@ -157,7 +157,7 @@ fn serve(http: &str, kubeconfig: &str, namespace: &Namespace) -> Process {
 }
 
 #[test]
-fn both_ways_tell_the_same() {
+fn a_server_and_an_own_watch_return_the_same() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("registry");
     let http = free_address().to_string();
@@ -239,7 +239,7 @@ fn nothing_is_lost_or_invented_while_the_api_server_or_the_server_is_away() {
 }
 
 #[test]
-fn a_slow_subscriber_gets_the_last_state_in_one_change_and_holds_up_nobody() {
+fn a_slow_subscriber_gets_the_last_state_in_one_change_and_delays_no_other() {
     const CHANGES: usize = 300;
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("registry");

@@ -124,7 +124,7 @@ fn a_restart_while_the_api_server_is_away() {
 }
 
 #[test]
-fn the_cluster_takes_the_saved_zones_place_whole() {
+fn the_clusters_zone_replaces_the_saved_one_whole() {
     const PODS: u16 = 20;
     let cluster = Cluster::shared();
     let folder = scratch("state-whole");
@@ -168,7 +168,7 @@ fn the_cluster_takes_the_saved_zones_place_whole() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_costs_nothing_else() {
+fn a_disk_that_cannot_be_written_has_no_other_effect() {
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("state-full");
     let _pod = greeter(&namespace, 1);

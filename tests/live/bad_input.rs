@@ -209,7 +209,7 @@ fn compressed_records_cost_nothing() {
 }
 
 #[test]
-fn answers_need_no_following() {
+fn no_answer_needs_another_query() {
     // Row 33: an SRV's target is one of ours, whatever a registration says; an alias to nowhere ends.
     let reply = ask("outside.static.test.", Rtype::A).udp(dns());
     assert_eq!((reply.rcode.as_str(), reply.answer.len()), ("NOERROR", 1), "{reply:?}");

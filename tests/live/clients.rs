@@ -147,7 +147,7 @@ fn a_rate_of_replies() {
 }
 
 #[test]
-fn networks_that_may_ask() {
+fn only_allowed_networks_get_answers() {
     let server = start(&["--allow", "127.0.0.1", "--allow", "127.5.0.0/16"]);
     for (address, is_allowed) in [("127.0.0.1", true), ("127.5.1.2", true), ("127.0.0.2", false), ("127.6.0.1", false)]
     {
@@ -193,7 +193,7 @@ fn connections_of_one_client() {
 /// bad-input 37: with all places taken the next one is served at once, in the place of whoever was silent the longest; a
 /// trusted client keeps its own.
 #[test]
-fn who_is_silent_the_longest_makes_place() {
+fn the_connection_that_was_silent_the_longest_is_replaced() {
     let server = start(&["--tcp-clients", "8", "--tcp-per-client", "4", "--trusted-client", "127.9.0.0/16"]);
     let mut trusted = from("127.9.1.1", server.dns);
     assert!(is_served(&mut trusted));
@@ -248,7 +248,7 @@ fn the_pages_ask_for_a_token() {
 }
 
 #[test]
-fn the_pages_are_for_some_networks() {
+fn only_allowed_networks_get_the_pages() {
     let server = start(&["--http-allow", "127.0.0.1", "--http-allow", "127.5.0.0/16"]);
     for (address, is_allowed) in [("127.0.0.1", true), ("127.5.1.2", true), ("127.0.0.2", false)] {
         let mut stream = from(address, server.http);

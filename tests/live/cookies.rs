@@ -54,7 +54,7 @@ pub(super) fn cookie_alone(cookie: &[u8]) -> Vec<u8> {
 
 /// RFC 7873 §5.4.
 #[test]
-fn a_cookie_alone() {
+fn a_query_without_a_question_gets_a_cookie() {
     let given = |server: &Server, cookie: &[u8]| {
         let (client, query) = (Client::at("127.0.0.1", server), cookie_alone(cookie));
         client.0.send(&query).expect("send");
@@ -81,7 +81,7 @@ fn a_cookie_alone() {
 }
 
 #[test]
-fn replicas_share_a_secret_and_turn_it() {
+fn replicas_share_a_secret_and_replace_it() {
     let file = scratch("cookies").join("secrets");
     let (old, new) = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100");
     fs::write(&file, old).expect("write");

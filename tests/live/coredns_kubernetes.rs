@@ -38,7 +38,7 @@ const REVERSE: &str = "244.10.in-addr.arpa.";
 const HEADLESS: &str = "_http._tcp.headless.testns.Z";
 
 #[test]
-fn what_there_is() {
+fn coredns_names_that_exist() {
     check(&[
         // Specification 2.2: the version is our schema's own, since we do not claim the Kubernetes one.
         ("dns-version.Z", Rtype::TXT, Data(&["\"1.0.0\""])),
@@ -78,7 +78,7 @@ fn what_there_is() {
 }
 
 #[test]
-fn what_there_is_not() {
+fn coredns_names_that_do_not_exist() {
     check(&[
         // None ready: NXDOMAIN there, NODATA here.
         ("org.acme.starting.default.Z", Rtype::A, NoData(Z)),

@@ -17,7 +17,7 @@ const DATAGRAM_MAX: usize = 65_507;
 /// Row 46: silence or a reply that a strict reader takes apart, within its size, and the same over UDP and TCP. Each message
 /// comes as it is, and again as a query: most are responses, of which a server reads no further than the header.
 #[test]
-fn what_the_fuzzers_of_bind_have_gathered() {
+fn the_corpora_of_binds_fuzzers_get_valid_replies() {
     let mut verdicts = BTreeMap::<String, usize>::new();
     let corpora = built(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora"), [""; 0]);
     let corpora = corpora.lines().last().expect("a folder");

@@ -90,7 +90,7 @@ fn check(args: &[&str]) -> PathBuf {
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
-fn finds_nothing_wrong() {
+fn dnsviz_finds_nothing_wrong() {
     let probed = check(&[]);
     // The judge sees: the same replies without AA are not an authority's, and without their last bytes no replies.
     let text = fs::read_to_string(&probed).expect("what was heard");
@@ -126,6 +126,6 @@ fn damage_replies(value: &mut Value, damage: Damage) {
 }
 
 #[test]
-fn finds_nothing_wrong_with_cookies() {
+fn dnsviz_finds_nothing_wrong_with_cookies() {
     check(&["--cookies"]);
 }

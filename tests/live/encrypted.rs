@@ -182,7 +182,7 @@ fn exchanges() -> Vec<Exchange> {
 }
 
 #[test]
-fn http_2_says_what_is_wrong() {
+fn http_2_errors_have_a_status() {
     let (authority, folder) = (text(&SITE.authority.file).to_owned(), scratch("curl"));
     for (n, (method, url, media_type, body, status, cache)) in exchanges().into_iter().enumerate() {
         let (sent, received) = (folder.join(format!("{n}.sent")), folder.join(format!("{n}.received")));
@@ -212,7 +212,7 @@ fn http_2_says_what_is_wrong() {
 }
 
 #[test]
-fn http_3_says_the_same() {
+fn http_3_errors_have_the_same_status() {
     let connection = Quic::connect(&SITE.authority, SITE.https, b"h3");
     let requests = exchanges().into_iter().map(|(method, url, media_type, body, ..)| {
         let request = Request::builder().method(method).uri(url.replace("%%%", "!"));
@@ -247,7 +247,7 @@ fn quic_carries_many_queries_of_one_connection() {
 }
 
 #[test]
-fn who_breaks_the_protocol_of_quic_is_cut_off() {
+fn a_client_that_breaks_the_quic_protocol_is_cut_off() {
     let keepalive = super::site::options(&[(11, &[])]);
     let mut keepalive = Ask::new(&whole("Z"), Rtype::SOA).opt(keepalive).to_wire();
     keepalive[..2].copy_from_slice(&[0, 0]);

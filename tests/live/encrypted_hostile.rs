@@ -90,7 +90,7 @@ fn a_certificate_is_exchanged_under_open_connections() {
 }
 
 #[test]
-fn a_pair_that_cannot_be_served_is_told_of_before_it_is() {
+fn an_unusable_certificate_and_key_are_refused_by_check_and_serve() {
     let folder = scratch("pairs");
     let authority = Authority::new();
     let (certificate, key, _) = authority.issue();
@@ -138,7 +138,7 @@ fn a_pair_that_cannot_be_served_is_told_of_before_it_is() {
 }
 
 #[test]
-fn who_does_not_shake_hands_is_let_go() {
+fn a_client_that_does_not_finish_its_handshake_is_cut_off() {
     let site = Encrypted::start();
     for server in [site.tls, site.https] {
         let silent = connect(server);
@@ -218,7 +218,7 @@ fn nonsense_for_quic_is_dropped() {
 }
 
 #[test]
-fn open_connections_do_not_hold_up_the_end() {
+fn open_connections_do_not_delay_the_end() {
     let mut site = Encrypted::start();
     let query = ask("Z", Rtype::SOA).to_wire();
     let mut tls = site.authority.connect(site.tls);

@@ -189,18 +189,18 @@ fn replies_that_nobody_reads(protocol: &[u8], message: &[u8], code: u64, transpo
 }
 
 #[test]
-fn replies_that_nobody_reads_end_a_quic_connection() {
+fn unread_replies_end_a_quic_connection() {
     let framed = [&(query().len() as u16).to_be_bytes(), &query()[..]].concat();
     replies_that_nobody_reads(b"doq", &framed, DOQ_EXCESSIVE_LOAD, "quic");
 }
 
 #[test]
-fn replies_that_nobody_reads_end_an_http_3_connection() {
+fn unread_replies_end_an_http_3_connection() {
     replies_that_nobody_reads(b"h3", &headers(&path()), H3_EXCESSIVE_LOAD, "https");
 }
 
 #[test]
-fn who_reads_gets_more_than_there_is_room_for() {
+fn a_client_that_reads_gets_more_than_the_budget() {
     read(&large(), 40);
 }
 
@@ -269,7 +269,7 @@ fn http2(authority: &Authority, server: SocketAddr, does: Does) -> bool {
 }
 
 #[test]
-fn replies_that_nobody_reads_end_an_http_2_connection() {
+fn unread_replies_end_an_http_2_connection() {
     let site = large();
     // With a window of 1 the library holds the reply, with none we do.
     let client = |n: usize| {
@@ -284,7 +284,7 @@ fn replies_that_nobody_reads_end_an_http_2_connection() {
 }
 
 #[test]
-fn bodies_without_an_end_hold_no_memory_over_http_2() {
+fn endless_bodies_take_no_memory_over_http_2() {
     let site = Encrypted::start();
     let client = |_| Box::new(|| http2(&site.authority, site.https, Does::Post)) as Box<dyn FnOnce() -> _ + Send>;
     let (grown, _) = grown(&site, (0..CONNECTIONS).map(client).collect());

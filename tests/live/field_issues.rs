@@ -41,7 +41,7 @@ fn ports_differ_among_the_pods_of_a_service() {
 }
 
 #[test]
-fn metadata_is_there_for_each_endpoint() {
+fn each_endpoint_has_its_metadata() {
     // consul#8733, #2709, coredns#5062
     let texts = data(&ask("_rpc._tcp.org.acme.greeter.default.Z", Rtype::TXT).udp(dns()).answer);
     let expected = [
@@ -68,7 +68,7 @@ fn pods_that_end_are_no_endpoints_but_can_be_resolved() {
 }
 
 #[test]
-fn a_service_that_starts_is_no_missing_name() {
+fn a_service_that_starts_is_nodata_and_not_nxdomain() {
     // kubernetes#92559, #74092: NXDOMAIN cached for 30 s breaks peers at start.
     for (name, rtype) in [
         ("org.acme.starting.default.Z", Rtype::A),
@@ -83,7 +83,7 @@ fn a_service_that_starts_is_no_missing_name() {
 }
 
 #[test]
-fn nothing_is_kept_long() {
+fn no_ttl_is_long() {
     // grpc#12295, grpc-go#1663: new Pods are found only if old answers are forgotten.
     let reply = srv("_rpc._tcp.org.acme.greeter.default.Z");
     let all = reply.answer.iter().chain(&reply.additional);
@@ -91,7 +91,7 @@ fn nothing_is_kept_long() {
 }
 
 #[test]
-fn names_that_exist_say_so_to_every_type() {
+fn an_existing_name_is_never_nxdomain_for_any_type() {
     // CoreDNS' `kubernetes`, by its source: NXDOMAIN at `_tcp.<service>`, addresses at an SRV owner, NXDOMAIN for an
     // unknown type.
     for (name, rtype) in [

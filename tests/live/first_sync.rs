@@ -46,7 +46,7 @@ fn at_once(question: impl FnOnce() -> Reply) -> Reply {
 }
 
 #[test]
-fn names_of_ours_are_not_known_yet_and_others_refused() {
+fn before_the_first_sync_our_names_are_servfail_and_others_refused() {
     // Also with manifests that were read: one source that has not synced is enough, or the set would be partial.
     for server in [unsynced(&[]), unsynced(&["--manifests", manifests()])] {
         for (name, rtype) in [
@@ -96,7 +96,7 @@ fn static_zones_are_served_meanwhile() {
 }
 
 #[test]
-fn the_probe_is_healthy_all_the_while() {
+fn the_health_probe_is_answered_before_and_after_the_first_sync() {
     // What CoreDNS' forward asks twice a second while it thinks us down.
     let server = unsynced(&[]);
     for _ in 0..10 {

@@ -55,7 +55,7 @@ fn metric(server: &Server, series: &str) -> u64 {
 /// Row 39, CVE-2022-0396: a reset, a half-close or an end at each moment of a conversation leaves no file behind, on the
 /// plain, the encrypted and the pages' ports.
 #[test]
-fn connections_that_are_left_at_every_moment_leave_nothing() {
+fn connections_that_are_abandoned_at_any_moment_leave_nothing() {
     const ROUNDS: usize = 100;
     let site = Encrypted::start();
     let query = framed(&soa());
@@ -104,7 +104,7 @@ fn connections_that_are_left_at_every_moment_leave_nothing() {
 /// Row 38, CVE-2024-0760: a hundred thousand queries whose replies nobody reads cost a connection's buffers and no more, and
 /// end with the write's deadline.
 #[test]
-fn replies_that_nobody_reads_cost_no_memory() {
+fn unread_replies_take_no_memory() {
     const CONNECTIONS: usize = 50;
     const QUERIES: usize = 100_000;
     let server = Server::start(&["--manifests", manifests()]);
@@ -144,7 +144,7 @@ fn replies_that_nobody_reads_cost_no_memory() {
 
 /// Row 36: a byte a second is a message that does not come to its end.
 #[test]
-fn who_trickles_is_cut_off() {
+fn a_client_that_trickles_is_cut_off() {
     let query = framed(&soa());
     for used in [false, true] {
         let mut stream = connect(LARGE.0.dns);
@@ -179,7 +179,7 @@ fn a_thousand_queries_in_one_write() {
 /// Row 41: with no file left for another connection UDP goes on, what is read again stays as it was, no log fills, and what
 /// waits is served once there are files again.
 #[test]
-fn without_files_for_more_connections_datagrams_are_answered() {
+fn datagrams_are_answered_while_no_file_is_left_for_connections() {
     const FILES: usize = 64;
     let mut server = Server::launch(
         &["prlimit", &format!("--nofile={FILES}:{FILES}"), env!("CARGO_BIN_EXE_callsign")],

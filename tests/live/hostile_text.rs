@@ -113,7 +113,7 @@ fn get(server: &Server, path: &str) -> String {
 }
 
 #[test]
-fn nothing_of_a_pod_steers_a_terminal() {
+fn no_text_of_a_pod_controls_a_terminal() {
     let file = scratch("hostile").join("pods.json");
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": pods() });
     std::fs::write(&file, list.to_string()).expect("write the manifests");

@@ -44,7 +44,7 @@ fn raw(request: &[u8]) -> String {
 }
 
 #[test]
-fn what_it_does_not_take() {
+fn what_the_pages_refuse() {
     let long = format!("GET /livez HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(1 << 20));
     for (request, status) in [
         ("POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "405"),
@@ -210,7 +210,7 @@ fn bad() {
 }
 
 #[test]
-fn a_secret_is_nowhere() {
+fn no_page_shows_a_secret() {
     let tag = list("/v1/endpoints?interface=org.acme.Secret");
     assert_eq!(tag[0]["metadata"], json!({ "tag": "open" }));
     for path in ["/metrics", "/v1/interfaces", "/v1/endpoints", "/v1/pods", "/v1/pods/odd/secret-0", "/v1/bad"] {

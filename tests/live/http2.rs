@@ -114,7 +114,7 @@ fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
 
 /// What is beyond a client's share of lists is told so, and nobody else.
 #[test]
-fn so_many_lists_a_client_and_no_more() {
+fn lists_of_one_client_are_bounded() {
     let server = Server::start(&["--manifests", manifests()]);
     // A reader that takes nothing: its answers stay on their way.
     let reader = Http2::connect_with(server.http, None, &reader_of_nothing());
@@ -142,7 +142,7 @@ fn reader_of_nothing() -> Builder<TokioExecutor> {
 /// Short answers have no share, and are bounded all the same: whoever leaves too many of them unread loses the oldest ones, at
 /// once, and nothing else of the connection.
 #[test]
-fn short_answers_that_nobody_reads_are_bounded() {
+fn unread_short_answers_are_bounded() {
     let server = Server::start(&["--manifests", manifests()]);
     let reader = Http2::connect_with(server.http, None, &reader_of_nothing());
     let mut answers: Vec<_> = (0..320).map(|_| reader.open("/livez").expect("an answer")).collect();
@@ -191,7 +191,7 @@ fn connections_that_carry_streams_are_bounded() {
 /// HTTP/2's windows hide from the socket that nobody reads: such an answer is reset all the same. One answer that nobody read
 /// ended its connection, and with it all subscriptions of a process.
 #[test]
-fn an_http2_answer_that_nobody_reads_ends_alone() {
+fn an_unread_http2_answer_ends_alone() {
     let server = Server::start(&["--manifests", manifests()]);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.initial_stream_window_size(100).adaptive_window(false); // none of the answers fits

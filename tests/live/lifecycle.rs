@@ -40,7 +40,7 @@ fn serial(server: &Server) -> u32 {
 }
 
 #[test]
-fn a_changed_manifest_is_seen() {
+fn a_changed_manifest_is_served() {
     let file = manifest(&[greeter(1, "port=1")]);
     let server = Server::start(&["--manifests", text(&file)]);
     shows(&server, &["10.244.0.1"]).expect("what was there at the start");
@@ -66,7 +66,7 @@ fn a_changed_manifest_is_seen() {
 
 /// The clock has gone back by a day and a half between two runs: by what the first one is made to have left.
 #[test]
-fn the_serial_goes_on_from_that_of_the_last_run() {
+fn the_serial_continues_from_the_last_run() {
     let (file, folder) = (manifest(&[greeter(1, "port=1")]), scratch("serial"));
     let args = ["--manifests", text(&file), "--state-dir", text(&folder), "--lame-duck", "0"];
     let mut first = Server::start(&args);
@@ -92,7 +92,7 @@ fn the_serial_goes_on_from_that_of_the_last_run() {
 }
 
 #[test]
-fn a_broken_manifest_keeps_the_old_answers_and_is_told_of() {
+fn a_broken_manifest_keeps_the_old_answers_and_is_logged() {
     let file = manifest(&[greeter(1, "port=1")]).with_extension("yaml");
     fs::rename(file.with_extension("json"), &file).expect("rename");
     let folder = file.parent().expect("a folder");
@@ -121,7 +121,7 @@ fn a_bad_registration_harms_no_other() {
 }
 
 #[test]
-fn hang_up_reads_at_once() {
+fn sighup_reads_files_at_once() {
     let file = manifest(&[greeter(1, "port=1")]);
     let zones = file.parent().expect("a folder").join("zones");
     fs::create_dir(&zones).expect("a folder");
@@ -190,7 +190,7 @@ fn the_end() {
 }
 
 #[test]
-fn asked_twice_it_ends_at_once() {
+fn a_second_sigterm_ends_it_at_once() {
     let file = manifest(&[greeter(1, "port=1")]);
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut server = Server::start(&["--manifests", text(&file), "--lame-duck", "60"]);

@@ -20,7 +20,7 @@ fn page(server: &Server, path: &str) -> (Vec<Value>, Option<String>) {
 }
 
 #[test]
-fn pages_make_the_list() {
+fn the_pages_together_are_the_list() {
     for path in ["/v1/interfaces?", "/v1/endpoints?", "/v1/endpoints?namespace=default&", "/v1/pods?", "/v1/bad?"] {
         let (whole, next) = page(&SITE.server, path.trim_end_matches(['?', '&']));
         assert!(next.is_none() && !whole.is_empty(), "{path}");
@@ -42,7 +42,7 @@ fn pages_make_the_list() {
 }
 
 #[test]
-fn what_changes_between_two_pages_moves_nothing_else() {
+fn a_change_between_two_pages_moves_no_other_row() {
     let all = |names: &str| -> Vec<Value> {
         let pod = |name: &str| pod(name, [10, 9, 0, name.as_bytes()[0]], "interface=a.B port=1");
         names.split_whitespace().map(pod).collect()
@@ -80,7 +80,7 @@ fn get(server: SocketAddr, path: &str, known: Option<&str>) -> (String, String, 
 }
 
 #[test]
-fn who_has_it_already_is_told_so() {
+fn a_client_with_the_current_page_gets_304() {
     let server = SITE.server.http;
     for path in ["/v1/interfaces", "/v1/endpoints?limit=1", "/v1/pods", "/v1/pods/default/greeter-0", "/v1/bad"] {
         let (status, tag, body) = get(server, path, None);
@@ -96,7 +96,7 @@ fn who_has_it_already_is_told_so() {
 
 /// Pods that register as much as they may make pages of a few rows, which are still all of the list.
 #[test]
-fn pages_end_where_rows_are_long() {
+fn pages_of_long_rows_end_early() {
     const PODS: u8 = 20;
     let long = "l".repeat(400);
     let pods = (11..=10 + PODS).map(|n| {

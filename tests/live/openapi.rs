@@ -107,7 +107,7 @@ fn get(path: &str) -> (u16, Value) {
 }
 
 #[test]
-fn answers_are_what_it_says() {
+fn the_answers_match_the_openapi_document() {
     let mut document = Document::served();
     for (path, asked) in [
         ("/v1/interfaces", "/v1/interfaces"),
@@ -152,7 +152,7 @@ fn answers_are_what_it_says() {
 }
 
 #[test]
-fn parameters_are_what_it_says() {
+fn the_parameters_match_the_openapi_document() {
     let document = Document::served();
     for (path, required) in [
         ("/v1/interfaces", ""),

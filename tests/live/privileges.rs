@@ -42,7 +42,7 @@ fn given_up(args: &[&str]) -> BTreeSet<usize> {
 }
 
 #[test]
-fn who_gives_up_system_calls() {
+fn only_serve_gives_up_system_calls() {
     let (token, plugin) = (kubeconfig(TOKEN), kubeconfig(PLUGIN));
     for (args, count) in [
         (&["--manifests", manifests()][..], 1),
@@ -57,7 +57,7 @@ fn who_gives_up_system_calls() {
 }
 
 #[test]
-fn a_program_for_credentials_and_no_programs_is_a_contradiction() {
+fn a_credentials_program_contradicts_the_seccomp_filter() {
     let args =
         ["serve", "--kubeconfig", &kubeconfig(PLUGIN), "--seccomp", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
     // Without what the tests' script sets, which is no option of callsign's.

@@ -116,7 +116,7 @@ fn a_subscription_shows_the_token_and_trusts_the_authority() {
 
 /// Whoever does not know the token takes no place of those who do.
 #[test]
-fn strangers_fill_no_list() {
+fn clients_without_the_token_take_no_place() {
     let folder = scratch("strangers");
     let token = folder.join("token");
     fs::write(&token, "s3cr3t").expect("write");

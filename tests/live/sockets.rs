@@ -98,7 +98,7 @@ fn every_listener_on_the_unspecified_address_serves_both_families() {
 }
 
 #[test]
-fn an_ipv4_address_of_its_own_goes_before_the_unspecified_one() {
+fn a_listener_on_an_ipv4_address_precedes_the_unspecified_one() {
     let port = free_port();
     let (four, six) = (format!("127.0.0.1:{port}"), format!("[::]:{port}"));
     let server =

@@ -196,7 +196,7 @@ fn a_zone_below_hides_what_pods_have_there() {
 }
 
 #[test]
-fn what_the_pods_zone_cannot_have_is_refused() {
+fn records_that_the_pods_zone_cannot_have_are_refused() {
     for (line, word) in [("*.w IN A 192.0.2.1", "wildcard"), ("d IN DNAME x.", "DNAME"), ("sub IN NS ns.sub", "NS")] {
         let folder = scratch("zones");
         fs::write(folder.join("rpc.cluster.local.zone"), format!("{HEAD}@ IN NS ns\nkept IN A 192.0.2.1\n{line}\n"))

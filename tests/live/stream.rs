@@ -53,7 +53,7 @@ fn soa() -> Ask {
 }
 
 #[test]
-fn what_is_no_query_ends_the_connection() {
+fn a_message_that_is_no_query_ends_the_connection() {
     let mut response = soa().to_wire();
     response[2] |= 0x80;
     for (what, bytes) in [
@@ -75,7 +75,7 @@ fn what_is_no_query_ends_the_connection() {
 }
 
 #[test]
-fn what_was_asked_before_what_is_no_query_is_answered() {
+fn queries_before_a_message_that_is_no_query_are_answered() {
     let mut response = soa().to_wire();
     response[2] |= 0x80;
     for bytes in [framed(b"AB"), framed(&response)] {
@@ -109,7 +109,7 @@ fn pipelined_queries_are_all_answered() {
 }
 
 #[test]
-fn what_was_asked_before_the_nonsense_is_answered() {
+fn queries_before_an_unparsable_message_are_answered() {
     let query = soa().to_wire();
     for nonsense in [b"\x00\x02AB".to_vec(), framed(&[0x80; 12])] {
         let mut stream = connect(dns());
@@ -122,7 +122,7 @@ fn what_was_asked_before_the_nonsense_is_answered() {
 }
 
 #[test]
-fn a_client_that_is_done_sending_is_answered_and_then_closed() {
+fn after_a_half_close_queries_are_answered_and_the_connection_ends() {
     // CVE-2022-0396: and nothing stays behind in CLOSE_WAIT, which the server's own table of files would show.
     let server = Server::start(&["--manifests", manifests()]);
     let files = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("its files").count();
@@ -142,7 +142,7 @@ fn a_client_that_is_done_sending_is_answered_and_then_closed() {
 }
 
 #[test]
-fn the_longest_query_is_an_error_and_no_harm() {
+fn the_longest_query_is_an_error_and_harmless() {
     // 65,535 bytes: a question, and then bytes that nothing announces.
     let mut query = soa().to_wire();
     query.resize(65_535, 0);

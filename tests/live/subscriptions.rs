@@ -136,7 +136,7 @@ fn a_process_subscribes_to_as_many_interfaces_as_it_likes_by_one_connection() {
 
 /// Selectors of one process differ: one stream is of all that they may take, and each hears its own.
 #[test]
-fn each_subscription_hears_what_it_selects() {
+fn each_subscription_receives_what_it_selects() {
     let file = manifest(&pods(&[1; 3]));
     let server = Server::start(&["--manifests", text(&file)]);
     let runtime = Runtime::new().expect("a runtime");
@@ -161,7 +161,7 @@ fn each_subscription_hears_what_it_selects() {
 
 /// Interfaces come and go, connections break, Pods change: nothing is lost and the last state is told.
 #[test]
-fn a_stream_that_is_opened_anew_loses_nothing() {
+fn a_reopened_stream_loses_nothing() {
     const COUNT: usize = 40;
     let file = manifest(&pods(&[1; COUNT]));
     let server = Server::start(&["--manifests", text(&file)]);

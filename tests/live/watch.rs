@@ -103,7 +103,7 @@ fn metric(server: &Server, name: &str) -> f64 {
 }
 
 #[test]
-fn a_set_then_its_changes() {
+fn a_stream_sends_the_set_and_then_its_changes() {
     let file = manifest(&[greeter(0, 100), greeter(1, 100)]);
     let server = Server::start(&["--manifests", text(&file)]);
     let mut stream = Stream::open(server.http, "interface=A.b&namespace=default", None);
@@ -148,7 +148,7 @@ fn a_set_then_its_changes() {
 }
 
 #[test]
-fn a_quiet_stream_shows_that_it_lives_and_where_to_go_on() {
+fn a_quiet_stream_sends_heartbeats_with_an_id() {
     let file = manifest(&[greeter(0, 100)]);
     let server = Server::start(&["--manifests", text(&file)]);
     let mut stream = Stream::open(server.http, "interface=no.Such", None);
@@ -170,7 +170,7 @@ fn a_quiet_stream_shows_that_it_lives_and_where_to_go_on() {
 const DROPPED_WITHIN: Duration = Duration::from_secs(90);
 
 #[test]
-fn who_reads_too_slowly_is_dropped_and_comes_back() {
+fn a_client_that_reads_too_slowly_is_dropped_and_resumes() {
     const PORTS: usize = 1_000;
     let large = |weight: usize| {
         let fields: String = (1..=PORTS).map(|port| format!("interface=x.Y port={port} weight={weight} ")).collect();
@@ -207,7 +207,7 @@ fn who_reads_too_slowly_is_dropped_and_comes_back() {
 }
 
 #[test]
-fn the_command_goes_on_where_a_server_comes_back() {
+fn the_command_resumes_when_a_server_comes_back() {
     let file = manifest(&[greeter(0, 100), greeter(1, 100)]);
     let (dns, http) = (free_address().to_string(), free_address().to_string());
     let program = env!("CARGO_BIN_EXE_callsign");

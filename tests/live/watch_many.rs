@@ -76,7 +76,7 @@ fn query(count: usize) -> String {
 }
 
 #[test]
-fn each_event_says_whose_it_is() {
+fn each_event_names_its_interface() {
     let file = manifest(&pods(&[1, 2, 3]));
     let server = Server::start(&["--manifests", text(&file)]);
     let mut stream = Stream::open(server.http, "interface=A.name0&interface=a.Name1&interface=no.Such", None);
@@ -108,7 +108,7 @@ fn each_event_says_whose_it_is() {
 
 /// A client that is cut off after any number of events, and goes on as the document says, ends with the last state.
 #[test]
-fn who_goes_on_from_any_event_misses_nothing() {
+fn a_client_that_resumes_from_any_event_misses_nothing() {
     const COUNT: usize = 12;
     let file = manifest(&pods(&[1; COUNT]));
     let server = Server::start(&["--manifests", text(&file)]);
@@ -137,7 +137,7 @@ fn who_goes_on_from_any_event_misses_nothing() {
 
 /// One selector for a thousand interfaces was copied a thousand times before anything was counted.
 #[test]
-fn a_long_selector_is_refused_before_anything_is_made_of_it() {
+fn a_long_selector_is_refused_before_a_stream_begins() {
     let file = manifest(&pods(&[1]));
     let server = Server::start(&["--manifests", text(&file)]);
     let added: String = (0..1_000).map(|at| format!("&added=a{at}")).collect();
@@ -191,7 +191,7 @@ fn a_stream_has_a_thousand_interfaces_and_no_more() {
 
 /// Whole sets that nobody reads are bounded in bytes, and keep no other client waiting.
 #[test]
-fn sets_that_are_not_read_are_bounded_in_bytes() {
+fn unread_sets_are_bounded_in_bytes() {
     const PODS: usize = 24;
     const PORTS: usize = 1_000;
     let fields: String = (1..=PORTS).map(|port| format!("interface=x.Y port={port} zone=x ")).collect();

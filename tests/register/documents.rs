@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
 
 #[test]
-fn what_is_written_is_what_a_server_looks_for() {
+fn a_server_finds_the_labels_that_register_writes() {
     let profiles = default_profiles();
     for (name, profile) in [("app", Profile::App), ("dubbo", Profile::Dubbo)] {
         let read = profiles.iter().find(|profile| *profile.name == *name).expect("the profile");
@@ -48,7 +48,7 @@ fn register_args(line: &[String]) -> RegisterArgs {
 }
 
 #[test]
-fn the_examples_are_what_the_program_takes() {
+fn the_program_accepts_the_examples() {
     let mut seen = Vec::new();
     for name in ["wrapper", "sidecar"] {
         let text = fs::read_to_string(format!("{EXAMPLES}/{name}.yaml")).expect("an example");
@@ -80,7 +80,7 @@ fn the_examples_are_what_the_program_takes() {
 }
 
 #[test]
-fn the_documents_lines_are_what_the_program_takes() {
+fn the_program_accepts_the_documents_command_lines() {
     let mut count = 0;
     for file in ["README.md", "deploy/register/README.md"] {
         let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));

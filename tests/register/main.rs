@@ -78,7 +78,7 @@ fn a_log_that_cannot_be_written_ends_nothing() {
 }
 
 #[test]
-fn the_wrapper_is_called_as_its_parent_was() {
+fn the_servers_parent_has_the_wrappers_name() {
     let script = "echo \"name: $(cat /proc/$PPID/comm) $(tr '\\0' ' ' </proc/$PPID/cmdline | cut -d ' ' -f 1,2)\"";
     let mut process = first_process(&["--no-wait"], script);
     assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(0), "{}", process.log());

@@ -9,7 +9,7 @@ use super::harness::process::{Process, scratch};
 use super::{ALONE, PATIENCE, first_process, inner, tells, wrapper};
 
 #[test]
-fn the_first_process_passes_signals_on() {
+fn the_first_process_forwards_signals() {
     let script =
         "trap 'echo got USR1' USR1; trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
     let mut process = first_process(&["--no-wait"], script);
@@ -22,7 +22,7 @@ fn the_first_process_passes_signals_on() {
 }
 
 #[test]
-fn any_signal_that_asks_for_the_end_withdraws_first_and_is_the_one_that_is_passed_on() {
+fn a_stop_signal_withdraws_first_and_is_then_forwarded() {
     let script = |signal: &str| {
         format!("trap 'echo got {signal}; exit 6' {signal}; trap '' TERM; echo listening; while :; do sleep 0.05; done")
     };
@@ -79,7 +79,7 @@ fn is_withdrawn_at_its_end(process: &mut Process) {
 }
 
 #[test]
-fn a_dump_of_threads_keeps_no_server_from_being_registered() {
+fn a_thread_dump_does_not_prevent_registration() {
     let gate = scratch("gate").join("open");
     let look = format!("test -e {}", gate.display());
     let mut starting = first_process(&["--ready-exec", &look], JVM);
@@ -98,7 +98,7 @@ fn a_dump_of_threads_keeps_no_server_from_being_registered() {
 }
 
 #[test]
-fn a_server_that_one_look_misses_is_registered_again() {
+fn a_server_that_fails_one_probe_is_registered_again() {
     let gate = scratch("gate").join("open");
     fs::write(&gate, "").expect("open the gate");
     let mut process = first_process(&["--ready-exec", &format!("test -e {}", gate.display())], JVM);
@@ -115,7 +115,7 @@ fn a_server_that_one_look_misses_is_registered_again() {
 }
 
 #[test]
-fn a_dump_of_threads_cuts_no_drain_short() {
+fn a_thread_dump_does_not_shorten_the_drain() {
     let start = || first_process(&["--ready-exec", "true", "--drain", "2"], JVM);
     let (mut dump_first, mut dump_last) = (start(), start());
     for process in [&dump_first, &dump_last] {

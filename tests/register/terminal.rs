@@ -102,7 +102,7 @@ fn first_at(process: &AtTerminal) -> Pid {
 }
 
 #[test]
-fn ctrl_z_in_a_container_keeps_nobody_from_the_end() {
+fn ctrl_z_in_a_container_does_not_prevent_the_end() {
     // `setsid` runs the init in its own place, as the leader of the terminal's session.
     let container: Vec<String> =
         ["unshare"].into_iter().chain(ALONE).chain(["setsid", "--ctty"]).map(str::to_owned).collect();
@@ -124,7 +124,7 @@ fn ctrl_z_in_a_container_keeps_nobody_from_the_end() {
 }
 
 #[test]
-fn the_terminal_is_taken_back_at_the_servers_end() {
+fn the_wrapper_takes_the_terminal_back_when_the_server_ends() {
     let words = wrapper(&["--no-wait"], &["sh", "-c", "read line; echo \"got: $line\""]).join(" ");
     let words = words.replace("read line; echo \"got: $line\"", "'read line; echo \"got: $line\"'");
     // Without job control the shell takes nothing back itself.

@@ -20,7 +20,7 @@ fn folders_are_one_level_and_links_are_followed() {
 }
 
 #[test]
-fn what_is_not_there_is_a_problem() {
+fn a_missing_file_is_a_problem() {
     let folder = Folder::new("absent");
     let good = folder.write("a.yaml", &pod("p"));
     let loaded = Held::load(&[folder.0.join("b.yaml"), good.clone(), good]);

@@ -4,7 +4,7 @@ use super::{Folder, names, pod};
 
 /// Lists over the bound of a document are read item by item.
 #[test]
-fn a_long_list_is_read_as_it_comes() {
+fn a_long_list_is_read_as_a_stream() {
     let filler = "x".repeat(60_000);
     let count = 150;
     let item = |at: usize| {

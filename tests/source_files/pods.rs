@@ -5,7 +5,7 @@ use callsign::source::Phase;
 use super::{Folder, names, pod};
 
 #[test]
-fn fills_in_what_a_manifest_need_not_say() {
+fn fills_in_values_that_a_manifest_omits() {
     let folder = Folder::new("defaults");
     folder.write("a.yaml", &pod("p"));
     let loaded = folder.load();
@@ -19,7 +19,7 @@ fn fills_in_what_a_manifest_need_not_say() {
 }
 
 #[test]
-fn believes_what_a_manifest_does_say() {
+fn keeps_the_values_of_a_manifest() {
     let folder = Folder::new("said");
     folder.write(
         "a.yaml",
@@ -34,7 +34,7 @@ fn believes_what_a_manifest_does_say() {
 }
 
 #[test]
-fn finds_pods_wherever_they_stand() {
+fn finds_pods_anywhere_in_a_manifest() {
     let json = |name: &str| format!(r#"{{"kind":"Pod","metadata":{{"name":"{name}"}}}}"#);
     let bare = r#"{"metadata":{"name":"bare"}}"#;
     let service = r#"{"kind":"Service","metadata":{"name":"s"}}"#;

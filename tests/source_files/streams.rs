@@ -95,7 +95,7 @@ fn a_broken_document_loses_no_other() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told() {
+fn bytes_that_are_not_text_are_reported() {
     let pod = pod("p");
     let cases: [(&str, Vec<u8>); 4] = [
         ("Latin-1", [pod.as_bytes(), b"# \xe9\n"].concat()),
@@ -113,7 +113,7 @@ fn bytes_that_are_no_text_are_told() {
 }
 
 #[test]
-fn a_broken_file_is_told_with_its_line_and_never_quoted() {
+fn a_broken_file_is_reported_with_its_line_and_never_quoted() {
     let cases = [
         ("a.yaml", "kind: Pod\nmetadata:\n  name: [hunter2\n", true),
         ("b.yaml", "kind: Pod\nmetadata: {name: p, x: !!int hunter2}\n", false),

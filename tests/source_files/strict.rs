@@ -32,7 +32,7 @@ fn a_problem_names_its_place_and_keeps_the_rest() {
 
 /// What the API server refuses is refused, with the field and what to write; the Pod is published nowhere.
 #[test]
-fn a_value_that_the_api_server_refuses_is_told_with_its_field() {
+fn a_value_that_the_api_server_refuses_is_reported_with_its_field() {
     let long = format!("labels: {{a: {}}}", "x".repeat(64));
     let metadata = [
         ("namespace: 123", "metadata.namespace is a number, and a string is due: write \"123\""),
@@ -138,7 +138,7 @@ fn a_value_that_the_api_server_refuses_is_told_with_its_field() {
 
 /// What looks like a number and stands in quotes is a string, and what the API server fills in may be null.
 #[test]
-fn what_the_api_server_takes_is_taken() {
+fn values_that_the_api_server_accepts_are_accepted() {
     let texts = [
         "kind: Pod\nmetadata: {name: '7', namespace: '123', uid: \"123\", labels: {a: 'true', b.c/d: ''}}",
         "kind: Pod\nmetadata: {name: !!str 7, namespace: !!str 123, uid: !!str 123}",

@@ -27,7 +27,7 @@ struct Outcome {
 }
 
 #[test]
-fn what_all_three_take_is_taken_with_the_same_records() {
+fn files_that_all_three_peers_accept_have_the_same_records() {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpora")).output().expect("tests/corpora");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("a path");

@@ -4,7 +4,7 @@ use super::{check, name, zone};
 use callsign::zones::{Role, Zone};
 
 #[test]
-fn the_reader_takes_what_rfc_1035_allows() {
+fn the_reader_accepts_what_rfc_1035_allows() {
     let text = "; a comment\r\n$TTL 60\r\n@ IN SOA @ @ (\r\n  7 ; serial\r\n  1 2 3\r\n  4294967295 )\r\n\tIN NS @\r\n\
                 big 2147483648 A 192.0.2.1\r\nmixed 30 A 192.0.2.1\r\nmixed 20 A 192.0.2.2\r\nmixed 25 A 192.0.2.1\r\n\
                 mx MX 1 Mail\r\nmx MX 1 mail\r\nodd\\.dot TXT \"a;b\" c\\034\r\nq\\@ A 192.0.2.7\r\nlast A 192.0.2.9";
@@ -34,7 +34,7 @@ fn the_reader_takes_what_rfc_1035_allows() {
 }
 
 #[test]
-fn what_cannot_be_served_names_its_place_and_reason() {
+fn a_file_that_cannot_be_served_names_its_place_and_reason() {
     // after the five lines of `zone`
     let table = [
         ("a A 1.2.3\n", "6:5: expected an IPv4 address"),

@@ -286,7 +286,7 @@ fn file(random: &mut Random) -> String {
 }
 
 #[test]
-fn random_files_are_read_as_others_read_them() {
+fn random_files_are_read_as_the_peers_read_them() {
     let number =
         |name: &str| std::env::var_os(name).map(|text| text.to_str().expect("a number").parse().expect("a number"));
     let files: u64 = number("CALLSIGN_ZONE_FILES").unwrap_or(FILES);

@@ -55,7 +55,7 @@ struct Counts {
 }
 
 #[test]
-fn odd_texts_are_read_as_others_read_them() {
+fn odd_texts_are_read_as_the_peers_read_them() {
     let texts: Vec<&str> = include_str!("odd.txt").split("\n---\n").collect();
     let counts = Counts::default();
     let wrong: String = thread::scope(|scope| {

@@ -157,7 +157,7 @@ fn times_have_units() {
 }
 
 #[test]
-fn in_quotes_any_byte_may_stand() {
+fn quotes_may_contain_any_byte() {
     let bytes: Vec<u8> = (1..=255_u8).filter(|byte| !matches!(byte, b'\n' | b'"' | b'\\')).collect();
     let mut text = zone("w TXT \"").into_bytes();
     text.extend_from_slice(&bytes[..200]);
@@ -174,7 +174,7 @@ fn in_quotes_any_byte_may_stand() {
 }
 
 #[test]
-fn what_all_peers_refuse_is_refused() {
+fn files_that_all_peers_refuse_are_refused() {
     for line in [
         "w DS 1 13 2",
         "w CDS 1 13 2",
