@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::cluster::{Cluster, binaries};
-use crate::harness::control_plane::ADMIN_TOKEN;
+use crate::harness::control_plane::{ADMIN_TOKEN, admin_certificate};
 use crate::harness::process::{clean, scratch};
 use crate::harness::proxies::OtherProxy;
 use crate::harness::server::Server;
@@ -159,6 +161,75 @@ fn kubeconfigs_that_kubectl_accepts_are_accepted() {
         let text = compare(*expected, &write(cluster, user), &[]);
         assert!(!text.contains("hunter2") && !text.contains(ADMIN_TOKEN) && !text.contains("panic"), "{user}\n{text}");
     });
+}
+
+/// The folder with the API server's files.
+fn api_server_dir() -> PathBuf {
+    Path::new(Cluster::shared().admin_kubeconfig()).parent().expect("a folder").to_owned()
+}
+
+/// A program that prints a certificate, or one half of it.
+fn exec_of(certificate: &str, key: &str) -> Value {
+    let status = json!({ "clientCertificateData": certificate, "clientKeyData": key });
+    let version = "client.authentication.k8s.io/v1";
+    let printed = json!({ "apiVersion": version, "kind": "ExecCredential", "status": status });
+    let mut user = exec("printf %s \"$GIVEN\"");
+    user["exec"]["env"][0]["value"] = json!(printed.to_string());
+    user
+}
+
+#[test]
+fn client_certificates_are_shown_as_kubectl_shows_them() {
+    let [local, _] = entries();
+    let dir = api_server_dir();
+    let [[good, key], [old, old_key]] = [2099, 2001].map(|year| admin_certificate(&dir, year));
+    let data = |certificate: &str, key: &str| json!({ "client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key) });
+    let files = scratch("certificates");
+    let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    let [certificate, key_file, both] = ["tls.crt", "tls.key", "both.pem"].map(|name| files.join(name));
+    std::fs::write(&certificate, &good).expect("write a file");
+    std::fs::write(&key_file, &key).expect("write a file");
+    std::fs::write(&both, format!("{parameters}{key}{good}")).expect("write a file");
+    let cases = [
+        (true, local.clone(), data(&good, &key)),
+        (false, local.clone(), data(&good, &old_key)),
+        (false, local.clone(), data(&old, &old_key)),
+        (false, local.clone(), data(&good, "hunter2")),
+        (false, local.clone(), with(&data(&good, &key), json!({ "client-key-data": "" }))),
+        (true, local.clone(), json!({ "client-certificate": certificate, "client-key": key_file })),
+        (true, local.clone(), json!({ "client-certificate": both, "client-key": both })),
+        (false, local.clone(), json!({ "client-certificate": key_file, "client-key": key_file })),
+        (true, local.clone(), with(&data(&good, &key), exec("exit 1"))),
+        (true, local.clone(), exec_of(&good, &key)),
+        (false, local.clone(), exec_of(&good, "")),
+        (false, local.clone(), exec_of("", &key)),
+        (false, local.clone(), exec_of(&good, &old_key)),
+        (false, local.clone(), exec_of(&old, &old_key)),
+    ];
+    at_once(&cases, |(expected, cluster, user)| {
+        let text = compare(*expected, &write(cluster, user), &[]);
+        assert!(!text.contains("hunter2") && !text.contains("PRIVATE KEY"), "{text}");
+    });
+}
+
+/// The first certificate that the program gives has ended, and the API server refuses it.
+#[test]
+fn a_server_renews_the_certificate_of_a_program() {
+    let [local, _] = entries();
+    let dir = api_server_dir();
+    let [mut user, good] = [2001, 2099].map(|year| {
+        let [certificate, key] = admin_certificate(&dir, year);
+        exec_of(&certificate, &key)
+    });
+    let mut first = user["exec"]["env"][0].clone();
+    first["name"] = json!("FIRST");
+    let runs = scratch("runs").join("runs");
+    user["exec"]["env"] = json!([first, good["exec"]["env"][0], { "name": "RUNS", "value": runs }]);
+    let script = r#"test -e "$RUNS" || GIVEN=$FIRST; echo >> "$RUNS"; printf %s "$GIVEN""#;
+    user["exec"]["args"] = json!(["-c", script]);
+    let kubeconfig = write(&local, &user).display().to_string();
+    Server::launch(&[CALLSIGN], &["--kubeconfig", &kubeconfig, "--namespace", "default"]).wait_for("/readyz");
+    assert_eq!(std::fs::read_to_string(runs).expect("a file").lines().count(), 2);
 }
 
 #[test]

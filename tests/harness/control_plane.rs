@@ -7,6 +7,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 
 use super::process::{Process, free_port, http_get};
 
@@ -120,6 +123,37 @@ fn copy(from: &Path, to: &Path) {
     assert!(done.success(), "copy {}", from.display());
 }
 
+/// The authority of client certificates, made if the folder has none.
+fn clients_authority(dir: &Path) -> PathBuf {
+    let [file, key_file] = ["clients.crt", "clients.key"].map(|name| dir.join(name));
+    if !file.exists() {
+        let key = KeyPair::generate().expect("a key");
+        fs::write(key_file, key.serialize_pem()).expect("write a key");
+        fs::write(&file, clients().self_signed(&key).expect("an authority").pem()).expect("write a certificate");
+    }
+    file
+}
+
+fn clients() -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "the clients' authority");
+    params
+}
+
+/// A client certificate of an administrator, and its key, that ends in this year. The folder is the API server's.
+pub(crate) fn admin_certificate(dir: &Path, last_year: i32) -> [String; 2] {
+    let key = fs::read_to_string(dir.join("clients.key")).expect("a key");
+    let authority = Issuer::new(clients(), KeyPair::from_pem(&key).expect("a key"));
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.not_after = date_time_ymd(last_year, 1, 1);
+    params.distinguished_name.push(DnType::CommonName, "admin");
+    params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    [params.signed_by(&key, &authority).expect("a certificate").pem(), key.serialize_pem()]
+}
+
 /// A running API server. Two of one etcd and folder are two of one cluster: tokens of the one are good at the other.
 pub(crate) struct ApiServer {
     lasting: Lasting,
@@ -141,6 +175,7 @@ impl ApiServer {
             format!("--secure-port={port}"),
             format!("--cert-dir={}", dir.display()),
             format!("--token-auth-file={}", tokens.display()),
+            format!("--client-ca-file={}", clients_authority(dir).display()),
             format!("--service-account-key-file={}", key.display()),
             format!("--service-account-signing-key-file={}", key.display()),
             "--service-account-issuer=https://kubernetes.default.svc".into(),

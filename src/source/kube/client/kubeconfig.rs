@@ -169,9 +169,9 @@ impl Kubeconfig {
             Err(error) => return Err(error.to_string()),
         };
         let file: Arc<Path> = path.into();
-        let (document, more) = document(&text(bytes)?)?;
-        if more > 0 {
-            tracing::warn!(file = %path.display(), more, "the kubeconfig's first document is read, and no other one, as by kubectl");
+        let (document, has_more) = document(&text(bytes)?)?;
+        if has_more {
+            tracing::warn!(file = %path.display(), "the kubeconfig's first document is read, and no other one, as by kubectl");
         }
         if let Some(mut document) = document {
             for (key, expected) in [("kind", "Config"), ("apiVersion", "v1")] {
@@ -327,18 +327,22 @@ fn text(bytes: Vec<u8>) -> Result<String, String> {
     }
 }
 
-/// A file's first document, if there is anything in it, and how many are behind it.
-fn document(text: &str) -> Result<(Option<Value>, usize), String> {
-    // JSON first, since it may be indented with tabs. No error of a parser is repeated: it would quote the text.
-    if let Ok(document) = serde_json::from_str(text) {
-        return Ok((Some(document), 0));
+/// A file's first document, if there is anything in it, and whether more is behind it.
+fn document(text: &str) -> Result<(Option<Value>, bool), String> {
+    // JSON first, since it may be indented with tabs.
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    if let Some(Ok(object @ Value::Object(_))) = objects.next() {
+        let rest = &text[objects.byte_offset()..];
+        return Ok((Some(object), !rest.trim().is_empty()));
     }
     // Of a key that stands twice kubectl takes the last one.
     let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+    let mut bytes = text.as_bytes();
+    let mut documents = serde_saphyr::read_with_options::<_, Value>(&mut bytes, options);
+    let first = documents.next().transpose().map_err(|error| {
+        // The parser's own error would quote the text.
         let line = error.location().map(|location| format!(", line {}", location.line())).unwrap_or_default();
         format!("not a kubeconfig in YAML{line}")
     })?;
-    let more = documents.len().saturating_sub(1);
-    Ok((documents.into_iter().next().filter(|document| !document.is_null()), more))
+    Ok((first.filter(|document| !document.is_null()), documents.next().is_some()))
 }

@@ -74,7 +74,7 @@ const EXEC: Shape = Map(&[
 ]);
 
 impl Shape {
-    /// Checks a value at a path, and takes out what is null, as it is the same as absent.
+    /// Checks a value at a path, and takes out what is null, as it is the same as absent. In a list null is an empty item.
     ///
     /// # Errors
     /// Where a value has another type, and what to write. The value itself is not in it: it may be a secret.
@@ -82,8 +82,14 @@ impl Shape {
         let wrong = match (self, &mut *value) {
             (Text, Value::String(_)) | (Flag, Value::Bool(_)) => return Ok(()),
             (List(shape), Value::Array(items)) => {
-                let mut items = items.iter_mut().enumerate();
-                return items.try_for_each(|(index, item)| shape.check(item, &format!("{path}[{index}]")));
+                return items.iter_mut().enumerate().try_for_each(|(index, item)| {
+                    match (item.is_null(), shape) {
+                        (true, Text) => *item = "".into(),
+                        (true, Map(_)) => *item = Value::Object(serde_json::Map::new()),
+                        _ => {}
+                    }
+                    shape.check(item, &format!("{path}[{index}]"))
+                });
             }
             (Each(shape), Value::Object(map)) => {
                 map.retain(|_, value| !value.is_null());

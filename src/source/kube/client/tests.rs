@@ -286,14 +286,27 @@ fn files_of_a_list_become_one() {
     assert!(Kubeconfig::of_file(Path::new("/dev/zero")).is_err_and(|error| error.to_string().contains("16777216")));
 }
 
-/// As kubectl reads them, which takes the last of two equal keys.
+/// As kubectl reads them: the first document counts, the last of two equal keys, and an empty item of a list.
 #[test]
-fn the_first_document_counts_and_the_last_key() {
+fn odd_texts_are_read_as_kubectl_reads_them() {
+    const JSON: &str = r#"{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"s"}}],"contexts":[{"name":"a","context":{"cluster":"c"}}]}"#;
     let folder = Folder::new();
-    let text = config("{server: first, server: 'https://second'}", "{token: hunter2}");
-    let path = folder.file("config", format!("---\n{text}---\n{text}---\ncurrent-context: b\nusers: []\n"));
-    let chosen = Kubeconfig::of_file(&path).and_then(|file| file.choose(None)).expect("a context");
-    assert_eq!((chosen.cluster.value.server.as_str(), chosen.namespace.as_deref()), ("https://second", Some("ns")));
+    let text = config("{server: x, server: s}", "{as: x, as-groups: [null, x]}");
+    for text in [
+        text.clone(),
+        format!("---\n{text}---\n{text}---\ncurrent-context: b\nusers: []\n"),
+        format!("%YAML 1.2\n---\n{text}...\nno: [\n"),
+        format!("{text}---\nno: [\n"),
+        text.replace("clusters: [", "clusters: [null, "),
+        text.replace('\n', "\r\n"),
+        JSON.into(),
+        format!("{JSON}{JSON}"),
+        format!("\n{JSON}\n---\nno: [\n"),
+    ] {
+        let path = folder.file("config", &text);
+        let chosen = Kubeconfig::of_file(&path).and_then(|file| file.choose(None)).expect(&text);
+        assert_eq!(chosen.cluster.value.server, "s", "{text}");
+    }
 }
 
 #[test]
