@@ -1,5 +1,6 @@
 //! Reads the zone files, and reads them again when they change.
 
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::time::sleep;
 
 use super::Rereads;
 use crate::config::Config;
-use crate::source::poll::{Fingerprint, POLL_INTERVAL};
+use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::zones::{Listing, Zones};
 
 /// Reads the zones of the folder. Logs the errors of each file.
@@ -41,7 +42,10 @@ async fn keep(
             () = rereads.zones.notified() => true,
             () = sleep(POLL_INTERVAL) => false,
         };
-        let now = Fingerprint::below(&folder);
+        let mut now = Fingerprint::below(&folder);
+        if !is_asked && now != before {
+            now = settled(now, || ready(Fingerprint::below(&folder))).await;
+        }
         if is_asked || now != before {
             let current = zones.borrow().clone();
             zones.send_replace(read(&current, &folder, &config));

@@ -96,7 +96,7 @@ impl fmt::Display for FileProblem {
 /// What manifests hold, beside the Pods themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// How many files were read.
+    /// How many files were read: those that could be opened, each once.
     pub files: usize,
     /// How many Pods there are, each uid once.
     pub pods: usize,
@@ -106,6 +106,8 @@ pub struct Loaded {
     pub problems_left_out: usize,
     /// Objects that are no Pods.
     pub ignored: Kinds,
+    /// The files without any object, up to [`PROBLEMS_MAX`].
+    pub empty: Vec<PathBuf>,
     /// The files and folders that have a problem: what they do not name may still be there.
     bad: BTreeSet<PathBuf>,
 }
@@ -181,14 +183,27 @@ impl Loaded {
     /// Takes in what a single file held.
     fn add(&mut self, other: &Loaded) {
         other.problems.iter().cloned().for_each(|problem| self.tell(problem));
+        self.files += other.files;
         self.problems_left_out += other.problems_left_out;
         self.ignored.add(&other.ignored);
+        let room = PROBLEMS_MAX.saturating_sub(self.empty.len());
+        self.empty.extend(other.empty.iter().take(room).cloned());
         self.bad.extend(other.bad.iter().cloned());
     }
 
+    /// Whether a file with so many Pods has no object, and no fault that may be one.
+    fn is_empty(&self, pods: usize) -> bool {
+        pods + self.ignored.total() + self.problems.len() == 0
+    }
+
     /// Takes in how the reading of a file ended. A file that is gone holds nothing; another one may be readable later.
-    fn end(&mut self, file: &Path, result: io::Result<()>) {
-        let Err(error) = result else { return };
+    fn end(&mut self, file: &Path, pods: usize, result: io::Result<()>) {
+        let Err(error) = result else {
+            if self.is_empty(pods) {
+                self.empty.push(file.to_owned());
+            }
+            return;
+        };
         self.refuse(FileProblem::of_file(file, error.to_string()));
         if error.kind() == io::ErrorKind::NotFound {
             self.bad.remove(file);

@@ -4,6 +4,7 @@
 //! mounted ConfigMap, where notification by the kernel does not.
 
 use std::fs::Metadata;
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,12 @@ use std::time::Duration;
 
 /// How often files are looked at: how late a change may be seen.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long files must look the same before a change is read. Many programs empty a file before they write it again.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// After so many intervals a change is read anyway: a file may change all the time.
+const SETTLE_INTERVALS_MAX: usize = 20;
 
 /// How deep folders are looked at: a link may lead back to a folder above it.
 const DEPTH_MAX: usize = 8;
@@ -61,16 +68,29 @@ fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<M
     }
 }
 
-/// Waits until the paths do not look as they did, and tells how they look now.
+/// Waits until the paths do not look as they did, and tells how they look once they have settled.
 pub async fn changed(paths: &[PathBuf], seen: &mut Fingerprint) {
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
         let now = Fingerprint::of(paths);
         if now != *seen {
-            *seen = now;
+            *seen = settled(now, || ready(Fingerprint::of(paths))).await;
             return;
         }
     }
+}
+
+/// Looks again until two looks in a row agree.
+pub async fn settled<T: PartialEq, F: Future<Output = T>>(mut seen: T, mut look: impl FnMut() -> F) -> T {
+    for _ in 0..SETTLE_INTERVALS_MAX {
+        tokio::time::sleep(SETTLE_INTERVAL).await;
+        let now = look().await;
+        if now == seen {
+            break;
+        }
+        seen = now;
+    }
+    seen
 }
 
 /// Whether the path means standard input.
@@ -107,7 +127,23 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use std::cell::Cell;
+
     use super::*;
+
+    /// A change is read once the files rest, and after some seconds even if they never do.
+    #[tokio::test]
+    async fn a_change_is_read_when_it_is_over() {
+        for (changes, looks) in [(0, 1), (1, 2), (3, 4), (1000, SETTLE_INTERVALS_MAX)] {
+            let count = Cell::new(0);
+            let look = || {
+                count.set(count.get() + 1);
+                ready(count.get().min(changes))
+            };
+            assert_eq!(settled(0, look).await, looks.min(changes), "{changes}");
+            assert_eq!(count.get(), looks, "{changes}");
+        }
+    }
 
     #[test]
     fn every_change_shows_and_nothing_else() {

@@ -150,6 +150,69 @@ async fn changes_arrive_and_a_bad_file_keeps_what_it_held() {
     timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
 }
 
+/// An editor or `>` empties a file before it writes it again: an empty file removes no Pod that it had. A comment does.
+#[tokio::test]
+async fn an_emptied_file_keeps_its_pods() {
+    let folder = Folder::new("emptied");
+    let file = folder.write("a.yaml", &pod("p"));
+    folder.write("b.yaml", &pod("q"));
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let reread = Arc::new(Notify::new());
+    let (sender, mut events) = channel(1);
+    let manifests = Manifests::new(vec![folder.0.clone()], vec![profile("all", "")]);
+    let task = tokio::spawn(manifests.run(sender, health.clone(), reread.clone()));
+    assert_eq!(round(&mut events, 1).await["all"], told(&[("default/p", 1, None), ("default/q", 1, None)]));
+
+    fs::File::create(&file).expect("an empty file");
+    reread.notify_one();
+    for _ in 0..3 {
+        assert_eq!(round(&mut events, 1).await["all"], told_in_part(&[("default/q", 1, None)], &[]));
+        reread.notify_one();
+    }
+    while health.error().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = health.error().expect("an error");
+    assert!(error.contains("a.yaml: the file is empty, and the Pods that it had stay"), "{error}");
+
+    fs::write(&file, pod("p")).expect("a file");
+    while round(&mut events, 1).await["all"] != told(&[("default/p", 1, None), ("default/q", 1, None)]) {}
+
+    fs::write(&file, "# no Pods\n").expect("a file");
+    while round(&mut events, 1).await["all"] != told(&[("default/q", 1, None)]) {}
+    drop(events);
+    timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
+}
+
+/// A Pod that is made anew under its name takes the old one's place, also if the old one's file is bad now.
+#[tokio::test]
+async fn a_pod_with_a_new_uid_replaces_the_old_one() {
+    let folder = Folder::new("anew");
+    let with = |uid: &str| format!("kind: Pod\nmetadata: {{name: p, uid: {uid}}}\n");
+    folder.write("b.yaml", &with("old"));
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let reread = Arc::new(Notify::new());
+    let (sender, mut events) = channel(1);
+    let manifests = Manifests::new(vec![folder.0.clone()], vec![profile("all", "")]);
+    let task = tokio::spawn(manifests.run(sender, health.clone(), reread.clone()));
+    assert_eq!(round(&mut events, 1).await["all"], told(&[("old", 1, None)]));
+
+    folder.write("b.yaml", &with("new"));
+    while round(&mut events, 1).await["all"].applied.first().is_none_or(|(uid, ..)| uid != "new") {}
+
+    folder.write("b.yaml", "kind: [");
+    folder.write("a.yaml", &with("newest"));
+    let last = loop {
+        let told = round(&mut events, 1).await.remove("all").expect("a list");
+        if !told.removed.is_empty() {
+            break told;
+        }
+    };
+    assert_eq!((last.applied[0].0.as_str(), &last.removed[..]), ("newest", &["new".to_owned()][..]));
+    drop(events);
+    timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
+}
+
 /// Set in the process that this test starts as its own child, to have a standard input to give.
 const CHILD: &str = "CALLSIGN_TEST_CHILD";
 

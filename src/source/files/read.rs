@@ -1,10 +1,11 @@
 //! Files and folders become news of what they hold; a file that turns bad keeps what it held.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ pub(super) enum News {
 pub(super) struct Kept {
     profiles: Vec<Profile>,
     /// By uid.
-    marks: HashMap<Box<str>, Mark>,
+    marks: HashMap<Arc<str>, Mark>,
+    /// The uid of the Pod that has a name, by a hash of namespace and name.
+    names: HashMap<u64, Arc<str>>,
     /// Of the fingerprints.
     keys: RandomState,
     stdin: Option<Stdin>,
@@ -46,6 +49,8 @@ struct Mark {
     named: u32,
     version: u32,
     fingerprint: u64,
+    /// A hash of its namespace and name.
+    name: u64,
     /// The profiles that were told of it.
     told: u64,
 }
@@ -59,7 +64,15 @@ struct Stdin {
 
 impl Kept {
     pub(super) fn new(profiles: Vec<Profile>) -> Kept {
-        Kept { profiles, marks: HashMap::new(), keys: RandomState::new(), stdin: None, loads: 0, is_whole: true }
+        Kept {
+            profiles,
+            marks: HashMap::new(),
+            names: HashMap::new(),
+            keys: RandomState::new(),
+            stdin: None,
+            loads: 0,
+            is_whole: true,
+        }
     }
 
     pub(super) fn profiles(&self) -> &[Profile] {
@@ -75,10 +88,10 @@ impl Kept {
     pub(super) fn load(&mut self, paths: &[PathBuf], tell: &mut dyn FnMut(News)) -> Loaded {
         self.loads += 1;
         let mut loaded = Loaded::default();
-        let mut seen = BTreeSet::new();
+        let mut seen = Seen::default();
         for path in files(paths, &mut loaded) {
-            if !seen.insert(path.clone()) {
-                continue; // the same file by two of the paths
+            if !seen.is_new(&path) {
+                continue;
             }
             if is_stdin(&path) {
                 self.load_stdin(&path, &mut loaded, tell);
@@ -86,7 +99,6 @@ impl Kept {
                 self.load_file(&path, &mut loaded, tell);
             }
         }
-        loaded.files = seen.len();
         self.sweep(&loaded, tell);
         loaded.pods = self.marks.len();
         loaded
@@ -95,9 +107,23 @@ impl Kept {
     fn load_file(&mut self, path: &Path, loaded: &mut Loaded, tell: &mut dyn FnMut(News)) {
         let (file, profiles) = (Arc::from(path), self.profiles.clone());
         let mut own = Loaded::default();
-        let mut found = |pod, document| self.place(pod, &file, document, loaded, tell);
-        let result = File::open(path).and_then(|source| manifest::read(path, source, &profiles, &mut own, &mut found));
-        own.end(path, result);
+        let mut pods = 0;
+        let mut found = |pod, document| {
+            pods += 1;
+            self.place(pod, &file, document, loaded, tell);
+        };
+        let result = File::open(path).and_then(|source| {
+            own.files = 1;
+            let is_void = source.metadata().is_ok_and(|metadata| metadata.len() == 0);
+            manifest::read(path, source, &profiles, &mut own, &mut found).map(|()| is_void)
+        });
+        let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
+        // An editor empties a file before it writes it again.
+        if is_void && self.marks.values().any(|mark| *mark.file == *path) {
+            let reason = "the file is empty, and the Pods that it had stay: to remove them, remove it or write a comment into it";
+            own.refuse(FileProblem::of_file(path, reason.to_owned()));
+        }
+        own.end(path, pods, result.map(drop));
         loaded.add(&own);
     }
 
@@ -108,7 +134,8 @@ impl Kept {
             let mut found = |pod, document| stdin.pods.push((pod, document));
             let source = io::stdin().lock();
             let result = manifest::read(path, source, &self.profiles, &mut stdin.loaded, &mut found);
-            stdin.loaded.end(path, result);
+            stdin.loaded.files = 1;
+            stdin.loaded.end(path, stdin.pods.len(), result);
             stdin
         });
         let file = Arc::from(path);
@@ -119,7 +146,8 @@ impl Kept {
         self.stdin = Some(stdin);
     }
 
-    /// Marks a Pod and tells it: of two with one uid the later one wins, in the order of the paths.
+    /// Marks a Pod and tells it. Of two Pods with one uid the later one counts, in the order of the paths. A second Pod of a
+    /// name, with another uid, is refused, as the API server refuses it.
     fn place(
         &mut self,
         mut pod: ManifestPod,
@@ -130,15 +158,21 @@ impl Kept {
     ) {
         let fingerprint = self.keys.hash_one(&pod);
         let document = u32::try_from(document).unwrap_or(u32::MAX);
+        let name = self.keys.hash_one((&pod.pod.namespace, &pod.pod.name));
+        if let Some(earlier) = self.namesake(name, &pod.pod.uid) {
+            return loaded.tell(name_clash(&pod, file, document, earlier));
+        }
+        self.names.insert(name, pod.pod.uid.clone());
         let told = pod.told.iter().fold(0, |told, (profile, _)| told | bit(*profile));
-        let fresh = Mark { file: file.clone(), document, named: self.loads, version: self.loads, fingerprint, told };
+        let fresh =
+            Mark { file: file.clone(), document, named: self.loads, version: self.loads, fingerprint, name, told };
         let mut before = 0;
-        let mark = match self.marks.entry((*pod.pod.uid).into()) {
+        let mark = match self.marks.entry(pod.pod.uid.clone()) {
             Entry::Vacant(entry) => entry.insert(fresh),
             Entry::Occupied(entry) => {
                 let mark = entry.into_mut();
                 if mark.named == self.loads {
-                    loaded.tell(clash(&pod, file, document, mark));
+                    loaded.tell(uid_clash(&pod, file, document, mark, name));
                 }
                 before = mark.told;
                 let version = if mark.fingerprint == fingerprint { mark.version } else { self.loads };
@@ -150,18 +184,45 @@ impl Kept {
         tell(News::Found { pod, before });
     }
 
-    /// Forgets what the load did not name, unless its file has a problem.
+    /// The Pod of another uid that has this name in this load.
+    fn namesake(&self, name: u64, uid: &Arc<str>) -> Option<&Mark> {
+        let other = self.names.get(&name).filter(|other| *other != uid)?;
+        self.marks.get(other).filter(|mark| mark.named == self.loads && mark.name == name)
+    }
+
+    /// Forgets what the load did not name. The Pods of a bad file stay, unless another Pod has their name now.
     fn sweep(&mut self, loaded: &Loaded, tell: &mut dyn FnMut(News)) {
-        let stays = |mark: &Mark| mark.named == self.loads || loaded.is_bad(&mark.file);
-        self.is_whole = self.marks.values().all(|mark| mark.named == self.loads || !loaded.is_bad(&mark.file));
+        let Kept { marks, names, loads, .. } = self;
+        let is_named = |mark: &Mark| mark.named == *loads;
+        self.is_whole = marks.values().all(|mark| is_named(mark) || !loaded.is_bad(&mark.file));
         let is_whole = self.is_whole;
-        self.marks.retain(|uid, mark| {
-            let stays = stays(mark);
+        marks.retain(|uid, mark| {
+            let has_name = names.get(&mark.name) == Some(uid);
+            let stays = is_named(mark) || (has_name && loaded.is_bad(&mark.file));
             if !stays && !is_whole {
-                tell(News::Gone((&**uid).into()));
+                tell(News::Gone(uid.clone()));
             }
             stays
         });
+        names.retain(|name, uid| marks.get(uid).is_some_and(|mark| mark.name == *name));
+    }
+}
+
+/// The files that a load has read. Two paths may lead to one file.
+#[derive(Default)]
+struct Seen {
+    /// By device and inode.
+    files: HashSet<(u64, u64)>,
+    /// What is not there, and standard input.
+    paths: HashSet<PathBuf>,
+}
+
+impl Seen {
+    fn is_new(&mut self, path: &Path) -> bool {
+        match std::fs::metadata(path) {
+            Ok(metadata) if !is_stdin(path) => self.files.insert((metadata.dev(), metadata.ino())),
+            _ => self.paths.insert(path.to_owned()),
+        }
     }
 }
 
@@ -171,13 +232,31 @@ pub(super) fn bit(profile: usize) -> u64 {
     1 << (profile % 64)
 }
 
-/// Two Pods of a load have one uid.
-fn clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark) -> FileProblem {
-    let Pod { namespace, name, .. } = &pod.pod;
-    let (place, at) = (earlier.file.display(), earlier.document);
+/// Two Pods of a load have one uid, and maybe one name.
+fn uid_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark, name: u64) -> FileProblem {
+    let place = place_of(earlier);
+    let (same, advice) =
+        if earlier.name == name { ("name", "remove one of them") } else { ("uid", "write another uid, or none") };
+    let reason = format!("it takes the place of the Pod in {place}, which has the same {same}: {advice}");
+    clash(pod, file, document, reason)
+}
+
+/// Two Pods of a load have one name, and different uids.
+fn name_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark) -> FileProblem {
+    let place = place_of(earlier);
     let reason =
-        format!("{namespace}/{name} takes the place of the Pod in {place}, document {at}, which has the same uid");
-    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, pod: None, reason }
+        format!("the Pod in {place} has this name too, and another uid: write another name, or remove one of them");
+    clash(pod, file, document, reason)
+}
+
+fn clash(pod: &ManifestPod, file: &Path, document: u32, reason: String) -> FileProblem {
+    let Pod { namespace, name, .. } = &pod.pod;
+    let pod = Some(format!("{namespace}/{name}"));
+    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, pod, reason }
+}
+
+fn place_of(Mark { file, document, .. }: &Mark) -> String {
+    format!("{}, document {document}", file.display())
 }
 
 /// The files among the paths and in their folders.

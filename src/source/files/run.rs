@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::task::spawn_blocking;
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::read::{Kept, News, bit};
 use super::{CLUSTER, FileProblem, Loaded};
 use crate::source::health::SourceHealth;
-use crate::source::poll::{Fingerprint, POLL_INTERVAL};
+use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::source::{Arrival, Change, Event, Profile, SourceId};
 
 /// One source of manifests, which serves every profile.
@@ -60,17 +61,22 @@ impl Manifests {
         }
     }
 
-    /// Returns when the files do not look as they did. Each look counts as a sign of life.
+    /// Returns when the files have changed and settled. Each look counts as a sign of life.
     async fn changed(&self, seen: &Fingerprint, health: &SourceHealth) {
+        let look = || {
+            let paths = self.paths.clone();
+            health.hear();
+            spawn_blocking(move || Fingerprint::of(&paths))
+        };
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let paths = self.paths.clone();
             let looked = Instant::now();
-            let now = spawn_blocking(move || Fingerprint::of(&paths)).await;
-            health.hear();
-            match now {
-                Ok(now) if now != *seen => return,
-                Ok(_) => health.confirm(looked),
+            match look().await {
+                Ok(now) if now == *seen => health.confirm(looked),
+                Ok(now) => {
+                    settled(Some(now), || look().map(Result::ok)).await;
+                    return;
+                }
                 Err(_) => {}
             }
         }
