@@ -43,7 +43,7 @@ fn a_set_of_20_000() {
     let a = sizes(&world, "a.b.default.Z", Rtype::A);
     assert!(a[0] >= 70 && a[1] >= 4_000, "{a:?}");
     let tri = world.ask(&whole("_tri._tcp.a.b.default.Z"), Rtype::SRV);
-    assert!(targets(&tri).iter().all(|address| address % 4 == 0), "only those who speak it");
+    assert!(targets(&tri).iter().all(|address| address % 4 == 0), "only endpoints with the protocol");
     assert_eq!(world.verdict("a.b.default.Z", Rtype::AAAA), "NODATA");
 
     // One endpoint goes and comes back, and no other moves.

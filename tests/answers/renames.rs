@@ -49,7 +49,7 @@ fn all_names_of_a_renamed_pod_follow_by_an_event_and_by_a_list() {
                 world.send(Change::Begin);
                 world.send(change);
                 world.publish();
-                assert_eq!(world.snapshot().serial, serial, "half a list renames nobody");
+                assert_eq!(world.snapshot().serial, serial, "half a list renames no Pod");
                 world.send(Change::Commit);
             } else {
                 world.send(change);

@@ -40,7 +40,7 @@ fn a_status_that_only_a_released_source_sent_is_no_newer_than_the_others() {
     apply(&mut world, "app", 200, false);
     world.send_of("app", Change::Remove("uid-one".into()));
     world.publish();
-    assert_eq!(world.verdict(B, Rtype::SRV), "NODATA", "the newest status stays until another one is told");
+    assert_eq!(world.verdict(B, Rtype::SRV), "NODATA", "the newest status stays until a source sends another");
     apply(&mut world, "dubbo", 99, true);
     assert_eq!(world.verdict(B, Rtype::SRV), "NODATA", "a watch never goes back behind itself");
     apply(&mut world, "dubbo", 101, true);
@@ -58,7 +58,7 @@ fn a_list_replaces_any_state_that_was_sent_before_it_began() {
             world.send_of(first, Change::Abort);
         }
         list(&mut world, second, Some((50, false)));
-        assert_eq!(world.verdict(A, Rtype::SRV), "NODATA", "{second} lists after {first} has told");
+        assert_eq!(world.verdict(A, Rtype::SRV), "NODATA", "{second} lists after {first}");
         apply(&mut world, second, 51, true);
         assert_eq!(world.verdict(A, Rtype::SRV), "DATA", "{second} goes on from its list");
         list(&mut world, first, Some((51, true)));

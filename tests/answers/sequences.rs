@@ -239,5 +239,5 @@ fn before_every_source_has_synced_only_static_zones_are_served() {
     }
     let (snapshot, difference) = index.publish(now(5)).unwrap();
     assert_eq!((snapshot.is_synced, snapshot.tally.pods, snapshot.tally.endpoints), (true, 1, 1));
-    assert!(!difference.is_visible(), "nobody was shown anything before");
+    assert!(!difference.is_visible(), "nothing was visible before");
 }

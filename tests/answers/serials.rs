@@ -96,7 +96,7 @@ fn of_two_pods_of_one_name_the_newer_one_bears_it_even_if_nothing_else_changed()
     let mut world = world_of(vec![one("interface=a.A port=1")], vec![]);
     world.send_of("app", apply(one("interface=a.A port=1"), 9));
     world.publish();
-    assert!(!moves(&mut world, "app", apply(rival, 7)), "the Pod that is there was told at 9");
+    assert!(!moves(&mut world, "app", apply(rival, 7)), "the current Pod is at version 9");
 }
 
 #[test]

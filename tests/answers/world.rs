@@ -165,7 +165,7 @@ impl World {
             }
             for missing in missing {
                 let told = self.told.get(&(missing.source.profile.to_string(), missing.pod.uid.as_str().into()));
-                let pod = Box::new(told.expect("a Pod that was told").clone());
+                let pod = Box::new(told.expect("a Pod that was sent").clone());
                 self.send_of(&missing.source.profile, Change::Again(pod));
             }
             is_new |= self.publish_once();

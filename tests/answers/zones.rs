@@ -93,7 +93,7 @@ fn the_pod_zones_own_file() {
         assert_eq!(world.verdict(name, Rtype::SRV), verdict, "{name}");
     }
     let glue = world.udp(&Ask::new(&whole("_tri._tcp.a.b.default.Z"), Rtype::SRV)).additional;
-    assert_eq!(glue, ["10-244-0-1.p.rpc.cluster.local. 60 IN A 192.0.2.9"], "what a question for the target is told");
+    assert_eq!(glue, ["10-244-0-1.p.rpc.cluster.local. 60 IN A 192.0.2.9"], "the address of the target");
     let chain = world.ask(&whole("to-nothing.Z"), Rtype::A);
     assert_eq!((chain.rcode.as_str(), chain.answer.len(), chain.authority.len()), ("NXDOMAIN", 1, 1));
 }

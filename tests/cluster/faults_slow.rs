@@ -47,7 +47,7 @@ static BEGUN: LazyLock<Mutex<BTreeMap<&str, JoinHandle<()>>>> = LazyLock::new(||
 
 #[track_caller]
 fn await_end(scenario: &str) {
-    let begun = BEGUN.lock().expect("nobody failed").remove(scenario).expect("a scenario");
+    let begun = BEGUN.lock().expect("no panic under the lock").remove(scenario).expect("a scenario");
     if let Err(failure) = begun.join() {
         std::panic::resume_unwind(failure);
     }

@@ -124,7 +124,7 @@ impl Soak {
         let mut dice = Dice::new(seed ^ 0x5eed);
         while !self.is_over.load(Ordering::Relaxed) {
             let question = {
-                let questions = self.questions.lock().expect("nobody failed");
+                let questions = self.questions.lock().expect("no panic under the lock");
                 questions[dice.below(questions.len() as u64) as usize].clone()
             };
             let (asked, order) = (Instant::now(), self.way.order());
@@ -138,11 +138,12 @@ impl Soak {
                 self.marked.fetch_add(1, Ordering::Relaxed);
             }
             let received = Instant::now();
-            let verdict = self.oracle.lock().expect("nobody failed").judge(&question, &reply, floor, received);
+            let verdict =
+                self.oracle.lock().expect("no panic under the lock").judge(&question, &reply, floor, received);
             if let Err(fault) = verdict {
                 panic!("illegal, {:?} behind what must be known: {fault}", floor.map(|floor| floor.elapsed()));
             }
-            *self.judged.lock().expect("nobody failed") += 1;
+            *self.judged.lock().expect("no panic under the lock") += 1;
             sleep(QUESTION_INTERVAL);
         }
     }
@@ -252,11 +253,11 @@ impl Soak {
             assert!(stopped.elapsed() < NOTICED, "the end of the faults is not noticed: {}", self.server.log());
             sleep(Duration::from_millis(5));
         };
-        let mut questions = self.questions.lock().expect("nobody failed").clone();
+        let mut questions = self.questions.lock().expect("no panic under the lock").clone();
         loop {
             let wrong = |question: &Question| {
                 let reply = self.ask(question);
-                self.oracle.lock().expect("nobody failed").equals(question, &reply).err()
+                self.oracle.lock().expect("no panic under the lock").equals(question, &reply).err()
             };
             let complaint = questions.pop_if(|question| wrong(question).is_none()).is_none().then(|| questions.last());
             match complaint {
@@ -272,8 +273,8 @@ impl Soak {
     }
 
     fn report(&self, longest: Duration) {
-        let judged = *self.judged.lock().expect("nobody failed");
-        let changes = self.oracle.lock().expect("nobody failed").changes();
+        let judged = *self.judged.lock().expect("no panic under the lock");
+        let changes = self.oracle.lock().expect("no panic under the lock").changes();
         let counts = self.way.counts();
         eprintln!("{} faults: {counts:?}", counts.values().sum::<u64>());
         eprintln!("{changes} changes, {judged} answers judged, none illegal; the longest convergence {longest:?}");

@@ -76,7 +76,7 @@ impl Churn {
 
     fn add_namespace(&mut self) {
         let namespace = self.cluster.namespace("soak");
-        let mut questions = self.questions.lock().expect("nobody failed");
+        let mut questions = self.questions.lock().expect("no panic under the lock");
         for interface in INTERFACES {
             let namespace = || namespace.name.clone();
             questions.push(Question::Srv { namespace: namespace(), interface });
@@ -84,7 +84,8 @@ impl Churn {
         }
         for index in 0..SLOTS {
             let name = format!("greeter-{index}");
-            let number = self.oracle.lock().expect("nobody failed").slot(&namespace.name, &name, Instant::now());
+            let number =
+                self.oracle.lock().expect("no panic under the lock").slot(&namespace.name, &name, Instant::now());
             questions.push(Question::Pod { namespace: namespace.name.clone(), name: name.clone() });
             let (profile, at) = (index % PROFILES.len(), self.namespaces.len());
             self.slots.push(Slot { number, namespace: at, name, profile, pod: None });
@@ -101,7 +102,7 @@ impl Churn {
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
         self.cluster.block_on(api.delete_collection(&now, &ListParams::default())).expect("delete all Pods");
         for slot in &gone {
-            self.oracle.lock().expect("nobody failed").acknowledged(slot.number, Instant::now());
+            self.oracle.lock().expect("no panic under the lock").acknowledged(slot.number, Instant::now());
         }
         self.add_namespace();
     }
@@ -109,7 +110,7 @@ impl Churn {
     /// One change of one Pod.
     pub(super) fn change(&mut self) {
         let at = self.dice.below(self.slots.len() as u64) as usize;
-        let state = self.oracle.lock().expect("nobody failed").last(self.slots[at].number).clone();
+        let state = self.oracle.lock().expect("no panic under the lock").last(self.slots[at].number).clone();
         let dice = self.dice.below(100);
         match (state.life, dice) {
             (Life::Absent, _) => self.create(at),
@@ -133,9 +134,9 @@ impl Churn {
     /// Writes a change between what the oracle hears of it.
     fn write(&mut self, at: usize, state: State, write: impl FnOnce(&mut Slot, &Namespace)) {
         let slot = &mut self.slots[at];
-        self.oracle.lock().expect("nobody failed").sent(slot.number, state, Instant::now());
+        self.oracle.lock().expect("no panic under the lock").sent(slot.number, state, Instant::now());
         write(slot, &self.namespaces[slot.namespace]);
-        self.oracle.lock().expect("nobody failed").acknowledged(slot.number, Instant::now());
+        self.oracle.lock().expect("no panic under the lock").acknowledged(slot.number, Instant::now());
     }
 
     fn create(&mut self, at: usize) {
@@ -191,13 +192,13 @@ impl Churn {
         let slot = &mut self.slots[at];
         slot.there().delete();
         slot.pod = None;
-        self.oracle.lock().expect("nobody failed").acknowledged(slot.number, Instant::now());
+        self.oracle.lock().expect("no panic under the lock").acknowledged(slot.number, Instant::now());
     }
 
     /// The API server takes two steps, also where no time is granted: a deletionTimestamp, and then the end. A watch that is
     /// cut may bring the second one late.
     fn deleting(&self, slot: usize) {
-        let mut oracle = self.oracle.lock().expect("nobody failed");
+        let mut oracle = self.oracle.lock().expect("no panic under the lock");
         let (state, now) = (oracle.last(slot).clone(), Instant::now());
         if matches!(state.life, Life::Pending | Life::Running { .. }) {
             oracle.sent(slot, State { life: Life::Terminating, ..state }, now);
@@ -217,7 +218,7 @@ impl Churn {
 
     /// An address of the namespace that no unfinished Pod has; a finished one's may be another's.
     fn free_address(&mut self, at: usize) -> String {
-        let oracle = self.oracle.lock().expect("nobody failed");
+        let oracle = self.oracle.lock().expect("no panic under the lock");
         let is_taken = |ip: &String| {
             let states = self.slots.iter().map(|slot| oracle.last(slot.number));
             states.into_iter().any(|state| state.ip == *ip && !matches!(state.life, Life::Absent | Life::Finished))

@@ -1,4 +1,4 @@
-//! Questions as bytes, and a strict second reading of every reply by the `domain` crate.
+//! Queries as bytes, and a strict reader of every reply, with the `domain` crate.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
 use domain::base::{Message, Name};
 use domain::rdata::AllRecordData;
 
-/// How long a reply may take before it counts as silence.
+/// After this time without a reply there is none.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The least that a client without EDNS takes over UDP (RFC 1035 §4.2.1).
+/// The most that a client without EDNS accepts over UDP (RFC 1035 §4.2.1).
 const UDP_LEN: usize = 512;
 
 /// Bits of the header's second and third byte (RFC 1035 §4.1.1, RFC 4035 §3).
@@ -46,11 +46,10 @@ pub(crate) struct Ask {
 /// An OPT record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edns {
-    /// The sender's UDP size in bytes.
+    /// The sender's UDP size, in bytes.
     pub(crate) size: u16,
-    /// The version.
     pub(crate) version: u8,
-    /// The flags; the first bit is DO.
+    /// The flags. The first bit is DO.
     pub(crate) flags: u16,
     /// The options: code and data.
     pub(crate) options: Vec<(u16, Vec<u8>)>,
@@ -63,27 +62,27 @@ impl Ask {
         Ask { name, rtype, class: Class::IN, flags: 0, edns: None }
     }
 
-    /// With these header flags and this opcode (see [`flag`]).
+    /// Sets header flags and the opcode (see [`flag`]).
     pub(crate) fn flags(self, flags: u16) -> Ask {
         Ask { flags, ..self }
     }
 
-    /// In another class.
+    /// Sets another class.
     pub(crate) fn class(self, class: Class) -> Ask {
         Ask { class, ..self }
     }
 
-    /// With EDNS version 0 and this UDP size.
+    /// Adds EDNS version 0 with this UDP size.
     pub(crate) fn edns(self, size: u16) -> Ask {
         self.opt(Edns { size, ..Edns::default() })
     }
 
-    /// With this OPT record.
+    /// Adds this OPT record.
     pub(crate) fn opt(self, edns: Edns) -> Ask {
         Ask { edns: Some(edns), ..self }
     }
 
-    /// The query's bytes, with an id that no other query of this process has had for a while.
+    /// The query's bytes, with an id that no recent query of this process had.
     pub(crate) fn to_wire(&self) -> Vec<u8> {
         static ID: AtomicU16 = AtomicU16::new(1);
         let additional = u16::from(self.edns.is_some());
@@ -98,13 +97,13 @@ impl Ask {
         wire
     }
 
-    /// Asks over UDP and reads the reply strictly; its size must keep to the client's limit.
+    /// Asks over UDP and reads the reply strictly. The reply must not exceed the client's limit.
     #[track_caller]
     pub(crate) fn udp(&self, server: SocketAddr) -> Reply {
         let query = self.to_wire();
         let wire = exchange_udp(server, &query).unwrap_or_else(|error| panic!("{self:?} over UDP: {error}"));
         let limit = self.edns.as_ref().map_or(UDP_LEN, |edns| usize::from(edns.size).max(UDP_LEN));
-        assert!(wire.len() <= limit, "{} bytes to a client that takes {limit}: {self:?}", wire.len());
+        assert!(wire.len() <= limit, "{} bytes to a client that accepts {limit}: {self:?}", wire.len());
         Reply::read(&query, wire)
     }
 
@@ -136,10 +135,9 @@ impl Edns {
     }
 }
 
-/// A reply of ours that was found well-formed.
+/// A well-formed reply of callsign.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// Its bytes.
     pub(crate) wire: Vec<u8>,
     /// Its RCODE with OPT's upper bits, as zone text: `NOERROR`.
     pub(crate) rcode: String,
@@ -147,16 +145,16 @@ pub(crate) struct Reply {
     pub(crate) flags: u16,
     /// The answer section's records as zone text, in order.
     pub(crate) answer: Vec<String>,
-    /// The authority section's.
+    /// The authority section's records.
     pub(crate) authority: Vec<String>,
-    /// The additional section's, without OPT.
+    /// The additional section's records, without OPT.
     pub(crate) additional: Vec<String>,
     /// OPT.
     pub(crate) edns: Option<Edns>,
 }
 
 impl Reply {
-    /// Reads a reply to `query`; fails if anything in it is not as an authoritative server of ours must send it.
+    /// Reads a reply to `query`. Panics if anything in it is not as callsign must send it.
     #[track_caller]
     pub(crate) fn read(query: &[u8], wire: Vec<u8>) -> Reply {
         match Reply::parse(query, &wire) {
@@ -170,7 +168,7 @@ impl Reply {
         self.flags & flag != 0
     }
 
-    /// The same; what is wrong comes back in words.
+    /// The same. The error says what is wrong.
     pub(crate) fn parse(query: &[u8], wire: &[u8]) -> Result<Reply, String> {
         let flags = check_header(query, wire)?;
         let message = Message::from_octets(wire).map_err(|error| error.to_string())?;
@@ -191,7 +189,7 @@ impl Reply {
     }
 }
 
-/// What holds for every reply: its id, flags and question, and that it ends where its last record does.
+/// Checks what holds for every reply: its id, flags and question, and that no bytes follow its last record.
 fn check_header(query: &[u8], wire: &[u8]) -> Result<u16, String> {
     let (sent, got) = (words(query)?, words(wire)?);
     let (asked, flags) = (sent[1], got[1]);
@@ -221,7 +219,7 @@ fn check_header(query: &[u8], wire: &[u8]) -> Result<u16, String> {
     Ok(flags)
 }
 
-/// The records of a section as zone text. Every type that is known is read to its last field.
+/// The records of a section as zone text. It parses every known type to its last field.
 fn records(section: RecordSection<'_, &[u8]>, may_hold_opt: bool) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     let mut opts = 0;
@@ -229,7 +227,7 @@ fn records(section: RecordSection<'_, &[u8]>, may_hold_opt: bool) -> Result<Vec<
         let record = record.map_err(|error| format!("bad record: {error}"))?;
         let rtype = record.rtype();
         if opts > 0 && rtype != Rtype::TSIG {
-            return Err("a record after OPT".into()); // but a signature, which is always the last (RFC 8945 §5.1)
+            return Err("a record after OPT".into()); // only a signature may follow, always as the last (RFC 8945 §5.1)
         }
         let record = record
             .to_any_record::<AllRecordData<_, ParsedName<_>>>()
@@ -275,7 +273,7 @@ fn skip_questions(wire: &[u8], count: u16) -> Result<usize, String> {
     (0..count).try_fold(12, |at, _| Ok(skip_name(wire, at)? + 4))
 }
 
-/// Where a name that begins at `at` ends: behind its root label or its pointer.
+/// Where a name that begins at `at` ends: after its root label or its pointer.
 fn skip_name(wire: &[u8], mut at: usize) -> Result<usize, String> {
     loop {
         match wire.get(at) {
@@ -288,7 +286,7 @@ fn skip_name(wire: &[u8], mut at: usize) -> Result<usize, String> {
     }
 }
 
-/// Sends bytes over UDP from a new port; the reply must come from the very address that was asked.
+/// Sends bytes over UDP from a new port. The reply must come from the address that they were sent to.
 pub(crate) fn exchange_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     let here: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -313,7 +311,7 @@ pub(crate) fn exchange_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u
     read_message(&mut stream)
 }
 
-/// Reads one message behind its length from a TCP connection.
+/// Reads one message, after its length, from a TCP connection.
 pub(crate) fn read_message(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut len = [0; 2];
     stream.read_exact(&mut len)?;

@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 /// The namespace of `deploy/`.
 pub(crate) const OWN_NAMESPACE: &str = "callsign-system";
 
-/// A running cluster API; dropping it stops it.
+/// A running cluster API. Dropping it stops it.
 pub(crate) struct Cluster {
     runtime: Runtime,
     admin: Client,
@@ -24,20 +24,18 @@ pub(crate) struct Cluster {
     admin_kubeconfig: PathBuf,
     kubeconfig: PathBuf,
     token: String,
-    /// Its API server.
     pub(crate) api_server: ApiServer,
-    /// Its etcd.
     pub(crate) etcd: Etcd,
 }
 
 impl Cluster {
-    /// The cluster of this test process, started by the first test that asks for it.
+    /// The cluster of this test process. The first test that calls this starts it.
     pub(crate) fn shared() -> &'static Cluster {
         static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);
         &SHARED
     }
 
-    /// A cluster of a test's own, for one that does harm to it. Its processes run until they are killed.
+    /// A separate cluster, for a test that damages it. Its processes run until they are killed.
     pub(crate) fn own() -> &'static Cluster {
         Box::leak(Box::new(Cluster::start()))
     }
@@ -83,12 +81,12 @@ impl Cluster {
         self.block_on(client(Path::new(&self.kubeconfig_to(server.port))))
     }
 
-    /// A kubeconfig of callsign's own service account: what `deploy/` grants, and no more.
+    /// A kubeconfig of callsign's service account, with the rights that `deploy/` grants.
     pub(crate) fn kubeconfig(&self) -> &str {
         self.kubeconfig.to_str().expect("a path of UTF-8")
     }
 
-    /// The same with another port in it, at which the API server is not.
+    /// The same with another port, where the API server does not listen.
     pub(crate) fn kubeconfig_to(&self, port: u16) -> String {
         let path = write_kubeconfig(&self.dir, &format!("callsign-{port}"), port, self.token.trim());
         path.to_str().expect("a path of UTF-8").to_owned()
@@ -99,32 +97,32 @@ impl Cluster {
         self.admin_kubeconfig.to_str().expect("a path of UTF-8")
     }
 
-    /// The same with another port in it: the one of a [`Proxy`], while that is there.
+    /// The same with another port: that of a [`Proxy`], while it runs.
     pub(crate) fn admin_kubeconfig_to(&self, port: u16) -> String {
         let path = write_kubeconfig(&self.dir, &format!("admin-{port}"), port, ADMIN_TOKEN);
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
-    /// The kubeconfig of a service account, with a token that is bound to no Pod.
+    /// A kubeconfig of a service account, with a token that is bound to no Pod.
     #[track_caller]
     pub(crate) fn kubeconfig_of(&self, namespace: &str, account: &str) -> String {
         let token = self.kubectl(&["-n", namespace, "create", "token", account]);
         self.kubeconfig_with(&format!("{namespace}-{account}"), &token)
     }
 
-    /// A kubeconfig with this token, of a name that no other one has.
+    /// A kubeconfig with this token, in a file with a unique name.
     pub(crate) fn kubeconfig_with(&self, name: &str, token: &str) -> String {
         let path = write_kubeconfig(&self.dir, name, self.api_server.port, token.trim());
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
-    /// A kubeconfig with this user, who asks at this port.
+    /// A kubeconfig with this user and this port.
     pub(crate) fn kubeconfig_by(&self, port: u16, user: &serde_json::Value) -> String {
         let path = write_kubeconfig_of(&self.dir, &format!("user-{port}"), port, user);
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
-    /// The API server at another port as well, until the proxy is dropped.
+    /// Opens another port to the API server, until the proxy is dropped.
     pub(crate) fn proxy(&self, port: u16) -> Proxy {
         Proxy::start(port, self.api_server.port)
     }
@@ -139,14 +137,14 @@ impl Cluster {
         self.admin.clone()
     }
 
-    /// Runs kubectl as administrator to its end: its standard output.
+    /// Runs kubectl as administrator, and returns its standard output.
     #[track_caller]
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         let as_admin = format!("--kubeconfig={}", self.admin_kubeconfig.display());
         output(&self.kubectl, [as_admin.as_str()].iter().chain(args))
     }
 
-    /// Runs a shell script in a folder, with kubectl as administrator in its path: its standard output.
+    /// Runs a shell script in a folder, with kubectl as administrator in its PATH, and returns its standard output.
     #[track_caller]
     pub(crate) fn shell(&self, dir: &Path, script: &str) -> String {
         let (bin, dir) = (self.kubectl.parent().expect("a folder").display(), dir.display().to_string());
@@ -154,19 +152,18 @@ impl Cluster {
         output("env", ["-C", &dir, "sh", "-euc", &format!("{prelude}\n{script}")])
     }
 
-    /// Starts what goes on beside the test.
+    /// Starts a task that runs in parallel to the test.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(work);
     }
 
-    /// Waits for what a client does.
+    /// Waits for a future.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 }
 
-/// The folder with etcd, kube-apiserver, kubectl and coredns: `CALLSIGN_TEST_BIN`, or where `tests/cluster/build` puts
-/// them.
+/// The folder with etcd, kube-apiserver, kubectl and coredns: `CALLSIGN_TEST_BIN`, or that of `tests/cluster/build`.
 pub(crate) fn binaries() -> PathBuf {
     static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("CALLSIGN_TEST_BIN") {
         Some(dir) => dir.into(),

@@ -13,13 +13,13 @@ use rcgen::{
 
 use super::process::{Process, free_port, http_get};
 
-/// How long etcd and the API server may take until they are ready, each: 5 s here, more beside a compiler.
+/// How long etcd and the API server may each take until they are ready: usually 5 s, and more while a compiler runs.
 pub(crate) const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A loopback API server's administrator: no secret, since nothing is behind it.
+/// The administrator's token. It protects nothing: the API server is on loopback and has no real data.
 pub(crate) const ADMIN_TOKEN: &str = "administrator";
 
-/// A process that comes back with the same arguments.
+/// A process that can be started again with the same arguments.
 struct Lasting {
     program: PathBuf,
     args: Vec<String>,
@@ -33,11 +33,11 @@ impl Lasting {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Process) -> T) -> T {
-        work(self.process.lock().expect("nobody failed").as_mut().expect("it runs"))
+        work(self.process.lock().expect("no panic under the lock").as_mut().expect("it runs"))
     }
 
     fn kill(&self) {
-        let killed = self.process.lock().expect("nobody failed").take();
+        let killed = self.process.lock().expect("no panic under the lock").take();
         if let Some(mut process) = killed {
             process.signal(Signal::SIGKILL);
             assert!(process.ended(Duration::from_secs(10)).is_some(), "it does not end");
@@ -45,7 +45,7 @@ impl Lasting {
     }
 
     fn start_again(&self) {
-        *self.process.lock().expect("nobody failed") = Some(Process::start(&self.program, &self.args));
+        *self.process.lock().expect("no panic under the lock") = Some(Process::start(&self.program, &self.args));
     }
 }
 
@@ -53,12 +53,11 @@ impl Lasting {
 pub(crate) struct Etcd {
     lasting: Lasting,
     data: PathBuf,
-    /// Where its clients find it.
     pub(crate) url: String,
 }
 
 impl Etcd {
-    /// Starts it with its data below a folder, and waits until it is healthy.
+    /// Starts etcd with its data in a folder, and waits until it is healthy.
     pub(crate) fn start(bin: &Path, dir: &Path) -> Etcd {
         let [url, peer] = [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
         let data = dir.join("etcd");
@@ -69,9 +68,9 @@ impl Etcd {
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=default={peer}"),
-            // Nothing here has to survive a power cut.
+            // No data has to survive a power cut.
             "--unsafe-no-fsync".into(),
-            // 8 GiB, etcd's own recommended maximum: a suite's revisions are never compacted away in time.
+            // 8 GiB, etcd's recommended maximum: etcd does not compact a suite's revisions in time.
             format!("--quota-backend-bytes={}", 8_u64 << 30),
             "--log-level=warn".into(),
         ];
@@ -90,18 +89,18 @@ impl Etcd {
         self.lasting.kill();
     }
 
-    /// Starts it where it was killed.
+    /// Starts it again after a kill.
     pub(crate) fn start_again(&self) {
         self.lasting.start_again();
         self.wait_until_healthy();
     }
 
-    /// Copies its data, while it is killed: what [`Etcd::restore`] goes back to.
+    /// Copies the data for [`Etcd::restore`], while etcd is killed.
     pub(crate) fn back_up(&self) {
         copy(&self.data, &self.backup());
     }
 
-    /// Puts the copy in the place of its data, while it is killed.
+    /// Replaces the data with the copy, while etcd is killed.
     pub(crate) fn restore(&self) {
         fs::remove_dir_all(&self.data).expect("remove etcd's data");
         copy(&self.backup(), &self.data);
@@ -141,7 +140,7 @@ fn clients() -> CertificateParams {
     params
 }
 
-/// A client certificate of an administrator, and its key, that ends in this year. The folder is the API server's.
+/// A client certificate of an administrator that expires in this year, and its key. `dir` is the API server's folder.
 pub(crate) fn admin_certificate(dir: &Path, last_year: i32) -> [String; 2] {
     let key = fs::read_to_string(dir.join("clients.key")).expect("a key");
     let authority = Issuer::new(clients(), KeyPair::from_pem(&key).expect("a key"));
@@ -154,20 +153,19 @@ pub(crate) fn admin_certificate(dir: &Path, last_year: i32) -> [String; 2] {
     [params.signed_by(&key, &authority).expect("a certificate").pem(), key.serialize_pem()]
 }
 
-/// A running API server. Two of one etcd and folder are two of one cluster: tokens of the one are good at the other.
+/// A running API server. Two with the same etcd and folder belong to one cluster: each accepts the other's tokens.
 pub(crate) struct ApiServer {
     lasting: Lasting,
-    /// Its port on loopback.
     pub(crate) port: u16,
 }
 
 impl ApiServer {
-    /// Starts it with its certificate and keys in a folder; [`ApiServer::wait_until`] tells when it is there.
+    /// Starts it with its certificate and keys in a folder. [`ApiServer::wait_until`] waits until it is ready.
     pub(crate) fn start(bin: &Path, dir: &Path, etcd: &Etcd) -> ApiServer {
         let port = free_port();
         let tokens = dir.join("tokens.csv");
         fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).expect("write a token file");
-        // The key that it makes for its own certificate signs the service accounts' tokens as well.
+        // The key of its certificate also signs the service accounts' tokens.
         let key = dir.join("apiserver.key");
         let args = vec![
             format!("--etcd-servers={}", etcd.url),
@@ -181,7 +179,7 @@ impl ApiServer {
             "--service-account-issuer=https://kubernetes.default.svc".into(),
             "--authorization-mode=RBAC".into(),
             "--service-cluster-ip-range=10.96.0.0/12".into(),
-            // It would refuse every Pod of a namespace without a default service account, and no controller makes one.
+            // With this plugin it would refuse all Pods, because no controller creates default service accounts.
             "--disable-admission-plugins=ServiceAccount".into(),
         ];
         ApiServer { lasting: Lasting::start(bin.join("kube-apiserver"), args), port }
@@ -197,12 +195,12 @@ impl ApiServer {
         self.lasting.kill();
     }
 
-    /// Starts it where it was killed, without waiting.
+    /// Starts it again after a kill, without waiting.
     pub(crate) fn start_again(&self) {
         self.lasting.start_again();
     }
 
-    /// Looks until `ready` says so.
+    /// Waits until `ready` returns `Ok`.
     pub(crate) fn wait_until(&self, ready: impl FnMut() -> bool) {
         self.lasting.with(|process| process.wait_until(START_PATIENCE, ready));
     }

@@ -9,22 +9,21 @@ use super::cluster::binaries;
 use super::dig::{Dig, dig};
 use super::process::{Process, free_address, http_get, scratch};
 
-/// The Service's address in `deploy/`, which stands in the stub.
+/// The Service's address in `deploy/`, which the stub names.
 pub(crate) const SERVICE_ADDRESS: &str = "10.96.0.53";
 
 /// How long CoreDNS may take until it answers.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running CoreDNS; dropping it stops it.
+/// A running CoreDNS. Dropping it stops it.
 pub(crate) struct CoreDns {
-    /// Where it answers DNS.
     pub(crate) dns: SocketAddr,
     metrics: SocketAddr,
     process: Process,
 }
 
 impl CoreDns {
-    /// Starts it with `deploy/`'s server blocks, their ports and the upstream's address replaced.
+    /// Starts it with the server blocks of `deploy/`, with replaced ports and upstream address.
     pub(crate) fn start(upstream: SocketAddr) -> CoreDns {
         let blocks = [stub("coredns-stub.Corefile"), stub("coredns-reverse.Corefile")].concat();
         CoreDns::start_with(
@@ -32,8 +31,8 @@ impl CoreDns {
         )
     }
 
-    /// The same in front of several servers, without its cache: each query is theirs. Where there is no Service that keeps
-    /// queries from a replica that is not ready, `failover` does, as `deploy/README.md` says.
+    /// The same in front of several servers, without its cache, so that each query reaches a server. No Service keeps queries
+    /// from a replica that is not ready here, so `failover` does, as `deploy/README.md` says.
     pub(crate) fn start_before(upstreams: &[SocketAddr]) -> CoreDns {
         let all: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
         let block = stub("coredns-stub.Corefile");
@@ -46,7 +45,7 @@ impl CoreDns {
         CoreDns::start_with(&replaced)
     }
 
-    /// The same with the block that asks over TLS, trusting an authority.
+    /// The same with the block that forwards over TLS, with a trusted authority.
     pub(crate) fn start_tls(upstream: SocketAddr, authority: &Path, server_name: &str) -> CoreDns {
         let block = stub("encrypted/coredns-tls.Corefile");
         let replaced = [
@@ -60,12 +59,12 @@ impl CoreDns {
         }))
     }
 
-    /// Starts it with server blocks for port 53, at a port of its own.
+    /// Starts it with server blocks for port 53, at a free port.
     fn start_with(blocks: &str) -> CoreDns {
         let (dns, metrics, health) = (free_address(), free_address(), free_address());
         let blocks = blocks
             .replace(":53 {\n", &format!(":{} {{\n    bind {}\n    prometheus {metrics}\n", dns.port(), dns.ip()));
-        // Its health has a block of its own, so that the stub's stay what they are.
+        // The health plugin has a separate block, so that the stub's blocks stay unchanged.
         let corefile = format!("{blocks}\nhealth.invalid:{} {{\n    health {health}\n}}\n", dns.port());
         let path = scratch("corefile").join("Corefile");
         fs::write(&path, corefile).expect("write a Corefile");
@@ -74,18 +73,18 @@ impl CoreDns {
         CoreDns { dns, metrics, process }
     }
 
-    /// Asks it by dig; the arguments are dig's, without server and port.
+    /// Asks with dig. The arguments are dig's, without server and port.
     #[track_caller]
     pub(crate) fn dig(&self, args: &[&str]) -> Dig {
         dig(self.dns, args)
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    /// The sum of a metric's samples over all its labels; 0 where it has none.
+    /// The sum of a metric's samples over all labels. 0 if there are none.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let (status, text) = http_get(self.metrics, "/metrics").expect("CoreDNS's metrics");
@@ -95,7 +94,7 @@ impl CoreDns {
     }
 }
 
-/// One of the stub's files as it is in `deploy/`.
+/// One of the stub's files in `deploy/`.
 pub(crate) fn stub(file: &str) -> String {
     let path = format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -1,42 +1,42 @@
-//! dig and kdig, run and read.
+//! Runs dig and kdig, and parses their output.
 
 use std::net::SocketAddr;
 
 use super::process::output;
 
-/// What dig or kdig printed of one reply.
+/// The output of dig or kdig for one reply.
 #[derive(Debug, Default)]
 pub(crate) struct Dig {
-    /// The RCODE by name, the extended one where there is one: `NOERROR`.
+    /// The RCODE's mnemonic, with its extended bits: `NOERROR`.
     pub(crate) status: String,
     /// The header's flags, in the order printed: `["qr", "aa"]`.
     pub(crate) flags: Vec<String>,
-    /// The records of the answer section, as zone text with single spaces, in the order they came.
+    /// The records of the answer section in order, as zone text with single spaces.
     pub(crate) answer: Vec<String>,
-    /// Those of the authority section.
+    /// The records of the authority section.
     pub(crate) authority: Vec<String>,
-    /// Those of the additional section, without OPT.
+    /// The records of the additional section, without OPT.
     pub(crate) additional: Vec<String>,
-    /// The lines about OPT, without their leading semicolons; empty where the reply has none.
+    /// The lines about OPT, without their leading semicolons. Empty if the reply has no OPT.
     pub(crate) edns: Vec<String>,
-    /// All that was printed.
+    /// The whole output.
     pub(crate) text: String,
 }
 
-/// Asks by dig; the arguments are dig's, without server and port. One try of 5 s, and a fallback to TCP unless `+ignore`.
+/// Asks with dig. The arguments are dig's, without server and port. One try of 5 s, and a fallback to TCP unless `+ignore`.
 #[track_caller]
 pub(crate) fn dig(server: SocketAddr, args: &[&str]) -> Dig {
     run("dig", server, &["+tries=1", "+time=5"], args)
 }
 
-/// Asks by kdig, likewise.
+/// Asks with kdig, likewise.
 #[track_caller]
 pub(crate) fn kdig(server: SocketAddr, args: &[&str]) -> Dig {
     run("kdig", server, &["+retry=0", "+timeout=5"], args)
 }
 
 impl Dig {
-    /// Whether it has this status and these records as its answer, in any order; else all that was printed.
+    /// Checks that the answer has this status and these records, in any order. The error is the whole output.
     pub(crate) fn shows(&self, status: &str, answer: &[&str]) -> Result<(), String> {
         let (mut seen, mut wanted) = (self.answer.clone(), answer.to_vec());
         seen.sort();
@@ -52,7 +52,7 @@ impl Dig {
         self.flags.iter().any(|set| set == flag)
     }
 
-    /// The records' own data (without owner, TTL, class and type), sorted.
+    /// The records' data (without owner, TTL, class and type), sorted.
     pub(crate) fn data(&self) -> Vec<String> {
         let data = |record: &String| record.splitn(5, ' ').nth(4).unwrap_or_default().to_owned();
         let mut data: Vec<String> = self.answer.iter().map(data).collect();
@@ -60,7 +60,7 @@ impl Dig {
         data
     }
 
-    /// Reads what either program prints.
+    /// Parses the output of either program.
     fn parse(text: String) -> Dig {
         let mut dig = Dig::default();
         let mut section = None;
@@ -88,7 +88,7 @@ impl Dig {
                 section = None;
             }
         }
-        // kdig shows an extended RCODE in its EDNS section alone.
+        // kdig shows an extended RCODE only in its EDNS section.
         if let Some(extended) = dig.edns.iter().find_map(|line| line.split_once("ext-rcode: ")) {
             dig.status = extended.1.to_owned();
         }
@@ -105,7 +105,7 @@ fn run(program: &str, server: SocketAddr, first: &[&str], args: &[&str]) -> Dig 
     dig
 }
 
-/// A record's line with single spaces between its fields; what is in its data stays as it is.
+/// A record's line with single spaces between its fields. The data is unchanged.
 fn record(line: &str) -> String {
     let (mut rest, mut fields) = (line, Vec::new());
     while fields.len() < 4 {
@@ -117,7 +117,7 @@ fn record(line: &str) -> String {
     fields.join(" ")
 }
 
-/// What follows `label`, up to the next `,` or `;`.
+/// The text after `label`, up to the next `,` or `;`.
 fn part<'t>(text: &'t str, label: &str) -> &'t str {
     text.split_once(label).and_then(|(_, rest)| rest.split([',', ';']).next()).unwrap_or_default()
 }

@@ -19,23 +19,23 @@ use tokio_rustls::TlsConnector;
 
 use super::tls::{Authority, SERVER_NAME};
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection, and what drives it.
+/// A connection and the runtime that drives it.
 pub(crate) struct Http2 {
     runtime: Runtime,
     sender: SendRequest<Empty<Bytes>>,
 }
 
 impl Http2 {
-    /// Connects by prior knowledge, or under TLS that trusts an authority and names `h2`.
+    /// Connects with prior knowledge, or over TLS with a trusted authority and `h2` in ALPN.
     #[track_caller]
     pub(crate) fn connect(server: SocketAddr, authority: Option<&Authority>) -> Http2 {
         Http2::connect_with(server, authority, &Builder::new(TokioExecutor::new()))
     }
 
-    /// The same with settings of one's own.
+    /// The same with these settings.
     #[track_caller]
     pub(crate) fn connect_with(
         server: SocketAddr,
@@ -56,7 +56,7 @@ impl Http2 {
         Http2 { runtime, sender }
     }
 
-    /// Asks, and gives the head of what comes.
+    /// Sends a request and returns the head of the response.
     pub(crate) fn open(&self, path: &str) -> hyper::Result<Response<Incoming>> {
         let mut sender = self.sender.clone();
         let request = Request::get(format!("http://{SERVER_NAME}{path}")).body(Empty::new()).expect("a request");
@@ -70,7 +70,7 @@ impl Http2 {
         })
     }
 
-    /// Asks for all of an answer: its status and body.
+    /// Sends a request and returns the response's status and whole body.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut response = self.open(path).expect("an answer");
@@ -78,7 +78,7 @@ impl Http2 {
         (response.status().as_u16(), body)
     }
 
-    /// The next piece of a body; none at its end.
+    /// The next piece of a body. `None` at its end.
     pub(crate) fn piece(&self, response: &mut Response<Incoming>) -> Option<hyper::Result<Bytes>> {
         let frame = self
             .runtime
@@ -86,7 +86,7 @@ impl Http2 {
         frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
     }
 
-    /// A body up to its end.
+    /// The rest of a body.
     pub(crate) fn rest(&self, response: &mut Response<Incoming>) -> hyper::Result<String> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece(response) {
@@ -95,7 +95,7 @@ impl Http2 {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Whether the connection is over.
+    /// Whether the connection has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }

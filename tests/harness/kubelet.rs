@@ -1,4 +1,4 @@
-//! Plays what a cluster has beside its API server: the scheduler, the kubelet, and the process that registers itself.
+//! Plays the other parts of a cluster: the scheduler, the kubelet, and the process that registers itself.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -14,12 +14,11 @@ use super::cluster::Cluster;
 /// The Pod network, as in `deploy/coredns-reverse.Corefile`.
 pub(crate) const POD_NETWORK: &str = "10.244.0.0/16";
 
-/// The address of the one node.
+/// The address of the only node.
 pub(crate) const NODE_ADDRESS: &str = "192.0.2.1";
 
-/// A namespace of one test's own, with addresses of its own, so that tests run side by side.
+/// A namespace of one test with separate addresses, so that tests can run in parallel.
 pub(crate) struct Namespace {
-    /// Its name.
     pub(crate) name: String,
     cluster: &'static Cluster,
     number: u8,
@@ -40,7 +39,7 @@ impl Cluster {
 }
 
 impl Namespace {
-    /// The `host`-th of this namespace's own addresses in [`POD_NETWORK`].
+    /// The `host`-th of this namespace's addresses in [`POD_NETWORK`].
     pub(crate) fn ip(&self, host: u8) -> String {
         format!("10.244.{}.{host}", self.number)
     }
@@ -56,7 +55,7 @@ impl Namespace {
         self.pod_with(name, json!({}))
     }
 
-    /// The same, with more in its spec.
+    /// The same, with an extended spec.
     #[track_caller]
     pub(crate) fn pod_with(&self, name: &str, more: Value) -> Pod {
         let mut spec = json!({ "nodeName": "node", "containers": [{ "name": "main", "image": "process" }] });
@@ -68,7 +67,7 @@ impl Namespace {
         self.create(&pod)
     }
 
-    /// Creates a Pod as it is given.
+    /// Creates this Pod.
     #[track_caller]
     pub(crate) fn create(&self, pod: &core::Pod) -> Pod {
         let api = Api::namespaced(self.cluster.admin(), &self.name);
@@ -78,7 +77,7 @@ impl Namespace {
         Pod { namespace: self.name.clone(), name, uid, api, cluster: self.cluster }
     }
 
-    /// Creates a Pod that runs, is ready at these addresses, and has registered itself.
+    /// Creates a Pod that is Running, is Ready at these addresses, and has registered itself.
     #[track_caller]
     pub(crate) fn endpoint(&self, name: &str, ips: &[&str], pairs: &[(&str, &str)]) -> Pod {
         let pod = self.pod(name);
@@ -88,20 +87,19 @@ impl Namespace {
     }
 }
 
-/// A Pod in the API server. Every write returns when the API server has acknowledged it.
+/// A Pod in the API server. Every write waits for the API server's acknowledgement.
 pub(crate) struct Pod {
-    /// Its namespace's name.
+    /// The name of its namespace.
     pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
-    /// Its uid, which no other Pod ever has.
     pub(crate) uid: String,
     api: Api<core::Pod>,
     cluster: &'static Cluster,
 }
 
 impl Pod {
-    /// All containers run and are ready, at these addresses.
+    /// Makes all containers run and be ready, at these addresses.
     #[track_caller]
     pub(crate) fn run(&self, ips: &[&str]) {
         let pod_ips: Vec<Value> = ips.iter().map(|ip| json!({ "ip": ip })).collect();
@@ -116,13 +114,13 @@ impl Pod {
         }));
     }
 
-    /// Its readiness changes.
+    /// Changes its readiness.
     #[track_caller]
     pub(crate) fn set_ready(&self, ready: bool) {
         self.patch_status(json!({ "conditions": conditions(ready) }));
     }
 
-    /// The process registers: it labels and annotates its own Pod, in one patch.
+    /// Registers, like the Pod's process: labels and annotates the Pod, in one patch.
     #[track_caller]
     pub(crate) fn register(&self, annotation: &str) {
         self.patch(json!({ "metadata": {
@@ -131,39 +129,39 @@ impl Pod {
         } }));
     }
 
-    /// Its containers are over (`Succeeded` or `Failed`); it keeps the address that it had.
+    /// Finishes its containers (`Succeeded` or `Failed`). The Pod keeps its address.
     #[track_caller]
     pub(crate) fn finish(&self, phase: &str) {
         self.patch_status(json!({ "phase": phase, "conditions": conditions(false) }));
     }
 
-    /// It is asked to end, and has 30 s for it: it gets a deletionTimestamp and stays, still ready.
+    /// Asks it to end within 30 s: it gets a deletionTimestamp, and stays and is ready until then.
     #[track_caller]
     pub(crate) fn terminate(&self) {
         self.delete_within(30);
     }
 
-    /// The kubelet has seen its end: it is gone at once.
+    /// Deletes it at once, as the kubelet does after its end.
     #[track_caller]
     pub(crate) fn delete(&self) {
         self.delete_within(0);
     }
 
-    /// Patches anything but the status (a JSON merge patch).
+    /// Patches everything but the status (a JSON merge patch).
     #[track_caller]
     pub(crate) fn patch(&self, patch: Value) {
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
         self.cluster.block_on(self.api.patch(&self.name, &params, &patch)).expect("patch a Pod");
     }
 
-    /// Patches the status (a JSON merge patch of what is in `status`).
+    /// Patches the status (a JSON merge patch of the content of `status`).
     #[track_caller]
     pub(crate) fn patch_status(&self, status: Value) {
         let (params, patch) = (PatchParams::default(), Patch::Merge(json!({ "status": status })));
         self.cluster.block_on(self.api.patch_status(&self.name, &params, &patch)).expect("patch a Pod's status");
     }
 
-    /// The Pod as the API server has it; none where it is gone or another one has its name.
+    /// The Pod in the API server. `None` if it is gone, or if another Pod has its name.
     #[track_caller]
     pub(crate) fn now(&self) -> Option<core::Pod> {
         let pod = self.cluster.block_on(self.api.get_opt(&self.name)).expect("get a Pod");
@@ -177,7 +175,7 @@ impl Pod {
     }
 }
 
-/// An annotation's value that holds these fields.
+/// An annotation's value with these fields.
 pub(crate) fn annotation(pairs: &[(&str, &str)]) -> String {
     let pairs: Vec<Value> = pairs.iter().map(|(k, v)| json!({ "k": k, "v": v })).collect();
     STANDARD.encode(Value::Array(pairs).to_string())

@@ -1,6 +1,6 @@
-//! What the integration tests stand on: the real program, a real API server, real DNS clients, CoreDNS.
+//! The integration tests' harness: the real program, a real API server, real DNS clients, CoreDNS.
 //!
-//! Nothing in here is a mock. Everything listens on loopback, waits for a bounded time, and dies with the test process.
+//! Nothing here is a mock. Everything listens on loopback, waits for a bounded time, and ends with the test process.
 
 pub(crate) mod ask;
 pub(crate) mod cluster;
@@ -24,10 +24,10 @@ use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often [`eventually`] looks: well below the second within which a change must show.
+/// How often [`eventually`] checks: well below the second within which an answer must show a change.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Looks until `check` is content and tells how long that took; fails with its last complaint after `within`.
+/// Checks until `check` returns `Ok`, and returns how long that took. Panics with the last error after `within`.
 #[track_caller]
 pub(crate) fn eventually<E: Display>(within: Duration, mut check: impl FnMut() -> Result<(), E>) -> Duration {
     let start = Instant::now();
@@ -39,7 +39,7 @@ pub(crate) fn eventually<E: Display>(within: Duration, mut check: impl FnMut() -
     }
 }
 
-/// [`eventually`] within the second that a change in a Pod may take to show in DNS.
+/// [`eventually`] within the second that a Pod's change may take to reach DNS.
 #[track_caller]
 pub(crate) fn within_a_second(check: impl FnMut() -> Result<(), String>) -> Duration {
     eventually(Duration::from_secs(1), check)

@@ -1,10 +1,10 @@
-//! What every Pod was and when, and whether an answer is one that a server may give for it.
+//! The history of every Pod, and whether a server may give an answer.
 //!
-//! A slot is a Pod's name in a namespace. What stands there changes by one writer, one change after another, and each
-//! change is somewhere between its sending and its acknowledgement. So a slot's history is a line, and an answer is legal
-//! if each slot's part of it is what one moment of that line shows: a moment no older than what must be known by now, no
-//! younger than the answer, and not before one that an earlier answer has shown. Parts are told apart by the ports, of which
-//! none is used twice, and by the names of Pods.
+//! A slot is a Pod's name in a namespace. One writer changes it, one change after another, and each change happens between
+//! its request and its acknowledgement. So a slot's history is a sequence of states. An answer is legal if each slot's part
+//! of it shows one moment of that history. The moment must not be older than what the server must know, not newer than the
+//! answer, and not before a moment that an earlier answer has shown. Ports, none of which is used twice, and the names of
+//! Pods tell the parts apart.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -12,59 +12,58 @@ use std::time::Instant;
 
 use super::ask::Reply;
 
-/// What a process registers.
+/// A registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Registered {
-    /// The interface's exact name, which is also its name in DNS in lower case.
+    /// The interface's exact name. In lower case it is also the name in DNS.
     pub(crate) interface: &'static str,
-    /// Its port, which no other registration ever has, and which its metadata `zone` repeats.
+    /// The port. No other registration ever has it, and the metadata `zone` repeats it.
     pub(crate) port: u16,
 }
 
-/// How far a Pod is.
+/// The phase of a Pod's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// There is none.
+    /// There is no Pod.
     Absent,
     /// It has not started and has no address.
     Pending,
-    /// It runs, and is ready or not.
+    /// It runs, and is or is not ready.
     Running { ready: bool },
     /// It was asked to end.
     Terminating,
-    /// Its containers are over.
+    /// Its containers have finished.
     Finished,
 }
 
-/// What stands in a slot.
+/// The state of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    /// How far it is.
     pub(crate) life: Life,
-    /// Its address, once it runs.
+    /// The Pod's address, once it runs.
     pub(crate) ip: String,
-    /// What it registers.
+    /// The Pod's registrations.
     pub(crate) registered: Vec<Registered>,
 }
 
-/// A question whose answers can be judged.
+/// A question whose answers the oracle can check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// SRV of an interface in a namespace.
     Srv { namespace: String, interface: &'static str },
-    /// TXT of the same.
+    /// TXT of an interface in a namespace.
     Txt { namespace: String, interface: &'static str },
     /// A of a Pod.
     Pod { namespace: String, name: String },
 }
 
 impl State {
-    /// Nothing.
+    /// No Pod.
     pub(crate) fn absent() -> State {
         State { life: Life::Absent, ip: String::new(), registered: Vec::new() }
     }
 
-    /// Whether the name that is asked for is there because of it; none where either is right.
+    /// Whether the queried name exists because of this state. `None` if both are correct.
     fn exists(&self, question: &Question) -> Option<bool> {
         let is_unfinished = !matches!(self.life, Life::Absent | Life::Finished);
         match question {
@@ -78,7 +77,7 @@ impl State {
         }
     }
 
-    /// Its part of the answer.
+    /// The state's part of the answer.
     fn shows(&self, name: &str, question: &Question) -> Vec<String> {
         let is_there = self.exists(question) != Some(false);
         let interface = match question {
@@ -99,7 +98,7 @@ impl State {
     }
 }
 
-/// A state and when it came to be.
+/// A state, and when it began.
 struct Moment {
     state: State,
     sent: Instant,
@@ -110,27 +109,27 @@ struct Slot {
     namespace: String,
     name: String,
     history: Vec<Moment>,
-    /// The earliest moment that the answers so far allow.
+    /// The earliest moment that the previous answers allow.
     seen: usize,
-    /// The last answers about it, for whoever must understand the next one.
+    /// The last answers about the slot, for the message of a failure.
     trail: VecDeque<Trace>,
 }
 
-/// How many answers a complaint tells of.
+/// How many answers a failure's message shows.
 const TRAIL_LEN: usize = 12;
 
-/// What an answer showed of a slot.
+/// A slot's part of an answer.
 struct Trace {
     received: Instant,
     question: Question,
     rcode: String,
     part: Vec<String>,
-    /// The earliest moment that explains it.
+    /// The earliest moment that matches it.
     moment: usize,
 }
 
 impl Slot {
-    /// The moments that may be shown.
+    /// The allowed moments.
     fn allowed(&self, floor: Option<Instant>, received: Instant) -> impl Iterator<Item = usize> + '_ {
         let is_known = |moment: &Moment| moment.acknowledged.zip(floor).is_some_and(|(at, floor)| at <= floor);
         let first = self.history.iter().rposition(is_known).unwrap_or(0).max(self.seen);
@@ -138,16 +137,16 @@ impl Slot {
     }
 }
 
-/// The model.
+/// The model: all slots and their histories.
 #[derive(Default)]
 pub(crate) struct Oracle {
     slots: Vec<Slot>,
-    /// Whose a port is.
+    /// The slot of each port.
     ports: BTreeMap<u16, usize>,
 }
 
 impl Oracle {
-    /// A new slot, in which there is nothing.
+    /// Adds an empty slot.
     pub(crate) fn slot(&mut self, namespace: &str, name: &str, now: Instant) -> usize {
         let nothing = Moment { state: State::absent(), sent: now, acknowledged: Some(now) };
         self.slots.push(Slot {
@@ -160,7 +159,7 @@ impl Oracle {
         self.slots.len() - 1
     }
 
-    /// A change of a slot is on its way; where it takes two steps, each of them.
+    /// Records that a change of a slot is requested, with each step of a change of two steps.
     pub(crate) fn sent(&mut self, slot: usize, state: State, now: Instant) {
         for one in &state.registered {
             let owner = self.ports.entry(one.port).or_insert(slot);
@@ -169,7 +168,7 @@ impl Oracle {
         self.slots[slot].history.push(Moment { state, sent: now, acknowledged: None });
     }
 
-    /// The slot's last change is done.
+    /// Records that the slot's last change is acknowledged.
     pub(crate) fn acknowledged(&mut self, slot: usize, now: Instant) {
         self.slots[slot].history.last_mut().expect("a change").acknowledged = Some(now);
     }
@@ -179,13 +178,13 @@ impl Oracle {
         &self.slots[slot].history.last().expect("a state").state
     }
 
-    /// How many changes there were.
+    /// The number of changes.
     pub(crate) fn changes(&self) -> usize {
         self.slots.iter().map(|slot| slot.history.len() - 1).sum()
     }
 
-    /// Whether a server may give this answer; it was received now, and by the time it was asked for, what was
-    /// acknowledged before `floor` had to be known. A legal one is remembered: nothing may go back behind it.
+    /// Whether a server may give this answer, received now. When it was requested, the server had to know every change that was
+    /// acknowledged before `floor`. A legal answer is recorded: no later answer may show an earlier moment.
     pub(crate) fn judge(
         &mut self,
         question: &Question,
@@ -206,12 +205,12 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether an answer is what the model is now.
+    /// Whether an answer shows the current state of the model.
     pub(crate) fn equals(&self, question: &Question, reply: &Reply) -> Result<(), String> {
         self.explain(question, reply, |slot| vec![slot.history.len() - 1]).map(drop)
     }
 
-    /// The earliest moment of each slot that explains its part of an answer; what has none is not legal.
+    /// The earliest moment of each slot that matches its part of an answer. A part without one is illegal.
     fn explain(
         &self,
         question: &Question,
@@ -248,7 +247,7 @@ impl Oracle {
         Ok(seen)
     }
 
-    /// The slots that a question is about.
+    /// The slots of a question.
     fn asked<'o>(&'o self, question: &'o Question) -> impl Iterator<Item = (usize, &'o Slot)> {
         self.slots.iter().enumerate().filter(move |(_, slot)| match question {
             Question::Srv { namespace, .. } | Question::Txt { namespace, .. } => slot.namespace == *namespace,
@@ -274,7 +273,7 @@ impl Oracle {
 }
 
 impl Slot {
-    /// What is wrong: the part, the moments that it may be of and some before, and the answers before it.
+    /// A failure's message: the part, the allowed moments and some before, and the previous answers.
     fn complain(&self, question: &Question, reply: &Reply, part: &[String], allowed: &[usize]) -> String {
         let mut text =
             format!("{question:?}: {} with {part:?} of {}; it may be {allowed:?} of\n", reply.rcode, self.name);
@@ -291,7 +290,7 @@ impl Slot {
     }
 }
 
-/// A record's port, where it has one, and what it tells.
+/// A record's port, if it has one, and its content.
 fn part_of(question: &Question, record: &str) -> Option<(u16, String)> {
     match question {
         Question::Srv { .. } => {

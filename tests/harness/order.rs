@@ -1,15 +1,15 @@
-//! Since when the way to the API server has been in order, and what a server must therefore know.
+//! Since when the watches of a server have been complete, and what the server must therefore know.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How late a change may show while every watch is in order, and how long after the last of them came back: the bound on
-/// convergence. A quiet machine needs a tenth of a second.
+/// The bound on convergence: how late an answer may show a change while every watch is complete, and after the last of them
+/// came back. A quiet machine needs a tenth of a second.
 pub(crate) const LAG_MAX: Duration = Duration::from_secs(5);
 
-/// How long after the server's own bound an answer may still be unmarked: what was on its way arrives, and the server looks
-/// at its age twice a second.
+/// How long after the server's bound an answer may still be unmarked: bytes in transit arrive, and the server checks its age
+/// twice a second.
 const MARK_LAG_MAX: Duration = Duration::from_secs(3);
 
 /// The watches of one server by their selectors.
@@ -18,59 +18,60 @@ pub(crate) struct Order(Mutex<Lanes>);
 
 #[derive(Default)]
 struct Lanes {
-    /// Since when nothing that the server is answered can prove that its zone is whole.
+    /// Since when no response to the server can prove that its zone is whole.
     blind_since: Option<Instant>,
-    /// A watch, and since when it has brought all that there is; none while something is wrong with it.
+    /// Each watch, and since when it is complete. `None` while it has a fault.
     since: BTreeMap<String, Option<Instant>>,
     floor: Option<Instant>,
 }
 
 impl Order {
-    /// From now on a watch brings all that there is.
+    /// Records that a watch is complete from now on.
     pub(crate) fn restore(&self, lane: &str, now: Instant) {
-        let mut lanes = self.0.lock().expect("nobody failed");
+        let mut lanes = self.0.lock().expect("no panic under the lock");
         lanes.since.entry(lane.to_owned()).or_default().get_or_insert(now);
     }
 
-    /// From now on it may not. To be said before it is so.
+    /// Records that a watch may be incomplete. The test calls this before it causes the fault.
     pub(crate) fn disturb(&self, lane: &str, now: Instant) {
-        let mut lanes = self.0.lock().expect("nobody failed");
+        let mut lanes = self.0.lock().expect("no panic under the lock");
         lanes.raise_floor(now);
         lanes.since.insert(lane.to_owned(), None);
     }
 
-    /// The same of every watch.
+    /// The same for every watch.
     pub(crate) fn disturb_all(&self, now: Instant) {
-        let mut lanes = self.0.lock().expect("nobody failed");
+        let mut lanes = self.0.lock().expect("no panic under the lock");
         lanes.raise_floor(now);
         lanes.since.values_mut().for_each(|since| *since = None);
     }
 
-    /// From now on no answer to the server proves that its zone is whole, or may do so again.
+    /// Records whether responses to the server can prove, from now on, that its zone is whole.
     pub(crate) fn set_blind(&self, is_blind: bool, now: Instant) {
-        self.0.lock().expect("nobody failed").blind_since = is_blind.then_some(now);
+        self.0.lock().expect("no panic under the lock").blind_since = is_blind.then_some(now);
     }
 
-    /// Since when an answer must say that it is stale, where the server says so of what is this old.
+    /// Since when an answer must be marked stale, if the server marks answers of this age.
     pub(crate) fn stale_since(&self, stale_after: Duration) -> Option<Instant> {
-        Some(self.0.lock().expect("nobody failed").blind_since? + stale_after + MARK_LAG_MAX)
+        Some(self.0.lock().expect("no panic under the lock").blind_since? + stale_after + MARK_LAG_MAX)
     }
 
-    /// Since when all watches are in order.
+    /// Since when all watches are complete.
     pub(crate) fn since(&self) -> Option<Instant> {
-        self.0.lock().expect("nobody failed").since()
+        self.0.lock().expect("no panic under the lock").since()
     }
 
-    /// Whatever was acknowledged before this moment must be seen by a question asked now: none while that is not known.
+    /// An answer to a question asked now must show every change that was acknowledged before this moment. `None` while that is
+    /// unknown.
     pub(crate) fn floor(&self, now: Instant) -> Option<Instant> {
-        let mut lanes = self.0.lock().expect("nobody failed");
+        let mut lanes = self.0.lock().expect("no panic under the lock");
         lanes.raise_floor(now);
         lanes.floor
     }
 }
 
 impl Lanes {
-    /// Since when every lane has been in order: the latest of them.
+    /// Since when every watch has been complete: the latest of them.
     fn since(&self) -> Option<Instant> {
         let all: Option<Vec<Instant>> = self.since.values().copied().collect();
         all?.into_iter().max()

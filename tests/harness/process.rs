@@ -1,4 +1,4 @@
-//! Processes that a test starts: with a log that a failure shows, and an end no later than the test process's own.
+//! The processes that a test starts. A failure shows their log, and they end with the test process at the latest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long a process may take from SIGTERM to its end before it is killed.
+/// A process that has not ended this time after SIGTERM is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running process; dropping it stops it.
+/// A running process. Dropping it stops it.
 pub(crate) struct Process {
     name: String,
     child: Child,
@@ -31,7 +31,7 @@ impl Process {
         let log = scratch(&name).join("log");
         let out = File::create(&log).expect("create a log");
         let err = out.try_clone().expect("share a log");
-        // The kernel ends it when the spawning thread is gone, also if the test process is killed.
+        // The kernel kills it when the spawning thread ends, even if the test process is killed.
         let mut command = clean("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(args);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
@@ -39,7 +39,7 @@ impl Process {
         Process { name, child, log }
     }
 
-    /// What it has written to its output so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
     }
@@ -55,7 +55,7 @@ impl Process {
         kill(Pid::from_raw(id), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
     }
 
-    /// Looks until `ready` says so; fails with the log if the process ends before that or `within` passes.
+    /// Waits until `ready` returns true. Panics with the log if the process ends before that, or after `within`.
     #[track_caller]
     pub(crate) fn wait_until(&mut self, within: Duration, mut ready: impl FnMut() -> bool) {
         let start = Instant::now();
@@ -69,7 +69,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end; none if it still runs after `within`.
+    /// Waits for its end. `None` if it still runs after `within`.
     pub(crate) fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         loop {
@@ -98,7 +98,7 @@ impl Drop for Process {
     }
 }
 
-/// A program whose environment is `PATH` and an empty `HOME`: no variable of the shell changes what it does, and no file
+/// A program whose environment is `PATH` and an empty `HOME`, so that it depends on no variable of the shell, and on no file
 /// like `~/.digrc`, `~/.curlrc` or `~/.kube/config`.
 pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     static HOME: LazyLock<PathBuf> = LazyLock::new(|| scratch("home"));
@@ -107,14 +107,14 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs a program to its end, with the environment of [`clean`], and returns its standard output; fails with its standard
-/// error.
+/// Runs a program with the environment of [`clean`], and returns its standard output. Panics with its standard error if it
+/// fails.
 #[track_caller]
 pub(crate) fn output<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> String {
     finish(clean(program), args)
 }
 
-/// The same for what builds or fetches something: Go, cargo and scripts find their caches by the environment.
+/// The same for programs that build or fetch: Go, cargo and scripts find their caches through the environment.
 #[track_caller]
 pub(crate) fn built<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = S>) -> String {
     finish(Command::new(program), args)
@@ -132,8 +132,8 @@ fn finish<S: AsRef<OsStr>>(mut command: Command, args: impl IntoIterator<Item = 
 
 /// Starts a child from a thread that lives as long as the test process.
 ///
-/// The death signal is the parent *thread's*: a child that a test's own thread started would end with that test, and the
-/// cluster is shared by all.
+/// The death signal depends on the parent *thread*: a child that a test's thread started would end with that test, but all
+/// tests share the cluster.
 fn from_a_lasting_thread(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
@@ -151,7 +151,7 @@ fn from_a_lasting_thread(command: Command) -> io::Result<Child> {
     child.recv().map_err(io::Error::other)?
 }
 
-/// A new empty folder. It stays for a look at it after the run; the next run removes it.
+/// A new empty folder. It stays after the run for inspection, and the next run removes it.
 pub(crate) fn scratch(stem: &str) -> PathBuf {
     static OF_THIS_RUN: OnceLock<PathBuf> = OnceLock::new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -171,15 +171,15 @@ pub(crate) fn scratch(stem: &str) -> PathBuf {
     dir
 }
 
-/// A loopback port that is free for TCP and UDP, and that no one else in this process was given.
+/// A loopback port that is free for TCP and UDP. The test process uses it only once.
 ///
-/// It lies below the ports that the kernel gives to outgoing connections (32768 and up), so that none of those takes it
-/// before the process that it is for.
+/// It is below the ports that the kernel assigns to outgoing connections (32768 and up), so that none of those takes it
+/// before the intended process does.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
     static TRIED: AtomicU32 = AtomicU32::new(0);
-    // Suites that run at once begin in different places.
+    // Concurrent suites begin at different ports.
     let start = std::process::id().wrapping_mul(131) % COUNT;
     for _ in 0..COUNT {
         let tried = TRIED.fetch_add(1, Ordering::Relaxed);
@@ -197,7 +197,7 @@ pub(crate) fn free_address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
-/// Loopback's address of IPv6. On a machine without IPv6 it is another one of IPv4, so that only the family goes untested.
+/// The IPv6 loopback address. On a machine without IPv6 it is another IPv4 address, so that only the family is untested.
 pub(crate) fn other_loopback() -> IpAddr {
     match UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
         Ok(_) => Ipv6Addr::LOCALHOST.into(),
@@ -205,7 +205,7 @@ pub(crate) fn other_loopback() -> IpAddr {
     }
 }
 
-/// GETs a path by HTTP/1.0, whose bodies end where the connection does: status and body.
+/// GETs a path over HTTP/1.0, where the connection's end ends the body. Returns status and body.
 pub(crate) fn http_get(server: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let patience = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(&server, patience)?;

@@ -1,4 +1,4 @@
-//! Proxies as others run them: tinyproxy for CONNECT, microsocks for SOCKS5, and TLS before the former.
+//! Common proxies: tinyproxy for CONNECT, microsocks for SOCKS5, and TLS in front of tinyproxy.
 
 use std::fs;
 use std::net::TcpStream;
@@ -7,21 +7,20 @@ use std::time::Duration;
 
 use super::process::{Process, free_port, scratch};
 
-/// The name and the password of those that ask for them.
+/// The user name and the password of the proxies that require them.
 pub(crate) const LOGIN: [&str; 2] = ["user", "hunter2"];
 
 /// How long a proxy may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running proxy; dropping it stops it.
+/// A running proxy. Dropping it stops it.
 pub(crate) struct OtherProxy {
     process: Process,
-    /// Its port on loopback.
     pub(crate) port: u16,
 }
 
 impl OtherProxy {
-    /// A proxy by HTTP's CONNECT.
+    /// Starts a proxy for HTTP's CONNECT.
     pub(crate) fn http(has_login: bool) -> OtherProxy {
         let (port, file) = (free_port(), scratch("tinyproxy").join("config"));
         let login = if has_login { format!("BasicAuth {} {}\n", LOGIN[0], LOGIN[1]) } else { String::new() };
@@ -30,14 +29,14 @@ impl OtherProxy {
         OtherProxy::start(port, "tinyproxy", &["-d", "-c", file.to_str().expect("a path of UTF-8")])
     }
 
-    /// A proxy by SOCKS5.
+    /// Starts a proxy for SOCKS5.
     pub(crate) fn socks(has_login: bool) -> OtherProxy {
         let port = free_port();
         let login = if has_login { vec!["-u", LOGIN[0], "-P", LOGIN[1]] } else { vec![] };
         OtherProxy::start(port, "microsocks", &[&["-i", "127.0.0.1", "-p", &port.to_string()], &*login].concat())
     }
 
-    /// TLS before another proxy, with a certificate and its key in one file.
+    /// Starts TLS in front of another proxy, with a certificate and its key in one file.
     pub(crate) fn tls(before: &OtherProxy, certificate: &Path) -> OtherProxy {
         let (port, file) = (free_port(), scratch("haproxy").join("config"));
         let (certificate, target) = (certificate.display(), before.port);
@@ -58,7 +57,7 @@ impl OtherProxy {
         OtherProxy { process, port }
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }

@@ -1,14 +1,14 @@
-//! A way to a TCP server that can be cut.
+//! A TCP proxy whose connections a test can cut.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
 
-/// Connections from one loopback port to another; dropping it cuts them all, and the port is closed.
+/// Forwards connections from one loopback port to another. Dropping it cuts them all and closes the port.
 pub(crate) struct Proxy {
     port: u16,
-    /// The streams of both sides; none once it is over.
+    /// The streams of both sides. `None` after the end.
     streams: Arc<Mutex<Option<Vec<TcpStream>>>>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -39,7 +39,7 @@ impl Drop for Proxy {
         for stream in streams.into_iter().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // One more connection lets the thread see that it is over, and close the port.
+        // One more connection wakes the thread, which then ends and closes the port.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let _ = self.accepting.take().map(JoinHandle::join);
     }

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::tls::{Authority, SERVER_NAME};
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection, and what drives it.
+/// A connection and the runtime that drives it.
 pub(crate) struct Quic {
     runtime: Runtime,
     connection: Connection,
@@ -31,7 +31,7 @@ impl Quic {
         Quic::connect_with(authority, server, protocol, TransportConfig::default())
     }
 
-    /// The same with windows of one's own.
+    /// The same with these windows.
     #[track_caller]
     pub(crate) fn connect_with(
         authority: &Authority,
@@ -53,7 +53,7 @@ impl Quic {
         Quic { runtime, connection, _endpoint: endpoint }
     }
 
-    /// Begins a handshake and is gone.
+    /// Begins a handshake and leaves.
     pub(crate) fn begin(server: SocketAddr) {
         let authority = Authority::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -65,7 +65,7 @@ impl Quic {
         });
     }
 
-    /// Sends bytes on a stream of their own and reads what comes back.
+    /// Sends bytes on a new stream and reads the reply.
     pub(crate) fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
         self.runtime.block_on(async {
             let exchange = async {
@@ -78,7 +78,7 @@ impl Quic {
         })
     }
 
-    /// The code by which the server ends the connection.
+    /// The code with which the server ends the connection.
     pub(crate) fn closed(&self) -> u64 {
         let reason =
             self.runtime.block_on(async { timeout(PATIENCE, self.connection.closed()).await.expect("in time") });
@@ -88,24 +88,24 @@ impl Quic {
         }
     }
 
-    /// Sends bytes on a stream that goes one way and stays open.
+    /// Sends bytes on a unidirectional stream that stays open.
     pub(crate) fn begin_one_way(&self, bytes: &[u8]) {
         self.runtime.block_on(async {
             let mut send = self.connection.open_uni().await.expect("a stream");
             send.write_all(bytes).await.expect("they are taken");
-            std::mem::forget(send); // dropped, it would end
+            std::mem::forget(send); // dropping it would end the stream
         });
     }
 
-    /// Sends each on a stream of its own, ends them or leaves them open, and reads nothing: the code by which the server
-    /// ends the connection, if it does in time.
+    /// Sends each on a separate stream, ends the streams or leaves them open, and reads nothing. Returns the code with which the
+    /// server ends the connection, if it does in time.
     pub(crate) fn stall(&self, messages: &[Vec<u8>], ends: bool, patience: Duration) -> Option<u64> {
         self.runtime.block_on(async {
             let mut streams = Vec::new();
             let sent = async {
                 for bytes in messages {
                     let Ok((mut send, receive)) = self.connection.open_bi().await else { break };
-                    let _ = send.write_all(bytes).await; // the server may have had enough
+                    let _ = send.write_all(bytes).await; // the server may have ended the connection
                     if ends {
                         let _ = send.finish();
                     }
@@ -120,7 +120,7 @@ impl Quic {
         })
     }
 
-    /// Sends a beginning, and then zeros as far as they are taken, up to so many.
+    /// Sends a beginning, and then zeros while the server accepts them, at most `len_max` bytes. Returns the number sent.
     pub(crate) fn flood(&self, one_way: bool, beginning: &[u8], len_max: usize) -> usize {
         self.runtime.block_on(async {
             let (mut send, _receive) = match one_way {
@@ -142,7 +142,7 @@ impl Quic {
         })
     }
 
-    /// Sends HTTP/3 requests at once on one connection, and reads their responses.
+    /// Sends HTTP/3 requests concurrently on one connection, and reads their responses.
     pub(crate) fn requests(&self, requests: Vec<Request<Bytes>>) -> Vec<Response<Vec<u8>>> {
         self.runtime.block_on(async {
             let connection = h3_quinn::Connection::new(self.connection.clone());
@@ -154,7 +154,7 @@ impl Quic {
                     let (head, body) = request.into_parts();
                     let mut stream = sender.send_request(Request::from_parts(head, ())).await.expect("a request");
                     if !body.is_empty() {
-                        let _ = stream.send_data(body).await; // the server may have had enough
+                        let _ = stream.send_data(body).await; // the server may have ended the stream
                     }
                     let _ = stream.finish().await;
                     let response = stream.recv_response().await.expect("a response");

@@ -15,8 +15,8 @@ pub(crate) fn config(cases: u32, seeds: &'static str) -> Config {
     Config { cases, failure_persistence: Some(Box::new(Seeds(seeds))), ..Config::default() }
 }
 
-/// The path of a property's seeds, from its target and module. It is absolute: proptest looks for its default folder beside
-/// a `lib.rs`, and an integration test has none.
+/// The path of a property's seeds, from its target and module. It is absolute, because proptest looks for its default folder
+/// beside a `lib.rs`, which an integration test does not have.
 macro_rules! seeds_of {
     ($property:literal) => {
         concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/", $property, ".txt")
@@ -24,7 +24,7 @@ macro_rules! seeds_of {
 }
 pub(crate) use seeds_of;
 
-/// A file of seeds. On a failure it tells how to run the seed again.
+/// A file of seeds. On a failure it prints how to run the seed again.
 #[derive(Clone, Debug, PartialEq)]
 struct Seeds(&'static str);
 

@@ -1,4 +1,4 @@
-//! The program under test, as it was built, on ports of its own.
+//! The program under test, as built, on free ports.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,28 +10,28 @@ use nix::sys::signal::Signal;
 use super::dig::{Dig, dig};
 use super::process::{Process, free_address, http_get};
 
-/// How long it may take until its sources have synced.
+/// How long a server may take until its sources have synced.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A running `callsign serve`; dropping it stops it.
+/// A running `callsign serve`. Dropping it stops it.
 pub(crate) struct Server {
-    /// Where it answers DNS, over UDP and TCP.
+    /// The address of DNS, over UDP and TCP.
     pub(crate) dns: SocketAddr,
-    /// Where it answers HTTP.
+    /// The address of HTTP.
     pub(crate) http: SocketAddr,
     process: Process,
 }
 
 impl Server {
-    /// Starts `callsign serve` with these arguments beside `--listen` and `--http`, and waits until it is ready.
+    /// Starts `callsign serve` with `--listen`, `--http` and these arguments, and waits until it is ready.
     ///
-    /// Without a `--lame-duck` among them it has none, so that no test waits for it at its end.
+    /// Unless they include `--lame-duck`, its time is 0, so that no test waits for it.
     #[track_caller]
     pub(crate) fn start(args: &[&str]) -> Server {
         Server::start_within(START_PATIENCE, args)
     }
 
-    /// The same, where a large cluster takes its time.
+    /// The same, with more time for a large cluster.
     #[track_caller]
     pub(crate) fn start_within(patience: Duration, args: &[&str]) -> Server {
         let mut server = Server::launch(&[env!("CARGO_BIN_EXE_callsign")], args);
@@ -39,7 +39,7 @@ impl Server {
         server
     }
 
-    /// The same at these addresses: in the place of one that has ended.
+    /// The same at these addresses, to replace a server that has ended.
     #[track_caller]
     pub(crate) fn start_at(dns: SocketAddr, http: SocketAddr, args: &[&str]) -> Server {
         let mut server = Server::launch_at(dns, http, &[env!("CARGO_BIN_EXE_callsign")], args);
@@ -47,7 +47,7 @@ impl Server {
         server
     }
 
-    /// The same by a command line (a program and what comes before `serve`), without waiting.
+    /// The same with a command line (a program and the arguments before `serve`), without waiting.
     pub(crate) fn launch(command: &[&str], args: &[&str]) -> Server {
         Server::launch_at(free_address(), free_address(), command, args)
     }
@@ -64,7 +64,7 @@ impl Server {
         Server { dns, http, process: Process::start(program, all) }
     }
 
-    /// Waits until a path says 200 (`/livez`, `/readyz`); fails with the log if the program ends before that.
+    /// Waits until a path returns 200 (`/livez`, `/readyz`). Panics with the log if the program ends before that.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, path: &str) {
         self.wait_within(START_PATIENCE, path);
@@ -76,19 +76,19 @@ impl Server {
         self.process.wait_until(patience, || http_get(http, path).is_ok_and(|(status, _)| status == 200));
     }
 
-    /// Asks it by dig; the arguments are dig's, without server and port.
+    /// Asks it with dig. The arguments are dig's, without server and port.
     #[track_caller]
     pub(crate) fn dig(&self, args: &[&str]) -> Dig {
         dig(self.dns, args)
     }
 
-    /// GETs a path from its HTTP port: status and body.
+    /// GETs a path from its HTTP port. Returns status and body.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http_get(self.http, path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
@@ -103,7 +103,7 @@ impl Server {
         self.process.signal(signal);
     }
 
-    /// Waits for its end; none if it still runs after `within`.
+    /// Waits for its end. `None` if it still runs after `within`.
     pub(crate) fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
         self.process.ended(within)
     }

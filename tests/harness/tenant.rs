@@ -1,4 +1,4 @@
-//! Users with few rights: Pods that register themselves by `deploy/register`, with real tokens, and those beside them.
+//! Users with few rights: Pods that register themselves under `deploy/register`, with real tokens, and other users.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,18 +20,16 @@ pub(crate) const REGISTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/r
 /// The service account of the Pods that register.
 pub(crate) const ACCOUNT: &str = "greeter";
 
-/// How long a policy may take from its writing until it is in force: 1 to 5 s here.
+/// How long a policy may take from its creation until it takes effect: usually 1 to 5 s.
 pub(crate) const POLICY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A namespace in which `deploy/register` is applied and in force, and Pods may register.
+/// A namespace with `deploy/register` in effect, where Pods may register.
 pub(crate) struct Tenant {
-    /// The namespace.
     pub(crate) namespace: Namespace,
-    /// Its cluster.
     pub(crate) cluster: &'static Cluster,
 }
 
-/// Somebody who writes to Pods.
+/// A user that writes to Pods.
 pub(crate) struct User {
     /// The client with this user's token.
     pub(crate) client: Client,
@@ -39,12 +37,12 @@ pub(crate) struct User {
 }
 
 impl Tenant {
-    /// Creates it, and waits until the policy is in force.
+    /// Creates it, and waits until the policy takes effect.
     pub(crate) fn new(stem: &str) -> Tenant {
         let cluster = Cluster::shared();
         let tenant = Tenant { namespace: cluster.namespace(stem), cluster };
         {
-            // The policy is the cluster's, and of two that create it at once one would fail.
+            // The policy is cluster-wide, and of two concurrent creations one would fail.
             static APPLYING: Mutex<()> = Mutex::new(());
             let _alone = APPLYING.lock().expect("nobody failed to apply it");
             tenant.kubectl(&["apply", "--warnings-as-errors", "-k", REGISTER]);
@@ -52,8 +50,8 @@ impl Tenant {
         tenant.kubectl(&["create", "serviceaccount", ACCOUNT]);
         tenant.bind(ACCOUNT, "callsign-register");
 
-        // Before the Role counts a write is refused by RBAC, and before the policy does it is allowed: so each is another
-        // one, since what changes nothing is always allowed.
+        // Before the Role takes effect RBAC refuses a write, and before the policy does a write is allowed. A write that changes
+        // nothing is always allowed, so each write here differs.
         let (canary, forger) = (tenant.pod("canary"), tenant.unbound(ACCOUNT));
         let mut attempts = 0;
         eventually(POLICY_PATIENCE, || {
@@ -73,14 +71,14 @@ impl Tenant {
         self.cluster.kubectl(&[&["-n", &self.namespace.name], args].concat())
     }
 
-    /// Grants a Role of the namespace to a service account of it.
+    /// Grants a Role of the namespace to one of its service accounts.
     pub(crate) fn bind(&self, account: &str, role: &str) {
         let account = format!("{}:{account}", self.namespace.name);
         let name = format!("{role}-{}", account.replace(':', "-"));
         self.kubectl(&["create", "rolebinding", &name, "--role", role, "--serviceaccount", &account]);
     }
 
-    /// A Pod of the account that registers, with a finalizer, so that there is one to take away.
+    /// A Pod of the account that registers, with a finalizer, so that a test can try to remove it.
     pub(crate) fn pod(&self, name: &str) -> Pod {
         let pod = self.namespace.pod_with(name, json!({ "serviceAccountName": ACCOUNT }));
         pod.patch(json!({ "metadata": {
@@ -91,12 +89,12 @@ impl Tenant {
         pod
     }
 
-    /// The Pod itself: whoever comes with the token that is mounted into it.
+    /// The user that the Pod's mounted token stands for.
     pub(crate) fn inside(&self, pod: &Pod) -> User {
         User::new(self.cluster, &self.token(pod))
     }
 
-    /// A kubeconfig of the same.
+    /// A kubeconfig of the same user.
     pub(crate) fn kubeconfig_inside(&self, pod: &Pod) -> String {
         self.cluster.kubeconfig_with(&format!("{}-{}", pod.namespace, pod.name), &self.token(pod))
     }
@@ -106,12 +104,12 @@ impl Tenant {
         self.kubectl(&[&["create", "token", ACCOUNT], bound.as_slice()].concat())
     }
 
-    /// A service account with a token that is bound to nothing.
+    /// A service account with a token that is bound to no Pod.
     pub(crate) fn unbound(&self, account: &str) -> User {
         User::new(self.cluster, &self.kubectl(&["create", "token", account]))
     }
 
-    /// A service account with a Role of these verbs on these resources, which it has once it can read the Pod.
+    /// A service account with a Role of these verbs on these resources. Waits until the account can read the Pod.
     pub(crate) fn with_role(&self, account: &str, verbs: &str, resources: &str, pod: &Pod) -> User {
         self.kubectl(&["create", "serviceaccount", account]);
         self.kubectl(&["create", "role", account, "--verb", verbs, "--resource", resources]);
@@ -121,7 +119,7 @@ impl Tenant {
         user
     }
 
-    /// Whether a user, or somebody of a group, may do this in the namespace by now.
+    /// Whether a user, or a member of a group, may now do this in the namespace.
     pub(crate) fn may(&self, user: &str, group: &str, mut what: Value) -> Result<(), String> {
         what["namespace"] = json!(self.namespace.name);
         let review = json!({ "spec": { "user": user, "groups": [group], "resourceAttributes": what } });
@@ -148,12 +146,12 @@ impl User {
         Api::namespaced(self.client.clone(), &pod.namespace)
     }
 
-    /// Reads a Pod: none, or what the server says instead.
+    /// Reads a Pod. The error is the server's message.
     pub(crate) fn read(&self, pod: &Pod) -> Result<(), String> {
         self.cluster.block_on(self.pods(pod).get(&pod.name)).map(drop).map_err(|error| error.to_string())
     }
 
-    /// Sends a JSON merge patch to a Pod or one of its subresources: the refusal's message, if it is one.
+    /// Sends a JSON merge patch to a Pod or one of its subresources. The error is the message of a refusal.
     #[track_caller]
     pub(crate) fn patch(&self, pod: &Pod, subresource: &str, patch: &Value) -> Result<core::Pod, String> {
         let (pods, params, patch) = (self.pods(pod), PatchParams::default(), Patch::Merge(patch));
@@ -169,7 +167,7 @@ impl User {
         })
     }
 
-    /// The message of a patch that must be refused, after a look that nothing has changed.
+    /// Sends a patch that must be refused, and checks that nothing has changed. Returns the refusal's message.
     #[track_caller]
     pub(crate) fn refused(&self, pod: &Pod, subresource: &str, patch: &Value) -> String {
         let before = pod.now().expect("a Pod").metadata;

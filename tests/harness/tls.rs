@@ -1,4 +1,4 @@
-//! An authority for certificates, files of them that turn as cert-manager's do, and TLS clients.
+//! A certificate authority, certificate files that change like cert-manager's, and TLS clients.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -15,16 +15,16 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::ask::read_message;
 use super::process::scratch;
 
-/// What the certificates are for.
+/// The host name in the certificates.
 pub(crate) const SERVER_NAME: &str = "dns.test";
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authority that clients trust.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its certificate's file.
+    /// The file of its certificate.
     pub(crate) file: PathBuf,
 }
 
@@ -39,7 +39,7 @@ impl Authority {
         Authority { issuer, file }
     }
 
-    /// A new certificate and its key, in PEM; and the certificate as it goes over the wire.
+    /// A new certificate and its key in PEM, and the certificate in DER.
     pub(crate) fn issue(&self) -> (String, String, CertificateDer<'static>) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([SERVER_NAME, "127.0.0.1"].map(str::to_owned)).expect("names");
@@ -47,7 +47,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem(), certificate.der().clone())
     }
 
-    /// TLS that trusts this authority alone and names this protocol, if any.
+    /// A TLS client that trusts only this authority and offers this protocol, if any.
     pub(crate) fn client(&self, protocol: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a root");
@@ -58,13 +58,13 @@ impl Authority {
         config
     }
 
-    /// A TLS connection, agreed on.
+    /// A TLS connection after its handshake.
     #[track_caller]
     pub(crate) fn connect(&self, server: SocketAddr) -> Tls {
         self.try_connect(server).expect("a TLS connection")
     }
 
-    /// The same, where it may fail.
+    /// The same, if the handshake may fail.
     pub(crate) fn try_connect(&self, server: SocketAddr) -> io::Result<Tls> {
         let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -80,7 +80,7 @@ impl Authority {
 pub(crate) struct Tls(StreamOwned<ClientConnection, TcpStream>);
 
 impl Tls {
-    /// Sends a query behind its length and reads the reply's bytes.
+    /// Sends a query after its length, and reads the reply's bytes.
     pub(crate) fn exchange(&mut self, query: &[u8]) -> io::Result<Vec<u8>> {
         self.0.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat())?;
         self.0.flush()?;
@@ -115,7 +115,7 @@ impl Write for Tls {
     }
 }
 
-/// A folder that holds `tls.crt` and `tls.key` as the kubelet has them: links through a link that turns for both.
+/// A folder with `tls.crt` and `tls.key` as the kubelet mounts them: links through a common link, which switches both.
 pub(crate) struct Mounted {
     folder: PathBuf,
     turns: usize,
@@ -131,7 +131,7 @@ impl Mounted {
         mounted
     }
 
-    /// Puts another pair in the place of both at once.
+    /// Replaces both files at once.
     pub(crate) fn turn(&mut self, certificate: &str, key: &str) {
         self.turns += 1;
         let target = format!("..{}", self.turns);
@@ -144,7 +144,7 @@ impl Mounted {
         fs::rename(new, self.folder.join("..data")).expect("turn a link");
     }
 
-    /// Where the server finds them.
+    /// The path of one of the files.
     pub(crate) fn file(&self, name: &str) -> String {
         self.folder.join(name).to_str().expect("a plain path").to_owned()
     }
