@@ -1,8 +1,7 @@
-//! The running program as clients see it: the conformance checks of other projects, and what users of others ran into.
+//! The running program as its clients see it: the conformance checks of other projects, and the problems of their users.
 //!
-//! Each table is named after its source, and a row after the check in it. Where the schema decides otherwise than the
-//! source, the row says so. dig and kdig ask where they can, bytes where they cannot, and every reply is read again by
-//! the `domain` crate.
+//! Each table has the name of its source, and each row the name of its check. If the schema differs from the source, the row
+//! says so. dig and kdig ask if they can, and raw bytes otherwise. The `domain` crate reads every reply again.
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod harness;

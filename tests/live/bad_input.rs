@@ -1,5 +1,5 @@
-//! Bad input and hostile clients: bytes, and what comes back. The numbers are the rows of the list that it follows; rows
-//! that stand elsewhere: 4 and 30 in `rfc8906`, 18, 19, 31 and 32 in `sizes`, 22 and 29 in `zonemaster`.
+//! Bad input and hostile clients: bytes, and the expected reply. The numbers are rows of BAD_INPUT.md. Other files have the
+//! rows 4 and 30 (`rfc8906`), 18, 19, 31 and 32 (`sizes`), 22 and 29 (`zonemaster`).
 //!
 //! After each datagram the same socket asks a plain question, which must be answered.
 
@@ -11,7 +11,7 @@ use domain::base::iana::Rtype;
 /// Header words after the ID: flags and the four counts.
 type Header = [u16; 5];
 
-/// One question, nothing else.
+/// One question and no records.
 const ONE: Header = [0, 1, 0, 0, 0];
 
 /// One question and one additional record.
@@ -28,7 +28,7 @@ fn message(header: Header, parts: &[&[u8]]) -> Vec<u8> {
     header.chain(parts.concat()).collect()
 }
 
-/// The reply's code, or `silence`.
+/// The reply's RCODE, or `silence`.
 fn verdict(query: &[u8]) -> String {
     match provoke(dns(), query) {
         None => "silence".to_owned(),
@@ -42,7 +42,7 @@ fn check(rows: &[(u8, &str, Vec<u8>, &str)]) {
     }
 }
 
-/// `SOA`, with a name of these bytes in place of the zone's.
+/// `SOA`, with a name of these bytes instead of the zone's.
 fn question(name: &[u8]) -> Vec<u8> {
     [name, b"\x00\x01\x00\x01"].concat()
 }
@@ -166,7 +166,7 @@ fn types() {
     for rtype in (0..=300).chain([32768, 65279, 65280, 65534, 65535]) {
         // Row 26: the root, with every type.
         let root = verdict(&typed(b"\0", rtype));
-        // Row 25: types of no question; row 28: transfers.
+        // Row 25: types that no question may have. Row 28: transfers.
         let (at_root, at_zone) = match rtype {
             41 | 249 | 250 => ("FORMERR", "FORMERR"),
             251 | 252 => ("REFUSED", "REFUSED"),
@@ -179,7 +179,7 @@ fn types() {
 
 #[test]
 fn any_is_one_record() {
-    // Row 27, RFC 8482 §4.2, and §4.3 over TCP alike.
+    // Row 27, RFC 8482 §4.2, and the same over TCP (§4.3).
     for name in [Z, "_rpc._tcp.org.acme.greeter.default.Z", "10-244-0-82.p.Z", "dns-version.Z"] {
         for reply in [ask(name, Rtype::ANY).udp(dns()), ask(name, Rtype::ANY).tcp(dns())] {
             let [record] = &*reply.answer else { panic!("{name}: {reply:?}") };
@@ -210,7 +210,7 @@ fn compressed_records_cost_nothing() {
 
 #[test]
 fn no_answer_needs_another_query() {
-    // Row 33: an SRV's target is one of ours, whatever a registration says; an alias to nowhere ends.
+    // Row 33: an SRV record's target is always in our zone, whatever a registration says. An alias to nowhere ends.
     let reply = ask("outside.static.test.", Rtype::A).udp(dns());
     assert_eq!((reply.rcode.as_str(), reply.answer.len()), ("NOERROR", 1), "{reply:?}");
     let reply = ask("service.static.test.", Rtype::SRV).udp(dns());
@@ -223,14 +223,14 @@ fn no_answer_needs_another_query() {
 
 #[test]
 fn a_flood_of_new_names_leaves_nothing_behind() {
-    // Row 34, in small.
+    // Row 34, on a small scale.
     for n in 0..2000 {
         let reply = ask(&format!("n{n}.default.Z"), Rtype::A).udp(dns());
         assert_eq!((reply.rcode.as_str(), reply.authority.len()), ("NXDOMAIN", 1));
     }
 }
 
-/// A small generator of numbers (Knuth's MMIX constants): the same bytes in every run.
+/// A small random number generator (Knuth's MMIX constants): the same bytes in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -242,7 +242,7 @@ impl Numbers {
 
 #[test]
 fn broken_bytes_of_good_queries() {
-    // Row 46, in small: whatever comes back is well-formed and within the limit, and the next question is answered.
+    // Row 46, on a small scale: every reply is well-formed and within the limit, and the next question is answered.
     let names = [
         "_rpc._tcp.org.acme.greeter.default.Z",
         "greeter-0-50051._tri._tcp.org.acme.greeter.default.Z",

@@ -1,7 +1,7 @@
-//! Chains of aliases beside NSD and Knot DNS, which run here on the same zone files.
+//! Chains of aliases compared to NSD and Knot DNS, which run here on the same zone files.
 //!
-//! Knot stays within a zone and ends after five links; NSD crosses zones and follows each DNAME once. Both end a chain that
-//! comes by a name again, and both answer QTYPE=CNAME below a DNAME with the DNAME and the CNAME that follows from it.
+//! Knot stays within a zone and ends after five links. NSD crosses zones and follows each DNAME once. Both end a chain that
+//! meets a name again, and both answer QTYPE=CNAME below a DNAME with the DNAME and the synthesized CNAME.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,14 +31,14 @@ deleg NS ns.deleg\nns.deleg A 192.0.2.3\ntodeleg CNAME www.deleg\nddeleg DNAME d
 
 const B: &str = "www A 192.0.2.20\nback CNAME end.a.test.\nfar CNAME far.a.test.\n";
 
-/// Both of them are right.
+/// Both peers have the same answer as callsign.
 const BOTH: &[&str] = &["NSD", "Knot"];
-/// Knot leaves the chain early: at five links, or at the zone's end.
+/// Knot ends the chain early: after five links, or at the end of the zone.
 const NSD: &[&str] = &["NSD"];
-/// NSD leaves the chain where a DNAME serves again, Knot repeats what it has told.
+/// NSD ends the chain where a DNAME applies again, and Knot repeats records.
 const NEITHER: &[&str] = &[];
 
-/// What is asked below `a.test.`, and whose answer to each of A and CNAME is ours.
+/// The names to ask for below `a.test.`, and the peers with callsign's answer to A and to CNAME.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     ("self", BOTH, BOTH),
     ("one", BOTH, BOTH),
@@ -73,7 +73,7 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("www.ddeleg", BOTH, BOTH),
 ];
 
-/// A server of another project; dropping it stops it.
+/// A server of another project. Dropping it stops it.
 struct Other {
     address: SocketAddr,
     _process: Process,

@@ -1,7 +1,6 @@
-//! Who may ask, how much, and who has shown to be where they say.
+//! Which clients may ask, how much, and which have proved their address.
 //!
-//! Loopback's many addresses stand for as many clients: the server is at 127.0.0.1, and whoever asks may be anywhere in
-//! 127.0.0.0/8.
+//! Each loopback address stands for one client: the server is at 127.0.0.1, and clients are anywhere in 127.0.0.0/8.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -29,7 +28,7 @@ pub(super) fn start(args: &[&str]) -> Server {
     Server::start(&[&["--manifests", manifests(), "--nsid", NSID], args].concat())
 }
 
-/// A client of its own, at an address of loopback.
+/// A client at a loopback address.
 pub(super) struct Client(pub(super) UdpSocket);
 
 impl Client {
@@ -49,14 +48,14 @@ impl Client {
         Reply::read(&query, reply)
     }
 
-    /// How many replies come to so many questions at once: whole ones, cut ones, and those with BADCOOKIE.
+    /// Sends questions at once and counts the replies: whole ones, cut ones, and those with BADCOOKIE.
     fn flood(&self, ask: &Ask, count: usize) -> [usize; 3] {
         let mut replies = [0; 3];
         let mut read = || {
             let mut reply = [0; 4096];
             while let Ok(len) = self.0.recv(&mut reply) {
                 let is_cut = reply[2] & 2 != 0;
-                // BADCOOKIE is 23: its low half in the header, its high one in OPT.
+                // BADCOOKIE is 23: its low bits are in the header, its high bits in OPT.
                 let is_bad_cookie = reply[3] & 15 == 7;
                 assert!(!is_cut || len < 120, "what sends to TCP is short");
                 replies[if is_bad_cookie { 2 } else { usize::from(is_cut) }] += 1;
@@ -82,7 +81,7 @@ pub(super) fn with_cookie(ask: Ask, cookie: &[u8]) -> Ask {
     ask.opt(Edns { size: 1232, options: vec![(COOKIE, cookie.to_vec())], ..Edns::default() })
 }
 
-/// The cookie that a reply brings.
+/// The cookie in a reply.
 pub(super) fn cookie_of(reply: &Reply) -> Option<Vec<u8>> {
     let options = &reply.edns.as_ref()?.options;
     options.iter().find(|(code, _)| *code == COOKIE).map(|(_, data)| data.clone())
@@ -110,21 +109,21 @@ fn a_rate_of_replies() {
     let neighbour = Client::at("127.1.1.200", &server);
     assert!(neighbour.flood(&srv(), 100)[0] < RATE, "one network, one rate");
     assert_eq!(Client::at("127.2.2.2", &server).flood(&srv(), RATE)[0], RATE, "another network is not held to it");
-    // Never CoreDNS's look whether we are there, never TCP, never who is trusted.
+    // CoreDNS's health probe, TCP and trusted clients are never limited.
     assert_eq!(stranger.flood(&Ask::new(".", Rtype::NS), 300)[0], 300);
     let mut tcp = from("127.1.1.1", server.dns);
     for _ in 0..200 {
         assert!(!converse(&mut tcp, &srv()).answer.is_empty());
     }
     assert_eq!(Client::at("127.9.9.9", &server).flood(&srv(), 300), [300, 0, 0]);
-    // Who has a cookie is sent for ours, and then is let through.
+    // A client cookie gets BADCOOKIE with a server cookie. A query with that is not limited.
     let [_, cut, bad_cookie] = stranger.flood(&with_cookie(ask(NAME, Rtype::SRV), b"8 bytes!"), 300);
     assert!(cut == 0 && bad_cookie > 50, "{bad_cookie}");
     let query = with_cookie(ask(NAME, Rtype::SRV), b"8 bytes!").to_wire();
     tcp.write_all(&[&(query.len() as u16).to_be_bytes(), &query[..]].concat()).expect("write");
     let cookie = cookie_of(&Reply::read(&query, read_message(&mut tcp).expect("a reply"))).expect("a cookie");
     assert_eq!(stranger.flood(&with_cookie(ask(NAME, Rtype::SRV), &cookie), 300), [300, 0, 0]);
-    // What cannot be read draws no more.
+    // Unparsable messages are limited too.
     let garbage = Client::at("127.3.3.3", &server);
     for _ in 0..1000 {
         garbage.0.send(&[1, 2, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0]).expect("send");
@@ -132,7 +131,7 @@ fn a_rate_of_replies() {
     garbage.0.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
     let refusals = std::iter::from_fn(|| garbage.0.recv(&mut [0; 512]).ok()).count();
     assert!((RATE..4 * RATE).contains(&refusals), "{refusals} refusals");
-    // Nor does what is no cookie, nor who asks for one and nothing else.
+    // So are malformed cookies, and queries for a cookie alone.
     for (address, query) in
         [("127.4.4.4", with_cookie(ask(NAME, Rtype::SRV), &[7; 9]).to_wire()), ("127.5.5.5", cookie_alone(b"8 bytes!"))]
     {
@@ -171,7 +170,7 @@ fn is_served(stream: &mut TcpStream) -> bool {
     sent.is_ok() && read_message(stream).is_ok()
 }
 
-/// bad-input 37: so many connections a client, and no more.
+/// bad-input 37: the limit of connections of one client.
 #[test]
 fn connections_of_one_client() {
     let server = start(&["--tcp-per-client", "3", "--trusted-client", "127.9.0.0/16"]);
@@ -190,8 +189,8 @@ fn connections_of_one_client() {
     });
 }
 
-/// bad-input 37: with all places taken the next one is served at once, in the place of whoever was silent the longest; a
-/// trusted client keeps its own.
+/// bad-input 37: if all places are taken, the next connection replaces the one that was silent the longest, at once. A
+/// trusted client keeps its places.
 #[test]
 fn the_connection_that_was_silent_the_longest_is_replaced() {
     let server = start(&["--tcp-clients", "8", "--tcp-per-client", "4", "--trusted-client", "127.9.0.0/16"]);
@@ -280,7 +279,7 @@ fn the_pages_over_tls() {
     assert!(server.ended(Duration::ZERO).is_none());
 }
 
-/// A connection from an address of loopback.
+/// A connection from a loopback address.
 fn from(address: &str, server: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let here = SocketAddr::new(address.parse::<IpAddr>().expect("an address"), 0);
@@ -303,7 +302,7 @@ fn get(stream: &mut (impl Read + Write), path: &str, header: &str) -> (u16, Stri
     let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
     stream.write_all(format!("GET {path} HTTP/1.0\r\n{header}\r\n").as_bytes()).expect("ask");
     let mut reply = Vec::new();
-    let _ = stream.read_to_end(&mut reply); // TLS may end without a last word
+    let _ = stream.read_to_end(&mut reply); // TLS may end without a close_notify
     let reply = String::from_utf8_lossy(&reply).into_owned();
     let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
     (status, reply)

@@ -17,7 +17,7 @@ fn cookies() {
     let server = start(&["--cookies"]);
     let client = Client::at("127.0.0.1", &server);
     let srv = || ask(NAME, Rtype::SRV);
-    assert_eq!(cookie_of(&client.ask(&srv().edns(1232))), None, "none for who brings none");
+    assert_eq!(cookie_of(&client.ask(&srv().edns(1232))), None, "no cookie without a client cookie");
     let first = cookie_of(&client.ask(&with_cookie(srv(), b"8 bytes!"))).expect("a cookie");
     assert_eq!((first.len(), &first[..8]), (24, &b"8 bytes!"[..]));
     assert_eq!(cookie_of(&client.ask(&with_cookie(srv(), &first))).as_ref(), Some(&first), "a good one stays");
@@ -37,13 +37,13 @@ fn cookies() {
     assert_eq!(cookie_of(&reply), Some(first), "over TCP too");
     let dig = server.dig(&["+cookie=0102030405060708", "+nsid", "rpc.cluster.local.", "SOA"]);
     assert!(dig.text.contains("(good)") && dig.status == "NOERROR", "{}", dig.text);
-    // Without the option, what is no cookie is no concern (`conformance.md` §5).
+    // Without `--cookies`, a malformed cookie is ignored.
     let plain = start(&[]);
     let reply = Client::at("127.0.0.1", &plain).ask(&with_cookie(srv(), &[7; 9]));
     assert_eq!((reply.rcode.as_str(), cookie_of(&reply)), ("NOERROR", None));
 }
 
-/// A query without a question that brings this cookie.
+/// A query without a question, with this cookie.
 pub(super) fn cookie_alone(cookie: &[u8]) -> Vec<u8> {
     let whole = with_cookie(Ask::new(".", Rtype::NS), cookie).to_wire();
     let question = 12..17; // the root's name, type and class
@@ -77,7 +77,7 @@ fn a_query_without_a_question_gets_a_cookie() {
     }
     assert_eq!(given(&server, b"7 bytes"), ("FORMERR".to_owned(), None));
     let plain = start(&[]);
-    assert_eq!(given(&plain, b"8 bytes!"), ("FORMERR".to_owned(), None), "who knows no cookies");
+    assert_eq!(given(&plain, b"8 bytes!"), ("FORMERR".to_owned(), None), "a server without cookies");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn replicas_share_a_secret_and_replace_it() {
     fs::write(&file, "no secret").expect("write");
     eventually(PATIENCE, || match replicas[0].log().contains("the old ones stay") {
         true => Ok(()),
-        false => Err("the bad file is not told of"),
+        false => Err("the log does not report the bad file"),
     });
     assert!(!replicas[0].log().contains("0011223344"), "no secret in a log");
     assert_eq!(given(&replicas[0], &cookie), cookie);

@@ -1,5 +1,5 @@
-//! The Kubernetes DNS specification and the tests of CoreDNS' `kubernetes`, carried over: where they ask for a headless
-//! Service, we ask for a SERVICE name.
+//! The Kubernetes DNS specification and the tests of CoreDNS' `kubernetes`. Where they ask for a headless Service, these ask
+//! for a SERVICE name.
 
 use domain::base::iana::Rtype;
 
@@ -8,7 +8,7 @@ use crate::harness::dig::dig;
 
 use super::site::{SITE, Z, ask, data, dns, negative_soa, whole};
 
-/// What must come back.
+/// The expected answer.
 #[derive(Debug)]
 enum Expected {
     /// These records, by their data.
@@ -40,12 +40,12 @@ const HEADLESS: &str = "_http._tcp.headless.testns.Z";
 #[test]
 fn coredns_names_that_exist() {
     check(&[
-        // Specification 2.2: the version is our schema's own, since we do not claim the Kubernetes one.
+        // Specification 2.2: the version is our schema's, because we do not claim the Kubernetes schema.
         ("dns-version.Z", Rtype::TXT, Data(&["\"1.0.0\""])),
         // 2.4.1
         ("headless.testns.Z", Rtype::A, Data(&["172.0.0.2", "172.0.0.3", "172.0.0.4", "172.0.0.5"])),
         ("headless.testns.Z", Rtype::AAAA, Data(&["5678:abcd::1", "5678:abcd::2"])),
-        // 2.4.2: ours has a port for each endpoint.
+        // 2.4.2: here each endpoint has a port.
         (
             "_rpc._tcp.org.acme.greeter.default.Z",
             Rtype::SRV,
@@ -66,7 +66,7 @@ fn coredns_names_that_exist() {
         // An address seen in two Pods.
         ("95.0.244.10.in-addr.arpa.", Rtype::PTR, Data(&["twin-0.odd.pod.Z", "twin-1.odd.pod.Z"])),
         ("org.acme.twin.odd.Z", Rtype::SRV, Data(&["0 100 1 10-244-0-95.p.Z", "0 100 2 10-244-0-95.p.Z"])),
-        // A Pod's name of more than 63 characters is no label: the target's stands for it.
+        // A Pod's name of more than 63 characters is no label: the target's label replaces it.
         ("90.0.244.10.in-addr.arpa.", Rtype::PTR, Data(&["10-244-0-90.odd.pod.Z"])),
         ("10-244-0-90.odd.pod.Z", Rtype::A, Data(&["10.244.0.90"])),
         ("_rpc._tcp.org.acme.long.odd.Z", Rtype::PTR, Data(&["10-244-0-90-1._rpc._tcp.org.acme.long.odd.Z"])),
@@ -80,7 +80,7 @@ fn coredns_names_that_exist() {
 #[test]
 fn coredns_names_that_do_not_exist() {
     check(&[
-        // None ready: NXDOMAIN there, NODATA here.
+        // No ready endpoint: NXDOMAIN there, NODATA here.
         ("org.acme.starting.default.Z", Rtype::A, NoData(Z)),
         ("_tri._tcp.org.acme.starting.default.Z", Rtype::SRV, NoData(Z)),
         ("starting-0.default.pod.Z", Rtype::A, Data(&["10.244.0.85"])),
@@ -88,7 +88,7 @@ fn coredns_names_that_do_not_exist() {
         ("org.acme.ended.default.Z", Rtype::A, NxDomain(Z)),
         ("ended-0.default.pod.Z", Rtype::A, NxDomain(Z)),
         ("86.0.244.10.in-addr.arpa.", Rtype::PTR, NxDomain(REVERSE)),
-        // Unknown target, service, namespace, protocol, port's name.
+        // Unknown target, service, namespace, protocol, port name.
         ("172-0-0-9.p.Z", Rtype::A, NxDomain(Z)),
         ("nope.testns.Z", Rtype::A, NxDomain(Z)),
         ("headless.nope.Z", Rtype::A, NxDomain(Z)),
@@ -101,7 +101,7 @@ fn coredns_names_that_do_not_exist() {
         ("headless.testns.Z", Rtype::MX, NoData(Z)),
         ("headless.testns.Z", Rtype::PTR, NoData(Z)),
         (HEADLESS, Rtype::A, NoData(Z)),
-        // Names in between.
+        // Empty non-terminals.
         ("testns.Z", Rtype::A, NoData(Z)),
         ("p.Z", Rtype::A, NoData(Z)),
         ("pod.Z", Rtype::A, NoData(Z)),
@@ -116,12 +116,12 @@ fn coredns_names_that_do_not_exist() {
         ("headless.testns.Z", Rtype::SOA, NoData(Z)),
         ("nope.testns.Z", Rtype::NS, NxDomain(Z)),
         ("nope.testns.Z", Rtype::SOA, NxDomain(Z)),
-        // The apex where it has none.
+        // Types that the apex does not have.
         ("Z", Rtype::A, NoData(Z)),
         ("Z", Rtype::AAAA, NoData(Z)),
         ("Z", Rtype::SRV, NoData(Z)),
         ("Z", Rtype::HINFO, NoData(Z)),
-        // An address in our reverse zones that is no Pod's, and one in none of them.
+        // An address in our reverse zones that no Pod has, and one outside of them.
         ("250.0.244.10.in-addr.arpa.", Rtype::PTR, NxDomain(REVERSE)),
         (REVERSE, Rtype::PTR, NoData(REVERSE)),
     ]);
@@ -147,7 +147,7 @@ fn srv_goes_with_the_addresses_of_its_targets() {
         let owners: Vec<_> = reply.additional.iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(targets, owners, "in the answer's order");
     }
-    // A dual-stack endpoint: one SRV, A and AAAA beside it, A first.
+    // A dual-stack endpoint: one SRV record, with A and AAAA, A first.
     let reply = ask("_dubbo._tcp.org.acme.greeter.default.Z", Rtype::SRV).udp(dns());
     assert_eq!(data(&reply.answer), ["0 100 20880 10-244-0-82.p.Z"]);
     let types: Vec<_> = reply.additional.iter().filter_map(|line| line.split(' ').nth(3)).collect();

@@ -1,4 +1,4 @@
-//! Messages that other projects' fuzzers have gathered, replayed.
+//! Replays messages from the corpora of other projects' fuzzers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +14,8 @@ use super::site::{PATIENCE, SITE, dns, gave_up_nothing, provoke};
 /// The most bytes of a datagram over IPv4.
 const DATAGRAM_MAX: usize = 65_507;
 
-/// Row 46: silence or a reply that a strict reader takes apart, within its size, and the same over UDP and TCP. Each message
-/// comes as it is, and again as a query: most are responses, of which a server reads no further than the header.
+/// Row 46: no reply, or a reply that a strict reader parses, of an allowed size, and the same over UDP and TCP. The test sends
+/// each message unchanged, and again as a query: most are responses, and a server reads only their header.
 #[test]
 fn the_corpora_of_binds_fuzzers_get_valid_replies() {
     let mut verdicts = BTreeMap::<String, usize>::new();
@@ -25,7 +25,7 @@ fn the_corpora_of_binds_fuzzers_get_valid_replies() {
         let gathered = fs::read(&file).expect("a message");
         let mut query = gathered.clone();
         if let Some(flags) = query.get_mut(2) {
-            *flags &= 1; // a QUERY, and no response
+            *flags &= 1; // a QUERY, not a response
         }
         for message in [gathered, query] {
             let verdict = |reply: Option<Vec<u8>>| {
@@ -54,7 +54,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| self::files(folder)).chain(files).collect()
 }
 
-/// The reply to a message that is the only one of its connection, or none.
+/// The reply to a message, sent alone on a connection. `None` if there is none.
 fn over_tcp(message: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(dns()).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

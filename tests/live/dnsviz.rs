@@ -1,4 +1,4 @@
-//! dnsviz as a judge: `probe` asks the server all it likes, `grok` says what it finds wrong (`conformance.md` §5).
+//! dnsviz checks the server: `probe` sends its queries, and `grok` reports what it finds wrong.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::harness::server::Server;
 
 use super::site::{Z, manifests, text};
 
-/// What the zones say is their name server's address. It is asked as well, at port 53, where nobody must be.
+/// The name server's address in the zones. dnsviz queries it too, at port 53, where no server may run.
 const NS: &str = "127.99.99.99";
 
 /// A static zone.
@@ -30,22 +30,22 @@ const NAMES: [&str; 6] = [
     "81.0.244.10.in-addr.arpa.",
 ];
 
-/// What `probe` heard of this server, asked alone and as the authority for our zones.
+/// `probe`'s report on this server, queried alone and as the authority for our zones.
 fn probe(server: SocketAddr) -> PathBuf {
     let file = scratch("dnsviz").join("probe.json");
     let mut args = ["probe", "-4", "-A", "-E", "-R", "SOA,NS,A,AAAA,SRV,TXT,PTR", "-o"].map(str::to_owned).to_vec();
     args.push(file.display().to_string());
     for zone in [Z, STATIC, "244.10.in-addr.arpa."] {
-        // `+`: nobody above it is asked.
+        // `+`: it queries no server above.
         args.extend(["-x".to_owned(), format!("{zone}+:ns.{zone}={server}")]);
     }
-    // Beside us it asks a root server, to see what networks it has itself, and may do so for long where it has none.
+    // It also queries a root server to find out which networks it has. Without any, that may take long.
     args.extend(["-x".to_owned(), format!(".+:ns={server}")]);
     output("timeout", ["240", "dnsviz"].into_iter().chain(args.iter().map(String::as_str)).chain(NAMES));
     file
 }
 
-/// The codes of all that `grok` finds wrong, and how many names it looked at.
+/// The codes of `grok`'s findings, and the number of names that it checked.
 fn judged(probed: &Path) -> (BTreeSet<String>, usize) {
     let file = probed.display().to_string();
     let whole: Value = serde_json::from_str(&output("dnsviz", ["grok", "-l", "info", "-r", &file])).expect("JSON");
@@ -68,7 +68,7 @@ fn collect_codes(value: &Value, codes: &mut BTreeSet<String>) {
     }
 }
 
-/// Has a server judged; what was heard of it.
+/// Checks a server and returns `probe`'s report.
 #[track_caller]
 fn check(args: &[&str]) -> PathBuf {
     let zones = scratch("zones");
@@ -86,13 +86,13 @@ fn check(args: &[&str]) -> PathBuf {
     probed
 }
 
-/// What is done to a reply's bytes.
+/// A change of a reply's bytes.
 type Damage = fn(&mut Vec<u8>);
 
 #[test]
 fn dnsviz_finds_nothing_wrong() {
     let probed = check(&[]);
-    // The judge sees: the same replies without AA are not an authority's, and without their last bytes no replies.
+    // dnsviz notices faults: replies without AA are not authoritative, and replies without their last bytes are malformed.
     let text = fs::read_to_string(&probed).expect("what was heard");
     let damages: [(&str, Damage); 2] =
         [("NOT_AUTHORITAT", |reply| reply[2] &= !4), ("FORMERR", |reply| reply.truncate(reply.len() - 12))];

@@ -1,4 +1,4 @@
-//! TLS, HTTPS and QUIC: the same answers, by the clients that people have.
+//! TLS, HTTPS and QUIC: the same answers, with common clients.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -18,10 +18,10 @@ use crate::harness::tls::{Authority, Mounted, SERVER_NAME};
 
 use super::site::{ask, manifests, text, whole, zones};
 
-/// A server on every transport, shared by the tests that only ask.
+/// A server on every transport, shared by the tests that only query.
 static SITE: LazyLock<Encrypted> = LazyLock::new(Encrypted::start);
 
-/// A server on every transport, and who vouches for it.
+/// A server on every transport, and its certificate authority.
 pub(crate) struct Encrypted {
     pub(crate) server: Server,
     pub(crate) authority: Authority,
@@ -65,7 +65,7 @@ impl Encrypted {
         Encrypted { server, authority, mounted, tls, https, quic }
     }
 
-    /// Asks by kdig over a transport: `+tls`, `+https`, `+https-get` or `+quic`.
+    /// Asks with kdig over a transport: `+tls`, `+https`, `+https-get` or `+quic`.
     #[track_caller]
     pub(crate) fn kdig(&self, transport: &str, args: &[&str]) -> Dig {
         let server = match transport {
@@ -77,7 +77,7 @@ impl Encrypted {
         kdig(server, &[&[ca.as_str(), &name, transport], args].concat())
     }
 
-    /// The value of a metric, 0 where it is not there yet.
+    /// The value of a metric. 0 if it does not exist yet.
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let (_, metrics) = self.server.get("/metrics");
         let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -136,7 +136,7 @@ fn queries_are_pipelined_over_tls() {
     }
 }
 
-/// The message of a query for the zone's SOA, with the id 0 that caches like (RFC 8484 §4.1).
+/// A query for the zone's SOA, with the id 0, which helps caches (RFC 8484 §4.1).
 fn soa() -> Vec<u8> {
     let mut query = ask("Z", Rtype::SOA).to_wire();
     query[..2].copy_from_slice(&[0, 0]);
@@ -147,7 +147,7 @@ fn url(path: &str, message: &[u8]) -> String {
     format!("https://{SERVER_NAME}{path}?dns={}", BASE64_URL_SAFE_NO_PAD.encode(message))
 }
 
-/// What is asked by HTTP, and what comes back: method, URL, media type, body; status and `Cache-Control`.
+/// An HTTP request and its response: method, URL, media type, body; status and `Cache-Control`.
 type Exchange = (&'static str, String, &'static str, Vec<u8>, u16, &'static str);
 
 fn exchanges() -> Vec<Exchange> {

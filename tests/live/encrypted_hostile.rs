@@ -1,4 +1,4 @@
-//! Certificates that change under open connections, and clients that mean no good.
+//! Certificates that change under open connections, and hostile clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,13 +19,13 @@ use crate::harness::tls::Authority;
 use super::encrypted::Encrypted;
 use super::site::ask;
 
-/// How late a changed certificate may be seen.
+/// How late the server may notice a changed certificate.
 const REREAD: Duration = Duration::from_secs(3);
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More connections than a listener takes.
+/// More connections than a listener accepts.
 const CONNECTIONS: usize = 1100;
 
 fn connect(server: SocketAddr) -> TcpStream {
@@ -34,11 +34,11 @@ fn connect(server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Reads to the server's end of the connection; how long that took.
+/// Reads until the server ends the connection, and returns how long that took.
 fn closed(mut stream: TcpStream) -> Duration {
     let start = Instant::now();
     let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest); // a reset is an end as well
+    let _ = stream.read_to_end(&mut rest); // a reset is an end too
     assert!(start.elapsed() < PATIENCE, "it stays open");
     start.elapsed()
 }
@@ -157,7 +157,7 @@ fn a_client_that_does_not_finish_its_handshake_is_cut_off() {
         assert!(closed(silent) < Duration::from_secs(8), "no handshake");
         assert!(closed(half) < Duration::from_secs(8), "half a handshake");
     }
-    // Each is counted just behind its end.
+    // Each counts shortly after its end.
     eventually(PATIENCE, || match site.metric(r#"callsign_dropped_total{reason="handshake"}"#) {
         10.. => Ok(()),
         count => Err(format!("{count} of 10 are counted")),
@@ -184,7 +184,7 @@ fn connections_over_the_bound_harm_no_one_else() {
         assert_eq!(site.kdig("+quic", &["SOA", "rpc.cluster.local."]).status, "NOERROR");
         let open = ["tls", "https"].map(|name| site.metric(&format!(r#"callsign_connections{{transport="{name}"}}"#)));
         assert!((1000..=1024).contains(&open.iter().sum::<u64>()), "{open:?} are open");
-        // The silent ones lose their places, and then there is one for us.
+        // The silent connections lose their places, and then there is one for us.
         let transport = if server == site.tls { "+tls" } else { "+https" };
         assert_eq!(site.kdig(transport, &["+timeout=15", "SOA", "rpc.cluster.local."]).status, "NOERROR");
         assert!(start.elapsed() < Duration::from_secs(60));
@@ -206,7 +206,7 @@ fn nonsense_for_quic_is_dropped() {
             }
         }
     }
-    // More handshakes that are begun and left alone than a stranger gets places for.
+    // More unfinished handshakes than one client gets places for.
     for _ in 0..50 {
         Quic::begin(site.quic);
     }

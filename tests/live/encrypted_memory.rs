@@ -1,5 +1,5 @@
-//! Clients of the encrypted transports that would have the server keep much for them: frames without an end, queries
-//! that do not end, replies that nobody reads. What a connection may hold is bounded, and who stalls it is cut off.
+//! Clients of the encrypted transports that try to take the server's memory: endless frames, endless queries, unread replies.
+//! The memory of a connection is bounded, and the server ends a connection that its client stalls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -29,23 +29,24 @@ use crate::harness::tls::{Authority, SERVER_NAME};
 use super::encrypted::Encrypted;
 use super::site::{ask, manifest, pod, text};
 
-/// How long a connection may last whose client stalls it.
+/// How long a stalled connection may last.
 const PATIENCE: Duration = Duration::from_secs(18);
 
-/// Connections that stall, and queries on each: as many as are taken at once.
+/// The stalled connections, and the queries on each: as many as the server answers concurrently.
 const CONNECTIONS: usize = 16;
 const QUERIES: usize = 100;
 
-/// What each of them may hold, and what the allocator keeps besides; its replies are 6 MiB, and so would be its queries.
+/// The memory that each may take, with the allocator's overhead. Without a bound its replies and its queries would take 6 MiB
+/// each.
 const CONNECTION_KIB_MAX: u64 = 1280;
 
-/// The reserved frame type that is to be ignored (RFC 9114 §7.2.8), and a length of 2^40.
+/// A reserved frame type, which servers ignore (RFC 9114 §7.2.8), and a length of 2^40.
 const ENDLESS_FRAME: [u8; 9] = [0x21, 0xc0, 0, 1, 0, 0, 0, 0, 0];
 
-/// The begin of a control stream: its type, and empty SETTINGS.
+/// The beginning of a control stream: its type, and empty SETTINGS.
 const CONTROL: [u8; 3] = [0, 4, 0];
 
-/// How HTTP/3 and QUIC name too much (RFC 9114 §8.1, RFC 9250 §8.4).
+/// The codes for excessive load in HTTP/3 and DNS over QUIC (RFC 9114 §8.1, RFC 9250 §8.4).
 const H3_EXCESSIVE_LOAD: u64 = 0x107;
 const DOQ_EXCESSIVE_LOAD: u64 = 4;
 
@@ -57,11 +58,11 @@ fn large() -> Encrypted {
     };
     let pods: Vec<_> = (0..950).map(member).collect();
     let site = Encrypted::of(text(&manifest(&pods)));
-    read(&site, 20); // what is set up once, for each thread, is no client's
+    read(&site, 20); // the setup of each thread belongs to no client
     site
 }
 
-/// Asks for that set so many times at once over HTTP/3, and reads all of it.
+/// Asks for that set several times concurrently over HTTP/3, and reads every reply.
 fn read(site: &Encrypted, times: usize) {
     let connection = Quic::connect(&site.authority, site.https, b"h3");
     let request = Request::get(format!("https://{SERVER_NAME}{}", path())).body(Bytes::new()).expect("a request");
@@ -88,7 +89,7 @@ fn resident_kib(site: &Encrypted) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// By how much the server's memory grows while the clients are at it, and what they tell; others are answered meanwhile.
+/// How much the server's memory grows while the clients run, and their results. Other queries are answered meanwhile.
 fn grown<T: Send>(site: &Encrypted, clients: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> (u64, Vec<T>) {
     let before = resident_kib(site);
     thread::scope(|scope| {
@@ -123,7 +124,7 @@ fn all_closed(site: &Encrypted, transport: &str) {
 fn a_frame_without_an_end_ends_an_http_3_connection() {
     const SENT: usize = 32 << 20;
     let site = Encrypted::start();
-    let first = Quic::connect(&site.authority, site.https, b"h3"); // what is set up once is no client's
+    let first = Quic::connect(&site.authority, site.https, b"h3"); // the setup belongs to no client
     first.begin_one_way(&CONTROL);
     first.exchange(&headers(&path())).expect("a response");
     for (what, one_way, beginning) in [
@@ -162,14 +163,14 @@ fn headers(path: &str) -> Vec<u8> {
     [&[1, 0x40 | (fields.len() >> 8) as u8, fields.len() as u8][..], &fields].concat()
 }
 
-/// QUIC that lets a stream of ours have a KiB.
+/// A QUIC client that grants each of the server's streams a KiB.
 fn narrow() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport.stream_receive_window(1024_u32.into());
     transport
 }
 
-/// One connection of QUIC with many streams of the same, of which nothing is read: the code by which it ends.
+/// One QUIC connection with many equal streams that are not read. Returns the code with which it ends.
 fn stall(site: &Encrypted, protocol: &[u8], message: &[u8], ends: bool) -> Option<u64> {
     let server = if protocol == b"h3" { site.https } else { site.quic };
     let connection = Quic::connect_with(&site.authority, server, protocol, narrow());
@@ -217,16 +218,16 @@ fn queries_without_an_end_end_a_quic_connection() {
     }
 }
 
-/// What a client of HTTP/2 does a hundred times at once.
+/// What an HTTP/2 client does a hundred times concurrently.
 #[derive(Clone, Copy)]
 enum Does {
-    /// Asks, and lets a stream have so many bytes of its reply.
+    /// Sends a request, and grants its reply a window of this many bytes.
     Read(u32),
-    /// Sends all of a long body but its end.
+    /// Sends a long body without its end.
     Post,
 }
 
-/// One connection of HTTP/2, until the server ends it or time is up.
+/// One HTTP/2 connection, until the server ends it or time is up.
 fn http2(authority: &Authority, server: SocketAddr, does: Does) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -261,7 +262,7 @@ fn http2(authority: &Authority, server: SocketAddr, does: Does) -> bool {
                     }
                 };
                 future::pending::<()>().await;
-                drop(response); // nothing is read of it, and it is not given up
+                drop(response); // the client neither reads nor resets it
             });
         }
         timeout(patience, connection).await.is_ok()
@@ -271,7 +272,7 @@ fn http2(authority: &Authority, server: SocketAddr, does: Does) -> bool {
 #[test]
 fn unread_replies_end_an_http_2_connection() {
     let site = large();
-    // With a window of 1 the library holds the reply, with none we do.
+    // With a window of 1 h2 holds the reply, and with a window of 0 callsign does.
     let client = |n: usize| {
         let does = Does::Read(n as u32 % 2);
         let (authority, https) = (&site.authority, site.https);

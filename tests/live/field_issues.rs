@@ -1,4 +1,4 @@
-//! What users of other servers ran into, line by line, as far as an answer can show it.
+//! Problems of other servers' users, line by line, as far as an answer can show them.
 //!
 //! Elsewhere: truncation, subsets and limits (consul#1931, #375, #788, #3850, #3948, haproxy#341, #1421, #789,
 //! coredns#5362, #4449, #5366) in `sizes`; nothing partial while Pods sync (coredns#6518, CoreDNS' start-up wait) in
@@ -27,7 +27,7 @@ fn no_txt_in_the_additional_section() {
 
 #[test]
 fn no_weight_is_zero() {
-    // coredns#3930: HAProxy takes 0 for down. What was registered with 0 is not published, and what is too large is cut.
+    // coredns#3930: for HAProxy weight 0 means down. Weight 0 is not published, and a weight that is too large is capped.
     let weights = data(&srv("_rpc._tcp.org.acme.weights.odd.Z").answer);
     assert_eq!(weights, ["0 1 3 10-244-0-93.p.Z", "0 65535 2 10-244-0-93.p.Z"]);
 }
@@ -53,7 +53,8 @@ fn each_endpoint_has_its_metadata() {
 
 #[test]
 fn pods_that_end_are_no_endpoints_but_can_be_resolved() {
-    // kubernetes/dns#332, external-dns#878: out at deletionTimestamp; and a finished Pod's address is another's.
+    // kubernetes/dns#332, external-dns#878: an endpoint goes at deletionTimestamp, and another Pod may have the address of a
+    // finished one.
     let addresses = data(&ask("org.acme.greeter.default.Z", Rtype::A).udp(dns()).answer);
     assert_eq!(addresses, ["10.244.0.81", "10.244.0.82"], "greeter-2 is not ready, 3 terminating, 4 finished");
     for (name, expected) in [
@@ -69,7 +70,7 @@ fn pods_that_end_are_no_endpoints_but_can_be_resolved() {
 
 #[test]
 fn a_service_that_starts_is_nodata_and_not_nxdomain() {
-    // kubernetes#92559, #74092: NXDOMAIN cached for 30 s breaks peers at start.
+    // kubernetes#92559, #74092: an NXDOMAIN that is cached for 30 s breaks peers at their start.
     for (name, rtype) in [
         ("org.acme.starting.default.Z", Rtype::A),
         ("org.acme.starting.default.Z", Rtype::SRV),
@@ -84,7 +85,7 @@ fn a_service_that_starts_is_nodata_and_not_nxdomain() {
 
 #[test]
 fn no_ttl_is_long() {
-    // grpc#12295, grpc-go#1663: new Pods are found only if old answers are forgotten.
+    // grpc#12295, grpc-go#1663: clients find new Pods only once old answers expire.
     let reply = srv("_rpc._tcp.org.acme.greeter.default.Z");
     let all = reply.answer.iter().chain(&reply.additional);
     assert!(all.clone().count() == 5 && all.clone().all(|record| record.split(' ').nth(1) == Some("5")), "{reply:?}");

@@ -1,4 +1,4 @@
-//! Before the first sync: the API server is not there, and clients are told so at once.
+//! Before the first sync: there is no API server, and clients get an answer that says so at once.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use super::site::{ask, data, extended_error, manifests, text, zones};
 /// EDE's Not Ready (RFC 8914 §4.15).
 const NOT_READY: u16 = 14;
 
-/// How long a reply may take, as CoreDNS' probe waits: no question waits for the sync.
+/// How long a reply may take: the timeout of CoreDNS' probe. No question waits for the sync.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A server that watches a port where nobody listens.
+/// A server whose API server's port is closed.
 fn unsynced(more: &[&str]) -> Server {
     let file = scratch("kubeconfig").join("config");
     let port = free_port();
@@ -47,7 +47,7 @@ fn at_once(question: impl FnOnce() -> Reply) -> Reply {
 
 #[test]
 fn before_the_first_sync_our_names_are_servfail_and_others_refused() {
-    // Also with manifests that were read: one source that has not synced is enough, or the set would be partial.
+    // The same with manifests that were read: one source that has not synced is enough, or the set would be partial.
     for server in [unsynced(&[]), unsynced(&["--manifests", manifests()])] {
         for (name, rtype) in [
             ("Z", Rtype::SOA),
@@ -82,7 +82,7 @@ fn static_zones_are_served_meanwhile() {
     for (name, rtype, expected) in [
         ("www.static.test.", Rtype::A, vec!["192.0.2.80"]),
         ("alias.static.test.", Rtype::A, vec!["192.0.2.80", "www.static.test."]),
-        // Into the Pods' zone, which is not known: the alias alone.
+        // Into the Pods' zone, which is not known yet: only the alias.
         ("service.static.test.", Rtype::SRV, vec!["_rpc._tcp.org.acme.greeter.default.Z"]),
     ] {
         let reply = at_once(|| ask(name, rtype).udp(server.dns));
@@ -97,7 +97,7 @@ fn static_zones_are_served_meanwhile() {
 
 #[test]
 fn the_health_probe_is_answered_before_and_after_the_first_sync() {
-    // What CoreDNS' forward asks twice a second while it thinks us down.
+    // CoreDNS' forward asks this twice a second while it considers us down.
     let server = unsynced(&[]);
     for _ in 0..10 {
         let reply = at_once(|| ask(".", Rtype::NS).flags(flag::RD).udp(server.dns));

@@ -1,5 +1,5 @@
-//! What CoreDNS' `forward` and `cache` do as our client, and what they must find. CoreDNS itself asks in `tests/cluster`;
-//! that an idle connection outlives its 10 s is looked at in `stream`.
+//! The behaviour that CoreDNS' `forward` and `cache` need from a server. `tests/cluster` has CoreDNS itself, and `stream` tests
+//! that an idle connection outlives its 10 s.
 
 use domain::base::iana::Rtype;
 
@@ -32,7 +32,7 @@ fn one_query_one_reply_with_its_id() {
 
 #[test]
 fn every_negative_answer_can_be_cached() {
-    // Without SOA a cache keeps none; its TTL and MINIMUM are 5 s, so that what starts is soon found.
+    // Without an SOA a cache keeps no negative answer. Its TTL and MINIMUM are 5 s, so clients find a starting service soon.
     for (name, rtype) in [
         ("nope.default.Z", Rtype::A),
         ("org.acme.starting.default.Z", Rtype::SRV),
@@ -48,7 +48,7 @@ fn every_negative_answer_can_be_cached() {
 
 #[test]
 fn no_ttl_of_any_section_is_above_five() {
-    // CoreDNS' cache takes the smallest of all sections.
+    // CoreDNS' cache uses the smallest TTL of all sections.
     for (name, rtype) in [
         ("Z", Rtype::NS),
         ("Z", Rtype::SOA),
@@ -64,7 +64,7 @@ fn no_ttl_of_any_section_is_above_five() {
 
 #[test]
 fn a_burst_from_one_client_is_answered_whole() {
-    // A node's Pods all come from CoreDNS' one address.
+    // All Pods of a node arrive from one address, CoreDNS'.
     let answers = (0..500).filter(|_| {
         let query = ask("_rpc._tcp.org.acme.greeter.default.Z", Rtype::SRV).to_wire();
         exchange_udp(dns(), &query).is_ok()

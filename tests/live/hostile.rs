@@ -1,6 +1,6 @@
-//! Clients that do to connections what they can: leave them at every moment, never read, trickle, take every file there is.
+//! Clients that abuse connections: abandon them at any moment, never read, trickle, take every open file.
 //!
-//! The numbers are the rows of the list that `bad_input` follows.
+//! The numbers are rows of BAD_INPUT.md.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ use super::encrypted::Encrypted;
 use super::site::{ask, gave_up_nothing, manifests};
 use super::sizes::LARGE;
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn connect(server: SocketAddr) -> TcpStream {
@@ -52,15 +52,15 @@ fn metric(server: &Server, series: &str) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-/// Row 39, CVE-2022-0396: a reset, a half-close or an end at each moment of a conversation leaves no file behind, on the
-/// plain, the encrypted and the pages' ports.
+/// Row 39, CVE-2022-0396: a reset, a half-close or an end at any moment of a conversation leaves no open file, at the plain
+/// ports, the encrypted ones and that of the pages.
 #[test]
 fn connections_that_are_abandoned_at_any_moment_leave_nothing() {
     const ROUNDS: usize = 100;
     let site = Encrypted::start();
     let query = framed(&soa());
     let twice = query.repeat(2);
-    // What is sent before it is left, and whether a reply is waited for.
+    // The bytes to send before leaving, and whether to wait for a reply.
     let moments: [(&[u8], bool); 7] = [
         (b"", false),
         (&query[..1], false),
@@ -82,7 +82,7 @@ fn connections_that_are_abandoned_at_any_moment_leave_nothing() {
                 match round % 3 {
                     0 => SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a reset at the end"),
                     1 => match stream.shutdown(Shutdown::Write) {
-                        // The server may have ended it already, for what it has read.
+                        // The server may have ended it already, because of the bytes sent.
                         Err(error) if error.kind() == ErrorKind::NotConnected => {}
                         half_closed => half_closed.expect("a half-close"),
                     },
@@ -101,8 +101,8 @@ fn connections_that_are_abandoned_at_any_moment_leave_nothing() {
     assert_eq!(ask("Z", Rtype::SOA).tcp(site.server.dns).answer.len(), 1);
 }
 
-/// Row 38, CVE-2024-0760: a hundred thousand queries whose replies nobody reads cost a connection's buffers and no more, and
-/// end with the write's deadline.
+/// Row 38, CVE-2024-0760: a hundred thousand queries with unread replies take only a connection's buffers, and the connection
+/// ends by the write's deadline.
 #[test]
 fn unread_replies_take_no_memory() {
     const CONNECTIONS: usize = 50;
@@ -142,7 +142,7 @@ fn unread_replies_take_no_memory() {
     });
 }
 
-/// Row 36: a byte a second is a message that does not come to its end.
+/// Row 36: at a byte a second a message does not complete in time.
 #[test]
 fn a_client_that_trickles_is_cut_off() {
     let query = framed(&soa());
@@ -176,8 +176,8 @@ fn a_thousand_queries_in_one_write() {
     }
 }
 
-/// Row 41: with no file left for another connection UDP goes on, what is read again stays as it was, no log fills, and what
-/// waits is served once there are files again.
+/// Row 41: while no open file is left for another connection, UDP continues, files keep their last content, and the log does
+/// not grow. Waiting connections are served once there are files again.
 #[test]
 fn datagrams_are_answered_while_no_file_is_left_for_connections() {
     const FILES: usize = 64;
@@ -193,7 +193,7 @@ fn datagrams_are_answered_while_no_file_is_left_for_connections() {
         thread::sleep(Duration::from_millis(10));
     }
     let lines = server.log().lines().count();
-    // They are let go after 2.5 s, and new ones come in their place all the while.
+    // They end after 2.5 s, and new ones replace them all the time.
     while start.elapsed() < Duration::from_secs(6) {
         held.extend((0..8).map(|_| connect(server.dns)));
         let reply = ask("_rpc._tcp.org.acme.greeter.default.Z", Rtype::SRV).udp(server.dns);
@@ -210,7 +210,7 @@ fn datagrams_are_answered_while_no_file_is_left_for_connections() {
     assert!(more < 20, "{more} lines in the log:\n{}", server.log());
 }
 
-/// Rows 1 to 30 are the same on every transport: broken bytes of good queries, and what each is answered.
+/// Rows 1 to 30 are the same on every transport: valid queries with broken bytes, and their replies.
 #[test]
 fn broken_bytes_are_answered_alike_over_udp_tcp_and_tls() {
     let site = Encrypted::start();
@@ -228,7 +228,7 @@ fn broken_bytes_are_answered_alike_over_udp_tcp_and_tls() {
             let tcp = read_message(&mut stream).ok();
             let encrypted = tls.exchange(&query).ok();
             if encrypted.is_none() {
-                tls = site.authority.connect(site.tls); // the end of one that speaks so
+                tls = site.authority.connect(site.tls); // the server ended the connection because of that message
             }
             let verdict = |reply: Option<Vec<u8>>| match reply {
                 None => "silence".to_owned(),

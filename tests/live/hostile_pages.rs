@@ -1,5 +1,4 @@
-//! The pages under clients that mean no good (row 44 of the list that `bad_input` follows): all of it is bounded, and DNS does
-//! not notice.
+//! The pages under hostile clients (row 44 of BAD_INPUT.md): everything is bounded, and DNS is not affected.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -15,7 +14,7 @@ use super::site::{ask, manifests};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection from an address of loopback.
+/// A connection from a loopback address.
 fn from(address: Ipv4Addr, server: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(IpAddr::V4(address), 0).into())?;
@@ -30,7 +29,7 @@ fn connect(server: SocketAddr) -> TcpStream {
     from(Ipv4Addr::LOCALHOST, server).expect("connect")
 }
 
-/// What comes until the server ends it, and how long that took.
+/// Reads until the server ends the connection. Returns the bytes, and how long that took.
 fn ended(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
     let start = Instant::now();
     let mut reply = Vec::new();
@@ -45,12 +44,12 @@ fn a_head_without_an_end_is_refused() {
     for start in ["GET /livez HTTP/1.1\r\nHost: x\r\nA: ", "GET /", "GET /v1/pods?namespace="] {
         let mut stream = connect(server.http);
         stream.write_all(start.as_bytes()).expect("write");
-        // A gigabyte would be sent; it takes a small part of that until nobody listens.
+        // The client would send a gigabyte. The server ends the connection after a small part of that.
         let block = vec![b'a'; 64 * 1024];
         let sent = (0..16 * 1024).take_while(|_| stream.write_all(&block).is_ok()).count();
         assert!(sent < 1024, "{} KiB were taken", sent * 64);
     }
-    // A thousand lines of it are no better.
+    // The same for a head of a thousand lines.
     let mut stream = connect(server.http);
     let lines: String = (0..1000).map(|n| format!("A{n}: b\r\n")).collect();
     let _ = stream.write_all(format!("GET /livez HTTP/1.1\r\nHost: x\r\n{lines}\r\n").as_bytes());
@@ -81,7 +80,7 @@ fn a_head_or_a_body_that_trickles_is_cut_off() {
     };
     let head = trickle(b"GET /livez HTTP/1.1\r\n", b"A");
     let silent = trickle(b"", b"");
-    // A body that nobody asked for does not keep the answer waiting.
+    // An unexpected body does not delay the answer.
     let body = trickle(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n", b"x");
     for (what, client) in [("a head", head), ("nothing", silent)] {
         let (_, took) = client.join().expect("a client");
@@ -96,7 +95,7 @@ fn ten_thousand_connections_harm_no_name() {
     let server = Server::start(&["--manifests", manifests()]);
     let http = server.http;
     let start = Instant::now();
-    // In rounds, since the test has a limit of files as well: of 200 at once each from an address of its own.
+    // In rounds, because the test has a limit of open files too: 200 at once, each from another address.
     let crowd = thread::spawn(move || {
         (0..50_u8).for_each(|round| {
             let held: Vec<_> =
@@ -115,7 +114,7 @@ fn ten_thousand_connections_harm_no_name() {
     assert_eq!(server.get("/livez").0, 200, "after {:?}", start.elapsed());
 }
 
-/// Five addresses that hold all places between them, and take each again that they lose, keep no probe waiting.
+/// Five addresses that hold all places, and take every place again that they lose, delay no probe.
 #[test]
 fn probes_are_answered_while_all_places_are_taken() {
     const ADDRESSES: u8 = 5;

@@ -1,5 +1,5 @@
-//! A Pod's text reaches no terminal: every control character and every one that turns a line's direction, through every
-//! field, and a look at every output.
+//! No control character of a Pod reaches a terminal: every control character and every bidirectional control, through every
+//! field, to every output.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::harness::process::{Process, scratch};
 use crate::harness::{eventually, server::Server};
 
-/// What can be written into an annotation.
+/// The fields of an annotation.
 const FIELDS: [&str; 17] = [
     "interface",
     "group",
@@ -35,7 +35,7 @@ const FIELDS: [&str; 17] = [
     "consumer",
 ];
 
-/// What a terminal or a reader could be misled by: C0, DEL, C1, line separators, and all that turns direction.
+/// The characters that could mislead a terminal or a reader: C0, DEL, C1, line separators, and bidirectional controls.
 fn hostile() -> impl Iterator<Item = char> {
     let controls = ('\0'..='\x1f').chain('\x7f'..='\u{9f}');
     controls
@@ -44,7 +44,7 @@ fn hostile() -> impl Iterator<Item = char> {
         .chain('\u{2066}'..='\u{2069}')
 }
 
-/// A Pod whose annotation has a text in a field, and what a person finds it by.
+/// A Pod whose annotation has a text in a field, with a unique name.
 fn pod(number: usize, field: &str, text: &str) -> serde_json::Value {
     let url = |query: &str| format!("tri://0.0.0.0:50051/x?{query}");
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
@@ -71,8 +71,8 @@ fn pod(number: usize, field: &str, text: &str) -> serde_json::Value {
         "status": { "podIPs": [{ "ip": format!("10.8.{}.{}", number / 250, number % 250 + 1) }] } })
 }
 
-/// A Pod for each field and character, one for each field with all that may stand in an interface, and two whose own
-/// name and namespace are hostile.
+/// A Pod for each field and character, one for each field with all characters that an interface may have, and two with a
+/// hostile name and namespace.
 fn pods() -> Vec<serde_json::Value> {
     let mut texts: Vec<String> = hostile().map(|character| format!("a{character}[2Jb")).collect();
     texts.push(hostile().filter(|character| !character.is_control()).collect());
@@ -87,7 +87,7 @@ fn pods() -> Vec<serde_json::Value> {
     pods
 }
 
-/// Fails where anything in an output would be obeyed; the ends of its lines may.
+/// Panics if an output has a character that a terminal obeys, except line ends.
 #[track_caller]
 fn assert_plain(what: &str, output: &str, shows: &str) {
     let bad: BTreeSet<char> = hostile().filter(|character| *character != '\n').collect();
@@ -102,13 +102,13 @@ fn run(args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The whole reply to a GET, its head too, or what of it comes within two seconds.
+/// The reply to a GET with its head, or the part of it that comes within two seconds.
 fn get(server: &Server, path: &str) -> String {
     let mut stream = TcpStream::connect(server.http).expect("connect");
     stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("ask");
     let mut reply = Vec::new();
-    let _ = stream.read_to_end(&mut reply); // a stream of events has no end
+    let _ = stream.read_to_end(&mut reply); // a stream of events does not end
     String::from_utf8_lossy(&reply).replace("\r\n", "\n")
 }
 
@@ -122,7 +122,7 @@ fn no_text_of_a_pod_controls_a_terminal() {
     for format in ["text", "json"] {
         let server = Server::start(&[&all[..], &["--log-format", format]].concat());
         let http = format!("http://{}", server.http);
-        // In an interface, and in metadata that others see: what turns direction is no control character.
+        // In an interface, and in published metadata: a bidirectional control is no control character.
         for (path, shows) in [
             ("/v1/interfaces?limit=5000", r"\u202e"),
             ("/v1/endpoints?limit=5000", r"\u009b"),
@@ -154,7 +154,7 @@ fn no_text_of_a_pod_controls_a_terminal() {
             assert_plain(&format!("{args:?}"), &run(&[args, &["--server", &http]].concat()), shows);
         }
         server.dig(&["+tries=1", "SRV", r"a\027\155.default.rpc.cluster.local."]);
-        std::thread::sleep(Duration::from_millis(1_100)); // until what was left out is told
+        std::thread::sleep(Duration::from_millis(1_100)); // until the log reports the number of refusals without a line
         assert_plain(format, &server.log(), "registration refused");
         assert_plain(format, &server.log(), "more registrations refused");
     }

@@ -1,4 +1,4 @@
-//! Health, metrics and the API over HTTP, as scrapers, probes and programs read them.
+//! Health, metrics and the API over HTTP, as probes, scrapers and programs read them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Write};
@@ -33,11 +33,11 @@ fn health() {
     }
 }
 
-/// Sends bytes and gives the status that comes back.
+/// Sends bytes and returns the response's status.
 fn raw(request: &[u8]) -> String {
     let mut stream = TcpStream::connect(SITE.server.http).expect("connect");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    let _ = stream.write_all(request); // it may say no before it has read all
+    let _ = stream.write_all(request); // the server may refuse before it has read everything
     let mut reply = [0; 12];
     stream.read_exact(&mut reply).expect("a status");
     String::from_utf8_lossy(&reply[9..]).into_owned()
@@ -58,7 +58,7 @@ fn what_the_pages_refuse() {
     assert_eq!(SITE.server.get("/livez").0, 200);
 }
 
-/// A sample's name, labels and value; fails where the line is none (Prometheus text format 0.0.4).
+/// A sample's name, labels and value. Panics if the line is no sample (Prometheus text format 0.0.4).
 fn sample(line: &str) -> (&str, &str, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no value: {line}"));
     let (name, labels) = series.split_once('{').map_or((series, ""), |(name, rest)| {
@@ -93,7 +93,7 @@ fn metrics_have_the_shape_that_scrapers_read() {
             help = Some(name);
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a type");
-            assert_eq!(help, Some(name), "HELP stands before TYPE");
+            assert_eq!(help, Some(name), "HELP comes before TYPE");
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(families.insert(name, kind).is_none(), "{name} twice");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
@@ -150,7 +150,7 @@ fn interfaces() {
             (&row["endpoints"], &row["version"], &row["namespace"]),
             (&json!(1), &json!("1.0.0"), &json!("default"))
         );
-        // The name that it gives is one to ask for.
+        // DNS answers the returned name.
         let name = row["name"].as_str().expect("a name");
         assert_eq!(ask(name, Rtype::SRV).udp(dns()).answer.len(), 1, "{name}");
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 on the API's port, what one address may hold there, and how connections end.
+//! HTTP/2 on the API's port, the bounds of one address there, and the end of connections.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const INTERFACE: &str = "org.acme.Greeter";
 
-/// A server, under TLS where an authority is given; ready.
+/// A ready server. With TLS if there is an authority.
 fn start(authority: Option<&Authority>) -> (Server, Option<Mounted>) {
     let Some(authority) = authority else { return (Server::start(&["--manifests", manifests()]), None) };
     let (certificate, key, _) = authority.issue();
@@ -59,7 +59,7 @@ fn all_of_the_api_over_http2() {
         while !told.contains("event: set") {
             told += &String::from_utf8_lossy(&connection.piece(&mut stream).expect("no end").expect("a piece"));
         }
-        // HTTP/1.1 is there as before.
+        // HTTP/1.1 works as before.
         let (status, _) = match authority {
             None => server.get("/livez"),
             Some(authority) => {
@@ -74,7 +74,7 @@ fn all_of_the_api_over_http2() {
     }
 }
 
-/// The issue's own case: whatever subscribers of an address hold, its probes are answered.
+/// Probes of an address are answered, however many streams its subscribers hold.
 #[test]
 fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
     const STREAMS: usize = 1_000;
@@ -87,7 +87,7 @@ fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
             .map(|at| subscriber.open(&format!("/v1/watch?interface={INTERFACE}{at}")).expect("a stream"))
             .collect();
         assert!(streams.iter().all(|stream| stream.status() == 200));
-        // And more of HTTP/1.1, each a connection of its own.
+        // And more over HTTP/1.1, each on a separate connection.
         let connections: Vec<_> = match authority {
             None => (0..CONNECTIONS).map(|_| Stream::open(server.http, "interface=a.B", None)).collect(),
             Some(_) => Vec::new(),
@@ -97,7 +97,7 @@ fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
         for _ in 0..20 {
             for path in ["/livez", "/readyz", "/metrics"] {
                 let start = Instant::now();
-                assert_eq!(prober.get(path).0, 200, "{path} on a connection of its own");
+                assert_eq!(prober.get(path).0, 200, "{path} on a separate connection");
                 assert_eq!(subscriber.get(path).0, 200, "{path} on the subscriber's");
                 if authority.is_none() {
                     assert_eq!(server.get(path).0, 200, "{path} by HTTP/1");
@@ -112,11 +112,11 @@ fn probes_are_answered_beside_a_thousand_streams_of_the_same_address() {
     }
 }
 
-/// What is beyond a client's share of lists is told so, and nobody else.
+/// Lists beyond a client's share are refused, and only that client's.
 #[test]
 fn lists_of_one_client_are_bounded() {
     let server = Server::start(&["--manifests", manifests()]);
-    // A reader that takes nothing: its answers stay on their way.
+    // A client that reads nothing: its answers stay in transit.
     let reader = Http2::connect_with(server.http, None, &reader_of_nothing());
     let lists: Vec<_> = (0..64).map(|_| reader.open("/v1/pods").expect("a list")).collect();
     assert!(lists.iter().all(|list| list.status() == 200));
@@ -132,15 +132,15 @@ fn lists_of_one_client_are_bounded() {
     });
 }
 
-/// A client whose windows are so small that what it asks for stays on its way.
+/// A client with windows so small that its answers stay in transit.
 fn reader_of_nothing() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.initial_stream_window_size(1).adaptive_window(false);
     builder
 }
 
-/// Short answers have no share, and are bounded all the same: whoever leaves too many of them unread loses the oldest ones, at
-/// once, and nothing else of the connection.
+/// Short answers have no share, and are bounded too: a client that leaves too many of them unread loses the oldest ones, at
+/// once, and nothing else of its connection.
 #[test]
 fn unread_short_answers_are_bounded() {
     let server = Server::start(&["--manifests", manifests()]);
@@ -156,13 +156,13 @@ fn unread_short_answers_are_bounded() {
     assert!(server.get("/metrics").1.contains("callsign_slow_readers_total 65\n"), "{}", server.get("/metrics").1);
 }
 
-/// Whether a stream was reset, and not its connection.
+/// Whether only a stream was reset, and not its connection.
 fn is_reset(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(|cause| cause.is_reset() && cause.reason() == Some(h2::Reason::CANCEL))
 }
 
-/// Streams of HTTP/1.1 are a connection each, with its buffers: those have a bound of their own.
+/// Each stream over HTTP/1.1 has a connection with its buffers, so those connections have a separate bound.
 #[test]
 fn connections_that_carry_streams_are_bounded() {
     let server = Server::start(&["--manifests", manifests()]);
@@ -188,8 +188,8 @@ fn connections_that_carry_streams_are_bounded() {
     });
 }
 
-/// HTTP/2's windows hide from the socket that nobody reads: such an answer is reset all the same. One answer that nobody read
-/// ended its connection, and with it all subscriptions of a process.
+/// HTTP/2's windows hide from the socket that nobody reads. Such an answer is reset too. A regression: one unread answer ended
+/// its connection, and with it all subscriptions of a process.
 #[test]
 fn an_unread_http2_answer_ends_alone() {
     let server = Server::start(&["--manifests", manifests()]);
@@ -203,7 +203,7 @@ fn an_unread_http2_answer_ends_alone() {
     let is_over = |text: &str| text.contains("callsign_slow_readers_total 3\n");
     let started = Instant::now();
     while !is_over(&server.get("/metrics").1) {
-        assert!(started.elapsed() < Duration::from_secs(90), "they hold what nobody reads");
+        assert!(started.elapsed() < Duration::from_secs(90), "the unread answers are still held");
         reader.piece(&mut stream).expect("no end").expect("a piece of what is read");
     }
     for answer in &mut unread {
@@ -214,7 +214,7 @@ fn an_unread_http2_answer_ends_alone() {
     assert_eq!(reader.open("/livez").expect("an answer").status(), 200, "the connection goes on");
 }
 
-/// A connection that is used one request after the other.
+/// A connection for one request after another.
 struct KeptAlive(BufReader<TcpStream>);
 
 impl KeptAlive {
@@ -224,7 +224,7 @@ impl KeptAlive {
         KeptAlive(BufReader::new(stream))
     }
 
-    /// The status and whether the answer says that it is the last; none where there is no answer.
+    /// The status, and whether the answer says that it is the last. `None` if there is no answer.
     fn get(&mut self, path: &str) -> Option<(u16, bool)> {
         write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
         let mut head = Vec::new();
@@ -243,7 +243,7 @@ impl KeptAlive {
     }
 }
 
-/// A keep-alive connection was cut after 60 s, in the middle of a request and without a word.
+/// A regression: a keep-alive connection was cut after 60 s, in the middle of a request and without notice.
 #[test]
 fn a_kept_connection_is_never_cut_in_the_middle_of_a_request() {
     let server = Server::start(&["--manifests", manifests(), "--lame-duck", "3"]);
@@ -262,7 +262,7 @@ fn a_kept_connection_is_never_cut_in_the_middle_of_a_request() {
         thread::sleep(Duration::from_millis(250));
     }
     assert!(asked > 100, "{asked} requests");
-    // The server's end is announced, to either kind of connection.
+    // The server announces its end on both kinds of connection.
     let subscriber = Http2::connect(server.http, None);
     let mut stream = subscriber.open(&format!("/v1/watch?interface={INTERFACE}")).expect("a stream");
     server.signal(Signal::SIGTERM);

@@ -1,4 +1,4 @@
-//! What Knot DNS tests of itself, restated. Its sizes are in `sizes`, each flag alone also in `rfc8906`.
+//! Knot DNS's tests of itself. `sizes` has its sizes, and `rfc8906` has each flag alone too.
 
 use domain::base::iana::Rtype;
 
@@ -11,7 +11,7 @@ use super::site::{NSID, Z, ask, data, dns, extended_error, manifests, negative_s
 
 #[test]
 fn basic_flags() {
-    // Each set alone, on every kind of answer: RD comes back, no other does.
+    // Each flag alone, on every kind of answer: the reply echoes RD and no other.
     let kinds = [("Z", Rtype::SOA), ("Z", Rtype::MX), ("nope.default.Z", Rtype::A), ("example.org.", Rtype::A)];
     let each = [flag::RD, flag::CD, flag::TC, flag::AD, flag::RA, flag::Z, flag::AA];
     for (name, rtype) in kinds {
@@ -37,7 +37,7 @@ fn edns_version() {
 
 #[test]
 fn edns_ede() {
-    // A zone that is not loaded yet has 14 (schema.md): `first_sync`.
+    // `first_sync` tests EDE 14, for a zone that is not loaded yet.
     for (name, rcode, code) in [
         ("example.org.", "REFUSED", Some(20)),
         (".", "REFUSED", Some(20)),
@@ -47,7 +47,7 @@ fn edns_ede() {
         let reply = ask(name, Rtype::A).edns(1232).udp(dns());
         assert_eq!((reply.rcode.as_str(), extended_error(&reply)), (rcode, code), "{name}");
         let plain = ask(name, Rtype::A).udp(dns());
-        assert_eq!((plain.rcode.as_str(), plain.edns), (rcode, None), "{name}: EDE is for those who sent OPT");
+        assert_eq!((plain.rcode.as_str(), plain.edns), (rcode, None), "{name}: EDE without OPT");
     }
     let reply = kdig(dns(), &["+edns", "example.org.", "A"]);
     assert!(reply.edns.iter().any(|line| line.contains("EDE: 20 (Not Authoritative)")), "{}", reply.text);
@@ -96,7 +96,7 @@ fn basic_query() {
 
 #[test]
 fn basic_zerobyte() {
-    // A label is bytes: what stands behind a NUL counts, and a dot in a label is no border.
+    // A label is bytes: those after a NUL count, and a dot in a label does not separate.
     for (name, expected) in [
         ("a.static.test.", Some("192.0.2.1")),
         (r"a\000b.static.test.", Some("192.0.2.2")),

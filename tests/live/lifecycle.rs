@@ -16,10 +16,10 @@ use crate::harness::server::Server;
 
 use super::site::{ask, data, manifest, pod, rewrite, text};
 
-/// How late a changed file may be seen.
+/// How late the server may notice a changed file.
 const REREAD: Duration = Duration::from_secs(3);
 
-/// How late it may be seen after SIGHUP: well below the second between two looks.
+/// How late the server may notice it after SIGHUP: well below the second between two polls.
 const AT_ONCE: Duration = Duration::from_millis(750);
 
 fn greeter(n: u8, fields: &str) -> serde_json::Value {
@@ -54,7 +54,7 @@ fn a_changed_manifest_is_served() {
         serials.push(serial(&server));
     }
     assert!(serials.is_sorted_by(|one, next| one < next), "one serial a change: {serials:?}");
-    // Written again as it was: no answer changes, so that the serial stays.
+    // Written again without a change: no answer changes, so the serial stays.
     rewrite(&file, &[greeter(3, "port=1")]);
     eventually(REREAD, || match server.log().matches("manifests read").count() {
         6.. => Ok(()),
@@ -64,7 +64,7 @@ fn a_changed_manifest_is_served() {
     assert_eq!(serials.last(), Some(&serial(&server)));
 }
 
-/// The clock has gone back by a day and a half between two runs: by what the first one is made to have left.
+/// The clock goes back by a day and a half between two runs: the test edits the state file of the first.
 #[test]
 fn the_serial_continues_from_the_last_run() {
     let (file, folder) = (manifest(&[greeter(1, "port=1")]), scratch("serial"));
@@ -116,7 +116,7 @@ fn a_bad_registration_harms_no_other() {
     let server = Server::start(&["--manifests", text(&file)]);
     rewrite(&file, &[greeter(1, "port=70000"), greeter(2, "port=1"), greeter(3, "port=1 interface=a.B port=x")]);
     eventually(REREAD, || shows(&server, &["10.244.0.2", "10.244.0.3"]));
-    // Its service stays known, its Pod too.
+    // Its service and its Pod still exist.
     assert_eq!(server.get("/v1/bad").1.matches("\"reason\"").count(), 2);
 }
 
@@ -140,7 +140,7 @@ fn sighup_reads_files_at_once() {
             seen => Err(format!("{seen:?}")),
         });
     }
-    // Also where no file has changed.
+    // Even if no file has changed.
     let reads = server.log().matches("manifests read").count();
     server.signal(Signal::SIGHUP);
     eventually(AT_ONCE, || match server.log().matches("manifests read").count() {
@@ -164,7 +164,7 @@ fn the_end() {
     converse();
     server.signal(Signal::SIGTERM);
     let start = Instant::now();
-    // Not ready at once, but alive; and answers go on for the lame duck, changes too.
+    // Not ready at once, but alive. Answers continue during the lame duck, and so do changes.
     eventually(Duration::from_millis(500), || match server.get("/readyz").0 {
         503 => Ok(()),
         status => Err(format!("/readyz says {status}")),
@@ -180,7 +180,7 @@ fn the_end() {
     }
     assert!(asked > 20 && last == 2, "{asked} asked, {last} addresses in the end");
     converse();
-    // What was begun before the end is answered, what is idle is closed.
+    // Queries that began before the end are answered, and idle connections are closed.
     let rest = idle.read(&mut [0]);
     assert!(matches!(rest, Ok(0)), "{rest:?}");
     let status = server.ended(Duration::from_secs(7)).expect("its end");
@@ -213,7 +213,7 @@ fn a_query_that_was_begun_is_answered_at_the_end() {
     let query = ask("Z", Rtype::SOA).to_wire();
     let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
     stream.write_all(&framed[..10]).expect("write");
-    sleep(Duration::from_millis(100)); // it is read before the signal
+    sleep(Duration::from_millis(100)); // the server reads it before the signal
     server.signal(Signal::SIGTERM);
     sleep(Duration::from_millis(300));
     stream.write_all(&framed[10..]).expect("write");
@@ -221,7 +221,7 @@ fn a_query_that_was_begun_is_answered_at_the_end() {
     assert_eq!(server.ended(Duration::from_secs(6)).expect("its end").code(), Some(0));
 }
 
-/// A log that cannot be written ended the server: its reader was gone, or the disk full.
+/// A regression: a log that could not be written ended the server, because its reader was gone or the disk was full.
 #[test]
 fn a_log_that_cannot_be_written_ends_nothing() {
     for log in ["2>/dev/full", "2> >(true)"] {

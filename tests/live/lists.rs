@@ -10,7 +10,7 @@ use crate::harness::server::Server;
 
 use super::site::{SITE, manifest, pod, rewrite, text};
 
-/// A page: its rows, and what to go on with.
+/// A page: its rows, and the token of the next page.
 #[track_caller]
 fn page(server: &Server, path: &str) -> (Vec<Value>, Option<String>) {
     let (status, body) = server.get(path);
@@ -94,7 +94,7 @@ fn a_client_with_the_current_page_gets_304() {
     }
 }
 
-/// Pods that register as much as they may make pages of a few rows, which are still all of the list.
+/// Pods with as many registrations as possible make pages of a few rows. Together they are still the whole list.
 #[test]
 fn pages_of_long_rows_end_early() {
     const PODS: u8 = 20;

@@ -1,4 +1,4 @@
-//! The OpenAPI document, held against what is served: every path, parameter and field of it, and no other.
+//! Compares the OpenAPI document with the served API: every path, parameter and field, and no others.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::watch::Stream;
 
 struct Document {
     root: Value,
-    /// The fields that an answer had, as `Schema.field`.
+    /// The fields seen in answers, as `Schema.field`.
     seen: BTreeSet<String>,
 }
 
@@ -20,18 +20,18 @@ impl Document {
         Document { root: serde_json::from_str(&body).expect("JSON"), seen: BTreeSet::new() }
     }
 
-    /// What a node stands for, and the last part of its reference.
+    /// The schema of a node, and the last part of its reference.
     fn resolve(&self, node: &Value) -> (Value, String) {
         let Some(reference) = node.get("$ref").map(|reference| reference.as_str().expect("a text")) else {
             return (node.clone(), String::new());
         };
-        assert_eq!(node.as_object().map(serde_json::Map::len), Some(1), "nothing stands beside a reference: {node}");
+        assert_eq!(node.as_object().map(serde_json::Map::len), Some(1), "a reference has no siblings: {node}");
         let pointer = reference.strip_prefix('#').expect("a reference within the document");
         let found = self.root.pointer(pointer).unwrap_or_else(|| panic!("nothing is at {reference}"));
         (found.clone(), pointer.rsplit('/').next().expect("a name").to_owned())
     }
 
-    /// Fails where a value is not what a schema says (JSON Schema 2020-12, the keywords that the document uses).
+    /// Panics if a value does not match a schema (JSON Schema 2020-12, the keywords that the document uses).
     fn check(&mut self, schema: &Value, value: &Value, place: &str) {
         let (schema, name) = self.resolve(schema);
         let schema = schema.as_object().expect("a schema");
@@ -161,7 +161,7 @@ fn the_parameters_match_the_openapi_document() {
         ("/v1/bad", ""),
         ("/v1/watch", "interface=a&"),
     ] {
-        // The refusal of a parameter that there is not names those that there are.
+        // The refusal of an unknown parameter names the known ones.
         let (status, refusal) = get(&format!("{path}?{required}no-such=1"));
         assert_eq!(status, 400);
         let refusal = refusal["error"].as_str().expect("a text").to_owned();

@@ -1,4 +1,4 @@
-//! Which servers give up system calls: those that may (`src/sandbox.rs` tests which calls).
+//! Which servers give up system calls. `src/sandbox.rs` tests which calls.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +10,12 @@ use crate::harness::server::Server;
 
 use super::site::{manifests, text};
 
-/// The credentials of a kubeconfig, and whether they come from a program.
+/// A kubeconfig's user, and whether its credentials come from a program.
 const TOKEN: &str = "{token: x}";
 const PLUGIN: &str = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: echo, args: \
     ['{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"x\"}}']}}";
 
-/// A kubeconfig of a cluster that nobody answers for.
+/// A kubeconfig of a cluster that does not answer.
 fn kubeconfig(credentials: &str) -> String {
     let file = scratch("kubeconfig").join("config");
     let config = format!(
@@ -26,14 +26,14 @@ fn kubeconfig(credentials: &str) -> String {
     text(&file).to_owned()
 }
 
-/// How many filters a thread is under.
+/// The number of seccomp filters of a thread.
 fn filters(status: impl AsRef<Path>) -> usize {
     let status = fs::read_to_string(status).expect("a thread's status");
     let count = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse().ok());
     count.expect("a count")
 }
 
-/// How many filters each thread of a server has beside our own, which a container's runtime may have given us.
+/// The number of filters of each thread of a server, without the test process's filters, which a container's runtime may set.
 fn given_up(args: &[&str]) -> BTreeSet<usize> {
     let mut server = Server::launch(&[env!("CARGO_BIN_EXE_callsign")], args);
     server.wait_for("/livez");
@@ -60,7 +60,7 @@ fn only_serve_gives_up_system_calls() {
 fn a_credentials_program_contradicts_the_seccomp_filter() {
     let args =
         ["serve", "--kubeconfig", &kubeconfig(PLUGIN), "--seccomp", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-    // Without what the tests' script sets, which is no option of callsign's.
+    // Without the variables of the tests' script, which are no options of callsign.
     let mut command = Command::new(env!("CARGO_BIN_EXE_callsign"));
     let refused = command.args(args).env_clear().output().expect("run callsign");
     let told = String::from_utf8_lossy(&refused.stderr);

@@ -1,4 +1,4 @@
-//! RFC 8906 §8, by the ids of the tools that measure it (genreport, ednscomp): each row by dig, and as bytes.
+//! RFC 8906 §8, by the ids of the tools that check it (genreport, ednscomp): each row with dig, and as bytes.
 
 use crate::harness::ask::{Ask, Edns, Reply, exchange_udp, flag};
 use crate::harness::dig::dig;
@@ -7,10 +7,10 @@ use domain::base::iana::Rtype;
 use super::site::{NSID, ask, data, dns, options, whole};
 use super::sizes::LARGE;
 
-/// The flag of EDNS that asks for DNSSEC (RFC 3225).
+/// The EDNS flag that asks for DNSSEC (RFC 3225).
 const DO: u16 = 0x8000;
 
-/// What must come back.
+/// The expected reply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
     /// NOERROR with AA and the SOA record.
@@ -83,7 +83,7 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// What a row asks for, as bytes: the type and name that end dig's line.
+/// A row's question as bytes: the type and name at the end of dig's line.
 fn question(line: &str) -> Ask {
     let mut words = line.rsplit(' ');
     let (name, rtype) = (words.next().expect("a name"), words.next().expect("a type"));
@@ -106,7 +106,7 @@ fn as_dig_asks() {
         assert_eq!(counts, counts_of(expected), "{id}: {}", reply.text);
         assert_eq!(reply.edns.is_empty(), edns.is_none(), "{id}: {}", reply.text);
         let Some(sent) = edns else { continue };
-        // dig prints `MBZ: 0x…` where a flag is set that has no meaning.
+        // dig prints `MBZ: 0x…` if a flag without a meaning is set.
         let flags = if sent.flags & DO != 0 { " do" } else { "" };
         let line = format!("EDNS: version: 0, flags:{flags}; udp: 1232");
         assert!(reply.edns.contains(&line), "{id}: wanted {line}: {}", reply.text);
@@ -135,8 +135,7 @@ fn counts_of(expected: Expected) -> [usize; 3] {
     }
 }
 
-/// genreport's tags, each as one assertion. What it calls malformed, mismatch, opcode, z and toobig has been looked at
-/// when the reply was read.
+/// genreport's tags, each as one assertion. Reading the reply checks malformed, mismatch, opcode, z and toobig already.
 #[track_caller]
 fn check(id: &str, reply: &Reply, flags: u16, edns: Option<&Edns>, expected: Expected) {
     let rcode = if expected == BadVersion { "BADVERS" } else { "NOERROR" };
@@ -160,7 +159,7 @@ fn check(id: &str, reply: &Reply, flags: u16, edns: Option<&Edns>, expected: Exp
 
 #[test]
 fn edns_at_512_cuts_and_keeps_opt() {
-    // 8.2.7, with a set of ours in place of DNSKEY: thirty SRV records, of which 512 bytes hold a few.
+    // 8.2.7, with a set of ours instead of DNSKEY: thirty SRV records, of which a few fit into 512 bytes.
     let (server, name) = (&LARGE.0, "_tri._tcp.thirty.default.rpc.cluster.local.");
     let args = ["+norec", "+nocookie", "+edns=0", "+bufsize=512", "+ignore", "SRV", name];
     let reply = dig(server.dns, &args);
@@ -176,7 +175,7 @@ fn edns_at_512_cuts_and_keeps_opt() {
 
 #[test]
 fn opcodes() {
-    // opcode and opcodeflg / 8.1.4; with every flag set there is no telling what the sender knows of them.
+    // opcode and opcodeflg / 8.1.4. With every flag set, the server cannot know which of them the sender supports.
     let all_flags = flag::TC | flag::RD | flag::RA | flag::CD | flag::AD | flag::AA | flag::Z;
     for opcode in 1..=15_u16 {
         for flags in [0, all_flags] {
@@ -203,7 +202,7 @@ fn opcodes() {
 
 #[test]
 fn a_signature_by_an_unknown_key() {
-    // dnswkk: we have no keys at all, so that it is NOTAUTH and BADKEY, over either transport.
+    // dnswkk: callsign has no keys, so the reply is NOTAUTH and BADKEY, over both transports.
     let key = "hmac-sha256:.:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     for transport in ["+notcp", "+tcp"] {
         let reply = dig(dns(), &["+norec", "+noedns", "+nocookie", transport, "-y", key, "SOA", "rpc.cluster.local."]);

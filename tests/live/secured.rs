@@ -17,7 +17,7 @@ use crate::harness::tls::{Authority, Mounted};
 
 use super::site::{manifests, text};
 
-/// How long anything may take that should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const INTERFACE: &str = "org.acme.Greeter";

@@ -1,4 +1,4 @@
-//! The one server that all tests share which only ask, and what the others build theirs from.
+//! The server that all tests share that only query, and the parts from which the others build theirs.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,10 +17,10 @@ use crate::harness::server::Server;
 /// The Pods' zone.
 pub(crate) const Z: &str = "rpc.cluster.local.";
 
-/// The static zone beside it.
+/// The static zone.
 pub(crate) const STATIC: &str = "static.test.";
 
-/// The server's name for itself.
+/// The server's NSID.
 pub(crate) const NSID: &str = "site-1";
 
 /// How long a datagram's reply may take.
@@ -42,26 +42,26 @@ pub(crate) static SITE: LazyLock<Site> = LazyLock::new(|| {
 /// See [`SITE`].
 pub(crate) struct Site {
     pub(crate) server: Server,
-    /// Where it answers over IPv6, by [`other_loopback`].
+    /// Its address over IPv6, from [`other_loopback`].
     pub(crate) six: SocketAddr,
 }
 
-/// The Pods that most tests ask for.
+/// The Pods of most tests.
 pub(crate) fn manifests() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/manifests")
 }
 
-/// The static zones beside them.
+/// The static zones of most tests.
 pub(crate) fn zones() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/zones")
 }
 
-/// Where the shared server answers.
+/// The address of the shared server.
 pub(crate) fn dns() -> SocketAddr {
     SITE.server.dns
 }
 
-/// A name that ends in `Z`, in full.
+/// The full form of a name that ends in `Z`.
 pub(crate) fn whole(name: &str) -> String {
     name.strip_suffix('Z').map_or_else(|| name.to_owned(), |below| format!("{below}{Z}"))
 }
@@ -71,7 +71,7 @@ pub(crate) fn ask(name: &str, rtype: Rtype) -> Ask {
     Ask::new(&whole(name), rtype)
 }
 
-/// The data of a section's records, without owner, TTL, class and type, sorted, the zone as `Z`.
+/// The sorted data of a section's records, without owner, TTL, class and type, with `Z` for the zone.
 pub(crate) fn data(section: &[String]) -> Vec<String> {
     let data = |line: &String| line.split_whitespace().skip(4).collect::<Vec<_>>().join(" ").replace(Z, "Z");
     let mut data: Vec<String> = section.iter().map(data).collect();
@@ -102,9 +102,10 @@ pub(crate) fn options(options: &[(u16, &[u8])]) -> Edns {
     Edns { size: 1232, options, ..Edns::default() }
 }
 
-/// Sends bytes over UDP and tells what came back: none if the server answered the question behind it first.
+/// Sends bytes over UDP and returns the reply. `None` if the server answered the following question first.
 ///
-/// A socket's datagrams are answered in order, so that silence needs no waiting; and the server is seen to live.
+/// The server answers a socket's datagrams in order, so the absence of a reply needs no waiting. The following question also
+/// shows that the server is alive.
 #[track_caller]
 pub(crate) fn provoke(server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     let here = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -134,7 +135,7 @@ pub(crate) fn provoke(server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     replies.pop()
 }
 
-/// Whatever it was asked, it has given up no query by a mistake of its own.
+/// Checks that no query so far met a panic.
 #[track_caller]
 pub(crate) fn gave_up_nothing(server: &Server) {
     let metrics = server.get("/metrics").1;
@@ -168,7 +169,7 @@ pub(crate) fn manifest(pods: &[serde_json::Value]) -> PathBuf {
     file
 }
 
-/// Writes a manifest anew, in one step.
+/// Replaces a manifest, in one step.
 pub(crate) fn rewrite(file: &PathBuf, pods: &[serde_json::Value]) {
     let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": pods });
     let beside = file.with_extension("new");

@@ -1,7 +1,8 @@
-//! How much is sent to whom: the limits to the byte, over real sockets, and sets that no message can hold.
+//! The sizes of replies: the limits to the byte, over real sockets, and sets that fit into no message.
 //!
-//! The byte limits are Knot's `basic/flags` and `edns/payload_*`; the rest is what users of Consul, HAProxy and CoreDNS ran
-//! into (consul#1931, #375, #788, #3850, #3948, coredns#5362, #4449, #5366, #4547) and Consul's own tests of large replies.
+//! The byte limits are from Knot's `basic/flags` and `edns/payload_*`. The rest is from problems of users of Consul, HAProxy
+//! and CoreDNS (consul#1931, #375, #788, #3850, #3948, coredns#5362, #4449, #5366, #4547) and from Consul's tests of large
+//! replies.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -18,11 +19,11 @@ use crate::harness::server::Server;
 use super::clients::Client;
 use super::site::{ask, manifest, pod, text};
 
-/// More SRV records than 64 KiB hold.
+/// More SRV records than fit into 64 KiB.
 const CROWD: usize = 1300;
 
-/// The server, and where it answers over IPv6. The names of its interfaces are long enough for their A sets to make
-/// replies of 512, 513, 1232 and 1233 bytes: 12 bytes of header, the question, 16 a record, 11 of OPT.
+/// The server, and its address over IPv6. The names of its interfaces are long enough that the replies with their A sets have
+/// 512, 513, 1232 and 1233 bytes: 12 bytes of header, the question, 16 for each record, 11 of OPT.
 pub(crate) static LARGE: LazyLock<(Server, SocketAddr)> = LazyLock::new(|| {
     let pods: Vec<_> = (0..CROWD).map(member).collect();
     let six = SocketAddr::new(other_loopback(), free_port());
@@ -30,7 +31,7 @@ pub(crate) static LARGE: LazyLock<(Server, SocketAddr)> = LazyLock::new(|| {
     (Server::start(&["--manifests", text(&file), "--listen", &six.to_string()]), six)
 });
 
-/// The interfaces whose A sets make these replies, by their length: bytes without EDNS, and Pods.
+/// The interfaces of these replies: the reply's bytes without EDNS, and the number of Pods.
 const EXACT: [(usize, usize); 4] = [(20, 28), (21, 28), (25, 72), (26, 72)];
 
 fn member(n: usize) -> serde_json::Value {
@@ -55,14 +56,14 @@ fn the_limit_is_met_to_the_byte() {
         // basic/flags: 512 and 513 bytes without EDNS.
         (20, 512, 28, None, true),
         (21, 513, 28, None, false),
-        // edns/payload_client: 513 bytes and 11 of OPT to clients that take 524, 523 and 512.
+        // edns/payload_client: 513 bytes and 11 of OPT to clients that accept 524, 523 and 512.
         (21, 524, 28, Some(524), true),
         (21, 524, 28, Some(523), false),
         (21, 524, 28, Some(512), false),
         (20, 523, 28, Some(512), false),
-        // RFC 6891 §6.2.3: less than 512 means 512; 20 letters and OPT are 11 bytes more.
+        // RFC 6891 §6.2.3: less than 512 means 512. 20 letters and OPT are 11 bytes more.
         (20, 523, 28, Some(0), false),
-        // edns/payload_server: our own limit, whatever the client takes.
+        // edns/payload_server: callsign's limit, whatever the client accepts.
         (25, 1232, 72, Some(1232), true),
         (25, 1232, 72, Some(4096), true),
         (25, 1232, 72, Some(1231), false),
@@ -83,7 +84,7 @@ fn the_limit_is_met_to_the_byte() {
     }
 }
 
-/// Each SRV that stayed has its address with it, in order, and there is nothing else.
+/// Checks that each remaining SRV record has its address, in order, and that there are no other records.
 #[track_caller]
 fn check_glue(reply: &Reply) {
     let targets: Vec<_> = reply.answer.iter().filter_map(|line| line.rsplit(' ').next()).collect();
@@ -118,7 +119,7 @@ fn a_large_set_is_cut_to_what_fits_with_its_glue() {
 
 #[test]
 fn a_cut_set_is_stable() {
-    // haproxy#341, #1421: a client that never turns to TCP must not see another subset with each reply.
+    // haproxy#341, #1421: a client that never uses TCP must not get another subset in each reply.
     let question = ask("_tri._tcp.six-hundred.default.Z", Rtype::SRV).edns(1232);
     let first = question.udp(LARGE.0.dns).answer;
     assert!((0..5).all(|_| question.udp(LARGE.0.dns).answer == first));
@@ -128,7 +129,7 @@ fn a_cut_set_is_stable() {
 
 #[test]
 fn clients_are_spread_over_a_set() {
-    // Each begins elsewhere, and where it begins stays. Of 20 clients of 30 endpoints, chance leaves about 15 beginnings.
+    // Each client begins at a constant place. 20 clients of 30 endpoints begin, by chance, at about 15 places.
     let first = |client: u8| {
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 1, client), 0)).expect("a socket");
         let query = ask("thirty.default.Z", Rtype::A).edns(1232).to_wire();
@@ -155,9 +156,9 @@ fn a_set_beyond_64_kib_is_cut_without_tc_and_whole_over_http() {
         value.expect("the counter").expect("a number")
     };
     let before = count();
-    // `Ask::tcp` fails on TC.
+    // `Ask::tcp` panics at TC.
     let reply = ask("_tri._tcp.crowd.default.Z", Rtype::SRV).tcp(LARGE.0.dns);
-    // Glue from 16 KiB on cannot point to its target and is spelt out: at most 100 bytes an endpoint.
+    // Beyond 16 KiB glue cannot point to its target and has its whole name: at most 100 bytes an endpoint.
     assert!(reply.wire.len() > 65_535 - 100 && reply.answer.len() < CROWD, "{} bytes", reply.wire.len());
     check_glue(&reply);
     assert!(count() > before);

@@ -1,7 +1,7 @@
-//! Zonemaster's NAMESERVER04 on wildcard addresses: a reply comes from the address that was asked, or it is lost
-//! (pdns#221, AdGuardHome#1257). The questions go out by connected sockets, which take a reply from nowhere else.
+//! Zonemaster's NAMESERVER04 on wildcard addresses: a reply must come from the queried address, or clients drop it (pdns#221,
+//! AdGuardHome#1257). The tests query over connected sockets, which accept replies only from that address.
 //!
-//! And what `[::]` means: both families, for every transport alike.
+//! `[::]` means both families, for every transport.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::harness::tls::{Authority, Mounted, SERVER_NAME};
 use super::clients::{Client, NAME};
 use super::site::{PATIENCE, SITE, Z, ask, data, manifests, text};
 
-/// Addresses of loopback in both families.
+/// Loopback addresses of both families.
 fn loopback() -> [String; 4] {
     let other = other_loopback().to_string();
     ["127.0.0.1", "127.0.0.2", "127.9.8.7", &other].map(str::to_owned)
@@ -30,12 +30,12 @@ fn at(address: &str, port: u16) -> SocketAddr {
     SocketAddr::new(address.parse().expect("an address"), port)
 }
 
-/// The unspecified address of IPv6 at a port that is free.
+/// The unspecified IPv6 address at a free port.
 fn anywhere() -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, free_port()).into()
 }
 
-/// Whether DNS is answered at an address over UDP and TCP.
+/// Whether a server answers at an address over UDP and TCP.
 #[track_caller]
 fn answers(address: SocketAddr) {
     for reply in [ask("Z", Rtype::NS).udp(address), ask("Z", Rtype::NS).tcp(address)] {
@@ -47,14 +47,14 @@ fn answers(address: SocketAddr) {
 fn a_wildcard_answers_from_the_address_that_was_asked() {
     let port = free_port();
     let (four, six) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
-    // Both at one port: the one for IPv6 must not take IPv4's place.
+    // Both at one port: the IPv6 listener must not take over IPv4.
     let server =
         Server::start(&["--manifests", manifests(), "--ns", "ns=192.0.2.53", "--listen", &four, "--listen", &six]);
     for address in &loopback() {
         let address = at(address, port);
         answers(address);
         for transport in ["+notcp", "+tcp"] {
-            // dig says so if a reply comes from elsewhere, and gives up.
+            // dig reports a reply from another address, and gives up.
             let reply = dig(address, &[transport, "NS", Z]);
             assert_eq!(reply.data(), [format!("ns.{Z}")], "{}", reply.text);
         }
@@ -107,7 +107,7 @@ fn a_listener_on_an_ipv4_address_precedes_the_unspecified_one() {
     if other_loopback().is_ipv6() {
         answers(at("::1", port));
     }
-    assert!(http_get(at("127.0.0.2", port), "/").is_err(), "nobody listens there");
+    assert!(http_get(at("127.0.0.2", port), "/").is_err(), "no listener there");
     drop(server);
 }
 
@@ -132,7 +132,7 @@ fn a_client_over_ipv4_is_the_same_client_at_either_wildcard() {
     assert!(answers[0].len() > 1 && answers[0] == answers[1], "each client has its turn: {answers:?}");
 }
 
-/// A command line that runs a program where no socket of IPv6 can be had, as on a host that was started without it.
+/// A command line that runs a program without IPv6 sockets, as on a host that was booted without IPv6.
 fn without_ipv6(program: &str) -> [String; 4] {
     let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, libc::AF_INET6 as u64);
     let rule = SeccompRule::new(vec![family.expect("a condition")]).expect("a rule");

@@ -1,5 +1,5 @@
-//! Zone files beside the Pods, as a resolver sees them: RFC 1034 §4.3.2 over real sockets, aliases across our zones, and
-//! the file for the Pods' own zone.
+//! Static zones as a resolver sees them: RFC 1034 §4.3.2 over real sockets, aliases across our zones, and the file for the
+//! Pods' zone.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::site::{ask, data, dns, manifests, text};
 
 const HEAD: &str = "$TTL 60\n@ IN SOA primary.example. admin.example. 77 1111 222 33333 60\n";
 
-/// A server whose zone files hold what a resolver must take care of, one of them for the Pods' own zone.
+/// A server with zone files of everything that a resolver must handle, one of them for the Pods' zone.
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
     let folder = zone_folder();
     Server::start(&["--manifests", manifests(), "--zones", text(&folder), "--ns", "ns=192.0.2.53"])
@@ -90,11 +90,11 @@ fn aliases_end_where_the_schema_says() {
     let nine = [vec!["192.0.2.9".to_owned()], (2..=9).map(|n| format!("c{n}.links.test.")).collect()].concat();
     let own = |data: &[&str]| data.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
     for (name, rtype, rcode, answer, authority) in [
-        // Eight links, and the ninth.
+        // Eight links, and nine.
         ("c1.links.test.", Rtype::A, "NOERROR", nine, 0),
         ("c0.links.test.", Rtype::A, "NOERROR", chain(8), 0),
         ("one.links.test.", Rtype::CNAME, "NOERROR", own(&["two.links.test."]), 0),
-        // The last name's code (RFC 6604).
+        // The RCODE of the last name (RFC 6604).
         ("missing.links.test.", Rtype::A, "NXDOMAIN", own(&["nope.links.test."]), 1),
         ("nowhere.links.test.", Rtype::A, "NXDOMAIN", own(&["nope.Z"]), 1),
         ("starting.links.test.", Rtype::A, "NOERROR", own(&["org.acme.starting.default.Z"]), 1),
@@ -107,7 +107,7 @@ fn aliases_end_where_the_schema_says() {
         ),
         ("alias.Z", Rtype::A, "NOERROR", own(&["10.244.0.81", "10.244.0.82", "org.acme.greeter.default.Z"]), 0),
         ("x.any.links.test.", Rtype::A, "NOERROR", own(&["192.0.2.4", "www.other.test."]), 0),
-        // Below a zone cut we know no more.
+        // Below a zone cut we are not authoritative.
         ("below.links.test.", Rtype::A, "NOERROR", own(&["x.cut.links.test."]), 0),
         ("www.tree.links.test.", Rtype::A, "NOERROR", own(&["192.0.2.4", "other.test.", "www.other.test."]), 0),
         ("nope.tree.links.test.", Rtype::A, "NXDOMAIN", own(&["nope.other.test.", "other.test."]), 1),
@@ -133,7 +133,7 @@ fn a_dname_that_makes_too_long_a_name() {
 
 #[test]
 fn a_referral_keeps_its_glue_or_says_that_it_is_cut() {
-    // RFC 9471: 20 servers below the cut, which nobody finds without their addresses.
+    // RFC 9471: 20 servers below the cut, which no resolver finds without their addresses.
     let question = ask("www.far.links.test.", Rtype::A);
     let whole = question.tcp(SERVER.dns);
     assert_eq!((whole.authority.len(), whole.additional.len(), whole.has(flag::AA)), (20, 40, false));
@@ -159,7 +159,7 @@ fn the_file_for_the_pods_zone_adds_to_it() {
     for (name, rtype, expected) in [
         ("Z", Rtype::MX, vec!["10 mail.Z"]),
         ("mail.Z", Rtype::A, vec!["192.0.2.5"]),
-        // What it owns is its alone; what it does not stays the Pods'.
+        // Its owner names have only its records. All other names stay the Pods'.
         ("headless.testns.Z", Rtype::A, vec!["192.0.2.6"]),
         ("headless.testns.Z", Rtype::AAAA, vec![]),
         ("headless.testns.Z", Rtype::SRV, vec![]),
@@ -177,7 +177,7 @@ fn the_file_for_the_pods_zone_adds_to_it() {
     }
     let below = ask("_http._tcp.headless.testns.Z", Rtype::SRV).tcp(SERVER.dns);
     assert_eq!(below.answer.len(), 6, "what is below an owner of the file stays the Pods': {below:?}");
-    // The glue of a target that the file owns is the file's.
+    // If the file has a target's name, the glue comes from the file.
     let greeter = reply("_tri._tcp.org.acme.greeter.default.Z", Rtype::SRV);
     assert_eq!(data(&greeter.additional), ["192.0.2.7"]);
     for name in ["mail.Z", "nope.Z", "headless.testns.Z"] {

@@ -1,4 +1,4 @@
-//! DNS over TCP as BIND and NSD test theirs, and the waits that the server promises.
+//! DNS over TCP, with the tests of BIND and NSD, and the server's timeouts.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use crate::harness::server::Server;
 use super::site::{ask, dns, manifests};
 use super::sizes::LARGE;
 
-/// How long a test waits for what should come.
+/// How long a test waits for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn connect(server: SocketAddr) -> TcpStream {
@@ -36,7 +36,7 @@ fn converse(stream: &mut TcpStream, question: &Ask) -> Reply {
     Reply::read(&query, read_message(stream).expect("a reply"))
 }
 
-/// Waits for the server to close, without a byte more; how long that took.
+/// Waits until the server closes, without another byte, and returns how long that took.
 #[track_caller]
 fn closed(stream: &mut TcpStream) -> Duration {
     let start = Instant::now();
@@ -123,7 +123,7 @@ fn queries_before_an_unparsable_message_are_answered() {
 
 #[test]
 fn after_a_half_close_queries_are_answered_and_the_connection_ends() {
-    // CVE-2022-0396: and nothing stays behind in CLOSE_WAIT, which the server's own table of files would show.
+    // CVE-2022-0396: no connection stays in CLOSE_WAIT. The server's table of open files would show it.
     let server = Server::start(&["--manifests", manifests()]);
     let files = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("its files").count();
     let before = files();
@@ -143,12 +143,12 @@ fn after_a_half_close_queries_are_answered_and_the_connection_ends() {
 
 #[test]
 fn the_longest_query_is_an_error_and_harmless() {
-    // 65,535 bytes: a question, and then bytes that nothing announces.
+    // 65,535 bytes: a question, and then bytes that no count announces.
     let mut query = soa().to_wire();
     query.resize(65_535, 0);
     let reply = exchange_tcp(dns(), &query).expect("a reply");
     assert_eq!((reply[3] & 0xf, reply.len() < 512), (1, true), "FORMERR");
-    // The same, as one OPT record with an option that fills it (RFC 7830's padding).
+    // The same with one OPT record that an option fills (RFC 7830's padding).
     let padding = vec![0; 65_535 - soa().to_wire().len() - 11 - 4];
     let padded = soa().opt(super::site::options(&[(12, &padding)]));
     assert_eq!(padded.to_wire().len(), 65_535);
@@ -157,7 +157,7 @@ fn the_longest_query_is_an_error_and_harmless() {
 
 #[test]
 fn other_classes_are_refused() {
-    // BIND says FORMERR to NONE; Knot and NSD REFUSED, and so do we.
+    // For the class NONE, BIND answers FORMERR. Knot, NSD and callsign answer REFUSED.
     for class in [Class::CH, Class::HS, Class::NONE, Class::ANY] {
         assert_eq!(soa().class(class).tcp(dns()).rcode, "REFUSED", "{class}");
     }
@@ -187,13 +187,13 @@ fn six_mebibytes_of_queries_in_one_stream() {
     assert!(grown < 16 * 1024, "{grown} KiB more");
 }
 
-/// As many connections as the server takes at once.
+/// The server's limit of connections.
 const CONNECTIONS_MAX: usize = 1024;
 
 #[test]
 fn one_connection_more_than_the_limit() {
-    // BIND's tcp-clients: the limit holds, UDP does not notice, and a place that is free again is taken. Both sides need
-    // more files than a process has by default.
+    // BIND's tcp-clients: the limit holds, UDP is not affected, and a freed place is used again. Both sides need more open
+    // files than a process has by default.
     raise_file_limit(std::process::id());
     let mut server = Server::launch(
         &["prlimit", "--nofile=4096:", env!("CARGO_BIN_EXE_callsign")],
@@ -230,10 +230,10 @@ fn raise_file_limit(pid: u32) {
     output("prlimit", ["--pid", &pid.to_string(), "--nofile=4096:"]);
 }
 
-/// What is waited for, how it is measured, and the least and most seconds.
+/// A timeout: its name, its measurement, and the least and most seconds.
 type Wait = (&'static str, fn() -> Duration, f64, f64);
 
-/// The waits of seconds, side by side.
+/// All timeouts of seconds, measured in parallel.
 #[test]
 fn waits() {
     let seconds = Duration::from_secs_f64;
@@ -251,7 +251,7 @@ fn waits() {
                 assert!((seconds(least)..seconds(most)).contains(&took), "{what}: {took:?}");
             });
         }
-        // Meanwhile nobody else notices.
+        // Meanwhile other clients are not affected.
         scope.spawn(|| {
             for _ in 0..20 {
                 let start = Instant::now();
@@ -279,7 +279,7 @@ fn stalled(bytes: &[u8]) -> Duration {
     closed(&mut stream)
 }
 
-/// Asks for 40 kB again and again, and reads none of it; how long until the server ends it.
+/// Asks for 40 kB again and again, and reads nothing. Returns how long it took until the server ended the connection.
 fn unread() -> Duration {
     let mut stream = connect(LARGE.0.dns);
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");

@@ -1,4 +1,4 @@
-//! The library's subscriptions to a server: one stream for all of them, on one connection, whatever comes and goes.
+//! The library's subscriptions to a server: one stream for all, on one connection, while interfaces come and go.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn pods(weights: &[usize]) -> Vec<Value> {
     pods.collect()
 }
 
-/// What stands between the library and the server: it counts connections and can cut them all.
+/// A proxy between the library and the server. It counts connections and can cut them all.
 struct Between {
     address: SocketAddr,
     count: Arc<AtomicUsize>,
@@ -78,7 +78,7 @@ fn subscribe(runtime: &Runtime, registry: &Registry, at: usize, group: Option<&s
     runtime.block_on(registry.subscribe(&format!("a.Name{at}"), selector)).expect("a subscription")
 }
 
-/// Waits until a subscription says that its endpoints have this weight, and how many they are.
+/// Waits until a subscription's endpoints have this weight and this number.
 fn becomes(runtime: &Runtime, subscription: &mut Subscription, weight: usize, count: usize) {
     let hearing = async {
         loop {
@@ -99,8 +99,8 @@ fn subscribers(server: &Server) -> usize {
     line.and_then(|line| line.parse().ok()).expect("a number")
 }
 
-/// A process with more than 64 interfaces heard nothing of the 65th. With more than a stream may have they are several, on
-/// one connection.
+/// A regression: a process with more than 64 interfaces received nothing of the 65th. More interfaces than one stream may have
+/// are several streams, on one connection.
 #[test]
 fn a_process_subscribes_to_as_many_interfaces_as_it_likes_by_one_connection() {
     const COUNT: usize = 1_100;
@@ -117,7 +117,7 @@ fn a_process_subscribes_to_as_many_interfaces_as_it_likes_by_one_connection() {
     server.signal(Signal::SIGHUP);
     all.iter_mut().for_each(|subscription| becomes(&runtime, subscription, 7, 2));
 
-    // What is not subscribed to any more is not watched any more.
+    // The stream no longer has an interface without a subscription.
     all.truncate(3);
     eventually(PATIENCE, || match subscribers(&server) {
         3 => Ok(()),
@@ -134,7 +134,7 @@ fn a_process_subscribes_to_as_many_interfaces_as_it_likes_by_one_connection() {
     });
 }
 
-/// Selectors of one process differ: one stream is of all that they may take, and each hears its own.
+/// A process has different selectors: one stream has everything that they select, and each subscription gets its part.
 #[test]
 fn each_subscription_receives_what_it_selects() {
     let file = manifest(&pods(&[1; 3]));
@@ -159,7 +159,7 @@ fn each_subscription_receives_what_it_selects() {
     }
 }
 
-/// Interfaces come and go, connections break, Pods change: nothing is lost and the last state is told.
+/// Interfaces come and go, connections break, Pods change: nothing is lost, and every subscription gets the last state.
 #[test]
 fn a_reopened_stream_loses_nothing() {
     const COUNT: usize = 40;

@@ -1,5 +1,5 @@
-//! Whatever bytes an annotation holds: TXT records stay records (row 45 of the list that `bad_input` follows). That logs and
-//! lists stay text, `hostile_text` holds.
+//! Annotations of any bytes: TXT records stay valid (row 45 of BAD_INPUT.md). `hostile_text` tests that logs and lists stay
+//! plain text.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 
 use super::site::{ask, manifest, text};
 
-/// Values that published metadata has, and whether they are found in TXT as they are.
+/// Values of published metadata, and whether TXT has them unchanged.
 fn values() -> Vec<(&'static str, String, bool)> {
     vec![
         ("quotes", "a\"b\\c;d".into(), true),
@@ -20,7 +20,7 @@ fn values() -> Vec<(&'static str, String, bool)> {
         ("controls", "\u{1b}[2J\r\n\t\u{7f}".into(), true),
         ("bidirectional", "\u{202e}gnp.exe\u{2066}".into(), true),
         ("utf-8", "服务".into(), true),
-        // `tag=` and 251 bytes are one string, one more are two.
+        // `tag=` and 251 bytes are one string. With one byte more there are two.
         ("one-string", "x".repeat(251), true),
         ("two-strings", "x".repeat(252), false),
         ("64-kib", "x".repeat(65_536), false),
@@ -41,7 +41,7 @@ fn pod(name: &str, n: u8, annotation: &[u8]) -> Value {
     })
 }
 
-/// The strings of the one TXT record of an interface, by a reply over TCP.
+/// The strings of the only TXT record of an interface, from a reply over TCP.
 fn strings(server: &Server, interface: &str) -> Vec<Vec<u8>> {
     let reply = ask(&format!("_rpc._tcp.{interface}.default.Z"), Rtype::TXT).tcp(server.dns);
     let message = Message::from_octets(&reply.wire).expect("a message");

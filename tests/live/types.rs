@@ -1,5 +1,5 @@
-//! The TYPE group of RFC 8906's tools: every type that was ever given a name is answered at the apex, or said not to be
-//! there; never FORMERR, NOTIMP or silence.
+//! The TYPE group of RFC 8906's tools: for every type with a mnemonic the apex has an answer or NODATA, never FORMERR, NOTIMP
+//! or no reply.
 
 use crate::harness::ask::flag;
 use crate::harness::dig::dig;
@@ -14,7 +14,7 @@ const TYPES: &[u16] = &[
     104, 105, 106, 107, 108, 109, 256, 257, 258, 259, 260, 32768, 32769, 1000, 65535,
 ];
 
-/// What there is at the apex: NS and SOA.
+/// The types at the apex: NS and SOA.
 const PRESENT: [u16; 2] = [2, 6];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Subscribing over HTTP, as programs in any language do: server-sent events over plain sockets.
+//! Subscriptions over HTTP, as programs in any language make them: server-sent events over plain sockets.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,10 +15,10 @@ use crate::harness::server::Server;
 
 use super::site::{ask, manifest, pod, rewrite, text};
 
-/// How long an event may take.
+/// How long a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came on a stream.
+/// An event of a stream.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) event: String,
@@ -32,7 +32,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Asks by HTTP/1.0, where a body is what comes until the end.
+    /// Asks over HTTP/1.0, where the connection's end ends the body.
     #[track_caller]
     pub(crate) fn open(server: SocketAddr, query: &str, last_id: Option<&str>) -> Stream {
         let mut stream = TcpStream::connect(server).expect("a connection");
@@ -46,7 +46,7 @@ impl Stream {
         stream
     }
 
-    /// The lines up to an empty one; none at the end.
+    /// The lines up to an empty one. `None` at the end.
     fn block(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         loop {
@@ -59,7 +59,7 @@ impl Stream {
         }
     }
 
-    /// The next event, past comments; none at the end of the stream.
+    /// The next event, without comments. `None` at the end of the stream.
     fn next_or_end(&mut self) -> Option<Event> {
         loop {
             let block = self.block()?;
@@ -90,7 +90,7 @@ fn greeter(at: usize, weight: usize) -> Value {
     pod(&format!("p{at:03}"), [10, 9, (at / 250) as u8, (at % 250) as u8], &fields)
 }
 
-/// Puts these Pods in place of those before, and has them read at once.
+/// Replaces the Pods, and makes the server read them at once.
 fn change(server: &Server, file: &std::path::PathBuf, pods: &[Value]) {
     rewrite(file, pods);
     server.signal(Signal::SIGHUP);
@@ -126,7 +126,7 @@ fn a_stream_sends_the_set_and_then_its_changes() {
         ("change", ["p002:100", "p001:7", "p000:100"])
     );
 
-    // Back with the first id: the same change; with the last one: nothing; with a strange one: the whole set.
+    // Resume with the first id: the same change. With the last one: nothing. With an unknown one: the whole set.
     let again = Stream::open(server.http, "interface=a.B", Some(&set.id)).next();
     assert_eq!((again.event.as_str(), &again.data), ("change", &first.data));
     let mut quiet = Stream::open(server.http, "interface=a.B", Some(&first.id));
@@ -154,7 +154,7 @@ fn a_quiet_stream_sends_heartbeats_with_an_id() {
     let mut stream = Stream::open(server.http, "interface=no.Such", None);
     let set = stream.next();
     assert_eq!(set.data, serde_json::json!({ "interface": "no.such", "endpoints": [] }));
-    change(&server, &file, &[greeter(0, 7)]); // nothing of this stream's
+    change(&server, &file, &[greeter(0, 7)]); // no change for this stream
     stream.reader.get_ref().set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     let beat = stream.block().expect("a sign of life");
     let [comment, id] = &*beat else { panic!("{beat:?}") };
@@ -166,7 +166,7 @@ fn a_quiet_stream_sends_heartbeats_with_an_id() {
     assert_eq!(shown(&later.next().data["changed"]), ["p000:8"], "it goes on from there, without a set");
 }
 
-/// The server lets a reader take nothing for 30 s.
+/// A server gives a reader 30 s in which it reads nothing.
 const DROPPED_WITHIN: Duration = Duration::from_secs(90);
 
 #[test]
@@ -191,7 +191,7 @@ fn a_client_that_reads_too_slowly_is_dropped_and_resumes() {
             }
         });
     }
-    // The changes may take less than the server waits for a reader.
+    // The changes may end before the server's timeout for the reader.
     eventually(DROPPED_WITHIN, || match metric(&server, "slow_readers_total") {
         1.0 => Ok(()),
         dropped => Err(format!("{dropped} dropped")),
@@ -200,7 +200,7 @@ fn a_client_that_reads_too_slowly_is_dropped_and_resumes() {
         last = event.id;
     }
     let event = Stream::open(server.http, "interface=x.Y", Some(&last)).next();
-    // A whole set, or the changes since if the recent past still has them: how much a socket takes decides on that.
+    // A whole set, or the changes since then if the recent past still has them. That depends on the size of the socket buffers.
     let endpoints =
         ["endpoints", "changed"].iter().find_map(|key| event.data[key].as_array()).expect("all that it missed");
     assert_eq!((endpoints.len(), &endpoints[0]["weight"]), (PORTS, &90.into()));
@@ -222,7 +222,7 @@ fn the_command_resumes_when_a_server_comes_back() {
     let url = format!("http://{http}");
     let watch = Process::start(program, ["watch", "a.b", "--server", &url]);
     let json = Process::start(program, ["watch", "a.b", "--json", "-n", "default", "--server", &url]);
-    // Both have to be there before the next step: what came between two of one's events it hears of as one.
+    // Both must have the event before the next step: changes between two events of a subscriber arrive as one.
     let says = |lines: &str, kinds: &[&str]| {
         eventually(PATIENCE, || {
             let log: Vec<String> =
@@ -263,14 +263,14 @@ changed  default/p002  10.9.0.2:80   rpc       -      -        7       weight=7 
     says(&lines, &["set", "change", "set"]);
 }
 
-/// What the process has of memory, in MiB.
+/// The process's memory, in MiB.
 fn resident_mib(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.split_whitespace().next().and_then(|kib| kib.parse::<usize>().ok()).expect("a number") / 1024
 }
 
-/// One of many: its set as it was told, until it is the last one.
+/// One subscriber of many. It applies the events until it has the last set.
 async fn follow(server: SocketAddr, last: std::sync::Arc<BTreeMap<String, u64>>) -> usize {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(server).await.expect("a connection");
@@ -304,7 +304,7 @@ fn a_thousand_subscribers_while_a_hundred_pods_roll() {
     let last: BTreeMap<String, u64> = (0..PODS).map(|at| (format!("p{:03}", at + PODS), 50)).collect();
     let last = std::sync::Arc::new(last);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    // A hundred at a time: a thousand connects at once test the kernel's backlog, not the server.
+    // A hundred at a time: a thousand concurrent connects would test the kernel's backlog, not the server.
     let mut followers = Vec::new();
     while followers.len() < SUBSCRIBERS {
         followers.extend((0..100).map(|_| runtime.spawn(follow(server.http, last.clone()))));
@@ -314,7 +314,7 @@ fn a_thousand_subscribers_while_a_hundred_pods_roll() {
             some => Err(format!("{some} subscribers so far")),
         });
     }
-    // Twenty steps of five Pods: new ones come, and old ones go.
+    // Twenty steps of five Pods each: five new ones come, and five old ones go.
     for step in 1..=PODS / 5 {
         let pods = (0..PODS).map(|at| if at < step * 5 { greeter(at + PODS, 50) } else { greeter(at, 100) });
         change(&server, &file, &pods.collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! One stream of many interfaces: each event says whose it is, and an id claims exactly what the client was sent.
+//! One stream of many interfaces: each event names its interface, and an id stands for exactly what the client has received.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +20,7 @@ use super::watch::{Event, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `a.Name0` and so on, one interface a Pod, with a weight.
+/// `a.Name0` and so on, one interface for each Pod, with a weight.
 fn pods(weights: &[usize]) -> Vec<Value> {
     let pod = |(at, weight): (usize, &usize)| {
         pod(
@@ -32,7 +32,7 @@ fn pods(weights: &[usize]) -> Vec<Value> {
     weights.iter().enumerate().map(pod).collect()
 }
 
-/// A connection from another address of loopback.
+/// A connection from another loopback address.
 fn connect_from(address: [u8; 4], server: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((address, 0)).into()).expect("an address");
@@ -42,7 +42,7 @@ fn connect_from(address: [u8; 4], server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The sets as a client has them that follows a stream.
+/// The sets of a client that follows a stream.
 #[derive(Default)]
 struct Known {
     weights: BTreeMap<String, BTreeMap<String, u64>>,
@@ -95,7 +95,7 @@ fn each_event_names_its_interface() {
     );
     assert_eq!(event.data["changed"][0]["weight"], 7);
 
-    // An interface that is added begins with its set, the others go on.
+    // An added interface begins with its set, and the others resume.
     let mut grown = Stream::open(server.http, "interface=a.Name0&interface=a.Name1&added=a.Name2", Some(&event.id));
     let first = grown.next();
     assert_eq!((first.event.as_str(), &first.data["interface"]), ("set", &"a.name2".into()));
@@ -106,7 +106,7 @@ fn each_event_names_its_interface() {
     assert_eq!((event.event.as_str(), &event.data["interface"]), ("change", &"a.name0".into()));
 }
 
-/// A client that is cut off after any number of events, and goes on as the document says, ends with the last state.
+/// A client that is cut off after any number of events, and resumes as the document says, ends with the last state.
 #[test]
 fn a_client_that_resumes_from_any_event_misses_nothing() {
     const COUNT: usize = 12;
@@ -135,7 +135,7 @@ fn a_client_that_resumes_from_any_event_misses_nothing() {
     }
 }
 
-/// One selector for a thousand interfaces was copied a thousand times before anything was counted.
+/// A regression: one selector for a thousand interfaces was copied a thousand times before anything was counted.
 #[test]
 fn a_long_selector_is_refused_before_a_stream_begins() {
     let file = manifest(&pods(&[1]));
@@ -145,7 +145,7 @@ fn a_long_selector_is_refused_before_a_stream_begins() {
         let (status, body) = server.get(&format!("/v1/watch?{key}={}{added}", "x".repeat(50_000)));
         assert!(status == 400 && body.contains("1024 bytes"), "{key}: {status} {body}");
     }
-    // Within the selectors' bound, a thousand interfaces are more than a client may have: it is told so at once.
+    // Even within the selectors' bound, a thousand interfaces are more than a client may have. The refusal comes at once.
     let selectors = ["group", "version", "namespace"].map(|key| format!("&{key}={}", "x".repeat(1_024))).concat();
     let (status, body) = server.get(&format!("/v1/watch?a=b&{}", &added[1..]));
     assert_eq!(status, 400, "{body}");
@@ -170,7 +170,7 @@ fn a_stream_has_a_thousand_interfaces_and_no_more() {
     assert_eq!(metric("subscribers"), COUNT.to_string(), "each interface counts");
     let (status, body) = server.get(&format!("/v1/watch?{}", query(COUNT + 1)));
     assert!(status == 429 && body.contains("at most 1024"), "{status} {body}");
-    // A second one fits a client's 2,048, a third does not; and the client's lists and probes do not notice.
+    // A second stream fits into a client's 2,048, and a third does not. The client's lists and probes are not affected.
     let _second = Stream::open(server.http, &query(COUNT), None);
     let (status, body) = server.get("/v1/watch?interface=one.More");
     assert!(status == 429 && body.contains("2048 subscriptions"), "{status} {body}");
@@ -189,7 +189,7 @@ fn a_stream_has_a_thousand_interfaces_and_no_more() {
     let _third = Stream::open(server.http, "interface=one.More", None);
 }
 
-/// Whole sets that nobody reads are bounded in bytes, and keep no other client waiting.
+/// Unread whole sets are bounded in bytes, and delay no other client.
 #[test]
 fn unread_sets_are_bounded_in_bytes() {
     const PODS: usize = 24;
@@ -216,7 +216,7 @@ fn unread_sets_are_bounded_in_bytes() {
         _ => Ok(()),
     });
     std::thread::sleep(Duration::from_secs(5));
-    // A set takes some 6 MB, and a client may leave 16 MiB unread.
+    // A set has some 6 MB, and a client may leave 16 MiB unread.
     assert!((2..=3).contains(&sent()), "{} sets are held", sent());
     let mut other = connect_from([127, 0, 0, 2], server.http);
     write!(other, "GET /v1/watch?interface=x.Y&version=&namespace=default HTTP/1.0\r\n\r\n").expect("ask");

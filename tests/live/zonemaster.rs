@@ -1,5 +1,5 @@
-//! Zonemaster's plan for a name server, as far as one server can be asked, and the faults of dnsviz that it does not look
-//! for: they must be absent from whole tables of questions.
+//! Zonemaster's tests of a name server, as far as they apply to one server, and dnsviz's faults that Zonemaster does not check
+//! for: whole tables of questions must be free of them.
 
 use domain::base::iana::{Class, Rtype};
 
@@ -72,7 +72,7 @@ fn nameserver08_09_letter_case() {
     let plain = "_rpc._tcp.org.acme.greeter.default.rpc.cluster.local.";
     let mixed = "_rPc._TCP.oRg.aCmE.GREETER.defaulT.RPC.cLuster.LOCAL.";
     let (lower, upper) = (ask(plain, Rtype::SRV).udp(dns()), ask(mixed, Rtype::SRV).udp(dns()));
-    // That the question comes back byte for byte is looked at with every reply; owners point to it.
+    // Reading a reply checks that it echoes the question byte for byte. Owners point to the question.
     assert_eq!(data(&lower.answer), data(&upper.answer));
     assert!(upper.answer.iter().all(|record| record.starts_with(mixed)), "{upper:?}");
     let missing = ask("NoPe.DEFAULT.Rpc.Cluster.Local.", Rtype::A).udp(dns());
@@ -120,7 +120,7 @@ fn nameserver15_no_version() {
     assert_eq!(reply.status, "REFUSED", "{}", reply.text);
 }
 
-/// Names that exist, that do not, and that are none of ours.
+/// Names that exist, names that do not, and names outside our zones.
 const NAMES: [&str; 9] = [
     "Z",
     "ns.Z",
@@ -136,7 +136,7 @@ const NAMES: [&str; 9] = [
 #[test]
 fn dnsviz_no_difference_by_edns_flags_or_transport() {
     // ERROR_WITH_EDNS, _EDNS_FLAG, _EDNS_OPTION, _REQUEST_FLAG, EDNS_IGNORED, GRATUITOUS_OPT, GRATUITOUS_COOKIE,
-    // NOT_AUTHORITATIVE, SERVER_UNRESPONSIVE_UDP and _TCP: one answer, however it is asked for.
+    // NOT_AUTHORITATIVE, SERVER_UNRESPONSIVE_UDP and _TCP: the answer is always the same.
     for name in NAMES {
         for rtype in [Rtype::A, Rtype::SRV, Rtype::TXT, Rtype::SOA, Rtype::PTR] {
             let question = ask(name, rtype);
@@ -162,7 +162,7 @@ fn dnsviz_no_difference_by_edns_flags_or_transport() {
 
 #[test]
 fn dnsviz_negatives_are_consistent() {
-    // INCONSISTENT_NXDOMAIN: no type of a missing name is there. _ANCESTOR: nor is anything below it (RFC 8020).
+    // INCONSISTENT_NXDOMAIN: a missing name has no type. _ANCESTOR: and no name below it (RFC 8020).
     for name in ["nope.Z", "nope.default.Z", "_nope._tcp.org.acme.greeter.default.Z", "10-9-9-9.p.Z"] {
         for name in [name.to_owned(), format!("x.{name}"), format!("_rpc._tcp.x.{name}")] {
             for rtype in [Rtype::A, Rtype::SRV, Rtype::TXT, Rtype::SOA, Rtype::NS, Rtype::ANY, Rtype::from_int(1000)] {
@@ -176,7 +176,7 @@ fn dnsviz_negatives_are_consistent() {
 
 #[test]
 fn dnsviz_malformed_cookies_are_no_cookies() {
-    // MALFORMED_COOKIE_WITHOUT_FORMERR is for servers with cookies; without them the option is like any unknown one.
+    // MALFORMED_COOKIE_WITHOUT_FORMERR is for servers with cookies. Without cookies the option counts as unknown.
     for len in [1, 7, 8, 9, 15, 16, 40, 41] {
         let reply = ask("Z", Rtype::SOA).opt(options(&[(10, &vec![1; len])])).udp(dns());
         assert_eq!((reply.rcode.as_str(), reply.answer.len()), ("NOERROR", 1), "a cookie of {len} bytes");
