@@ -74,3 +74,39 @@ fn a_long_list_is_read_as_a_stream() {
         assert!(held.problems()[0].reason.contains("over 4 MiB"), "{start}: {:?}", held.problems());
     }
 }
+
+/// A list that tells its kind behind its items, as `jq -S` writes it.
+#[test]
+fn a_long_list_may_tell_its_kind_behind_its_items() {
+    let filler = "x".repeat(60_000);
+    let count = 80;
+    let list = |kind: &str| {
+        let item =
+            |at: usize| format!("{{\"metadata\":{{\"annotations\":{{\"a\":\"{filler}\"}},\"name\":\"p{at:02}\"}}}}");
+        let items: Vec<String> = (0..count).map(item).collect();
+        format!("{{\"apiVersion\":\"v1\",\"items\":[{}],\"kind\":\"{kind}\",\"metadata\":{{}}}}", items.join(","))
+    };
+    let block = |kind: &str| {
+        let item = |at: usize| format!("- metadata:\n    annotations:\n      a: {filler}\n    name: p{at:02}\n");
+        format!("apiVersion: v1\nitems:\n{}kind: {kind}\n", (0..count).map(item).collect::<String>())
+    };
+    for (form, of_kind) in [("JSON", &list as &dyn Fn(&str) -> String), ("YAML", &block)] {
+        let folder = Folder::new("behind");
+        let load = |text: &str| {
+            folder.write("a.yaml", &format!("{text}\n---\n{}", pod("later")));
+            let held = folder.load();
+            assert!(names(&held).contains(&"default/later"), "{form}");
+            (names(&held).len(), held.problems().to_vec(), held.ignored())
+        };
+        assert_eq!(load(&of_kind("PodList")), (count + 1, vec![], "none".to_owned()), "{form}");
+        // A bad item is told by its place.
+        let (pods, problems, _) = load(&of_kind("PodList").replacen("p07", "P_07", 1));
+        assert_eq!((pods, problems.len()), (count, 1), "{form}");
+        assert!(problems[0].reason.starts_with("items[7].metadata.name"), "{form}: {}", problems[0]);
+        // Those of a List have no kind then, and those of a list of something else are no Pods.
+        let (pods, problems, _) = load(&of_kind("List"));
+        assert_eq!((pods, problems.len()), (1, count), "{form}");
+        assert!(problems[79].reason.starts_with("items[79].kind is missing"), "{form}: {}", problems[79]);
+        assert_eq!(load(&of_kind("ServiceList")), (1, vec![], "1 ServiceList".to_owned()), "{form}");
+    }
+}

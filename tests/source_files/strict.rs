@@ -39,7 +39,7 @@ fn a_value_that_the_api_server_refuses_is_reported_with_its_field() {
         ("namespace: 1e3", "metadata.namespace is a number"),
         ("namespace: 0x1f", "metadata.namespace is a number"),
         ("namespace: true", "metadata.namespace is a boolean, and a string is due: write \"true\""),
-        ("namespace: no", "metadata.namespace is a boolean, and a string is due: write \"false\""),
+        ("namespace: no", "metadata.namespace is a boolean, and a string is due: write \"no\""),
         ("namespace: [a]", "metadata.namespace is a list"),
         ("namespace: a.b", "metadata.namespace is not a DNS label"),
         ("namespace: A", "metadata.namespace is not a DNS label"),
@@ -152,5 +152,97 @@ fn values_that_the_api_server_accepts_are_accepted() {
         let held = folder.load();
         assert_eq!((names(&held), held.problems()), (vec!["123"], &[][..]), "{text}");
         assert_eq!((&*held.pods[0].pod.namespace, &*held.pods[0].pod.name), ("123", "7"), "{text}");
+    }
+}
+
+/// What to write is the file's own text where that fits, and else what does: kubectl knows `1.10` from `1.1`.
+#[test]
+fn what_to_write_is_what_the_file_means() {
+    let label = |written: &str| format!("metadata: {{name: p, labels: {{a: {written}}}}}");
+    let of_label = |due: &str| format!("metadata.labels[\"a\"] is a number, and a string is due: write {due}");
+    let same =
+        ["1.10", "0123", "1e3", "1E3", "0x1F", "0o17", "0b1", "1_0", "1__0", "685_230.15", "18446744073709551616"];
+    let same = same.map(|written| (label(written), of_label(&format!("\"{written}\""))));
+    let phase = "\"Pending\", \"Running\", \"Succeeded\", \"Failed\" or \"Unknown\"";
+    let others = [
+        (
+            "metadata: {name: p, labels: {a: yes}}",
+            "metadata.labels[\"a\"] is a boolean, and a string is due: write \"yes\"",
+        ),
+        (
+            "metadata: {name: p, labels: {a: +5}}",
+            "metadata.labels[\"a\"] is a number, and a string is due: write the value of a label",
+        ),
+        (
+            "metadata: {name: p, annotations: {a: .inf}}",
+            "metadata.annotations[\"a\"] is a number, and a string is due: write \".inf\"",
+        ),
+        (
+            "metadata: {name: p, annotations: {a: -.INF}}",
+            "metadata.annotations[\"a\"] is a number, and a string is due: write \"-.INF\"",
+        ),
+        (
+            "metadata: {name: p, annotations: {a: .nan}}",
+            "metadata.annotations[\"a\"] is a number, and a string is due: write \".nan\"",
+        ),
+        (
+            "metadata: {name: p, namespace: Off}",
+            "metadata.namespace is a boolean, and a string is due: write lower case letters",
+        ),
+        (
+            "metadata: {name: p, namespace: 1.5}",
+            "metadata.namespace is a number, and a string is due: write lower case letters",
+        ),
+        ("metadata: {name: 1.50}", "metadata.name is a number, and a string is due: write \"1.50\""),
+        ("metadata: {name: 0x1F}", "metadata.name is a number, and a string is due: write lower case letters"),
+        (
+            "metadata: {name: p}\nstatus: {phase: yes}",
+            &format!("status.phase is a boolean, and a string is due: write {phase}"),
+        ),
+        (
+            "metadata: {name: p}\nstatus: {podIP: 10.0}",
+            "status.podIP is a number, and a string is due: write one such as \"10.0.0.1\"",
+        ),
+        (
+            "metadata: {name: p}\nstatus: {podIPs: [{ip: 10}]}",
+            "status.podIPs[0].ip is a number, and a string is due: write one such as",
+        ),
+        (
+            "metadata: {name: p}\nstatus: {startTime: 2024}",
+            "status.startTime is a number, and a string is due: write one such as \"2026-",
+        ),
+        (
+            "metadata: {name: p}\nstatus: {conditions: [{type: Ready, status: 1}]}",
+            "status.conditions[0].status is a number, and a string is due: write \"True\", \"False\" or",
+        ),
+        ("apiVersion: 1\nmetadata: {name: p}", "apiVersion is a number, and a string is due: write \"v1\""),
+    ];
+    let others = others.map(|(text, reason)| (text.to_owned(), reason.to_owned()));
+    let yaml = same.into_iter().chain(others).map(|(text, reason)| (format!("kind: Pod\n{text}\n"), reason));
+    let json = ["1.10", "1e3", "-0.0", "123456789012345678901234"].map(|written| {
+        let text = format!("{{\"kind\":\"Pod\",\"metadata\":{{\"name\":\"p\",\"uid\":{written}}}}}");
+        (text, format!("metadata.uid is a number, and a string is due: write \"{written}\""))
+    });
+    for (text, reason) in yaml.chain(json) {
+        let folder = Folder::new("hints");
+        folder.write("a.yaml", &text);
+        let held = folder.load();
+        let [problem] = held.problems() else { panic!("{text}: {:?}", held.problems()) };
+        assert!(problem.reason.starts_with(&reason), "{text}: {problem}");
+    }
+    let texts =
+        ["tRue", "yES", "nULL", "_1", "1_x", "0x", "1.2.3", ".Nan", "2024-01-02", "0xFFFFFFFFFFFFFFFFFF", "1e400"];
+    for written in texts {
+        let folder = Folder::new("texts");
+        folder.write("a.yaml", &format!("kind: Pod\nmetadata: {{name: p, annotations: {{a: {written}}}}}\n"));
+        assert_eq!(folder.load().problems(), [], "{written}");
+    }
+    // Ports are whole numbers in every form that kubectl reads.
+    for (port, is_whole) in
+        [("0x50", true), ("8_0", true), ("8e1", true), ("80.0", true), ("0120", true), ("8.5", false), (".inf", false)]
+    {
+        let folder = Folder::new("ports");
+        folder.write("a.yaml", &format!("kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, ports: [{{containerPort: {port}}}]}}]}}\n"));
+        assert_eq!(folder.load().problems().is_empty(), is_whole, "{port}");
     }
 }

@@ -8,7 +8,7 @@ mod list;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{Fault, Fields, Node, TWICE};
+use super::node::{Fault, Fields, Flaw, Node};
 use super::pod::Refused;
 use super::text::Text;
 use super::{FileProblem, Loaded, ManifestPod, pod};
@@ -27,6 +27,11 @@ const KIND_LEN_MAX: usize = 63;
 
 const TOO_LONG: &str =
     "over 4 MiB, and no list whose items stand one below the other: write its objects between lines of ---";
+
+const NO_KIND: &str = "kind is missing: an object without a kind is not read";
+
+/// A Pod, or what is wrong with it.
+type ReadPod = Result<ManifestPod, Refused>;
 
 /// Reads a stream. An error means that it cannot be read on; what came before has been found.
 pub(super) fn read(
@@ -103,23 +108,44 @@ impl<R: Read> Documents<'_, R> {
                 break;
             }
         }
-        let json = Node::of_json(&self.document);
-        let node = match json {
-            Ok(node) => Ok(node),
-            Err(fault) if is_like_json(&self.document) => Node::of_yaml(&self.document).map_err(|_| fault),
-            // Quotes and comments of YAML may hide a brace: the document ends with the next separator.
-            Err(_) => return self.lines(),
-        };
-        match node {
-            Ok(node) => self.objects.document(&node),
-            Err(fault) => {
-                // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
-                let is_whole = is_closed && fault.reason.ends_with(TWICE);
-                self.refuse(fault);
-                return if is_whole { Ok(()) } else { self.go_on_behind_broken_json() };
+        let fault = match Node::of_json(&self.document) {
+            Ok(node) => {
+                self.objects.document(&node);
+                return Ok(());
             }
+            Err(fault) => fault,
+        };
+        if !is_like_json(&self.document) {
+            return self.lines();
+        }
+        match Node::of_yaml(&self.document) {
+            Ok(node) => self.objects.document(&node),
+            // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
+            Err(_) if is_closed && fault.flaw == Flaw::Twice("JSON") => self.refuse(fault),
+            Err(Fault { flaw: flaw @ Flaw::Twice(_), line }) => self.refuse(Fault { line, flaw }),
+            Err(Fault { flaw: Flaw::BreaksOff(_), .. }) if is_closed => return self.braces_of_yaml(fault),
+            Err(_) => return self.broken_json(fault),
         }
         Ok(())
+    }
+
+    /// Reads YAML whose keys stand in quotes up to the next separator: its other quotes and its comments may hide a brace.
+    fn braces_of_yaml(&mut self, fault: Fault) -> io::Result<()> {
+        let len = self.document.len();
+        if self.take_stretches()?
+            && let Ok(node) = Node::of_yaml(&self.document)
+        {
+            self.objects.document(&node);
+            return Ok(());
+        }
+        self.text.put_back(self.document.get(len..).unwrap_or_default());
+        self.document.truncate(len);
+        self.broken_json(fault)
+    }
+
+    fn broken_json(&mut self, fault: Fault) -> io::Result<()> {
+        self.refuse(fault);
+        self.go_on_behind_broken_json()
     }
 
     /// Where a brace or a quote is missing, the objects of the lines below were taken for a part of this one.
@@ -142,9 +168,9 @@ impl<R: Read> Documents<'_, R> {
     }
 
     /// Tells what is wrong with the document in hand, with the line where that is.
-    fn refuse(&mut self, Fault { line, reason }: Fault) {
+    fn refuse(&mut self, Fault { line, flaw }: Fault) {
         let line = line.map(|line| self.start + line.saturating_sub(1));
-        self.objects.refuse(line, reason);
+        self.objects.refuse(line, flaw.to_string());
     }
 }
 
@@ -180,13 +206,11 @@ impl Objects<'_> {
         let kind = match (object.get("kind"), implied) {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
             (Some(Node::Text(_)) | None, Some(implied)) => implied,
-            (Some(Node::Text(_)) | None, None) => {
-                return self.refuse(None, "kind is missing: an object without a kind is not read".to_owned());
-            }
+            (Some(Node::Text(_)) | None, None) => return self.refuse(None, NO_KIND.to_owned()),
             (Some(kind), _) => return self.refuse(None, pod::no_string("kind", kind)),
         };
         match kind {
-            "Pod" => self.pod(object),
+            "Pod" => self.take(pod::read(object, self.profiles)),
             "List" | "PodList" => self.list(object, kind, depth),
             other => match meant(other) {
                 Some(kind) => self.refuse(None, format!("kind is misspelt: write \"{kind}\"")),
@@ -218,8 +242,8 @@ impl Objects<'_> {
         }
     }
 
-    fn pod(&mut self, object: &Fields) {
-        match pod::read(object, self.profiles) {
+    fn take(&mut self, pod: ReadPod) {
+        match pod {
             Ok(pod) => (self.found)(pod, self.document),
             Err(Refused { pod, faults }) => {
                 faults.into_iter().for_each(|fault| self.tell(pod.clone(), None, fault));

@@ -1,25 +1,23 @@
 //! A document as a tree, whether it is written in YAML or in JSON. It knows a string from a number, and refuses a key that
 //! stands twice.
 
+mod json;
+mod scalar;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-
-/// The most nodes of a document, and how deep they may lie.
-const NODES_MAX: usize = 1_000_000;
-const DEPTH_MAX: usize = 100;
-
-/// The most bytes of all scalars of a document. Aliases multiply its text, of at most 4 MiB, and this bounds by how much.
-const SCALAR_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(super) use self::scalar::Number;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Null,
-    Bool(bool),
-    /// As it reads in decimal.
-    Number(String),
+    /// With its text in the file, such as `yes`.
+    Bool(bool, Box<str>),
+    /// As the file writes it.
+    Number(Box<str>),
     Text(String),
     List(Vec<Node>),
     Map(Fields),
@@ -33,124 +31,58 @@ pub(super) type Fields = BTreeMap<String, Node>;
 pub(super) struct Fault {
     /// The line of the text, counted from 1, where it is known.
     pub(super) line: Option<u64>,
-    /// Never quotes the text.
-    pub(super) reason: String,
+    pub(super) flaw: Flaw,
+}
+
+/// What is wrong with a text. Its words never quote the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    NotJson,
+    NotYaml(&'static str),
+    /// All of it is YAML, but the end is missing.
+    BreaksOff(&'static str),
+    /// A key stands twice in an object of this language. All before it is right.
+    Twice(&'static str),
+    /// It is longer than this reader takes.
+    TooLong(&'static str),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flaw::NotJson => f.write_str("not JSON: the syntax is wrong"),
+            Flaw::NotYaml(reason) | Flaw::BreaksOff(reason) => write!(f, "not YAML: {reason}"),
+            Flaw::Twice(language) => write!(f, "not {language}: a key stands twice in one object"),
+            Flaw::TooLong(reason) => f.write_str(reason),
+        }
+    }
 }
 
 impl Node {
+    /// Reads one document of JSON.
     pub(super) fn of_json(text: &[u8]) -> Result<Node, Fault> {
-        serde_json::from_slice(text).map_err(|error| {
-            let text = error.to_string();
-            let reason = if text.contains(TWICE) { TWICE } else { "the syntax is wrong" };
-            Fault { line: u64::try_from(error.line()).ok(), reason: format!("not JSON: {reason}") }
-        })
+        json::read(text)
     }
 
-    /// Reads one document; the text has no other.
+    /// Reads one document of YAML; the text has no other.
     pub(super) fn of_yaml(text: &[u8]) -> Result<Node, Fault> {
-        let text = std::str::from_utf8(text).map_err(|_| Fault { line: None, reason: "not YAML".to_owned() })?;
-        let options = serde_saphyr::options! {
-            with_snippet: false, // it would quote the file
-            budget: serde_saphyr::budget! {
-                max_nodes: NODES_MAX,
-                max_events: 2 * NODES_MAX,
-                max_depth: DEPTH_MAX,
-                max_total_scalar_bytes: SCALAR_BYTES_MAX,
-            },
-        };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let line = error.location().map(|location| location.line());
-            Fault { line, reason: format!("not YAML: {}", plain(&error)) }
-        })
+        yaml::read(text)
+    }
+
+    /// Reads what stands in braces: JSON, or YAML in flow style. The fault is that of JSON.
+    pub(super) fn in_braces(text: &[u8]) -> Result<Node, Fault> {
+        json::read(text).or_else(|fault| yaml::read(text).map_err(|_| fault))
     }
 
     /// What it is, for people.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Node::Null => "null",
-            Node::Bool(_) => "a boolean",
+            Node::Bool(..) => "a boolean",
             Node::Number(_) => "a number",
             Node::Text(_) => "a string",
             Node::List(_) => "a list",
             Node::Map(_) => "an object",
         }
     }
-}
-
-pub(super) const TWICE: &str = "a key stands twice in one object";
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        Node::deserialize(deserializer)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Number(value.to_string()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Node, E> {
-        Ok(Node::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Node::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
-        let mut fields = Fields::new();
-        while let Some((key, value)) = entries.next_entry()? {
-            if fields.insert(key, value).is_some() {
-                return Err(A::Error::custom(TWICE));
-            }
-        }
-        Ok(Node::Map(fields))
-    }
-}
-
-/// A YAML error's text in a line, without the place, which is told apart.
-fn plain(error: &serde_saphyr::Error) -> String {
-    let text = error.render();
-    text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).to_owned()
 }

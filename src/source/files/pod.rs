@@ -1,11 +1,12 @@
 //! An object that says it is a Pod becomes one, or a list of what the API server would refuse about it.
 
+mod rule;
 mod shape;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::net::IpAddr;
 
+pub(super) use self::rule::no_string;
 use super::ManifestPod;
 use super::node::{Fields, Node};
 use crate::name::{is_namespace, is_pod_name};
@@ -54,20 +55,6 @@ fn title(object: &Fields) -> Option<String> {
     Some(namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}")))
 }
 
-/// Why a value is refused where a string is due, and what to write instead.
-pub(super) fn no_string(field: impl Display, value: &Node) -> String {
-    let noun = value.noun();
-    match value {
-        Node::Null => format!("{field} is null, and a string is due: write \"\", or leave the field out"),
-        Node::Bool(value) => {
-            let others = if *value { "y, yes and on" } else { "n, no and off" };
-            format!("{field} is {noun}, and a string is due: write \"{value}\" (YAML takes {others} for {value} too)")
-        }
-        Node::Number(value) => format!("{field} is {noun}, and a string is due: write \"{value}\""),
-        _ => format!("{field} is {noun}, and a string is due: write a text in quotes"),
-    }
-}
-
 /// Reads a Pod whose keys and types are right.
 struct Reader {
     faults: Vec<String>,
@@ -78,7 +65,7 @@ impl Reader {
     fn pod(&mut self, object: &Fields, profiles: &[Profile]) -> Option<ManifestPod> {
         let nothing = Fields::new();
         if text(object.get("apiVersion")).is_some_and(|version| version != "v1") {
-            self.refuse("apiVersion is not that of a Pod: write \"v1\"".to_owned());
+            self.refuse(format!("apiVersion is not that of a Pod: write {}", rule::VERSION));
         }
         let [metadata, spec, status] =
             ["metadata", "spec", "status"].map(|part| fields(object.get(part)).unwrap_or(&nothing));
@@ -91,7 +78,7 @@ impl Reader {
             phase: self.phase(status),
             ready: self.is_ready(status),
             terminating: text(metadata.get("deletionTimestamp")).is_some(),
-            host_network: matches!(spec.get("hostNetwork"), Some(Node::Bool(true))),
+            host_network: matches!(spec.get("hostNetwork"), Some(Node::Bool(true, _))),
             pod_ips: self.pod_ips(status),
             host_ips: self.host_ips(status).into_vec().into(),
             start_time: text(status.get("startTime")).and_then(seconds),
@@ -110,8 +97,7 @@ impl Reader {
     fn namespace<'n>(&mut self, metadata: &'n Fields) -> &'n str {
         let namespace = text(metadata.get("namespace")).unwrap_or(NAMESPACE);
         if !is_namespace(namespace) {
-            let rule = "lower case letters, digits and - inside, up to 63";
-            self.refuse(format!("metadata.namespace is not a DNS label: write {rule}"));
+            self.refuse(format!("metadata.namespace is not a DNS label: write {}", rule::NAMESPACE));
         }
         namespace
     }
@@ -120,8 +106,7 @@ impl Reader {
         let name = text(metadata.get("name"));
         match name {
             Some(name) if !is_pod_name(name) => {
-                let rule = "lower case letters, digits, and - and . inside, up to 253";
-                self.refuse(format!("metadata.name is not a DNS subdomain: write {rule}"));
+                self.refuse(format!("metadata.name is not a DNS subdomain: write {}", rule::NAME));
             }
             Some(_) => {}
             None => self.refuse("metadata.name is missing: a Pod without a name cannot be published".to_owned()),
@@ -168,8 +153,7 @@ impl Reader {
             Some("Failed") => Phase::Failed,
             Some("Unknown") => Phase::Unknown,
             Some(_) => {
-                let known = "\"Pending\", \"Running\", \"Succeeded\", \"Failed\" or \"Unknown\"";
-                self.refuse(format!("status.phase is no phase of a Pod: write {known}"));
+                self.refuse(format!("status.phase is no phase of a Pod: write {}", rule::PHASE));
                 Phase::Unknown
             }
         }
@@ -187,8 +171,7 @@ impl Reader {
                 self.refuse(format!("status.conditions[{at}].type is missing: write one such as \"Ready\""));
             }
             if !matches!(value, None | Some("True" | "False" | "Unknown")) {
-                let known = "\"True\", \"False\" or \"Unknown\"";
-                self.refuse(format!("status.conditions[{at}].status is none: write {known}"));
+                self.refuse(format!("status.conditions[{at}].status is none: write {}", rule::TRUTH));
             }
             is_ready |= kind == Some("Ready") && value == Some("True");
         }
@@ -223,7 +206,7 @@ impl Reader {
             let field = format!("status.{list}[{at}].ip");
             match text(item.get("ip")) {
                 Some(ip) => texts.extend(self.address(ip, &field)),
-                None => self.refuse(format!("{field} is missing: write one such as \"10.0.0.1\" or \"fd00::1\"")),
+                None => self.refuse(format!("{field} is missing: write {}", rule::ADDRESS)),
             }
         }
         let single = text(status.get(single)).and_then(|ip| self.address(ip, &format!("status.{single}")));
@@ -231,13 +214,13 @@ impl Reader {
     }
 
     fn address<'n>(&mut self, text: &'n str, field: &str) -> Option<&'n str> {
-        if text.parse::<IpAddr>().is_ok() {
+        if is_address(text) {
             return Some(text);
         }
         let bare = text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
         self.refuse(match bare {
             Some(bare) => format!("{field} is an address with a prefix: write \"{bare}\""),
-            None => format!("{field} is no address: write one such as \"10.0.0.1\" or \"fd00::1\""),
+            None => format!("{field} is no address: write {}", rule::ADDRESS),
         });
         None
     }
@@ -258,6 +241,10 @@ impl Reader {
             self.left_out += 1;
         }
     }
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
 }
 
 /// A string; an empty one counts as absent, as it does in the API.

@@ -1,4 +1,6 @@
 //! A stream of bytes becomes text as it comes: UTF-8 or UTF-16, up to the next line that separates documents.
+//!
+//! A line ends with LF, CR LF or CR in the stream, and with LF in the text.
 
 use std::io::{self, Read};
 
@@ -26,6 +28,8 @@ pub(super) struct Text<R> {
     /// Bytes that are read and not decoded yet: the beginning of a character.
     raw: Vec<u8>,
     decoded: Vec<u8>,
+    /// The last byte that was decoded is CR: an LF behind it ends no other line.
+    is_behind_cr: bool,
     /// Where what is not taken yet begins.
     at: usize,
     is_at_end: bool,
@@ -41,6 +45,7 @@ impl<R: Read> Text<R> {
             encoding: None,
             raw: Vec::new(),
             decoded: Vec::new(),
+            is_behind_cr: false,
             at: 0,
             is_at_end: false,
             is_at_line_start: true,
@@ -118,7 +123,7 @@ impl<R: Read> Text<R> {
                 self.take("---".len());
                 continue;
             }
-            let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+            let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
             match rest.get(blank) {
                 None => _ = self.take(blank),
                 Some(b'\n') => _ = self.take(blank + 1),
@@ -180,16 +185,35 @@ impl<R: Read> Text<R> {
         self.at = 0;
         let read = (&mut self.source).take(CHUNK_LEN as u64).read_to_end(&mut self.raw)?;
         self.is_at_end = read < CHUNK_LEN;
+        let old = self.decoded.len();
         let encoding = *self.encoding.get_or_insert_with(|| encoding_of(&self.raw));
         match encoding {
             Encoding::Utf8 => self.decode_utf8(),
             Encoding::Utf16Le => self.decode_utf16(u16::from_le_bytes),
             Encoding::Utf16Be => self.decode_utf16(u16::from_be_bytes),
         }?;
+        self.end_lines(old);
         if self.is_at_end && !self.raw.is_empty() {
             return Err(broken("it ends within a character"));
         }
         Ok(true)
+    }
+
+    /// Ends the lines of what was decoded behind a place with LF.
+    fn end_lines(&mut self, start: usize) {
+        let Some(fresh) = self.decoded.get(start..) else { return };
+        if !self.is_behind_cr && !fresh.contains(&b'\r') {
+            return;
+        }
+        let fresh = self.decoded.split_off(start);
+        for byte in fresh {
+            let is_behind_cr = std::mem::replace(&mut self.is_behind_cr, byte == b'\r');
+            match byte {
+                b'\r' => self.decoded.push(b'\n'),
+                b'\n' if is_behind_cr => {}
+                other => self.decoded.push(other),
+            }
+        }
     }
 
     fn decode_utf8(&mut self) -> io::Result<()> {

@@ -4,10 +4,18 @@ use std::io::{self, Read};
 
 use hyper::body::Bytes;
 
-use super::{DOCUMENT_LEN_MAX, Documents, Objects, TOO_LONG, implied_by};
-use crate::source::files::node::{Fault, Node};
+use super::{DOCUMENT_LEN_MAX, Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
+use crate::source::files::ManifestPod;
+use crate::source::files::node::{Fault, Fields, Flaw, Node};
+use crate::source::files::pod::{self, Refused};
 use crate::source::kube::json;
 use crate::source::kube::split::{ENVELOPE_LEN_MAX, Piece, Shape};
+
+/// The most bytes of Pods that wait for a list's kind, which stands behind its items.
+const HELD_LEN_MAX: usize = 128 * 1024 * 1024;
+
+/// What the memory of an allocation costs beside its bytes.
+const ALLOCATION_LEN: usize = 32;
 
 /// A list whose items are being read.
 #[derive(Default)]
@@ -16,6 +24,34 @@ struct Listed {
     count: usize,
     /// The list's kind, where it stands before the items.
     kind: Option<String>,
+    /// The items that tell no kind: Pods in a `PodList`, each with its place. Empty where they are too many.
+    held: Vec<(usize, ReadPod)>,
+    /// How many those are, and how many bytes.
+    held_count: usize,
+    held_len: usize,
+}
+
+impl Listed {
+    fn hold(&mut self, pod: ReadPod) {
+        self.held_count += 1;
+        self.held_len = self.held_len.saturating_add(len_of(&pod));
+        if self.held_len <= HELD_LEN_MAX {
+            self.held.push((self.count - 1, pod));
+        } else {
+            self.held = Vec::new();
+        }
+    }
+}
+
+fn len_of(pod: &ReadPod) -> usize {
+    let texts: Vec<usize> = match pod {
+        Ok(ManifestPod { pod, told }) => {
+            let told = told.iter().filter_map(|(_, value)| value.as_ref()).map(|value| value.len());
+            [pod.namespace.len(), pod.name.len(), pod.uid.len()].into_iter().chain(told).collect()
+        }
+        Err(Refused { pod, faults }) => faults.iter().chain(pod).map(String::len).collect(),
+    };
+    size_of::<(usize, ReadPod)>() + texts.iter().map(|len| len + ALLOCATION_LEN).sum::<usize>()
 }
 
 impl<R: Read> Documents<'_, R> {
@@ -29,11 +65,11 @@ impl<R: Read> Documents<'_, R> {
             let is_json = self.json_items(&mut splitter, &mut list);
             if splitter.is_whole() {
                 self.text.put_back(splitter.behind());
-                self.objects.end_list(&list, Node::of_json(&splitter.envelope()));
+                self.objects.end_list(list, Node::of_json(&splitter.envelope()));
                 return Ok(());
             }
             if !is_json && list.count == 0 {
-                self.refuse(Fault { line: None, reason: TOO_LONG.to_owned() });
+                self.refuse(Fault { line: None, flaw: Flaw::TooLong(TOO_LONG) });
                 self.document = chunk.to_vec();
                 return self.go_on_behind_broken_json();
             }
@@ -52,7 +88,7 @@ impl<R: Read> Documents<'_, R> {
                 Ok(None) => return true,
                 Err(json::NotJson) => return false,
                 Ok(Some(Piece::Unreadable)) => Err(too_long()),
-                Ok(Some(Piece::Object(json))) => Node::of_json(json),
+                Ok(Some(Piece::Object(text))) => Node::in_braces(text),
             };
             if list.count == 0 {
                 list.kind = kind_of(Node::of_json(&splitter.envelope()));
@@ -80,7 +116,7 @@ impl<R: Read> Documents<'_, R> {
             self.document.drain(..start);
             start = 0;
             if cutter.is_lost || self.document.len() > DOCUMENT_LEN_MAX {
-                self.refuse(Fault { line: None, reason: TOO_LONG.to_owned() });
+                self.refuse(Fault { line: None, flaw: Flaw::TooLong(TOO_LONG) });
                 return self.text.skip_document();
             }
             let Some(len) = self.text.stretch()? else { break };
@@ -90,7 +126,7 @@ impl<R: Read> Documents<'_, R> {
         let last = std::mem::take(&mut self.document);
         let items = [cutter.line(&last), cutter.end()];
         items.into_iter().flatten().for_each(|item| self.yaml_item(&cutter, &mut list, &item));
-        self.objects.end_list(&list, Node::of_yaml(&cutter.envelope));
+        self.objects.end_list(list, Node::of_yaml(&cutter.envelope));
         Ok(())
     }
 
@@ -111,25 +147,47 @@ impl Objects<'_> {
         list.count += 1;
         match (item, list.kind.as_deref()) {
             (_, Some(kind)) if !is_list(kind) => {} // counted as a whole at its end
-            (Err(fault), _) => self.refuse(None, fault.reason),
+            (Err(fault), _) => self.refuse(None, fault.flaw.to_string()),
+            (Ok(Node::Map(object)), None) if !has_kind(&object) => list.hold(pod::read(&object, self.profiles)),
             (Ok(item), kind) => self.item(&item, kind.and_then(implied_by), 1),
         }
         self.prefix.clear();
     }
 
     /// Checks what stands around the items.
-    fn end_list(&mut self, list: &Listed, envelope: Result<Node, Fault>) {
+    fn end_list(&mut self, list: Listed, envelope: Result<Node, Fault>) {
         let kind = match envelope {
             Ok(envelope) => kind_of(Ok(envelope)),
-            Err(fault) => return self.refuse(None, format!("what stands around the items is {}", fault.reason)),
+            Err(fault) => return self.refuse(None, format!("what stands around the items is {}", fault.flaw)),
         };
         match (kind, &list.kind) {
-            (Some(kind), _) if is_list(&kind) => {}
+            (Some(kind), _) if is_list(&kind) => self.release(list, &kind),
             (Some(kind), Some(_)) => self.ignore(&kind),
+            (Some(kind), None) if list.held_count == list.count => self.ignore(&kind),
             (Some(_), None) => self.refuse(None, "kind is not that of a list: write \"List\"".to_owned()),
             (None, _) => self.refuse(None, "kind is missing: write \"List\"".to_owned()),
         }
     }
+
+    /// Takes the items that told no kind, now that the list's is known.
+    fn release(&mut self, list: Listed, kind: &str) {
+        if list.held.len() < list.held_count {
+            let reason = format!("over 128 MiB of Pods stand before kind: write \"kind\": \"{kind}\" before the items");
+            return self.refuse(None, reason);
+        }
+        for (at, pod) in list.held {
+            self.prefix = format!("items[{at}].");
+            match implied_by(kind) {
+                Some(_) => self.take(pod),
+                None => self.refuse(None, NO_KIND.to_owned()),
+            }
+        }
+        self.prefix.clear();
+    }
+}
+
+fn has_kind(object: &Fields) -> bool {
+    object.get("kind").is_some_and(|kind| *kind != Node::Text(String::new()))
 }
 
 fn is_list(kind: &str) -> bool {
@@ -147,7 +205,7 @@ fn kind_of(envelope: Result<Node, Fault>) -> Option<String> {
 }
 
 fn too_long() -> Fault {
-    Fault { line: None, reason: "over 4 MiB, or no object".to_owned() }
+    Fault { line: None, flaw: Flaw::TooLong("over 4 MiB, or no object") }
 }
 
 /// Cuts the items out of YAML's lines.
@@ -216,4 +274,38 @@ impl Cutter {
 fn is_items(line: &[u8]) -> bool {
     let behind = [b"items:".as_slice(), b"\"items\":", b"'items':"].iter().find_map(|key| line.strip_prefix(*key));
     behind.map(<[u8]>::trim_ascii).is_some_and(|behind| behind.is_empty() || behind.starts_with(b"#"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::source::files::Loaded;
+
+    #[test]
+    fn pods_that_wait_for_their_kind_are_bounded() {
+        let object = Node::of_yaml(b"metadata: {name: p}\n").expect("YAML");
+        let Node::Map(object) = object else { panic!("{object:?}") };
+        let mut loaded = Loaded::default();
+        let mut found = 0;
+        let mut count = |_, _| found += 1;
+        let (file, profiles) = (Path::new("a.yaml"), &[]);
+        let mut objects =
+            Objects { file, profiles, loaded: &mut loaded, found: &mut count, document: 1, prefix: String::new() };
+        let mut list = Listed::default();
+        let item = || Ok(Node::Map(object.clone()));
+        (0..3).for_each(|_| objects.list_item(&mut list, item()));
+        let each = list.held_len / 3;
+        assert!(each > size_of::<ManifestPod>() && each < 1024, "{each}");
+        objects.end_list(list, Node::of_yaml(b"kind: PodList"));
+
+        let mut list = Listed { held_len: HELD_LEN_MAX - each, ..Listed::default() };
+        (0..3).for_each(|_| objects.list_item(&mut list, item()));
+        assert_eq!((list.held.len(), list.held_count), (0, 3));
+        objects.end_list(list, Node::of_yaml(b"kind: PodList"));
+        assert_eq!(found, 3);
+        let [problem] = &loaded.problems[..] else { panic!("{:?}", loaded.problems) };
+        assert!(problem.reason.starts_with("over 128 MiB of Pods stand before kind: write "), "{problem}");
+    }
 }

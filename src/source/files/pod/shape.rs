@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::LazyLock;
 
-use super::no_string;
-use crate::source::files::node::{Fields, Node};
+use super::rule::{self, no_string};
+use crate::source::files::node::{Fields, Node, Number};
 use crate::source::kube::pod::seconds;
 
 /// The type that a manifest's Pod has.
@@ -108,11 +108,12 @@ impl Types {
     fn no_such_type(&self, shape: &Shape, value: &Node, path: &Path) -> String {
         let noun = value.noun();
         match (shape, value) {
-            (Shape::Truth, Node::Bool(value)) => {
+            (Shape::Truth, Node::Bool(value, _)) => {
                 let due = if *value { "True" } else { "False" };
                 format!("{path} is {noun}, and a string is due: write \"{due}\"")
             }
-            (Shape::Text | Shape::Truth, value) => no_string(path, value),
+            (Shape::Truth, _) => format!("{path} is {noun}, and a string is due: write {}", rule::TRUTH),
+            (Shape::Text, value) => no_string(path, value),
             (Shape::Flag, _) => format!("{path} is {noun}, and a boolean is due: write true or false"),
             (Shape::Int32 | Shape::Int64, Node::Number(_)) => {
                 let most = if matches!(shape, Shape::Int32) { i64::from(i32::MAX) } else { i64::MAX };
@@ -125,10 +126,8 @@ impl Types {
                 format!("{path} is {noun}, and a whole number or a string is due: write one such as 8080 or \"http\"")
             }
             (Shape::Quantity, _) => format!("{path} is no quantity: write one such as \"500m\", \"1.5\" or \"64Mi\""),
-            (Shape::Time, Node::Text(_)) => {
-                format!("{path} is no time: write one such as \"2026-01-02T03:04:05Z\"")
-            }
-            (Shape::Time, value) => no_string(path, value),
+            (Shape::Time, Node::Text(_)) => format!("{path} is no time: write {}", rule::TIME),
+            (Shape::Time, _) => format!("{path} is {noun}, and a string is due: write {}", rule::TIME),
             (Shape::List(_), _) => format!("{path} is {noun}, and a list is due"),
             (Shape::Object(name), Node::Text(_)) if matches!(*name, "PodIP" | "HostIP") => {
                 format!("{path} is a string, and an object is due: write {{ip: \"...\"}}")
@@ -207,20 +206,13 @@ fn alike(keys: impl Iterator<Item = &'static str>, key: &str) -> Option<&'static
     keys.map(|known| (distance(known), known)).min().filter(|(distance, _)| *distance <= slips).map(|(_, known)| known)
 }
 
-/// Whether a number is an integer in a range. kubectl reads `80.0`, `8e1`, `0x50`, `0o120` and `8_0` as 80.
+/// Whether a number is an integer in a range. kubectl reads `80.0`, `8e1`, `0x50`, `0120` and `8_0` as 80.
 fn is_whole(text: &str, least: impl Into<i128>, most: impl Into<i128>) -> bool {
-    let text = text.replace('_', "");
-    let digits = text.trim_start_matches(['+', '-']);
-    let of_radix = |prefix, radix| i128::from_str_radix(digits.strip_prefix(prefix)?, radix).ok();
-    let prefixed = of_radix("0x", 16).or_else(|| of_radix("0o", 8)).or_else(|| of_radix("0b", 2));
-    let size = match prefixed.or_else(|| digits.parse().ok()) {
-        Some(size) => size,
-        None => match digits.parse::<f64>() {
-            Ok(size) if size.fract() == 0.0 => size as i128,
-            _ => return false,
-        },
+    let value = match Number::of(text) {
+        Some(Number::Whole(value)) => value,
+        Some(Number::Float(value)) if value.fract() == 0.0 => value as i128,
+        _ => return false,
     };
-    let value = if text.starts_with('-') { -size } else { size };
     (least.into()..=most.into()).contains(&value)
 }
 
