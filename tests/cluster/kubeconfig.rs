@@ -140,6 +140,8 @@ fn kubeconfigs_that_kubectl_accepts_are_accepted() {
         (false, local.clone(), json!({ "username": "hunter2", "tokenFile": "token" })),
         (true, local.clone(), json!({ "password": "hunter2", "tokenFile": "token" })),
         (true, local.clone(), json!({ "token": ADMIN_TOKEN, "as": "someone", "as-groups": ["system:masters"] })),
+        (true, local.clone(), json!({ "token": ADMIN_TOKEN, "as": "josé", "as-groups": ["ü", "system:masters"] })),
+        (false, local.clone(), json!({ "token": ADMIN_TOKEN, "as": "some\none", "as-groups": ["system:masters"] })),
         (false, local.clone(), json!({ "token": ADMIN_TOKEN, "as": "someone" })),
         (false, local.clone(), json!({ "token": ADMIN_TOKEN, "as-groups": ["system:masters"] })),
         (true, local.clone(), exec(GIVE)),

@@ -3,6 +3,7 @@
 mod connection;
 mod credentials;
 mod identity;
+mod impersonation;
 mod kubeconfig;
 mod plugin;
 mod proxy;
@@ -80,7 +81,10 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
 /// # Errors
 /// What is wrong with the kubeconfig.
 pub async fn runs_programs(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<bool, ClientError> {
-    Ok(chosen(kubeconfig, context)?.is_ok_and(|chosen| chosen.user.value.exec.is_some()))
+    match chosen(kubeconfig, context)? {
+        Ok(chosen) => Ok(settings::program(&chosen)?.is_some()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// The context to use. Where no kubeconfig names one, what keeps it from that: the Pod's own cluster is then meant.

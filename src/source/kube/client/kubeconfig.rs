@@ -241,6 +241,10 @@ impl Kubeconfig {
 }
 
 impl Cluster {
+    pub(super) fn has_authority(&self) -> bool {
+        !(self.certificate_authority.is_empty() && self.certificate_authority_data.is_empty())
+    }
+
     /// What the cluster has for an exec plugin.
     pub(super) fn of_plugin(&self) -> Option<&Value> {
         self.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION).map(|found| &found.extension)
@@ -248,11 +252,14 @@ impl Cluster {
 }
 
 impl User {
+    pub(super) fn has_certificate(&self) -> bool {
+        !(self.client_certificate.is_empty() && self.client_certificate_data.is_empty())
+    }
+
     /// Whether anything in it says who asks.
     pub(super) fn shows_anything(&self) -> bool {
-        let texts = [&self.client_certificate, &self.client_certificate_data, &self.token, &self.token_file];
-        let has_program = self.exec.is_some() || self.auth_provider.is_some();
-        has_program || !self.username.is_empty() || texts.into_iter().any(|text| !text.is_empty())
+        let has_text = [&self.token, &self.token_file, &self.username].iter().any(|text| !text.is_empty());
+        has_text || self.has_certificate() || self.exec.is_some() || self.auth_provider.is_some()
     }
 }
 

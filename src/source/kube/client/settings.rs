@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use kube::Config;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,7 +13,8 @@ use tokio::sync::Mutex;
 
 use super::credentials::Credentials;
 use super::identity::{self, Identity, Unusable};
-use super::kubeconfig::{self, Chosen, Cluster, Item, User};
+use super::impersonation;
+use super::kubeconfig::{self, Chosen, Cluster, Exec, Item, User};
 use super::plugin::{self, Plugin, Program};
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
@@ -34,12 +35,10 @@ impl Settings {
         check_user(user)?;
         let Cluster { certificate_authority: file, certificate_authority_data: data, .. } = &cluster.value;
         let authority = contents(cluster, ["certificate-authority", "certificate-authority-data"], [file, data])?;
-        let has_identity = !(user.value.client_certificate.is_empty() && user.value.client_certificate_data.is_empty());
-        let is_tls = authority.is_some() || has_identity || cluster.value.insecure_skip_tls_verify;
-        let server = Server::of(&cluster.value.server, is_tls).map_err(|reason| cluster.fault("server", reason))?;
+        let server = Server::of_chosen(chosen)?;
         let mut config = Config::new(server.uri.clone());
         config.default_namespace = namespace.clone().unwrap_or_else(|| "default".to_owned());
-        impersonation(&mut config, user)?;
+        config.headers = impersonation::headers(user)?;
         if server.is_https() {
             verification(&mut config, cluster, authority.as_ref())?;
         }
@@ -66,6 +65,16 @@ impl Settings {
     }
 }
 
+/// The program that gives the credentials. As in kubectl none runs where anything else does, and none for a server
+/// without TLS.
+pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
+    let server = Server::of_chosen(chosen)?;
+    let User { username, token, token_file, exec, .. } = &chosen.user.value;
+    let has_other = [username, token.trim(), token_file].iter().any(|text| !text.is_empty());
+    let is_due = server.is_https() && server.login.is_none() && !has_other && !chosen.user.value.has_certificate();
+    Ok(exec.as_ref().filter(|_| is_due))
+}
+
 /// What says who asks. By plain HTTP nothing but the login of the URL itself does, as with kubectl: no token, file or
 /// program is even looked at.
 async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Credentials, Identity), ClientError> {
@@ -81,17 +90,13 @@ async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Cred
         return Ok((login.unwrap_or(Credentials::None), Identity::new(None)));
     }
     let credentials = Credentials::of_user(user)?;
-    // In kubectl too what the URL holds goes before the user's, and a program runs only if there is nothing else.
-    let credentials = login.unwrap_or(credentials);
-    match (&credentials, identity(user)?, &user.value.exec) {
-        (Credentials::None, None, Some(exec)) => {
-            let identity = Identity::new(None);
-            let program = Program::of(user, exec, cluster, authority)?;
-            let plugin = Plugin::start(program, identity.clone()).await?;
-            Ok((Credentials::Plugin(Arc::new(Mutex::new(plugin))), identity))
-        }
-        (_, identity, _) => Ok((credentials, identity.unwrap_or_else(|| Identity::new(None)))),
-    }
+    let identity = identity(user)?.unwrap_or_else(|| Identity::new(None));
+    let Some(exec) = program(chosen)? else {
+        // In kubectl too what the URL holds goes before the user's.
+        return Ok((login.unwrap_or(credentials), identity));
+    };
+    let plugin = Plugin::start(Program::of(user, exec, cluster, authority)?, identity.clone()).await?;
+    Ok((Credentials::Plugin(Arc::new(Mutex::new(plugin))), identity))
 }
 
 /// Where an API server is.
@@ -103,6 +108,12 @@ struct Server {
 }
 
 impl Server {
+    fn of_chosen(Chosen { cluster, user, .. }: &Chosen) -> Result<Server, ClientError> {
+        let Cluster { server, insecure_skip_tls_verify, .. } = &cluster.value;
+        let is_tls = cluster.value.has_authority() || user.value.has_certificate() || *insecure_skip_tls_verify;
+        Server::of(server, is_tls).map_err(|reason| cluster.fault("server", reason))
+    }
+
     /// Reads `server`. Without a scheme it is a host with or without a port, and TLS is spoken if the kubeconfig has
     /// anything about TLS. No error has the text, which may hold a secret.
     fn of(text: &str, is_tls: bool) -> Result<Server, String> {
@@ -182,28 +193,6 @@ fn verification(
         is_name.then_some(()).ok_or_else(|| cluster.fault("tls-server-name", "it is not a host's name"))?;
         config.tls_server_name = Some(name.clone());
     }
-    Ok(())
-}
-
-/// For whom the requests are made.
-fn impersonation(config: &mut Config, user: &Item<User>) -> Result<(), ClientError> {
-    let User { act_as, as_uid, as_groups, as_user_extra, .. } = &user.value;
-    if act_as.is_empty() {
-        let has_more = !(as_uid.is_empty() && as_groups.is_empty() && as_user_extra.is_empty());
-        let reason = "it is missing beside as-uid, as-groups or as-user-extra";
-        return if has_more { Err(user.fault("as", reason)) } else { Ok(()) };
-    }
-    let values = [("as", act_as), ("as-uid", as_uid)].into_iter();
-    let values = values.chain(as_groups.iter().map(|group| ("as-groups", group)));
-    let values = values.chain(as_user_extra.values().flatten().map(|extra| ("as-user-extra", extra)));
-    for (key, value) in values {
-        HeaderValue::from_str(value)
-            .map_err(|_| user.fault(key, "it has a character that no HTTP header can have; write it in ASCII"))?;
-    }
-    config.auth_info.impersonate = Some(act_as.clone());
-    config.auth_info.impersonate_uid = Some(as_uid.clone()).filter(|uid| !uid.is_empty());
-    config.auth_info.impersonate_groups = Some(as_groups.clone());
-    config.auth_info.impersonate_user_extra = Some(as_user_extra.clone().into_iter().collect());
     Ok(())
 }
 

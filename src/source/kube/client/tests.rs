@@ -154,6 +154,9 @@ async fn a_request_shows_the_credentials() {
         (AT, "{auth-provider: {name: oidc, config: {id-token: t1}}}", "authorization: Bearer t1\r\n"),
         (AT, "{as: some one, as-groups: [g1, g2]}", "impersonate-group: g2\r\n"),
         (AT, "{as: x, as-user-extra: {a/b: [v]}}", "impersonate-extra-a%2fb: v\r\n"),
+        (AT, "{as: x, as-user-extra: {'A%é': [v, w]}}", "impersonate-extra-a%25%c3%a9: w\r\n"),
+        (AT, "{as: x, as-uid: u}", "impersonate-uid: u\r\n"),
+        (AT, "{as: josé, as-groups: [ü]}", "impersonate-user: josé\r\nimpersonate-group: ü\r\n"),
         ("u:%70@ADDRESS", "{token: t1}", "authorization: Basic dTpw\r\n"),
         ("ADDRESS/k8s/c-1/?x=y", "{}", "GET /k8s/c-1/api/v1/pods?limit=1 HTTP/1.1\r\n"),
     ] {
@@ -188,6 +191,18 @@ async fn by_plain_http_no_credentials_are_shown() {
         assert!(!head.to_ascii_lowercase().contains("authorization"), "{cluster} {user}: {head}");
     }
     assert!(!trace.exists(), "the program has run");
+    for (cluster, user, expected) in [
+        (NOBODY, exec.clone(), true),
+        ("{server: 'http://127.0.0.1:9'}", exec.clone(), false),
+        ("{server: '127.0.0.1:9'}", exec.clone(), false),
+        ("{server: 'https://user@127.0.0.1:9'}", exec.clone(), false),
+        (NOBODY, exec.replacen('{', "{token: x, ", 1), false),
+        (NOBODY, exec.replacen('{', "{client-certificate: x, ", 1), false),
+        (NOBODY, "{token: x}".into(), false),
+    ] {
+        let path = folder.file("config", config(cluster, &user));
+        assert_eq!(runs_programs(Some(&path), None).await.expect(&user), expected, "{cluster} {user}");
+    }
     for (cluster, user, expected) in [
         ("{server: 'http://u:%70@ADDRESS'}", "{token: hunter2}", "authorization: Basic dTpw\r\n"),
         ("{server: 'http://ADDRESS'}", "{as: someone, token: hunter2}", "impersonate-user: someone\r\n"),

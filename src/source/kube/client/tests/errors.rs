@@ -33,7 +33,7 @@ async fn an_error_names_the_place_and_no_secret() {
         (of_user("{tokenFile: empty}"), "user u: tokenFile: the file is empty"),
         (of_user("{tokenFile: two-lines}"), "user u: tokenFile: the file's token: it has a line end"),
         (of_user("{tokenFile: binary}"), "user u: tokenFile: the file is not a text"),
-        (of_user("{as: \"hunter\\n2\"}"), "user u: as: it has a character"),
+        (of_user("{as: \"hunter\\n2\"}"), "user u: as: it has a line end or another character"),
         (of_user("{as-groups: [a]}"), "user u: as: it is missing"),
         (of_user("{auth-provider: {name: gcp, config: {access-token: hunter2}}}"), "auth-provider: only `oidc`"),
         (of_user("{auth-provider: {name: oidc, config: {refresh-token: hunter2}}}"), "auth-provider: only `oidc`"),
