@@ -1,4 +1,4 @@
-//! Everything that needs a real API server: one test binary, so that one cluster serves it all.
+//! All tests that need a real API server. They are one test binary, so that they share one cluster.
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod harness;

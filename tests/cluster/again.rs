@@ -1,4 +1,4 @@
-//! Pods that a full namespace keeps out: once there is room, the API server is asked for each of them again.
+//! Pods that a full namespace refuses: once there is room, callsign asks the API server for each of them again.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn a_refused_pod_is_read_again_despite_faults_of_the_request() {
         let (bad, reply) = (site.server.get("/v1/bad").1, site.ask());
         let out = pods.iter().filter(|pod| bad.contains(&pod.name)).count();
         kept = pods.len() - out;
-        let is_settled = bad.contains(&pods[usize::from(PODS) - 1].name); // the youngest is told last
+        let is_settled = bad.contains(&pods[usize::from(PODS) - 1].name); // the youngest comes last
         if is_settled { is_at(&reply, &all[..kept]) } else { Err(format!("{kept} are kept: {bad}")) }
     });
     assert!((1..usize::from(PODS)).contains(&kept), "{kept}");
@@ -44,7 +44,7 @@ fn a_refused_pod_is_read_again_despite_faults_of_the_request() {
     let (refused, broken) = (Fault::status(406, "NotAcceptable", "only JSON"), Fault::After(20_000, End::Whole));
     site.way.next(Point::Pod, [Fault::Hangup, refused, broken]);
     pods[0].delete();
-    // What has not come is asked for again 10 s later.
+    // callsign asks again 10 s later for a Pod that has not come.
     eventually(Duration::from_secs(60), || site.shows(&all[1..=kept]));
     assert!(site.way.asked(Point::Pod) >= asked + 4, "three that failed, and one");
     assert_eq!(site.relists(), lists, "nothing else was asked for");

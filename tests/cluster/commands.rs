@@ -1,4 +1,4 @@
-//! `ls` and `why` of a real cluster: read by the command itself, and asked of a running server.
+//! `ls` and `why` of a real cluster: the command reads the cluster itself, or asks a running server.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::harness::process::free_port;
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
-/// How long a command may take until it says that the API server is not there.
+/// How long a command may take until it reports that there is no API server.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs the program to its end: its code and both outputs.
+/// Runs the program. Returns its exit code and both outputs.
 fn run(args: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_callsign")).args(args).env_clear().output().expect("run the program");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

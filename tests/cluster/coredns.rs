@@ -1,4 +1,4 @@
-//! Through CoreDNS with the stub of `deploy/`: what a cluster's clients see.
+//! The answers that a cluster's clients get, through CoreDNS with the stub of `deploy/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
@@ -16,16 +16,16 @@ use crate::harness::process::{free_address, free_port};
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, Mounted, SERVER_NAME};
 
-/// What CoreDNS counts when its upstream does not answer: failed health probes, and queries with every upstream down.
+/// CoreDNS's metrics for an upstream that does not answer: failed health probes, and queries with every upstream down.
 const FAILURES: [&str; 2] = ["coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_broken_total"];
 
-/// How long an answer without data may be kept, in seconds.
+/// How long a cache may keep an answer without data, in seconds.
 const NEGATIVE_TTL: u64 = 5;
 
-/// A name that nobody has registered.
+/// A name that no Pod has registered.
 const NOBODY: &str = "_tri._tcp.org.acme.nobody.default.rpc.cluster.local.";
 
-/// CoreDNS's own word for an answer without data, by the SOA that it caches it by.
+/// CoreDNS's label for an answer without data, which it caches by its SOA.
 fn assert_negative(reply: &Dig, status: &str) {
     reply.shows(status, &[]).unwrap();
     let soa = reply.authority.first().unwrap_or_else(|| panic!("no SOA:\n{}", reply.text));
@@ -38,7 +38,7 @@ fn the_stub_starts_without_a_server_and_reports_it() {
     let reply = core.dig(&["SRV", NOBODY]);
     assert_eq!(reply.status, "SERVFAIL", "{}", reply.text);
     assert_eq!(core.dig(&["A", "example.org."]).status, "REFUSED", "it serves the zone alone");
-    // What `assert_never_down` looks at does move when a server is down.
+    // The metrics of `assert_never_down` do move when a server is down.
     eventually(Duration::from_secs(10), || match FAILURES.map(|metric| core.metric(metric)) {
         [probes, all_down] if probes > 0.0 && all_down > 0.0 => Ok(()),
         counts => {
@@ -83,8 +83,8 @@ fn clients_behind_the_stub_get_the_servers_answers() {
     assert_never_down(&core);
 }
 
-/// How many clients ask for addresses, and how many of them each of the three endpoints must get at least. By chance alone
-/// one of the three gets fewer than that in one run of some 20,000.
+/// The number of clients that ask for addresses, and the least number of them that each of the three endpoints must get. By
+/// chance, one of the three gets fewer in one run of some 20,000.
 const CLIENTS: usize = 60;
 const FEWEST_CLIENTS: usize = 6;
 
@@ -108,16 +108,16 @@ fn clients_behind_the_stub_spread_over_the_addresses() {
         *first.entry(address).or_default() += 1;
     }
     assert!(first.len() == ips.len() && first.values().all(|count| *count >= FEWEST_CLIENTS), "{first:?}");
-    // SRV keeps one order for all of them, as the documents say.
+    // SRV has one order for all of them, as the documents say.
     let name = format!("_grpc._tcp.{name}");
     let target = |record: &String| record.rsplit(' ').next().unwrap_or_default().to_owned();
     let orders: BTreeSet<Vec<String>> =
         (0..10).map(|_| core.dig(&["SRV", &name]).answer.iter().map(target).collect()).collect();
     assert_eq!(orders.len(), 1, "{orders:?}");
-    // `loadbalance` leaves OPT the last record, where HAProxy wants it. The first reply is the server's, since the cache
-    // keeps a name with DNSSEC's flag apart; the second is the cache's.
+    // `loadbalance` keeps OPT as the last record, as HAProxy needs it. The first reply comes from the server, because the cache
+    // stores a name with the DO flag separately. The second comes from the cache.
     for _ in 0..2 {
-        // DO, the first of EDNS's flags.
+        // DO, the first EDNS flag.
         let edns = Edns { size: 1232, flags: 0x8000, ..Edns::default() };
         let reply = Ask::new(&name, Rtype::SRV).opt(edns).udp(core.dns);
         assert_eq!((reply.answer.len(), reply.additional.len(), reply.edns.is_some()), (3, 3, true), "{reply:?}");
@@ -141,7 +141,7 @@ fn the_stub_can_forward_over_tls() {
     assert!(!own.answer.is_empty(), "{}", own.text);
     assert_eq!((through.status.as_str(), through.data()), ("NOERROR", own.data()), "{}", through.text);
     assert_negative(&core.dig(&["SRV", NOBODY]), "NXDOMAIN");
-    // A renewed certificate stops nobody: new names, so that CoreDNS cannot answer from its cache.
+    // A renewed certificate interrupts no client. The names are new, so that CoreDNS cannot answer from its cache.
     let (renewed, key, shown) = authority.issue();
     mounted.turn(&renewed, &key);
     eventually(Duration::from_secs(5), || match authority.connect(tls).certificate() == shown {
@@ -172,7 +172,7 @@ fn a_set_too_big_for_udp_comes_whole_over_tcp() {
     let core = CoreDns::start(server.dns);
     let name = format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
 
-    // Every size that a client may say it takes, none at all among them.
+    // Every EDNS size that a client may have, and no EDNS.
     for size in ["+noedns", "+bufsize=512", "+bufsize=1232", "+bufsize=4096"] {
         let cut = core.dig(&["SRV", &name, size, "+ignore"]);
         assert!(cut.has_flag("tc"), "{size}: {}", cut.text);
@@ -193,7 +193,7 @@ fn a_change_shows_through_the_cache_within_its_ttl() {
     let pairs = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
     let pod = namespace.endpoint("greeter-0", &[&namespace.ip(1)], &pairs);
     let name = format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name);
-    // One second is less than the five for which CoreDNS keeps everything by default.
+    // One second is less than CoreDNS's default minimum of five.
     for ttl in [1, 5] {
         pod.set_ready(true);
         let server =
@@ -203,7 +203,7 @@ fn a_change_shows_through_the_cache_within_its_ttl() {
             let reply = core.dig(&["SRV", &name]);
             if reply.answer.len() == count { Ok(()) } else { Err(reply.text) }
         };
-        // Beside the TTL, a second for the way to the server, and half a one for dig and a full machine.
+        // In addition to the TTL, a second for the change to reach the server, and half a second for dig and a busy machine.
         let patience = |ttl: u64| Duration::from_millis(1_500 + 1_000 * ttl);
         shows(1).unwrap();
         pod.set_ready(false);
@@ -215,7 +215,7 @@ fn a_change_shows_through_the_cache_within_its_ttl() {
 
 #[test]
 fn a_server_that_has_not_synced_is_not_marked_down() {
-    // The API server is out of reach: nobody listens on this port.
+    // The API server is unreachable: nothing listens on this port.
     let kubeconfig = Cluster::shared().kubeconfig_to(free_port());
     let mut server =
         Server::launch(&[env!("CARGO_BIN_EXE_callsign")], &["--kubeconfig", &kubeconfig, "--all-namespaces"]);
@@ -225,13 +225,13 @@ fn a_server_that_has_not_synced_is_not_marked_down() {
     let core = CoreDns::start(server.dns);
     for _ in 0..5 {
         core.dig(&["SRV", NOBODY]).shows("SERVFAIL", &[]).unwrap();
-        // Past the half second between health probes.
+        // Longer than the half second between health probes.
         sleep(Duration::from_millis(600));
     }
     assert_never_down(&core);
 }
 
-/// CoreDNS has never found its upstream unhealthy, and has logged no error about it.
+/// Checks that CoreDNS has never found its upstream unhealthy, and has logged no error about it.
 #[track_caller]
 fn assert_never_down(core: &CoreDns) {
     for metric in FAILURES {

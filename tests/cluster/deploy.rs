@@ -1,4 +1,4 @@
-//! `deploy/`: rendered by kubectl, accepted by the real API server, and granting what it says and no more.
+//! `deploy/`: kubectl renders it, the real API server accepts it, and it grants exactly the documented rights.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::harness::process::{output, scratch};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 
-/// What `deploy/` consists of.
+/// The objects of `deploy/`.
 const OBJECTS: [&str; 8] = [
     "namespace/callsign-system",
     "serviceaccount/callsign",
@@ -31,7 +31,7 @@ const OBJECTS: [&str; 8] = [
     "service/callsign",
 ];
 
-/// The object called `callsign` as the API server holds it.
+/// The object called `callsign` in the API server.
 fn applied<K>() -> K
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -41,7 +41,7 @@ where
     cluster.block_on(api.get("callsign")).expect("an object of deploy/")
 }
 
-/// A copy of it with the encrypted transports, which are a comment in it.
+/// A copy of `deploy/` with the encrypted transports, which are a comment there.
 fn encrypted() -> String {
     let copy = scratch("deploy").join("deploy").display().to_string();
     output("cp", ["-r", DEPLOY, &copy]);
@@ -59,7 +59,7 @@ fn kustomize_renders_it_and_the_api_server_accepts_it() {
     for folder in [DEPLOY.to_owned(), encrypted()] {
         let rendered = cluster.kubectl(&["kustomize", &folder]);
         assert_eq!(rendered.lines().filter(|line| line.starts_with("kind: ")).count(), OBJECTS.len(), "{rendered}");
-        // Warnings (a deprecated field, a Pod that the namespace's security standard would refuse) count as refusals.
+        // A warning (a deprecated field, a Pod that violates the namespace's security standard) counts as a refusal.
         let answer = cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", &folder]);
         let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
         let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
@@ -136,7 +136,7 @@ fn its_listeners_serve_both_families() {
     assert_eq!(ports.collect::<BTreeSet<_>>(), wanted, "{addresses:?}");
 }
 
-/// A node's Pods share a /64 by Kubernetes' default, and each is a client.
+/// By Kubernetes' default a node's Pods share a /64, and each must count as one client.
 #[test]
 fn each_pod_counts_as_one_client() {
     let pod = applied::<Deployment>().spec.and_then(|spec| spec.template.spec).expect("a Pod's spec");
@@ -144,14 +144,14 @@ fn each_pod_counts_as_one_client() {
     assert!(args.iter().any(|arg| arg == "--client-prefix6=128"), "{args:?}");
 }
 
-/// How long it takes from a failed readiness probe until no node sends the Pod anything: a second each for the kubelet's
-/// report, the `EndpointSlice` and kube-proxy's rules.
+/// The time from a failed readiness probe until no node sends packets to the Pod: a second each for the kubelet's report, the
+/// `EndpointSlice` and kube-proxy's rules.
 const SPREAD_SECONDS: i32 = 3;
 
-/// What the sum must leave, for clusters that take longer.
+/// The least margin of the sum, for slower clusters.
 const MARGIN_SECONDS: i32 = 5;
 
-/// What the server waits for open TCP connections after the lame duck.
+/// How long the server waits for open TCP connections after the lame duck.
 const TCP_SECONDS: i32 = 5;
 
 #[test]
@@ -172,7 +172,7 @@ fn a_replica_answers_until_no_kube_proxy_sends_it_queries() {
     assert!(not_sent + MARGIN_SECONDS <= lame_duck, "queries come for {not_sent} s, answers end after {lame_duck} s");
     let ends = lame_duck + TCP_SECONDS;
     assert!(ends + MARGIN_SECONDS <= grace, "it ends after {ends} s, and is killed after {grace} s");
-    // The comment beside the times says the same.
+    // The comment at the times has the same sum.
     let failed = period * threshold + timeout;
     let probe = format!(
         "the probe has failed: failureThreshold × periodSeconds + timeoutSeconds = {threshold} × {period} + {timeout}"
@@ -196,7 +196,7 @@ fn a_replica_answers_until_no_kube_proxy_sends_it_queries() {
     }
 }
 
-/// The lines of the sum in a comment: whether each is the sum of those above it, its seconds, and what they are.
+/// The lines of the sum in a comment: whether each is a sum of the lines above, its seconds, and its text.
 fn sum_of(file: &str) -> Vec<(bool, i32, String)> {
     let rows = file.lines().filter_map(|line| {
         let line = line.trim_start().strip_prefix('#')?;
@@ -217,7 +217,7 @@ fn the_service_account_may_read_pods_and_nothing_else() {
     let review = cluster.block_on(api.create(&PostParams::default(), &review)).expect("a service account may ask this");
     let status = review.status.expect("an answer");
     assert!(!status.incomplete, "{status:?}");
-    // Every account may ask about itself; all else is what deploy/ grants.
+    // Every account may ask about itself. deploy/ grants everything else.
     let about_itself = ["authentication.k8s.io", "authorization.k8s.io"].map(str::to_owned);
     let mut granted: Vec<_> = status.resource_rules;
     granted.retain(|rule| !rule.api_groups.iter().flatten().all(|group| about_itself.contains(group)));

@@ -1,4 +1,4 @@
-//! What the documents of `deploy/` tell a reader to paste, run as it stands: by the real kubectl against the real API server.
+//! The commands of `deploy/`'s documents, run unchanged by the real kubectl against the real API server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::harness::process::{output, scratch};
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 
-/// A code block inside a numbered step is indented by so much.
+/// The indentation of a code block inside a numbered step.
 const INDENT: &str = "       ";
 
-/// The code block of a document's numbered steps that holds a text.
+/// The code block with a text, among a document's numbered steps.
 #[track_caller]
 fn block(file: &str, text: &str) -> String {
     let document = fs::read_to_string(format!("{DEPLOY}/{file}")).expect("a document");
@@ -29,7 +29,7 @@ fn block(file: &str, text: &str) -> String {
     blocks.find(|block| block.contains(text)).unwrap_or_else(|| panic!("no block with {text:?} in {file}"))
 }
 
-/// A copy of `deploy/` for a namespace and a Service address of its own. It leaves out what belongs to the whole cluster.
+/// A copy of `deploy/` with another namespace and Service address, and without the cluster-wide objects.
 struct Copy {
     folder: PathBuf,
     namespace: String,
@@ -56,7 +56,7 @@ impl Copy {
         fs::write(&path, after).expect("write a file");
     }
 
-    /// What the API server has of it: the ports of the Service and the policy, and the container's arguments.
+    /// The API server's state of it: the ports of the Service and the policy, and the container's arguments.
     fn live(&self) -> Live {
         let cluster = Cluster::shared();
         let (admin, namespace) = (cluster.admin(), self.namespace.as_str());
@@ -91,7 +91,7 @@ impl Copy {
     }
 }
 
-/// What an install has of all that belongs to the encrypted transports.
+/// The parts of an install that belong to the encrypted transports.
 #[derive(Debug, PartialEq)]
 struct Live {
     service: Vec<String>,
@@ -115,7 +115,7 @@ fn sorted(parts: impl Iterator<Item = String>) -> Vec<String> {
     parts
 }
 
-/// A running plain install, then the component and a command: all of it is there. Then the way back.
+/// A running plain install, then the component and a command: all parts must exist. Then the way back.
 fn upgrade(copy: &Copy, command: &str) {
     let cluster = Cluster::shared();
     cluster.shell(&copy.folder, "kubectl apply -k deploy");
@@ -132,7 +132,7 @@ fn upgrade(copy: &Copy, command: &str) {
 fn encryption_is_complete_over_a_running_plain_install() {
     let documented = block("encrypted/README.md", "kubectl apply");
     upgrade(&Copy::new("upgrade-documented", "10.96.0.61"), &documented);
-    // Who does not read the document runs what kubectl does by default: it merges ports by number.
+    // A user who does not read the document uses kubectl's default, which merges ports by number.
     upgrade(&Copy::new("upgrade-client-side", "10.96.0.62"), "kubectl apply -k deploy");
 }
 
@@ -156,7 +156,7 @@ fn the_documented_command_adds_the_stub_to_the_corefile() {
     let cluster = Cluster::shared();
     let system = json!({ "metadata": { "name": "kube-system" } });
     let system: Namespace = serde_json::from_value(system).expect("a namespace");
-    // The API server makes it itself, a moment after its start.
+    // The API server creates it itself, a moment after its start.
     let _ = cluster.block_on(Api::all(cluster.admin()).create(&PostParams::default(), &system));
     let before = ".:53 {\n    errors\n    reload\n    forward . /etc/resolv.conf\n}\n";
     let map = json!({

@@ -1,4 +1,4 @@
-//! The same Pods in both encodings, by every way to list them: what is read of them is the same.
+//! The same Pods in both encodings, and through every way to list them: the readers return the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::harness::kubelet::Namespace;
 
 const KEY: &str = "odd.example/annotation";
 
-/// How many Pods: each of the lists below is gone through at a pace of its own, so that most pairs of odd values meet.
+/// The number of Pods. Each list below repeats with a different period, so that most pairs of odd values meet.
 const PODS: usize = 72;
 
 const WAYS: [(Encoding, Method); 6] = [
@@ -28,7 +28,7 @@ const WAYS: [(Encoding, Method); 6] = [
     (Encoding::Protobuf, Method::Streaming),
 ];
 
-/// What the annotation is, or that there is none.
+/// The annotation's value. `None` without the annotation.
 fn annotations(n: usize) -> Value {
     let long = "x".repeat(200_000);
     let values = ["", "W10=", "grüße, 世界 🦀", "\"\\/\u{8}\t\r\n\u{1}\u{7f}", "</script>&\u{2028}", &long];
@@ -68,7 +68,7 @@ fn status(n: usize) -> Value {
     })
 }
 
-/// Writes odd Pods; every twelfth is ending, one that runs: others would be gone at once.
+/// Writes odd Pods. Every twelfth is terminating and runs: others would go at once.
 fn write(namespace: &Namespace) {
     for n in 0..PODS {
         let long = ".a".repeat(100);
@@ -112,7 +112,7 @@ fn list(events: &mut Receiver<Arrival>) -> BTreeMap<String, Pod> {
     assert!(matches!(next(events), Change::Begin));
     loop {
         match next(events) {
-            Change::Apply(pod) => assert!(pods.insert(pod.name.to_string(), *pod).is_none(), "told twice"),
+            Change::Apply(pod) => assert!(pods.insert(pod.name.to_string(), *pod).is_none(), "listed twice"),
             Change::Commit => return pods,
             other => panic!("{other:?} in a list"),
         }
@@ -129,7 +129,7 @@ fn both_encodings_give_the_same_for_every_odd_pod() {
     for (way, pods) in WAYS.iter().zip(&lists) {
         assert_eq!(pods, &lists[0], "{way:?}");
     }
-    // The odd values have reached the API server, and were not all read as nothing.
+    // The odd values have reached the API server, and the readers did not drop all of them.
     let count = |is_so: fn(&Pod) -> bool| lists[0].values().filter(|pod| is_so(pod)).count();
     assert_eq!(count(|pod| pod.status.terminating), PODS / 12);
     assert_eq!(count(|pod| pod.status.host_network), PODS / 4);

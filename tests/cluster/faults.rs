@@ -1,5 +1,5 @@
-//! Faults of a watch before the real API server, one by one: what was known is answered on, and what changed meanwhile
-//! shows once the fault is over. `tests/WATCH_FAULTS.md` says which test stands for which fault.
+//! Faults of a watch before the real API server, one by one: the last known answers continue, and changes meanwhile show once
+//! the fault is over. `tests/WATCH_FAULTS.md` has the test of each fault.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use crate::harness::process::http_get;
 use crate::harness::server::Server;
 use crate::harness::{eventually, within_a_second};
 
-/// How long a fault's consequences may last once it is over: waits between attempts grow with their number alone.
+/// How long a fault may have effects after its end: waits between attempts depend only on their number.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server that watches a namespace of the test's own by a way that can be faulty.
+/// A server that watches one test's namespace through a faulty proxy.
 pub(super) struct Site {
     pub(super) namespace: Namespace,
     pub(super) way: FaultyWay,
@@ -31,7 +31,7 @@ impl Site {
         Site::by(cluster.namespace(stem), way, &[])
     }
 
-    /// By this way, with further arguments. One profile: its watch alone meets the faults.
+    /// Starts a server behind this proxy, with further arguments. It has one profile, so that only its watch meets the faults.
     pub(super) fn by(namespace: Namespace, way: FaultyWay, more: &[&str]) -> Site {
         let config = crate::harness::process::scratch("config").join("callsign.toml");
         let profile = "[[profile]]\nname = \"app\"\nselector = \"app.io/label=app.io-value\"\n\
@@ -47,12 +47,12 @@ impl Site {
         greeters(&self.namespace).udp(self.server.dns)
     }
 
-    /// Whether the greeters are found at these ports, and no others.
+    /// Checks that DNS has the greeters at exactly these ports.
     pub(super) fn shows(&self, ports: &[u16]) -> Result<(), String> {
         is_at(&self.ask(), ports)
     }
 
-    /// Waits until they are found there; until then the answer must be the one before.
+    /// Waits until DNS has them at these ports. Until then the answer must be the previous one.
     #[track_caller]
     pub(super) fn becomes(&self, before: &[u16], ports: &[u16]) -> Duration {
         eventually(PATIENCE, || {
@@ -63,23 +63,23 @@ impl Site {
         })
     }
 
-    /// How often the watch was opened again for a reason.
+    /// The number of restarts of the watch for a reason.
     pub(super) fn restarts(&self, reason: &str) -> u64 {
         metric(&self.server, "callsign_source_restarts_total{", &format!("reason=\"{reason}\""))
     }
 
-    /// How many lists were whole.
+    /// The number of whole lists.
     pub(super) fn relists(&self) -> u64 {
         metric(&self.server, "callsign_source_relists_total{", "")
     }
 }
 
-/// The whole part of a metric's value, of the first line that begins and goes on so.
+/// The integer part of a metric's value, from the first line with this beginning and this text.
 pub(super) fn metric(server: &Server, name: &str, label: &str) -> u64 {
     value(server, name, label) as u64
 }
 
-/// A gauge's value, of the first line that begins so.
+/// A gauge's value, from the first line with this beginning.
 pub(super) fn gauge(server: &Server, name: &str) -> f64 {
     value(server, name, "")
 }
@@ -96,7 +96,7 @@ pub(super) fn greeters(namespace: &Namespace) -> Ask {
     Ask::new(&format!("_rpc._tcp.org.acme.greeter.{}.rpc.cluster.local.", namespace.name), Rtype::SRV).edns(1232)
 }
 
-/// Whether an answer has endpoints at these ports alone.
+/// Whether an answer has endpoints at exactly these ports.
 pub(super) fn is_at(reply: &Reply, ports: &[u16]) -> Result<(), String> {
     let mut found: Vec<u16> = reply.answer.iter().filter_map(|one| one.split(' ').nth(6)?.parse().ok()).collect();
     found.sort_unstable();
@@ -116,13 +116,13 @@ pub(super) fn greeter(namespace: &Namespace, name: &str, host: u8, port: u16) ->
     pod
 }
 
-/// Every fault that a request may meet.
+/// Every fault of a request.
 fn faults(point: Point) -> Vec<Fault> {
     let status = Fault::status;
     let html = |code| Fault::Answer(code, None, "text/html", "<html>Bad Gateway</html>".into());
     let json = |body: &str| Fault::Answer(200, None, "application/json", body.into());
     let protobuf = || Fault::Answer(200, None, "application/vnd.kubernetes.protobuf;stream=watch", "k8s\0?".into());
-    // A list of nothing, which is no fault of a list.
+    // An empty list, which is no fault of a list.
     let fallen = (point == Point::Version).then_some(Fault::Fallen);
     let wait = Fault::Answer(429, Some(("retry-after", "1")), "text/plain", "slow down".into());
     let all = vec![
@@ -158,7 +158,7 @@ fn faults(point: Point) -> Vec<Fault> {
     all.into_iter().chain(fallen).collect()
 }
 
-/// Each fault once at a point, with a change of the Pod behind it.
+/// Causes each fault once at a kind of request, each followed by a change of the Pod.
 fn each_fault(point: Point) {
     faults_slow::begin();
     let site = Site::new("faults");
@@ -167,7 +167,7 @@ fn each_fault(point: Point) {
     let mut longest = Duration::ZERO;
     for (port, fault) in (1001..).step_by(2).zip(faults(point)) {
         let met = || site.way.counts().get(&fault.name()).copied().unwrap_or_default();
-        // The 410 that leads to the list has the same count as the fault of that name.
+        // The 410 that leads to the list counts under the same reason as the fault of that name.
         let is_twice = point == Point::List && fault.name() == "410";
         let enough = met() + 1 + u64::from(is_twice);
         let mut meets = Some(fault.clone());
@@ -183,12 +183,12 @@ fn each_fault(point: Point) {
         site.way.cut();
         pod.register(&at(port));
         longest = longest.max(site.becomes(&[port - 1], &[port]));
-        // The change may have come before the cut yet; then the fault is still ahead.
+        // The change may have arrived before the cut. Then the fault is still to come.
         eventually(PATIENCE, || match met() {
             count if count >= enough => Ok(()),
             _ => Err(format!("{fault:?} did not happen")),
         });
-        // A watch that brings something: lists that follow lists without that are put off further each time.
+        // A watch that brings something. Without it each further list would come later.
         site.way.decide(|_, _| None);
         pod.register(&at(port + 1));
         site.becomes(&[port], &[port + 1]);
@@ -217,7 +217,7 @@ fn every_fault_when_the_version_is_asked_for() {
 
 #[test]
 fn a_pod_deleted_while_the_connection_was_cut_is_gone() {
-    // Once by the events that were missed, once by a list where they are known no more.
+    // Once through the missed events, and once through a list after the server has forgotten them.
     for refusals in [0, 1] {
         let site = Site::new("deleted");
         let (gone, replaced) =
@@ -234,7 +234,7 @@ fn a_pod_deleted_while_the_connection_was_cut_is_gone() {
         eventually(PATIENCE, || site.shows(&[1003]));
         assert_eq!(site.relists() - relists, refusals);
         let old = format!("greeter-0.{}.pod.rpc.cluster.local.", site.namespace.name);
-        // A Pod's second change, its end behind its deletionTimestamp, may wait its turn.
+        // A Pod's second change, its end after its deletionTimestamp, may wait its turn.
         within_a_second(|| match Ask::new(&old, Rtype::A).udp(site.server.dns).rcode.as_str() {
             "NXDOMAIN" => Ok(()),
             rcode => Err(format!("{old} is {rcode}")),
@@ -244,7 +244,7 @@ fn a_pod_deleted_while_the_connection_was_cut_is_gone() {
 
 #[test]
 fn a_stale_api_server_brings_no_pod_back() {
-    // Without the guard the Pod that is gone was there again until its deletion had been told again as well.
+    // Without the check the deleted Pod would exist again until its deletion arrived again too.
     let site = Site::new("stale");
     let pod = greeter(&site.namespace, "greeter-0", 1, 1000);
     for port in 2000..2020 {
@@ -269,8 +269,8 @@ fn a_stale_api_server_brings_no_pod_back() {
     site.becomes(&[1000], &[1001]);
 }
 
-/// Waits until answers, which are at these ports, have become stale (EDE 3) and then too old (SERVFAIL, EDE 22). For a
-/// server with `--stale-after 2 --max-stale 5`.
+/// Waits until the answers with these ports are stale (EDE 3) and then too old (SERVFAIL, EDE 22). For a server with
+/// `--stale-after 2 --max-stale 5`.
 pub(super) fn grows_old(site: &Site, ports: &[u16]) {
     let mut seen = Vec::new();
     eventually(Duration::from_secs(15), || {
@@ -355,7 +355,7 @@ fn replicas_see_events_at_different_times_and_stay_consistent() {
         site.way.open();
         site.becomes(&[port - 1], &[port]);
         for (last, server) in last.iter_mut().zip([&site.server, &other]) {
-            // It moves at most eight times a second, so a moment later.
+            // The serial moves at most eight times a second, so it may move a moment later.
             within_a_second(|| match serial(server) {
                 next if next == *last => Err(format!("still {last}")),
                 next if next.wrapping_sub(*last) < 1 << 31 => {

@@ -1,4 +1,4 @@
-//! Many changes, and odd ones, on the real API server: the last state shows within its second.
+//! Many changes, and odd ones, on the real API server: DNS shows the last state within a second.
 
 use std::time::Duration;
 

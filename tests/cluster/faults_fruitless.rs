@@ -1,5 +1,5 @@
-//! Watches that bring nothing and lists that break off, for as long as they like: the zone follows by lists, or says that
-//! it is old.
+//! Watches that bring nothing and lists that break off, for ever: the zone follows through lists, or its answers are marked
+//! stale.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::faults::{End, Fault, FaultyWay, Point};
 
-/// What the log says once, while watches bring nothing.
+/// The line that the log has once, while watches bring nothing.
 const COMPLAINT: &str = "three in a row brought nothing";
 
-/// Every kind of watch that ends at once, where all other requests pass.
+/// Every kind of watch that ends at once, while all other requests pass.
 fn empty_watches() -> Vec<Fault> {
     let answer = |media_type| Fault::Answer(200, None, media_type, String::new());
     vec![
@@ -40,7 +40,7 @@ fn watches_that_end_at_once_and_empty_lead_to_lists() {
         eventually(PATIENCE, || site.shows(&[1001]));
         pod.register(&at(1002));
         let took = eventually(Duration::from_secs(15), || site.shows(&[1002]));
-        // One at once, and then after 0.5 to 1 s, 1 to 2 s, 2 to 4 s ...
+        // One list at once, and then after 0.5 to 1 s, 1 to 2 s, 2 to 4 s …
         let most = 2 + (2.0 * started.elapsed().as_secs_f64() + 1.0).log2().ceil() as u64;
         let lists = site.relists() - lists;
         eprintln!("{fault:?}: shown by a list after {took:?}; {lists} lists in {:?}", started.elapsed());
@@ -108,7 +108,7 @@ fn a_quiet_cluster_is_fresh_soon_after_an_outage() {
     eventually(Duration::from_secs(20), || is_marked(Some(3)));
     let lists = site.relists();
     site.way.open();
-    // A wait of at most 10 s, and a watch of at most 10 s, which brings nothing and lives its time.
+    // A wait of at most 10 s, and a watch of at most 10 s that brings nothing and lasts its full time.
     let took = eventually(Duration::from_secs(25), || is_marked(None));
     eprintln!("fresh {took:?} after the outage");
     assert_eq!(site.relists(), lists, "no list was needed");

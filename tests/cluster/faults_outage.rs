@@ -10,7 +10,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::server::Server;
 
-/// From the moment when the API server is ready again: waits between attempts have grown meanwhile, to 10 s at the most.
+/// The bound after the API server is ready again: waits between attempts have grown meanwhile, to at most 10 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -24,14 +24,14 @@ fn an_api_server_is_killed_and_comes_back() {
     let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
     eventually(PATIENCE, || is_shown(1000));
     api_server.kill();
-    pod.register(&at(1001)); // by the cluster's other API server
+    pod.register(&at(1001)); // through the cluster's other API server
     sleep(Duration::from_millis(300));
     is_shown(1000).expect("what was known");
     api_server.start_again();
     cluster.wait_until_ready(&api_server);
     let took = eventually(PATIENCE, || is_shown(1001));
     eprintln!("converged {took:?} after the API server was ready");
-    // What it knew before it does not know any more: an ERROR event with 410, in an answer that begins with 200.
+    // It no longer has the old versions: an ERROR event with 410, in a response with status 200.
     assert!(metric(&server, "callsign_source_restarts_total{", "reason=\"expired\"") >= 1, "{}", server.log());
     let relists = metric(&server, "callsign_source_relists_total{", "");
     assert!(relists <= 1 + 2, "{relists} lists of one watch for one restart: a storm");
@@ -67,8 +67,8 @@ fn etcd_is_stopped_killed_and_restored_from_an_older_state() {
     greeter(&namespace, "greeter-2", 3, 3000);
     eventually(PATIENCE, || is_shown(&[1029, 3000]));
 
-    // Kubernetes' own procedure: all API servers are down while etcd is restored. The versions that we know are from a
-    // future that never was, and for long no event would come behind them.
+    // Kubernetes' procedure: all API servers are down while etcd is restored. callsign's version is then in the future, and for
+    // a long time no event would be newer.
     cluster.api_server.kill();
     cluster.etcd.kill();
     cluster.etcd.restore();

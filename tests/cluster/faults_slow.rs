@@ -1,6 +1,6 @@
-//! What only time tells: silence is noticed within a minute, and credentials that have turned are read within one.
+//! Faults that take time: silence is noticed within a minute, and replaced credentials are read within a minute.
 //!
-//! Each takes about a minute of waiting, so all are started together, and each test waits for its own.
+//! Each scenario waits for about a minute, so all start together, and each test waits for its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,15 +24,15 @@ use crate::harness::process::{free_port, scratch};
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, SERVER_NAME};
 
-/// How late silence may be noticed, and turned credentials be read.
+/// How late silence may be noticed, and replaced credentials be read.
 const NOTICED: Duration = Duration::from_secs(60);
 
-/// Begins them, where that has not been done: the sooner the better.
+/// Starts the scenarios, if they do not run yet.
 pub(super) fn begin() {
     LazyLock::force(&BEGUN);
 }
 
-/// The scenarios, begun by whoever asks first.
+/// The scenarios. The first test starts them.
 static BEGUN: LazyLock<Mutex<BTreeMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
     let scenarios: [(&str, fn()); 6] = [
         ("frozen", frozen),
@@ -83,7 +83,7 @@ fn a_quiet_cluster_proves_its_zone_within_the_time_that_is_documented() {
     await_end("quiet");
 }
 
-/// Waits until a server has noticed that its watch is silent; answers go on meanwhile.
+/// Waits until a server has noticed that its watch is silent. Answers continue meanwhile.
 fn notices(server: &Server, ask: impl Fn() -> Result<(), String>) {
     let start = Instant::now();
     while metric(server, "callsign_source_restarts_total{", "reason=\"silent\"") == 0 {
@@ -116,7 +116,7 @@ fn stopped() {
     let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
     is_shown(1000).expect("a first list");
     pod.register(&at(1001));
-    eventually(PATIENCE, || is_shown(1001)); // by a watch, which is open therefore
+    eventually(PATIENCE, || is_shown(1001)); // through a watch, which is therefore open
     api_server.signal(Signal::SIGSTOP);
     pod.register(&at(1002));
     notices(&server, || is_shown(1001));
@@ -129,7 +129,7 @@ fn token() {
     let namespace = cluster.namespace("token");
     let pod = greeter(&namespace, "greeter-0", 1, 1000);
     let in_own = |args: &[&str]| cluster.kubectl(&[&["-n", OWN_NAMESPACE], args].concat());
-    // A token is good while what it is bound to is there.
+    // A token is valid while the object that it is bound to exists.
     let bound = |secret: &str| {
         in_own(&["create", "secret", "generic", secret]);
         in_own(&["create", "token", "callsign", "--bound-object-kind", "Secret", "--bound-object-name", secret])
@@ -143,7 +143,7 @@ fn token() {
     let is_shown = |port| is_at(&greeters(&namespace).udp(server.dns), &[port]);
 
     in_own(&["delete", "secret", "first"]);
-    // A watch that is open stays so. New requests are let in for as long as the API server remembers the token.
+    // An open watch stays open. The API server accepts new requests while it has the token in its cache.
     pod.register(&at(1001));
     eventually(PATIENCE, || is_shown(1001));
     let refused = || metric(&server, "callsign_source_restarts_total{", "reason=\"refused\"");
@@ -188,12 +188,12 @@ fn authority() {
     eventually(PATIENCE, || if server.log().contains("certificate") { Ok(()) } else { Err(server.log()) });
     is_shown(1000).expect("what was known");
     fs::copy(&new.file, &old.file).expect("turn the authority");
-    // Read when the old one is a minute old, by the next attempt, which is at most ten seconds off.
+    // It is read when the old one is a minute old, at the next attempt, at most ten seconds later.
     let took = eventually(NOTICED + Duration::from_secs(15), || is_shown(1001));
     eprintln!("a turned authority was used after {took:?}");
 }
 
-/// A list that takes longer than any wait for a single piece of it.
+/// A list that takes longer than the timeout for each of its pieces.
 fn slow() {
     let site = Site::new("slow");
     let pods: Vec<_> =
@@ -217,7 +217,7 @@ fn slow() {
     eventually(PATIENCE, || site.shows(&changed));
 }
 
-/// A namespace in which nothing happens: how old its zone gets, over two whole watches.
+/// The age of a zone whose namespace does not change, over two whole watches.
 fn quiet() {
     let site = Site::new("quiet");
     greeter(&site.namespace, "greeter-0", 1, 1000);

@@ -1,11 +1,11 @@
-//! The soak: random faults and random changes of Pods, and an oracle that judges every answer.
+//! The soak: random faults and random changes of Pods, and an oracle that checks every answer.
 //!
-//! It goes in rounds. Faults and changes come together for some seconds; then the faults end and the changes too, the
-//! server notices by its own attempts, and 5 s behind that at the most every answer must be what the model is. In calm
-//! rounds there are no faults, and each change must show within those 5 s. All the while answers are judged.
+//! It runs in rounds. For some seconds there are faults and changes. Then both end, the server notices at its next attempts,
+//! and within 5 s of that every answer must match the model. Calm rounds have no faults, and each change must show within those
+//! 5 s. The oracle checks answers all the time.
 //!
-//! `CALLSIGN_SOAK_SECONDS` is how long it takes (60 by default), `CALLSIGN_SOAK_SEED` makes the same choices again; when they
-//! meet which request is the machine's.
+//! `CALLSIGN_SOAK_SECONDS` is its length (60 by default). `CALLSIGN_SOAK_SEED` repeats the choices. Which request a fault meets
+//! still depends on the machine.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,31 +25,31 @@ use crate::harness::oracle::{Oracle, Question};
 use crate::harness::order::LAG_MAX;
 use crate::harness::server::Server;
 
-/// How long the server may take to notice that the faults are over: its longest wait, 10 s, for each of its two watches
-/// after what a `Retry-After` asks for, and a list between.
+/// How long the server may take to notice the end of the faults: its longest wait, 10 s, for each of its two watches, after a
+/// `Retry-After`, and a list in between.
 const NOTICED: Duration = Duration::from_secs(40);
 
-/// Between two changes.
+/// The pause between two changes.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(40);
 
-/// The server's `--stale-after`. Short, so that lists that break off for ever are seen to make the zone old.
+/// The server's `--stale-after`. It is short, so that lists that break off for ever make the zone stale within the test.
 const STALE_AFTER: Duration = Duration::from_secs(3);
 
-/// How long lists break off, where they do so for ever: until answers must have said for some time that they are stale.
+/// How long lists break off in a round in which they do so all the time: until answers must have been stale for some time.
 const BLINDNESS: Duration = Duration::from_secs(9);
 
-/// The count of such times.
+/// The name of the count of such rounds.
 const BROKEN_LISTS: &str = "lists that break off for ever";
 
-/// How long a round takes with its convergence, by and large: none is begun that would end too late.
+/// The approximate time of a round with its convergence. No round begins that would end too late.
 const ROUND: Duration = Duration::from_secs(8);
 
-/// Between two questions: the machine is other tests' too.
+/// The pause between two questions, because other tests use the machine too.
 const QUESTION_INTERVAL: Duration = Duration::from_millis(3);
 
 struct Soak {
     cluster: &'static Cluster,
-    /// Of the two API servers of the cluster the one that comes to harm. Changes are written by the other.
+    /// The one of the cluster's two API servers that the test disturbs. Changes go to the other.
     api_server: ApiServer,
     way: FaultyWay,
     server: Server,
@@ -57,18 +57,18 @@ struct Soak {
     questions: Arc<Mutex<Vec<Question>>>,
     is_over: AtomicBool,
     judged: Mutex<u64>,
-    /// Answers that had to say that they are stale.
+    /// The number of answers that had to be marked stale.
     marked: AtomicU64,
 }
 
-/// What befalls requests, for a whole round.
+/// The faults of a whole round.
 #[derive(Clone, Copy)]
 enum Weather {
-    /// Something else each time.
+    /// Random faults.
     Random,
-    /// Every watch is granted and ends at once, empty; lists are whole.
+    /// Every watch is granted and ends at once, empty. Lists are whole.
     EmptyWatches,
-    /// Every watch is too old, and no list comes to its end.
+    /// Every watch is too old, and no list is whole.
     BrokenLists,
 }
 
@@ -103,7 +103,7 @@ fn no_answer_is_illegal_while_faults_and_changes_are_random() {
     });
 }
 
-/// Tells the one who asks that it is over, also where this thread fails: he would ask for ever.
+/// Ends the querying thread, even if this thread panics.
 struct Ended<'s>(&'s AtomicBool);
 
 impl Drop for Ended<'_> {
@@ -119,7 +119,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 impl Soak {
-    /// Asks and judges to the end, one question after another.
+    /// Asks one question after another until the end, and checks the answers.
     fn judge_answers(&self, seed: u64) {
         let mut dice = Dice::new(seed ^ 0x5eed);
         while !self.is_over.load(Ordering::Relaxed) {
@@ -130,10 +130,10 @@ impl Soak {
             let (asked, order) = (Instant::now(), self.way.order());
             let (floor, stale) = (order.floor(asked), order.stale_since(STALE_AFTER));
             let reply = self.ask(&question);
-            // Nothing has ended the blindness meanwhile.
+            // No proof has reached the server meanwhile.
             if stale.is_some_and(|since| asked > since) && stale == order.stale_since(STALE_AFTER) {
                 let error = extended_error(&reply);
-                // Stale, or stale and NXDOMAIN.
+                // EDE for stale, or for stale NXDOMAIN.
                 assert!(matches!(error, Some(3 | 19)), "illegal, for nothing proves it: {question:?}: {error:?}");
                 self.marked.fetch_add(1, Ordering::Relaxed);
             }
@@ -160,7 +160,7 @@ impl Soak {
         if reply.has(flag::TC) { ask.tcp(self.server.dns) } else { reply }
     }
 
-    /// Round after round; the longest time from the moment when all watches were in order to that when all was right.
+    /// Runs the rounds. Returns the longest time from when all watches were complete until every answer was correct.
     fn rounds(&self, mut churn: Churn, seed: u64, end: Instant, has_failed: impl Fn() -> bool) -> Duration {
         let mut dice = Dice::new(seed ^ 0xfa17);
         let mut longest = Duration::ZERO;
@@ -170,7 +170,7 @@ impl Soak {
             }
             match (round % 4, round) {
                 (0, _) => change_for(&mut churn, LAG_MAX + Duration::from_secs(2)),
-                // Once a soak at least.
+                // At least once in a soak.
                 (_, 3) => self.faults_for(&mut churn, &mut dice, round, Weather::BrokenLists),
                 (_, 5) => self.faults_for(&mut churn, &mut dice, round, Weather::EmptyWatches),
                 _ => {
@@ -190,7 +190,7 @@ impl Soak {
         longest
     }
 
-    /// Some seconds of faults and changes.
+    /// Runs faults and changes for some seconds.
     fn faults_for(&self, churn: &mut Churn, dice: &mut Dice, round: u64, weather: Weather) {
         let mut requests = Dice::new(dice.below(1 << 30));
         self.way.decide(move |point, version| match (weather, point) {
@@ -207,7 +207,7 @@ impl Soak {
             self.way.order().set_blind(true, Instant::now());
             change_for(churn, BLINDNESS);
         }
-        // Once a soak at least; it costs some seconds.
+        // At least once in a soak, because it takes some seconds.
         let is_restarted = round == 2 || dice.percent(5);
         if is_restarted {
             self.way.disturb("API server killed");
@@ -243,7 +243,7 @@ impl Soak {
         self.way.open();
     }
 
-    /// Waits until all watches are in order, and then until every answer is what the model is: how long the latter took.
+    /// Waits until all watches are complete, and then until every answer matches the model. Returns how long the latter took.
     fn converge(&self) -> Duration {
         let stopped = Instant::now();
         let healed = loop {
@@ -296,7 +296,7 @@ fn change_for(churn: &mut Churn, time: Duration) {
     }
 }
 
-/// How a list stops that is never whole.
+/// How a list breaks off that is never whole.
 fn broken(dice: &mut Dice) -> End {
     match dice.below(4) {
         0 => End::Cut,
@@ -306,7 +306,7 @@ fn broken(dice: &mut Dice) -> End {
     }
 }
 
-/// What befalls a request.
+/// A random fault of a request.
 fn fault(dice: &mut Dice, point: Point, version: Option<u64>) -> Fault {
     let wait = Duration::from_millis(dice.below(1_500));
     let bytes = dice.below(4_000) as usize;

@@ -1,4 +1,4 @@
-//! The soak's Pods: each slot changes by itself, and the oracle hears of each change before the API server does.
+//! The soak's Pods: each slot changes independently, and the oracle records each change before the API server gets it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::oracle::{Life, Oracle, Question, Registered, State};
 
-/// What is registered, in every namespace.
+/// The interfaces that are registered in every namespace.
 pub(super) const INTERFACES: [&str; 2] = ["org.acme.Greeter", "org.acme.Clock"];
 
 /// Pods of a namespace.
@@ -23,7 +23,7 @@ const PROFILES: [(&str, &str, &str); 2] = [
     ("dubbo.io/label", "dubbo.io-value", "dubbo.io/annotation"),
 ];
 
-/// Numbers without a pattern that matters, the same for the same seed (xorshift64*).
+/// A random number generator (xorshift64*), the same for the same seed.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -39,13 +39,13 @@ impl Dice {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
-    /// Whether something happens that does so this often in a hundred.
+    /// True with this probability, in percent.
     pub(super) fn percent(&mut self, often: u64) -> bool {
         self.below(100) < often
     }
 }
 
-/// Where a Pod may be.
+/// The slot of a Pod.
 struct Slot {
     number: usize,
     namespace: usize,
@@ -54,7 +54,7 @@ struct Slot {
     pod: Option<Pod>,
 }
 
-/// The Pods, and what changes them.
+/// The Pods and their changes.
 pub(super) struct Churn {
     cluster: &'static Cluster,
     oracle: Arc<Mutex<Oracle>>,
@@ -93,7 +93,7 @@ impl Churn {
         self.namespaces.push(namespace);
     }
 
-    /// Deletes all Pods of the oldest namespace at once and begins another.
+    /// Deletes all Pods of the oldest namespace at once, and creates another namespace.
     pub(super) fn turn_namespace(&mut self) {
         let oldest = self.slots.iter().map(|slot| slot.namespace).min().expect("slots");
         let gone: Vec<Slot> = self.slots.extract_if(.., |slot| slot.namespace == oldest).collect();
@@ -107,7 +107,7 @@ impl Churn {
         self.add_namespace();
     }
 
-    /// One change of one Pod.
+    /// Makes one change of one Pod.
     pub(super) fn change(&mut self) {
         let at = self.dice.below(self.slots.len() as u64) as usize;
         let state = self.oracle.lock().expect("no panic under the lock").last(self.slots[at].number).clone();
@@ -131,7 +131,7 @@ impl Churn {
         }
     }
 
-    /// Writes a change between what the oracle hears of it.
+    /// Writes a change, and records its request and its acknowledgement in the oracle.
     fn write(&mut self, at: usize, state: State, write: impl FnOnce(&mut Slot, &Namespace)) {
         let slot = &mut self.slots[at];
         self.oracle.lock().expect("no panic under the lock").sent(slot.number, state, Instant::now());
@@ -195,8 +195,8 @@ impl Churn {
         self.oracle.lock().expect("no panic under the lock").acknowledged(slot.number, Instant::now());
     }
 
-    /// The API server takes two steps, also where no time is granted: a deletionTimestamp, and then the end. A watch that is
-    /// cut may bring the second one late.
+    /// The API server takes two steps, even without a grace period: a deletionTimestamp, and then the end. A watch that is cut
+    /// may bring the second one late.
     fn deleting(&self, slot: usize) {
         let mut oracle = self.oracle.lock().expect("no panic under the lock");
         let (state, now) = (oracle.last(slot).clone(), Instant::now());
@@ -206,7 +206,7 @@ impl Churn {
         oracle.sent(slot, State::absent(), now);
     }
 
-    /// One to three, each of either interface.
+    /// One to three registrations, each of either interface.
     fn registrations(&mut self) -> Vec<Registered> {
         (0..=self.dice.below(3))
             .map(|_| {
@@ -216,7 +216,7 @@ impl Churn {
             .collect()
     }
 
-    /// An address of the namespace that no unfinished Pod has; a finished one's may be another's.
+    /// An address of the namespace that no unfinished Pod has. A finished Pod may have it.
     fn free_address(&mut self, at: usize) -> String {
         let oracle = self.oracle.lock().expect("no panic under the lock");
         let is_taken = |ip: &String| {

@@ -1,4 +1,4 @@
-//! A Pod that writes its annotation as fast as a connection can: what it costs the others, and the server.
+//! A Pod that writes its annotation as fast as a connection allows: its cost for the others and for the server.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::harness::kubelet::{Namespace, Pod, annotation};
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
-/// How long it goes on.
+/// How long the hostile Pod writes.
 const CHURN: Duration = Duration::from_secs(8);
 
 /// How often the other namespace's Pod changes.
 const OTHER: Duration = Duration::from_millis(200);
 
-/// What a hostile Pod may delay others by.
+/// The longest delay that a hostile Pod may cause for others.
 const DELAY_MAX: Duration = Duration::from_millis(100);
 
-/// What the slowest of all may take, the API server's part and a crowded machine's among it.
+/// The longest time of the slowest change, including the API server's part and a busy machine's.
 const WORST_MAX: Duration = Duration::from_secs(1);
 
-/// What the server has used of processors, in clock ticks of 10 ms, and of memory, in KiB.
+/// The server's CPU time, in clock ticks of 10 ms, and its memory, in KiB.
 fn used(server: &Server) -> (u64, u64) {
     let read =
         |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", server.id())).expect("the kernel's word");
@@ -41,8 +41,8 @@ fn used(server: &Server) -> (u64, u64) {
     (ticks.iter().sum(), memory.split_whitespace().next().expect("a number").parse().expect("KiB"))
 }
 
-/// What a hostile Pod writes: 64 services that no earlier version had, metadata likewise, and a part that is bad at
-/// another offset each time.
+/// The hostile Pod's annotation: 64 services that no earlier version had, new metadata, and an error at another offset each
+/// time.
 fn value(version: usize) -> String {
     let mut pairs = vec![("note".to_owned(), "x".repeat(version % 97)), ("interface".into(), "Bad".into())];
     for number in 0..64 {
@@ -58,14 +58,14 @@ fn value(version: usize) -> String {
     annotation(&pairs)
 }
 
-/// Which series `/metrics` has, without their values.
+/// The series of `/metrics`, without their values.
 fn series(server: &Server) -> BTreeSet<String> {
     let text = server.get("/metrics").1;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
 }
 
-/// Starts to write; how often it has.
+/// Starts the writing. Returns the number of writes so far.
 fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
     let api: Api<core::Pod> = Api::namespaced(cluster.admin(), &namespace.name);
@@ -82,7 +82,7 @@ fn churn(cluster: &Cluster, namespace: &Namespace, stop: &Arc<AtomicBool>) -> Ar
     count
 }
 
-/// How long each of the other Pod's changes took from its acknowledgement to the answer.
+/// The time of each of the other Pod's changes, from its acknowledgement to the answer.
 fn delays(other: &Namespace, pod: &Pod, server: &Server, within: Duration) -> Vec<Duration> {
     let (started, mut delays) = (Instant::now(), Vec::new());
     for port in 1_001.. {
@@ -107,7 +107,7 @@ fn delays(other: &Namespace, pod: &Pod, server: &Server, within: Duration) -> Ve
 fn a_pod_that_writes_without_end_delays_no_other() {
     let cluster = Cluster::shared();
     let (hostile, other) = (cluster.namespace("hostile"), cluster.namespace("other"));
-    // These two alone: the snapshots are counted, and other tests' Pods make some too.
+    // Only these two namespaces: the test counts snapshots, and other tests' Pods cause some too.
     let namespaces = ["--namespace", &hostile.name, "--namespace", &other.name];
     let server = Server::start(&[&["--kubeconfig", cluster.kubeconfig()], &namespaces[..]].concat());
     let _hostile_pod = greeter(&hostile, "hostile-0", 1, 1000);
@@ -117,7 +117,7 @@ fn a_pod_that_writes_without_end_delays_no_other() {
 
     let stop = Arc::new(AtomicBool::new(false));
     let written = churn(cluster, &hostile, &stop);
-    std::thread::sleep(Duration::from_secs(1)); // what is reserved once, is reserved
+    std::thread::sleep(Duration::from_secs(1)); // one-time allocations are done
     let (before, lines, revision) =
         (used(&server), server.log().lines().count(), metric(&server, "callsign_snapshot_revision ", ""));
     let known = series(&server);
@@ -152,14 +152,14 @@ fn a_pod_that_writes_without_end_delays_no_other() {
     assert!(writes as f64 / seconds > 20.0, "it wrote {writes} times: no churn");
     assert!(busy.len() > 20, "{} changes are no measure", busy.len());
     assert!(at(&busy, 9) < DELAY_MAX && at(&busy, 10) < WORST_MAX, "{busy:?}");
-    // The hostile Pod ten times a second, each change of the other's, and the serial behind either.
+    // The hostile Pod ten times a second, each change of the other Pod, and the serial after each.
     assert!((revisions as f64) < seconds * 35.0, "{revisions} snapshots in {seconds} s");
     assert!(cpu < 0.8, "{cpu} of a processor");
     assert!(after.1 < before.1 + 16 * 1024, "{} KiB more", after.1 - before.1);
     assert!((lines as f64) < 3.0 * seconds, "{lines} lines of the log");
-    assert!(server.log().contains("left_out="), "what was left out is told: {}", server.log());
+    assert!(server.log().contains("left_out="), "the log has the number of refusals without a line: {}", server.log());
     assert_eq!(series(&server), known, "no series comes from a Pod");
-    // It had the names that it wrote last, and nothing of what it had before.
+    // It has only the names that it wrote last.
     std::thread::sleep(Duration::from_millis(500));
     let last = written.load(Ordering::Relaxed) - 1;
     let name = |version: usize| format!("org.hostile.i{version}x0.{}.rpc.cluster.local.", hostile.name);

@@ -1,11 +1,11 @@
-//! The harness's own kubelet: what it writes is what the API server of a whole cluster would hold.
+//! The harness's kubelet: it writes what the API server of a whole cluster would have.
 
 use serde_json::{Value, json};
 
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{Pod, annotation};
 
-/// What the server under test reads of a Pod.
+/// The parts of a Pod that the server under test reads.
 fn seen(pod: &Pod) -> Value {
     let Some(now) = pod.now() else { return json!("gone") };
     let status = now.status.unwrap_or_default();

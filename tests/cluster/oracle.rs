@@ -1,4 +1,4 @@
-//! The oracle's own eyes: it must refuse what no server may say, or the soak would show nothing.
+//! Tests the oracle: it must refuse answers that no server may give. Otherwise the soak would show nothing.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ fn reply(rcode: &str, answer: &[&str]) -> Reply {
     Reply { wire: Vec::new(), rcode: rcode.into(), flags: 0, answer, authority, additional, edns: None }
 }
 
-/// One Pod's slot and another's; seconds from the start to each change of the first: ready at 80 (1 to 2), at 81
-/// (11 to 12), not ready (21 to 22). The other one has been ready at 90 since the start.
+/// The slots of two Pods. The first changes at these seconds after the start: ready at port 80 (1 to 2), at 81 (11 to 12), not
+/// ready (21 to 22). The other one has been ready at port 90 since the start.
 fn history() -> (Oracle, Instant) {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
@@ -45,16 +45,16 @@ const AT_81: &str = "x. 5 IN SRV 0 100 81 10-244-0-1.p.Z";
 #[test]
 fn an_answer_must_match_an_allowed_moment() {
     let wrong_address = "x. 5 IN SRV 0 100 81 10-244-0-2.p.Z";
-    // (what must be known by then, when it was received, the answer), whether it is legal
+    // The floor, when the answer was received, the answer, and whether it is legal.
     let cases: [(Option<u64>, u64, &[&str], bool); 18] = [
         (None, 0, &[OTHER], true),
-        (None, 0, &[OTHER, AT_80], false), // before it was sent
+        (None, 0, &[OTHER, AT_80], false), // before its request
         (None, 1, &[OTHER, AT_80], true),
         (None, 1, &[OTHER], true),
         (Some(1), 3, &[OTHER], true),
-        (Some(2), 3, &[OTHER], false), // it was acknowledged
+        (Some(2), 3, &[OTHER], false), // after its acknowledgement
         (None, 30, &[OTHER, AT_80], true),
-        (Some(11), 30, &[OTHER, AT_80], true), // the next change may not have been made by then
+        (Some(11), 30, &[OTHER, AT_80], true), // the next change may not have happened yet
         (Some(12), 30, &[OTHER, AT_80], false),
         (Some(12), 30, &[OTHER, AT_81], true),
         (Some(22), 30, &[OTHER, AT_81], false),
@@ -83,7 +83,7 @@ fn an_answer_must_not_go_back() {
     {
         assert_eq!(oracle.judge(&srv(), &reply("NOERROR", answer), None, late).is_ok(), is_legal, "{answer:?}");
     }
-    // What the Pod's other names have shown counts as well.
+    // Answers for the Pod's other names count too.
     let text =
         |port: u16| format!("x. 5 IN TXT \"pod=a\" \"addr=10.244.0.1:{port}\" \"interface={GREETER}\" \"zone={port}\"");
     let other = format!("x. 5 IN TXT \"pod=b\" \"addr=10.244.0.2:90\" \"interface={GREETER}\" \"zone=90\"");
@@ -110,11 +110,11 @@ fn a_change_of_two_steps_may_show_either() {
     let (first, late) = (&["x. 5 IN A 10.244.0.1"], at(43));
     for (question, rcode, answer, floor, is_legal) in [
         (&srv(), "NOERROR", &[OTHER, AT_81] as &[&str], 32, true),
-        (&srv(), "NOERROR", &[OTHER], 32, true), // neither step but the first is needed for this
+        (&srv(), "NOERROR", &[OTHER], 32, true), // only the first step is needed for this
         (&pod, "NOERROR", first, 32, true),
         (&pod, "NOERROR", first, 42, false),
         (&pod, "NXDOMAIN", &[], 42, true),
-        (&pod, "NOERROR", first, 32, false), // it was seen to be gone
+        (&pod, "NOERROR", first, 32, false), // an earlier answer showed that it is gone
     ] {
         let judged = oracle.judge(question, &reply(rcode, answer), Some(at(floor)), late);
         assert_eq!(judged.is_ok(), is_legal, "{question:?} {answer:?} {floor}: {judged:?}");
@@ -128,7 +128,7 @@ fn a_name_exists_while_a_pod_registers_it() {
     let pod = Question::Pod { namespace: "ns".into(), name: "a".into() };
     let address = ["x. 5 IN A 10.244.0.1"];
     let (there, none): (&[&str], &[&str]) = (&address, &[]);
-    // What the Pod is; SRV that is NOERROR without a record, SRV that is NXDOMAIN; A with an address, A that is NXDOMAIN.
+    // The Pod's state, and whether these answers are legal: SRV with NODATA, SRV with NXDOMAIN, A with an address, A with NXDOMAIN.
     for (life, nodata, nxdomain, address, no_pod) in [
         (Life::Absent, false, true, false, true),
         (Life::Pending, true, false, false, true),
@@ -161,7 +161,7 @@ fn the_required_state_follows_from_the_watches() {
     let start = Instant::now();
     let at = |lags: u32| start + LAG_MAX * lags;
     let order = Order::default();
-    assert_eq!((order.since(), order.floor(at(9))), (None, None), "nobody watches");
+    assert_eq!((order.since(), order.floor(at(9))), (None, None), "no watch");
     order.restore("a", at(1));
     order.disturb("b", at(1));
     assert_eq!((order.since(), order.floor(at(9))), (None, None), "one of two watches alone");

@@ -1,4 +1,4 @@
-//! From Pod to answer: each step of a Pod's life shows in DNS within a second.
+//! From Pod to answer: DNS shows each step of a Pod's life within a second.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::harness::within_a_second;
 
 const GREETER: [(&str, &str); 3] = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
 
-/// A namespace of the test's own and a server that watches all of them.
+/// A namespace of one test, and a server that watches all namespaces.
 fn start(stem: &str) -> (Namespace, Server) {
     let cluster = Cluster::shared();
     let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--all-namespaces", "--reverse", POD_NETWORK]);
@@ -17,7 +17,7 @@ fn start(stem: &str) -> (Namespace, Server) {
 }
 
 impl Namespace {
-    /// Where the greeters of this namespace are found.
+    /// The SRV name of the greeters of this namespace.
     fn greeters(&self) -> String {
         format!("_tri._tcp.org.acme.greeter.{}.rpc.cluster.local.", self.name)
     }
@@ -33,7 +33,7 @@ fn target(ip: &str) -> String {
     format!("{}.p.rpc.cluster.local.", ip.replace('.', "-"))
 }
 
-/// Waits until the server answers a question so.
+/// Waits until the server's answer has this status and these records.
 #[track_caller]
 fn shows(server: &Server, rtype: &str, name: &str, status: &str, answer: &[&str]) {
     within_a_second(|| server.dig(&[rtype, name]).shows(status, answer));
@@ -88,7 +88,11 @@ fn an_endpoint_follows_its_pods_readiness() {
     shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&ip, 20880)]);
     pod.set_ready(false);
     shows(&server, "SRV", &name, "NOERROR", &[]);
-    assert_eq!(server.dig(&["A", &target(&ip)]).data(), [ip.as_str()], "whoever has the SRV can still resolve it");
+    assert_eq!(
+        server.dig(&["A", &target(&ip)]).data(),
+        [ip.as_str()],
+        "a client with the SRV record can still resolve its target"
+    );
     pod.set_ready(true);
     shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&ip, 20880)]);
 }
@@ -123,7 +127,7 @@ fn the_address_of_a_finished_pod_belongs_to_its_successor() {
     shows(&server, "SRV", &name, "NOERROR", &[&namespace.srv(&ip, 20880)]);
     assert_eq!(server.dig(&["-x", &ip]).data(), [format!("greeter-0.{}.pod.rpc.cluster.local.", namespace.name)]);
 
-    // The old Pod's last event must not take the new one's endpoint away.
+    // The old Pod's last event must not remove the new one's endpoint.
     finished.delete();
     let gone = format!("batch-0.{}.pod.rpc.cluster.local.", namespace.name);
     shows(&server, "A", &gone, "NXDOMAIN", &[]);
@@ -171,7 +175,7 @@ fn a_bad_registration_harms_no_other_pod() {
     let bad = namespace.pod("bad-0");
     bad.run(&[&first]);
     bad.register("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u");
-    // The address of the Pod beside it: traffic that it has no right to.
+    // The address of another Pod: traffic that it has no right to.
     let thief = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("ip", second.as_str()), ("port", "666")];
     namespace.endpoint("thief-0", &[&namespace.ip(3)], &thief);
     namespace.endpoint("greeter-0", &[&second], &GREETER);
@@ -185,7 +189,7 @@ fn a_single_namespace_can_be_watched() {
     other.endpoint("greeter-0", &[&other.ip(1)], &GREETER);
     watched.endpoint("greeter-0", &[&watched.ip(1)], &GREETER);
     let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--namespace", &watched.name]);
-    // Ready means that the first list is whole, so there is nothing to wait for.
+    // The server is ready, so the first list is whole and nothing needs waiting.
     let found = server.dig(&["SRV", &watched.greeters()]);
     found.shows("NOERROR", &[&watched.srv(&watched.ip(1), 20880)]).unwrap();
     server.dig(&["SRV", &other.greeters()]).shows("NXDOMAIN", &[]).unwrap();

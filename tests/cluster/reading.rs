@@ -1,4 +1,4 @@
-//! The harness's own eyes: a strict reading that lets a fault pass would make every test that uses it worthless.
+//! Tests the harness: if its strict reader missed faults, every test that uses it would be worthless.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::harness::cluster::binaries;
 use crate::harness::dig::{dig, kdig};
 use crate::harness::process::{Process, free_address, http_get, scratch};
 
-/// A reply to a question of type SRV at `a.` with one record, and where its parts begin.
+/// A reply to an SRV question at `a.` with one record, and the offsets of its parts.
 fn good() -> (Vec<u8>, Vec<u8>) {
     let query = Ask::new("a.", Rtype::SRV).edns(1232).to_wire();
     let mut reply = query.clone();
@@ -33,7 +33,7 @@ fn a_good_reply_is_read_as_zone_text() {
     assert_eq!(reply.edns.map(|edns| (edns.size, edns.version, edns.options.len())), Some((1232, 0, 0)));
 }
 
-/// What is done to a good reply.
+/// A change of a valid reply.
 type Harm = fn(&mut Vec<u8>);
 
 #[test]

@@ -1,4 +1,4 @@
-//! `callsign register` on a real API server: what it writes, and that everybody else's stays.
+//! `callsign register` on a real API server: what it writes, and that the entries of others stay.
 
 use std::process::{Command, Output};
 use std::thread::scope;
@@ -17,7 +17,7 @@ use callsign::registration::{self, Registration};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
 
-/// How long what waits for the API server may need once that is there: its longest backoff is 10 s.
+/// How long a program that waits for the API server may take once that is up: its longest backoff is 10 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A namespace whose processes may read and patch Pods, and their kubeconfig.
@@ -32,14 +32,14 @@ impl Site {
         Site { namespace: cluster.namespace(stem), kubeconfig: cluster.admin_kubeconfig().to_owned() }
     }
 
-    /// The command line's end that tells which Pod it is.
+    /// The end of the command line, which names the Pod.
     pub(super) fn of(&self, pod: &Pod) -> Vec<String> {
         ["--namespace", &self.namespace.name, "--pod", &pod.name, "--kubeconfig", &self.kubeconfig]
             .map(str::to_owned)
             .into()
     }
 
-    /// Runs the program to its end.
+    /// Runs the program.
     pub(super) fn run(&self, pod: &Pod, args: &[&str]) -> Output {
         let (command, rest) = args.split_first().expect("a command");
         Command::new(PROGRAM).arg(command).args(self.of(pod)).args(rest).env_clear().output().expect("run the program")
@@ -54,7 +54,7 @@ impl Site {
     }
 }
 
-/// What decides whether a Pod's metadata is as it was.
+/// The parts of a Pod's metadata that a test compares.
 pub(super) fn metadata(pod: &Pod) -> Value {
     let metadata = pod.now().expect("the Pod").metadata;
     json!({ "labels": metadata.labels, "annotations": metadata.annotations, "finalizers": metadata.finalizers })
@@ -70,7 +70,7 @@ pub(super) fn registered(pod: &Pod) -> Vec<String> {
     registered_as(pod, |_| true)
 }
 
-/// The same of those that are not switched off.
+/// The same for those that are not disabled.
 pub(super) fn published(pod: &Pod) -> Vec<String> {
     registered_as(pod, |one| one.enabled)
 }
@@ -259,7 +259,7 @@ fn an_error_says_what_to_change() {
     pod.register(&annotation(&[]));
 
     cluster.kubectl(&["-n", &site.namespace.name, "create", "serviceaccount", "greeter"]);
-    // Of the Pod itself: other tests have put the policy in force.
+    // As the Pod itself, because other tests have put the policy into effect.
     let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod.name, "--bound-object-uid", &pod.uid];
     let token = cluster.kubectl(&[&["-n", &site.namespace.name, "create", "token", "greeter"], &bound[..]].concat());
     let kubeconfig = cluster.kubeconfig_with(&format!("{}-greeter", site.namespace.name), &token);
@@ -309,7 +309,7 @@ fn it_waits_for_the_api_server_and_says_so() {
     let of = ["--namespace", &site.namespace.name, "--pod", &pod.name, "--kubeconfig", &kubeconfig];
     let mut waiting = Process::start(PROGRAM, [&["register", "--once"], &GREETER[..], &of[..]].concat());
     eventually(PATIENCE, || {
-        waiting.log().contains("waiting for the API server").then_some(()).ok_or("nothing is told")
+        waiting.log().contains("waiting for the API server").then_some(()).ok_or("no log line yet")
     });
     let _proxy = cluster.proxy(port);
     assert!(waiting.ended(PATIENCE).is_some_and(|status| status.success()), "{}", waiting.log());

@@ -1,4 +1,4 @@
-//! `callsign register --profile dubbo`: read by dubbo-go's own Kubernetes registry, and by a server of callsign's.
+//! `callsign register --profile dubbo`: dubbo-go's Kubernetes registry reads it, and so does callsign.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::harness::cluster::Cluster;
 use crate::harness::process::{built, output, scratch};
 use callsign::registration;
 
-/// Builds the program of `tests/clients/dubbo`: a minute the first time, then Go has kept it.
+/// Builds the program of `tests/clients/dubbo`. It takes a minute the first time. After that Go has it in its cache.
 fn program() -> String {
     let file = scratch("dubbo").join("dubbo").to_str().expect("a path of UTF-8").to_owned();
     let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dubbo");
@@ -18,7 +18,7 @@ fn program() -> String {
     file
 }
 
-/// The lines of a consumer of the Pods that are there now: protocol, address, service key, parameters.
+/// A consumer's output for the current Pods: protocol, address, service key, parameters.
 #[track_caller]
 fn consumer(program: &str, site: &Site, url: &str, count: usize) -> Vec<String> {
     let pods = scratch("pods").join("pods.json");
@@ -26,7 +26,7 @@ fn consumer(program: &str, site: &Site, url: &str, count: usize) -> Vec<String> 
     fs::write(&pods, Cluster::shared().kubectl(&["-n", namespace, "get", "pods", "-o", "json"])).expect("write a file");
     let pods = pods.to_str().expect("a path of UTF-8");
     let text = output(program, [pods, namespace, url, &count.to_string()]);
-    // The rest is a word about its own logger.
+    // The rest is a note about its logger.
     text.lines().filter(|line| line.starts_with("tri ") || line.starts_with("dubbo ")).map(str::to_owned).collect()
 }
 
@@ -66,7 +66,7 @@ fn dubbo_go_finds_what_was_registered() {
     );
     assert_eq!(consumer(&program, &site, url, 1), [expected], "of one Pod's two containers");
 
-    // And so does a server of ours.
+    // And so does callsign.
     let decoded = registration::decode(&value(&one, "dubbo.io/annotation").expect("an annotation"));
     assert_eq!(decoded.problems, []);
     let [found] = &decoded.registrations[..] else { panic!("{decoded:?}") };

@@ -1,4 +1,4 @@
-//! Which Pod a process takes for its own: a uid counts whatever the flags say, and a host's name alone proves nothing.
+//! How a process finds its own Pod: a uid takes precedence over the flags, and a host name alone proves nothing.
 
 use std::process::{Command, Output};
 
@@ -44,7 +44,7 @@ fn is_refused(site: &Site, pod: &Pod, environment: &[(&str, &str)], parts: &[&st
 #[test]
 fn a_host_name_of_another_pod_is_refused() {
     let site = Site::new("identity");
-    // The kubelet cuts the host name of a Pod with a longer one to this, which another Pod has.
+    // The kubelet cuts a longer Pod name to this host name, which is the name of another Pod.
     let name = format!("greeter-{}", "x".repeat(55));
     let (other, own) = (site.namespace.pod(&name), site.namespace.pod(&format!("{name}-0")));
     other.run(&[&site.namespace.ip(1)]);
@@ -70,7 +70,7 @@ fn a_host_name_is_accepted_if_an_address_proves_it() {
     let of = ["-n", &site.namespace.name, "--kubeconfig", &site.kubeconfig];
     let words = [&["HOSTNAME=greeter-0", PROGRAM][..], &REGISTER, &of].concat();
     let mut waiting = Process::start("env", words);
-    eventually(PATIENCE, || waiting.log().contains("to have an address").then_some(()).ok_or("nothing is told"));
+    eventually(PATIENCE, || waiting.log().contains("to have an address").then_some(()).ok_or("no log line yet"));
     assert_eq!(registered(&pod), [""; 0]);
     pod.run(&[&site.namespace.ip6(1), "127.0.0.1"]);
     assert!(waiting.ended(PATIENCE).is_some_and(|status| status.success()), "{}", waiting.log());
@@ -100,7 +100,7 @@ fn no_flag_overrides_the_uid() {
 #[test]
 fn a_name_and_a_namespace_from_two_sources_are_not_combined() {
     let site = Site::new("identity");
-    // Of the same name as the Pod that this process is in, which is in another namespace.
+    // It has the name of this process's Pod, which is in another namespace.
     let pod = site.namespace.pod("web-0");
     pod.run(&[&site.namespace.ip(1)]);
     is_refused(&site, &pod, &[("POD_NAME", "web-0")], &["come from different places", "web-0"]);

@@ -1,4 +1,4 @@
-//! What is registered stays so while its process runs: whoever removes it, and whatever address the Pod gets.
+//! A registration stays while its process runs, whoever removes it and whatever address the Pod gets.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::harness::process::{Process, scratch};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
 
-/// The longest time between two looks, with its spread, and some for a busy machine.
+/// The longest time between two checks, with its spread, and some time for a busy machine.
 const LOOK_PATIENCE: Duration = Duration::from_secs(40);
 
 fn wrapper(site: &Site, pod: &Pod, more: &[&str]) -> Process {
@@ -26,7 +26,7 @@ fn wrapper(site: &Site, pod: &Pod, more: &[&str]) -> Process {
     Process::start(PROGRAM, register.into_iter().chain(of).chain(more.iter().copied()).chain(end))
 }
 
-/// Removes what both profiles write, as somebody else would, or as an etcd that was restored.
+/// Removes the entries of both profiles, as another user would, or a restored etcd.
 fn remove(pod: &Pod) {
     let (label, annotation) = (
         json!({ "app.io/label": Value::Null, "dubbo.io/label": Value::Null }),
@@ -90,7 +90,7 @@ fn an_entry_that_returns_while_the_server_is_down_is_withdrawn_again() {
         tells("withdrawn");
         let withdrawn = value(&pod, &key);
         assert_ne!(withdrawn.as_ref(), Some(&before));
-        // As an etcd that was restored.
+        // As after a restore of etcd.
         pod.patch(json!({ "metadata": { "annotations": { &key: before } } }));
         eventually(LOOK_PATIENCE, || if value(&pod, &key) == withdrawn { Ok(()) } else { Err(process.log()) });
         tells("withdrawn again");
@@ -116,7 +116,7 @@ fn a_guards_entry_is_written_again_and_a_dropped_guards_is_not() {
     comes_back(&pod, &before, || "not put back".into());
     cluster.block_on(guard.withdraw()).expect("withdrawn");
     assert_eq!(registered(&pod), [""; 0]);
-    std::thread::sleep(Duration::from_secs(3)); // as long as the first looks would take
+    std::thread::sleep(Duration::from_secs(3)); // as long as the first checks would take
     assert_eq!(registered(&pod), [""; 0]);
 }
 
@@ -130,7 +130,7 @@ fn a_registry_path_follows_the_pods_address() {
         let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
         one.address.map(|address| address.to_string())
     };
-    // The sandbox was made anew, and the kubelet tells its address after the process has started.
+    // The sandbox is new, and the kubelet reports its address after the process has started.
     pod.run(&[&first]);
     let process = wrapper(&site, &pod, &["--profile", "dubbo"]);
     let is_at = |ip: &String| if address().as_ref() == Some(ip) { Ok(()) } else { Err(process.log()) };
@@ -154,7 +154,7 @@ fn register_once_does_not_replace_a_wrappers_entry() {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     assert_eq!(metadata(&pod), before);
-    // Beside it there is room, and what is named is replaced; but the wrapper is still there.
+    // Another entry fits beside it, and a named entry is replaced, but the wrapper still runs.
     site.succeeds(&pod, &[&once[..], &["--container", "hand"]].concat());
     assert_eq!(registered(&pod), ["org.acme.Greeter 20880", "org.acme.Other hand"]);
     site.succeeds(&pod, &[&once[..], &["--container", "20880"]].concat());
@@ -164,7 +164,7 @@ fn register_once_does_not_replace_a_wrappers_entry() {
         all.sort();
         if all == both { Ok(()) } else { Err(format!("{all:?}\n{}", process.log())) }
     });
-    // What it leaves at its end, switched off, is nobody's any more.
+    // The disabled entry that it leaves at its end has no owner.
     process.signal(Signal::SIGTERM);
     assert!(process.ended(PATIENCE).is_some(), "{}", process.log());
     assert_eq!(published(&pod), ["org.acme.Other hand"]);

@@ -1,4 +1,4 @@
-//! `deploy/register`: with tokens that are really bound to Pods, each Pod writes its own registration and nothing else.
+//! `deploy/register`: with tokens that are really bound to Pods, each Pod may write its own registration and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::harness::tenant::{ACCOUNT, POLICY_PATIENCE, REGISTER, Tenant};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register/examples");
 
-/// Whether just one container runs `callsign register`, and gets its Pod's identity from the Downward API.
+/// Whether exactly one container runs `callsign register`, and gets its Pod's identity from the Downward API.
 fn tells_its_pod(spec: &core::PodSpec) -> bool {
     let all = spec.init_containers.iter().flatten().chain(&spec.containers);
     let mut registering = all.filter(|container| {
@@ -32,7 +32,7 @@ fn tells_its_pod(spec: &core::PodSpec) -> bool {
     registering.next().is_some_and(told) && registering.next().is_none()
 }
 
-/// What a process writes.
+/// The patch of a process that registers.
 fn registration() -> Value {
     json!({ "metadata": {
         "labels": { "app.io/label": "app.io-value" },
@@ -50,7 +50,7 @@ fn annotated(key: &str, value: Value) -> Value {
     json!({ "metadata": { "annotations": { key: value } } })
 }
 
-/// Every label's and annotation's key of the default profiles.
+/// The label and annotation keys of the default profiles.
 fn profile_keys() -> Vec<(String, String)> {
     let key = |selector: &str| selector.split(['=', ' ']).next().unwrap_or_default().to_owned();
     default_profiles().into_iter().map(|profile| (key(profile.selector.as_str()), profile.annotation)).collect()
@@ -125,7 +125,7 @@ fn a_pod_registers_and_withdraws_itself() {
     let after = pod.now().expect("a Pod").metadata;
     assert_eq!((after.labels, after.annotations), (before.labels, before.annotations), "it ends as it began");
 
-    // What the server-side of the workflow needs as well: a write that fits the version that was read, and one at the end.
+    // Other writes that registering needs: one for the version that was read, and one at the end.
     let read = pod.now().expect("a Pod").metadata.resource_version;
     let mut exact = registration();
     exact["metadata"]["uid"] = json!(pod.uid);
@@ -141,7 +141,7 @@ fn only_the_pod_itself_may_change_its_registration() {
     let pod = tenant.pod("greeter-0");
     tenant.inside(&pod).patch(&pod, "", &registration()).expect("its own registration");
     let (neighbour, namesake) = (tenant.pod("greeter-1"), elsewhere.pod("greeter-0"));
-    // The account of the other namespace may patch here too, as after a careless RoleBinding.
+    // The other namespace's account may patch here too, as after a careless RoleBinding.
     let theirs = format!("{}:{ACCOUNT}", elsewhere.namespace.name);
     tenant.kubectl(&["create", "rolebinding", "x", "--role", "callsign-register", "--serviceaccount", &theirs]);
     let namesake_inside = elsewhere.inside(&namesake);
@@ -172,7 +172,7 @@ fn only_the_pod_itself_may_change_its_registration() {
             }
         }
         let message = user.refused(&pod, subresource, &annotated("app.io/annotation", Value::Null));
-        assert!(message.contains("annotation app.io/annotation of Pod"), "{who} takes it away: {message}");
+        assert!(message.contains("annotation app.io/annotation of Pod"), "{who} removes it: {message}");
     }
 }
 
@@ -199,7 +199,7 @@ fn a_process_that_registers_changes_nothing_else() {
         (json!({ "metadata": { "generateName": "greeter-" } }), "metadata.generateName"),
         (json!({ "spec": { "containers": [{ "name": "main", "image": "another" }] } }), "spec"),
         (json!({ "spec": { "activeDeadlineSeconds": 1 } }), "spec"),
-        // Also where its registration changes with it.
+        // Even if its registration changes too.
         (beside, "metadata.finalizers"),
     ];
     for (patch, what) in &table {
@@ -211,14 +211,14 @@ fn a_process_that_registers_changes_nothing_else() {
         );
         assert!(message.contains(&wanted), "{patch}: no {wanted:?} in {message:?}");
     }
-    // Another's Pod, and with a token that is bound to none, all the more.
+    // Another Pod, and a token that is bound to no Pod, are refused too.
     for (patch, what) in &table[..table.len() - 1] {
         for user in [&itself, &tenant.unbound(ACCOUNT)] {
             let message = user.refused(&neighbour, "", patch);
             assert!(message.contains(&format!("this would change {what} of Pod")), "{message}");
         }
     }
-    // The Role has no subresource, so this one is refused by RBAC.
+    // The Role has no subresource, so RBAC refuses this one.
     let message = itself.refused(&pod, "status", &label("app.io/label", json!("x")));
     assert!(message.contains("cannot patch resource \"pods/status\""), "{message}");
 }
@@ -243,12 +243,12 @@ fn the_policy_changes_nothing_for_other_users() {
     let others = json!({ "metadata": { "labels": { "team": "c" }, "annotations": { "note": null }, "finalizers": null },
         "spec": { "containers": [{ "name": "main", "image": "newer" }] } });
 
-    // The kubelet: the status, with what it holds of the registration unchanged.
+    // The kubelet: the status, with the registration unchanged.
     let kubelet = tenant.with_role("kubelet", "get,patch", "pods,pods/status", &pod);
     let mut status = registration();
     status["status"] = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] });
     kubelet.patch(&pod, "status", &status).expect("the status");
-    // A controller with a Role of its own for patching, and one that has this Role beside it.
+    // A controller with another Role for patching, and one that has this Role too.
     let controller = tenant.with_role("controller", "get,patch", "pods", &pod);
     controller.patch(&pod, "", &others).expect("no mark, no rule");
     let operator = tenant.with_role("operator", "get,patch,update", "pods", &pod);
@@ -256,15 +256,15 @@ fn the_policy_changes_nothing_for_other_users() {
     let mark = json!({ "group": "callsign", "resource": "ownpod", "verb": "register" });
     let account = |name: &str| format!("system:serviceaccount:{}:{name}", tenant.namespace.name);
     eventually(POLICY_PATIENCE, || tenant.may(&account("operator"), "system:serviceaccounts", mark.clone()));
-    operator.patch(&pod, "", &label("team", json!("d"))).expect("who may update may patch");
-    // A process that registers, and has a Role for its status besides: for a condition of its own, say.
+    operator.patch(&pod, "", &label("team", json!("d"))).expect("a user with update may patch");
+    // A process that registers and also has a Role for its status, for example for a condition.
     let gate = tenant.with_role("gate", "get,patch", "pods,pods/status", &pod);
     tenant.bind("gate", "callsign-register");
     eventually(POLICY_PATIENCE, || tenant.may(&account("gate"), "system:serviceaccounts", mark.clone()));
     let condition = json!({ "type": "example.org/open", "status": "True" });
     gate.patch(&pod, "status", &json!({ "status": { "conditions": [condition] } })).expect("what that Role is for");
     gate.refused(&pod, "", &label("team", json!("e")));
-    // One who may do anything, and so has the mark too, though no administrators' group.
+    // A user that may do everything, and so has the mark too, without an administrators' group.
     tenant.kubectl(&["create", "serviceaccount", "root"]);
     let named = format!("{}:root", tenant.namespace.name);
     tenant.kubectl(&["create", "rolebinding", "root", "--clusterrole", "cluster-admin", "--serviceaccount", &named]);
@@ -272,7 +272,7 @@ fn the_policy_changes_nothing_for_other_users() {
     eventually(POLICY_PATIENCE, || tenant.may(&account("root"), "system:serviceaccounts", mark.clone()));
     root.patch(&pod, "", &label("team", json!("e"))).expect("a cluster-admin may change anything else");
 
-    // The administrators of the groups that are listed: the harness's own is in system:masters.
+    // An administrator of a listed group: the harness's user is in system:masters.
     pod.register("administrator");
     let group = "kubeadm:cluster-admins";
     tenant.kubectl(&["create", "rolebinding", "admins", "--clusterrole", "cluster-admin", "--group", group]);

@@ -1,5 +1,5 @@
-//! A rolling restart under load: callers resolve by DNS as often as the TTL says, and no call fails. The processes come with
-//! their Pods' own tokens, by the Role and the policy of `deploy/register`.
+//! A rolling restart under load: callers resolve by DNS as often as the TTL says, and no call fails. The processes use their
+//! Pods' tokens, under the Role and the policy of `deploy/register`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,32 +22,32 @@ use crate::harness::{eventually, within_a_second};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
 
-/// How many servers there are.
+/// The number of servers.
 const REPLICAS: u8 = 3;
 
-/// How many callers call at once.
+/// The number of concurrent callers.
 const CALLERS: usize = 6;
 
-/// How long a caller rests between two calls: all of them together make some 250 a second.
+/// The pause of a caller between two calls. All callers together make some 250 calls a second.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The records' TTL, as it is by default.
+/// The records' TTL, the default.
 const TTL: Duration = Duration::from_secs(5);
 
-/// How long the draining and `preStop` are: the default, and what the examples have.
+/// The length of the drain and of `preStop`: the default, and that of the examples.
 const DRAIN: Duration = Duration::from_secs(8);
 
-/// How long a server with its draining may take to its end.
+/// How long a server with its drain may take until it ends.
 const END_PATIENCE: Duration = Duration::from_secs(DRAIN.as_secs() + PATIENCE.as_secs());
 
-/// A namespace with the policy in force, and a DNS server that watches it.
+/// A namespace with the policy in effect, and a DNS server that watches it.
 struct Scene {
     tenant: Tenant,
     dns: Server,
     port: u16,
 }
 
-/// A Pod and its container's first process.
+/// A Pod and its container's process 1.
 struct Replica {
     pod: Pod,
     address: SocketAddr,
@@ -66,7 +66,7 @@ impl Scene {
         format!("_http._tcp.org.acme.greeter.{}.rpc.cluster.local.", self.tenant.namespace.name)
     }
 
-    /// A Pod at the `host`-th address with a wrapped server in it, which is found.
+    /// A Pod at the `host`-th address with a wrapped server. Waits until DNS has it.
     #[track_caller]
     fn wrapped(&self, host: u8, flags: &[&str]) -> Replica {
         let replica = self.replica(host, |pod, address, kubeconfig| self.wrapper(pod, address, kubeconfig, flags));
@@ -74,7 +74,7 @@ impl Scene {
         replica
     }
 
-    /// A Pod whose container runs what `main` starts; it is not ready yet.
+    /// A Pod whose container runs the process that `main` starts. It is not ready yet.
     fn replica(&self, host: u8, main: impl FnOnce(&Pod, SocketAddr, &str) -> Process) -> Replica {
         let name = format!("greeter-{host}");
         let pod = self.tenant.namespace.pod_with(&name, json!({ "serviceAccountName": ACCOUNT }));
@@ -86,7 +86,7 @@ impl Scene {
         Replica { pod, address, kubeconfig, main }
     }
 
-    /// Starts `callsign register` as a container has it: with the Downward API's environment and no flag for it.
+    /// Starts `callsign register` like a container: with the Downward API's environment, and without flags for it.
     fn register(&self, pod: &Pod, address: SocketAddr, kubeconfig: &str, more: &[&str]) -> Process {
         let port = self.port.to_string();
         let environment = [
@@ -108,7 +108,7 @@ impl Scene {
         self.register(pod, address, kubeconfig, &more)
     }
 
-    /// Plays the readiness probe, and waits until DNS tells of it.
+    /// Plays the readiness probe, and waits until DNS has the endpoint.
     #[track_caller]
     fn comes(&self, replica: &Replica) {
         eventually(PATIENCE, || if is_up(replica.address) { Ok(()) } else { Err(replica.main.log()) });
@@ -119,7 +119,7 @@ impl Scene {
         });
     }
 
-    /// Waits until DNS tells of it no more.
+    /// Waits until DNS no longer has the endpoint.
     #[track_caller]
     fn goes(&self, replica: &Replica) {
         within_a_second(|| match self.resolve().0.contains(&replica.address) {
@@ -132,7 +132,7 @@ impl Scene {
         resolve(self.dns.dns, &self.name())
     }
 
-    /// What dig says now.
+    /// dig's current answer.
     fn dig(&self) -> String {
         self.dns.dig(&["+noall", "+comments", "+answer", "SRV", &self.name()]).answer.join("\n")
     }
@@ -142,7 +142,7 @@ impl Scene {
     }
 }
 
-/// A real HTTP server: callsign's own, which serves nothing else here. The kernel ends it with its wrapper.
+/// A real HTTP server: callsign's, which serves nothing else here. The kernel kills it with its wrapper.
 fn server(address: SocketAddr) -> Vec<String> {
     let dns = format!("{}:{}", address.ip(), free_port());
     let serve = ["serve", "--manifests", "/dev/null", "--lame-duck", "0", "--listen", &dns, "--http"];
@@ -154,7 +154,7 @@ fn is_up(address: SocketAddr) -> bool {
     http_get(address, "/livez").is_ok_and(|(status, _)| status == 200)
 }
 
-/// The endpoints that an SRV answer tells of, and for how long.
+/// The endpoints of an SRV answer, and until when it is valid.
 fn resolve(dns: SocketAddr, name: &str) -> (Vec<SocketAddr>, Duration) {
     let reply = Ask::new(name, Rtype::SRV).edns(1232).udp(dns);
     let words = |line: &String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -170,14 +170,14 @@ fn resolve(dns: SocketAddr, name: &str) -> (Vec<SocketAddr>, Duration) {
     (endpoints, ttl)
 }
 
-/// Callers that keep calling, each with an answer of its own that it keeps for the TTL.
+/// Callers that call all the time. Each keeps a separate answer for its TTL.
 struct Callers {
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Tally>>,
     started: Instant,
 }
 
-/// What callers met.
+/// The callers' results.
 #[derive(Default)]
 struct Tally {
     calls: BTreeMap<SocketAddr, usize>,
@@ -195,7 +195,7 @@ impl Callers {
         Callers { is_over, threads, started: Instant::now() }
     }
 
-    /// Ends them, and tells what they met.
+    /// Stops the callers, and returns their results.
     fn end(self, what: &str) -> Tally {
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
@@ -213,7 +213,7 @@ impl Callers {
     }
 }
 
-/// One caller's life.
+/// Runs one caller.
 fn call(dns: SocketAddr, name: &str, is_over: &AtomicBool) -> Tally {
     let mut tally = Tally::default();
     let (mut endpoints, mut until) = (Vec::new(), Instant::now());
@@ -227,7 +227,7 @@ fn call(dns: SocketAddr, name: &str, is_over: &AtomicBool) -> Tally {
             until = Instant::now() + ttl;
         }
         let Some(address) = endpoints.get(turn % endpoints.len().max(1)) else {
-            tally.failures.push("DNS tells of nobody".into());
+            tally.failures.push("DNS has no endpoint".into());
             sleep(PAUSE);
             continue;
         };
@@ -292,7 +292,7 @@ fn servers_with_a_sidecar_are_replaced_by_new_pods() {
     let mut replicas: Vec<_> = (1..=REPLICAS).map(start).collect();
     let callers = scene.callers();
     sleep(TTL);
-    // As a Deployment does it: a new Pod comes before an old one goes; the kubelet ends the sidecar last.
+    // As a Deployment does: a new Pod starts before an old one ends. The kubelet ends the sidecar last.
     for host in REPLICAS + 1..=2 * REPLICAS {
         replicas.push(start(host));
         let (mut old, mut sidecar) = replicas.remove(0);

@@ -1,4 +1,4 @@
-//! The wrapper and the sidecar around a real server: found by `dig` while it is there, and withdrawn before it ends.
+//! The wrapper and the sidecar with a real server: `dig` finds it while it runs, and it is withdrawn before it ends.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::harness::{eventually, within_a_second};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callsign");
 
-/// A server that is registered, its Pod, and a DNS server that tells of it.
+/// A registered server, its Pod, and a DNS server that has it.
 struct Scene {
     site: Site,
     pod: Pod,
@@ -31,7 +31,7 @@ impl Scene {
         Scene { site, pod, port: free_port(), dns }
     }
 
-    /// Starts `callsign register` for the port, with more flags, and with a server where one is given.
+    /// Starts `callsign register` for the port, with more flags, and with a server if there is one.
     fn register(&self, flags: &[&str], server: &[&str]) -> Process {
         let port = self.port.to_string();
         let mut args: Vec<String> =
@@ -47,8 +47,8 @@ impl Scene {
         Process::start(PROGRAM, args)
     }
 
-    /// A real HTTP server at the port: callsign's own, which serves nothing else here. The kernel ends it with its wrapper, as
-    /// it does with all of a container whose first process is gone.
+    /// A real HTTP server at the port: callsign's, which serves nothing else here. The kernel kills it with its wrapper, as it
+    /// kills all processes of a container when process 1 ends.
     fn server(&self) -> Vec<String> {
         let (http, dns) = (format!("127.0.0.1:{}", self.port), format!("127.0.0.1:{}", free_port()));
         let serve = ["serve", "--manifests", "/dev/null", "--lame-duck", "0", "--http", &http, "--listen", &dns];
@@ -59,18 +59,18 @@ impl Scene {
         format!("_http._tcp.org.acme.greeter.{}.rpc.cluster.local.", self.site.namespace.name)
     }
 
-    /// Whether DNS tells of it.
+    /// Checks that DNS has the server.
     fn is_found(&self) -> Result<(), String> {
         let record = format!("{} 5 IN SRV 0 100 {} 127-0-0-1.p.rpc.cluster.local.", self.name(), self.port);
         self.dns.dig(&["SRV", &self.name()]).shows("NOERROR", &[&record])
     }
 
-    /// Whether DNS tells of it no more; the name is there while the Pod is.
+    /// Checks that DNS no longer has the server. The name exists while the Pod does.
     fn is_gone(&self) -> Result<(), String> {
         self.dns.dig(&["SRV", &self.name()]).shows("NOERROR", &[])
     }
 
-    /// Its entry is in the Pod, once and switched off.
+    /// Checks that the Pod has its entry once, disabled.
     #[track_caller]
     fn is_switched_off(&self) {
         let one = format!("org.acme.Greeter {}", self.port);
@@ -86,7 +86,7 @@ fn words(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 
-/// Where a line stands in a log.
+/// The position of a line in a log.
 #[track_caller]
 fn place(log: &str, text: &str) -> usize {
     log.find(text).unwrap_or_else(|| panic!("{text:?} is not in the log:\n{log}"))
@@ -187,11 +187,11 @@ fn a_killed_wrappers_entry_is_disabled_before_the_next_server_is_up() {
     eventually(PATIENCE, || scene.is_found());
     wrapper.signal(Signal::SIGKILL);
     assert_eq!(wrapper.ended(PATIENCE).and_then(|status| status.code()), None);
-    assert!(scene.is_found().is_ok(), "nobody has withdrawn it");
+    assert!(scene.is_found().is_ok(), "it is not withdrawn");
     scene.pod.set_ready(false);
     within_a_second(|| scene.dns.dig(&["SRV", &scene.name()]).shows("NOERROR", &[]));
 
-    // The container is started again, and its server is not there yet.
+    // The container starts again, and its server is not up yet.
     scene.pod.set_ready(true);
     within_a_second(|| scene.is_found());
     let mut next = scene.register(&["--ready-exec", "false"], &["sleep", "60"]);
@@ -254,7 +254,7 @@ fn the_server_runs_while_the_api_server_is_away() {
     eventually(PATIENCE, || scene.is_found());
     drop(proxy);
     wrapper.signal(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_secs(3)); // so that a retry comes before the wrapper waits no longer
+    std::thread::sleep(Duration::from_secs(3)); // so that a retry comes before the wrapper stops waiting
     assert!(scene.answers() && scene.is_found().is_ok(), "not withdrawn, and still there");
     let _proxy = cluster.proxy(port);
     let status = wrapper.ended(PATIENCE).expect("its end");
@@ -296,7 +296,7 @@ fn a_sidecar_catches_up_after_an_outage_of_the_api_server() {
     eventually(PATIENCE, || {
         sidecar.log().contains("waiting for the API server").then_some(()).ok_or("nothing is told")
     });
-    assert!(scene.is_found().is_ok(), "nobody could withdraw it");
+    assert!(scene.is_found().is_ok(), "it cannot be withdrawn yet");
     let _proxy = cluster.proxy(port);
     eventually(PATIENCE, || scene.is_gone());
     sidecar.signal(Signal::SIGTERM);

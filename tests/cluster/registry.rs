@@ -1,4 +1,4 @@
-//! The library's guards on a real API server: what they write, and when it is gone.
+//! The library's guards on a real API server: what they write, and when it goes.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn registration(interface: &str, port: u16) -> Registration {
     Registration { interface: interface.into(), port: vec![port], ..Registration::default() }
 }
 
-/// A registry of the Pod's container of this name.
+/// A registry for the Pod's container with this name.
 fn registry(site: &Site, pod: &Pod, container: &str) -> Registry {
     let config = Config {
         kubeconfig: Some(site.kubeconfig.clone().into()),
@@ -93,7 +93,7 @@ fn a_restart_replaces_the_entries_of_the_last_run() {
     let guard = register(&second, "a.New", 1);
     written(&guard);
     assert_eq!(registered(&pod), ["a.New main"]);
-    // What is still held at a shutdown stays.
+    // The entries of guards that exist at a shutdown stay.
     Cluster::shared().block_on(second.shutdown()).expect("all is written");
     assert_eq!(registered(&pod), ["a.New main"]);
 }
@@ -156,7 +156,7 @@ fn registering_waits_for_the_api_server_but_not_for_ever() {
     drop(_proxy);
     drop(guard);
     let asked = Instant::now();
-    let error = cluster.block_on(own.shutdown()).expect_err("nobody is there");
+    let error = cluster.block_on(own.shutdown()).expect_err("there is no API server");
     assert!(error.is_passing() && error.to_string().contains("waiting for the API server"), "{error}");
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
 }

@@ -1,4 +1,4 @@
-//! The two examples as real processes: servers that register, callers that balance, and a rolling restart under them.
+//! The two examples as real processes: servers that register, callers that balance, and a rolling restart.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::harness::kubelet::Pod;
 use crate::harness::process::{Process, built, free_port};
 use crate::harness::server::Server;
 
-/// How many servers there are at a time.
+/// The number of concurrent servers.
 const SERVERS: usize = 3;
 
-/// How often each of them is replaced.
+/// The number of times that each is replaced.
 const ROUNDS: usize = 3;
 
-/// The folder of the examples, built as this test was: beside the folder that it is in.
+/// The folder of the built examples, beside the folder of this test's binary.
 fn examples() -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     built("cargo", ["build", "--locked", "--quiet", "--examples", "--profile", profile]);
@@ -26,7 +26,7 @@ fn examples() -> PathBuf {
     own.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("examples")
 }
 
-/// A server in a Pod of its own.
+/// A server in a separate Pod.
 fn greeter(site: &Site, program: &PathBuf, number: usize) -> (Pod, Process) {
     let pod = site.namespace.pod(&format!("greeter-{number}"));
     pod.run(&["127.0.0.1"]);
@@ -75,10 +75,10 @@ fn no_call_fails_in_a_rolling_restart() {
         caller.signal(Signal::SIGTERM);
         let status = caller.ended(PATIENCE).expect("its end");
         let log = caller.log();
-        // What a watch that is cut off by the process's end says may come after it.
+        // The process's end cuts off its watch, whose log lines may follow.
         let told = log.lines().find(|line| line.ends_with(" failed") && line.contains(" calls, "));
         let told = told.unwrap_or_else(|| panic!("it does not say how many calls there were:\n{log}"));
-        eprintln!("{} servers replaced one by one, heard by {way}: {told}", SERVERS * ROUNDS);
+        eprintln!("{} servers replaced one by one, received by {way}: {told}", SERVERS * ROUNDS);
         let (calls, failed) = told.split_once(" calls, ").expect("how many calls there were");
         assert_eq!((failed, status.success()), ("0 failed", true), "{log}");
         assert!(calls.parse::<usize>().expect("a number") > 500, "{told}");

@@ -1,5 +1,5 @@
-//! The library's subscriptions: by a server's stream and by an own watch, while Pods, the API server and the server come
-//! and go.
+//! The library's subscriptions, through a server's stream and through a watch inside the process, while Pods, the API server
+//! and the server come and go.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,11 +18,11 @@ use crate::harness::process::{Process, free_address, free_port, http_get};
 
 const INTERFACE: &str = "org.acme.Greeter";
 
-/// Where both kinds of subscriptions read.
+/// The sources of both kinds of subscriptions.
 enum Way<'s> {
     /// A server's URL.
     Stream(&'s str),
-    /// A kubeconfig for a watch of one's own.
+    /// A kubeconfig for a watch inside the process.
     Own(&'s str),
 }
 
@@ -40,7 +40,7 @@ fn subscribe(namespace: &Namespace, way: &Way<'_>) -> (Registry, Subscription) {
     })
 }
 
-/// A subscriber that believes nothing: what is added must be new to it, what is changed or removed known as it was.
+/// A strict subscriber: an added endpoint must be new, and a changed or removed one must be known in its old state.
 struct Follower {
     known: Arc<Mutex<Option<BTreeMap<String, Endpoint>>>>,
     _registry: Registry,
@@ -63,7 +63,7 @@ impl Follower {
         Follower { known, _registry: registry }
     }
 
-    /// `pod:port:weight` of each endpoint, in order; none before the first set.
+    /// `pod:port:weight` of each endpoint, in order. `None` before the first set.
     fn shown(&self) -> Option<Vec<String>> {
         let known = self.known.lock().expect("every update was right");
         known.as_ref().map(|known| known.values().map(shown).collect())
@@ -145,7 +145,7 @@ fn greeter(namespace: &Namespace, host: u8) -> Pod {
     pod
 }
 
-/// A server at a given address, by a kubeconfig.
+/// A server at an address, with a kubeconfig.
 fn serve(http: &str, kubeconfig: &str, namespace: &Namespace) -> Process {
     let dns = free_address().to_string();
     let args = ["serve", "--listen", &dns, "--http", http, "--lame-duck", "0", "--kubeconfig", kubeconfig];
@@ -200,7 +200,7 @@ fn nothing_is_lost_or_invented_while_the_api_server_or_the_server_is_away() {
     let followers = [Way::Stream(&url), Way::Own(&kubeconfig)].map(|way| Follower::start(subscribe(&namespace, &way)));
     followers.iter().for_each(|one| one.becomes(&listed(&namespace)));
 
-    // The API server goes, the server goes, both go; Pods change before, meanwhile and after.
+    // The API server goes down, the server does, both do. Pods change before, meanwhile and after.
     let mut next = 11;
     for (round, (cuts_api, cuts_server)) in
         [(true, false), (false, true), (true, true), (true, false)].iter().enumerate()
@@ -243,7 +243,7 @@ fn a_slow_subscriber_gets_the_last_state_in_one_change_and_delays_no_other() {
     const CHANGES: usize = 300;
     let cluster = Cluster::shared();
     let namespace = cluster.namespace("registry");
-    let (pod, gone) = (greeter(&namespace, 1), greeter(&namespace, 2)); // before the server: its first list has them
+    let (pod, gone) = (greeter(&namespace, 1), greeter(&namespace, 2)); // before the server starts, so its first list has them
     let http = free_address().to_string();
     let _server = serve(&http, cluster.kubeconfig(), &namespace);
     let url = format!("http://{http}");
@@ -261,7 +261,7 @@ fn a_slow_subscriber_gets_the_last_state_in_one_change_and_delays_no_other() {
     let last = listed(&namespace);
     assert_eq!(last, [format!("greeter-001:80:{CHANGES}")]);
     fast.iter().for_each(|one| one.becomes(&last));
-    std::thread::sleep(Duration::from_secs(1)); // what the fast ones have, the slow ones could have too
+    std::thread::sleep(Duration::from_secs(1)); // time in which slow subscribers could also get the changes
     for (_, subscription) in &mut slow {
         let Update::Change(change) = cluster.block_on(subscription.next()) else { panic!("a set comes once") };
         assert_eq!(change.changed.iter().map(shown).collect::<Vec<_>>(), last);

@@ -1,4 +1,5 @@
-//! A restart while the API server is away: the zone of the last run, marked, until the cluster is heard of.
+//! A restart while the API server is away: the server serves the zone of the last run, marked stale, until it reaches the
+//! cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::harness::server::Server;
 const PATIENCE: Duration = Duration::from_secs(20);
 const GREETER: [(&str, &str); 3] = [("interface", "org.acme.Greeter"), ("protocol", "tri"), ("port", "20880")];
 
-/// A server that is told of a namespace through a port that the API server may be behind.
+/// A server that watches a namespace through a port where the API server may be unreachable.
 struct Run<'n> {
     namespace: &'n Namespace,
     port: u16,
@@ -64,7 +65,7 @@ fn a_restart_while_the_api_server_is_away() {
     let pods = [greeter(&namespace, 1), greeter(&namespace, 2)];
     let proxy = cluster.proxy(run.port);
 
-    // Nothing is kept yet, and the zone is saved at the end.
+    // There is no saved zone yet, and the server saves it at its end.
     let mut first = run.launch(&[]);
     first.wait_for("/readyz");
     run.shows(&first, "NOERROR", 2, false);
@@ -73,7 +74,7 @@ fn a_restart_while_the_api_server_is_away() {
     let file = run.folder.join("zone.state");
     assert!(file.exists(), "{}", first.log());
 
-    // The API server is away, and meanwhile a Pod comes and one goes.
+    // The API server is away. Meanwhile one Pod comes and one goes.
     drop(proxy);
     let start = Instant::now();
     let mut second = run.launch(&["--state-wait", "2"]);
@@ -90,13 +91,13 @@ fn a_restart_while_the_api_server_is_away() {
     pods[0].delete();
     let _new = [greeter(&namespace, 3), greeter(&namespace, 4)];
 
-    // A kill leaves what was saved; what a third run saved itself would have to be the cluster's own.
+    // A kill leaves the saved zone. A third run may save only a zone from the cluster.
     let before = fs::read(&file).expect("the saved zone");
     second.signal(Signal::SIGKILL);
     second.ended(PATIENCE).expect("its end");
     assert_eq!(fs::read(&file).expect("the saved zone"), before);
 
-    // Old and torn ones are named and not served.
+    // Old and torn files are reported and not served.
     for (args, spoil, told) in [
         (["--state-max-age", "1"], None, "last heard from"),
         (["--state-max-age", "86400"], Some(before.len() / 2), "torn"),
@@ -111,7 +112,7 @@ fn a_restart_while_the_api_server_is_away() {
         assert_eq!(refused.get("/readyz").0, 503, "{told}");
     }
 
-    // The API server is back: the cluster's own zone takes the saved one's place.
+    // The API server is back: the cluster's zone replaces the saved one.
     fs::write(&file, &before).expect("write");
     let third = run.launch(&["--state-wait", "0"]);
     run.shows(&third, "NOERROR", 2, true);
@@ -139,7 +140,7 @@ fn the_clusters_zone_replaces_the_saved_one_whole() {
     first.server.signal(Signal::SIGTERM);
     assert!(first.server.ended(PATIENCE).expect("its end").success());
 
-    // Meanwhile half of them move, and one goes.
+    // Meanwhile half of the Pods move, and one goes.
     let Site { namespace, way, .. } = first;
     way.close();
     let moved = pods.iter().zip(2000..).take(usize::from(PODS) / 2);
@@ -147,7 +148,7 @@ fn the_clusters_zone_replaces_the_saved_one_whole() {
     pods.last().expect("a Pod").delete();
     let after: Vec<u16> = (1000 + PODS / 2..1000 + PODS - 1).chain(2000..2000 + PODS / 2).collect();
 
-    // The list comes so slowly that much is asked while it does.
+    // The list is so slow that many queries come during it.
     let second = Site::by(namespace, way, &args);
     second.way.decide(|point, _| (point == Point::List).then_some(Fault::Drip(2_000)));
     second.way.open();
@@ -161,7 +162,7 @@ fn the_clusters_zone_replaces_the_saved_one_whole() {
             is_at(&reply, &after).unwrap_or_else(|error| panic!("neither zone: {error}"));
         }
         asked_in_list += u32::from(second.way.counts().contains_key("drip") && is_old);
-        // The mark may stay for a moment, until the clock is looked at.
+        // The mark may stay for a moment, until the server checks the clock.
         if is_stale { Err("it is marked stale".to_owned()) } else { Ok(()) }
     });
     assert!(asked_in_list >= 10, "{asked_in_list} questions while the list came");
