@@ -1,5 +1,5 @@
-//! Clients that this project did not write, against the real server: Go's resolver and gRPC's, and HAProxy by the recipe
-//! of `deploy/clients`.
+//! Other projects' clients against the real server: Go's resolver and gRPC's, and HAProxy with the recipe of
+//! `deploy/clients`.
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod harness;

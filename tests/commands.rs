@@ -1,17 +1,17 @@
-//! The commands other than `serve`, as the user runs them: the built program, its two outputs and its exit code.
+//! The commands other than `serve`, as a user runs them: the built program, its two outputs and its exit code.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// What a run of the program gave.
+/// The result of a run of the program.
 struct Run {
     code: i32,
     out: String,
     err: String,
 }
 
-/// Runs the program with no environment, so that nothing of the caller's shell changes a test.
+/// Runs the program with an empty environment, so that the caller's shell cannot affect a test.
 fn run(args: &[&str], input: &str) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_callsign"))
         .args(args)
@@ -21,14 +21,14 @@ fn run(args: &[&str], input: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .expect("start the program");
-    // It may end without reading all: then the pipe is broken, and its code and words are what counts.
+    // The program may end without reading everything. Then the write fails, and only its code and outputs count.
     let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("its end");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     Run { code: output.status.code().expect("a code"), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// A folder of the test's own, removed at its end.
+/// A folder of one test, removed at its end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -70,7 +70,7 @@ fn value(flags: &[&str]) -> String {
     out.trim_end().to_owned()
 }
 
-/// Pods of every fate, one each.
+/// Pods with every reason not to be published, one each.
 fn pods() -> String {
     let plain = value(&[]);
     let at = |ip: &str| format!("podIPs: [{{ip: {ip}}}]");
@@ -130,7 +130,7 @@ fn bad_input_exits_with_1_and_a_failed_command_with_2() {
         assert_eq!(ran.code, code, "{args:?}: {}{}", ran.out, ran.err);
         let said = format!("{}{}", ran.out, ran.err);
         assert!(ran.out.contains(out) && said.contains(err), "{args:?}: {said}");
-        assert!(said.matches("os error").count() <= 1, "{args:?}: a cause is told once: {said}");
+        assert!(said.matches("os error").count() <= 1, "{args:?}: a cause appears once: {said}");
     }
 }
 
@@ -223,13 +223,13 @@ fn check_prints_each_mistake_on_one_line() {
     let sum = "CHECKED                  COUNT\nzone files               1\nfiles that they include  0\n";
     assert!(ran.code == 0 && ran.out.is_empty() && ran.err.starts_with(sum), "{}{}", ran.out, ran.err);
 
-    // What is no Pod is told by kind and count.
+    // Objects other than Pods are reported by kind and count.
     let others = "kind: Pod\nmetadata: {name: p}\n---\nkind: Service\n---\nkind: Deployment\n---\nkind: List\nitems: [{kind: Deployment}]\n";
     let ran = run(&["check", "--manifests", "-"], others);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
     assert!(ran.err.contains("ignored: 2 Deployment, 1 Service\n"), "{}", ran.err);
 
-    // A namespace that is no string is a mistake, and the Pod is in no other one.
+    // A namespace that is no string is an error, and the Pod is in no namespace.
     let ran = run(&["check", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
     let mistake =
         "standard input, document 1, Pod p: metadata.namespace is a number, and a string is due: write \"123\"\n";
@@ -237,7 +237,7 @@ fn check_prints_each_mistake_on_one_line() {
     let ran = run(&["why", "default/p", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
     assert!(ran.out.contains("no such Pod: default/p"), "{}{}", ran.out, ran.err);
 
-    // A cluster that a configuration names is not asked, and what is likely not meant is no mistake.
+    // `check` does not connect to the cluster that a configuration names, and a warning is no error.
     let hides = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
     let config = "context = \"no-such\"\nmanifests = []\n";
     let folder = Folder::new("warns", &[("shop.rpc.cluster.local.zone", hides), ("callsign.toml", config)]);

@@ -1,4 +1,4 @@
-//! Options: three places, one meaning; and what is refused says what to do.
+//! Options: they mean the same in three places, and a refusal says what to do.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use callsign::snapshot::TxtKeys;
 use callsign::source::kube::QUIET_MAX;
 use clap::{CommandFactory, Parser};
 
-/// A file that is gone when the test is over.
+/// A file that is removed at the end of the test.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -31,7 +31,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Loads from flags, variables and a file's text; the latter two one a line.
+/// Loads a configuration from flags, variables and a file's text. Variables and the file have one option a line.
 fn load(flags: &str, variables: &str, file: &str) -> Result<Config, String> {
     let file = (!file.is_empty()).then(|| TempFile::new(file));
     let mut words: Vec<OsString> = vec!["callsign".into(), "serve".into()];
@@ -47,7 +47,7 @@ fn load(flags: &str, variables: &str, file: &str) -> Result<Config, String> {
     environment.and_then(|environment| Config::load(*args, &environment)).map_err(|error| error.to_string())
 }
 
-/// The configuration without what differs from host to host.
+/// The configuration without the values that differ from host to host.
 fn shown(config: Result<Config, String>) -> String {
     let mut config = config.unwrap();
     config.nsid = if config.nsid == "here" { config.nsid } else { "the host's name".into() };
@@ -74,7 +74,7 @@ fn defaults() {
     assert!(config.reverse.is_empty() && config.zones.is_none() && config.warnings.is_empty());
 }
 
-/// Every option, spelt in three ways. That none is forgotten here, the next test holds.
+/// Every option, spelled in three ways. The next test checks that none is missing.
 const SPELLINGS: [(&str, &str, &str); 44] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
@@ -161,7 +161,7 @@ fn flags_environment_and_file_mean_the_same() {
 fn every_option_is_in_the_table_above() {
     let command = Cli::command();
     let serve = command.find_subcommand("serve").unwrap();
-    let arguments = serve.get_arguments().filter(|argument| !argument.is_hide_set()); // what is no more
+    let arguments = serve.get_arguments().filter(|argument| !argument.is_hide_set()); // removed options
     for flag in arguments.filter_map(|argument| argument.get_long()).filter(|&flag| flag != "config") {
         let prefix = format!("--{flag}");
         let is_spelt = |(typed, ..): &(&str, &str, &str)| typed.split(['=', ' ']).next() == Some(prefix.as_str());

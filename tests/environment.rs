@@ -1,9 +1,9 @@
-//! What a test sees of the machine's environment: nothing that changes what callsign does.
+//! The environment of a test: it has no variable of the machine that affects callsign.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a Pod, a CI runner or a shell may have set.
+/// Variables that a Pod, a CI runner or a shell may have set.
 const FOREIGN: [&str; 16] = [
     "ALL_PROXY=http://192.0.2.1:3128",
     "CALLSIGN_NO_SUCH_OPTION=1",
@@ -23,10 +23,10 @@ const FOREIGN: [&str; 16] = [
     "https_proxy=http://192.0.2.1:3128",
 ];
 
-/// What a test needs.
+/// Variables that a test needs.
 const KEPT: [&str; 4] = ["CALLSIGN_TEST_BIN=/a folder", "PATH=/usr/bin:/bin", "RUST_BACKTRACE=1", "TMPDIR=/a b"];
 
-/// What cargo's runner shows of all those to a program at this place, sorted.
+/// The variables that cargo's runner passes to a program in this folder, sorted.
 fn shown(folder: &str) -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("environment").join(folder);
     std::fs::create_dir_all(&folder).expect("make a folder");
@@ -38,7 +38,7 @@ fn shown(folder: &str) -> Vec<String> {
     let output = runner.arg(&program).env_clear().envs(variables).output().expect("run the runner");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    // Bash sets these by itself.
+    // Bash itself sets these.
     let of_bash = |line: &&str| ["PWD=", "SHLVL=", "OLDPWD=", "_="].iter().any(|name| line.starts_with(name));
     let mut lines: Vec<String> = text.lines().filter(|line| !of_bash(line)).map(str::to_owned).collect();
     lines.sort();
@@ -57,7 +57,7 @@ fn a_program_of_cargo_run_gets_every_variable() {
     assert_eq!(shown("debug"), all);
 }
 
-/// This process was started by the runner.
+/// The runner has started this process.
 #[test]
 fn this_test_runs_under_the_runner() {
     let foreign = |name: &str| {

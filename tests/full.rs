@@ -26,15 +26,15 @@ use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-/// The image's allocator: `cargo test --features jemalloc --test full -- --nocapture` tells what the image takes.
+/// The image's allocator: `cargo test --features jemalloc --test full -- --nocapture` prints the image's memory.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What else a server may hold: waiting changes, lists in progress, connections, its program. See ARCHITECTURE.md.
+/// The server's other memory: waiting changes, lists in progress, connections, its program. See ARCHITECTURE.md.
 const OTHERS: u64 = 256 * 1024 * 1024;
 
-/// The longest that any step may take.
+/// The longest time that any step may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The namespaces: one with long names, one with Pods that wait for a node. Each has more Pods than its quota admits.
@@ -96,7 +96,7 @@ impl Running {
             assert!(started.elapsed() < PATIENCE, "the writer is behind");
             sleep(Duration::from_millis(50)).await;
         }
-        sleep(Duration::from_secs(2)).await; // the last events it took in
+        sleep(Duration::from_secs(2)).await; // the last events that it applied
     }
 }
 

@@ -1,10 +1,10 @@
-//! The one way through, held against the `use crate::` lines: no part knows one to its right.
+//! Checks the data path against the `use crate::` lines: no part uses a part to its right.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From left to right; parts in one row may know each other where it says so in ARCHITECTURE.md.
+/// From left to right. Parts in one row may use each other if ARCHITECTURE.md says so.
 const ROWS: [&[&str]; 14] = [
     &["dns"],
     &["registration"],
@@ -22,7 +22,7 @@ const ROWS: [&[&str]; 14] = [
     &["commands"],
 ];
 
-/// What must hold no clock, no socket and no task.
+/// The parts that must use no clock, no socket and no task.
 const PURE: [&str; 7] = ["dns", "registration", "name", "snapshot", "index", "answer", "wire"];
 
 fn files_of(part: &str) -> Vec<PathBuf> {

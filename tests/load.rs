@@ -1,7 +1,7 @@
-//! Under as much load as this machine makes: memory is flat, everything else goes on, and a restart loses no query.
+//! The highest load that this machine can produce: memory stays flat, everything else continues, and a restart loses no query.
 //!
-//! These have a binary of their own, since they leave no processor for others, and run one at a time. Each loads for
-//! some seconds, or for `CALLSIGN_LOAD_SECONDS`.
+//! These tests are a separate binary, because they leave no processor for others, and run one at a time. Each puts load on the
+//! server for some seconds, or for `CALLSIGN_LOAD_SECONDS`.
 
 #[allow(dead_code, reason = "every test binary uses a part of it")]
 mod harness;
@@ -23,16 +23,16 @@ use harness::process::{output, scratch};
 use harness::server::Server;
 use nix::sys::signal::Signal;
 
-/// How long a load lasts unless the environment says otherwise.
+/// The default length of a load.
 const SECONDS: u64 = 8;
 
-/// What memory may grow by under load, in KiB: buffers that were never full before.
+/// How much memory may grow under load, in KiB: buffers that were never full before.
 const GROWTH_MAX: u64 = 8 * 1024;
 
 const PODS: u8 = 12;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One at a time.
+/// Held by the running test, so that the tests run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -66,14 +66,14 @@ fn start(stem: &str, more: &[&str]) -> (Namespace, Vec<harness::kubelet::Pod>, S
     (namespace, pods, server)
 }
 
-/// What dnsperf tells of its run.
+/// dnsperf's report of its run.
 struct Load {
     completed: u64,
     lost: u64,
     noerror: u64,
 }
 
-/// Asks for so long, or until every question was asked once; in the background.
+/// Sends queries in the background, for a time or until every question was sent once.
 fn dnsperf(server: std::net::SocketAddr, questions: &Path, more: &[&str]) -> JoinHandle<Load> {
     let (ip, port) = (server.ip().to_string(), server.port().to_string());
     let own = ["-s", &ip, "-p", &port, "-d", questions.to_str().expect("a plain path"), "-e", "-b", "1232", "-c", "8"];
@@ -106,7 +106,7 @@ fn resident_kib(server: &Server) -> u64 {
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-/// How many queries it was asked over UDP in its life, and gave up none of.
+/// The number of queries over UDP since the server's start. Checks that no query met a panic.
 fn queries(server: &Server) -> u64 {
     let metrics = server.get("/metrics").1;
     assert!(metrics.lines().any(|line| line == "callsign_panics_total 0"), "{metrics}");
@@ -120,7 +120,7 @@ fn a_saturating_udp_load_is_answered() {
     let (namespace, pods, server) = start("saturated", &[]);
     let name = service(&namespace);
     let file = questions([format!("{name} SRV"), format!("{name} TXT"), format!("x.{name} SRV")].into_iter());
-    dnsperf(server.dns, &file, &["-q", "2000", "-l", "1"]).join().expect("a load"); // its buffers are full once
+    dnsperf(server.dns, &file, &["-q", "2000", "-l", "1"]).join().expect("a load"); // fills its buffers once
     let before = resident_kib(&server);
     let length = seconds().to_string();
     let load = dnsperf(server.dns, &file, &["-q", "2000", "-l", &length]);
@@ -129,7 +129,7 @@ fn a_saturating_udp_load_is_answered() {
         steps += 1;
         assert_eq!(server.get("/livez").0, 200);
         assert_eq!(Ask::new(&name, Rtype::SRV).tcp(server.dns).answer.len(), usize::from(PODS), "over TCP");
-        // The watch keeps up: a Pod's change is seen.
+        // The watch keeps up: DNS shows a Pod's change.
         let fields = fields(20880 + steps);
         let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (*key, value.as_str())).collect();
         pods[0].register(&harness::kubelet::annotation(&fields));

@@ -1,4 +1,4 @@
-//! What saving, loading and listing a zone again take in memory at most, counted by an allocator that knows its peak.
+//! The peak memory of saving, loading and relisting a zone. An allocator counts it.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -26,25 +26,25 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// A save's own memory, however large the zone: the frame's blocks and the tables of its compression.
+/// The most memory of a save, for any zone: the frame's blocks and the tables of the compression.
 const SAVE_MAX: usize = 512 * 1024;
 
-/// The peak of a load, in percent of the zone that it makes: with the index that makes it, whose Pods all wait for the end.
+/// The peak of a load, in percent of the loaded zone: with the index that builds it, whose Pods all wait for the end.
 const LOAD_PERCENT_MAX: usize = 200;
 
 /// The peak of a list that finds nothing changed, in percent of the zone at rest.
 const RELIST_PERCENT_MAX: usize = 110;
 
-/// The same where every Pod has changed: the old zone and the new one stand beside each other until it is whole.
+/// The same if every Pod has changed: the old zone and the new one exist side by side until the new one is whole.
 const CHANGED_PERCENT_MAX: usize = 250;
 
-/// The peak of reading manifests, in percent of what the same Pods take at most where a watch lists them.
+/// The peak of reading manifests, in percent of the peak of a watch that lists the same Pods.
 const MANIFESTS_PERCENT_MAX: usize = 130;
 
-/// What the first part of a list in one document may take beside that: 4 MiB, and the buffer that doubled to hold it.
+/// The additional memory for the first part of a list in one document: 4 MiB, and the buffer that doubled for it.
 const DOCUMENT_MAX: usize = 12 * 1024 * 1024;
 
-/// One test, because what is counted is the process's.
+/// A single test, because the allocator counts for the whole process.
 #[test]
 fn the_memory_of_a_save_a_load_and_a_relist_is_bounded() {
     let folder = std::env::temp_dir().join(format!("callsign-memory-{}", std::process::id()));
@@ -61,7 +61,7 @@ fn the_memory_of_a_save_a_load_and_a_relist_is_bounded() {
     fs::remove_dir_all(&folder).expect("remove");
 }
 
-/// What is done, and the most that was allocated meanwhile beside what there was before.
+/// Runs something. Returns its result, and the peak of the allocated bytes above those before.
 fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -108,7 +108,7 @@ fn relists(zone: &mut Zone, pods: usize, size: usize) {
     assert!(size + changed <= size * CHANGED_PERCENT_MAX / 100, "a list took {changed} bytes beside {size}");
 }
 
-/// Manifests are read as they come, however they are written.
+/// Manifests of every form are read as streams.
 fn reads_manifests(folder: &Path, count: usize) {
     let provider = Provider::recorded();
     let (_, listed) = peak_of(|| {
@@ -134,7 +134,7 @@ fn reads_manifests(folder: &Path, count: usize) {
     }
 }
 
-/// Every registration says something that it did not say before.
+/// Changes every registration.
 fn started_later(provider: &Provider, number: usize, pod: Pod) -> Pod {
     let Some(IpAddr::V4(address)) = pod.status.pod_ips.first().copied() else { panic!("an address") };
     let address: Ipv4Addr = address;

@@ -1,6 +1,6 @@
-//! A mistake of ours in the middle of a query: that query's alone, counted, and seen.
+//! A panic in the middle of a query: it costs only that query, is counted, and is visible.
 //!
-//! It is brought about where all queries pass, by a log that panics at one name.
+//! The test causes it in code that all queries pass, with a log subscriber that panics at one name.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -34,10 +34,10 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// What the log panics at.
+/// The name at which the log subscriber panics.
 const FATAL: &str = "fatal";
 
-/// How many queries bring it about over each transport.
+/// The number of queries that cause a panic over each transport.
 const FATAL_COUNT: usize = 20;
 
 struct PanickingLog;
@@ -93,8 +93,8 @@ fn start(pulse: Pulse) -> Running {
             let over_quic = quic::bind(any, Within::Dns, certificate.clone()).expect("bind QUIC");
             let pages = stream::bind(any).expect("bind HTTP");
             let tcp = [&listener, &over_tls, &pages].map(|listener| listener.local_addr().expect("its address"));
-            let over_udp = udp::bind(tcp[0].into()).expect("bind UDP"); // before anybody asks there
-            told.send((tcp, over_quic.local_addr().expect("its address"))).expect("told");
+            let over_udp = udp::bind(tcp[0].into()).expect("bind UDP"); // before any query arrives there
+            told.send((tcp, over_quic.local_addr().expect("its address"))).expect("a receiver");
             udp::serve(over_udp, tcp[0].into(), shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
             tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse)), closing.clone()));
@@ -121,7 +121,7 @@ fn all_pages(responder: Arc<Responder>, pulse: Pulse) -> Pages {
     }
 }
 
-/// Queries of which every third one is fatal, each with its place as its ID.
+/// Queries of which every third causes a panic. Each has its index as its id.
 fn queries() -> impl Iterator<Item = (usize, Vec<u8>)> {
     (0..3 * FATAL_COUNT).map(|at| {
         let name = if at % 3 == 1 { format!("{FATAL}.rpc.cluster.local.") } else { service_name(at % 25, 0) };
@@ -142,7 +142,7 @@ fn check(at: usize, reply: &[u8]) {
 fn a_panic_costs_one_query() {
     tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
     let Running { dns, tls, quic, http, authority, responder } = start(Pulse::default());
-    std::panic::set_hook(Box::new(|_| {})); // they are meant
+    std::panic::set_hook(Box::new(|_| {})); // the panics are intended
 
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.connect(dns).expect("connect");

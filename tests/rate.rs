@@ -1,5 +1,5 @@
-//! A thousand events a second, told to the writer as a source tells them: nothing is lost, the last word counts, and many
-//! changes share a snapshot. How fast it is is told and not judged, but that it is not left behind.
+//! A thousand events a second, sent to the writer like a source's: none is lost, the last state counts, and many changes share
+//! a snapshot. The test prints the speed, and only asserts that the writer keeps up.
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -23,14 +23,14 @@ use data_encoding::BASE64;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-/// Events come as an API server's frames do: some together, so many times a second.
+/// Events come like an API server's frames: several together, many times a second.
 const TOGETHER: usize = 100;
 const TICK: Duration = Duration::from_millis(100);
 
-/// Many times what it takes, also on a machine that does other things too.
+/// Many times the usual time, so that it is enough on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A writer at work, and what it is told.
+/// A running writer, and the channel to it.
 struct Running {
     source: SourceId,
     events: mpsc::Sender<Arrival>,
@@ -38,7 +38,7 @@ struct Running {
 }
 
 impl Running {
-    /// Behind a first list, of no Pods.
+    /// Starts a writer after a first list without Pods.
     async fn start() -> Running {
         let (source, responder) = (source(), Arc::new(Zone::empty().responder()));
         let empty = responder.snapshot.load_full();
@@ -60,10 +60,10 @@ impl Running {
         self.events.send(arrival).await.expect("a writer");
     }
 
-    /// Tells all of it at a thousand events a second.
+    /// Sends all events at a thousand a second.
     async fn tell(&self, changes: impl Iterator<Item = Change>) {
         let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst); // what was late is made up for
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst); // late ticks are caught up
         for (at, change) in changes.enumerate() {
             if at % TOGETHER == 0 {
                 ticks.tick().await;
@@ -85,7 +85,7 @@ impl Running {
         self.responder.snapshot.load().revision
     }
 
-    /// How many events were taken in, and the mean of how late they were shown.
+    /// The number of applied events, and their mean lag.
     fn lags(&self) -> (u64, Duration) {
         let snapshot = self.responder.snapshot.load_full();
         let text = self.responder.metrics.encode(&snapshot, &[], 0);
@@ -97,7 +97,7 @@ impl Running {
         (count as u64, Duration::from_secs_f64(value("sum") / count.max(1.0)))
     }
 
-    /// Waits until so many events were taken in, which is counted behind the snapshot; the mean of how late they were shown.
+    /// Waits until this many events were applied, and returns their mean lag. They count after their snapshot.
     async fn has_taken(&self, events: u64) -> Duration {
         let wait = async {
             while self.lags().0 < events {
@@ -110,7 +110,7 @@ impl Running {
         lag
     }
 
-    /// The ports at which Pods are found, by the Pod's number.
+    /// The published port of each Pod, by the Pod's number.
     fn ports(&self) -> Vec<(usize, u16)> {
         let snapshot = self.responder.snapshot.load_full();
         let number = |pod: &str| pod.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a number");
@@ -123,7 +123,7 @@ impl Running {
     }
 }
 
-/// A Pod that is found at this port; four of a kind.
+/// A Pod that registers this port. Four Pods share an interface.
 fn pod(number: usize, version: u64, port: u16) -> Change {
     let json = format!(r#"[{{"k":"interface","v":"a.I{}"}},{{"k":"port","v":{port}}}]"#, number / 4);
     let status = PodStatus {
@@ -157,7 +157,7 @@ async fn ten_thousand_pods_come_in_ten_seconds_and_none_is_lost() {
         "{PODS} Pods in {told:?}, shown {:?} later; {snapshots} snapshots, mean lag {lag:?}",
         started.elapsed() - told
     );
-    // The sources would have waited in front of a full queue.
+    // With a full queue the sources would have waited.
     assert!(told < 2 * TICK * (PODS / TOGETHER) as u32, "{told:?}");
     let expected: Vec<_> = (0..PODS).map(|number| (number, 1000 + (number % 7) as u16)).collect();
     assert_eq!(writer.ports(), expected);
@@ -170,7 +170,7 @@ async fn ten_thousand_pods_come_in_ten_seconds_and_none_is_lost() {
 async fn at_a_thousand_changes_a_second_the_last_change_of_each_pod_is_served() {
     const PODS: usize = 50;
     const CHANGES: usize = 3_000;
-    /// How often a Pod is read in a second, and once at each end.
+    /// The most decodings of a Pod in a second, with one at each end.
     const PACE: u64 = 10;
     let writer = Running::start().await;
     writer.tell((0..PODS).map(|number| pod(number, 1, 1))).await;

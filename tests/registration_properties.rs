@@ -1,4 +1,4 @@
-//! What holds for every annotation's value, whoever wrote it.
+//! Properties of decoding that hold for every annotation's value.
 
 #[path = "harness/seeds.rs"]
 mod seeds;

@@ -1,4 +1,4 @@
-//! The static binary of `scripts/static`, alone in an empty root and without privileges: what the image consists of, as
+//! The static binary of `scripts/static`, which is the whole image, alone in an empty root and without privileges, as
 //! `deploy/deployment.yaml` runs it.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// A Pod that runs and has registered itself.
 const POD: &str = include_str!("static_binary/pod.yaml");
 
-/// The root of the image, and the Pod's manifest in it, which the image has not.
+/// The root of the image, with a Pod's manifest, which the image does not have.
 static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     let text = built(format!("{ROOT}/scripts/static"), ["tested"]);
     let binary = Path::new(text.lines().last().expect("the script names the file"));
@@ -36,14 +36,14 @@ static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
     fs::copy(binary, root.join("callsign")).expect("copy the binary");
     fs::create_dir(root.join("pods")).expect("make a folder");
     fs::write(root.join("pods/pod.yaml"), POD).expect("write a Pod");
-    // Whatever the umask: the process runs as another user.
+    // The process runs as another user, so the mode must not depend on the umask.
     for (path, mode) in [("", 0o755), ("callsign", 0o755), ("pods", 0o755), ("pods/pod.yaml", 0o644)] {
         fs::set_permissions(root.join(path), Permissions::from_mode(mode)).expect("let others read it");
     }
     root
 });
 
-/// `callsign serve` of the image; and its process, which is bwrap's child.
+/// `callsign serve` of the image, and its process, which is bwrap's child.
 fn start(args: &[&str]) -> (Server, u32) {
     let command = alone_in(&IMAGE);
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -53,7 +53,7 @@ fn start(args: &[&str]) -> (Server, u32) {
     (server, children.trim().parse().expect("one child"))
 }
 
-/// What each thread of a process says of a field of its status.
+/// A field of the status of each thread of a process.
 fn status(id: u32, field: &str) -> BTreeSet<String> {
     let threads = fs::read_dir(format!("/proc/{id}/task")).expect("its threads").flatten();
     let of_thread = |folder: fs::DirEntry| {
@@ -64,7 +64,7 @@ fn status(id: u32, field: &str) -> BTreeSet<String> {
     threads.map(of_thread).collect()
 }
 
-/// How many seccomp filters all threads of a process are under, beside those that we are ourselves.
+/// The number of seccomp filters of all threads of a process, without those of the test process.
 fn filters(id: u32) -> usize {
     let [theirs, ours] = [id, std::process::id()].map(|id| {
         let counts = status(id, "Seccomp_filters");
@@ -106,7 +106,7 @@ fn it_serves_without_any_privilege() {
     only("NoNewPrivs", "1");
     only("Seccomp", "2");
     assert_eq!(filters(id), 3, "the runtime's two, and ours");
-    // A root that holds nothing else, and takes nothing.
+    // The root has nothing else and is not writable.
     let root = PathBuf::from(format!("/proc/{id}/root"));
     let entries = fs::read_dir(&root).expect("its root").flatten().map(|entry| entry.file_name());
     assert_eq!(entries.collect::<BTreeSet<_>>(), BTreeSet::from(["callsign".into(), "pods".into()]));
@@ -114,7 +114,7 @@ fn it_serves_without_any_privilege() {
         let refused = File::create(root.join(folder).join("new")).expect_err("nothing is written");
         assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem, "{folder}");
     }
-    // And it ends as it should.
+    // It ends properly.
     kill(Pid::from_raw(id.try_into().expect("an id")), Signal::SIGTERM).expect("send a signal");
     assert!(server.ended(Duration::from_secs(10)).expect("its end").success(), "{}", server.log());
 }

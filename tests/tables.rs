@@ -1,9 +1,9 @@
-//! The tables of faults beside the tests, and the threat model: each test and file that they name is there.
+//! The tables of faults and the threat model: every test and file that they name exists.
 
 use std::fs;
 use std::path::Path;
 
-/// What stands in backticks and names a test: its file and its function.
+/// The names of tests in backticks: file and function.
 fn named(table: &str) -> Vec<(&str, &str)> {
     table.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(".rs::")).collect()
 }
@@ -47,7 +47,7 @@ fn every_check_of_a_third_party_has_its_row() {
     let rows = text.lines().filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
     let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
     let mut tables: Vec<(&str, usize)> = Vec::new();
-    // Behind the head and its line.
+    // After the head of the table.
     for row in &rows[2..] {
         assert!(row.len() == 3 && row[1..].iter().all(|cell| !cell.is_empty()), "{row:?}");
         assert!(row[2].contains(".rs"), "no test holds {}", row[1]);
@@ -59,7 +59,7 @@ fn every_check_of_a_third_party_has_its_row() {
     assert_eq!(tables, CONFORMANCE);
 }
 
-/// The tables of third parties, and how many rows there are of each.
+/// The tables of third parties, and the number of rows of each.
 const CONFORMANCE: [(&str, usize); 8] = [
     ("RFC 8906 §8, ISC's genreport", 7),
     ("Knot's tests-extra", 5),

@@ -1,4 +1,4 @@
-//! Replies over UDP that cannot be sent: dropped and counted, and the thread goes on (bad-input 42).
+//! Replies over UDP that cannot be sent: the thread drops and counts them, and continues (bad-input 42).
 
 #[allow(dead_code, reason = "the benchmarks use more of it")]
 mod budget {
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use budget::zone::{Zone, query, service_name};
 use callsign::server::{Responder, udp};
 
-/// How often a reply could not be sent.
+/// The number of replies that could not be sent.
 fn dropped(responder: &Responder) -> u64 {
     let text = responder.metrics.encode(&responder.snapshot.load(), &[], 0);
     let value = text.lines().find_map(|line| line.strip_prefix("callsign_dropped_total{reason=\"send\"} "));
@@ -26,8 +26,8 @@ fn a_reply_that_cannot_be_sent_is_dropped_and_counted() {
     let responder = Arc::new(Zone::of_pods(100).responder());
     let server = udp::bind(SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
     let address: SocketAddr = server.local_addr().expect("its address").as_socket().expect("an address of IP");
-    // What it sends from now on fails, at once and always; what it receives does not.
-    let _ = server.shutdown(Shutdown::Write); // "not connected", and done all the same
+    // From now on sending always fails at once, and receiving works.
+    let _ = server.shutdown(Shutdown::Write); // returns "not connected", and works nevertheless
     udp::serve(server, address.into(), responder.clone()).expect("a thread");
     let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     client.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");

@@ -1,4 +1,4 @@
-//! The Pods of the zone as manifests, and a zone that is read from such a file.
+//! The Pods of the zone as manifests, and a zone from such a file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,22 +37,22 @@ pub(crate) fn read(path: PathBuf) -> Zone {
     zone
 }
 
-/// So many Pods, as an API server tells them.
+/// This many Pods, as an API server sends them.
 pub(crate) fn stream(provider: &Provider, count: usize) -> Vec<Value> {
     (0..count).map(|number| object(provider, number)).collect()
 }
 
-/// The same as a list in JSON.
+/// The same as a JSON list.
 pub(crate) fn list(provider: &Provider, count: usize) -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": stream(provider, count) }).to_string()
 }
 
-/// One behind another.
+/// One after another.
 pub(crate) fn json(pods: &[Value]) -> String {
     pods.iter().map(|pod| format!("{pod}\n")).collect()
 }
 
-/// In YAML, each behind something, with its further lines indented.
+/// In YAML, each after a prefix, with its other lines indented.
 pub(crate) fn yaml(pods: &[Value], before: &str, indent: &str) -> String {
     let part = |key: &str, pod: &Value| format!("{key}: {}\n", pod[key]);
     let text = |pod: &Value| {

@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// What dubbo-go wrote into the Pods of its samples.
+/// The annotations that dubbo-go wrote into the Pods of its samples.
 const FIXTURES: &str = include_str!("../fixtures/dubbo-go.json");
 
-/// The provider's entry in it.
+/// The provider's entry in the fixture.
 const PROVIDER: &str = "a provider whose path ends in a bean's name";
 
 /// The recorded provider's registry path.

@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 
 use super::provider::{Provider, interface_name};
 
-/// How many interfaces one Pod registers.
+/// The number of interfaces that one Pod registers.
 pub(crate) const INTERFACES: usize = 5;
 
-/// How many Pods register the same interfaces.
+/// The number of Pods that register the same interfaces.
 pub(crate) const REPLICAS: usize = 4;
 
-/// How many interfaces a Pod in the namespace `wide` registers.
+/// The number of interfaces that a Pod in the namespace `wide` registers.
 const INTERFACES_OF_WIDE: usize = 500;
 
 /// Interfaces with large sets: one with an ordinary name, and one whose name leaves no room for an instance.
@@ -35,7 +35,7 @@ pub(crate) const LARGE: [&str; 2] = [
      234567890.c12345678901234567890123456789012345678901234567890123456789.Long",
 ];
 
-/// How many events the writer takes in at once.
+/// The number of events that the writer applies at once.
 const BATCH: usize = 256;
 
 const ZONE: &str = "rpc.cluster.local.";
@@ -46,7 +46,7 @@ pub(crate) struct Zone {
     pub(crate) snapshot: Arc<Snapshot>,
     provider: Provider,
     steps: u64,
-    /// How many changes of lists were told.
+    /// The number of list changes sent.
     told: usize,
 }
 
@@ -93,14 +93,14 @@ impl Zone {
         Zone { index, snapshot, provider: Provider::recorded(), steps: 0, told: 0 }
     }
 
-    /// Sends a whole list in batches, as the writer takes it in.
+    /// Sends a whole list in batches, as the writer applies it.
     pub(crate) fn list(&mut self, pods: impl IntoIterator<Item = Pod>) {
         self.take_in(Change::Begin);
         pods.into_iter().for_each(|pod| self.take_in(Change::Apply(Box::new(pod))));
         self.take_in(Change::Commit);
     }
 
-    /// Tells one change of a list.
+    /// Sends one change of a list.
     pub(crate) fn take_in(&mut self, change: Change) {
         let is_end = matches!(change, Change::Commit);
         self.send(change);

@@ -1,4 +1,4 @@
-//! Go's own resolver, and gRPC's for Go.
+//! Go's resolver, and gRPC's for Go.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use crate::harness::server::Server;
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/zones/demo");
 const GO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go");
 
-/// Runs the program of `tests/clients/go` against a server: the lines that it prints, sorted.
+/// Runs the program of `tests/clients/go` against a server, and returns its sorted output lines.
 #[track_caller]
 fn go(server: &Server, args: &[&str]) -> Vec<String> {
     let server = server.dns.to_string();
@@ -18,7 +18,7 @@ fn go(server: &Server, args: &[&str]) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The program, built by Go once for this test process.
+/// The program. Go builds it once for this test process.
 fn program() -> PathBuf {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         let file = scratch("go").join("clients");
@@ -36,7 +36,7 @@ fn lookups_of_the_demo() {
     let under_blue = &format!("_tri._tcp.{blue}");
     let targets = ["0 100 50051 10-244-0-81.p.rpc.cluster.local.", "0 100 50051 10-244-0-82.p.rpc.cluster.local."];
     let addresses = ["10.244.0.81", "10.244.0.82", "fd00:10:244::82"];
-    // The strings of a TXT record come as one, with nothing in between: so Go joins them.
+    // Go joins the strings of a TXT record without a separator.
     let txt = |pod: &str, address: &str, zone: &str| {
         format!(
             "pod={pod}addr={address}:50051interface=org.acme.Greetergroup=blueversion=1.0.0application=hello\
@@ -48,7 +48,7 @@ fn lookups_of_the_demo() {
     #[rustfmt::skip]
     let cases: &[(&[&str], &[&str])] = &[
         (&["srv", "tri", "tcp", blue], &targets),
-        // With neither a service nor a protocol it asks for the name as it is.
+        // Without a service and a protocol it asks for the name unchanged.
         (&["srv", under_blue], &targets),
         (&["srv", blue], &targets),
         (&["txt", under_blue], &[&txts[0], &txts[1]]),
@@ -60,11 +60,11 @@ fn lookups_of_the_demo() {
         (&["srv", "tri", "tcp", "org.acme.nobody.default.rpc.cluster.local."], not_found),
         (&["host", "org.acme.nobody.default.rpc.cluster.local."], not_found),
         (&["ptr", "10.244.0.99"], not_found),
-        // The name, but no such records: neither a lame referral nor a reason to try again.
+        // An existing name without such records: neither a lame referral nor a reason to try again.
         (&["host", under_blue], not_found),
         (&["txt", blue], not_found),
         (&["srv", "10-244-0-82.p.rpc.cluster.local."], not_found),
-        // Another's zone: that we do not know it does not mean that it is not there.
+        // Outside our zones: REFUSED does not mean that the name does not exist.
         (&["host", "example.org."], &["error: refused"]),
     ];
     for (args, wanted) in cases {
@@ -77,7 +77,7 @@ fn the_recipe_prints_the_demo() {
     let server = Server::start(&["--manifests", DEMO]);
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/clients/lookup.go");
     let run = |name| built(GO, ["run", recipe, &server.dns.to_string(), "tri", name]);
-    // One endpoint: several come in an order drawn by weight.
+    // One endpoint, because Go shuffles several by weight.
     let gray = run("org.acme.greeter.g-gray.default.rpc.cluster.local.");
     assert_eq!(gray, "10-244-1-81.p.rpc.cluster.local.:50051 weight 10\n");
     assert_eq!(run("org.acme.nobody.default.rpc.cluster.local."), "no endpoints\n");
@@ -115,13 +115,13 @@ fn grpc_calls_every_endpoint() {
     let target = format!("org.acme.greeter.shop.rpc.cluster.local:{port}");
     let args: Vec<&str> = ["grpc", &target].into_iter().chain(endpoints.iter().map(String::as_str)).collect();
     assert_eq!(go(&server, &args), endpoints);
-    // It has looked for a configuration of its own, and took the answer that there is none.
+    // gRPC has asked for a service configuration, and accepted the answer that there is none.
     assert!(queries(&server, "type=\"TXT\"") >= 1, "{}", server.get("/metrics").1);
 }
 
 #[test]
 fn silence_is_no_answer() {
-    // What `not-found` is told from: nobody listens here.
+    // Not `not-found`: no server listens here.
     let text = output(program(), [&free_address().to_string(), "host", "web.shop.rpc.cluster.local."]);
     assert_eq!(text, "error: temporary\n");
 }
@@ -131,7 +131,7 @@ fn srv(port: u16, address: &str) -> String {
     format!("0 100 {port} {}.p.rpc.cluster.local.", address.replace('.', "-"))
 }
 
-/// How many queries the server has counted under a label.
+/// The number of queries that the server has counted under a label.
 fn queries(server: &Server, label: &str) -> u64 {
     let (_, metrics) = server.get("/metrics");
     let samples = metrics.lines().filter(|line| line.starts_with("callsign_queries_total{") && line.contains(label));

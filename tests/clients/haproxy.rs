@@ -1,4 +1,4 @@
-//! HAProxy by `deploy/clients/haproxy.cfg`: which endpoints it balances over, and how it follows them.
+//! HAProxy with `deploy/clients/haproxy.cfg`: which endpoints it balances over, and how it follows their changes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,21 +18,21 @@ use crate::harness::server::Server;
 
 const RECIPE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/clients/haproxy.cfg"));
 
-/// How long a change may take: the recipe's `hold valid`, then a second until it asks, and a full machine.
+/// How long a change may take: the recipe's `hold valid`, a second until HAProxy asks, and time for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A running HAProxy; dropping it stops it.
+/// A running HAProxy. Dropping it stops it.
 struct HaProxy {
     front: SocketAddr,
     stats: PathBuf,
     _process: Process,
 }
 
-/// One of its servers that has an address: the address with its port, and its weight.
+/// A server of HAProxy with an address: the address with its port, and the weight.
 type Backend = (SocketAddr, u16);
 
 impl HaProxy {
-    /// Starts it with the recipe, its addresses replaced, and with what else of it a test wants otherwise.
+    /// Starts it with the recipe, with replaced addresses and a test's other replacements.
     fn start(server: &Server, changes: &[(&str, &str)]) -> HaProxy {
         let (front, dir) = (free_address(), scratch("haproxy"));
         let stats = dir.join("stats");
@@ -53,7 +53,7 @@ impl HaProxy {
         HaProxy { front, stats, _process: process }
     }
 
-    /// Its answer to a command of its stats socket.
+    /// The answer to a command on its stats socket.
     fn tell(&self, command: &str) -> String {
         let mut socket = UnixStream::connect(&self.stats).expect("the stats socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -75,7 +75,7 @@ impl HaProxy {
             .filter_map(|line| {
                 let fields: Vec<&str> = line.split(' ').collect();
                 let [address, port, weight] = columns.map(|column| fields[column]);
-                // A slot that is not in use has no address.
+                // An unused slot has no address.
                 let address = format!("{address}:{port}").parse().ok()?;
                 Some((address, weight.parse().expect("a weight")))
             })
@@ -93,7 +93,7 @@ impl HaProxy {
         });
     }
 
-    /// Who answers this many requests.
+    /// Sends this many requests, and returns which servers answer.
     fn answering(&self, requests: usize) -> BTreeSet<String> {
         (0..requests).filter_map(|_| http_get(self.front, "/").ok()).map(|(_, body)| body).collect()
     }
@@ -141,7 +141,7 @@ fn every_endpoint_is_a_backend_and_changes_are_followed() {
     proxy.wait_for(&[(at(0), 1), (at(1), 10)]);
     let answering = |hosts: &[usize]| {
         let wanted: BTreeSet<String> = hosts.iter().map(|host| at(*host).to_string()).collect();
-        // One of each eleven goes to the lighter one.
+        // One of eleven requests goes to the lighter server.
         eventually(PATIENCE, || match proxy.answering(22) {
             seen if seen == wanted => Ok(()),
             seen => Err(format!("{seen:?} answered")),
@@ -149,12 +149,12 @@ fn every_endpoint_is_a_backend_and_changes_are_followed() {
     };
     answering(&[0, 1]);
 
-    // One leaves, one comes, one's weight changes.
+    // One endpoint goes, one comes, and one changes its weight.
     pods.become_these(&[web(addresses[1], port, 512), web(addresses[2], port, 512)]);
     proxy.wait_for(&[(at(1), 2), (at(2), 2)]);
     answering(&[1, 2]);
 
-    // The last ones leave; then one is back.
+    // The last ones go. Then one comes back.
     let pods_left: Vec<Value> = [1, 2].iter().map(|host| not_ready(web(addresses[*host], port, 512))).collect();
     pods.become_these(&pods_left);
     proxy.wait_for(&[]);
@@ -178,6 +178,6 @@ fn over_tcp_it_sees_every_endpoint_and_over_udp_those_that_fit() {
         if fits(backends.len()) && are_ours { Ok(()) } else { Err(format!("{backends:?}")) }
     };
     eventually(PATIENCE, || has(&over_tcp, |count| count == 100));
-    // A reply that is cut still brings some of them, each with its address.
+    // A cut reply still has some of them, each with its address.
     eventually(PATIENCE, || has(&over_udp, |count| (10..40).contains(&count)));
 }

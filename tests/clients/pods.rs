@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::kubelet::annotation;
 use crate::harness::process::scratch;
 
-/// A folder with one manifest in it.
+/// A folder with one manifest.
 pub(crate) struct Pods {
     dir: PathBuf,
 }
@@ -21,12 +21,12 @@ impl Pods {
         folder
     }
 
-    /// What `--manifests` takes.
+    /// The value for `--manifests`.
     pub(crate) fn path(&self) -> &str {
         self.dir.to_str().expect("a path of UTF-8")
     }
 
-    /// Replaces all the Pods at once: nobody sees half a file.
+    /// Replaces all Pods at once, so that no reader sees half a file.
     pub(crate) fn become_these(&self, pods: &[Value]) {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": pods });
         let draft = self.dir.join(".draft");

@@ -247,7 +247,7 @@ fn the_server_runs_while_the_api_server_is_away() {
     let mut wrapper = scene.register(&["--drain", "4"], &words(&server));
     eventually(PATIENCE, || scene.answers().then_some(()).ok_or("the server does not answer"));
     eventually(PATIENCE, || {
-        wrapper.log().contains("waiting for the API server").then_some(()).ok_or("nothing is told")
+        wrapper.log().contains("waiting for the API server").then_some(()).ok_or("no log line yet")
     });
 
     let proxy = cluster.proxy(port);
@@ -294,7 +294,7 @@ fn a_sidecar_catches_up_after_an_outage_of_the_api_server() {
     eventually(PATIENCE, || scene.is_found());
     drop((proxy, listener));
     eventually(PATIENCE, || {
-        sidecar.log().contains("waiting for the API server").then_some(()).ok_or("nothing is told")
+        sidecar.log().contains("waiting for the API server").then_some(()).ok_or("no log line yet")
     });
     assert!(scene.is_found().is_ok(), "it cannot be withdrawn yet");
     let _proxy = cluster.proxy(port);

@@ -242,7 +242,7 @@ impl Oracle {
         }
         if is_there && !may_be_there {
             let slots = self.asked(question).map(|(_, slot)| slot.complain(question, reply, &[], &allowed(slot)));
-            return Err(format!("nobody registers it\n{}", slots.collect::<String>()));
+            return Err(format!("no Pod registers it\n{}", slots.collect::<String>()));
         }
         Ok(seen)
     }
@@ -264,7 +264,7 @@ impl Oracle {
                 Question::Pod { .. } => self.asked(question).next().map(|(at, _)| at),
                 _ => self.ports.get(&part.0).copied(),
             };
-            let owner = owner.ok_or_else(|| format!("{question:?}: a port that nobody registered: {record}"))?;
+            let owner = owner.ok_or_else(|| format!("{question:?}: a port that no Pod registered: {record}"))?;
             parts.entry(owner).or_default().push(part.1);
         }
         parts.values_mut().for_each(|part| part.sort());

@@ -44,7 +44,7 @@ impl Tenant {
         {
             // The policy is cluster-wide, and of two concurrent creations one would fail.
             static APPLYING: Mutex<()> = Mutex::new(());
-            let _alone = APPLYING.lock().expect("nobody failed to apply it");
+            let _alone = APPLYING.lock().expect("no panic under the lock");
             tenant.kubectl(&["apply", "--warnings-as-errors", "-k", REGISTER]);
         }
         tenant.kubectl(&["create", "serviceaccount", ACCOUNT]);

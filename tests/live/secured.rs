@@ -84,7 +84,7 @@ fn commands_show_the_token_and_trust_the_authority() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("requires a token"), "{refused:?}");
 }
 
-/// What a subscription is told first.
+/// The first update of a subscription.
 fn first(config: Config) -> Option<Update> {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -111,10 +111,10 @@ fn a_subscription_shows_the_token_and_trusts_the_authority() {
         other => panic!("{other:?}"),
     }
     assert_eq!(first(Config { server_token: None, ..config.clone() }), None, "nothing without the token");
-    assert_eq!(first(Config { server_ca: None, ..config }), None, "nobody trusts a stranger");
+    assert_eq!(first(Config { server_ca: None, ..config }), None, "a server with an unknown authority");
 }
 
-/// Whoever does not know the token takes no place of those who do.
+/// Clients without the token take no place of clients with it.
 #[test]
 fn clients_without_the_token_take_no_place() {
     let folder = scratch("strangers");

@@ -26,8 +26,8 @@ fn a_server_finds_the_labels_that_register_writes() {
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/register/examples");
 
-/// The command line that a container gives the program: its arguments where it is the image's own, else what follows the
-/// program in the command; none where it runs something else.
+/// The arguments of callsign in a container: the container's arguments in callsign's image, and otherwise the words after the
+/// program in the command. `None` if the container runs another program.
 fn command_line(container: &Container) -> Option<Vec<String>> {
     let (command, args) =
         (container.command.as_deref().unwrap_or_default(), container.args.clone().unwrap_or_default());
@@ -66,7 +66,7 @@ fn the_program_accepts_the_examples() {
             let offer = args.fields.offer(&args.interface[0], &args.port);
             let owner = Owner { name: "20880".into(), kind: Kind::Wrapper };
             offer.check(args.profile, &owner).unwrap_or_else(|error| panic!("{name}: {error}"));
-            // What goes on for callers, and what the kubelet leaves of it for the server's own stop.
+            // The drain, and the part of the grace period that the kubelet leaves for the server's stop.
             let drain = i64::try_from(args.drain).expect("seconds");
             match (args.command.is_empty(), sleep) {
                 (false, None) => assert!(drain < grace, "{name}"),

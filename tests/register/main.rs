@@ -18,10 +18,10 @@ use harness::process::{Process, free_port, scratch};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The first process of a PID namespace, as a container has it.
+/// The arguments of `unshare` that make a command process 1 of a PID namespace, like a container's.
 const ALONE: [&str; 6] = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
-/// The words that start the wrapper around a command, with an API server that is not there.
+/// The command line that starts the wrapper around a command, with the address of an absent API server.
 fn wrapper(flags: &[&str], command: &[&str]) -> Vec<String> {
     let kubeconfig = scratch("kubeconfig").join("config");
     let text = format!(
@@ -38,13 +38,13 @@ fn wrapper(flags: &[&str], command: &[&str]) -> Vec<String> {
     [&register[..], drain, flags, &pod, &["--"], command].concat().into_iter().map(str::to_owned).collect()
 }
 
-/// Starts it around a shell's script as process 1 of a PID namespace.
+/// Starts the wrapper around a shell script, as process 1 of a PID namespace.
 fn first_process(flags: &[&str], script: &str) -> Process {
     let words = wrapper(flags, &["sh", "-c", script]);
     Process::start("unshare", ALONE.into_iter().chain(words.iter().map(String::as_str)))
 }
 
-/// The first process of the namespace: the only child of `unshare`.
+/// Process 1 of the namespace: the only child of `unshare`.
 fn inner(process: &Process) -> Pid {
     let id = process.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("the kernel's list of children");

@@ -32,7 +32,7 @@ fn a_stop_signal_withdraws_first_and_is_then_forwarded() {
         ("USR1", Signal::SIGUSR1, &["--no-wait", "--stop-signal", "SIGUSR1"]),
         ("PWR", Signal::SIGPWR, &["--no-wait", "--stop-signal", "30"]),
     ];
-    // Each waits 5 s for a withdrawal that the absent API server cannot acknowledge: all at once.
+    // Each waits 5 s for a withdrawal that the absent API server cannot acknowledge, so all run concurrently.
     let mut processes = cases.map(|(name, signal, flags)| (name, signal, first_process(flags, &script(name))));
     for (_, signal, process) in &processes {
         tells(process, "listening");
@@ -48,7 +48,7 @@ fn a_stop_signal_withdraws_first_and_is_then_forwarded() {
 
 #[test]
 fn a_server_that_serves_on_after_sigquit_is_registered_again() {
-    // As a JVM, which lists its threads.
+    // Like a JVM, which lists its threads.
     let script = "trap 'echo got QUIT' QUIT; trap 'exit 6' TERM; echo listening; while :; do sleep 0.05; done";
     let mut process = first_process(&["--ready-exec", "true"], script);
     tells(&process, "listening");
@@ -61,7 +61,7 @@ fn a_server_that_serves_on_after_sigquit_is_registered_again() {
     assert_eq!(process.ended(PATIENCE).and_then(|status| status.code()), Some(6), "{}", process.log());
 }
 
-/// A server that lists its threads at SIGQUIT, as a JVM, and ends with 6 at SIGTERM.
+/// A server that lists its threads at SIGQUIT, like a JVM, and exits with 6 at SIGTERM.
 const JVM: &str =
     "trap 'echo got QUIT' QUIT; trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
 
@@ -70,7 +70,7 @@ fn asks(process: &Process, signal: Signal) {
     kill(inner(process), signal).expect("send a signal");
 }
 
-/// It is withdrawn at its end, so it was registered before.
+/// Checks that the server is withdrawn at its end, so it was registered before.
 #[track_caller]
 fn is_withdrawn_at_its_end(process: &mut Process) {
     asks(process, Signal::SIGTERM);
@@ -90,7 +90,7 @@ fn a_thread_dump_does_not_prevent_registration() {
         tells(process, "got QUIT");
         assert!(!process.log().contains("withdrawing"), "{}", process.log());
     }
-    std::thread::sleep(Duration::from_secs(6)); // longer than a doubt lasts until the first look
+    std::thread::sleep(Duration::from_secs(6)); // longer than the wait after a SIGQUIT until the first probe
     fs::write(&gate, "").expect("open the gate");
     std::thread::sleep(Duration::from_secs(1)); // the probe is content
     is_withdrawn_at_its_end(&mut starting);

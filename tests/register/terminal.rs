@@ -1,4 +1,4 @@
-//! A wrapper at a terminal: who has the foreground.
+//! A wrapper at a terminal: which process has the foreground.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::harness::eventually;
 use super::{ALONE, PATIENCE, wrapper};
 
-/// A process whose terminal is ours.
+/// A process at a terminal that the test controls.
 struct AtTerminal {
     keyboard: fs::File,
     screen: Arc<Mutex<String>>,
@@ -74,7 +74,7 @@ impl Drop for AtTerminal {
 #[test]
 fn a_server_that_reads_the_terminal_gets_its_foreground() {
     let session = ["setsid", "--ctty", "--wait"].map(str::to_owned).to_vec();
-    // A container whose first process has the terminal, and a shell's session.
+    // A container whose process 1 has the terminal, and a shell's session.
     let container = ["unshare"].into_iter().chain(ALONE).map(str::to_owned).chain(session.clone()).collect();
     for start in [container, session] {
         let reader = ["sh", "-c", "read line; echo \"got: $line\"; exit 7"];
@@ -93,7 +93,7 @@ fn a_server_that_reads_the_terminal_gets_its_foreground() {
     }
 }
 
-/// The first process of the namespace that a terminal's `unshare` has made.
+/// Process 1 of the namespace of the terminal's `unshare`.
 #[track_caller]
 fn first_at(process: &AtTerminal) -> Pid {
     let id = process.child.id();
@@ -103,7 +103,7 @@ fn first_at(process: &AtTerminal) -> Pid {
 
 #[test]
 fn ctrl_z_in_a_container_does_not_prevent_the_end() {
-    // `setsid` runs the init in its own place, as the leader of the terminal's session.
+    // `setsid` replaces itself by the wrapper, which then leads the terminal's session.
     let container: Vec<String> =
         ["unshare"].into_iter().chain(ALONE).chain(["setsid", "--ctty"]).map(str::to_owned).collect();
     let serves = "trap 'echo got TERM; exit 6' TERM; echo listening; while :; do sleep 0.05; done";
@@ -115,7 +115,7 @@ fn ctrl_z_in_a_container_does_not_prevent_the_end() {
         process.shows("listening");
         process.types("\x1a");
         process.shows("^Z");
-        std::thread::sleep(Duration::from_millis(500)); // the signal has come to the processes of the foreground
+        std::thread::sleep(Duration::from_millis(500)); // the signal reaches the processes in the foreground
         kill(first_at(&process), Signal::SIGTERM).expect("send a signal");
         process.shows("withdrawing first");
         process.shows("got TERM");
@@ -127,7 +127,7 @@ fn ctrl_z_in_a_container_does_not_prevent_the_end() {
 fn the_wrapper_takes_the_terminal_back_when_the_server_ends() {
     let words = wrapper(&["--no-wait"], &["sh", "-c", "read line; echo \"got: $line\""]).join(" ");
     let words = words.replace("read line; echo \"got: $line\"", "'read line; echo \"got: $line\"'");
-    // Without job control the shell takes nothing back itself.
+    // Without job control the shell does not take the terminal back itself.
     let script = format!("{words}; read line; echo \"then: $line\"");
     let start = ["setsid", "--ctty", "--wait", "sh", "-c", &script].map(str::to_owned);
     let mut process = AtTerminal::start(&start);

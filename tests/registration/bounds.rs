@@ -27,7 +27,7 @@ fn problems_have_a_bound() {
     assert_eq!(decoded.problems.len(), REGISTRATIONS_MAX);
 }
 
-/// What holds for the whole process counts for each registration, or 1,024 of them would multiply it.
+/// Pairs of the whole process count for each registration. Otherwise 1,024 registrations would multiply them.
 #[test]
 fn shared_pairs_do_not_multiply_without_bound() {
     let mut shorts = vec!["port=1".to_owned(), format!("note={}", "x".repeat(100_000))];

@@ -13,7 +13,7 @@ fn fields() {
         ("interface=a | port=1 | group= | version= | protocol=", "a rpc *:1 w=100 #0", ""),
         ("interface=a | port=1 | version=0.0.0", "a v=0.0.0 rpc *:1 w=100 #0", ""),
         (r#"interface=a | {"k":"port","v":20880,"x":[null]}"#, "a rpc *:20880 w=100 #0", ""),
-        // several interfaces, and what holds for all of them
+        // several interfaces, and pairs for all of them
         (
             "protocol=tri | port=1 | application=shop | interface=a | interface=b | port=2 | protocol=http",
             "a tri *:1 w=100 app=shop #3 | b http *:2 w=100 app=shop #4",
@@ -68,7 +68,7 @@ fn fields() {
             "a rpc *:1 w=100 methods=x #2 | b rpc *:1 w=100 methods=y #3",
             "",
         ),
-        // a field that may stand once
+        // a field that may appear only once
         ("interface=a | port=1 | group=x | group=x | interface=b | port=1", "b rpc *:1 w=100 #4", "repeated group #3"),
         ("interface=a | port=1 | methods=x | methods=y", "", "repeated methods #3"),
         ("interface=a | port=1 | enabled=true | enabled=false", "", "repeated enabled #3"),

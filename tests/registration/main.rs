@@ -11,7 +11,7 @@ use callsign::registration::{Consumer, Decoded, Registration, decode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-/// An element in short: `key=value`, `PROVIDER interface url`, `CONSUMER interface url`, or JSON.
+/// An element in a short form: `key=value`, `PROVIDER interface url`, `CONSUMER interface url`, or JSON.
 fn element(short: &str) -> String {
     let path = |category: &str, rest: &str| {
         let (interface, url) = rest.split_once(' ').unwrap();
@@ -30,7 +30,7 @@ fn element(short: &str) -> String {
     }
 }
 
-/// Elements as an annotation's value, and where each one begins in the JSON.
+/// Elements as an annotation's value, and the offset of each in the JSON.
 fn value_of(shorts: &[String]) -> (String, Vec<usize>) {
     let mut json = String::from("[");
     let mut offsets = Vec::new();
@@ -45,7 +45,7 @@ fn value_of(shorts: &[String]) -> (String, Vec<usize>) {
     (STANDARD.encode(json), offsets)
 }
 
-/// A registration in short, without its pairs; `#` and the number of the element that it begins at, where known.
+/// A registration in a short form, without its pairs, with `#` and the number of its first element if `offsets` has it.
 fn shown(registration: &Registration, offsets: &[usize]) -> String {
     let Registration { interface, group, version, protocol, address, port, weight, enabled, metadata, offset } =
         registration;
@@ -79,7 +79,7 @@ fn problems(decoded: &Decoded) -> Vec<(&'static str, Option<&'static str>, usize
     decoded.problems.iter().map(|problem| (problem.reason.kind(), problem.key, problem.offset)).collect()
 }
 
-/// Elements, registrations and problems, each separated by ` | `; a problem is its reason, its key, and the element.
+/// Elements, registrations and problems, each separated by ` | `. A problem is its reason, its key, and the element.
 type Case = (&'static str, &'static str, &'static str);
 
 fn check(cases: &[Case]) {

@@ -1,8 +1,8 @@
-//! What is promised of every registration, whoever wrote its annotation and however: for the property tests and the fuzzer.
+//! The guarantees for every registration, whatever its annotation: for the property tests and the fuzzer.
 
 use callsign::registration::{DECODED_LEN_MAX, Decoded, Metadata, REGISTRATIONS_MAX, Registration};
 
-/// Fails where a registration, or their order, is not as promised.
+/// Panics if a registration or the order of registrations violates a guarantee.
 pub(crate) fn assert_sound(decoded: &Decoded) {
     assert!(decoded.registrations.len() <= REGISTRATIONS_MAX && decoded.decoded_len <= DECODED_LEN_MAX);
     for one in &decoded.registrations {
@@ -21,7 +21,7 @@ pub(crate) fn assert_sound(decoded: &Decoded) {
     assert!(decoded.problems.is_sorted_by_key(|problem| problem.offset));
 }
 
-/// Without what does not survive being written again.
+/// Registrations without the parts that encoding does not keep.
 pub(crate) fn bare(registrations: Vec<Registration>) -> Vec<Registration> {
     let bare = |one: Registration| Registration {
         offset: 0,

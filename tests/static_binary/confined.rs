@@ -1,4 +1,4 @@
-//! A folder as the root of a process that may do nothing: what the kubelet makes of `deploy/deployment.yaml`.
+//! A folder as the root of a process without privileges, as the kubelet runs `deploy/deployment.yaml`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::harness::process::scratch;
 
-/// Calls that the default profiles of container runtimes refuse to who has no capability, by their documentation.
+/// System calls that the default profiles of container runtimes refuse to processes without capabilities, by their documentation.
 const REFUSED: [i64; 33] = [
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -45,11 +45,11 @@ const REFUSED: [i64; 33] = [
     libc::SYS_userfaultfd,
 ];
 
-/// The command line that runs `/callsign` with this root, as the Deployment's user and without a capability or the hope of
-/// one. Nothing else is there, nothing can be written, and the only system calls are those of a runtime's default profile.
+/// The command line that runs `/callsign` with this root, as the Deployment's user, without capabilities and without a way to
+/// gain any. There are no other files, no file is writable, and only the system calls of a runtime's default profile work.
 ///
-/// If the test runs as root, the process runs as another user, whom a folder above the root may shut out. So the root is
-/// mounted at `/mnt` first, in a mount namespace of its own.
+/// If the test runs as root, the process runs as another user, who may have no access to a folder above the root. So the root
+/// is first mounted at `/mnt`, in a separate mount namespace.
 pub(crate) fn alone_in(root: &Path) -> Vec<String> {
     let root = root.display();
     let (before, root) = if nix::unistd::geteuid().is_root() {
@@ -60,7 +60,7 @@ pub(crate) fn alone_in(root: &Path) -> Vec<String> {
     } else {
         ("exec".to_owned(), root.to_string())
     };
-    // bwrap takes filters from open files, and a shell opens them.
+    // bwrap reads filters from open files, and a shell opens them.
     let command = format!(
         "{before} bwrap --die-with-parent --unshare-user --uid 65532 --gid 65532 --unshare-ipc --unshare-uts \
          --cap-drop ALL --ro-bind '{root}' / --add-seccomp-fd 8 --add-seccomp-fd 9 /callsign \"$@\" 8<'{}' 9<'{}'",
@@ -71,7 +71,7 @@ pub(crate) fn alone_in(root: &Path) -> Vec<String> {
     [namespace, &["sh", "-c", &command, "callsign"]].concat().into_iter().map(str::to_owned).collect()
 }
 
-/// A file with a filter, as the kernel reads it, that fails these calls.
+/// A file with a filter in the kernel's format that fails these calls.
 fn filter(refused: &[i64], errno: i32) -> PathBuf {
     let rules: BTreeMap<_, _> = refused.iter().map(|call| (*call, Vec::new())).collect();
     let architecture = std::env::consts::ARCH.try_into().expect("a processor that has filters");

@@ -1,6 +1,6 @@
-//! The zone files that BIND, Knot and NSD test themselves with: each one that all three take is taken, with BIND's records.
+//! The zone files of BIND's, Knot's and NSD's own tests: callsign accepts each file that all three accept, with BIND's records.
 //!
-//! `tests/corpora` fetches them. Signed zones are not served: their files are refused for that and for nothing else.
+//! `tests/corpora` fetches them. callsign does not serve signed zones: it refuses their files for that reason only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use super::peers::{Peers, ours};
 use callsign::dns::Name;
 use callsign::zones::{Role, Zone};
 
-/// Origins that the projects' files are written for, where the file's own name is none.
+/// The origins of files whose names are not their origins.
 const ORIGINS: [&str; 4] = ["example", "example.com", "test", "."];
 
-/// As many run at once as a small machine has processors.
+/// The number of threads: the processors of a small machine.
 const THREADS: usize = 2;
 
-/// What became of the files that all three take.
+/// The results for the files that all three accept.
 #[derive(Default)]
 struct Outcome {
     same: usize,
@@ -64,7 +64,7 @@ fn gather(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Reads a file for the first origin for which all three take it.
+/// Reads a file with the first origin for which all three accept it.
 fn judge(peers: &Peers, file: &Path, outcome: &Mutex<Outcome>) {
     let stem = file.file_name().and_then(|name| name.to_str()).expect("a name");
     let stem =

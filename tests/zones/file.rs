@@ -1,4 +1,4 @@
-//! What a zone file may hold, and what is said of one that cannot be served.
+//! The content that a zone file may have, and the error for one that cannot be served.
 
 use super::{check, name, zone};
 use callsign::zones::{Role, Zone};
@@ -124,7 +124,7 @@ fn the_pod_zones_file_only_adds_names() {
     assert_eq!(owners, ["example.", "_x._tcp.greeter.default.example."]);
 }
 
-/// Reads every text of a table, and says all faults that differ.
+/// Reads every text of a table, and reports all faults that differ.
 fn check_faults(role: Role, table: &[(String, &str)]) {
     let wrong: Vec<String> = table
         .iter()

@@ -1,4 +1,4 @@
-//! Folders of zone files, and what a change of them does.
+//! Folders of zone files, and the effect of their changes.
 
 use super::{name, parse_question, shown, zone};
 use callsign::dns::{Name, Rtype};
@@ -121,13 +121,13 @@ fn included_files_belong_to_the_zone() {
         ("deeper.deep.example. A", "answer 300 A 192.0.2.3"),
         ("www.other.deep.example. A", "answer 300 A 192.0.2.2"),
         ("deeper.other.deep.example. A", "answer 300 A 192.0.2.3"),
-        ("last.example. TXT", "answer 300 TXT \"after\""), // the including file's owner holds on,
+        ("last.example. TXT", "answer 300 TXT \"after\""), // the including file's owner continues,
         ("x.deep.example. A", "answer 300 A 192.0.2.9"),   // and its origin
     ] {
         assert_eq!(shown(&zone_of(&zones), question), expected, "{question}");
     }
 
-    // A change of an included file alone is seen; nothing is read anew where nothing has changed.
+    // A change of only an included file is noticed. Without a change nothing is read again.
     let (same, _) = zones.reload(&folder.0);
     assert!(Arc::ptr_eq(&zone_of(&zones), &zone_of(&same)));
     folder.write("parts/more", "@ A 192.0.2.4\n");
@@ -135,7 +135,7 @@ fn included_files_belong_to_the_zone() {
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(shown(&zone_of(&changed), "deeper.deep.example. A"), "answer 300 A 192.0.2.4");
 
-    // A fault in it leaves the old zone, and names the file and its line.
+    // A fault in it keeps the old zone, and names the file and its line.
     folder.write("parts/more", "\n@ A 192.0.2\n");
     let (kept, errors) = changed.reload(&folder.0);
     let path = folder.0.join("example.zone");

@@ -1,7 +1,7 @@
-//! Random zone files, as others read them: what BIND and Knot take we take with BIND's records, and what these two and NSD
-//! refuse we refuse.
+//! Random zone files, compared with peers: callsign accepts files that BIND and Knot accept, with BIND's records, and refuses
+//! files that these two and NSD refuse.
 //!
-//! `CALLSIGN_ZONE_FILES` says how many (10,000); `CALLSIGN_ZONE_SEED` starts where another run did.
+//! `CALLSIGN_ZONE_FILES` is their number (default 10,000). `CALLSIGN_ZONE_SEED` repeats the files of another run.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::name;
 use super::peers::{Peers, ours};
 use callsign::zones::{Role, Zone};
 
-/// Files of a run.
+/// The number of files of a run.
 const FILES: u64 = 10_000;
 
-/// As many run at once as a small machine has processors.
+/// The number of threads: the processors of a small machine.
 const THREADS: u64 = 2;
 
 /// A type's mnemonic and its fields: each letter is a way to write one.
@@ -74,7 +74,7 @@ const TYPES: [(&str, &str); 48] = [
     ("TYPE65280", "#"),
 ];
 
-/// Numbers of a sequence that a seed decides (SplitMix64).
+/// A random number generator with a seed (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -89,7 +89,7 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    /// One time in so many.
+    /// True once in this many times.
     fn rarely(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -98,7 +98,7 @@ impl Random {
         of[self.below(of.len())]
     }
 
-    /// One of the first list, or now and then of the second.
+    /// An element of the first list, or occasionally of the second.
     fn mostly<'a>(&mut self, good: &[&'a str], odd: &[&'a str]) -> &'a str {
         if self.rarely(40) { self.pick(odd) } else { self.pick(good) }
     }
@@ -256,7 +256,7 @@ fn compound(random: &mut Random, kind: char) -> String {
     }
 }
 
-/// A whole zone file with one record that is put to the test.
+/// A whole zone file with one record under test.
 fn file(random: &mut Random) -> String {
     let (rtype, fields) = TYPES[random.below(TYPES.len())];
     let mut words: Vec<String> = fields.chars().map(|kind| field(random, kind)).collect();
@@ -346,7 +346,7 @@ fn judge(peers: &Peers, path: &Path, text: &str) -> Verdict {
         (Some(records), true, Ok(zone)) => {
             Verdict::Wrong(format!("other records: BIND {records:?}, ours {:?}", ours(&zone)))
         }
-        // RFC 4592 §4.4 leaves open what a DNAME at a wildcard means.
+        // RFC 4592 §4.4 does not define a DNAME at a wildcard.
         (Some(_), true, Err(fault)) if fault.to_string().contains("a DNAME at the wildcard") => Verdict::Split,
         (Some(_), true, Err(fault)) => Verdict::Wrong(format!("refused, and both take it: {fault}")),
         (None, false, Err(_)) => Verdict::Refused,

@@ -2,7 +2,7 @@
 
 use super::{check, zone};
 
-/// The example of RFC 4592 §2.2.1, with data for the records that it leaves open.
+/// The example of RFC 4592 §2.2.1, with data for the records that the RFC leaves open.
 const RFC_4592: &str = r#"
 $ORIGIN example.
 @                  3600 SOA  ns.example.com. hostmaster ( 1 7200 900 604800 300 )
@@ -40,7 +40,7 @@ fn wildcards_as_rfc_4592_has_them() {
             ("ghost.*.example. MX", "nxdomain"),
             ("x.host1.example. TXT", "nxdomain"),
             ("x.host2.example. TXT", "nxdomain"),
-            // empty non-terminals exist and are no wildcard's
+            // empty non-terminals exist and match no wildcard
             ("_tcp.host1.example. TXT", "nodata"),
             ("host2.example. TXT", "nodata"),
             ("_tcp.host2.example. ANY", "nodata"),

@@ -1,4 +1,4 @@
-//! Static zones: tables of a question and what the zone says, in zone-file text.
+//! Static zones: tables of questions and the zone's answers, in zone-file text.
 
 mod corpus;
 mod file;
@@ -16,7 +16,7 @@ use domain::base::{ParseRecordData, ParsedName};
 use domain::dep::octseq::Parser;
 use domain::rdata::AllRecordData;
 
-/// A zone's text: five lines of SOA and NS, and these.
+/// A zone's text: five lines with SOA and NS, and then these lines.
 pub(crate) fn zone(lines: &str) -> String {
     format!("$TTL 300\n@ SOA ns hostmaster (\n 1 7200 900 604800 60 )\n@ NS ns\nns TXT server\n{lines}")
 }
@@ -25,7 +25,7 @@ pub(crate) fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// Asks a zone every question of a table, and says all that differ.
+/// Asks a zone every question of a table, and reports all that differ.
 pub(crate) fn check(origin: &str, text: &str, table: &[(&str, &str)]) {
     let zone = Zone::parse(text.as_bytes(), &name(origin), Role::Own).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
     let wrong: Vec<String> = table
@@ -42,7 +42,7 @@ pub(crate) fn parse_question(question: &str) -> (Name, Rtype) {
     (name(owner), Rtype(qtype.to_int()))
 }
 
-/// What a zone says to `name TYPE`.
+/// A zone's answer to `name TYPE`.
 pub(crate) fn shown(zone: &Zone, question: &str) -> String {
     let (owner, qtype) = parse_question(question);
     match zone.lookup(owner.key().as_bytes(), qtype) {
@@ -70,7 +70,7 @@ pub(crate) fn addresses(a: Option<&RrSet>, aaaa: Option<&RrSet>) -> String {
     a.into_iter().chain(aaaa).map(records).collect::<Vec<_>>().join(", ")
 }
 
-/// Records in zone-file text, by the `domain` crate.
+/// Records in zone-file text, from the `domain` crate.
 fn records(set: &RrSet) -> String {
     let rtype = domain::base::Rtype::from_int(set.rtype.0);
     let of = |rdata: &[u8]| {

@@ -1,7 +1,7 @@
-//! Odd ways to write a zone, one by one: what BIND, Knot and NSD all take we take with BIND's records, and what all refuse we
-//! refuse.
+//! Odd ways to write a zone, one by one: callsign accepts texts that BIND, Knot and NSD all accept, with BIND's records, and
+//! refuses texts that all refuse.
 //!
-//! `odd.txt` has a text between two lines of `---`. It stands behind the head of a zone, in a folder with a file to include.
+//! `odd.txt` has a text between two lines of `---`. Each follows the head of a zone, in a folder with a file to include.
 
 use std::fmt::Write;
 use std::fs;
@@ -14,10 +14,10 @@ use callsign::zones::Zones;
 
 const HEAD: &str = "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n";
 
-/// What `$INCLUDE included` reads.
+/// The content of the file for `$INCLUDE included`.
 const INCLUDED: &str = "here A 192.0.2.6\n$ORIGIN deep\n\tAAAA 2001:db8::6\nthere TXT \"t\"\n";
 
-/// As many run at once as a small machine has processors.
+/// The number of threads: the processors of a small machine.
 const THREADS: usize = 2;
 
 const SMALLEST_TTL: &str =
@@ -26,7 +26,7 @@ const SIGNED: &str = "signed zones are not served";
 const NEWER: &str = "the registry names it, and newer versions of the others know it";
 const UNKNOWN_DATA: &str = "a type without a text form here: its bytes are not looked at";
 
-/// What we judge otherwise than all of them, and why.
+/// The texts that callsign judges differently from all peers, and why.
 const EXCEPTIONS: [(&str, &str); 17] = [
     ("w TXT x\n  60 TXT y", SMALLEST_TTL),
     ("w TXT x\n 60 IN TXT y", SMALLEST_TTL),
@@ -47,7 +47,7 @@ const EXCEPTIONS: [(&str, &str); 17] = [
     ("w HTTPS 1 . ohttp", NEWER),
 ];
 
-/// How many texts all take, and how many all refuse.
+/// The number of texts that all peers accept, and that all refuse.
 #[derive(Default)]
 struct Counts {
     taken: AtomicUsize,
@@ -75,7 +75,7 @@ fn odd_texts_are_read_as_the_peers_read_them() {
     assert!(taken > 300 && refused > 200, "{taken} and {refused}: the texts say little");
 }
 
-/// Says which texts are read otherwise than all others read them.
+/// Reports the texts that callsign reads differently from all peers.
 fn judge(peers: &Peers, texts: &[&str], counts: &Counts) -> String {
     let path = peers.folder().join("example.zone");
     fs::write(peers.folder().join("included"), INCLUDED).expect("a file");

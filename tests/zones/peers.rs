@@ -1,5 +1,5 @@
-//! BIND, Knot and NSD as judges of zone files: each checks a file, and BIND compiles it to its raw format, whose records are
-//! bytes.
+//! BIND, Knot and NSD as peers for zone files: each checks a file, and BIND compiles it to its raw format, with records in wire
+//! form.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use callsign::zones::Zone;
 /// Records by owner in lower case and type: their TTL, and their data, sorted.
 pub(crate) type Records = BTreeMap<(Vec<u8>, u16), (u32, Vec<Vec<u8>>)>;
 
-/// A folder of its own for the files of a judge.
+/// A folder for the files of one peer.
 pub(crate) struct Peers {
     folder: PathBuf,
 }
@@ -28,7 +28,7 @@ impl Peers {
         &self.folder
     }
 
-    /// What BIND reads a file as; `None` if it refuses the file.
+    /// BIND's records of a file. `None` if BIND refuses the file.
     pub(crate) fn bind(&self, origin: &str, file: &Path) -> Option<Records> {
         let raw = self.folder.join("raw");
         let _ = fs::remove_file(&raw);
@@ -42,12 +42,12 @@ impl Peers {
         output.status.success().then(|| read_raw(&fs::read(&raw).expect("what BIND wrote")))
     }
 
-    /// Whether Knot takes a file.
+    /// Whether Knot accepts a file.
     pub(crate) fn knot(&self, origin: &str, file: &Path) -> bool {
         run(Command::new("kzonecheck").args(["-d", "off", "-o", origin]).arg(file)).status.success()
     }
 
-    /// Whether NSD takes a file.
+    /// Whether NSD accepts a file.
     pub(crate) fn nsd(&self, origin: &str, file: &Path) -> bool {
         run(Command::new("nsd-checkzone").arg(origin).arg(file)).status.success()
     }
@@ -63,7 +63,7 @@ fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// Our reading of a zone.
+/// callsign's records of a zone.
 pub(crate) fn ours(zone: &Zone) -> Records {
     let mut records = Records::new();
     for (owner, set) in zone.rrsets() {
@@ -78,7 +78,7 @@ fn lower(owner: &Name) -> Vec<u8> {
     owner.wire().to_ascii_lowercase()
 }
 
-/// Reads BIND's raw format: a head, and then each set of records with its owner, type and data.
+/// Parses BIND's raw format: a head, and then each RRset with its owner, type and data.
 fn read_raw(raw: &[u8]) -> Records {
     let number = |at: usize| u32::from_be_bytes(raw[at..at + 4].try_into().expect("four bytes"));
     assert_eq!(number(0), 2, "not BIND's raw format");

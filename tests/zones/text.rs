@@ -1,10 +1,10 @@
-//! How real zone files are written: each kind that BIND, Knot and NSD read, and what they refuse.
+//! The forms of real zone files: each kind of text that BIND, Knot and NSD read, and texts that they refuse.
 
 use super::{check, name, zone};
 use callsign::dns::Rtype;
 use callsign::zones::{Lookup, Role, Zone};
 
-/// Data of a type with a name in it, where `@` and `\@` stand for that name.
+/// Data of a type with a name, written as `@` and as `\@`.
 const NAMED: [(&str, u16, &str); 18] = [
     ("NS", 2, "%"),
     ("CNAME", 5, "%"),
@@ -26,7 +26,7 @@ const NAMED: [(&str, u16, &str); 18] = [
     ("MB", 7, "%"),
 ];
 
-/// What a zone has at `w` of a type: its data.
+/// The data of a type at a zone's name `w`.
 #[track_caller]
 fn data(text: &str, rtype: u16) -> Vec<u8> {
     let zone =
@@ -66,7 +66,7 @@ fn an_at_sign_is_the_origin_in_the_data_of_every_type() {
 
 #[test]
 fn every_type_that_peers_have_a_mnemonic_for_is_read() {
-    // The bytes are those of BIND's `named-compilezone -F raw`, in hexadecimal.
+    // The bytes are from BIND's `named-compilezone -F raw`, in hexadecimal.
     for (line, rtype, expected) in [
         ("LOC 37 46 30 N 122 23 30 W 10m", 29, "00121613881b0af065bcd33000989a68"),
         ("LOC \\# 16 01121613881b0af065bcd33000989a68", 29, "01121613881b0af065bcd33000989a68"), // another version
@@ -205,7 +205,7 @@ fn files_that_all_peers_refuse_are_refused() {
         "w HTTPS 1 . ALPN=h2",
         "w HTTPS 1 . KEY667=a",
         "w HTTPS 1 . key667=a\"b\"",
-        "w HTTPS 1 . key1=h2", // NSD alone takes it
+        "w HTTPS 1 . key1=h2", // only NSD accepts it
         "w SVCB \\# 7 000100 0003 0001",
         "w A \\# 4 c000020101",
         "w CLASS3 A 192.0.2.1",
@@ -259,7 +259,7 @@ fn generate_makes_a_record_a_number() {
             ("t\\$.example. TXT", "answer 300 TXT \"$\" \"006\""),
             ("q1.example. TXT", "answer 300 TXT \"a b\""),
             ("t-1.example. A", "answer 300 A 192.0.2.1"),
-            ("last.example. AAAA", "answer 300 AAAA 2001:db8::1"), // $GENERATE leaves the owner as it is
+            ("last.example. AAAA", "answer 300 AAAA 2001:db8::1"), // $GENERATE does not change the owner
         ],
     );
     for (line, expected) in [

@@ -1,6 +1,6 @@
-// What dubbo-go's Kubernetes registry hands to a consumer, printed for tests/cluster/register_dubbo.rs to judge. All of it
-// is dubbo-go's: its controller finds the Pods by their label and decodes their annotations, its listener makes URLs of what
-// a consumer asks for and holds them against the consumer's own. Only the Pods come from a file, and not from a cluster.
+// Prints what dubbo-go's Kubernetes registry hands to a consumer, for tests/cluster/register_dubbo.rs to check. All of the code
+// is dubbo-go's: its controller finds the Pods by their label and decodes their annotations, and its listener makes URLs and
+// compares them with the consumer's. Only the Pods come from a file, and not from a cluster.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(args []string) error {
 	return err
 }
 
-// clientOf returns dubbo-go's client in a consumer's Pod beside those of the file.
+// clientOf returns dubbo-go's client in a consumer's Pod, with the Pods of the file.
 func clientOf(file, namespace string) (*remoting.Client, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -80,16 +80,16 @@ func clientOf(file, namespace string) (*remoting.Client, error) {
 	return remoting.NewMockClient(&pods)
 }
 
-// providers is where dubbo-go tells of each.
+// providers receives dubbo-go's notifications.
 type providers chan *common.URL
 
-// Process takes one of dubbo-go's notices.
+// Process receives one notification of dubbo-go.
 func (found providers) Process(event *config_center.ConfigChangeEvent) {
 	found <- event.Value.(*common.URL)
 }
 
-// first waits for so many different providers: a line each, sorted. It lists over and over, since dubbo-go's listener misses
-// what its controller finds between its list and its watch.
+// first waits for this many different providers, and returns a line for each, sorted. It lists again and again, because
+// dubbo-go's listener misses Pods that its controller finds between its list and its watch.
 func (found providers) first(count int, list func()) ([]string, error) {
 	lines, late, again := map[string]bool{}, time.After(patience), time.Tick(patience/50)
 	for len(lines) < count {

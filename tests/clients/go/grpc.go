@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// callAll serves gRPC at each of the addresses, and calls target ("host:port") by what the DNS server says of it until
-// each of them has answered: the addresses that did.
+// callAll serves gRPC at each of the addresses, and calls target ("host:port") with the DNS server's answers until each of
+// them has answered. It returns the addresses that answered.
 func callAll(server, target string, addresses []string) ([]string, error) {
 	for _, address := range addresses {
 		stop, err := serve(address)
@@ -35,7 +35,7 @@ func callAll(server, target string, addresses []string) ([]string, error) {
 	return answering(health_pb.NewHealthClient(connection), len(addresses))
 }
 
-// answering calls until so many peers have answered.
+// answering calls until this many peers have answered.
 func answering(client health_pb.HealthClient, count int) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// patience bounds a whole lookup, its second try and its way over TCP included.
+// patience bounds a whole lookup, including its second try and its retry over TCP.
 const patience = 10 * time.Second
 
-// resolver asks one server, whatever the system's resolvers are.
+// resolver asks one server, and ignores the system's resolvers.
 func resolver(server string) *net.Resolver {
 	return &net.Resolver{
-		PreferGo: true, // the system's own resolver would not use Dial
+		PreferGo: true, // the system's resolver would not call Dial
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, network, server)
@@ -23,7 +23,7 @@ func resolver(server string) *net.Resolver {
 	}
 }
 
-// lookup is one lookup of the standard library, its results as lines.
+// lookup makes one lookup of the standard library, and returns its results as lines.
 func lookup(r *net.Resolver, command string, args []string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -1,5 +1,5 @@
-// What a Go program sees of the server, printed for tests/clients.rs to judge: through the standard library's resolver,
-// as `lookup` does, and through gRPC's.
+// Prints a Go program's view of the server, for tests/clients.rs to check: through the standard library's resolver (`lookup`),
+// and through gRPC's.
 package main
 
 import (
@@ -23,7 +23,7 @@ func main() {
 	}
 }
 
-// run takes the server's address, what to do, and what with: the lines to print, in no order.
+// run takes the server's address, a command and its arguments. It returns the lines to print, in no order.
 func run(args []string) ([]string, error) {
 	if len(args) < 3 {
 		return nil, errors.New("usage: clients SERVER srv|txt|host|netip|ptr|grpc ARGUMENT...")
@@ -40,7 +40,7 @@ func run(args []string) ([]string, error) {
 	return lines, err
 }
 
-// describe says how a program would take a failed lookup: only "not found" is an answer.
+// describe returns how a program interprets a failed lookup: only "not found" is an answer.
 func describe(failure *net.DNSError) string {
 	var is []string
 	for word, holds := range map[string]bool{
