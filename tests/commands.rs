@@ -224,7 +224,7 @@ fn check_prints_each_mistake_on_one_line() {
     assert!(ran.code == 0 && ran.out.is_empty() && ran.err.starts_with(sum), "{}{}", ran.out, ran.err);
 
     // Objects other than Pods are reported by kind and count.
-    let others = "kind: Pod\nmetadata: {name: p}\n---\nkind: Service\n---\nkind: Deployment\n---\nkind: List\nitems: [{kind: Deployment}]\n";
+    let others = "kind: Pod\nmetadata: {name: p, labels: {app.io/label: app.io-value}}\n---\nkind: Service\n---\nkind: Deployment\n---\nkind: List\nitems: [{kind: Deployment}]\n";
     let ran = run(&["check", "--manifests", "-"], others);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
     assert!(ran.err.contains("ignored: 2 Deployment, 1 Service\n"), "{}", ran.err);
@@ -269,6 +269,7 @@ fn check_says_what_it_checked_and_fails_if_there_was_nothing() {
     let pods = pods();
     let good = pod("good", Some(&value(&[])), "", "podIPs: [{ip: 10.0.0.1}]");
     let plain = pod("plain", None, "", "podIPs: [{ip: 10.0.0.1}]");
+    let bare = pod("bare", None, ", labels: {app.io/label: app.io-value}", "podIPs: [{ip: 10.0.0.1}]");
     let many: Vec<String> = (0..12).map(|at| format!("db.example.{at:02}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), SOA)).collect();
     for (case, flag, files, code, out, err) in [
@@ -295,11 +296,27 @@ fn check_says_what_it_checked_and_fails_if_there_was_nothing() {
             "--manifests",
             &[("a.yaml", "")],
             1,
-            "nothing is checked: they have no objects",
+            "nothing is checked: it has no objects",
             "Pods                         0\n",
         ),
         ("kinds", "--manifests", &[("a.yaml", OTHERS)], 1, "they have no Pods, and 2 objects of other kinds", ""),
-        ("plain", "--manifests", &[("a.yaml", &plain)], 0, "", "no Pod in the manifests has a profile's label"),
+        (
+            "plain",
+            "--manifests",
+            &[("a.yaml", &plain)],
+            1,
+            "no Pod in them has a profile's label: app selects app.io/",
+            "",
+        ),
+        ("bare", "--manifests", &[("a.yaml", &bare)], 0, "", "warning: no Pod in the manifests has a registration"),
+        (
+            "part",
+            "--manifests",
+            &[("a.yaml", &good), ("b.json", ""), ("c.yaml", "#")],
+            0,
+            "",
+            "no objects in b.json, c.yaml",
+        ),
         ("good", "--manifests", &[("a.yaml", &good), ("b.json", "")], 0, "", "registrations                1\n"),
         ("pods", "--manifests", &[("a.yaml", &pods)], 1, "bad base64", "Pods with a profile's label  8\n"),
         ("torn", "--manifests", &[("a.yaml", "{")], 1, "a.yaml", "Pods                         0\n"),
@@ -323,4 +340,52 @@ fn check_says_what_it_checked_and_fails_if_there_was_nothing() {
         let ran = run(args, "");
         assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains("required"), "{args:?}: {}", ran.err);
     }
+}
+
+/// Each path that is named is checked, or is a mistake.
+#[test]
+fn check_reports_each_path_without_a_content() {
+    let good = pod("good", Some(&value(&[])), "", "podIPs: [{ip: 10.0.0.1}]");
+    let folder = Folder::new("paths", &[("good.yaml", &good), ("empty.yaml", ""), ("comment.yaml", "# nothing\n")]);
+    for sub in ["sub/deeper", "other", "bare"] {
+        std::fs::create_dir_all(folder.0.join(sub)).expect("make a folder");
+    }
+    for file in ["sub/deeper/a.yaml", "other/a.zone"] {
+        std::fs::write(folder.0.join(file), "").expect("write a file");
+    }
+    let path = |name: &str| folder.path(name);
+    let [good, empty, comment, missing, bare] =
+        ["good.yaml", "empty.yaml", "comment.yaml", "no.yaml", "bare"].map(path);
+    let without_objects = |path: &str| format!("{path}: nothing is checked: it has no objects\n");
+    for (paths, out, files) in [
+        (vec![&good], String::new(), 1),
+        (vec![&good, &good], String::new(), 1),
+        (vec![&good, &empty], without_objects(&empty), 2),
+        (vec![&comment, &good], without_objects(&comment), 2),
+        (vec![&good, &missing], format!("{missing}: No such file or directory (os error 2)\n"), 1),
+        (
+            vec![&good, &bare],
+            format!("{bare}: nothing is checked: it has no manifest, and subfolders are not read\n"),
+            1,
+        ),
+    ] {
+        let args: Vec<&str> = paths.iter().flat_map(|path| ["--manifests", path.as_str()]).collect();
+        let ran = run(&[&["check"], &args[..]].concat(), "");
+        assert_eq!((ran.code, &ran.out), (i32::from(!out.is_empty()), &out), "{paths:?}: {}", ran.err);
+        assert!(ran.err.contains(&format!("manifest files               {files}\n")), "{paths:?}: {}", ran.err);
+    }
+    let ran = run(&["check", "--manifests", &good, "--manifests", "-"], "");
+    assert_eq!((ran.code, ran.out), (1, without_objects("standard input")));
+
+    // Only subfolders that have something to read are worth a warning.
+    let all = path("");
+    let ran = run(&["check", "--manifests", &all], "");
+    let warnings: Vec<&str> = ran.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let expected = [
+        format!("warning: {all}: not read, since subfolders are not read: sub"),
+        format!("warning: {all}: no objects in comment.yaml, empty.yaml"),
+    ];
+    assert_eq!((ran.code, warnings), (0, expected.iter().map(String::as_str).collect()));
+    let ran = run(&["check", "--zones", &all], "");
+    assert!(ran.err.contains(&format!("{all}: not read, since subfolders are not read: other\n")), "{}", ran.err);
 }

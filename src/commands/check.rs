@@ -17,11 +17,15 @@ use crate::cli::CheckArgs;
 use crate::config::{Config, Environment};
 use crate::report::{self, Paging};
 use crate::server::encrypted::certificate::Certificate;
+use crate::source::Profile;
 use crate::source::files::{self, Loaded};
 use crate::zones::Zones;
 
 /// The most unread files of a folder that are listed by name.
 const NAMES_MAX: usize = 10;
+
+/// Why a folder in a folder is not read.
+const SUBFOLDERS: &str = "subfolders are not read";
 
 /// The result of a check, and the JSON of `--json`.
 #[derive(Debug, Default, Serialize)]
@@ -78,21 +82,37 @@ impl Findings {
             let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
             format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
         }));
-        for folder in config.manifests.iter().filter(|path| path.is_dir()) {
-            let (named, others) = files::listing(folder);
-            self.warnings.extend(not_read(folder, "a manifest's name ends in .yaml, .yml or .json", &others));
-            if named.is_empty() {
-                let reason = "it has no manifest, and subfolders are not read";
-                self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
-            }
-        }
-        if manifests.pods == 0 && self.mistakes.len() == told {
+        config.manifests.iter().for_each(|path| self.check_content(path, &local.manifests.empty));
+        let is_sound = self.mistakes.len() == told;
+        if manifests.pods == 0 && is_sound {
             self.mistakes.push(manifests.without_pods());
         } else if manifests.pods > 0 && selected == 0 {
-            self.warnings.push("no Pod in the manifests has a profile's label: nothing is registered".to_owned());
+            self.mistakes.push(without_label(&config.profiles));
+        } else if registrations == 0 && is_sound {
+            self.warnings.push("no Pod in the manifests has a registration".to_owned());
         }
         self.checked.manifests = Some(manifests);
         Ok(())
+    }
+
+    /// Reports a path of manifests without any object, and the parts of a folder that are not read.
+    fn check_content(&mut self, path: &Path, empty: &[PathBuf]) {
+        let mut manifests = vec![path.to_owned()];
+        if path.is_dir() {
+            let listing = files::listing(path);
+            self.warnings.extend(not_read(path, "a manifest's name ends in .yaml, .yml or .json", &listing.others));
+            self.warnings.extend(not_read(path, SUBFOLDERS, &listing.folders));
+            manifests = listing.manifests;
+        }
+        let shown = files::shown(path);
+        let without_object: Vec<PathBuf> = manifests.iter().filter(|file| empty.contains(file)).cloned().collect();
+        if manifests.is_empty() {
+            self.mistakes.push(format!("{shown}: nothing is checked: it has no manifest, and {SUBFOLDERS}"));
+        } else if without_object.len() == manifests.len() {
+            self.mistakes.push(format!("{shown}: nothing is checked: it has no objects"));
+        } else if let Some(names) = names(&without_object) {
+            self.warnings.push(format!("{shown}: no objects in {names}"));
+        }
     }
 
     /// Reports zone files that cannot be served, zones that hide names of Pods, and a folder without any zone file.
@@ -107,9 +127,10 @@ impl Findings {
         );
         let listing = zones.listing(folder).unwrap_or_default(); // an unreadable folder is reported above
         self.warnings.extend(not_read(folder, "a zone file is named <origin>.zone", &listing.passed_over));
+        self.warnings.extend(not_read(folder, SUBFOLDERS, &listing.folders));
         if listing.zone_files == 0 && errors.is_empty() {
-            let reason = "it has no zone file, and subfolders are not read";
-            self.mistakes.push(format!("{}: nothing is checked: {reason}", folder.display()));
+            let folder = folder.display();
+            self.mistakes.push(format!("{folder}: nothing is checked: it has no zone file, and {SUBFOLDERS}"));
         }
         self.checked.static_zones = Some(StaticZones::of(&zones, &listing));
     }
@@ -144,11 +165,23 @@ impl Findings {
 /// A warning that lists the unread files of a folder and says which names are read. `None` if there are no unread
 /// files.
 fn not_read(folder: &Path, what: &str, passed_over: &[PathBuf]) -> Option<String> {
-    let names = passed_over.iter().take(NAMES_MAX).filter_map(|path| path.file_name());
+    names(passed_over).map(|names| format!("{}: not read, since {what}: {names}", folder.display()))
+}
+
+/// The names of files, up to [`NAMES_MAX`], and the number of the others. `None` if there are no files.
+fn names(files: &[PathBuf]) -> Option<String> {
+    let names = files.iter().take(NAMES_MAX).filter_map(|path| path.file_name());
     let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
-    let left_out = passed_over.len() - names.len();
+    let left_out = files.len() - names.len();
     if left_out > 0 {
         names.push(format!("{left_out} more"));
     }
-    (!names.is_empty()).then(|| format!("{}: not read, since {what}: {}", folder.display(), names.join(", ")))
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// The mistake of manifests of which no Pod has a profile's label.
+fn without_label(profiles: &[Profile]) -> String {
+    let labels = profiles.iter().map(|Profile { name, selector, .. }| format!("{name} selects {selector}"));
+    let labels = labels.collect::<Vec<_>>().join("; ");
+    format!("manifests: nothing is checked: no Pod in them has a profile's label: {labels}")
 }

@@ -16,6 +16,7 @@ mod read;
 mod run;
 mod text;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::run::Manifests;
-use super::poll::{entries, is_stdin};
+use super::poll::{entries, has_below, is_stdin};
 use super::{Pod, Profile};
 
 /// The cluster that manifests' sources name.
@@ -78,8 +79,7 @@ impl FileProblem {
 
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if is_stdin(&self.file) { "standard input".into() } else { self.file.to_string_lossy() };
-        write!(f, "{name}")?;
+        f.write_str(&shown(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
         }
@@ -112,10 +112,34 @@ pub struct Loaded {
     bad: BTreeSet<PathBuf>,
 }
 
-/// The manifests of a folder, and the other visible files in it; nothing if it cannot be read.
-pub fn listing(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let files = entries(folder).unwrap_or_default().into_iter().filter(|path| !path.is_dir());
-    files.partition(|path| read::is_manifest(path))
+/// The visible content of a folder of manifests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The files that are read.
+    pub manifests: Vec<PathBuf>,
+    /// The other files.
+    pub others: Vec<PathBuf>,
+    /// The folders in it that have manifests. They are not read.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Lists a folder; nothing if it cannot be read.
+pub fn listing(folder: &Path) -> Listing {
+    let mut listing = Listing::default();
+    for path in entries(folder).unwrap_or_default() {
+        if !path.is_dir() {
+            let files = if read::is_manifest(&path) { &mut listing.manifests } else { &mut listing.others };
+            files.push(path);
+        } else if has_below(&path, read::is_manifest) {
+            listing.folders.push(path);
+        }
+    }
+    listing
+}
+
+/// A path as messages show it.
+pub fn shown(path: &Path) -> Cow<'_, str> {
+    if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() }
 }
 
 /// Objects that are no Pods, counted by kind. Reads as `3 Deployment, 1 Service`, or as `none`.

@@ -115,6 +115,17 @@ pub fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Whether a folder has a visible file of some kind, in itself or in a folder below it.
+pub fn has_below(folder: &Path, is_wanted: fn(&Path) -> bool) -> bool {
+    fn has(folder: &Path, is_wanted: fn(&Path) -> bool, depth_left: usize) -> bool {
+        let mut found = entries(folder).unwrap_or_default().into_iter();
+        found.any(|path| {
+            is_wanted(&path) || (depth_left > 0 && !path.is_symlink() && has(&path, is_wanted, depth_left - 1))
+        })
+    }
+    has(folder, is_wanted, DEPTH_MAX)
+}
+
 /// A file's mark, of what a link points to; none if it is not there.
 fn mark(path: &Path) -> Option<Mark> {
     let metadata: Metadata = std::fs::metadata(path).ok()?;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Loaded, Zones, is_zone_file};
+use crate::source::poll::has_below;
 
 /// The content of a folder of zone files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Listing {
     pub included_files: usize,
     /// The visible files that nothing reads, sorted.
     pub passed_over: Vec<PathBuf>,
+    /// The visible folders that have zone files, sorted. They are not read.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Zones {
@@ -29,13 +32,16 @@ impl Zones {
         for entry in folder.read_dir()? {
             let path = entry?.path();
             let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if is_zone_file(&path) {
+            if path.is_dir() {
+                listing.folders.extend(Some(path).filter(|path| !is_hidden && has_below(path, is_zone_file)));
+            } else if is_zone_file(&path) {
                 listing.zone_files += 1;
             } else if !is_hidden && path.canonicalize().is_ok_and(|real| real.is_file() && !included.contains(&real)) {
                 listing.passed_over.push(path);
             }
         }
         listing.passed_over.sort();
+        listing.folders.sort();
         Ok(listing)
     }
 

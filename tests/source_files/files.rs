@@ -83,14 +83,10 @@ fn a_file_is_read_once_by_whatever_path() {
     fs::hard_link(&file, folder.0.join("hard.yaml")).expect("a link");
     let other = Folder::new("once-more");
     std::os::unix::fs::symlink(&folder.0, other.0.join("folder")).expect("a link");
-    let paths =
-        [folder.0.clone(), folder.0.join("."), other.0.join("folder"), file.clone(), folder.0.join("../absent/a.yaml")];
-    for paths in [&paths[..1], &paths[..2], &paths[..3], &paths[..]] {
-        let held = Held::load(paths);
-        assert_eq!((names(&held), held.loaded.files), (vec!["default/p"], 1), "{paths:?}");
-        let readable: Vec<_> =
-            held.problems().iter().filter(|problem| !problem.reason.contains("No such file")).collect();
-        assert!(readable.is_empty(), "{paths:?}: {readable:?}");
+    let paths = [folder.0.clone(), folder.0.join("."), other.0.join("folder"), file];
+    for count in 1..=paths.len() {
+        let held = Held::load(&paths[..count]);
+        assert_eq!((names(&held), held.problems(), held.loaded.files), (vec!["default/p"], &[][..], 1), "{count}");
     }
 }
 
