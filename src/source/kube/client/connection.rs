@@ -1,5 +1,5 @@
-//! Connections that end when the client certificate is replaced, as those of client-go do: the API server would go on to
-//! take them for the old one.
+//! Connections that end when the client certificate is replaced, as in client-go. The API server would keep the old
+//! identity for them.
 
 use std::io;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, server: Uri) -> Self::Future {
-        // From here on, since the certificate may be replaced while TLS begins.
+        // Subscribes before TLS begins: the certificate may be replaced during the handshake.
         let end = Box::pin(self.identity.replaced());
         let connecting = self.tcp.call(server);
         Box::pin(async move { Ok(Ending { io: connecting.await?, end: Some(end) }) })

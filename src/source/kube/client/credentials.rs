@@ -28,7 +28,7 @@ pub(super) enum Credentials {
     /// Always the same.
     Fixed(HeaderValue),
     File(Arc<Mutex<TokenFile>>),
-    Plugin(Arc<Mutex<Plugin>>),
+    Plugin(Plugin),
 }
 
 /// What one request shows.
@@ -93,7 +93,7 @@ impl Credentials {
             Credentials::None => None,
             Credentials::Fixed(header) => Some(header.clone()),
             Credentials::File(file) => Some(file.lock().await.header()),
-            Credentials::Plugin(plugin) => return Plugin::authorization(plugin).await,
+            Credentials::Plugin(plugin) => return plugin.authorization().await,
         };
         Ok(Authorization { header, run: 0 })
     }
@@ -103,7 +103,7 @@ impl Credentials {
         match self {
             Credentials::None | Credentials::Fixed(_) => {}
             Credentials::File(file) => file.lock().await.is_stale = true,
-            Credentials::Plugin(plugin) => plugin.lock().await.refuse(shown),
+            Credentials::Plugin(plugin) => plugin.refuse(shown),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Identity {
         }
     }
 
-    /// The API server does not take the certificate: its files are read again before the next request.
+    /// The API server refused the certificate. Its files are read again before the next request.
     pub(super) fn refuse(&self) {
         if let Some(files) = &self.files {
             files.lock().unwrap_or_else(PoisonError::into_inner).is_stale = true;
@@ -104,8 +104,7 @@ impl Files {
     }
 }
 
-/// Reads a certificate, with those behind it that lead to its authority, and its key, all in PEM. What else stands there
-/// is skipped, as in Go: both may be in one file.
+/// Reads a certificate chain and its key, both in PEM. Other PEM sections are skipped, as in Go, so one file may hold both.
 pub(super) fn pair(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, Unusable> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|_| Unusable::Certificate("it is not in PEM"))?;

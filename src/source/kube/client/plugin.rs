@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -25,7 +26,7 @@ use super::kubeconfig::{Cluster, Exec, Item, User};
 /// How long before their end credentials are renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long a program may run that cannot ask anybody: some wait for a login in a browser.
+/// How long a program without a terminal may run. Some wait for a login in a browser.
 const RUN_MAX: Duration = Duration::from_secs(300);
 
 /// The most bytes that a program may print.
@@ -35,63 +36,68 @@ const PRINTED_LEN_MAX: u64 = 1024 * 1024;
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
 /// A program that gives credentials: a token, a client certificate, or both.
+#[derive(Clone)]
 pub(super) struct Plugin {
+    /// Held while the program runs.
+    given: Arc<Mutex<Given>>,
+    /// The last run whose credentials the API server refused.
+    refused: Arc<AtomicU64>,
+}
+
+/// What the program gave last.
+struct Given {
     program: Program,
-    /// Shows the certificate that it gave last.
+    /// Shows its certificate.
     identity: Identity,
     header: Option<HeaderValue>,
     /// When the credentials end.
     end: Option<Timestamp>,
-    /// How often it has run.
+    /// Which run gave them, counted from 1.
     run: u64,
-    is_stale: bool,
 }
 
 impl Plugin {
     /// Runs a user's program for the first time.
     pub(super) async fn start(program: Program, identity: Identity) -> Result<Plugin, ClientError> {
-        let mut plugin = Plugin { program, identity, header: None, end: None, run: 0, is_stale: false };
-        plugin.run().await?;
-        Ok(plugin)
+        let mut given = Given { program, identity, header: None, end: None, run: 0 };
+        given.renew().await?;
+        Ok(Plugin { given: Arc::new(Mutex::new(given)), refused: Arc::default() })
     }
 
-    /// What a request shows. Credentials near their end are renewed first.
-    pub(super) async fn authorization(plugin: &Arc<Mutex<Plugin>>) -> Result<Authorization, ClientError> {
-        let mut plugin = plugin.clone().lock_owned().await;
-        if !plugin.is_due() {
-            return Ok(plugin.shown());
+    /// What a request shows. Credentials that were refused, or that are near their end, are renewed first.
+    pub(super) async fn authorization(&self) -> Result<Authorization, ClientError> {
+        let mut given = self.given.clone().lock_owned().await;
+        let is_refused = self.refused.load(Ordering::Relaxed) >= given.run;
+        if !is_refused && given.end.is_none_or(|end| Timestamp::now() + RENEWAL < end) {
+            return Ok(given.shown());
         }
-        // A request that is given up does not end the program, which may take longer: the next one finds what it gave.
-        let user = plugin.program.user.clone();
-        let renewal = tokio::spawn(async move { plugin.renew().await.map(|()| plugin.shown()) });
-        renewal.await.unwrap_or_else(|_| Err(user.fault("exec", "the credential plugin did not come to its end")))
+        let user = given.program.user.clone();
+        // In a task of its own: the program may take longer than the request waits, and the next request uses its result.
+        let renewal = tokio::spawn(async move {
+            match given.renew().await {
+                Err(error) if !is_refused && given.end.is_some_and(|end| Timestamp::now() < end) => {
+                    tracing::warn!("the last credentials stay in use until they end: {error}");
+                }
+                result => result?,
+            }
+            Ok(given.shown())
+        });
+        renewal.await.unwrap_or_else(|_| Err(user.fault("exec", "the credential plugin was interrupted")))
     }
 
-    /// The API server did not take what a request showed: the program runs again before the next request, if it has not
-    /// done so since.
-    pub(super) fn refuse(&mut self, shown: &Authorization) {
-        self.is_stale |= shown.run == self.run;
+    /// The API server refused what a request showed. The program runs again before the next request, unless it has already
+    /// run since.
+    pub(super) fn refuse(&self, shown: &Authorization) {
+        self.refused.fetch_max(shown.run, Ordering::Relaxed);
     }
+}
 
+impl Given {
     fn shown(&self) -> Authorization {
         Authorization { header: self.header.clone(), run: self.run }
     }
 
-    fn is_due(&self) -> bool {
-        self.is_stale || self.end.is_some_and(|end| Timestamp::now() + RENEWAL >= end)
-    }
-
     async fn renew(&mut self) -> Result<(), ClientError> {
-        match self.run().await {
-            Err(error) if !self.is_stale && self.end.is_some_and(|end| Timestamp::now() < end) => {
-                tracing::warn!("the last credentials stay in use until they end: {error}");
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    async fn run(&mut self) -> Result<(), ClientError> {
         let status = self.program.run().await?;
         let fault = |reason: &str| self.program.fault(reason);
         let token = status.token.as_deref().unwrap_or_default().trim();
@@ -117,7 +123,6 @@ impl Plugin {
         (self.header, self.end) = (header, end);
         self.identity.replace(pair);
         self.run += 1;
-        self.is_stale = false;
         Ok(())
     }
 }
@@ -225,7 +230,7 @@ impl Program {
         let mut command = Command::new(&self.path);
         command.args(&self.args).envs(self.variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
         let input = if self.is_interactive { Stdio::inherit() } else { Stdio::null() };
-        // A person at a terminal sees what it says, "open this page" for one. A log never has it.
+        // A person at a terminal sees its messages, such as "open this page". They never go to a log.
         let errors = if io::stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() };
         let unusable = |error| {
             let hint = "write the program alone as `command`, and its arguments as `args`";

@@ -1,7 +1,6 @@
 //! What a kubeconfig or a Pod's environment says of an API server, in the terms of the client library.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +8,6 @@ use http::Uri;
 use kube::Config;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::sync::Mutex;
 
 use super::credentials::Credentials;
 use super::identity::{self, Identity, Unusable};
@@ -96,7 +94,7 @@ async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Cred
         return Ok((login.unwrap_or(credentials), identity));
     };
     let plugin = Plugin::start(Program::of(user, exec, cluster, authority)?, identity.clone()).await?;
-    Ok((Credentials::Plugin(Arc::new(Mutex::new(plugin))), identity))
+    Ok((Credentials::Plugin(plugin), identity))
 }
 
 /// Where an API server is.
