@@ -1,7 +1,7 @@
 //! A client that subscribes to greeters and balances its calls over them, by weight and without a retry.
 //!
-//! With a server's URL it reads the event stream; without one it watches Pods itself. With no `--rate` it only shows what
-//! it hears, and so runs against manifests, whose Pods nobody can call:
+//! With a server's URL it reads the event stream. Without one it watches Pods itself. Without `--rate` it only prints the
+//! endpoints, and so works with manifests, whose Pods cannot be called:
 //!
 //! ```console
 //! $ cargo run -- serve --manifests zones/demo
@@ -24,10 +24,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How long a call may take.
+/// The timeout of a call.
 const CALL_WAIT: Duration = Duration::from_secs(2);
 
-/// The most calls that are under way at once.
+/// The most concurrent calls.
 const CALLS_MAX: usize = 64;
 
 #[derive(Parser)]
@@ -85,7 +85,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// One of them, the more often the larger its weight.
+/// A random endpoint, by weight.
 fn pick(endpoints: &[Endpoint]) -> Option<&Endpoint> {
     let total: u64 = endpoints.iter().map(|one| u64::from(one.weight)).sum();
     let mut left = RandomState::new().build_hasher().finish().checked_rem(total)?;
@@ -96,7 +96,7 @@ fn pick(endpoints: &[Endpoint]) -> Option<&Endpoint> {
     })
 }
 
-/// Asks to be greeted.
+/// Sends a name, and expects a greeting.
 async fn call(server: SocketAddr) -> io::Result<()> {
     let ask = async {
         let mut stream = TcpStream::connect(server).await?;
@@ -106,8 +106,8 @@ async fn call(server: SocketAddr) -> io::Result<()> {
         if reply.starts_with("Hello caller") { Ok(()) } else { Err(io::Error::other(format!("{reply:?}"))) }
     };
     let late = |_| Err(io::ErrorKind::TimedOut.into());
-    let told = timeout(CALL_WAIT, ask).await.unwrap_or_else(late);
-    told.map_err(|error| io::Error::new(error.kind(), format!("{server}: {error}")))
+    let greeted = timeout(CALL_WAIT, ask).await.unwrap_or_else(late);
+    greeted.map_err(|error| io::Error::new(error.kind(), format!("{server}: {error}")))
 }
 
 fn show(update: &Update) {

@@ -1,6 +1,6 @@
-//! A server that registers itself: it greets by the line, and at SIGTERM withdraws, drains, and only then ends.
+//! A server that registers itself: it greets each line, and at SIGTERM withdraws, drains, and only then ends.
 //!
-//! In a Pod with the Downward API's variables it needs no flag. From outside one, a Pod of yours is lent to it:
+//! In a Pod with the Downward API's variables it needs no flag. Outside of a Pod, lend it one of yours:
 //!
 //! ```console
 //! $ cargo run --example greeter -- --kubeconfig ~/.kube/config --namespace default --pod some-pod --port 50051
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// The longest name that is greeted, in bytes.
+/// The longest name, in bytes.
 const LINE_LEN_MAX: u64 = 256;
 
 #[derive(Parser)]
@@ -29,10 +29,10 @@ struct Args {
     listen: IpAddr,
     #[arg(long, default_value_t = 50051)]
     port: u16,
-    /// How many calls it gets beside the others
+    /// Its share of the calls, relative to the other servers'
     #[arg(long, default_value_t = 100)]
     weight: u16,
-    /// How long callers that have its address still are served, in seconds
+    /// How long it serves callers that still have its address, in seconds
     #[arg(long, default_value_t = 8)]
     drain: u64,
     #[arg(long)]
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Args { listen, port, weight, drain, kubeconfig, namespace, pod } = Args::parse();
     let mut terminate = signal(SignalKind::terminate())?;
 
-    // First the port, then the registration: whoever hears of it can call it.
+    // First the port, then the registration, so that a caller that learns of it can call it.
     let name: Arc<str> = pod.as_deref().unwrap_or("a greeter").into();
     tokio::spawn(serve(TcpListener::bind((listen, port)).await?, name));
     let registry = Registry::connect(Config { kubeconfig, namespace, pod, ..Config::default() }).await?;
@@ -87,7 +87,7 @@ async fn serve(listener: TcpListener, name: Arc<str>) {
     }
 }
 
-/// Greets whoever is named in the one line that a connection sends.
+/// Greets the name in the line that a connection sends.
 async fn greet(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
