@@ -51,7 +51,7 @@ impl Subscriber for PanickingLog {
         struct Look;
         impl Visit for Look {
             fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                assert!(field.name() != "name" || !format!("{value:?}").contains(FATAL), "as was asked for");
+                assert!(field.name() != "name" || !format!("{value:?}").contains(FATAL), "the intended panic");
             }
         }
         event.record(&mut Look);
@@ -184,7 +184,7 @@ fn a_panic_costs_one_query() {
 
     assert_eq!(responder.metrics.panics(), 4 * FATAL_COUNT as u64);
     let text = livez(http);
-    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but 80 queries were given up"), "{text}");
+    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but the processing of 80 queries panicked"), "{text}");
 }
 
 fn livez(http: SocketAddr) -> String {
