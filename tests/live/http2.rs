@@ -121,7 +121,7 @@ fn lists_of_one_client_are_bounded() {
     let lists: Vec<_> = (0..64).map(|_| reader.open("/v1/pods").expect("a list")).collect();
     assert!(lists.iter().all(|list| list.status() == 200));
     let (status, body) = server.get("/v1/pods");
-    assert!(status == 429 && body.contains("64 lists"), "{status} {body}");
+    assert!(status == 429 && body.contains("64 unread lists"), "{status} {body}");
     assert_eq!(server.get("/livez").0, 200);
     let metrics = server.get("/metrics").1;
     assert!(metrics.contains("callsign_http_refused_total{reason=\"client-lists\"} 1\n"), "{metrics}");

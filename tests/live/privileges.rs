@@ -19,7 +19,7 @@ const PLUGIN: &str = "{exec: {apiVersion: client.authentication.k8s.io/v1, inter
 fn kubeconfig(credentials: &str) -> String {
     let file = scratch("kubeconfig").join("config");
     let config = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:9'}}}}]\n\
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:9'}}}}]\n\
          users: [{{name: u, user: {credentials}}}]\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n"
     );
     fs::write(&file, config).expect("write a kubeconfig");

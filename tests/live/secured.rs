@@ -67,7 +67,7 @@ fn commands_show_the_token_and_trust_the_authority() {
     for (args, expected) in [
         (&["--server", &secure, "--server-ca", ca][..], "--server-token FILE"),
         (&["--server", &secure, "--server-ca", ca, "--server-token", text(&wrong)], "requires a token"),
-        (&["--server", &secure, "--server-ca", ca, "--server-token", text(&empty)], "it must hold one token"),
+        (&["--server", &secure, "--server-ca", ca, "--server-token", text(&empty)], "it must have one token"),
         (&["--server", &secure, "--server-ca", ca, "--server-token", "nowhere"], "nowhere: No such file"),
         (&["--server", &secure, "--server-ca", strange, "--server-token", text(&token)], "--server-ca FILE"),
         (&["--server", &secure, "--server-ca", text(&token)], "no certificate in PEM"),

@@ -226,7 +226,7 @@ fn the_command_resumes_when_a_server_comes_back() {
     let says = |lines: &str, kinds: &[&str]| {
         eventually(PATIENCE, || {
             let log: Vec<String> =
-                watch.log().lines().filter(|line| !line.contains("asked again")).map(str::to_owned).collect();
+                watch.log().lines().filter(|line| !line.contains("trying again")).map(str::to_owned).collect();
             let log = log.join("\n");
             if log == lines.trim() { Ok(()) } else { Err(log) }
         });
@@ -252,7 +252,7 @@ added    default/p002  10.9.0.2:80   rpc       -      -        100     weight=10
 ";
     says(&lines, &["set", "change"]);
     drop(server);
-    let noticed = |process: &Process| process.log().contains("is asked again");
+    let noticed = |process: &Process| process.log().contains("trying again");
     eventually(PATIENCE, || if noticed(&watch) && noticed(&json) { Ok(()) } else { Err("it noticed nothing") });
     rewrite(&file, &[greeter(2, 7)]);
     let _server = serve();
