@@ -94,7 +94,7 @@ fn a_pod_of_many_faults_tells_eight() {
     folder.write("a.yaml", &format!("kind: Pod\nmetadata: {{name: p}}\nspec: {{{}}}\n", keys.join(", ")));
     let held = folder.load();
     let reasons: Vec<&str> = held.problems().iter().map(|problem| &*problem.reason).collect();
-    assert_eq!((reasons.len(), reasons.last()), (9, Some(&"12 more faults")), "{reasons:?}");
+    assert_eq!((reasons.len(), reasons.last()), (9, Some(&"more faults: 12")), "{reasons:?}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn read(object: &Fields, profiles: &[Profile]) -> Result<ManifestPod,
     let pod = if reader.faults.is_empty() { reader.pod(object, profiles) } else { None };
     let Reader { mut faults, left_out } = reader;
     if left_out > 0 {
-        faults.push(format!("{left_out} more faults"));
+        faults.push(format!("more faults: {left_out}"));
     }
     pod.filter(|_| faults.is_empty()).ok_or_else(|| Refused { pod: title(object), faults })
 }
