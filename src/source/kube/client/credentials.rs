@@ -98,7 +98,7 @@ impl Credentials {
         Ok(Authorization { header, run: 0 })
     }
 
-    /// The API server did not take what a request showed: it is renewed for the next request.
+    /// The API server refused what a request showed. It is renewed before the next request.
     pub(super) async fn refuse(&self, shown: &Authorization) {
         match self {
             Credentials::None | Credentials::Fixed(_) => {}

@@ -73,8 +73,8 @@ pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
     Ok(exec.as_ref().filter(|_| is_due))
 }
 
-/// What says who asks. By plain HTTP nothing but the login of the URL itself does, as with kubectl: no token, file or
-/// program is even looked at.
+/// What says who asks. By plain HTTP only a login in the URL does, as with kubectl: no token file is read, and no program
+/// runs.
 async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Credentials, Identity), ClientError> {
     let Chosen { cluster, user, .. } = chosen;
     let login = server.login.as_ref().map(|[name, password]| Credentials::Fixed(basic(name, password)));
@@ -144,8 +144,8 @@ impl Server {
     }
 }
 
-/// What an entry holds, in a file or in Base64 in itself, and the key of the two under which it does. No error has the
-/// file's path: a person may have written there what belongs into the file.
+/// The bytes that an entry holds, in a file or in Base64, and which of its two keys has them. No error has the file's
+/// path: a person may have written the secret itself there.
 fn contents<T>(
     item: &Item<T>,
     [file_key, data_key]: [&'static str; 2],

@@ -19,10 +19,10 @@ mod errors;
 mod identity;
 mod server;
 
-/// A kubeconfig whose cluster and user are to be put in.
+/// A kubeconfig with places for its cluster and user. No Base64 holds their names.
 const CONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
-    clusters: [{name: c, cluster: CLUSTER}]\n\
-    users: [{name: u, user: USER}]\n\
+    clusters: [{name: c, cluster: <CLUSTER>}]\n\
+    users: [{name: u, user: <USER>}]\n\
     contexts: [{name: a, context: {cluster: c, user: u, namespace: ns}}, {name: b, context: {cluster: c, user: u}}]\n";
 
 /// A server at which nobody is.
@@ -32,7 +32,7 @@ const PLUGIN: &str =
     "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, 'SCRIPT']}}";
 
 fn config(cluster: &str, user: &str) -> String {
-    CONFIG.replace("CLUSTER", cluster).replace("USER", user)
+    CONFIG.replace("<CLUSTER>", cluster).replace("<USER>", user)
 }
 
 /// A folder of a test's own, which goes with it.

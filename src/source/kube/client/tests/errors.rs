@@ -134,27 +134,27 @@ async fn an_error_names_the_place_and_no_secret() {
 #[tokio::test]
 async fn no_value_is_in_an_error() {
     const USERS: [&str; 14] = [
-        "client-certificate: VALUE, client-key: VALUE",
-        "client-certificate-data: VALUE, client-key: VALUE",
-        "client-certificate-data: CERTIFICATE, client-key: VALUE",
-        "client-certificate-data: CERTIFICATE, client-key-data: VALUE",
-        "token: VALUE",
-        "tokenFile: VALUE",
-        "username: VALUE, password: VALUE",
-        "as: VALUE, as-uid: VALUE, as-groups: [VALUE], as-user-extra: {VALUE: [VALUE]}",
-        "as-user-extra: {VALUE: [VALUE]}",
-        "auth-provider: {name: VALUE, config: {VALUE: VALUE}}",
-        "exec: {command: VALUE, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, args: [VALUE]}",
-        "exec: {command: x, apiVersion: VALUE, interactiveMode: Never}",
-        "exec: {command: x, apiVersion: client.authentication.k8s.io/v1, interactiveMode: VALUE}",
-        "exec: {command: none, apiVersion: client.authentication.k8s.io/v1beta1, env: [{name: VALUE, value: VALUE}]}",
+        "client-certificate: <VALUE>, client-key: <VALUE>",
+        "client-certificate-data: <VALUE>, client-key: <VALUE>",
+        "client-certificate-data: CERTIFICATE, client-key: <VALUE>",
+        "client-certificate-data: CERTIFICATE, client-key-data: <VALUE>",
+        "token: <VALUE>",
+        "tokenFile: <VALUE>",
+        "username: <VALUE>, password: <VALUE>",
+        "as: <VALUE>, as-uid: <VALUE>, as-groups: [<VALUE>], as-user-extra: {<VALUE>: [<VALUE>]}",
+        "as-user-extra: {<VALUE>: [<VALUE>]}",
+        "auth-provider: {name: <VALUE>, config: {<VALUE>: <VALUE>}}",
+        "exec: {command: <VALUE>, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, args: [<VALUE>]}",
+        "exec: {command: x, apiVersion: <VALUE>, interactiveMode: Never}",
+        "exec: {command: x, apiVersion: client.authentication.k8s.io/v1, interactiveMode: <VALUE>}",
+        "exec: {command: none, apiVersion: client.authentication.k8s.io/v1beta1, env: [{name: <VALUE>, value: <VALUE>}]}",
     ];
     const CLUSTERS: [&str; 5] = [
-        "server: VALUE",
-        "server: 'https://127.0.0.1:9', tls-server-name: VALUE",
-        "server: 'https://127.0.0.1:9', certificate-authority: VALUE",
-        "server: 'https://127.0.0.1:9', certificate-authority-data: VALUE",
-        "server: 'https://127.0.0.1:9', proxy-url: VALUE",
+        "server: <VALUE>",
+        "server: 'https://127.0.0.1:9', tls-server-name: <VALUE>",
+        "server: 'https://127.0.0.1:9', certificate-authority: <VALUE>",
+        "server: 'https://127.0.0.1:9', certificate-authority-data: <VALUE>",
+        "server: 'https://127.0.0.1:9', proxy-url: <VALUE>",
     ];
     let certificate = STANDARD.encode(Authority::new().issue().certificate);
     let users = USERS.map(|user| config(NOBODY, &format!("{{{}}}", user.replace("CERTIFICATE", &certificate))));
@@ -162,13 +162,13 @@ async fn no_value_is_in_an_error() {
     let others = ["current-context: a", "cluster: c, user: u, namespace: ns", "user: u, namespace: ns"];
     let others = others.map(|text| {
         let (keys, value) = text.split_once(": ").expect("a key");
-        config(NOBODY, "{}").replace(text, &format!("{keys}: VALUE{}", &value[1..]))
+        config(NOBODY, "{}").replace(text, &format!("{keys}: <VALUE>{}", &value[1..]))
     });
     for text in users.into_iter().chain(clusters).chain(others) {
         for value in ["'curl -H hunter2'", "\"hunter2\\nx\"", "'ftp://hunter2@hunter2/hunter2'", "'hunter2 /hunter2='"]
         {
             let folder = Folder::new();
-            let text = text.replace("VALUE", value);
+            let text = text.replace("<VALUE>", value);
             let path = folder.file("config", &text);
             let error = ask(&path, None).await.expect_err(&text);
             assert!(!error.contains("hunter2"), "{text}\n{error}");
