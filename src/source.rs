@@ -1,8 +1,8 @@
-//! Where Pods come from, and the one way in which they arrive: a stream of [`Event`]s.
+//! The sources of Pods. All of them send a stream of [`Event`]s.
 //!
-//! A source is one watch: of one cluster, for one profile, in one namespace or in all. Each tells of its own Pods only,
-//! and its events are in order. A relist is a `Begin`, the Pods that are there, and a `Commit` that says that those were
-//! all; an `Abort` says that the rest is not known.
+//! A source is one watch: of one cluster, for one profile, in one namespace or in all. It reports only its own Pods,
+//! and its events are in order. A relist is `Begin`, the existing Pods, and `Commit`; `Abort` means that the list is
+//! incomplete.
 
 pub mod again;
 pub mod files;
@@ -21,59 +21,59 @@ use smallvec::SmallVec;
 use self::selector::Selector;
 use crate::registration::Decoded;
 
-/// Which watch an event comes from.
+/// Identifies a watch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId {
-    /// The cluster's name; Pod networks of several clusters may overlap.
+    /// The cluster's name. Pod networks of several clusters may overlap.
     pub cluster: Arc<str>,
     /// The profile whose label and annotation this watch reads.
     pub profile: Arc<str>,
-    /// The namespace watched, or none where it is all of them.
+    /// The watched namespace. `None`: all namespaces.
     pub namespace: Option<Arc<str>>,
 }
 
-/// Something that a source saw.
+/// An observation of a source.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The watch that saw it.
+    /// The watch that made it.
     pub source: SourceId,
-    /// What it saw.
+    /// What the watch observed.
     pub change: Change,
 }
 
-/// An event on its way, and when what says so was received.
+/// An event on its way to the index.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// What a source saw.
+    /// The observation.
     pub event: Event,
-    /// When the bytes came, or when the file was read.
+    /// When its bytes were received, or when the file was read.
     pub received: Instant,
-    /// What the Pod's annotation holds, where its source has decoded it: of a first list, whose Pods are all news, so that
-    /// who takes them in need not do it one after the other. Else it may be what is known already, and is not decoded.
+    /// The decoded annotation of a Pod in a source's first list, where every Pod is new. Decoding in the sources runs
+    /// in parallel. `None` otherwise: the annotation may be known already, and then nothing decodes it.
     pub decoded: Option<Decoded>,
 }
 
-/// What a source can say.
+/// What a source reports.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A list is about to be asked for. What was told before is no newer than the list, and is not swept before its `Commit`.
+    /// A list is about to be requested. Earlier events are no newer than the list, and nothing is removed before its
+    /// `Commit`.
     Begin,
-    /// A Pod as it is now.
+    /// The current state of a Pod.
     Apply(Box<Pod>),
-    /// A Pod as it is now, told because it was asked for: what is known of it may be newer, or it may be gone.
+    /// The state of a Pod that the index asked for. The index may know a newer state, or the Pod may be gone.
     Again(Box<Pod>),
-    /// The Pod with this uid is gone, or no longer carries the label.
+    /// The Pod with this uid is gone, or no longer has the label.
     Remove(Arc<str>),
-    /// The list was whole: what it did not name is gone.
+    /// The list was complete: Pods that it did not name are gone.
     Commit,
-    /// The list broke off: what it did not name may still be there, and what it found changed waits for a list that ends.
+    /// The list broke off: Pods that it did not name may still exist, and its changes wait for a list that ends.
     Abort,
-    /// The list is at its end, but part of it could not be read: what it found changed is so, and what it did not name
-    /// stays.
+    /// The list ended, but a part of it could not be read: its changes apply, and Pods that it did not name stay.
     Close,
 }
 
-/// A Pod with only what registrations need; every part of the API object that is missing or odd has its plain default.
+/// The parts of a Pod that registrations need. A part of the API object that is missing or malformed has its default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// `metadata.namespace`
@@ -82,18 +82,17 @@ pub struct Pod {
     pub name: Arc<str>,
     /// `metadata.uid`
     pub uid: Arc<str>,
-    /// `metadata.resourceVersion` as a number; 0 where it is none. Larger is later, within one cluster.
+    /// `metadata.resourceVersion` as a number, or 0 if it is not a number. Within one cluster larger is later.
     pub resource_version: u64,
-    /// Its state.
     pub status: PodStatus,
-    /// The value of the source's profile's annotation, if the Pod has it.
+    /// The value of the annotation of the source's profile, if the Pod has it.
     pub annotation: Option<Arc<str>>,
 }
 
-/// A Pod's own addresses: one is the rule, and two in a dual-stack network.
+/// A Pod's own addresses: usually one, or two in a dual-stack network.
 pub type PodIps = SmallVec<[IpAddr; 1]>;
 
-/// What of a Pod's state decides whether and where it is published.
+/// The parts of a Pod's state that decide whether and where it is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodStatus {
     /// `status.phase`
@@ -104,9 +103,9 @@ pub struct PodStatus {
     pub terminating: bool,
     /// `spec.hostNetwork`
     pub host_network: bool,
-    /// `status.podIPs`, or `status.podIP`; IPv4-mapped IPv6 addresses as IPv4, repeats left out.
+    /// `status.podIPs`, or else `status.podIP`. IPv4-mapped IPv6 addresses become IPv4, and duplicates are dropped.
     pub pod_ips: PodIps,
-    /// `status.hostIPs`, or `status.hostIP`, likewise.
+    /// `status.hostIPs`, or else `status.hostIP`, treated in the same way.
     pub host_ips: Box<[IpAddr]>,
     /// `status.startTime` in seconds since the epoch.
     pub start_time: Option<i64>,
@@ -119,29 +118,27 @@ pub enum Phase {
     Pending,
     /// Bound to a node, and all containers have started.
     Running,
-    /// All containers ended well and will not start again.
+    /// All containers ended successfully and will not restart.
     Succeeded,
-    /// All containers ended and one failed.
+    /// All containers ended, and one failed.
     Failed,
-    /// The node has not told, or the API server says something that we do not know.
+    /// The node has not reported, or the API server sends an unknown value.
     #[default]
     Unknown,
 }
 
 impl Phase {
-    /// Whether the Pod is over; its address may already be another Pod's.
+    /// Whether the Pod has ended. Its address may already belong to another Pod.
     pub fn is_finished(self) -> bool {
         matches!(self, Phase::Succeeded | Phase::Failed)
     }
 }
 
-/// What a registration is found by: a label selector for the API server and the annotation that holds the value.
+/// Selects Pods by a label selector, and names the annotation with their registrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// The profile's name.
     pub name: Arc<str>,
-    /// The label selector: its text is for the API server, its parsed form for manifests.
+    /// The label selector: as text for the API server, and parsed for manifests.
     pub selector: Selector,
-    /// The annotation's key.
     pub annotation: String,
 }

@@ -1,4 +1,4 @@
-//! Pods that are asked for again: what they said was read once and not kept.
+//! Pods that the index asks a source to send again, because their annotations were dropped from memory.
 
 use std::sync::Arc;
 
@@ -6,40 +6,37 @@ use tokio::sync::{Notify, mpsc};
 
 use super::SourceId;
 
-/// The most Pods that one source is asked for at once. Those that are not asked for now are asked for later.
+/// The most Pods that wait for one source at once. The index asks for others later.
 pub const WANTED_MAX: usize = 64;
 
-/// A Pod that is asked for.
+/// A Pod that the index asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its namespace.
     pub namespace: Arc<str>,
-    /// Its name.
     pub name: String,
-    /// Its uid: a Pod of the same name that has another one is not meant.
+    /// A Pod of the same name with another uid does not count.
     pub uid: String,
 }
 
-/// Whom to ask for a Pod: one for each source.
+/// The senders of requests, one per source.
 #[derive(Clone, Debug, Default)]
 pub struct Tellers(Vec<(SourceId, Teller)>);
 
-/// Who tells a source's Pods again.
+/// Sends requests to a source.
 #[derive(Clone, Debug)]
 pub enum Teller {
-    /// A task that asks the API server for each.
+    /// To a task that requests each Pod from the API server.
     Cluster(mpsc::Sender<Wanted>),
-    /// A reader of files, which reads all of them.
+    /// To a reader of files, which reads all files again.
     Files(Arc<Notify>),
 }
 
 impl Tellers {
-    /// Adds a source.
     pub fn add(&mut self, source: SourceId, teller: Teller) {
         self.0.push((source, teller));
     }
 
-    /// Asks a source for a Pod; false where it has been asked for as many as it may be.
+    /// Asks a source for a Pod. Returns false if too many Pods already wait for it.
     pub fn ask(&self, source: &SourceId, wanted: Wanted) -> bool {
         match self.0.iter().find(|(id, _)| id == source) {
             Some((_, Teller::Cluster(sender))) => sender.try_send(wanted).is_ok(),

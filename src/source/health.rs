@@ -1,32 +1,32 @@
-//! What a source tells of itself: read by metrics and by `/readyz`, written by the source alone.
+//! The state of a source: the source writes it, metrics and `/readyz` read it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Why a source had to open its watch again.
+/// Why a source had to reopen its watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// The server ended it in good order, as it does at the timeout that we ask for.
+    /// The server ended the watch properly, as it does at the requested timeout.
     Ended,
-    /// The server ended it in good order, but long before that timeout, and it had brought nothing.
+    /// The server ended the watch properly, but long before that timeout and without any event.
     Empty,
-    /// The resource version was too old, or from a future that was undone: a relist follows.
+    /// The resource version was too old, or newer than the server's after a restore: a relist follows.
     Expired,
-    /// Nothing came for too long.
+    /// Nothing was received for too long.
     Silent,
-    /// The connection broke, or the body stopped inside an object.
+    /// The connection broke, or the body ended inside an object.
     Broken,
-    /// What came was not what a Kubernetes API server says.
+    /// The response was not one of a Kubernetes API server.
     Garbage,
-    /// The server said no.
+    /// The server refused the request.
     Refused,
     /// There was no connection.
     Unreachable,
 }
 
 impl Restart {
-    /// All reasons, in the order of their counters.
+    /// In the order of the counters.
     pub const ALL: [Restart; 8] = [
         Restart::Ended,
         Restart::Empty,
@@ -38,7 +38,7 @@ impl Restart {
         Restart::Unreachable,
     ];
 
-    /// Its label in metrics.
+    /// The label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Restart::Ended => "ended",
@@ -53,13 +53,13 @@ impl Restart {
     }
 }
 
-/// The state of one source, shared with whoever wants to know.
+/// The state of one source, shared with its readers.
 #[derive(Debug)]
 pub struct SourceHealth {
     started: Instant,
-    /// Milliseconds from `started` to the last frame, plus one; 0 while there was none.
+    /// Milliseconds from `started` to the last frame, plus one. 0: no frame yet.
     heard: AtomicU64,
-    /// The same up to the last moment at which what is shown was known to be whole.
+    /// Milliseconds from `started` to the last moment at which the published Pods were known to be complete, plus one.
     whole: AtomicU64,
     restarts: [AtomicU64; Restart::ALL.len()],
     lists: AtomicU64,
@@ -69,7 +69,7 @@ pub struct SourceHealth {
 }
 
 impl SourceHealth {
-    /// The health of a source that has not been heard of yet; `started` is when the process started.
+    /// The state of a source without a frame. `started` is the start of the process.
     pub fn new(started: Instant) -> SourceHealth {
         SourceHealth {
             started,
@@ -83,12 +83,12 @@ impl SourceHealth {
         }
     }
 
-    /// How long ago anything came, of a list that breaks off too; none while nothing has come.
+    /// Time since the last frame, even of a list that broke off. `None` before the first.
     pub fn silence(&self) -> Option<Duration> {
         self.since(&self.heard)
     }
 
-    /// The age of what is shown: how long ago it was last known to be whole. None while there was no whole list.
+    /// Time since the published Pods were last known to be complete. `None` before the first whole list.
     pub fn age(&self) -> Option<Duration> {
         self.since(&self.whole)
     }
@@ -98,65 +98,65 @@ impl SourceHealth {
         Some(self.started.elapsed().saturating_sub(Duration::from_millis(ms)))
     }
 
-    /// How often the watch was opened again for this reason.
+    /// How often the watch was reopened for this reason.
     pub fn restarts(&self, reason: Restart) -> u64 {
         self.restarts[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// Lists that were whole, the first one included.
+    /// The number of whole lists, including the first.
     pub fn lists(&self) -> u64 {
         self.lists.load(Ordering::Relaxed)
     }
 
-    /// Objects that could not be read as a Pod.
+    /// The number of objects that could not be read as a Pod.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    /// Whether a list was whole; stays so.
+    /// Whether a list was ever whole.
     pub fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// What is wrong now, for people; none where all is well.
+    /// The current error, as text. `None` if there is none.
     pub fn error(&self) -> Option<String> {
         self.lock_error().clone()
     }
 
-    /// Something came, whatever it was.
+    /// Records that anything was received.
     pub(super) fn hear(&self) {
         self.mark(&self.heard, Instant::now());
     }
 
-    /// Something came that tells that what is shown was whole at this moment.
+    /// Records proof that the published Pods were complete at this moment.
     pub(super) fn confirm(&self, at: Instant) {
         self.hear();
         self.mark(&self.whole, at);
     }
 
-    /// Moves a moment forward, never back.
+    /// Moves a time forward, never back.
     fn mark(&self, moment: &AtomicU64, at: Instant) {
         let ms = u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX - 1);
         moment.fetch_max(ms + 1, Ordering::Relaxed);
     }
 
-    /// The watch is to be opened again.
+    /// Counts a reopened watch.
     pub(super) fn count_restart(&self, reason: Restart) {
         self.restarts[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An object was skipped.
+    /// Counts skipped objects.
     pub(super) fn count_skipped(&self, objects: u64) {
         self.skipped.fetch_add(objects, Ordering::Relaxed);
     }
 
-    /// A list was whole.
+    /// Counts a whole list.
     pub(super) fn commit(&self) {
         self.lists.fetch_add(1, Ordering::Relaxed);
         self.synced.store(true, Ordering::Release);
     }
 
-    /// Sets or clears what is wrong. True if that is news, so that a lasting fault is one line in the log.
+    /// Sets or clears the error. Returns whether it changed, so that a lasting fault is one log line.
     pub(super) fn set_error(&self, error: Option<String>) -> bool {
         let mut current = self.lock_error();
         let is_news = *current != error;

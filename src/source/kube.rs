@@ -1,25 +1,26 @@
 //! Pods of a cluster: a LIST and a WATCH of our own over kube's client.
 //!
-//! One [`Watch`] is one task for one profile in one namespace, or in all. It lists, then watches from the list's resource
-//! version, and goes on from the last one it heard whenever the watch ends; it lists again only where the server no
-//! longer knows that version. Bodies are read as streams, an object at a time, so that memory stays flat.
+//! One [`Watch`] is one task for one profile in one namespace, or in all. It lists, then watches from the list's
+//! resource version. When a watch ends, the next one continues from the last version that it received. It lists again
+//! only if the server no longer knows that version. Bodies are read as streams, one object at a time, so that memory
+//! use stays flat.
 //!
-//! | what happens | what follows |
+//! | event | reaction |
 //! |---|---|
-//! | the watch ends at the timeout that was asked for | the next watch at once, from the same place |
-//! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a list that had begun is aborted |
-//! | the server is behind our version, as after etcd was restored | relist; it would grant the watch and say nothing |
-//! | a watch brings nothing and does not last its time | the next ones are asked to end after 10 s, until one does |
-//! | three watches in a row bring nothing and do not last their time, whatever ends them but an outage | relist, each time later: `fruitless` |
-//! | silence, a broken or truncated body, no connection | backoff, then the same again from the same place |
-//! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one line in the log |
-//! | HTML, JSON of another kind, an ERROR without a Status | the same; what is known stays |
+//! | the watch ends at the requested timeout | the next watch at once, from the same version |
+//! | 410 or `Expired` anywhere, 504 "Too large resource version" | relist; a running list is aborted |
+//! | the server's version is behind ours, as after etcd was restored | relist: the server would grant the watch and send nothing |
+//! | a watch brings nothing and ends early | the next watches request 10 s, until one lasts its time |
+//! | three watches in a row bring nothing and end early, for any reason but an outage | relist, each time later: `fruitless` |
+//! | silence, a broken or truncated body, no connection | backoff, then the same request from the same version |
+//! | 401, 403, 429, 503, any other refusal | the same; `Retry-After` is honoured, a lasting 403 is one log line |
+//! | HTML, JSON of another kind, an ERROR without a Status | the same; known Pods stay |
 //! | one object that cannot be read | it is skipped and counted |
 //!
-//! *Fresh* is a zone that is known to be whole, and its age counts from the last moment at which it was. These say so: a
-//! whole list, as of the moment when it was asked for; an event or a bookmark behind our version; the end of a watch that
-//! lived its time. These do not: the head of an answer, the Pods of a list that is not at its end, a watch that ends early
-//! and brings nothing, an error.
+//! The *age* of a zone is the time since it was last known to be complete. Proofs are: a whole list, as of the moment
+//! when it was requested; an event or a bookmark with a newer version than ours; the end of a watch that lasted its
+//! time. No proofs are: the head of a response, the Pods of a list in progress, a watch that ends early without
+//! events, an error.
 
 mod again;
 mod backoff;
@@ -68,24 +69,24 @@ pub struct Watch {
     method: Method,
 }
 
-/// How long things may take.
+/// Timeouts.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// From a question to the head of its answer.
+    /// From a request to the head of its response.
     header: Duration,
-    /// The same for a list that is asked for in one piece: the API server's own bound on a request.
+    /// The same for a list in one piece: the API server's own limit of a request.
     whole_list: Duration,
     /// Between two chunks of a list.
     quiet: Duration,
-    /// What the server is asked to end a watch after, at most. With `grace` it is how late a dead connection is noticed,
-    /// and that must stay below a minute. Bookmarks cannot tell it: they come about once a minute.
+    /// The longest watch timeout that we request. With `grace` it bounds how late a dead connection is noticed, which
+    /// must stay below a minute. Bookmarks cannot replace it: they come about once a minute.
     watch: Duration,
-    /// The same of the first watch behind an outage, and behind one that brought nothing. On a quiet cluster its end is the
-    /// first proof that the zone is whole, and a proxy may cut idle connections before the longer time is over.
+    /// The same for the first watch after an outage, and after one that brought nothing. On a quiet cluster its end is
+    /// the first proof that the zone is complete, and a proxy may cut idle connections before the longer timeout.
     short_watch: Duration,
-    /// How much later than asked the end of a watch may come.
+    /// How much later than requested the end of a watch may come.
     grace: Duration,
-    /// How much sooner than asked it may come: the server counts whole seconds, by a clock of its own.
+    /// How much earlier than requested it may come: the server counts whole seconds on a clock of its own.
     early: Duration,
 }
 
@@ -99,42 +100,42 @@ const PACE: Pace = Pace {
     early: Duration::from_secs(2),
 };
 
-/// The longest time for which a healthy API server gives no proof that the zone is whole. A server sends a bookmark once a
-/// minute and 2 s before a watch ends, and we ask for that end after at most `PACE.watch`; it may be `PACE.grace` late.
-/// `tests/cluster/faults_slow.rs` measures it.
+/// The longest time without a proof that the zone is complete, with a healthy API server. A server sends a bookmark
+/// once a minute and 2 s before a watch ends. We request that end after at most `PACE.watch`, and it may be
+/// `PACE.grace` late. `tests/cluster/faults_slow.rs` measures it.
 pub const QUIET_MAX: Duration = PACE.watch.saturating_add(PACE.grace);
 
-/// A watch that lived this long was no failure: whatever ends it, the next one need not wait long.
+/// A watch that lived this long was not a failure: the next one need not wait long, however it ended.
 const SOUND_WATCH: Duration = Duration::from_secs(1);
 
-/// What is wrong while watches bring nothing.
+/// The error while watches bring nothing.
 const FRUITLESS: &str =
-    "watch: three in a row brought nothing and did not last their time, so Pods are listed instead until one does";
+    "watch: three in a row brought nothing and ended early, so Pods are listed instead until one lasts its time";
 
-/// The most bytes of memory that what is decoded ahead may take, a Pod: hundreds are on their way at once. What takes more
-/// is decoded where it is taken in.
+/// The most memory of an annotation that is decoded ahead, in bytes: hundreds are queued at once. The index decodes
+/// larger annotations itself.
 const DECODED_LEN_MAX: usize = 64 * 1024;
 
 impl Watch {
-    /// A watch on the Pods that the profile's selector finds in a namespace, or in all.
+    /// A watch of the Pods that the profile's selector matches, in one namespace or in all.
     pub fn new(cluster: Arc<str>, profile: Profile, namespace: Option<Arc<str>>) -> Watch {
         let id = SourceId { cluster, profile: profile.name.clone(), namespace };
         Watch { id, profile, pace: PACE, encoding: Encoding::Protobuf, method: Method::Streaming }
     }
 
-    /// The same, with its objects and its first list asked for in another way than the one that is best: where a server
-    /// has not that one, it comes to this.
+    /// Requests objects and the first list in the given way instead of the best one. The watch falls back to it by
+    /// itself on a server without the best one.
     pub fn asking(self, encoding: Encoding, method: Method) -> Watch {
         Watch { encoding, method, ..self }
     }
 
-    /// The source that its events name.
+    /// The source of its events.
     pub fn id(&self) -> &SourceId {
         &self.id
     }
 
-    /// Runs until the receiver of the events is gone. Faults are never fatal: they are told in the log, once a change,
-    /// and in `health`.
+    /// Runs until the receiver of the events is gone. Faults never end it: they are logged once per change, and set in
+    /// `health`.
     pub async fn run(self, client: Client, events: Sender<Arrival>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
         let run = Run {
@@ -162,7 +163,7 @@ impl Watch {
     }
 }
 
-/// A watch at work.
+/// A running watch.
 struct Run {
     watch: Watch,
     client: Client,
@@ -170,28 +171,28 @@ struct Run {
     health: Arc<SourceHealth>,
     /// Between attempts that fail.
     backoff: Backoff,
-    /// Before lists that an expired version asks for: a server may grant every list and refuse every watch. Apart from the
-    /// other, so that the relist that follows an outage does not inherit its waits.
+    /// Before relists after an expired version: a server may grant every list and refuse every watch. It is separate,
+    /// so that a relist after an outage does not inherit the outage's waits.
     relist_backoff: Backoff,
     /// Watches that brought nothing.
     fruitless: Fruitless,
-    /// The resource version to watch from; none where a list is needed.
+    /// The resource version to watch from. `None` if a list is needed.
     position: Option<String>,
-    /// Whether the server has come to this position is to be asked before the next watch.
+    /// The server may be behind this position: `prove` must ask before the next watch.
     is_unproved: bool,
     /// The request before this one was answered: a list, or the server's version.
     has_just_answered: bool,
-    /// The watch at work has moved the position.
+    /// The current watch has moved the position.
     has_moved: bool,
-    /// The server could not be reached or answered nobody, and nothing has proved the zone since.
+    /// The server was unreachable or refused everybody, and nothing has proved the zone since.
     is_after_outage: bool,
     /// `Begin` was sent, and neither `Commit` nor `Abort`.
     is_listing: bool,
-    /// When the bytes came that are being read.
+    /// When the current bytes were received.
     received: Instant,
-    /// How objects are asked for.
+    /// The encoding that is requested.
     encoding: Encoding,
-    /// How the next list is asked for.
+    /// The method of the next list.
     method: Method,
 }
 
@@ -215,7 +216,7 @@ impl Run {
         }
     }
 
-    /// Draws the conclusions of a fault and says how long to wait.
+    /// Handles a fault and returns how long to wait.
     async fn settle(&mut self, verb: &'static str, fault: Fault) -> Result<Duration, Fault> {
         if matches!(fault, Fault::Closed) {
             return Err(fault);
@@ -238,7 +239,7 @@ impl Run {
         Ok(backoff.wait(fault.retry_after()))
     }
 
-    /// Puts a fault into the log and the health, the log only if it is another one than before.
+    /// Records a fault in the health, and logs it if it differs from the one before.
     fn tell(&self, verb: &'static str, fault: &Fault, is_fruitless: bool) {
         if is_fruitless && self.fruitless.is_lasting() {
             if self.health.set_error(Some(FRUITLESS.to_owned())) {
@@ -247,9 +248,9 @@ impl Run {
             return;
         }
         let text = match fault {
-            Fault::EndedEarly | Fault::Empty => return, // a stray one is no fault
+            Fault::EndedEarly | Fault::Empty => return, // a single one is not a fault
             fault if verb == "watch" && fault.is_expired() => {
-                return info!(source = %self.name(), "watch: {fault}; listing again");
+                return info!(source = %self.name(), "watch: {fault}; relist");
             }
             Fault::Refused(Refusal { code: 403, message, .. }) => self.forbidden(verb, message),
             fault => format!("{verb}: {fault}"),
@@ -259,20 +260,20 @@ impl Run {
         }
     }
 
-    /// What is missing where the server forbids it.
+    /// The rights that are missing if the server forbids a request.
     fn forbidden(&self, verb: &str, message: &str) -> String {
         let (place, role) = match &self.watch.id.namespace {
             Some(namespace) => (format!("in namespace {namespace}"), "Role and RoleBinding in that namespace"),
             None => ("in all namespaces".to_owned(), "ClusterRole and ClusterRoleBinding"),
         };
         format!(
-            "may not {verb} pods {place}: give our account a {role} with apiGroups [\"\"], resources [pods], verbs [get, \
+            "may not {verb} pods {place}: give the service account a {role} with apiGroups [\"\"], resources [pods], verbs [get, \
              list, watch] (403: {message})"
         )
     }
 
-    /// The zone was whole at this moment: faults are over, and so are their waits. Only a watch that lives its time ends a
-    /// row of fruitless ones, so that the log does not tell of each list that comes in their place.
+    /// The zone was complete at this moment: clears faults and resets waits. Only a watch that lasts its time ends a
+    /// row of fruitless ones, so that the relists in between are not logged.
     fn recover(&mut self, whole_at: Instant) {
         self.backoff.reset();
         self.is_after_outage = false;
@@ -299,12 +300,12 @@ impl Run {
         format!("{cluster}/{profile}/{}", namespace.as_deref().unwrap_or("*"))
     }
 
-    /// Puts a question; in JSON from then on where a server has nothing to say in protobuf.
+    /// Sends a request. Falls back to JSON for good if the server does not know protobuf.
     async fn ask(&mut self, uri: &str, shape: Shape, header: Duration, patience: Patience) -> Result<Answer, Fault> {
         let answer = request::ask(&self.client, uri, (self.encoding, shape), header, patience).await;
         match answer {
             Err(Fault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
-                info!(source = %self.name(), "no protobuf here, so objects come in JSON ({refusal})");
+                info!(source = %self.name(), "the server does not send protobuf, so objects come in JSON ({refusal})");
                 self.encoding = Encoding::Json;
                 request::ask(&self.client, uri, (self.encoding, shape), header, patience).await
             }

@@ -1,7 +1,7 @@
-//! Has something changed among a set of files and folders? Asked by looking, every [`POLL_INTERVAL`].
+//! Detects changes in files and folders by polling every [`POLL_INTERVAL`].
 //!
-//! Looking works everywhere, also on network file systems and on the links that the kubelet turns when it updates a
-//! mounted ConfigMap, where notification by the kernel does not.
+//! Polling works everywhere. Kernel notification does not work on network file systems, nor for the links that the
+//! kubelet replaces when it updates a mounted ConfigMap.
 
 use std::fs::Metadata;
 use std::future::ready;
@@ -10,33 +10,34 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often files are looked at: how late a change may be seen.
+/// The polling interval, and the longest delay before a change is noticed.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long files must look the same before a change is read. Many programs empty a file before they write it again.
+/// How long files must stay the same before a change is read. Many programs empty a file before they write it again.
 const SETTLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// After so many intervals a change is read anyway: a file may change all the time.
+/// After this many intervals a change is read anyway: a file may change all the time.
 const SETTLE_INTERVALS_MAX: usize = 20;
 
-/// How deep folders are looked at: a link may lead back to a folder above it.
+/// The depth to which folders are read. A link may lead back to a parent folder.
 const DEPTH_MAX: usize = 8;
 
-/// The most files and folders that are looked at below a folder.
+/// The most files and folders that are read below a folder.
 const MARKS_MAX: usize = 50_000;
 
-/// The name by which standard input goes among paths.
+/// The path that means standard input.
 pub const STDIN: &str = "-";
 
-/// What a set of paths looked like. Equal ones mean that nothing has to be read again.
+/// The state of a set of paths. Two equal fingerprints mean that nothing has to be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Option<Mark>)>);
 
-/// What changes when a file does: length, time of change in nanoseconds, device and inode.
+/// What changes with a file: length, time of change in nanoseconds, device and inode.
 type Mark = (u64, i128, u64, u64);
 
 impl Fingerprint {
-    /// Looks at files, and at the files in folders. Take it before the files are read: a change in between is then seen.
+    /// Reads the state of files, and of the files in folders. Take it before the files are read, so that a change in
+    /// between is noticed.
     pub fn of(paths: &[PathBuf]) -> Fingerprint {
         let mut marks = Vec::new();
         for path in paths.iter().filter(|path| !is_stdin(path)) {
@@ -49,7 +50,7 @@ impl Fingerprint {
         Fingerprint(marks)
     }
 
-    /// Looks at all files below a folder.
+    /// Reads the state of all files below a folder.
     pub fn below(folder: &Path) -> Fingerprint {
         let mut marks = Vec::new();
         mark_below(folder, DEPTH_MAX, &mut marks);
@@ -57,7 +58,7 @@ impl Fingerprint {
     }
 }
 
-/// Marks a path, and what is below it if it is a folder.
+/// Adds a path, and what is below it if it is a folder.
 fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<Mark>)>) {
     if marks.len() == MARKS_MAX {
         return;
@@ -68,7 +69,7 @@ fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<M
     }
 }
 
-/// Waits until the paths do not look as they did, and tells how they look once they have settled.
+/// Waits until the paths differ from `seen` and have settled, and updates `seen`.
 pub async fn changed(paths: &[PathBuf], seen: &mut Fingerprint) {
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -98,8 +99,8 @@ pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN
 }
 
-/// The visible entries of a folder, sorted; none if the path is no folder. Hidden ones are left out: editors' files, and
-/// the `..data` of a mounted ConfigMap, whose files are linked beside it.
+/// The visible entries of a folder, sorted. Empty if the path is not a folder. Hidden entries are left out: editors'
+/// files, and the `..data` of a mounted ConfigMap, to whose files visible links point.
 pub fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! Label selectors of Kubernetes: parsed for manifests, where no API server selects for us.
+//! Kubernetes label selectors, parsed to select Pods of manifests. For a cluster the API server selects.
 //!
-//! The text form is that of `kubectl -l`: requirements joined by commas, all of which must hold. A profile's selector is
-//! parsed at start, so that a typing error is told there and not by an API server's 400 later.
+//! The text form is that of `kubectl -l`: requirements joined by commas, all of which must hold. A profile's selector
+//! is parsed at start, so that a typing error is reported there instead of as an API server's 400 later.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +20,13 @@ pub struct Selector {
     requirements: Vec<Requirement>,
 }
 
-/// Why a selector cannot be read.
+/// Why a selector cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("label selector, character {}: {reason}", .at + 1)]
 pub struct SelectorError {
-    /// Where, in bytes from the start.
+    /// The offset in bytes.
     pub at: usize,
-    /// What is wrong there.
+    /// What is wrong at the offset.
     pub reason: &'static str,
 }
 
@@ -45,12 +45,12 @@ enum Test {
 }
 
 impl Selector {
-    /// The text that it was read from, for the API server's `labelSelector`.
+    /// The text that it was parsed from, for the API server's `labelSelector`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it selects what carries these labels.
+    /// Whether it selects an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = labels.get(&requirement.key);
@@ -58,7 +58,7 @@ impl Selector {
                 Test::Exists => value.is_some(),
                 Test::Missing => value.is_none(),
                 Test::In(values) => value.is_some_and(|value| values.contains(value)),
-                // What lacks the label is selected too, as the API server does it.
+                // Objects without the label match too, as in the API server.
                 Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
             }
         })
@@ -90,7 +90,7 @@ impl FromStr for Selector {
     }
 }
 
-/// Reads the text from left to right.
+/// Parses the text from left to right.
 struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -142,7 +142,7 @@ impl<'t> Reader<'t> {
             return Err(self.error("expected ( and a list of values"));
         }
         if self.peek() == Some(')') {
-            return Err(self.error("a list of values is not empty"));
+            return Err(self.error("a list of values must not be empty"));
         }
         let mut values = vec![self.value()?];
         while self.take(",") {
@@ -154,7 +154,7 @@ impl<'t> Reader<'t> {
         Ok(values)
     }
 
-    /// The characters up to the next blank or sign, and where they start.
+    /// The characters up to the next blank or sign, and their offset.
     fn word(&mut self) -> (usize, &'t str) {
         self.skip_blanks();
         let rest = self.rest();
@@ -192,30 +192,30 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether a text can be the key of a label or an annotation.
+/// Whether a text is valid as the key of a label or an annotation.
 pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
     if key.is_empty() {
-        return Err("expected a label's key");
+        return Err("expected a label key");
     }
     if !is_name(name) {
-        return Err("a key is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends");
+        return Err("a key has up to 63 letters, digits, -, _ and ., with a letter or digit at both ends");
     }
     if prefix.is_some_and(|prefix| prefix.len() > PREFIX_LEN_MAX || !prefix.split('.').all(is_prefix_label)) {
-        return Err("a key's prefix is a DNS name of lower case letters, digits, - and .");
+        return Err("a key's prefix must be a DNS name of lower-case letters, digits, - and .");
     }
     Ok(())
 }
 
-/// Whether a text can be a label's value.
+/// Whether a text is valid as a label's value.
 pub(super) fn check_value(value: &str) -> Result<(), &'static str> {
     if value.is_empty() || is_name(value) {
         return Ok(());
     }
-    Err("a value is up to 63 letters, digits, -, _ and ., with a letter or digit at both ends")
+    Err("a value has up to 63 letters, digits, -, _ and ., with a letter or digit at both ends")
 }
 
 fn is_name(text: &str) -> bool {
@@ -282,19 +282,19 @@ mod tests {
     #[test]
     fn tells_what_is_wrong_and_where() {
         let cases = [
-            (",", 0, "expected a label's key"),
-            ("a,", 2, "expected a label's key"),
+            (",", 0, "expected a label key"),
+            ("a,", 2, "expected a label key"),
             ("a=b c", 4, "expected a comma or the end"),
             ("a like b", 2, "expected one of"),
             ("a in x", 5, "expected ("),
             ("a in (", 6, "expected a comma or )"),
-            ("a in ()", 6, "not empty"),
+            ("a in ()", 6, "not be empty"),
             ("a in (x", 7, "expected a comma or )"),
             ("a>5", 1, "not supported"),
-            ("a=ü", 2, "a value is"),
-            ("a=-", 2, "a value is"),
-            ("_a", 0, "a key is"),
-            ("a/b/c", 0, "a key is"),
+            ("a=ü", 2, "a value has"),
+            ("a=-", 2, "a value has"),
+            ("_a", 0, "a key has"),
+            ("a/b/c", 0, "a key has"),
             ("A.io/b", 0, "prefix"),
             ("/b", 0, "prefix"),
             ("a!b", 1, "expected one of"),

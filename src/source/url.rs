@@ -1,12 +1,12 @@
-//! URLs as people may see them: the one place that formats a URL for an error, a log or a page.
+//! The only place that formats URLs for errors, logs and pages.
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-/// A URL without what may be a secret: its scheme, host, port and path. The user's name and password, the query and the
-/// fragment are left out. A text whose parts cannot be told apart is not shown at all.
+/// A URL without anything that may be secret: its scheme, host, port and path. User name, password, query and fragment
+/// are left out. A text that cannot be split into these parts is not shown at all.
 pub fn shown(url: &str) -> String {
-    of_text(url).unwrap_or_else(|| "(a URL that is not shown, since it may hold a secret)".to_owned())
+    of_text(url).unwrap_or_else(|| "(a URL that is not shown, because it may contain a secret)".to_owned())
 }
 
 fn of_text(url: &str) -> Option<String> {
@@ -18,24 +18,24 @@ fn of_text(url: &str) -> Option<String> {
     Some(format!("{scheme}{host}{port}{path}"))
 }
 
-/// What is wrong where there is no [`Authority`].
+/// The error of a URL without an [`Authority`].
 pub(super) const UNCLEAR: &str =
-    "its host or port cannot be told (in a password `/`, `?`, `#` and `@` are %2F, %3F, %23 and %40)";
+    "its host or port is unclear (in a password write `/`, `?`, `#` and `@` as %2F, %3F, %23 and %40)";
 
 /// The parts of a URL between its scheme and its path.
 pub(super) struct Authority<'u> {
-    /// The user's name and password.
+    /// The user name and the password.
     pub login: Option<[String; 2]>,
-    /// The host, an address of IPv6 in brackets.
+    /// The host. An IPv6 address is in brackets.
     pub host: &'u str,
     pub port: Option<u16>,
 }
 
 impl Authority<'_> {
-    /// Reads those of a URL that was parsed from a text. None where there is no host, or where the port is not a number.
+    /// The authority of a URL that was parsed from `text`. `None` if it has no host, or if the port is not a number.
     pub(super) fn of<'u>(uri: &'u Uri, text: &str) -> Option<Authority<'u>> {
         let authority = uri.authority()?.as_str();
-        // A password with `/`, `?` or `#` in it ends the authority early: an `@` then stands behind it.
+        // A password with an unescaped `/`, `?` or `#` ends the authority early. The text then has an `@` after it.
         if authority.matches('@').count() != text.matches('@').count() {
             return None;
         }

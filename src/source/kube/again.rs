@@ -1,4 +1,4 @@
-//! Single Pods that are asked for again.
+//! Requests single Pods that the index asks for again.
 
 use kube::Client;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -15,8 +15,8 @@ use crate::source::again::Wanted;
 use crate::source::{Arrival, Change, Event};
 
 impl Watch {
-    /// Asks for each Pod that is wanted, one at a time, and tells it as [`Change::Again`]; until the receiver of the events
-    /// is gone. A Pod that cannot be had now is left out: who wants it asks again.
+    /// Requests each wanted Pod, one at a time, and sends it as [`Change::Again`], until the receiver of the events is
+    /// gone. A Pod that cannot be read now is skipped: the index asks again.
     pub async fn tell_again(mut self, client: Client, events: Sender<Arrival>, mut wanted: Receiver<Wanted>) {
         let mut backoff = Backoff::default();
         loop {
@@ -29,7 +29,7 @@ impl Watch {
                 Ok(()) => backoff.reset(),
                 Err(Fault::Closed) => return,
                 Err(fault) => {
-                    debug!(namespace = %pod.namespace, pod = pod.name, "asked for a Pod again: {fault}");
+                    debug!(namespace = %pod.namespace, pod = pod.name, "reading a Pod again failed: {fault}");
                     sleep(backoff.wait(fault.retry_after())).await;
                 }
             }

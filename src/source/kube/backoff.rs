@@ -1,15 +1,15 @@
-//! How long to wait after a fault: exponential with full jitter, so that replicas do not come back in step.
+//! The wait after a fault: exponential with full jitter, so that replicas do not retry in step.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// The most that is waited after the first fault.
+/// The longest wait after the first fault.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The most that is ever waited: how late the end of a long outage may be noticed.
+/// The longest wait: how late the end of a long outage may be noticed.
 const LAST: Duration = Duration::from_secs(10);
 
-/// The most that a server's `Retry-After` can make us wait.
+/// The longest `Retry-After` of a server that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// The waits between attempts.
@@ -25,12 +25,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Something went well: the next wait is a short one.
+    /// Resets the waits after a success.
     pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
-    /// The next wait; at least as long as the server asked for, within bounds.
+    /// The next wait. It is at least `retry_after`, within bounds.
     pub fn wait(&mut self, retry_after: Option<Duration>) -> Duration {
         let most = self.next;
         self.next = (most * 2).min(LAST);
@@ -38,7 +38,7 @@ impl Backoff {
     }
 }
 
-/// A duration from none to `most`, evenly spread. Not for secrets.
+/// A random duration from zero to `most`, evenly distributed. Not for secrets.
 pub fn jitter(most: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish();
     most.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)

@@ -1,4 +1,4 @@
-//! One event of a watch, and the envelope of a list.
+//! An event of a watch, and the envelope of a list.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,23 +12,23 @@ use crate::source::Pod;
 /// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// What a watch says.
+/// The event of a watch.
 #[derive(Debug, PartialEq)]
 pub(super) enum WatchEvent {
     /// ADDED or MODIFIED.
     Apply(Box<Pod>),
-    /// DELETED: only the uid counts, the last state with it is history.
+    /// DELETED. Only the uid matters; the last state is ignored.
     Remove(std::sync::Arc<str>),
-    /// BOOKMARK; `ends_list` where it says that the initial events were all.
+    /// BOOKMARK. `ends_list` if it marks the end of the initial events.
     Bookmark {
         /// It ends a streaming list.
         ends_list: bool,
     },
-    /// A Pod that cannot be read, or a type of event that we do not know.
+    /// A Pod that cannot be read, or an unknown type of event.
     Unreadable,
 }
 
-/// An event and the resource version to go on from behind it.
+/// An event, and the resource version to continue from after it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Frame {
     pub(super) event: WatchEvent,
@@ -44,7 +44,7 @@ struct RawEvent<'j> {
 }
 
 impl Frame {
-    /// Reads an event. An ERROR event, an object of another kind, and what is no event at all are faults.
+    /// Parses an event. An ERROR event, an object of another kind, and anything that is not an event are faults.
     pub(super) fn read(event: &[u8], encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
         match encoding {
             Encoding::Json => Frame::of_json(event, annotation),
@@ -54,8 +54,8 @@ impl Frame {
 
     fn of_json(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
-            // Some servers put the Status there bare.
-            return Err(Refusal::of_event(json).map_or(Fault::Garbage("no watch event"), Fault::Refused));
+            // Some servers send a bare Status instead of an event.
+            return Err(Refusal::of_event(json).map_or(Fault::Garbage("not a watch event"), Fault::Refused));
         };
         let object = event.object.map_or("{}", RawValue::get);
         if event.kind == "ERROR" {
@@ -67,9 +67,10 @@ impl Frame {
         }
     }
 
-    /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`, whose field 1 is an object that stands by itself.
+    /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`. Field 1 of that is a self-contained
+    /// object.
     fn of_protobuf(event: &[u8], annotation: &str) -> Result<Frame, Fault> {
-        let no_event = || Fault::Garbage("no watch event");
+        let no_event = || Fault::Garbage("not a watch event");
         if event.starts_with(MAGIC) {
             return Err(Refusal::of_event(event).map_or_else(no_event, Fault::Refused));
         }
@@ -93,7 +94,7 @@ impl Frame {
 
     fn of_object(kind: &str, pod: &impl PodObject, annotation: &str) -> Result<Frame, Fault> {
         if pod.kind().is_some_and(|kind| kind != "Pod") {
-            return Err(Fault::Garbage("an event about something else than a Pod"));
+            return Err(Fault::Garbage("an event of another kind than Pod"));
         }
         let known = match kind {
             "ADDED" | "MODIFIED" => pod.to_pod(annotation).map(|pod| WatchEvent::Apply(Box::new(pod))),
@@ -109,7 +110,7 @@ impl Frame {
     }
 }
 
-/// What an ERROR event means.
+/// The fault of an ERROR event.
 fn of_error(object: &[u8]) -> Fault {
     Refusal::of_event(object).map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused)
 }
@@ -133,20 +134,20 @@ pub(super) struct ListMeta {
 }
 
 impl Envelope {
-    /// Reads the envelope's JSON.
+    /// Parses the envelope's JSON.
     pub(super) fn of_json(json: &[u8]) -> Result<Envelope, Fault> {
         serde_json::from_slice(json).map_err(|_| Fault::Garbage("the list is broken"))
     }
 
-    /// Whether it tells, as far as it was read, that the list is of something else.
+    /// Whether the part read so far says that the list has another kind than Pods.
     pub(super) fn is_foreign(&self) -> bool {
         self.kind.as_deref().is_some_and(|kind| kind != "PodList")
     }
 
-    /// The list's resource version and the token that the next page is asked for with, if there is one.
+    /// The list's resource version, and the token of the next page if there is one.
     pub(super) fn end(self) -> Result<(String, Option<String>), Fault> {
         if self.kind.as_deref() != Some("PodList") {
-            return Err(Fault::Garbage("the list is of something else than Pods"));
+            return Err(Fault::Garbage("the list is of another kind than Pods"));
         }
         let version = self.metadata.resource_version.filter(|version| is_version(version));
         let version = version.ok_or(Fault::Garbage("the list has no resource version"))?;
@@ -154,7 +155,7 @@ impl Envelope {
     }
 }
 
-/// Whether a watch can go on from it: 0 means anywhere.
+/// Whether a watch can continue from it: 0 means any version.
 fn is_version(version: &str) -> bool {
     !version.is_empty() && version != "0"
 }
@@ -212,10 +213,10 @@ mod tests {
             (r#"{"type":"ERROR"}"#, "ERROR event without a Status"),
             (
                 r#"{"type":"ADDED","object":{"kind":"Service","metadata":{"name":"p","namespace":"n","uid":"u"}}}"#,
-                "something else than a Pod",
+                "another kind than Pod",
             ),
-            (r#"{"kind":"PodList","items":[]}"#, "no watch event"),
-            ("{}", "no watch event"),
+            (r#"{"kind":"PodList","items":[]}"#, "not a watch event"),
+            ("{}", "not a watch event"),
         ];
         for (json, expected) in cases {
             let fault = read(json).expect_err(json);
@@ -234,8 +235,8 @@ mod tests {
             ),
             (r#"{"kind":"PodList","metadata":{}}"#, Err("no resource version")),
             (r#"{"kind":"PodList","metadata":{"resourceVersion":"0"}}"#, Err("no resource version")),
-            (r#"{"kind":"ServiceList","metadata":{"resourceVersion":"5"}}"#, Err("something else than Pods")),
-            ("{}", Err("something else than Pods")),
+            (r#"{"kind":"ServiceList","metadata":{"resourceVersion":"5"}}"#, Err("another kind than Pods")),
+            ("{}", Err("another kind than Pods")),
             (r#"{"kind":"PodList","metadata":7}"#, Err("the list is broken")),
         ];
         for (json, expected) in cases {

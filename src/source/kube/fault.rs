@@ -1,4 +1,4 @@
-//! What can go wrong between us and an API server, and what each of it means.
+//! The faults between us and an API server, and their meaning.
 
 use std::time::Duration;
 
@@ -8,43 +8,44 @@ use super::json::NotJson;
 use super::protobuf::{Fields, MAGIC, NotProtobuf, Value, Wrapped, text};
 use crate::source::health::Restart;
 
-/// The most characters of a server's message that are repeated in a log line.
+/// The most characters of a server's message in a log line.
 const MESSAGE_LEN_MAX: usize = 300;
 
-/// Why a list or a watch came to its end.
+/// Why a list or a watch ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// Nobody reads our events any more.
+    /// Nothing receives our events any more.
     #[error("the program is ending")]
     Closed,
-    /// There is no connection to speak over.
+    /// There is no connection.
     #[error("cannot reach the API server: {0}")]
     Unreachable(String),
-    /// The server said no, by an HTTP status or by an ERROR event.
+    /// The server refused, by an HTTP status or by an ERROR event.
     #[error("the API server answers {0}")]
     Refused(Refusal),
-    /// Our resource version is from a future that was undone.
+    /// Our resource version is newer than the server's: the server was restored.
     #[error("the API server is at resource version {current}, before our {position}")]
     Undone {
         /// The server's version.
         current: u64,
-        /// Ours.
+        /// Our version.
         position: u64,
     },
-    /// Nothing came for this long. Told in whole seconds, so that a lasting silence reads the same each time.
+    /// Nothing was received for this long. The text has whole seconds, so that a lasting silence reads the same each
+    /// time.
     #[error("nothing from the API server for {:.0} s", .0.as_secs_f64())]
     Silent(Duration),
     /// The body broke, or ended inside an object or before a list's end.
-    #[error("the API server's answer broke off: {0}")]
+    #[error("the API server's response broke off: {0}")]
     Broken(String),
-    /// A watch that brought something ended in good order, but long before its time.
+    /// A watch with events ended properly, but long before its time.
     #[error("the API server ended the watch early")]
     EndedEarly,
-    /// The same of a watch that brought nothing.
-    #[error("the API server ended the watch early, with nothing in it")]
+    /// A watch without events ended properly, but long before its time.
+    #[error("the API server ended the watch early and without events")]
     Empty,
-    /// The body is not what was asked for, or of something else.
-    #[error("not an answer of a Kubernetes API server: {0}")]
+    /// The body is of another format or another kind than requested.
+    #[error("not a response of a Kubernetes API server: {0}")]
     Garbage(&'static str),
 }
 
@@ -64,7 +65,7 @@ impl Fault {
         }
     }
 
-    /// Only a new list helps.
+    /// Whether only a new list helps.
     pub(super) fn is_expired(&self) -> bool {
         match self {
             Fault::Refused(refusal) => refusal.is_expired(),
@@ -73,8 +74,8 @@ impl Fault {
         }
     }
 
-    /// It tells of this request, rather than of a server that cannot be reached or answers nobody now. A lost connection and a
-    /// proxy's error do so only where the server has just answered another request.
+    /// Whether the fault concerns this request, instead of a server that is unreachable or refuses everybody. A lost
+    /// connection and a proxy's error do so only if the server has just answered another request.
     pub(super) fn is_of_request(&self, has_just_answered: bool) -> bool {
         match self {
             Fault::Closed => false,
@@ -95,35 +96,35 @@ impl Fault {
 
 impl From<NotJson> for Fault {
     fn from(NotJson: NotJson) -> Fault {
-        Fault::Garbage("the body is no JSON")
+        Fault::Garbage("the body is not JSON")
     }
 }
 
 impl From<NotProtobuf> for Fault {
     fn from(NotProtobuf: NotProtobuf) -> Fault {
-        Fault::Garbage("the body is no protobuf")
+        Fault::Garbage("the body is not protobuf")
     }
 }
 
-/// The server's no.
+/// A refusal of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The HTTP status, or the code that an ERROR event's `Status` has.
+    /// The HTTP status, or the code in an ERROR event's `Status`.
     pub(super) code: u16,
-    /// The `Status` object's reason, `Expired` for one.
+    /// The `Status` object's reason, such as `Expired`.
     pub(super) reason: String,
-    /// The `Status` object's message, cut and without control characters.
+    /// The `Status` object's message, truncated and without control characters.
     pub(super) message: String,
     /// `Retry-After`, or the same in the `Status`.
     pub(super) retry_after: Option<Duration>,
-    /// It came as an event, in an answer that had begun well.
+    /// It came as an event, in a response that began with success.
     pub(super) is_event: bool,
-    /// It carried a `Status`: the API server itself speaks, not a proxy before it.
+    /// It has a `Status`: it comes from the API server itself, not from a proxy before it.
     pub(super) has_status: bool,
 }
 
 impl Refusal {
-    /// Reads the `Status` object of an ERROR event, in either encoding; none if it is something else.
+    /// Parses the `Status` object of an ERROR event, in either encoding. `None` if it is another object.
     pub(super) fn of_event(object: &[u8]) -> Option<Refusal> {
         let status = match object.starts_with(MAGIC) {
             true => Status::of_protobuf(object).ok()?,
@@ -142,7 +143,7 @@ impl Refusal {
         })
     }
 
-    /// Reads the body of an error's response; a body that is no `Status` says nothing.
+    /// Parses the body of an error response. A body that is not a `Status` is ignored.
     pub(super) fn of_response(code: u16, body: &[u8], retry_after: Option<Duration>) -> Refusal {
         match Refusal::of_event(body) {
             Some(refusal) => {
@@ -159,22 +160,22 @@ impl Refusal {
         }
     }
 
-    /// The resource version or the continue token is of no use any more. Only a new list helps. Too large is one that the
-    /// server has not come to, as after etcd was restored from a backup.
+    /// Whether the resource version or the continue token is useless, so that only a new list helps. "Too large" is a
+    /// version that the server has not reached, as after etcd was restored from a backup.
     pub(super) fn is_expired(&self) -> bool {
         matches!(self.reason.as_str(), "Expired" | "Gone")
             || self.code == 410
             || (self.code == 504 && self.message.contains("Too large resource version"))
     }
 
-    /// The server does not know streaming lists, or cannot serve them from its etcd.
+    /// Whether the server does not know streaming lists, or cannot serve them from its etcd.
     pub(super) fn is_of_streaming(&self) -> bool {
         let words = ["RequestWatchProgress", "sendInitialEvents", "resourceVersionMatch", "WatchList"];
         matches!(self.code, 400 | 405 | 422 | 501) || words.iter().any(|word| self.message.contains(word))
     }
 
-    /// The server refused this very request, rather than us (401, 403) or any request at the moment (429, 503). A proxy's
-    /// error says nothing of the request.
+    /// Whether the server refused this request, instead of us (401, 403) or any request at the moment (429, 503). A
+    /// proxy's error does not say so.
     pub(super) fn is_of_request(&self) -> bool {
         self.has_status && !matches!(self.code, 401 | 403 | 429 | 503)
     }
@@ -213,7 +214,7 @@ struct Details {
 }
 
 impl Status {
-    /// `meta.v1.Status`, as an object that stands by itself.
+    /// `meta.v1.Status` as a self-contained object.
     fn of_protobuf(bytes: &[u8]) -> Result<Status, NotProtobuf> {
         let wrapped = Wrapped::read(bytes)?;
         let kind = wrapped.kind().unwrap_or_default().into_owned();
@@ -232,7 +233,7 @@ impl Status {
 }
 
 impl Details {
-    /// `meta.v1.StatusDetails`; no wait is written as 0, which JSON leaves out.
+    /// `meta.v1.StatusDetails`. Protobuf writes no wait as 0, and JSON leaves it out.
     fn of_protobuf(message: &[u8]) -> Result<Details, NotProtobuf> {
         let mut retry_after_seconds = None;
         for field in Fields::of(message) {
@@ -244,7 +245,7 @@ impl Details {
     }
 }
 
-/// A stranger's text, fit for a log line.
+/// Text from elsewhere, safe for a log line.
 fn clean(text: &str) -> String {
     text.chars().take(MESSAGE_LEN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,67 +1,69 @@
-//! Watches that bring nothing: when a list takes their place.
+//! Watches that bring nothing: when a relist replaces them.
 //!
-//! A gateway that cannot stream ends each watch at once, well-formed and empty. Nothing in such an answer is wrong, and a
-//! client that believes it never learns of a change. The server's own version is no proof: Leases and Events move it each
-//! second. So a row of such watches leads to a list, and the next row to another one, each time later than before.
+//! A gateway that cannot stream ends each watch at once, well-formed and empty. Nothing in such a response is wrong,
+//! and a client that trusts it misses every change. The server's own version is no proof, because Leases and Events
+//! move it every second. So a row of such watches leads to a relist, and the next row to another one, each time later
+//! than before.
 //!
-//! A proxy that cuts an idle connection looks the same, where its timeout is shorter than a watch and nothing happens. So
-//! behind a watch that brings nothing, each one is asked to end after a short time, until one does: that proves the zone.
+//! A proxy that cuts idle connections looks the same if its timeout is shorter than a watch and nothing happens. So
+//! after a watch that brings nothing, the next ones request a short timeout until one lasts its time, which proves the
+//! zone.
 
 use std::time::{Duration, Instant};
 
 use super::backoff::jitter;
 
-/// So many watches in a row that bring nothing lead to a list.
+/// This many watches in a row that bring nothing lead to a relist.
 const ROW: u32 = 3;
 
-/// The least time between the first such list and the second one. Each wait after it is twice as long.
+/// The shortest time between the first such relist and the second. Each later wait is twice as long.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The longest wait between two such lists.
+/// The longest time between two such relists.
 const LAST: Duration = Duration::from_secs(600);
 
-/// What is known of the watches of one source.
+/// The record of one source's watches.
 #[derive(Debug, Default)]
 pub(super) struct Fruitless {
-    /// Watches in a row that brought nothing, since the last list.
+    /// Watches in a row that brought nothing, since the last relist.
     row: u32,
-    /// How many lists such a row has led to since a watch lived its time.
+    /// Relists by such rows since a watch lasted its time.
     lists: u32,
-    /// No such list comes before this moment.
+    /// The earliest time of the next such relist.
     not_before: Option<Instant>,
 }
 
 impl Fruitless {
-    /// A watch ended before its time and brought nothing. True if a list is due.
+    /// Counts a watch that ended early and brought nothing. Returns whether a relist is due.
     pub(super) fn count(&mut self, now: Instant) -> bool {
         self.row = self.row.saturating_add(1);
         let is_due = self.row >= ROW && self.not_before.is_none_or(|due| now >= due);
         if is_due {
             let longest = FIRST.saturating_mul(2u32.saturating_pow(self.lists)).min(LAST);
             self.lists = self.lists.saturating_add(1);
-            // From the half on, so that no wait is shorter than the one before.
+            // Jitter covers only the second half, so that no wait is shorter than the one before.
             self.not_before = Some(now + longest / 2 + jitter(longest / 2));
             self.row = 0;
         }
         is_due
     }
 
-    /// A watch brought something.
+    /// Ends the row: a watch brought something.
     pub(super) fn end_row(&mut self) {
         self.row = 0;
     }
 
-    /// A watch lived its time: what it did not tell did not happen.
+    /// Clears the record: a watch lasted its time, so it missed nothing.
     pub(super) fn forget(&mut self) {
         *self = Fruitless::default();
     }
 
-    /// The last watch brought nothing, or a row has led to a list and no watch has lived its time since.
+    /// Whether the last watch brought nothing, or [`Fruitless::is_lasting`].
     pub(super) fn is_suspected(&self) -> bool {
         self.row > 0 || self.is_lasting()
     }
 
-    /// Whether a row has led to a list, and no watch has lived its time since.
+    /// Whether a row has led to a relist, and no watch has lasted its time since.
     pub(super) fn is_lasting(&self) -> bool {
         self.lists > 0
     }
@@ -71,7 +73,7 @@ impl Fruitless {
 mod tests {
     use super::*;
 
-    /// Seconds between the lists of so many watches, one each `every`, none of which brings anything.
+    /// The seconds between the relists if `watches` watches, one each `every`, bring nothing.
     fn waits(every: Duration, watches: u32) -> Vec<f64> {
         let (mut fruitless, start) = (Fruitless::default(), Instant::now());
         let moments = (0..watches).map(|n| start + every * n);
@@ -100,7 +102,7 @@ mod tests {
         assert_eq!([(); 2].map(|()| fruitless.count(now)), [false, false]);
         fruitless.end_row();
         assert_eq!([(); 3].map(|()| fruitless.count(now)), [false, false, true]);
-        // Seldom watches: each row of three is a list.
+        // Rare watches: each row of three is a relist.
         assert!(waits(Duration::from_secs(1000), 30).iter().all(|wait| *wait == 3000.0));
     }
 

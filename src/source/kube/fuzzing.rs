@@ -1,4 +1,4 @@
-//! What a body is read as, for the fuzz target: the splitters and readers as a list and a watch use them, without HTTP.
+//! Reads bodies for the fuzz target, with the splitters and readers of lists and watches and without HTTP.
 
 use hyper::body::Bytes;
 
@@ -6,10 +6,10 @@ use super::fault::Fault;
 use super::list::{frame, item};
 use super::split::{Encoding, Shape, Splitter};
 
-/// The annotation that is read: the profile `app`'s.
+/// The annotation of the profile `app`.
 const ANNOTATION: &str = "app.io/annotation";
 
-/// All that a body in these chunks says, in its order, up to its end or its fault.
+/// Everything that a body in these chunks yields, in order, up to its end or its fault.
 pub fn read<'b>(encoding: Encoding, is_list: bool, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<String> {
     let shape = if is_list { Shape::List } else { Shape::Sequence };
     let mut told = Vec::new();

@@ -1,29 +1,29 @@
-//! Cuts a body of JSON into its objects as the bytes come.
+//! Splits a JSON body into its objects while the bytes arrive.
 //!
-//! It knows just enough of JSON to see where an object ends (nesting, strings, escapes); whoever gets the object checks
-//! it. A watch is a sequence of objects, with or without blanks between them; a list is one object, whose `items` are cut out and whose rest, the envelope, is
-//! kept for the end.
+//! It knows only enough of JSON to find the end of an object (nesting, strings, escapes). The reader of the object
+//! checks the rest. A watch is a sequence of objects, optionally separated by whitespace. A list is one object: its
+//! `items` are cut out, and the rest, the envelope, is kept until the end.
 
 use hyper::body::Bytes;
 
 use super::split::{ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece, Shape};
 
-/// The body is no JSON of the shape that was asked for.
+/// The body is not JSON of the requested shape.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source) struct NotJson;
 
-/// Where in the body we are.
+/// The position in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Outside of every object that is to be cut out.
     Around,
     /// Among the items of a list, outside of each.
     Between,
-    /// Inside an object; its first bytes are in `partial` if an earlier chunk had them.
+    /// Inside an object. If it began in an earlier chunk, its first bytes are in `partial`.
     Inside,
 }
 
-/// Takes chunks, gives objects.
+/// Takes chunks and returns objects.
 #[derive(Debug)]
 pub(in crate::source) struct Splitter {
     shape: Shape,
@@ -36,11 +36,11 @@ pub(in crate::source) struct Splitter {
     inside: Nesting,
     envelope: Vec<u8>,
     partial: Vec<u8>,
-    /// The object in hand is over the bound: look for its end only.
+    /// The current object is too large: skip to its end.
     is_oversized: bool,
-    /// Among the items stands something that is no object, array or string.
+    /// The items contain a value that is not an object, array or string.
     is_odd: bool,
-    /// `partial` was given away by the last call.
+    /// The last call returned `partial`.
     is_given: bool,
 }
 
@@ -61,14 +61,14 @@ impl Splitter {
         }
     }
 
-    /// Takes the next chunk; the one before must have been read to its end.
+    /// Takes the next chunk. The one before must be read to its end.
     pub(in crate::source) fn push(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.at, self.chunk.len());
         self.chunk = chunk;
         self.at = 0;
     }
 
-    /// The next object, or none until there is another chunk.
+    /// The next object. `None` until the next chunk.
     pub(in crate::source) fn next(&mut self) -> Result<Option<Piece<'_>>, NotJson> {
         if self.is_given {
             self.partial.clear();
@@ -99,7 +99,7 @@ impl Splitter {
         Ok(Some(self.give(start)))
     }
 
-    /// Whether the body could end here.
+    /// Whether the body may end here.
     pub(in crate::source) fn is_whole(&self) -> bool {
         self.place == Place::Around
             && match self.shape {
@@ -108,18 +108,18 @@ impl Splitter {
             }
     }
 
-    /// What of the chunk stands behind the list; nothing before its end.
+    /// The part of the chunk after the list. Empty before the list's end.
     pub(in crate::source) fn behind(&self) -> &[u8] {
         if self.is_whole() { self.chunk.get(self.at..).unwrap_or_default() } else { &[] }
     }
 
-    /// The list without its items; closed so that it parses, also while the items are being read.
+    /// The list without its items. It is closed so that it parses, even while the items are being read.
     pub(in crate::source) fn envelope(&self) -> Vec<u8> {
         let end: &[u8] = if self.is_whole() { b"" } else { b"]}" };
         [self.envelope.as_slice(), end].concat()
     }
 
-    /// Reads up to the next object's place; true if the chunk ended first.
+    /// Reads up to the next object. Returns true if the chunk ended first.
     fn read_around(&mut self) -> Result<bool, NotJson> {
         while let Some(&byte) = self.chunk.get(self.at) {
             let is_blank = byte.is_ascii_whitespace();
@@ -152,7 +152,8 @@ impl Splitter {
         Ok(true)
     }
 
-    /// Reads up to the next item, the end of something odd, or the end of the items; true if the chunk ended first.
+    /// Reads up to the next item, the end of an odd value, or the end of the items. Returns true if the chunk ended
+    /// first.
     fn read_between(&mut self) -> bool {
         while let Some(&byte) = self.chunk.get(self.at) {
             match byte {
@@ -177,7 +178,7 @@ impl Splitter {
         true
     }
 
-    /// Keeps the rest of the chunk for when the object's end comes.
+    /// Keeps the rest of the chunk until the object's end arrives.
     fn keep_partial(&mut self) {
         let rest = self.chunk.get(self.at..).unwrap_or_default();
         if self.partial.len() + rest.len() > OBJECT_LEN_MAX {
@@ -189,7 +190,7 @@ impl Splitter {
         self.at = self.chunk.len();
     }
 
-    /// Gives the object that ends at `at` and began at `start`, or before this chunk.
+    /// Returns the object that ends at `at` and began at `start` or in an earlier chunk.
     fn give(&mut self, start: usize) -> Piece<'_> {
         let end = self.chunk.get(start..self.at).unwrap_or_default();
         let len = self.partial.len() + end.len();
@@ -206,7 +207,7 @@ impl Splitter {
     }
 }
 
-/// How deep in braces and brackets we are, and whether inside a string.
+/// The depth in braces and brackets, and whether the position is inside a string.
 #[derive(Debug, Default)]
 pub(in crate::source) struct Nesting {
     depth: usize,
@@ -219,7 +220,7 @@ impl Nesting {
         self.depth == depth && !self.is_string
     }
 
-    /// Takes a byte; true if a value ends with it.
+    /// Takes a byte. Returns true if it ends a value.
     fn step(&mut self, byte: u8) -> bool {
         if self.is_escaped {
             self.is_escaped = false;
@@ -241,12 +242,12 @@ impl Nesting {
         false
     }
 
-    /// How many of the bytes belong to the value that we are in; none if it goes on behind them.
+    /// The number of bytes up to the end of the current value. `None` if it does not end in them.
     pub(in crate::source) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.is_string && !self.is_escaped {
-                // Most bytes of a Pod stand in strings: take them in one go.
+                // Most bytes of a Pod are in strings: skip them in one step.
                 let rest = bytes.get(at..).unwrap_or_default();
                 let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len());
                 if plain > 0 {
@@ -269,7 +270,7 @@ mod tests {
 
     use super::*;
 
-    /// All that comes out of a body given in chunks of this many bytes; `!` stands for what is unreadable.
+    /// The pieces of a body in chunks of this many bytes. `!` is an unreadable one.
     fn split(shape: Shape, body: &[u8], chunk_len: usize) -> Result<(Vec<String>, Splitter), NotJson> {
         let mut splitter = Splitter::new(shape);
         let mut pieces = Vec::new();

@@ -1,4 +1,4 @@
-//! A list of all Pods: streamed where the server can, by pages where not, whole where pages expire.
+//! Lists all Pods: as a stream if the server can, else by pages, and in one response if pages expire.
 
 use std::time::Instant;
 
@@ -13,23 +13,23 @@ use super::request::{Ask, Patience};
 use super::split::{Encoding, Piece, Shape};
 use crate::source::{Change, Pod};
 
-/// The Pods of a page: what kubectl and client-go ask for.
+/// The Pods of a page: the page size of kubectl and client-go.
 const PAGE_LEN: u32 = 500;
 
-/// How a list is asked for.
+/// The method of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// As the first events of a watch (Kubernetes 1.34 by default, etcd 3.4.31, 3.5.13 or later).
     Streaming,
-    /// By pages, whose token is good for some minutes.
+    /// By pages. Their token is valid for some minutes.
     Pages,
-    /// In one answer, which no token can expire under.
+    /// In one response, without a token that could expire.
     Whole,
 }
 
 impl Run {
-    /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from. `Begin` is said before the server is
-    /// asked: what other sources tell from then on may be newer than what the server reads for this list.
+    /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from. `Begin` is sent before the
+    /// request: from then on other sources may report newer states than the server reads for this list.
     pub(super) async fn list(&mut self) -> Result<(), Fault> {
         self.send(Change::Begin).await?;
         self.is_listing = true;
@@ -44,7 +44,8 @@ impl Run {
                 self.is_listing = false;
                 self.send(Change::Commit).await?;
                 self.position = Some(version);
-                // What refused it may have been one stray answer. Where no watch lasts, no list can be streamed either.
+                // The refusal of the best method may have been temporary. But if no watch lasts, no list can be
+                // streamed either.
                 if !self.fruitless.is_lasting() {
                     self.method = self.watch.method;
                 }
@@ -58,17 +59,17 @@ impl Run {
         }
     }
 
-    /// Chooses how to list next after a fault. A server that does not know streaming lists is no fault.
+    /// Chooses the next method after a fault. A server that does not know streaming lists is not a fault.
     async fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
         match (&fault, self.method) {
             (Fault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
-                info!(source = %self.name(), "no streaming list here, so this one comes by pages ({fault})");
+                info!(source = %self.name(), "the server has no streaming lists, so this list comes by pages ({fault})");
                 self.method = Method::Pages;
-                // It may have refused only after the first events, which the next list need not name.
+                // The refusal may have come after the first events. The next list need not name their Pods.
                 self.is_listing = false;
                 return self.send(Change::Abort).await;
             }
-            // No word about the method: the next attempt is as this one was.
+            // The fault says nothing about the method: keep it.
             (Fault::Refused(refusal), Method::Streaming) if !refusal.is_of_request() => {}
             (Fault::Unreachable(_) | Fault::Closed, _) => {}
             (_, Method::Streaming) => self.method = Method::Pages,
@@ -95,7 +96,7 @@ impl Run {
                 }
             }
         }
-        Err(Fault::Broken("the list had no end".to_owned()))
+        Err(Fault::Broken("the list did not end".to_owned()))
     }
 
     /// Reads pages up to the last one.
@@ -104,15 +105,15 @@ impl Run {
         loop {
             let (version, next) = self.list_page(limit, token.as_deref()).await?;
             match next {
-                // A server that answers a token with itself would keep us for ever.
-                Some(_) if next == token => return Err(Fault::Garbage("the list's pages go round in a circle")),
+                // A server that answers a token with the same token would loop for ever.
+                Some(_) if next == token => return Err(Fault::Garbage("the list's pages repeat")),
                 Some(_) => token = next,
                 None => return Ok(version),
             }
         }
     }
 
-    /// Reads a page: its resource version, and the token of the page behind it.
+    /// Reads a page. Returns its resource version, and the token of the next page.
     async fn list_page(&mut self, limit: Option<u32>, token: Option<&str>) -> Result<(String, Option<String>), Fault> {
         let pace = self.watch.pace;
         let uri = self.uri(Ask::Page { limit, token });
@@ -125,7 +126,7 @@ impl Run {
             while let Some(piece) = answer.splitter.next()? {
                 let pod = item(piece, encoding, &self.watch.profile.annotation);
                 if !is_checked && answer.splitter.envelope()?.is_foreign() {
-                    return Err(Fault::Garbage("the list is of something else than Pods"));
+                    return Err(Fault::Garbage("the list is of another kind than Pods"));
                 }
                 is_checked = true;
                 self.apply(pod.map_or(WatchEvent::Unreadable, |pod| WatchEvent::Apply(Box::new(pod)))).await?;
@@ -134,7 +135,7 @@ impl Run {
         answer.splitter.envelope()?.end()
     }
 
-    /// Passes an event on.
+    /// Sends an event on.
     pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), Fault> {
         self.health.hear();
         match event {
@@ -149,7 +150,7 @@ impl Run {
     }
 }
 
-/// Reads a list's item, with one annotation; none where it is no Pod.
+/// Parses a list's item with one annotation. `None` if it is not a Pod.
 pub(super) fn item(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Option<Pod> {
     let Piece::Object(bytes) = piece else { return None };
     match encoding {
@@ -158,7 +159,7 @@ pub(super) fn item(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Op
     }
 }
 
-/// Reads a watch's event; one that is too large is as unreadable as a broken one.
+/// Parses a watch's event. One that is too large is as unreadable as a broken one.
 pub(super) fn frame(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
     match piece {
         Piece::Object(event) => Frame::read(event, encoding, annotation),

@@ -1,8 +1,8 @@
-//! The slim Pod, read from the JSON of a whole one.
+//! Reads the needed parts of a Pod from its JSON.
 //!
-//! Every field is optional and read by itself: one of an odd type counts as absent and leaves the rest alone, because an
-//! object that another client got past the API server must not blind us to its neighbours. What is not needed is skipped
-//! in place, without memory of its own.
+//! Every field is optional and parsed by itself: a field of a wrong type counts as absent and does not affect the
+//! others. An object that another client got past the API server must not hide its neighbours. Fields that are not
+//! needed are skipped without allocating.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,12 +15,12 @@ use serde_json::value::RawValue;
 
 use crate::source::{Phase, Pod, PodIps, PodStatus};
 
-/// The most addresses that are taken from `podIPs` or `hostIPs`. Kubernetes allows one a family.
+/// The most addresses that are read from `podIPs` or `hostIPs`. Kubernetes allows one per family.
 const ADDRESSES_MAX: usize = 16;
 
-/// A Pod as an API server writes it, in whatever encoding.
+/// A Pod of the API server, in either encoding.
 pub(in crate::source) trait PodObject {
-    /// `kind`, where it is told: items of a list do not tell it.
+    /// `kind`, if present: items of a list have none.
     fn kind(&self) -> Option<&str>;
 
     /// `metadata.uid`
@@ -29,14 +29,13 @@ pub(in crate::source) trait PodObject {
     /// `metadata.resourceVersion`, an opaque text by the API's convention.
     fn resource_version(&self) -> Option<&str>;
 
-    /// The value of one annotation.
     fn annotation(&self, key: &str) -> Option<Arc<str>>;
 
-    /// The slim Pod with one annotation; none without a name, a namespace and a uid, which nothing can be told apart by.
+    /// The Pod with one annotation. `None` without a name, a namespace or a uid, because these identify it.
     fn to_pod(&self, annotation: &str) -> Option<Pod>;
 }
 
-/// A Pod's JSON, taken apart as far as it is needed. Borrows from the text.
+/// A Pod's JSON, split into the needed fields. Borrows from the text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::source) struct RawPod<'j> {
@@ -60,7 +59,7 @@ struct Metadata<'j> {
     uid: Loose<Text<'j>>,
     #[serde(borrow)]
     resource_version: Loose<Text<'j>>,
-    /// Anything but null means that it is set: better one process less for a moment than one that is ending.
+    /// Any value but null means that it is set: better one endpoint less for a moment than one that is ending.
     #[serde(borrow)]
     deletion_timestamp: Option<&'j RawValue>,
     #[serde(borrow)]
@@ -109,10 +108,10 @@ struct Address<'j> {
 }
 
 impl<'j> RawPod<'j> {
-    /// Takes the JSON of a Pod apart; fails only where it is no JSON object.
+    /// Splits the JSON of a Pod. Fails only if it is not a JSON object.
     pub(in crate::source) fn read(json: &'j [u8]) -> Result<RawPod<'j>, serde_json::Error> {
         if !json.trim_ascii_start().starts_with(b"{") {
-            return Err(serde::de::Error::custom("no object")); // serde would take an array's items for fields
+            return Err(serde::de::Error::custom("not an object")); // serde would read an array's items as fields
         }
         serde_json::from_slice(json)
     }
@@ -127,7 +126,6 @@ impl<'j> RawPod<'j> {
         self.metadata()?.name.text()
     }
 
-    /// Its state.
     fn status(&self) -> PodStatus {
         let nothing = Status::default();
         let status = self.status.0.as_ref().unwrap_or(&nothing);
@@ -183,7 +181,7 @@ impl Condition<'_> {
     }
 }
 
-/// The phase that is called so.
+/// The phase with this name.
 pub(super) fn phase(text: Option<&str>) -> Phase {
     match text {
         Some("Pending") => Phase::Pending,
@@ -194,7 +192,7 @@ pub(super) fn phase(text: Option<&str>) -> Phase {
     }
 }
 
-/// The addresses of the list, or the single one where the list has none.
+/// The addresses of the list, or else the single one.
 pub(in crate::source) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> PodIps {
     let mut found = PodIps::new();
     for text in list {
@@ -215,17 +213,17 @@ fn texts<'l>(list: &'l Loose<Vec<Loose<Address<'_>>>>) -> impl Iterator<Item = &
     list.iter().filter_map(|address| address.ip.text())
 }
 
-/// An address; one that is IPv4 in IPv6's clothes as the IPv4 that it is.
+/// Parses an address. An IPv4-mapped IPv6 address becomes IPv4.
 fn ip(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// The seconds of a time since the epoch.
+/// A time in seconds since the epoch.
 pub(in crate::source) fn seconds(rfc3339: &str) -> Option<i64> {
     rfc3339.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
-/// A value that may be of another type than it should: then it counts as absent.
+/// A value that counts as absent if it has another type than expected.
 #[derive(Debug)]
 struct Loose<T>(Option<T>);
 
@@ -243,7 +241,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
 }
 
 impl Loose<Text<'_>> {
-    /// The text; an empty one counts as absent, as it does in the API.
+    /// The text. An empty one counts as absent, as in the API.
     fn text(&self) -> Option<&str> {
         self.0.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
     }
@@ -255,11 +253,11 @@ impl<T> Loose<Vec<Loose<T>>> {
     }
 }
 
-/// A string that is borrowed from the JSON unless it has escapes.
+/// A string, borrowed from the JSON unless it has escapes.
 #[derive(Debug, Deserialize)]
 struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
 
-/// Reads one key of an object and skips the others.
+/// Deserializes the value of one key of an object and skips the others.
 struct Pick<'k>(&'k str);
 
 impl<'de> Visitor<'de> for Pick<'_> {
@@ -282,7 +280,7 @@ impl<'de> Visitor<'de> for Pick<'_> {
     }
 }
 
-/// Whether a key is the one looked for.
+/// Deserializes a key as whether it equals this one.
 struct Equals<'k>(&'k str);
 
 impl<'de> DeserializeSeed<'de> for Equals<'_> {

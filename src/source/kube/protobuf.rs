@@ -1,8 +1,8 @@
-//! Kubernetes' protobuf: fields of messages, and the wrapper that tells what an object is.
+//! Kubernetes' protobuf: fields of messages, and the wrapper with an object's kind.
 //!
-//! A message is read where it lies, field by field, and what is not needed is skipped by its length: of a Pod, some twenty
-//! fields count, and nothing of it is copied before it is known to be one of ours. Numbers and types of the fields are from
-//! the `generated.proto` files of `k8s.io/api` and `k8s.io/apimachinery`; the encoding is
+//! A message is read in place, field by field, and fields that are not needed are skipped by their length. Of a Pod
+//! some twenty fields are needed, and nothing is copied before the Pod is known to matter. The numbers and types of
+//! the fields come from the `generated.proto` files of `k8s.io/api` and `k8s.io/apimachinery`; the encoding is
 //! <https://protobuf.dev/programming-guides/encoding/>.
 
 mod pod;
@@ -13,33 +13,32 @@ use std::borrow::Cow;
 pub(super) use self::pod::PodMessage;
 pub(super) use self::split::Splitter;
 
-/// The media type of both lists and watches.
+/// The media type of lists and watches.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
-/// What every object begins with that stands by itself.
+/// The first bytes of every self-contained object.
 pub(super) const MAGIC: &[u8] = b"k8s\0";
 
-/// The bytes are no protobuf, or not of the shape that was asked for.
+/// The bytes are not protobuf, or not of the requested shape.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotProtobuf;
 
-/// A field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'b> {
     /// An integer or a boolean.
     Number(u64),
     /// A string, a message or an entry of a map.
     Bytes(&'b [u8]),
-    /// A number of fixed length: nothing that we read is one.
+    /// A number of fixed length. None of the needed fields is one.
     Fixed,
 }
 
-/// The fields of a message in their order; ends behind the first one that is broken.
+/// The fields of a message in order. It ends after the first broken field.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {
-    /// Of the message that these bytes are.
+    /// The fields of the message in these bytes.
     pub(super) fn of(message: &'b [u8]) -> Fields<'b> {
         Fields(message)
     }
@@ -90,18 +89,18 @@ impl<'b> Iterator for Fields<'b> {
     }
 }
 
-/// How a value is written.
+/// The encoding of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireType {
     Number,
     Bytes,
-    /// Of this many bytes.
+    /// This many bytes.
     Fixed(u64),
-    /// A group, which Kubernetes has none of, or none at all.
+    /// A group, which Kubernetes never sends, or an invalid type.
     Unknown,
 }
 
-/// A tag's field number and wire type.
+/// The field number and wire type of a tag.
 pub(super) fn tag(tag: u64) -> (u64, WireType) {
     let wire_type = match tag & 7 {
         0 => WireType::Number,
@@ -113,7 +112,7 @@ pub(super) fn tag(tag: u64) -> (u64, WireType) {
     (tag >> 3, wire_type)
 }
 
-/// The number at the beginning and how many bytes it has; none where it goes on behind them.
+/// The number at the start and its length in bytes. `None` if it does not end in them.
 pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, NotProtobuf> {
     // 64 bits, 7 in each byte.
     const LEN_MAX: usize = 10;
@@ -127,12 +126,12 @@ pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, NotProtobuf> 
     if bytes.len() < LEN_MAX { Ok(None) } else { Err(NotProtobuf) }
 }
 
-/// A text; what is no UTF-8 in it becomes U+FFFD, as it does in the server's JSON.
+/// Text. Invalid UTF-8 becomes U+FFFD, as in the server's JSON.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// An object that stands by itself: `runtime.Unknown` behind [`MAGIC`].
+/// A self-contained object: `runtime.Unknown` after [`MAGIC`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wrapped<'b> {
     /// `typeMeta.kind`
@@ -142,7 +141,7 @@ pub(super) struct Wrapped<'b> {
 }
 
 impl<'b> Wrapped<'b> {
-    /// Takes the wrapper off.
+    /// Parses the wrapper.
     pub(super) fn read(bytes: &'b [u8]) -> Result<Wrapped<'b>, NotProtobuf> {
         let mut wrapped = Wrapped::default();
         for field in Fields::of(bytes.strip_prefix(MAGIC).ok_or(NotProtobuf)?) {
@@ -155,7 +154,7 @@ impl<'b> Wrapped<'b> {
         Ok(wrapped)
     }
 
-    /// What it is an object of, where it tells.
+    /// The object's kind, if present.
     pub(super) fn kind(&self) -> Option<Cow<'b, str>> {
         self.kind.filter(|kind| !kind.is_empty()).map(text)
     }
@@ -166,7 +165,7 @@ pub(super) fn kind(type_meta: &[u8]) -> Option<&[u8]> {
     last_bytes(type_meta, 2)
 }
 
-/// The last value of a field of bytes in a message; none where it has none or is broken.
+/// The last value of a bytes field in a message. `None` if the message has none or is broken.
 pub(super) fn last_bytes(message: &[u8], number: u64) -> Option<&[u8]> {
     let mut found = None;
     for field in Fields::of(message) {

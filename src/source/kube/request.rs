@@ -1,4 +1,4 @@
-//! The questions that are put to an API server, and how an answer's body is read.
+//! The requests to an API server, and the bodies of their responses.
 
 use std::time::{Duration, Instant};
 
@@ -14,34 +14,34 @@ use super::fault::{Fault, Refusal};
 use super::protobuf;
 use super::split::{Encoding, Shape, Splitter};
 
-/// The most bytes that are read of an error's body. A `Status` is far smaller.
+/// The most bytes of an error's body that are read. A `Status` is far smaller.
 const ERROR_LEN_MAX: usize = 64 * 1024;
 
-/// Protobuf first, and JSON rather than nothing.
+/// Prefers protobuf to JSON.
 const PROTOBUF_OR_JSON: &str = "application/vnd.kubernetes.protobuf, application/json";
 
-/// What a path segment may hold as it is: all that a namespace's name has.
+/// The characters of a path segment that need no escape: those of a namespace's name.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// What is asked for.
+/// A request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ask<'a> {
-    /// All Pods as the first events of a watch, and a bookmark behind them. Consistent: the server first makes sure that
-    /// its cache is as new as the question.
+    /// All Pods as the first events of a watch, and a bookmark after them. It is consistent: the server first makes
+    /// sure that its cache is as new as the request.
     StreamingList,
-    /// A page of all Pods, or all of them where there is no limit.
+    /// A page of all Pods, or all of them without a limit.
     Page { limit: Option<u32>, token: Option<&'a str> },
-    /// No Pod at all, for the resource version that such an answer tells: the server's own, read from etcd.
+    /// No Pod at all, only the resource version of the response: the server's own, read from etcd.
     Version,
-    /// One Pod by its name, as a list of it if the selector finds it.
+    /// One Pod by its name, as a list that has it if the selector matches it.
     Pod(&'a str),
-    /// What changes behind a resource version.
+    /// The changes after a resource version.
     Watch { from: &'a str, timeout: Duration },
 }
 
-/// The path and query of a question about the Pods that a selector finds.
+/// The path and query of a request for the Pods of a selector.
 pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> String {
-    // One Pod by its name is read by its key. Without a namespace all Pods would be looked through.
+    // A Pod with a namespace is read by its key. Without a namespace the server would scan all Pods.
     let namespace = if matches!(ask, Ask::Version) { namespace.or(Some("default")) } else { namespace };
     let path = match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{}/pods?", utf8_percent_encode(namespace, SEGMENT)),
@@ -84,27 +84,27 @@ pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> Stri
     query.finish()
 }
 
-/// An answer's body on its way in.
+/// The body of a response.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: Body,
-    /// Cuts it into objects.
+    /// Splits it into objects.
     pub(super) splitter: Splitter,
     patience: Patience,
-    /// When the last bytes came.
+    /// When the last bytes were received.
     last: Instant,
 }
 
-/// How long an answer's body may take.
+/// The time limit of a response's body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
-    /// As long as it likes, with no longer silence between two chunks than this.
+    /// No limit, but no silence between two chunks longer than this.
     Between(Duration),
-    /// Until then. What has arrived by then is still read.
+    /// Until this moment. Bytes that have arrived by then are still read.
     Until(Instant),
 }
 
-/// Puts a question. `header` is how long the server may think before it begins to answer.
+/// Sends a request. `header` is the time limit of the response's head.
 pub(super) async fn ask(
     client: &Client,
     uri: &str,
@@ -135,7 +135,7 @@ pub(super) async fn ask(
     Err(Fault::Refused(Refusal::of_response(code, &body, retry_after)))
 }
 
-/// How a body is written. What is neither is read as JSON, and will be told as garbage.
+/// The encoding of a body. Any other media type is read as JSON, which reports it as garbage.
 fn encoding_of(headers: &HeaderMap) -> Encoding {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
@@ -143,12 +143,12 @@ fn encoding_of(headers: &HeaderMap) -> Encoding {
 }
 
 impl Answer {
-    /// When the bytes in hand came.
+    /// When the current bytes were received.
     pub(super) fn received(&self) -> Instant {
         self.last
     }
 
-    /// Hands the next bytes to the splitter; false at the body's end.
+    /// Passes the next bytes to the splitter. Returns false at the body's end.
     pub(super) async fn fill(&mut self) -> Result<bool, Fault> {
         loop {
             let wait = match self.patience {
@@ -160,7 +160,7 @@ impl Answer {
                 Ok(None) if self.splitter.is_whole() => return Ok(false),
                 Ok(None) => return Err(Fault::Broken("it ended inside an object".to_owned())),
                 Ok(Some(Err(error))) => return Err(Fault::Broken(plain(&error))),
-                // Trailers are no data.
+                // Trailers are not data.
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         self.last = Instant::now();
@@ -173,7 +173,7 @@ impl Answer {
     }
 }
 
-/// An error body's first bytes.
+/// The first bytes of an error's body.
 async fn error_body(mut body: Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {

@@ -1,4 +1,5 @@
-//! Cuts a body into its objects as the bytes come, in either encoding, so that no list is ever in memory as a whole.
+//! Splits a body into its objects while the bytes arrive, in either encoding, so that no list is ever in memory as a
+//! whole.
 
 use hyper::body::Bytes;
 
@@ -6,40 +7,40 @@ use super::event::Envelope;
 use super::fault::Fault;
 use super::{json, protobuf};
 
-/// The largest object that is read, in bytes. etcd takes no request over 1.5 MiB, so no Pod is larger.
+/// The largest object that is read, in bytes. etcd accepts no request over 1.5 MiB, so no Pod is larger.
 pub(in crate::source) const OBJECT_LEN_MAX: usize = 4 * 1024 * 1024;
 
-/// The most bytes of a list that are not its items: kind, version and a continue token.
+/// The most bytes of a list besides its items: kind, version and a continue token.
 pub(in crate::source) const ENVELOPE_LEN_MAX: usize = 64 * 1024;
 
-/// How the API server writes objects.
+/// The encoding of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// `application/vnd.kubernetes.protobuf`, or JSON where the server has nothing else.
+    /// `application/vnd.kubernetes.protobuf`, or JSON if the server has nothing else.
     Protobuf,
     /// `application/json`
     Json,
 }
 
-/// What the body is.
+/// The shape of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum Shape {
-    /// A watch: events one after another.
+    /// A watch: a sequence of events.
     Sequence,
-    /// A list: one object, which holds the objects.
+    /// A list: one object that contains the objects.
     List,
 }
 
-/// What was cut out.
+/// A piece of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source) enum Piece<'s> {
-    /// The bytes of an object, or of what stands where one should.
+    /// The bytes of an object, or of a value in the place of one.
     Object(&'s [u8]),
-    /// An object over [`OBJECT_LEN_MAX`], or what cannot be one.
+    /// An object larger than [`OBJECT_LEN_MAX`], or a value that cannot be an object.
     Unreadable,
 }
 
-/// Takes chunks, gives objects.
+/// Takes chunks and returns objects.
 #[derive(Debug)]
 pub(super) enum Splitter {
     Json(json::Splitter),
@@ -54,7 +55,7 @@ impl Splitter {
         }
     }
 
-    /// How the objects are written.
+    /// The encoding of the objects.
     pub(super) fn encoding(&self) -> Encoding {
         match self {
             Splitter::Json(_) => Encoding::Json,
@@ -62,7 +63,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next chunk; the one before must have been read to its end.
+    /// Takes the next chunk. The one before must be read to its end.
     pub(super) fn push(&mut self, chunk: Bytes) {
         match self {
             Splitter::Json(splitter) => splitter.push(chunk),
@@ -70,7 +71,7 @@ impl Splitter {
         }
     }
 
-    /// The next object, or none until there is another chunk.
+    /// The next object. `None` until the next chunk.
     pub(super) fn next(&mut self) -> Result<Option<Piece<'_>>, Fault> {
         match self {
             Splitter::Json(splitter) => Ok(splitter.next()?),
@@ -78,7 +79,7 @@ impl Splitter {
         }
     }
 
-    /// Whether the body could end here.
+    /// Whether the body may end here.
     pub(super) fn is_whole(&self) -> bool {
         match self {
             Splitter::Json(splitter) => splitter.is_whole(),
@@ -86,7 +87,7 @@ impl Splitter {
         }
     }
 
-    /// The list without its items, as far as it was read.
+    /// The list without its items, as far as it has been read.
     pub(super) fn envelope(&self) -> Result<Envelope, Fault> {
         match self {
             Splitter::Json(splitter) => Envelope::of_json(&splitter.envelope()),

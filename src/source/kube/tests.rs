@@ -1,4 +1,4 @@
-//! Each fault of a watch, played by a server on loopback that answers by a script: what is asked next, and what is told.
+//! Each fault of a watch, played by a scripted server on loopback: the next request, and the events that are sent.
 //! Every script is played in both encodings.
 
 mod encode;
@@ -46,12 +46,12 @@ fn list(version: u64, more: &str, pods: &[String]) -> String {
     )
 }
 
-/// A list of one Pod, as most scripts begin.
+/// A list of one Pod, with which most scripts begin.
 fn listed() -> Step {
     (STREAM, Whole(event("ADDED", "u1", 5) + &end(7)))
 }
 
-/// The questions by what is in them.
+/// The requests, by the text that they contain.
 const STREAM: &str = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion= ";
 const PAGE: &str = "?labelSelector=a%3Db&limit=500 ";
 const WHOLE: &str = "?labelSelector=a%3Db ";
@@ -59,7 +59,7 @@ const VERSION: &str = "fieldSelector";
 const WATCH_7: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=7 ";
 const WATCH_9: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=9 ";
 
-/// Plays a script in both encodings at once: what is told, and what is counted.
+/// Plays a script in both encodings at once, and checks the events and the counters.
 async fn check(name: &str, script: Vec<Step>, told: &str, restarts: &[(Restart, u64)]) -> [Outcome; 2] {
     let (protobuf, json) = tokio::join!(play(script.clone(), Encoding::Protobuf), play(script, Encoding::Json));
     let outcomes = [(Encoding::Protobuf, protobuf), (Encoding::Json, json)];
@@ -103,7 +103,7 @@ async fn the_first_list_alone_is_decoded_on_the_way() {
     check("decoded", script, expected, &[(Restart::Expired, 1)]).await;
 }
 
-/// What another source tells before the list's first object may be newer than that object.
+/// Events of other sources before the list's first object may be newer than that object.
 #[tokio::test]
 async fn a_list_begins_before_the_server_is_asked() {
     for reply in [Mute, Open(String::new())] {
@@ -124,7 +124,7 @@ async fn lists_by_pages_where_streams_are_refused() {
         ];
         let relist = [
             (WATCH_7, Status(410, "", status(410, "old"))),
-            (STREAM, refusal.clone()), // another server may answer, or the same one may have learnt it
+            (STREAM, refusal.clone()), // another server may answer, or this one may have been upgraded
             (PAGE, Whole(list(9, "", &[]))),
             (WATCH_9, Open(String::new())),
         ];

@@ -1,4 +1,4 @@
-//! A watch from a resource version on.
+//! Watches from a resource version on.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use super::split::Shape;
 use crate::source::health::Restart;
 
 impl Run {
-    /// Watches until the server ends it, as it is asked to; every fault is an error. The position moves with each event,
-    /// so that whatever follows goes on behind the last whole one.
+    /// Watches until the server ends the watch at the requested timeout. Every fault is an error. The position moves
+    /// with each event, so that the next request continues after the last whole one.
     pub(super) async fn watch(&mut self, from: &str) -> Result<(), Fault> {
         self.has_moved = false;
         if self.is_unproved {
@@ -37,7 +37,7 @@ impl Run {
                 let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
                 let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
                 if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
-                    continue; // told before: a server that tells it again would bring back Pods that are gone
+                    continue; // an old event: applying it again would bring back Pods that are gone
                 }
                 reached = version.or(reached);
                 self.apply(frame.event).await?;
@@ -57,7 +57,7 @@ impl Run {
         Ok(())
     }
 
-    /// The watch has come to a version behind the one before: all that happened up to there is known.
+    /// Called when the watch reaches a newer version: everything up to it is known.
     fn move_on(&mut self) {
         self.has_moved = true;
         self.is_unproved = false;
@@ -66,11 +66,11 @@ impl Run {
         self.recover(self.received);
     }
 
-    /// Makes sure that the server has come to our position. It grants a watch from a version that it has not come to, and
-    /// leaves out all events up to there: after etcd was restored from a backup that may be for ever. So it is asked after
-    /// each fault, and after each watch that brought nothing.
+    /// Makes sure that the server has reached our position. It grants a watch from a version that it has not reached,
+    /// and leaves out all events up to that version; after etcd was restored from a backup, that may last for ever. So
+    /// it is asked after each fault, and after each watch that brought nothing.
     async fn prove(&mut self, position: &str) -> Result<(), Fault> {
-        // Versions that are no numbers cannot be compared; a server that has such ones is none that we know.
+        // Versions that are not numbers cannot be compared. No known server has them.
         let Ok(position) = position.parse::<u64>() else { return Ok(()) };
         let pace = self.watch.pace;
         let uri = self.uri(Ask::Version);

@@ -1,4 +1,4 @@
-//! Sound Pods, odd ones, and what is none.
+//! Valid Pods, malformed ones, and objects that are not Pods.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn needs_a_name_a_namespace_and_a_uid() {
     assert_eq!(pod("{}"), None);
 }
 
-/// What each odd value leaves of a Pod that is otherwise sound.
+/// What each malformed value leaves of an otherwise valid Pod.
 #[test]
 fn an_odd_field_counts_as_absent_and_poisons_nothing() {
     let sound = r#""metadata":{"name":"p","namespace":"n","uid":"u"}"#;

@@ -1,7 +1,7 @@
-//! The slim Pod, read from the protobuf of a whole one.
+//! Reads the needed parts of a Pod from its protobuf.
 //!
-//! As in JSON, a field of an odd type counts as absent, and a message inside that is broken does too: only a Pod that is no
-//! message at all, or one without a name and a uid, is none.
+//! As in JSON, a field of a wrong type counts as absent, and so does a broken nested message. A Pod is refused only if
+//! it is not a message at all, or has no name or uid.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::{Fields, NotProtobuf, Value, Wrapped, last_bytes, text};
 use crate::source::kube::pod::{PodObject, addresses, phase};
 use crate::source::{Pod, PodIps, PodStatus};
 
-/// A Pod's message, taken apart as far as it is needed.
+/// A Pod's message, split into the needed fields.
 #[derive(Debug, Default)]
 pub(in crate::source::kube) struct PodMessage<'b> {
     kind: Option<Cow<'b, str>>,
@@ -41,18 +41,18 @@ struct Status<'b> {
     start_time: Option<i64>,
 }
 
-/// A text; an empty one counts as absent.
+/// A text. An empty one counts as absent.
 #[derive(Debug, Default)]
 struct Text<'b>(Cow<'b, str>);
 
 impl<'b> PodMessage<'b> {
-    /// Takes apart a Pod that stands by itself.
+    /// Splits a self-contained Pod.
     pub(in crate::source::kube) fn of_wrapped(bytes: &'b [u8]) -> Result<PodMessage<'b>, NotProtobuf> {
         let wrapped = Wrapped::read(bytes)?;
         Ok(PodMessage { kind: wrapped.kind(), ..PodMessage::read(wrapped.message)? })
     }
 
-    /// Takes apart a list's item, whose kind is its list's.
+    /// Splits a list's item. Its kind is that of its list.
     pub(in crate::source::kube) fn read(message: &'b [u8]) -> Result<PodMessage<'b>, NotProtobuf> {
         let mut pod = PodMessage::default();
         for field in Fields::of(message) {
@@ -122,7 +122,7 @@ impl<'b> Metadata<'b> {
                 (3, Value::Bytes(bytes)) => metadata.namespace = Text(text(bytes)),
                 (5, Value::Bytes(bytes)) => metadata.uid = Text(text(bytes)),
                 (6, Value::Bytes(bytes)) => metadata.resource_version = Text(text(bytes)),
-                // Whatever it holds: better one process less for a moment than one that is ending.
+                // Any value: better one endpoint less for a moment than one that is ending.
                 (9, _) => metadata.is_terminating = true,
                 _ => {}
             }
@@ -147,7 +147,7 @@ impl<'b> Status<'b> {
         Ok(status)
     }
 
-    /// The addresses of `PodIP` or `HostIP` messages in a field, or the single one where there are none.
+    /// The addresses of `PodIP` or `HostIP` messages in a field, or else the single one.
     fn addresses(&self, number: u64, single: &Text<'_>) -> PodIps {
         let list = Fields::of(self.message).filter_map(|field| match field {
             Ok((this, Value::Bytes(address))) if this == number => std::str::from_utf8(last_bytes(address, 1)?).ok(),
@@ -179,7 +179,7 @@ fn is_ready(condition: &[u8]) -> bool {
     last_bytes(condition, 1) == Some(b"Ready") && last_bytes(condition, 2) == Some(b"True")
 }
 
-/// The seconds of a `meta.v1.Time`: none where it has none, as the zero time is written, which is null in JSON.
+/// The seconds of a `meta.v1.Time`. `None` for the zero time, which has no seconds here and is null in JSON.
 fn seconds(time: &[u8]) -> Option<i64> {
     Fields::of(time).find_map(|field| match field {
         Ok((1, Value::Number(seconds))) => Some(seconds.cast_signed()),

@@ -1,8 +1,8 @@
-//! Cuts a body of protobuf into its objects as the bytes come.
+//! Splits a protobuf body into its objects while the bytes arrive.
 //!
-//! A watch is frames: four bytes of length, the most significant first, then an event. A list is [`MAGIC`] and a
-//! `runtime.Unknown`, whose field 2 is a `PodList`, whose field 2 is an item each: lengths all the way, so that an object
-//! is taken from the chunk that it came in, and is copied only where it lies across two.
+//! A watch is a sequence of frames: a length of four bytes, big-endian, then an event. A list is [`MAGIC`] and a
+//! `runtime.Unknown`. Field 2 of that is a `PodList`, and each field 2 of the `PodList` is an item. Everything has its
+//! length, so an object is taken from the chunk that has it, and copied only if it spans two chunks.
 
 use hyper::body::Bytes;
 
@@ -10,25 +10,25 @@ use super::{MAGIC, NotProtobuf, WireType, kind, last_bytes, tag, text, varint};
 use crate::source::kube::event::Envelope;
 use crate::source::kube::split::{ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece, Shape};
 
-/// The longest frame that can be meant: a text that a proxy sends in a watch's place is read as a longer one, since its
-/// first byte is 9 (a tab) at least.
+/// The longest plausible frame. If a proxy sends text instead of a watch, its first byte is at least 9 (a tab), and
+/// the length that it stands for is longer than this.
 const FRAME_LEN_MAX: u32 = 128 * 1024 * 1024;
 
 /// The bytes of a frame's length.
 const FRAME_HEAD_LEN: usize = 4;
 
-/// Takes chunks, gives objects.
+/// Takes chunks and returns objects.
 #[derive(Debug)]
 pub(in crate::source::kube) struct Splitter {
     chunk: Bytes,
     at: usize,
-    /// The beginning of what `state` waits for, where an earlier chunk had it.
+    /// The bytes of earlier chunks that belong to the current `state`.
     partial: Vec<u8>,
-    /// `partial` was given away by the last call.
+    /// The last call returned `partial`.
     is_given: bool,
     state: State,
     shape: Shape,
-    /// Where in a list we are.
+    /// The position in a list.
     level: Level,
     envelope: Envelope,
 }
@@ -40,13 +40,13 @@ enum State {
     Magic,
     /// A frame's length, or a field's tag with its number or length.
     Head,
-    /// So many bytes that count.
+    /// This many bytes that are needed.
     Body(Meaning, usize),
-    /// So many bytes that do not.
+    /// This many bytes that are skipped.
     Skip(u64),
 }
 
-/// What bytes are for.
+/// The meaning of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Object,
@@ -54,24 +54,24 @@ enum Meaning {
     ListMeta,
 }
 
-/// Where in a list we are.
+/// The position in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     /// In the wrapper, before the list.
     Before,
-    /// In the list, which ends after so many bytes.
+    /// In the list, with this many bytes left.
     Inside(u64),
-    /// In the wrapper, behind the list.
+    /// In the wrapper, after the list.
     Behind,
 }
 
-/// A field's head: its number and what follows it.
+/// A field's tag, and the length that follows it.
 struct Head {
     field: u64,
     wire_type: WireType,
     /// The bytes that follow.
     len: u64,
-    /// Its own bytes.
+    /// The bytes of the head itself.
     head_len: usize,
 }
 
@@ -89,14 +89,14 @@ impl Splitter {
         }
     }
 
-    /// Takes the next chunk; the one before must have been read to its end.
+    /// Takes the next chunk. The one before must be read to its end.
     pub(in crate::source::kube) fn push(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.at, self.chunk.len());
         self.chunk = chunk;
         self.at = 0;
     }
 
-    /// The next object, or none until there is another chunk.
+    /// The next object. `None` until the next chunk.
     pub(in crate::source::kube) fn next(&mut self) -> Result<Option<Piece<'_>>, NotProtobuf> {
         loop {
             if std::mem::take(&mut self.is_given) {
@@ -150,7 +150,7 @@ impl Splitter {
         }
     }
 
-    /// Whether the body could end here.
+    /// Whether the body may end here.
     pub(in crate::source::kube) fn is_whole(&self) -> bool {
         let is_between = matches!(self.state, State::Head | State::Skip(0));
         is_between
@@ -158,12 +158,12 @@ impl Splitter {
             && (self.shape == Shape::Sequence || self.level == Level::Behind)
     }
 
-    /// The list without its items, as far as it was read.
+    /// The list without its items, as far as it has been read.
     pub(in crate::source::kube) fn envelope(&self) -> Envelope {
         self.envelope.clone()
     }
 
-    /// Reads a frame's length; whether the frame is over the bound, or none until there is another chunk.
+    /// Reads a frame's length. Returns whether the frame is too large, or `None` until the next chunk.
     fn frame_head(&mut self) -> Result<Option<bool>, NotProtobuf> {
         if !self.collect(FRAME_HEAD_LEN) {
             return Ok(None);
@@ -175,7 +175,7 @@ impl Splitter {
         Ok(Some(self.expect_object(u64::from(len))))
     }
 
-    /// Reads a field's head; whether it is an item over the bound, or none until there is another chunk.
+    /// Reads a field's head. Returns whether it is an item that is too large, or `None` until the next chunk.
     fn field_head(&mut self) -> Result<Option<bool>, NotProtobuf> {
         if self.level == Level::Inside(0) {
             self.level = Level::Behind;
@@ -198,14 +198,14 @@ impl Splitter {
         Ok(Some(false))
     }
 
-    /// Waits for an object, or for its end where it is over the bound; whether it is.
+    /// Expects an object, or skips it if it is too large. Returns whether it is too large.
     fn expect_object(&mut self, len: u64) -> bool {
         let fits = usize::try_from(len).ok().filter(|len| *len <= OBJECT_LEN_MAX);
         self.state = fits.map_or(State::Skip(len), |len| State::Body(Meaning::Object, len));
         fits.is_none()
     }
 
-    /// Takes a field's head; none until there is another chunk.
+    /// Reads a field's head. `None` until the next chunk.
     fn head(&mut self) -> Result<Option<Head>, NotProtobuf> {
         loop {
             if let Some(head) = Head::read(&self.partial)? {
@@ -218,7 +218,7 @@ impl Splitter {
         }
     }
 
-    /// Makes sure that so many bytes are together; false until there is another chunk.
+    /// Collects `len` bytes. Returns false until the next chunk.
     fn collect(&mut self, len: usize) -> bool {
         let rest = self.chunk.get(self.at..).unwrap_or_default();
         let missing = len.saturating_sub(self.partial.len());
@@ -231,7 +231,7 @@ impl Splitter {
         self.partial.len() == len
     }
 
-    /// The bytes that [`Splitter::collect`] has made sure of; they are good until the next call.
+    /// The bytes that [`Splitter::collect`] has collected. They are valid until the next call.
     fn collected(&mut self, len: usize) -> &[u8] {
         if !self.partial.is_empty() {
             self.is_given = true;
@@ -242,7 +242,7 @@ impl Splitter {
         self.chunk.get(start..self.at).unwrap_or_default()
     }
 
-    /// Keeps what the list says of itself.
+    /// Keeps the list's own fields.
     fn keep(&mut self, meaning: Meaning, len: usize) {
         let bytes = self.collected(len);
         let read = |number| last_bytes(bytes, number).map(|bytes| text(bytes).into_owned());
@@ -259,7 +259,7 @@ impl Splitter {
 }
 
 impl Head {
-    /// Reads a head; none where it goes on behind these bytes.
+    /// Parses a head. `None` if it does not end in these bytes.
     fn read(bytes: &[u8]) -> Result<Option<Head>, NotProtobuf> {
         let Some((number, tag_len)) = varint(bytes)? else { return Ok(None) };
         let (field, wire_type) = tag(number);
@@ -287,10 +287,10 @@ mod tests {
     use super::super::write::{bytes, frame, number, wrapped};
     use super::*;
 
-    /// What was cut out; none stands for what is unreadable.
+    /// The pieces. `None` is an unreadable one.
     type Pieces = Vec<Option<Vec<u8>>>;
 
-    /// All that comes out of a body given in chunks of this many bytes.
+    /// The pieces of a body in chunks of this many bytes.
     fn split(shape: Shape, body: &[u8], chunk_len: usize) -> Result<(Pieces, Splitter), NotProtobuf> {
         let mut splitter = Splitter::new(shape);
         let mut pieces = Vec::new();
@@ -331,7 +331,7 @@ mod tests {
         #[test]
         fn a_body_that_is_cut_is_not_whole(objects in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..30), 1..4), cut in 1usize..30) {
             let body = list("PodList", &objects);
-            // Behind the list stand two empty fields of the wrapper, two bytes each.
+            // After the list come two empty fields of the wrapper, two bytes each.
             let cut = cut.min(body.len());
             let (pieces, splitter) = split(Shape::List, &body[..body.len() - cut], 7).map_err(|_| TestCaseError::fail("refused"))?;
             prop_assert_eq!(splitter.is_whole(), cut == 2 || cut == 4);

@@ -1,4 +1,4 @@
-//! Bodies that the scripts write in JSON, as a server sends them in either encoding.
+//! Encodes bodies that the scripts write in JSON, as a server sends them in either encoding.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 use crate::source::kube::protobuf::write::{bytes, frame, number, wrapped};
 use crate::source::kube::split::Encoding;
 
-/// Stands at the end of a body whose last bytes are missing.
+/// Marks a body whose last bytes are missing.
 pub(super) const CUT: char = '✂';
 
-/// How many: fewer than the last object of any body has, and more than stand behind it.
+/// The number of missing bytes: fewer than the last object of any body has, and more than come after it.
 const CUT_LEN: usize = 10;
 
-/// A body in an encoding. What is no JSON is sent as it is.
+/// A body in an encoding. Text that is not JSON is sent as it is.
 pub(super) fn body(text: &str, encoding: Encoding) -> Vec<u8> {
     let whole = text.trim_end_matches(CUT).trim_end();
     let mut sent = match encoding {
@@ -51,7 +51,7 @@ fn value(json: &str) -> Vec<u8> {
     }
 }
 
-/// A list whose own fields can be read where an item cannot.
+/// A list whose own fields can be read even if an item cannot.
 #[derive(serde::Deserialize)]
 struct List {
     kind: String,
@@ -68,7 +68,7 @@ fn list(metadata: &Value, items: &[Box<RawValue>]) -> Vec<u8> {
     [bytes(1, &meta)].into_iter().chain(items).collect::<Vec<_>>().concat()
 }
 
-/// The object of an event, by itself.
+/// The object of an event as a self-contained object.
 fn object(event: &Value) -> Vec<u8> {
     let object = &event["object"];
     let kind = object["kind"].as_str().unwrap_or(if event["type"] == "ERROR" { "" } else { "Pod" });
@@ -89,7 +89,7 @@ pub(super) fn pod(pod: &Value) -> Vec<u8> {
     bytes(1, &[names, annotations.concat()].concat())
 }
 
-/// A string's field; a number where it is none.
+/// A string's field. A number if the value is not a string.
 fn string(field: u64, value: &Value) -> Vec<u8> {
     match value {
         Value::String(text) => bytes(field, text.as_bytes()),

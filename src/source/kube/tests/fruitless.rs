@@ -1,4 +1,4 @@
-//! Watches that bring nothing, and what proves that the zone is whole.
+//! Watches that bring nothing, and the proofs that the zone is complete.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::play::{Reply, Step};
 use super::{PAGE, STREAM, VERSION, WATCH_7, WATCH_9, bookmark, check, end, error, event, list, listed, pod, status};
 use crate::source::health::Restart;
 
-/// The server is where we are.
+/// The server is at our version.
 fn at(version: u64) -> Step {
     (VERSION, Whole(list(version, "", &[])))
 }
 
-/// A first list, and then so many watches of one kind.
+/// A first list, and then `count` watches of one kind.
 fn watches(reply: &Reply, count: usize) -> Vec<Step> {
     let mut script = vec![listed()];
     for n in 0..count {
@@ -82,7 +82,7 @@ async fn a_watch_that_lives_its_time_proves_the_zone_and_one_that_brings_somethi
     check("brings", script.collect(), "begin u1@5 commit -u1", &restarts).await;
 }
 
-/// The way cuts each idle connection sooner than the longer watches end.
+/// A proxy cuts each idle connection sooner than the longer watches end.
 #[tokio::test]
 async fn a_way_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
     let long = "allowWatchBookmarks=true&timeoutSeconds=2&resourceVersion=7 ";
@@ -101,7 +101,7 @@ async fn a_way_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
 
 #[tokio::test]
 async fn only_a_whole_list_an_event_or_a_lived_watch_proves_that_the_zone_is_whole() {
-    // Before each reply nothing has come for a second, but a head.
+    // Before each reply nothing but a head is received for a second.
     let quiet = Duration::from_millis(800);
     let cases = [
         ("an event", vec![(WATCH_7, Open(event("MODIFIED", "u1", 8)))], true),

@@ -1,4 +1,4 @@
-//! A server on loopback that answers by a script, and a watch that asks it.
+//! A scripted server on loopback, and a watch that sends it requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::source::kube::split::Encoding;
 use crate::source::kube::{Pace, Watch};
 use crate::source::{Change, Profile};
 
-/// Short, so that the tests are, but not so short that a busy machine is taken for a dead server.
+/// Short, so that the tests are fast, but not so short that a busy machine looks like a dead server.
 const FAST: Pace = Pace {
     header: Duration::from_millis(1000),
     whole_list: Duration::from_millis(1000),
@@ -28,7 +28,7 @@ const FAST: Pace = Pace {
     early: Duration::from_millis(50),
 };
 
-/// A watch is asked for two seconds, a short one for one, and [`Late`] cuts both after what a short one lasts.
+/// A watch requests two seconds, a short one requests one, and [`Late`] cuts both after the time of a short one.
 pub(super) const IDLE_CUT: Pace = Pace { watch: Duration::from_millis(2800), ..FAST };
 
 /// What the server does with one request.
@@ -38,36 +38,36 @@ pub(super) enum Reply {
     Status(u16, &'static str, String),
     /// 200 and a body, then the end.
     Whole(String),
-    /// The same, but the end comes as late as a watch of `FAST` was asked to end.
+    /// 200 and a body. The end comes as late as a watch of `FAST` has requested.
     Late(String),
     /// 200 and the beginning of a body, then silence.
     Open(String),
-    /// 200 and the beginning of a chunked body, then a broken connection; of an empty body that beginning is all of it.
+    /// 200 and the beginning of a chunked body, then a broken connection. Of an empty body the beginning is all of it.
     Cut(String),
-    /// Nothing at all, for ever.
+    /// No response, for ever.
     Mute,
     /// A broken connection at once.
     Hangup,
 }
-/// What a request's target and what it accepts have to hold, and the reply to it.
+/// The text that a request's target and Accept header must contain, and the reply.
 pub(super) type Step = (&'static str, Reply);
 
-/// What came of a script.
+/// The outcome of a script.
 pub(super) struct Outcome {
     pub(super) told: String,
     pub(super) health: Arc<SourceHealth>,
     pub(super) took: Duration,
-    /// How much longer ago the zone was known to be whole than anything came.
+    /// The time from the last proof that the zone is complete to the last frame.
     pub(super) unproved_for: Option<Duration>,
 }
 
-/// Plays a script to its end. What is told is in short: `begin`, `u1@7` for a Pod and its version, `u1@7!` where its
-/// annotation comes decoded, `-u1`, `commit`, `abort`.
+/// Plays a script to its end. Events are abbreviated: `begin`, `u1@7` for a Pod and its version, `u1@7!` if its
+/// annotation is decoded, `-u1`, `commit`, `abort`.
 pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
     play_at(FAST, script, encoding).await
 }
 
-/// The same at another pace.
+/// Plays a script with other timeouts.
 pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -110,7 +110,7 @@ pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -
     Outcome { told, health, took, unproved_for }
 }
 
-/// Answers request after request by the script, and a moment longer, so that what the last reply led to is told.
+/// Answers requests by the script, and stays a moment longer, so that the events of the last reply are sent.
 async fn serve(listener: TcpListener, mut script: VecDeque<Step>, encoding: Encoding) {
     let mut held = Vec::new();
     while let Some((expected, reply)) = script.pop_front() {
@@ -124,7 +124,7 @@ async fn serve(listener: TcpListener, mut script: VecDeque<Step>, encoding: Enco
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// The target of a request, a blank, and what it accepts.
+/// The target of a request, a space, and its Accept header.
 async fn target(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -70,7 +70,7 @@ async fn an_error_names_the_place_and_no_secret() {
         (of_user(&plugin("").replace("Never", "Sometimes")), "user u: exec.interactiveMode: it must be"),
         (of_cluster("{}"), "cluster c: server: it is missing: write it as https://HOST:PORT"),
         (of_cluster("{server: 'ftp://hunter2@host'}"), "cluster c: server: its scheme is neither https nor http"),
-        (of_cluster("{server: 'https://user:hunter2@host:x'}"), "cluster c: server: its host or port cannot be told"),
+        (of_cluster("{server: 'https://user:hunter2@host:x'}"), "cluster c: server: its host or port is unclear"),
         (of_cluster("{server: 'host/path'}"), "it has a path, but no scheme"),
         (
             of_cluster("{server: 'https://host', proxy-url: 'ftp://user:hunter2@p:1'}"),
