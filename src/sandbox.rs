@@ -1,52 +1,52 @@
-//! What a serving process may still ask of the kernel: a seccomp filter (seccomp(2)) over all of its threads.
+//! Restricts the system calls of a serving process: a seccomp filter (seccomp(2)) on all of its threads.
 //!
-//! It is put on between the binding of the sockets and the first byte from outside, holds for every thread from then on,
-//! and cannot be taken off. What is left is what answering takes: talk on sockets, connect to the API server, read files,
-//! memory, threads, time. No program can be started, no process forked or traced, no new port opened, no namespace made,
-//! nothing mounted, and without `--state-dir` no file written.
+//! The filter is installed after the sockets are bound and before the first byte from outside is read. It applies to
+//! every thread from then on, and cannot be removed. It leaves what answering needs: traffic on sockets, connections
+//! to the API server, reading of files, memory, threads, time. The process can no longer start programs, fork, trace,
+//! open ports, create namespaces or mount, and without `--state-dir` it cannot write files.
 //!
-//! It belongs to a process and not to a library: `callsign serve` alone calls it, since whoever uses [`crate::registry`]
-//! must not find their own process changed, and `callsign register` starts the server that it wraps.
+//! Only `callsign serve` installs it: the library must not change the process that uses [`crate::registry`], and
+//! `callsign register` has to start the server that it wraps.
 
 mod calls;
 
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter_all_threads};
 
-/// Whether there is a filter for this processor: what was tried, and its sibling whose calls are a subset of the same.
+/// Whether a filter exists for this processor: the tested one, and a sibling whose calls are a subset of the same.
 pub const IS_KNOWN_HERE: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// What becomes of every other call: "this kernel has no such call".
+/// The result of every other call: ENOSYS, as on a kernel without that call.
 ///
-/// Not an end of the process: a call that was not foreseen, from a newer C library, would then be the end of all replicas
-/// at once, and names are worth more than the alarm; whoever is let in gains nothing by a call that fails. And not EPERM,
-/// which no library expects of `clone3` or `openat2`: at ENOSYS they turn to the older call, whose flags can be read here.
+/// Killing the process is worse: an unforeseen call from a newer C library would end all replicas at once, and the
+/// names are worth more than the alarm. An attacker gains nothing by a call that fails. EPERM is worse too: no library
+/// expects it of `clone3` or `openat2`. On ENOSYS they fall back to the older call, whose flags the filter can check.
 const OTHERWISE: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
 
-/// What a process does beyond answering.
+/// What a process does besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// It keeps its zone in a folder (`--state-dir`).
+    /// It saves its zone in a folder (`--state-dir`).
     pub files_written: bool,
 }
 
-/// Why no filter could be put on.
+/// Why the filter could not be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// There is none for this processor.
-    #[error("no filter is known for {}", std::env::consts::ARCH)]
+    /// There is no filter for this processor.
+    #[error("there is no filter for {}", std::env::consts::ARCH)]
     Architecture,
-    /// The rules make no program.
-    #[error("the filter cannot be made: {0}")]
+    /// The rules do not compile.
+    #[error("compiling the filter failed: {0}")]
     Unsound(#[from] BackendError),
-    /// The kernel has none, or does not let us.
-    #[error("the kernel takes no filter: {0}")]
+    /// The kernel has no seccomp, or refuses the filter.
+    #[error("the kernel refuses the filter: {0}")]
     Refused(#[from] seccompiler::Error),
 }
 
-/// Puts the filter on every thread that there is and will be.
+/// Installs the filter on all current and future threads.
 ///
 /// # Errors
-/// This kernel or processor has none. Then nothing has changed but that `no_new_privs` may be set.
+/// This kernel or processor does not support it. The process is then unchanged, except that `no_new_privs` may be set.
 pub fn enter(needs: Needs) -> Result<(), SandboxError> {
     if !IS_KNOWN_HERE {
         return Err(SandboxError::Architecture);
@@ -80,11 +80,11 @@ mod tests {
 
     use super::*;
 
-    /// Tells the child of a test that it is one, and may be filtered.
+    /// Marks the child process of a test, which may install the filter.
     const CHILD: &str = "CALLSIGN_TEST_SANDBOX";
 
-    /// Runs a test of this module alone in a process of its own, which a filter may change for good: there this runs the
-    /// body, and here it gives how that ended.
+    /// Runs a test of this module in a child process, because the filter cannot be removed. In the child it runs the
+    /// body, in the parent it returns the child's output.
     fn in_a_child(test: &str, body: fn()) -> Option<Output> {
         if std::env::var_os(CHILD).is_some() {
             body();
@@ -107,12 +107,12 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(libc::ENOSYS), "{what}: {error}");
     }
 
-    /// Where the child of a process keeps its state.
+    /// The state folder of a process's child.
     fn folder_of(parent: u32) -> PathBuf {
         std::env::temp_dir().join(format!("callsign-sandbox-{parent}"))
     }
 
-    /// What whoever takes over a server would like to do.
+    /// Tries what an attacker who controls a server would do.
     fn check_what_is_gone() {
         is_gone("a program", Command::new("/bin/true").status());
         is_gone("a port over TCP", TcpListener::bind("127.0.0.1:0"));
@@ -146,14 +146,14 @@ mod tests {
             let address = listener.local_addr().expect("its address");
             let (stop, stopped) = std::sync::mpsc::channel::<()>();
             let before = thread::spawn(move || {
-                let _ = stopped.recv(); // it is told by being left alone
+                let _ = stopped.recv(); // returns when the sender is dropped
                 check_what_is_gone();
             });
             enter(Needs { files_written: false }).expect("a kernel that takes filters");
             check_what_is_gone();
             drop(stop);
-            before.join().expect("a thread that was there before is under it as well");
-            thread::spawn(check_what_is_gone).join().expect("and one that is made behind it");
+            before.join().expect("an existing thread is under the filter too");
+            thread::spawn(check_what_is_gone).join().expect("and a later one");
 
             let mut ours = TcpStream::connect(address).expect("connections are made");
             let (mut theirs, _) = listener.accept().expect("and taken");

@@ -1,5 +1,5 @@
-//! The calls that stay, group by group: found with strace under the tests of the running server, on glibc and statically
-//! linked, and completed by those that the same libraries make where the kernel or the moment is another.
+//! The allowed system calls, in groups. They were found with strace under the tests of the running server, with glibc
+//! and statically linked. Calls that the same libraries make on other kernels or at other times were added.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use seccompiler::{BackendError, SeccompCondition, SeccompRule};
 
 use super::Needs;
 
-/// A static program, such as the image's, has all its code from the start. One that is not loads the modules of the C
-/// library's resolver when it first asks for a host name, and they may ask a service beside.
+/// A static program, such as the image's, has all its code from the start. A dynamic one loads modules of the C
+/// library's resolver at the first lookup of a host name, and these may use a local service.
 const IS_STATIC: bool = cfg!(target_feature = "crt-static");
 
-/// Talking on sockets that are there, and taking connections from those that listen.
+/// Traffic on open sockets, and accepting connections.
 const TALK: &[c_long] = &[
     libc::SYS_recvmmsg,
     libc::SYS_sendmmsg,
@@ -28,11 +28,11 @@ const TALK: &[c_long] = &[
     libc::SYS_getpeername,
     libc::SYS_getsockopt,
     libc::SYS_setsockopt,
-    // The way to the API server. Which sockets may be made for it, `conditional` says.
+    // Connections to the API server. `conditional` restricts the sockets for them.
     libc::SYS_connect,
 ];
 
-/// Waiting: tokio's driver and timers, the parking of threads, the C library's resolver.
+/// Waiting: tokio's driver and timers, parked threads, the C library's resolver.
 const WAIT: &[c_long] = &[
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
@@ -45,7 +45,8 @@ const WAIT: &[c_long] = &[
     libc::SYS_restart_syscall,
 ];
 
-/// Reading files, which are looked at each second: certificates, tokens, secrets, manifests, zones; and the log's writing.
+/// Reading files, which are polled every second: certificates, tokens, secrets, manifests, zones. Also writing the
+/// log.
 const FILES: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_readv,
@@ -65,7 +66,7 @@ const FILES: &[c_long] = &[
     libc::SYS_fadvise64,
 ];
 
-/// Writing the zone of `--state-dir`: a new file, in the place of the old one once the disk has it.
+/// Writing the zone to `--state-dir`: a new file that replaces the old one after it is on disk.
 const STATE: &[c_long] = &[
     libc::SYS_openat,
     libc::SYS_pwrite64,
@@ -79,10 +80,10 @@ const STATE: &[c_long] = &[
     libc::SYS_fchmod,
 ];
 
-/// Memory, but for making it executable (`conditional`).
+/// Memory. `conditional` restricts making it executable.
 const MEMORY: &[c_long] = &[libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk];
 
-/// A thread's beginning and end, signals to ourselves, and the end of the process.
+/// Start and end of threads, signals to the own process, and the end of the process.
 const THREADS: &[c_long] = &[
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
@@ -98,7 +99,7 @@ const THREADS: &[c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// Time, chance, and what the process is.
+/// Time, random numbers, and facts about the process.
 const FACTS: &[c_long] = &[
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
@@ -112,7 +113,7 @@ const FACTS: &[c_long] = &[
     libc::SYS_sysinfo,
 ];
 
-/// Older forms that glibc still calls on x86-64, and that newer processors never had.
+/// Older calls that glibc still uses on x86-64. Newer processors do not have them.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_epoll_wait,
@@ -126,13 +127,14 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-/// The same of the calls for `--state-dir`.
+/// The older calls for `--state-dir`.
 #[cfg(target_arch = "x86_64")]
 const OLDER_STATE: &[c_long] = &[libc::SYS_rename, libc::SYS_unlink, libc::SYS_mkdir];
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER_STATE: &[c_long] = &[];
 
-/// The calls that stay, and under which conditions: none is always, several are each enough.
+/// The allowed calls and their conditions. Without conditions a call is always allowed; otherwise one condition must
+/// hold.
 pub(super) fn allowed(needs: Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules = conditional()?;
     let written: [&[c_long]; 2] = if needs.files_written { [STATE, OLDER_STATE] } else { [&[], &[]] };
@@ -142,14 +144,15 @@ pub(super) fn allowed(needs: Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, B
     Ok(rules)
 }
 
-/// Those whose arguments are looked at.
+/// Calls whose arguments are checked.
 fn conditional() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let own_id = u64::from(std::process::id());
-    // Internet's, and those of the C library's resolver: the kernel's word on our own addresses, a local name service.
+    // Internet sockets, and those of the C library's resolver: netlink for the own addresses, and a local name
+    // service.
     let families =
         [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].into_iter().chain((!IS_STATIC).then_some(libc::AF_UNIX));
     let read_only = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) as u64;
-    // Within the process alone: `clone3`, whose flags lie in memory that a filter cannot see, is not there.
+    // Threads only, no processes. `clone3` is not allowed, because a filter cannot see its flags, which are in memory.
     let thread = u64::from((libc::CLONE_THREAD | libc::CLONE_VM) as u32);
     let rules = [
         (libc::SYS_socket, families.map(|family| when(0, Eq, family as u64)).collect()),
@@ -157,12 +160,12 @@ fn conditional() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
         (libc::SYS_mmap, not_executable()),
         (libc::SYS_mprotect, not_executable()),
         (libc::SYS_openat, vec![when(2, MaskedEq(read_only), libc::O_RDONLY as u64)]),
-        // Non-blocking mode, and how much is to be read.
+        // Non-blocking mode, and the number of readable bytes.
         (libc::SYS_ioctl, [libc::FIONBIO, libc::FIONREAD].map(|what| when(1, Eq, what)).into_iter().collect()),
         (libc::SYS_prctl, vec![when(0, Eq, libc::PR_SET_NAME as u64)]),
-        // Limits are read (a thread's stack), and not set.
+        // Reading limits (for a thread's stack), not setting them.
         (libc::SYS_prlimit64, vec![SeccompCondition::new(2, Qword, Eq, 0)]),
-        // An abort is a signal to ourselves.
+        // abort() sends a signal to the own process.
         (libc::SYS_tgkill, vec![when(0, Eq, own_id)]),
     ];
     rules
@@ -176,12 +179,12 @@ fn conditional() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
 
 type Condition = Result<SeccompCondition, BackendError>;
 
-/// On the lower half of an argument, which is all of a C `int`.
+/// Compares the lower half of an argument, which is all of a C `int`.
 fn when(argument: u8, comparison: seccompiler::SeccompCmpOp, value: u64) -> Condition {
     SeccompCondition::new(argument, Dword, comparison, value)
 }
 
-/// No memory becomes code, in a program that loads none.
+/// Forbids executable memory in a program that loads no code.
 fn not_executable() -> Vec<Condition> {
     let forbidden = if IS_STATIC { libc::PROT_EXEC as u64 } else { 0 };
     vec![when(2, MaskedEq(forbidden), 0)]

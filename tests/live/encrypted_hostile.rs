@@ -102,10 +102,10 @@ fn an_unusable_certificate_and_key_are_refused_by_check_and_serve() {
     let cut = &key[..key.len() / 2];
     for (certificate, key, expected) in [
         (&*certificate, &*key, ""),
-        (&certificate, &another, "tls.crt: it is no certificate of the key in "),
-        (&certificate, "", "tls.key: it holds no private key in PEM"),
-        (&certificate, cut, "tls.key: it holds no private key in PEM"),
-        (&key, &key, "tls.crt: it holds no certificate in PEM"),
+        (&certificate, &another, "tls.crt: it is not a certificate for the key in "),
+        (&certificate, "", "tls.key: it has no usable private key in PEM"),
+        (&certificate, cut, "tls.key: it has no usable private key in PEM"),
+        (&key, &key, "tls.crt: it has no certificate in PEM"),
         (&"x".repeat(2 << 20), &key, "tls.crt: it has more than 1048576 bytes"),
     ] {
         fs::write(&cert_file, certificate).expect("write");

@@ -1,7 +1,7 @@
-//! The server's certificate and key, read again when their files change.
+//! The server's certificate and key, reloaded when their files change.
 //!
-//! cert-manager and the kubelet change both at once by turning a link. What is read between two turns does not fit
-//! together: it is refused like any other bad pair, and the next look reads the new one.
+//! cert-manager and the kubelet replace both at once by replacing a link. A read during that may get a pair that does
+//! not match. It is refused like any other bad pair, and the next poll reads the new pair.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,10 +19,10 @@ use rustls::sign::CertifiedKey;
 use crate::metrics::Metrics;
 use crate::source::poll::{self, Fingerprint};
 
-/// The longest file that is read, in bytes: a chain has a few certificates of some 2 KiB.
+/// The longest file, in bytes. A chain has a few certificates of some 2 KiB each.
 const FILE_LEN_MAX: u64 = 1 << 20;
 
-/// A certificate chain and its key, as their files have them now.
+/// A certificate chain and its key that follow their files.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
@@ -30,67 +30,48 @@ pub struct Certificate {
     current: ArcSwap<CertifiedKey>,
 }
 
-/// Where they are, both in PEM (RFC 7468).
+/// The files of certificate and key, both in PEM (RFC 7468).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The certificate, and those between it and its root behind it (`tls.crt`).
+    /// The certificate, followed by its intermediates (`tls.crt`).
     pub certificate: PathBuf,
-    /// Its private key (`tls.key`).
+    /// The private key (`tls.key`).
     pub key: PathBuf,
 }
 
-/// Why they are not served; never with anything of what the key's file holds.
+/// Why a pair is not served. It never shows the content of the key's file.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file cannot be read.
+    /// Reading a file failed.
     #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A file is too long.
     #[error("{}: it has more than {FILE_LEN_MAX} bytes", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no certificate in it.
-    #[error("{}: it holds no certificate in PEM (BEGIN CERTIFICATE)", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no private key in it, or more than one, or of a kind that cannot sign.
-    #[error("{}: it holds no private key in PEM that can be used (RSA, ECDSA or Ed25519, not encrypted)", path.display())]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The certificate cannot be read, or is another key's.
-    #[error("{}: it is no certificate of the key in {}", certificate.display(), key.display())]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's.
-        key: PathBuf,
-    },
+    TooLong { path: PathBuf },
+    /// The file has no certificate.
+    #[error("{}: it has no certificate in PEM (BEGIN CERTIFICATE)", path.display())]
+    NoCertificate { path: PathBuf },
+    /// The file has no private key, more than one, or one that cannot sign.
+    #[error("{}: it has no usable private key in PEM (RSA, ECDSA or Ed25519, not encrypted)", path.display())]
+    NoKey { path: PathBuf },
+    /// The certificate cannot be parsed, or belongs to another key.
+    #[error("{}: it is not a certificate for the key in {}", certificate.display(), key.display())]
+    Mismatch { certificate: PathBuf, key: PathBuf },
 }
 
 impl Certificate {
     /// Reads both files.
     ///
     /// # Errors
-    /// They cannot be served.
+    /// The pair cannot be served.
     pub fn read(files: Files) -> Result<Certificate, CertificateError> {
-        let seen = Fingerprint::of(&files.paths()); // before they are read: what changes meanwhile is then seen
+        let seen = Fingerprint::of(&files.paths()); // first, so that a change during the read is noticed
         let current = ArcSwap::from_pointee(files.read()?);
         Ok(Certificate { files, seen, current })
     }
 
-    /// Reads them again whenever they change, for as long as the process lives. What is bad leaves the old pair in
-    /// service; connections that are open keep theirs.
+    /// Reloads both files whenever they change, as long as the process lives. A bad pair leaves the old one in use.
+    /// Open connections keep the pair that they began with.
     pub async fn keep(self: Arc<Self>, metrics: Arc<Metrics>) {
         let (paths, mut seen) = (self.files.paths(), self.seen.clone());
         loop {
@@ -100,7 +81,7 @@ impl Certificate {
             match read {
                 Ok(pair) => {
                     self.current.store(Arc::new(pair));
-                    tracing::info!(file = %self.files.certificate.display(), "a new certificate is served");
+                    tracing::info!(file = %self.files.certificate.display(), "the certificate has changed, and the new one is served");
                 }
                 Err(error) => tracing::error!("the certificate has changed, and the old one stays: {error}"),
             }
@@ -130,7 +111,7 @@ impl Files {
         let signing_key = signing_key.ok_or_else(|| CertificateError::NoKey { path: key.clone() })?;
         let pair = CertifiedKey::new(chain, signing_key);
         match pair.keys_match() {
-            // A kind of key that does not tell its public half may yet be the one.
+            // Some kinds of keys do not expose their public half; they may match.
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
             Err(_) => Err(CertificateError::Mismatch { certificate: certificate.clone(), key: key.clone() }),
         }

@@ -1,4 +1,4 @@
-//! DNS over QUIC (RFC 9250): a stream a query.
+//! DNS over QUIC (RFC 9250): one stream per query.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::server::listen::canonical;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 use crate::wire::Received;
 
-/// Why a connection or a stream ends (RFC 9250 §8.4).
+/// Error codes of connections and streams (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
-/// The most that a stream carries: a length and the longest message.
+/// The most bytes of a stream: a length and the longest message.
 const STREAM_LEN_MAX: usize = 2 + 65535;
 
-/// One connection, until either side is done with it or no query comes for a while.
+/// Serves one connection until either side closes it or no query arrives for a while.
 pub(super) async fn converse(
     connection: Connection,
     seat: &Seat,
@@ -34,10 +34,10 @@ pub(super) async fn converse(
 ) {
     let client = canonical(connection.remote_address());
     let room = Arc::new(Room::new());
-    let mut queries = JoinSet::new(); // no more than QUIC lets streams be open
+    let mut queries = JoinSet::new(); // bounded by QUIC's limit of open streams
     loop {
         let accepted = tokio::select! {
-            biased; // what was sent before the end is still answered
+            biased; // queries sent before the end still get answers
             accepted = timeout(IDLE_WAIT, connection.accept_bi()) => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
@@ -53,13 +53,13 @@ pub(super) async fn converse(
         while queries.try_join_next().is_some() {}
     }
     if connection.close_reason().is_some() {
-        queries.abort_all(); // no one is left to answer
+        queries.abort_all(); // the client is gone
     }
     while queries.join_next().await.is_some() {}
     connection.close(NO_ERROR, b"");
 }
 
-/// The client breaks the protocol or takes too much, which ends its connection (RFC 9250 §4.3.3, §4.3.4).
+/// The client violates the protocol or takes too much. This ends its connection (RFC 9250 §4.3.3, §4.3.4).
 struct Broken(VarInt);
 
 async fn answer(
@@ -70,30 +70,30 @@ async fn answer(
     responder: &Responder,
 ) -> Result<(), Broken> {
     let Ok(read) = timeout(MESSAGE_WAIT, read(receive, room)).await else {
-        drop(send.reset(INTERNAL_ERROR)); // one that is only dropped ends as one that has said all
+        drop(send.reset(INTERNAL_ERROR)); // a stream that is only dropped would end as if complete
         return Ok(());
     };
     let Some(query) = read? else { return Ok(()) };
     let composed = room.reply(|reply| compose(&query, client, responder, reply)).await;
     let Some((composed, reply)) = composed else {
-        drop(send.reset(INTERNAL_ERROR)); // its client reads the others, and too slowly for this one
+        drop(send.reset(INTERNAL_ERROR)); // the client reads the other replies too slowly
         return Ok(());
     };
     composed?;
     drop(query);
     match timeout(MESSAGE_WAIT, send.write_all(&reply)).await {
-        Ok(Ok(())) => drop(reply), // QUIC has it, and bounds what it has
+        Ok(Ok(())) => drop(reply), // QUIC has the reply, within its send window
         Ok(Err(_)) => return Ok(()),
         Err(_) => return Err(Broken(EXCESSIVE_LOAD)),
     }
-    // Until it has arrived: the connection may be closed behind us.
+    // Waits until the reply has arrived, because the caller may close the connection.
     if send.finish().is_ok() && timeout(MESSAGE_WAIT, send.stopped()).await.is_err() {
         drop(send.reset(INTERNAL_ERROR));
     }
     Ok(())
 }
 
-/// A query behind its length; none of a client that has thought better of it, or is gone.
+/// Reads a query after its length. `None` if the client cancels it or is gone.
 async fn read(mut receive: RecvStream, room: &Room) -> Result<Option<Query>, Broken> {
     let mut query = room.query();
     loop {
@@ -106,7 +106,7 @@ async fn read(mut receive: RecvStream, room: &Room) -> Result<Option<Query>, Bro
     }
 }
 
-/// Appends a length and the reply behind it.
+/// Appends a length and the reply.
 fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut Vec<u8>) -> Result<(), Broken> {
     let broken = Broken(PROTOCOL_ERROR);
     let Some((len, message)) = framed.split_first_chunk::<2>() else { return Err(broken) };

@@ -1,4 +1,4 @@
-//! DNS in HTTP requests (RFC 8484), whatever version carries them.
+//! DNS in HTTP requests (RFC 8484), for every HTTP version.
 
 use std::net::SocketAddr;
 
@@ -12,16 +12,16 @@ use super::room::Room;
 use crate::metrics::Transport;
 use crate::server::Responder;
 
-/// Where queries are taken, as all public servers have it.
+/// The path of queries, as on all public servers.
 const PATH: &str = "/dns-query";
 
-/// What a message is called (RFC 8484 §6).
+/// The media type of a DNS message (RFC 8484 §6).
 const MEDIA_TYPE: &str = "application/dns-message";
 
-/// The longest message that a body may hold (RFC 8484 §6).
+/// The longest message in a body (RFC 8484 §6).
 pub(super) const BODY_LEN_MAX: usize = 65535;
 
-/// Where in a request its message is.
+/// The place of the message in a request.
 pub(super) enum Place {
     /// In its URL.
     Url(Vec<u8>),
@@ -29,7 +29,7 @@ pub(super) enum Place {
     Body,
 }
 
-/// Where a request has its message; else what to refuse it with.
+/// The place of a request's message, or the status to refuse it with.
 pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
@@ -52,7 +52,8 @@ pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
     }
 }
 
-/// The reply to a message, errors of DNS among it; a refusal only where there is none, or no room for one.
+/// The response with a DNS reply, which may be a DNS error. An HTTP error only if there is no reply, or no room for
+/// it.
 pub(super) async fn respond(message: &[u8], client: SocketAddr, room: &Room, responder: &Responder) -> Response<Bytes> {
     let composed = room.reply(|reply| {
         let received = responder.read(message);
@@ -72,7 +73,7 @@ pub(super) async fn respond(message: &[u8], client: SocketAddr, room: &Room, res
     response
 }
 
-/// A status alone.
+/// A response without a body.
 pub(super) fn refusal(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;

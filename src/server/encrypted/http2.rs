@@ -28,21 +28,21 @@ use crate::metrics::Transport;
 use crate::server::Responder;
 use crate::server::stream::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
 
-/// What a client must be able to speak: HTTP/1.1 answers one query at a time (RFC 8484 §5.2).
+/// The required protocol. HTTP/1.1 answers only one query at a time (RFC 8484 §5.2).
 const PROTOCOL: &[u8] = b"h2";
 
-/// What a client may leave unread of a connection's replies: one of the longest.
+/// The most unread bytes of a connection's replies: one of the longest.
 const SEND_BUFFER_LEN: usize = 64 * 1024;
 
 /// TLS for [`serve`].
 ///
 /// # Errors
-/// It cannot be set up at all.
+/// rustls refuses the configuration.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
     server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Answers on a listener's connections until told to close.
+/// Answers on a listener's connections until `closing` is true.
 pub async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -60,7 +60,7 @@ pub async fn serve(
     .await;
 }
 
-/// One connection, until either side is done with it, no request comes for a while, or a reply is not read.
+/// Serves one connection until either side closes it, no request arrives for a while, or a reply is not read.
 async fn converse(
     stream: TlsStream<TcpStream>,
     client: Arc<Client>,
@@ -104,8 +104,9 @@ async fn answer(request: Request<Incoming>, client: SocketAddr, room: &Room, res
         Place::Url(message) => Some(extended(room.query(), &message)),
         Place::Body => None,
     });
-    drop(head); // of which a client may have many wait for their bodies
-    // Also of what will be refused: a body that is not read resets the stream, and the client may never see why.
+    drop(head); // free it: a client may have many requests that wait for their bodies
+    // A refused request's body is read too: an unread body resets the stream, and the client might never see the
+    // status.
     let body = timeout(MESSAGE_WAIT, read(body, room)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
     match place.and_then(|query| query.unwrap_or(body)) {
         Ok(query) => doh::respond(&query, client, room, responder).await,
@@ -113,7 +114,7 @@ async fn answer(request: Request<Incoming>, client: SocketAddr, room: &Room, res
     }
 }
 
-/// A request's body, read to its end; of what is not kept as well.
+/// Reads a request's body to its end, even after it has become too long to keep.
 async fn read(body: Incoming, room: &Room) -> Result<Query, StatusCode> {
     let mut body = pin!(Limited::new(body, 2 * BODY_LEN_MAX));
     let mut kept = Ok(room.query());
@@ -128,7 +129,7 @@ async fn read(body: Incoming, room: &Room) -> Result<Query, StatusCode> {
     kept
 }
 
-/// A query and its next part; else what to refuse it with.
+/// A query with its next part, or the status to refuse it with.
 fn extended(mut query: Query, part: &[u8]) -> Result<Query, StatusCode> {
     if query.len() + part.len() > BODY_LEN_MAX {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);

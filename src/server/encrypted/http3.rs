@@ -22,13 +22,13 @@ use crate::server::clients::seats::Seat;
 use crate::server::listen::canonical;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
-/// Why a connection ends whose client sends more at once than it may, or does not read (RFC 9114 §8.1).
+/// The error code for a client that sends more at once than it may, or does not read (RFC 9114 §8.1).
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 
 type Resolver = RequestResolver<bounded::Connection, Bytes>;
 type Stream = RequestStream<bounded::Stream<BidiStream<Bytes>>, Bytes>;
 
-/// One connection, until either side is done with it or no request comes for a while.
+/// Serves one connection until either side closes it or no request arrives for a while.
 pub(super) async fn converse(
     quic: Connection,
     seat: &Seat,
@@ -41,10 +41,10 @@ pub(super) async fn converse(
     builder.max_field_section_size(HEAD_LEN_MAX.into());
     let built = timeout(MESSAGE_WAIT, builder.build::<_, Bytes>(bounded)).await;
     let Ok(Ok(mut connection)) = built else { return };
-    let mut requests = JoinSet::new(); // no more than QUIC lets streams be open
+    let mut requests = JoinSet::new(); // bounded by QUIC's limit of open streams
     loop {
         let accepted = tokio::select! {
-            biased; // what was sent before the end is still answered
+            biased; // requests sent before the end still get answers
             accepted = timeout(IDLE_WAIT, connection.accept()) => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
@@ -58,9 +58,9 @@ pub(super) async fn converse(
         });
         while requests.try_join_next().is_some() {}
     }
-    let _ = timeout(MESSAGE_WAIT, connection.shutdown(0)).await; // the client may not let us say even that
+    let _ = timeout(MESSAGE_WAIT, connection.shutdown(0)).await; // the client may not even read that
     if quic.close_reason().is_some() {
-        requests.abort_all(); // no one is left to answer
+        requests.abort_all(); // the client is gone
     }
     while requests.join_next().await.is_some() {}
 }
@@ -78,15 +78,15 @@ async fn answer(resolver: Resolver, quic: &Connection, room: &Room, responder: &
     };
     timeout(MESSAGE_WAIT, send(&mut stream, response)).await.unwrap_or_else(|_| {
         room.close();
-        quic.close(EXCESSIVE_LOAD, b"a reply is not read");
+        quic.close(EXCESSIVE_LOAD, b"a reply was not read");
         Ok(())
     })
 }
 
-/// A request's message, or what to refuse it with; and where the response goes.
+/// A request's message or the status to refuse it with, and the stream of the response.
 async fn read(resolver: Resolver) -> Result<(Result<Vec<u8>, StatusCode>, Stream), StreamError> {
     let (request, mut stream) = resolver.resolve_request().await?;
-    let place = doh::place(&request.into_parts().0); // and no more of a head, of which many may wait for their bodies
+    let place = doh::place(&request.into_parts().0); // and frees the head: many requests may wait for their bodies
     let query = match place {
         Err(status) => Err(status),
         Ok(Place::Url(message)) => Ok(message),
@@ -102,7 +102,7 @@ async fn send(stream: &mut Stream, response: Response<Bytes>) -> Result<(), Stre
     stream.finish().await
 }
 
-/// A request's body; none where it is longer than any message.
+/// A request's body. `None` if it is longer than any message.
 async fn body(stream: &mut Stream) -> Result<Option<Vec<u8>>, StreamError> {
     let mut body = Vec::new();
     while let Some(mut part) = stream.recv_data().await? {

@@ -1,4 +1,4 @@
-//! QUIC connections (RFC 9000), for DNS itself and for HTTP/3.
+//! QUIC connections (RFC 9000), for DNS over QUIC and for HTTP/3.
 
 use std::io;
 use std::sync::Arc;
@@ -19,20 +19,19 @@ use crate::server::clients::seats::Seat;
 use crate::server::listen::{Listen, canonical};
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
 
-/// First packets that wait to be looked at, and how many bytes of each connection and of all.
+/// The most first packets that wait, and their bytes per connection and in all.
 const INCOMING_MAX: usize = 256;
 const INCOMING_LEN_MAX: u64 = 16 * 1024;
 const INCOMING_ALL_LEN_MAX: u64 = 4 << 20;
 
-/// What a stream may send that we have not read: the longest message, and room for HTTP's frames.
+/// The most unread bytes of a stream: the longest message, and room for HTTP's frames.
 const STREAM_WINDOW: u32 = 66 * 1024;
 
-/// What speaks within a connection.
+/// The protocol within a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Within {
-    /// DNS itself (RFC 9250).
+    /// DNS over QUIC (RFC 9250).
     Dns,
-    /// HTTP/3 (RFC 9114).
     Http3,
 }
 
@@ -51,7 +50,7 @@ impl Within {
         }
     }
 
-    /// Streams that go one way: DNS has none, HTTP/3 has three (RFC 9114 §6.2) and some to be ignored.
+    /// Unidirectional streams: DNS has none, HTTP/3 has three (RFC 9114 §6.2) and some that are ignored.
     fn one_way_streams_max(self) -> u8 {
         match self {
             Within::Dns => 0,
@@ -60,13 +59,13 @@ impl Within {
     }
 }
 
-/// How long a client waits for the place of another that is asked for it.
+/// How long a client waits for the place of another one that is being reclaimed.
 const SEAT_WAIT: Duration = Duration::from_millis(100);
 
-/// Binds a socket; must be called within the runtime.
+/// Binds a socket. The caller must be within the runtime.
 ///
 /// # Errors
-/// What the system says: the address is taken, not ours, or needs a right that the process lacks.
+/// The address is taken or not of this host, or the process lacks a right that it needs.
 pub fn bind(listen: Listen, within: Within, certificate: Arc<Certificate>) -> io::Result<Endpoint> {
     let tls = server_config(certificate, &[within.protocol()]).map_err(io::Error::other)?;
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
@@ -85,7 +84,7 @@ pub fn bind(listen: Listen, within: Within, certificate: Arc<Certificate>) -> io
     Endpoint::new(EndpointConfig::default(), Some(config), socket.into(), Arc::new(TokioRuntime))
 }
 
-/// Answers on an endpoint's connections until told to close, then waits for those that are open to end.
+/// Answers on an endpoint's connections until `closing` is true, then waits for the open ones to end.
 pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>, mut closing: watch::Receiver<bool>) {
     let seats = responder.clients.seats();
     loop {
@@ -94,10 +93,10 @@ pub async fn serve(endpoint: Endpoint, within: Within, responder: Arc<Responder>
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Some(incoming) = incoming else { return };
-        // With few places left a client proves its address first (RFC 9000 §8.1.2): a stranger's many addresses then
-        // take none.
+        // If places are scarce, a client first proves its address (RFC 9000 §8.1.2). Then forged addresses take no
+        // places.
         if seats.are_scarce() && incoming.may_retry() && !incoming.remote_address_validated() {
-            let _ = incoming.retry(); // it may be sent, as was just asked
+            let _ = incoming.retry(); // allowed: `may_retry` was checked
             continue;
         }
         let ip = canonical(incoming.remote_address()).ip();
@@ -133,7 +132,7 @@ async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connec
     None
 }
 
-/// One connection, from its handshake to its end.
+/// Serves one connection, from its handshake to its end.
 async fn converse(
     incoming: Incoming,
     seat: &Seat,

@@ -1,7 +1,7 @@
-//! What one connection may hold of memory: its queries until they are answered, its replies until they are read.
+//! The memory that one connection may take: its queries until they are answered, its replies until they are read.
 //!
-//! The windows of HTTP/2 and QUIC bound neither: what is read opens a window again, whether or not it is kept, and a
-//! reply is composed whole, however little of it the client lets us send.
+//! The windows of HTTP/2 and QUIC limit neither. Reading reopens a window even if the bytes are kept, and a reply is
+//! composed whole, however little of it the client accepts.
 
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::server::stream::MESSAGE_WAIT;
 
-/// The longest message, and its length before it.
+/// The longest message with its length prefix.
 const LEN_MAX: u32 = 2 + 65535;
 
-/// How much there may be of queries, and how much of replies: four of the longest.
+/// The room for queries, and the room for replies: four of the longest messages each.
 const ROOM: usize = 4 * LEN_MAX as usize;
 
 /// The room of one connection.
@@ -24,11 +24,11 @@ const ROOM: usize = 4 * LEN_MAX as usize;
 pub(super) struct Room {
     queries: Arc<Semaphore>,
     replies: Arc<Semaphore>,
-    /// Who holds it is a reply of the moment; see [`Room::stalled`].
+    /// The current replies hold a reference to it; see [`Room::stalled`].
     generation: ArcSwap<()>,
 }
 
-/// There is no more room for queries.
+/// The room for queries is exhausted.
 pub(super) struct Full;
 
 impl Room {
@@ -37,18 +37,18 @@ impl Room {
         Room { queries, replies, generation: ArcSwap::default() }
     }
 
-    /// Some of the room for queries: nothing yet.
+    /// Takes part of the room for queries, empty at first.
     pub(super) fn hold(&self) -> Held {
         Held { room: self.queries.clone(), permit: None }
     }
 
-    /// A query of which nothing has come yet.
+    /// An empty query.
     pub(super) fn query(&self) -> Query {
         Query { message: Vec::new(), held: self.hold() }
     }
 
-    /// Composes a reply once there is room for the longest, and gives back what it does not take; none where others
-    /// wait for their readers for too long, or the room is closed.
+    /// Composes a reply once there is room for the longest, and gives back the rest. `None` if other replies are
+    /// unread for too long, or the room is closed.
     pub(super) async fn reply<T>(&self, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Option<(T, Bytes)> {
         let longest = self.replies.clone().acquire_many_owned(LEN_MAX);
         let mut longest = timeout(MESSAGE_WAIT, longest).await.ok()?.ok()?;
@@ -60,15 +60,14 @@ impl Room {
         Some((composed, Bytes::from_owner(reply)))
     }
 
-    /// Has no more replies composed: no one is left to read them.
+    /// Composes no more replies, because nobody is left to read them.
     pub(super) fn close(&self) {
         self.replies.close();
     }
 
-    /// Ends when a reply has waited for its reader for [`MESSAGE_WAIT`], and before it has for twice that.
+    /// Returns once a reply has been unread for at least [`MESSAGE_WAIT`] and at most twice that.
     ///
-    /// Replies are not timed one by one: now and then it is seen whether any is left of those that were there the time
-    /// before.
+    /// Replies are not timed individually: each check looks whether any reply from before the last check still exists.
     pub(super) async fn stalled(&self) {
         let mut before = Weak::new();
         loop {
@@ -81,17 +80,15 @@ impl Room {
     }
 }
 
-/// What is held of the room for queries, until it is dropped.
+/// A part of the room for queries. Dropping it gives it back.
 pub(super) struct Held {
     room: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
-    /// Holds so many bytes more.
-    ///
-    /// No one waits for them: what is not read meanwhile fills the windows, and those that have some and want more would
-    /// wait for each other.
+    /// Takes more room, without waiting. Unread bytes fill the windows meanwhile, and queries that hold room and wait
+    /// for more would deadlock.
     pub(super) fn grow(&mut self, len: usize) -> Result<(), Full> {
         let len = u32::try_from(len).map_err(|_| Full)?;
         let more = self.room.clone().try_acquire_many_owned(len).map_err(|_| Full)?;
@@ -108,14 +105,14 @@ impl Held {
     }
 }
 
-/// What has come of a query, in its connection's room.
+/// The received part of a query, within its connection's room.
 pub(super) struct Query {
     message: Vec<u8>,
     held: Held,
 }
 
 impl Query {
-    /// Appends what comes next: a copy, since what was read may be a few bytes of a large buffer.
+    /// Appends a copy of the next part: the part may be a few bytes of a large buffer.
     pub(super) fn extend(&mut self, part: &[u8]) -> Result<(), Full> {
         self.held.grow(part.len())?;
         self.message.extend_from_slice(part);
@@ -131,7 +128,7 @@ impl Deref for Query {
     }
 }
 
-/// A reply, in its connection's room until the last of its bytes is sent or given up.
+/// A reply. It takes room of its connection until its last byte is sent or given up.
 struct Reply {
     message: Vec<u8>,
     _held: OwnedSemaphorePermit,

@@ -1,4 +1,4 @@
-//! DNS over TLS (RFC 7858): a handshake, and then what TCP carries.
+//! DNS over TLS (RFC 7858): a handshake, then the same as over TCP.
 
 use std::io;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ use super::server_config;
 use crate::metrics::{Dropped, Transport};
 use crate::server::{Responder, stream};
 
-/// How long a handshake may take: two round trips, and a client's look at a revocation list.
+/// The time limit of a handshake: two round trips, and a client's check of a revocation list.
 pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
 
-/// What a client may call this protocol; it need not.
+/// The ALPN protocol that a client may offer.
 const PROTOCOL: &[u8] = b"dot";
 
 /// TLS for [`serve`].
 ///
 /// # Errors
-/// It cannot be set up at all.
+/// rustls refuses the configuration.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
     server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Answers on a listener's connections until told to close.
+/// Answers on a listener's connections until `closing` is true.
 pub async fn serve(
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -48,7 +48,7 @@ pub async fn serve(
     .await;
 }
 
-/// Waits for a client to agree on keys, not for long.
+/// Performs the TLS handshake within [`HANDSHAKE_WAIT`].
 pub(crate) async fn shake_hands(
     acceptor: &TlsAcceptor,
     stream: TcpStream,

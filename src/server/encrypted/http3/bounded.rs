@@ -1,8 +1,9 @@
-//! A QUIC connection as h3 takes it, with a bound on what h3 keeps of what it reads.
+//! A QUIC connection for h3 that limits what h3 buffers.
 //!
-//! h3 0.0.8 keeps every frame but DATA until all of it is there, of whatever length and type, and what it has read no
-//! longer counts for QUIC's windows. So it gets its bytes through here: those of a request take their connection's room
-//! until the request is answered, those of the control stream until their frame ends. Who wants more has no use for it.
+//! h3 0.0.8 buffers every frame except DATA until it is complete, whatever its length and type, and buffered bytes no
+//! longer count against QUIC's windows. So h3 reads through these types. The bytes of a request take room of its
+//! connection until the request is answered, and the bytes of the control stream until their frame ends. No client
+//! needs more.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use quinn::ConnectionError;
 use super::EXCESSIVE_LOAD;
 use crate::server::encrypted::room::{Full, Held, Room};
 
-/// What a part costs beside its bytes: its place in h3's list and in the allocator's.
+/// The memory of a part besides its bytes: its entry in h3's list and in the allocator.
 const PART_LEN: usize = 64;
 
 /// A connection whose streams take its room.
@@ -74,20 +75,20 @@ impl<B: Buf> OpenStreams<B> for Connection {
     }
 }
 
-/// A stream that is read within its connection's room.
+/// A stream that takes room of its connection.
 pub(super) struct Stream<S> {
     inner: S,
     quic: quinn::Connection,
     held: Held,
-    /// Of a stream that goes one way: where it stands. h3 is given one frame at a time, so that it is known to have done
-    /// with those before.
+    /// For a unidirectional stream, its position. h3 gets one frame at a time, so that it is known to have finished
+    /// the frames before.
     frames: Option<Frames>,
-    /// What has come of the frames behind.
+    /// Received bytes that h3 has not read.
     unread: Bytes,
 }
 
 impl<S> Stream<S> {
-    /// What h3 may read next.
+    /// The next bytes for h3.
     fn next_part(&mut self) -> Result<Bytes, Full> {
         let (len, is_end) = self.frames.as_mut().map_or((self.unread.len(), false), |frames| frames.take(&self.unread));
         self.held.grow(len + PART_LEN)?;
@@ -104,7 +105,7 @@ impl<S: RecvStream<Buf = Bytes>> RecvStream for Stream<S> {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
         if self.unread.is_empty() {
             let Some(read) = ready!(self.inner.poll_data(cx))? else { return Poll::Ready(Ok(None)) };
-            self.unread = Bytes::copy_from_slice(&read); // which may be a few bytes of many datagrams' buffer
+            self.unread = Bytes::copy_from_slice(&read); // copied, because a few bytes may hold a buffer of many datagrams
         }
         Poll::Ready(self.next_part().map(Some).map_err(|Full| {
             self.quic.close(EXCESSIVE_LOAD, b"too much at once");
@@ -144,18 +145,18 @@ impl<B: Buf, S: SendStream<B>> SendStream<B> for Stream<S> {
     }
 }
 
-/// Where a stream that goes one way stands: its type, and then frames (RFC 9114 §6.2, §7.1).
+/// The position in a unidirectional stream: its type, then frames (RFC 9114 §6.2, §7.1).
 #[derive(Default)]
 struct Frames {
     has_type: bool,
-    /// What has come of a frame's type and length.
+    /// The received bytes of a frame's type and length.
     head: Vec<u8>,
-    /// How much of its payload is still to come, once that is known.
+    /// The missing bytes of the frame's payload, once its length is known.
     missing: Option<u64>,
 }
 
 impl Frames {
-    /// How many of these bytes belong to the frame that has begun, or to the stream's type, and whether it ends there.
+    /// The number of these bytes that belong to the current frame or to the stream's type, and whether it ends there.
     fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut taken = 0;
         let missing = loop {
@@ -182,7 +183,7 @@ impl Frames {
     }
 }
 
-/// A number as QUIC writes it (RFC 9000 §16), and what is behind it.
+/// A variable-length integer of QUIC (RFC 9000 §16), and the bytes after it.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let size = 1_usize << (bytes.first()? >> 6);
     let (number, rest) = bytes.split_at_checked(size)?;
