@@ -115,7 +115,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     signals.wait_for_end(&rereads).await;
     is_ending.store(true, Ordering::Relaxed);
-    tracing::info!(lame_duck = ?config.lame_duck, "ending: not ready any more, answers go on for the lame duck");
+    tracing::info!(lame_duck = ?config.lame_duck, "ending: no longer ready, answering until --lame-duck is over");
     tokio::select! {
         () = tokio::time::sleep(config.lame_duck) => {}
         () = signals.wait_for_end(&rereads) => {} // a second signal skips the lame-duck period
@@ -200,7 +200,7 @@ fn raise_file_limit() {
     let raised =
         getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
 
@@ -220,7 +220,7 @@ async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<R
         };
         responder.freshness.store(freshness);
         if freshness != last {
-            tracing::warn!(?age, "what is known of Pods is now {freshness:?}");
+            tracing::warn!(?age, "the data about Pods is now {freshness:?}");
             last = freshness;
         }
     }

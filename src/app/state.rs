@@ -32,7 +32,7 @@ pub(super) async fn restore(
     });
     let loaded = match read.await {
         Ok(Ok(loaded)) => loaded,
-        Ok(Err(StateError::Absent)) => return tracing::info!("no zone of an earlier run is kept yet"),
+        Ok(Err(StateError::Absent)) => return tracing::info!("no zone of an earlier run is saved yet"),
         Ok(Err(error)) => return tracing::error!("the zone of the last run is not served: {error}"),
         Err(error) => return tracing::error!("the zone of the last run cannot be read: {error}"),
     };
@@ -50,7 +50,7 @@ pub(super) async fn restore(
         tracing::warn!(
             pods = loaded.tally.pods,
             age_s,
-            "nothing is heard of the cluster: the zone of the last run is served"
+            "the cluster does not answer, so the zone of the last run is served"
         );
     }
 }

@@ -59,7 +59,7 @@ fn read(current: &Zones, folder: &std::path::Path, config: &Config) -> Arc<Zones
     let (zones, errors) = current.reload(folder);
     errors.iter().for_each(|error| tracing::error!("{error}"));
     for hidden in zones.hidden_below(&config.zone.key()) {
-        tracing::warn!(zone = %hidden, "the static zone hides what Pods have below it");
+        tracing::warn!(zone = %hidden, "the static zone hides the names of Pods below it");
     }
     if let Ok(Listing { zone_files: 0, passed_over, .. }) = zones.listing(folder) {
         let (folder, others) = (folder.display(), passed_over.len());

@@ -160,7 +160,7 @@ impl Task {
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
         match (wanted, wrote) {
             (Wanted::Offers(offers), _) => info!(%pod, %registrar, offers = offers.len(), "registered"),
-            (_, Wrote::Change) => info!(%pod, %registrar, "withdrawn"),
+            (_, Wrote::Change) => info!(%pod, %registrar, "withdrew"),
             (_, Wrote::Nothing) => {}
         }
         Ok(())
@@ -229,7 +229,7 @@ impl Task {
         let (pod, registrar) = (self.registrar.pod(), self.registrar.name().clone());
         let text = match wanted {
             Wanted::Offers(_) => "written again: the registration in the Pod differed, or the Pod has another address",
-            Wanted::Withdrawn(_) | Wanted::Nothing => "withdrawn again: the registration had come back in the Pod",
+            Wanted::Withdrawn(_) | Wanted::Nothing => "withdrew again: the registration had come back in the Pod",
         };
         info!(%pod, %registrar, times = self.put_back, "{text}");
         Ok(true)

@@ -96,7 +96,7 @@ pub(super) async fn accept<C, F>(
             Ok((stream, address)) => (stream, canonical(address)),
             Err(error) => {
                 responder.metrics.dropped(Dropped::Accept);
-                tracing::debug!(%error, %transport, "no connection can be taken");
+                tracing::debug!(%error, %transport, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

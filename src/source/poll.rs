@@ -81,7 +81,7 @@ pub async fn changed(paths: &[PathBuf], seen: &mut Fingerprint) {
     }
 }
 
-/// Looks again until two looks in a row agree.
+/// Calls `look` until two results in a row are equal, at most [`SETTLE_INTERVALS_MAX`] times.
 pub async fn settled<T: PartialEq, F: Future<Output = T>>(mut seen: T, mut look: impl FnMut() -> F) -> T {
     for _ in 0..SETTLE_INTERVALS_MAX {
         tokio::time::sleep(SETTLE_INTERVAL).await;
@@ -116,7 +116,7 @@ pub fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Whether a folder has a visible file of some kind, in itself or in a folder below it.
+/// Whether a folder, or a folder below it, has a visible file that `is_wanted` accepts.
 pub fn has_below(folder: &Path, is_wanted: fn(&Path) -> bool) -> bool {
     fn has(folder: &Path, is_wanted: fn(&Path) -> bool, depth_left: usize) -> bool {
         let mut found = entries(folder).unwrap_or_default().into_iter();
@@ -127,7 +127,7 @@ pub fn has_below(folder: &Path, is_wanted: fn(&Path) -> bool) -> bool {
     has(folder, is_wanted, DEPTH_MAX)
 }
 
-/// A file's mark, of what a link points to; none if it is not there.
+/// The mark of a file, or of the target of a link. `None` if it does not exist.
 fn mark(path: &Path) -> Option<Mark> {
     let metadata: Metadata = std::fs::metadata(path).ok()?;
     let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A change is read once the files rest, and after some seconds even if they never do.
+    /// A change is read once the files have settled, and after some seconds even if they never do.
     #[tokio::test]
     async fn a_change_is_read_when_it_is_over() {
         for (changes, looks) in [(0, 1), (1, 2), (3, 4), (1000, SETTLE_INTERVALS_MAX)] {

@@ -87,13 +87,13 @@ fn an_entry_that_returns_while_the_server_is_down_is_withdrawn_again() {
         tells("registered");
         let before = value(&pod, &key).expect("an annotation");
         std::fs::remove_file(&gate).expect("close the gate");
-        tells("withdrawn");
+        tells("withdrew");
         let withdrawn = value(&pod, &key);
         assert_ne!(withdrawn.as_ref(), Some(&before));
         // As after a restore of etcd.
         pod.patch(json!({ "metadata": { "annotations": { &key: before } } }));
         eventually(LOOK_PATIENCE, || if value(&pod, &key) == withdrawn { Ok(()) } else { Err(process.log()) });
-        tells("withdrawn again");
+        tells("withdrew again");
     }
 }
 

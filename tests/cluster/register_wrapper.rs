@@ -115,9 +115,9 @@ fn a_server_is_found_and_withdrawn_before_it_ends() {
     let order = [
         "registered",
         "withdrawing first",
-        "withdrawn",
+        "withdrew",
         "drained",
-        "ending: not ready any more",
+        "ending: no longer ready",
         "the server has ended",
     ];
     let places = order.map(|text| place(&log, text));
@@ -158,7 +158,7 @@ fn signals_are_forwarded_to_the_server() {
     wrapper.signal(Signal::SIGINT);
     assert_eq!(wrapper.ended(PATIENCE).and_then(|status| status.code()), Some(3), "{}", wrapper.log());
     let log = wrapper.log();
-    assert!(place(&log, "withdrawn") < place(&log, "got INT"), "{log}");
+    assert!(place(&log, "withdrew") < place(&log, "got INT"), "{log}");
 }
 
 #[test]
