@@ -268,7 +268,7 @@ pub struct EncodeArgs {
     /// The interface, such as org.acme.Greeter
     #[arg(long, value_name = "NAME", requires = "port")]
     pub interface: Option<String>,
-    /// The port; repeats, and each port is a registration of its own
+    /// The port; repeats, and each port is a separate registration
     #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Vec<u16>,
     #[command(flatten)]

@@ -6,7 +6,7 @@
 //!              ▲
 //!           keeper: retries until the Pod has the wanted entries
 //!              ▲
-//!           wrapper (starts the server), sidecar (runs beside it), one-shot command, guards of the library
+//!           wrapper (starts the server), sidecar (runs next to it), one-shot command, guards of the library
 //! ```
 //!
 //! Every registration that a registrar writes carries a pair `registrar` with the container's name. So a restart
@@ -80,7 +80,7 @@ pub struct Owner {
 pub enum Kind {
     /// The parent of the server process.
     Wrapper,
-    /// A process beside the server.
+    /// A process in another container of the Pod.
     Sidecar,
     /// The server itself.
     Library,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A subscription receives the same updates either way, because both ways end in one index. With the stream all
-//! processes together cost the API server one watch; with a watch of its own a process needs no server. All
+//! processes together cost the API server one watch; with its own watch a process needs no server. All
 //! subscriptions of a registry share one stream of up to 1,024 interfaces. Beyond that there are further streams on
 //! the same HTTP/2 connection.
 //!

@@ -1,4 +1,4 @@
-//! Where a command reads from: a server, or a source of its own.
+//! Where a command reads from: a server, or its own source.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub struct ServerArgs {
     pub server_ca: Option<PathBuf>,
 }
 
-/// Where `ls` and `why` read from: a running server, or a source of their own.
+/// Where `ls` and `why` read from: a running server, or their own source.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FromArgs {
     #[command(flatten)]

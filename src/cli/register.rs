@@ -91,7 +91,7 @@ pub struct RegisterArgs {
     /// An interface, such as org.acme.Greeter; repeats, and all share the ports and the fields
     #[arg(long, value_name = "NAME", requires = "port", help_heading = "Registration")]
     pub interface: Vec<String>,
-    /// A port; repeats, and each port is a registration of its own
+    /// A port; repeats, and each port is a separate registration
     #[arg(long, value_name = "NUMBER", requires = "interface", help_heading = "Registration",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Vec<u16>,

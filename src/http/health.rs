@@ -14,7 +14,7 @@ pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
         (true, 0) => "ok\n".into_response(),
         // Not a reason to restart: the same query would cause the panic again.
         (true, panics) => format!("ok, but the processing of {panics} queries panicked: see the log\n").into_response(),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone stands still\n").into_response(),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "the writer of the zone does not respond\n").into_response(),
     }
 }
 

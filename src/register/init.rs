@@ -49,7 +49,7 @@ pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::R
     if let Some(name) = args.next() {
         command.arg0(name);
     }
-    // In a process group of its own, so that a terminal's Ctrl-C arrives once. The child passes the foreground on to
+    // In its own process group, so that a terminal's Ctrl-C arrives once. The child passes the foreground on to
     // the server if the server reads from the terminal.
     let child = command.args(args).process_group(0).spawn()?.id();
     Terminal::open().map(|mut terminal| terminal.give(child));

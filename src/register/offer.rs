@@ -39,7 +39,7 @@ const FIELDS: [&str; 10] =
 pub struct Offer {
     /// The interface's name, such as `org.acme.Greeter`.
     pub interface: String,
-    /// Each port is a registration of its own.
+    /// Each port is a separate registration.
     #[serde(deserialize_with = "one_or_many")]
     pub port: Vec<u16>,
     /// The group, if the interface has one.

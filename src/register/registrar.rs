@@ -24,7 +24,7 @@ const REQUEST_WAIT: Duration = Duration::from_secs(5);
 /// all containers of a Pod together succeed.
 const CONFLICTS_MAX: u32 = 12;
 
-/// Our name among the writers of a Pod (`metadata.managedFields`). It tells a label that we have set from one that was
+/// Our name among the writers of a Pod (`metadata.managedFields`). It distinguishes a label that we have set from one that was
 /// there before.
 const FIELD_MANAGER: &str = "callsign-register";
 

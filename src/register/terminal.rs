@@ -1,6 +1,6 @@
 //! Gives the terminal's foreground to a server that reads from the terminal.
 //!
-//! The server runs in a process group of its own, so it is in the terminal's background. The kernel stops it as soon
+//! The server runs in its own process group, so it is in the terminal's background. The kernel stops it as soon
 //! as it reads (SIGTTIN) or changes a setting (SIGTTOU). Only then it gets the foreground, if we have it. Until then a
 //! Ctrl-C goes to the wrapper, which withdraws first.
 

@@ -245,7 +245,7 @@ impl Wrapper {
         Phase::Draining { signal, until: Instant::now() + self.drain }
     }
 
-    /// Starts the server in a process group of its own: a terminal's signals to our group must not reach it before the
+    /// Starts the server in its own process group: a terminal's signals to our group must not reach it before the
     /// withdrawal.
     fn start(&self) -> Result<Child, WrapperError> {
         let mut command = Command::new(&self.program);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 const TEXTS: usize = 7;
 
 /// The longest part of a text that a place keeps, in bytes. A Pod's name has at most 253. An interface of a megabyte
-/// must not make a token too long for a URL; the texts and numbers behind it tell truncated rows apart.
+/// must not make a token too long for a URL; the texts and numbers after it distinguish truncated rows.
 const TEXT_LEN_MAX: usize = 256;
 
 /// A page of [`Paging::within`] ends with the row that exceeds this many bytes of JSON. The longest row, a Pod, has 3

@@ -86,7 +86,7 @@ struct Pace {
     short_watch: Duration,
     /// How much later than requested the end of a watch may come.
     grace: Duration,
-    /// How much earlier than requested it may come: the server counts whole seconds on a clock of its own.
+    /// How much earlier than requested it may come: the server counts whole seconds on its own clock.
     early: Duration,
 }
 

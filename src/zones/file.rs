@@ -205,7 +205,7 @@ impl Reader<'_> {
         data::name(name, &self.origin).map_err(|fault| from.fault(fault))
     }
 
-    /// Reads another file with an origin of its own. Afterwards this file's origin and owner apply again (RFC 1035
+    /// Reads another file with its own origin. Afterwards this file's origin and owner apply again (RFC 1035
     /// §5.1).
     fn include(&mut self, file: &Token<'_>, origin: Name, from: Source<'_>) -> Result<(), Fault> {
         let fault = |message: String| fault_at(from.text, file.at, message);

@@ -14,7 +14,7 @@ use std::fmt;
 /// The purpose of a zone file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A zone of its own.
+    /// A separate zone.
     Own,
     /// Records that are added to the Pod zone: no wildcard, no DNAME, no NS below the origin; NS at the origin is
     /// optional.

@@ -150,7 +150,7 @@ fn register_once_does_not_replace_a_wrappers_entry() {
     let output = site.run(&pod, &once);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    for part in ["20880", "a wrapper looks after", "give --container another name"] {
+    for part in ["20880", "a wrapper keeps them in place", "give --container another name"] {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     assert_eq!(metadata(&pod), before);

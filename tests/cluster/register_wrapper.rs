@@ -112,14 +112,8 @@ fn a_server_is_found_and_withdrawn_before_it_ends() {
     assert!(status.success(), "the server's own code: {status}");
     assert!(asked.elapsed() >= Duration::from_secs(2));
     let log = wrapper.log();
-    let order = [
-        "registered",
-        "withdrawing first",
-        "withdrew",
-        "drained",
-        "ending: no longer ready",
-        "the server has ended",
-    ];
+    let order =
+        ["registered", "withdrawing first", "withdrew", "drained", "ending: no longer ready", "the server has ended"];
     let places = order.map(|text| place(&log, text));
     assert!(places.is_sorted(), "{places:?}\n{log}");
 }

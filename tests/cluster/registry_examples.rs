@@ -64,7 +64,7 @@ fn no_call_fails_in_a_rolling_restart() {
         servers.push(greeter(&site, &greeter_program, number));
         let (pod, mut server) = servers.remove(0);
         server.signal(Signal::SIGTERM);
-        tells(&server, "withdrew");
+        tells(&server, "withdrawn");
         let status = server.ended(PATIENCE).expect("its end");
         assert!(status.success(), "{status}\n{}", server.log());
         pod.delete();

@@ -12,7 +12,7 @@ pub(in crate::source::kube) fn number(field: u64, value: u64) -> Vec<u8> {
     [varint(field << 3), varint(value)].concat()
 }
 
-/// An object that stands by itself.
+/// A self-contained object.
 pub(in crate::source::kube) fn wrapped(kind: &str, message: &[u8]) -> Vec<u8> {
     let type_meta = [bytes(1, b"v1"), bytes(2, kind.as_bytes())].concat();
     [MAGIC.to_vec(), bytes(1, &type_meta), bytes(2, message), bytes(3, b""), bytes(4, b"")].concat()
