@@ -184,7 +184,10 @@ fn a_panic_costs_one_query() {
 
     assert_eq!(responder.metrics.panics(), 4 * FATAL_COUNT as u64);
     let text = livez(http);
-    assert!(text.starts_with("HTTP/1.0 200") && text.contains("ok, but the processing of 80 queries panicked"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.0 200") && text.contains("ok, but the processing of 80 queries panicked"),
+        "{text}"
+    );
 }
 
 fn livez(http: SocketAddr) -> String {

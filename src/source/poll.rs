@@ -81,7 +81,7 @@ pub async fn changed(paths: &[PathBuf], seen: &mut Fingerprint) {
     }
 }
 
-/// Calls `look` until two results in a row are equal, at most [`SETTLE_INTERVALS_MAX`] times.
+/// Calls `look` until two results in a row are equal, at most `SETTLE_INTERVALS_MAX` times.
 pub async fn settled<T: PartialEq, F: Future<Output = T>>(mut seen: T, mut look: impl FnMut() -> F) -> T {
     for _ in 0..SETTLE_INTERVALS_MAX {
         tokio::time::sleep(SETTLE_INTERVAL).await;
