@@ -13,6 +13,9 @@ use super::{FileProblem, Loaded, ManifestPod, manifest};
 use crate::source::poll::{entries, is_stdin};
 use crate::source::{Pod, Profile};
 
+/// The longest file that is looked at for white space alone.
+const VOID_LEN_MAX: u64 = 8;
+
 /// What a load finds.
 pub(super) enum News {
     /// A Pod as it is.
@@ -114,7 +117,7 @@ impl Kept {
         };
         let result = File::open(path).and_then(|source| {
             own.files = 1;
-            let is_void = source.metadata().is_ok_and(|metadata| metadata.len() == 0);
+            let is_void = is_void(path, source.metadata()?.len());
             manifest::read(path, source, &profiles, &mut own, &mut found).map(|()| is_void)
         });
         let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
@@ -226,8 +229,15 @@ impl Seen {
     }
 }
 
-/// What stands for a profile. That 64 profiles on another one has the same does no harm: it is told once too often that a
-/// Pod is gone which it never had.
+/// Whether a file has no text. A program that starts to write it may have written a byte order mark.
+fn is_void(path: &Path, len: u64) -> bool {
+    const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    let is_void = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0);
+    let without_mark = |text: &[u8]| is_void(MARKS.iter().find_map(|mark| text.strip_prefix(*mark)).unwrap_or(text));
+    len == 0 || (len <= VOID_LEN_MAX && std::fs::read(path).is_ok_and(|text| without_mark(&text)))
+}
+
+/// A profile's bit. Profiles 64 apart share one, so a profile may hear that a Pod is gone which it never had. That does no harm.
 pub(super) fn bit(profile: usize) -> u64 {
     1 << (profile % 64)
 }
