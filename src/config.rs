@@ -83,9 +83,9 @@ pub struct Config {
     pub http_tls: bool,
     /// Which clients may ask, and the limits of each.
     pub clients: Clients,
-    /// How long a source may be silent before answers are marked stale.
+    /// The time since the Pods were last confirmed complete after which answers are marked stale.
     pub stale_after: Duration,
-    /// How long a source may be silent before answers become SERVFAIL. `None` is for ever.
+    /// The same after which answers become SERVFAIL. `None`: never.
     pub max_stale: Option<Duration>,
     /// Where the zone is saved for the next start.
     pub state: Option<State>,

@@ -139,11 +139,11 @@ pub struct Options {
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Serving")]
     pub http: Option<SocketAddr>,
 
-    /// Mark answers stale (EDE 3) once a source has been silent for this long [default: 180]
+    /// Mark answers stale (EDE 3) if the Pods were last confirmed complete this long ago [default: 180]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub stale_after: Option<u32>,
 
-    /// Answer SERVFAIL once a source has been silent for this long [default: never]
+    /// Answer SERVFAIL if the Pods were last confirmed complete this long ago [default: never]
     #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
     pub max_stale: Option<u32>,
 

@@ -25,7 +25,7 @@ use crate::source::kube::QUIET_MAX;
 /// 2181 §8 allows more.
 pub(super) const TTL_RANGE: RangeInclusive<u32> = 1..=86_400;
 
-/// Seconds of silence, up to a year. A longer value probably means never.
+/// Seconds of age, up to a year. A longer value probably means never.
 const STALE_RANGE: RangeInclusive<u32> = 1..=31_536_000;
 
 /// In seconds, up to ten minutes: a start that takes longer has failed.
@@ -127,7 +127,7 @@ pub(super) fn lame_duck(seconds: u32) -> Result<Duration, ConfigError> {
     in_range("--lame-duck", seconds, LAME_DUCK_RANGE).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-/// The silence after which answers are marked stale, and the silence after which they become SERVFAIL.
+/// The ages after which answers are marked stale and become SERVFAIL.
 pub(super) fn staleness(
     stale_after: Option<u32>,
     max_stale: Option<u32>,
