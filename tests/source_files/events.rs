@@ -184,6 +184,47 @@ async fn an_emptied_file_keeps_its_pods() {
     timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
 }
 
+/// A program writes a file piece by piece: it is read once it is whole, and no part of it is published before.
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_read() {
+    const PODS: usize = 60;
+    let folder = Folder::new("pieces");
+    let file = folder.write("a.yaml", &pod("p0"));
+    let health = Arc::new(SourceHealth::new(Instant::now()));
+    let (sender, mut events) = channel(1);
+    let manifests = Manifests::new(vec![folder.0.clone()], vec![profile("all", "")]);
+    let task = tokio::spawn(manifests.run(sender, health, Arc::new(Notify::new())));
+    assert_eq!(round(&mut events, 1).await["all"].applied.len(), 1);
+    for attempt in 1.. {
+        let file = file.clone();
+        let writer = tokio::task::spawn_blocking(move || {
+            let mut longest_pause = Duration::ZERO;
+            let mut output = fs::File::create(&file).expect("a file");
+            let mut last = Instant::now();
+            for at in 0..PODS {
+                output.write_all(format!("{}---\n", pod(&format!("p{at}"))).as_bytes()).expect("room");
+                longest_pause = longest_pause.max(last.elapsed());
+                last = Instant::now();
+                std::thread::sleep(Duration::from_millis(30));
+            }
+            longest_pause
+        });
+        let first = round(&mut events, 1).await["all"].applied.len();
+        let longest_pause = writer.await.expect("it ends");
+        if longest_pause < Duration::from_millis(200) {
+            assert_eq!(first, PODS, "it was read before it was whole");
+            break;
+        }
+        assert!(attempt < 5, "the machine is too busy: {longest_pause:?}");
+        let mut last = first;
+        while last < PODS {
+            last = round(&mut events, 1).await["all"].applied.len();
+        }
+    }
+    drop(events);
+    timeout(Duration::from_secs(20), task).await.expect("it ends").expect("in peace");
+}
+
 /// A Pod that is made anew under its name takes the old one's place, also if the old one's file is bad now.
 #[tokio::test]
 async fn a_pod_with_a_new_uid_replaces_the_old_one() {
