@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_makes_it_keep_more_than_it_may() {
+    fn an_event_over_the_bound_is_refused() {
         let mut reader = Reader::default();
         let endless = vec![b'x'; 1024 * 1024];
         assert!((0..=64).map(|_| reader.read(&endless)).any(|read| read == Err(TooLong)));

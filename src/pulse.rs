@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_that_stands_still_is_seen() {
+    fn a_stalled_task_is_noticed() {
         let since = |silence: Duration| Pulse::since(Instant::now().checked_sub(silence).expect("up that long"));
         let pulse = since(SILENCE_MAX + Duration::from_secs(1));
         assert!(!pulse.is_beating());

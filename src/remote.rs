@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_there_is_named() {
+    async fn an_unreachable_server_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         drop(listener);

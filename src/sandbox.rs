@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_serving_is_left() {
-        passes_in_a_child("nothing_but_serving_is_left", || {
+    fn only_the_calls_for_serving_are_left() {
+        passes_in_a_child("only_the_calls_for_serving_are_left", || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port, before");
             let address = listener.local_addr().expect("its address");
             let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -166,8 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_kept_where_that_is_needed() {
-        passes_in_a_child("a_state_is_kept_where_that_is_needed", || {
+    fn the_state_folder_stays_writable_if_needed() {
+        passes_in_a_child("the_state_folder_stays_writable_if_needed", || {
             let folder = folder_of(parent_id());
             enter(Needs { files_written: true }).expect("a kernel that takes filters");
             fs::create_dir(&folder).expect("a folder");
@@ -184,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_still_one() {
-        let output = in_a_child("an_abort_is_still_one", || {
+    fn an_abort_still_ends_the_process() {
+        let output = in_a_child("an_abort_still_ends_the_process", || {
             enter(Needs { files_written: false }).expect("a kernel that takes filters");
             std::process::abort();
         });

@@ -124,7 +124,7 @@ fn has_heard(subscription: &Subscription) -> bool {
 }
 
 #[test]
-fn whom_a_change_wakes_and_what_it_tells() {
+fn a_change_wakes_only_the_touched_subscribers() {
     let first = || pod("one", 1, 1, "interface=a.B port=1 zone=x hidden=1 interface=c.D port=2");
     let two = |address, fields: &str| pod("one", address, 2, fields);
     for (what, pod, heard, news) in [
@@ -158,7 +158,7 @@ fn a_second_address_is_a_change() {
 }
 
 #[test]
-fn who_came_before_the_first_list_starts_with_it() {
+fn a_subscriber_before_the_first_list_starts_with_it() {
     let mut world = World::empty();
     let mut early = world.changes.subscribe(interface("a.B")).expect("a place");
     world.publish([Change::Begin, Change::Apply(Box::new(pod("one", 1, 1, "interface=a.B port=1")))]);
@@ -171,7 +171,7 @@ fn who_came_before_the_first_list_starts_with_it() {
 }
 
 #[test]
-fn selectors_choose_who_is_woken() {
+fn selectors_decide_which_subscribers_wake() {
     let mut world = World::of([]);
     let with = |group: Option<&str>, version: Option<&str>, namespace: Option<&str>| {
         let text = |value: Option<&str>| value.map(str::to_owned);
@@ -196,7 +196,7 @@ fn selectors_choose_who_is_woken() {
 }
 
 #[test]
-fn what_was_missed_is_one_change() {
+fn missed_changes_are_one_change() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1"), pod("two", 2, 1, "interface=a.B port=1")]);
     let mut subscriber = world.subscriber(interface("a.B"));
     world.apply(unready(pod("one", 1, 2, "interface=a.B port=1")));
@@ -209,7 +209,7 @@ fn what_was_missed_is_one_change() {
 }
 
 #[test]
-fn an_id_is_gone_on_with_where_it_is_known() {
+fn a_known_id_resumes_the_stream() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
     let known = world.snapshot.revision;
     world.apply(pod("two", 2, 1, "interface=a.B port=1"));
@@ -234,7 +234,7 @@ fn an_id_is_gone_on_with_where_it_is_known() {
 }
 
 #[test]
-fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
+fn the_past_is_bounded_and_an_untouched_subscriber_misses_nothing() {
     let many = |version: u64| {
         let fields: String =
             (1..=1000).map(|port| format!("interface=x.Y port={port} weight={} ", version % 9 + 1)).collect();
@@ -269,7 +269,7 @@ fn the_past_is_bounded_and_who_was_not_touched_misses_nothing() {
 
 /// A regression test: a stream of a thousand interfaces walked through the whole past once for each of them.
 #[test]
-fn what_an_interface_missed_is_found_without_the_rest_of_the_past() {
+fn the_missed_changes_of_an_interface_are_found_without_the_rest() {
     let mut world = World::of([pod("one", 1, 1, "interface=a.B port=1")]);
     let start = world.snapshot.revision;
     for at in 0..100 {

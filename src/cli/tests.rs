@@ -119,7 +119,7 @@ fn a_pod_has_one_namespace() {
 }
 
 #[test]
-fn a_source_of_its_own_asks_no_server() {
+fn a_command_with_its_own_source_asks_no_server() {
     for (line, asks) in
         [("ls", true), ("ls --server http://x", true), ("ls --manifests a", false), ("ls --context a", false)]
     {
@@ -138,7 +138,7 @@ fn each_port_is_a_registration() {
 }
 
 #[test]
-fn help_teaches() {
+fn the_help_has_examples() {
     for command in Cli::command().get_subcommands_mut() {
         let name = command.get_name().to_owned();
         let help = command.render_long_help().to_string();

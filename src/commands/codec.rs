@@ -289,7 +289,7 @@ a.B               -      -        rpc       [fd00::1]:1   disabled  application=
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_beside_what_can() {
+    fn a_value_is_shown_with_what_cannot_be_read() {
         let outcome = decoded(
             r#"[{"k":"interface","v":"a.B"},{"k":"port","v":"abc"},{"k":"interface","v":"c.D"},{"k":"port","v":1}]"#,
         );
@@ -340,7 +340,7 @@ OFFSET  COULD-NOT-BE-READ
     }
 
     #[test]
-    fn what_is_encoded_is_checked() {
+    fn encode_checks_its_input() {
         let fine = r#"[{"k":"interface","v":"a.B"},
                        {"k":"port","v":1}]"#;
         for (words, input, refusal) in [
@@ -359,7 +359,7 @@ OFFSET  COULD-NOT-BE-READ
     }
 
     #[test]
-    fn what_will_not_be_published_is_told() {
+    fn encode_reports_what_is_not_published() {
         let words = ["encode", "--interface", "a.B", "--port", "1", "--meta", "api-token=hunter2", "--meta", "é=x"];
         let outcome = run(&words, "");
         assert!(outcome.notes.contains("1 pair will be withheld") && outcome.notes.contains("1 pair will be left out"));
@@ -369,7 +369,7 @@ OFFSET  COULD-NOT-BE-READ
 
     proptest! {
         #[test]
-        fn flags_come_back(
+        fn decode_returns_the_flags_of_encode(
             interface in "[a-z]{1,8}(\\.[A-Z][a-z]{0,8}){0,3}",
             group in proptest::option::of("[a-z0-9.é-]{1,12}"),
             ports in prop::collection::btree_set(1_u16.., 1..4),

@@ -211,7 +211,7 @@ shop/greeter-0  app      35      port: port is not a number from 1 to 65535
     }
 
     #[tokio::test]
-    async fn json_is_what_the_server_gave() {
+    async fn json_is_the_servers_answer() {
         let line = format!("ls --json -n shop --server {}", server().await);
         let outcome = ls(&args(&line), &Environment::default()).await.expect("an answer");
         let found: Vec<Interface> = serde_json::from_str(&outcome.text).expect("JSON");
@@ -219,7 +219,7 @@ shop/greeter-0  app      35      port: port is not a number from 1 to 65535
     }
 
     #[tokio::test]
-    async fn nothing_says_what_to_do_next() {
+    async fn an_empty_list_says_what_to_do_next() {
         let server = server().await;
         for (line, text, expected) in [
             ("ls -n empty", "", "callsign why POD"),

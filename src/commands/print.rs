@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other() {
+    fn columns_are_aligned() {
         let mut table = Table::new(&["NAME", "COUNT", "NOTE"]);
         table.push(["a", "1", ""]);
         table.push(["长长长长长", "12345678", "x"]);
@@ -154,7 +154,7 @@ a      1         -
     }
 
     #[test]
-    fn a_cell_of_any_length_stands_in_no_others_way() {
+    fn a_long_cell_widens_only_its_own_row() {
         let long = "l".repeat(100_000);
         let mut table = Table::new(&["NAME", "NOTE"]);
         table.push([&long, "x"]);
@@ -167,7 +167,7 @@ a      1         -
     }
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn no_cell_controls_the_terminal() {
         for (hostile, harmless) in [
             ("\x1b[2Jgone", "\\u001b[2Jgone"),
             ("two\nlines\r\t", "two\\u000alines\\u000d\\u0009"),

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed() {
+    fn each_event_prints_its_lines() {
         let mut view = View::new(false, false);
         assert_eq!(
             view.take_set("a.b".into(), set(&[one("a", 100)])),
@@ -176,7 +176,7 @@ changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        
     }
 
     #[test]
-    fn of_several_interfaces_each_line_says_which_one() {
+    fn with_several_interfaces_each_line_names_its_interface() {
         let mut view = View::new(false, true);
         let first = view.take_set("a.b".into(), set(&[one("a", 100)]));
         assert!(first.starts_with("CHANGE  INTERFACE  POD "), "{first}");
@@ -188,7 +188,7 @@ changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        
     }
 
     #[test]
-    fn json_says_what_the_server_said() {
+    fn json_prints_the_servers_events() {
         let mut view = View::new(true, false);
         let text = view.take_set("a.b".into(), set(&[one("a", 1)]));
         let said: serde_json::Value = serde_json::from_str(&text).expect("JSON");

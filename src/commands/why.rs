@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_told_from_its_state_to_each_reason() {
+    fn a_pod_is_shown_with_its_state_and_each_reason() {
         let refused = Bad {
             namespace: "shop".into(),
             pod: "a-0".into(),

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_before_the_environment_but_the_uid_counts() {
+    fn flags_precede_the_environment_except_for_the_uid() {
         const ALL: &[(&str, &str)] =
             &[("POD_NAMESPACE", "shop"), ("POD_NAME", "greeter-0"), ("POD_UID", "u"), ("HOSTNAME", "host")];
         for (flags, variables, expected) in [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_account_tells_the_namespace_before_a_kubeconfig_does() {
+    fn the_service_accounts_namespace_precedes_the_kubeconfigs() {
         let file = std::env::temp_dir().join(format!("callsign-namespace-{}", std::process::id()));
         fs::write(&file, "shop\n").expect("write a file");
         let of_account = |flags, variables: &[_]| found_with(flags, variables, &file);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_dropped() {
+    async fn a_client_that_reads_nothing_is_dropped() {
         let (mut patient, _client) = ends().await;
         let started = tokio::time::Instant::now();
         let error = patient.write_all(&vec![0; 64 * 1024 * 1024]).await.expect_err("a stall");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_slow_but_reads_is_not() {
+    async fn a_slow_client_that_reads_is_not_dropped() {
         let (mut patient, mut client) = ends().await;
         let all = vec![7; 16 * 1024 * 1024];
         let reading = async {

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_goes_away_leaves_no_turn_to_the_next() {
+    async fn a_list_whose_client_leaves_keeps_its_turn() {
         let room = ListRoom::default();
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let first = room.make(move || wait.recv().map(|()| Vec::new()).expect("a signal"));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_sent_takes_room() {
+    async fn unsent_lists_take_room() {
         let room = ListRoom::default();
         let half = || vec![0; UNSENT_KIB_MAX * 1024 / 2];
         let held = [room.make(half).await, room.make(half).await].map(|text| text.expect("room"));

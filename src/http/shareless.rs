@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_the_most_loses_the_oldest() {
+    fn the_client_with_the_most_unread_answers_loses_its_oldest() {
         let shareless = Shareless::new(6, 4);
         let add = |client: u8| {
             let answer = Arc::new(Answer::default());

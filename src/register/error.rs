@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_pasted_is_yaml() {
+    fn suggested_texts_are_yaml() {
         let env: Value = serde_saphyr::from_str(ENVIRONMENT_YAML).unwrap();
         assert_eq!(
             env["env"][1],

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_spelt_as_dubbo_go_spells_it() {
+    fn a_path_is_spelled_as_by_dubbo_go() {
         let offer = Offer { protocol: Some("dubbo".into()), methods: vec!["GetUser".into()], ..greeter() };
         let path = offer.path(&main(), [172, 17, 0, 7].into(), 20000);
         let url = "dubbo%3A%2F%2F172.17.0.7%3A20000%2Forg.acme.Greeter%3Fcategory%3Dproviders%26\
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_would_refuse_is_refused_before() {
+    fn an_offer_that_a_server_would_refuse_is_refused_first() {
         let with = |meta: &[(&str, &str)]| Offer {
             meta: meta.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             ..greeter()

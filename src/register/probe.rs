@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_is_there_or_not() {
+    async fn a_probe_finds_a_server_or_not() {
         let open = server("204 No Content").await;
         let failing = server("503 Service Unavailable").await;
         let elsewhere = TcpListener::bind(("127.0.0.9", 0)).await.unwrap().local_addr().unwrap().port();

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weight_is_written_though_no_pair_tells_it() {
+    fn a_weight_without_a_pair_is_encoded() {
         for (weight, pairs) in [(DEFAULT_WEIGHT, vec![]), (7, vec![("weight", "7")])] {
             let registration = Registration {
                 interface: "org.acme.Greeter".into(),

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_array_is_refused_whole() {
+    fn a_value_that_is_no_array_is_refused_whole() {
         for (json, offset, reason) in [
             ("", 0, Reason::BadJson),
             ("  ", 2, Reason::BadJson),

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_taken_out_and_the_rest_is_as_it_was() {
+    fn a_removed_entry_leaves_the_others_unchanged() {
         let odd = "[ {\"k\":\"zone\",\"v\":\"a\"} ]";
         for before in
             [None, Some(STANDARD.encode(FOREIGN)), Some(STANDARD.encode(odd)), Some(URL_SAFE.encode("[{\"k\":\"/\"}]"))]
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_registrars_own_are_its_own() {
+    fn a_registrar_replaces_only_its_own_entries() {
         let list = format!(
             "[{},{},{},{}]",
             r#"{"k":"registrar","v":"main"}"#, // of the whole process, so another writer's
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_another_process_are_not_taken_over() {
+    fn the_fields_of_another_process_are_not_inherited() {
         let others = r#"[{"k":"group","v":"gray"},{"k":"Weight","v":"0"},{"k":"method","v":"x"},{"k":"ip","v":"10.0.0.9"},
             {"k":"protocol","v":"tri"},{"k":"interface","v":"a.B"},{"k":"port","v":1},{"k":"version","v":"2"}]"#;
         let own = entry(&[("interface", "c.D"), ("port", "2"), ("protocol", "http"), (REGISTRAR, "main")]);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
+    fn what_cannot_be_read_is_reported() {
         for (value, told) in [
             ("%%%", Some(Reason::BadBase64)),
             ("e30=", Some(Reason::NotAnArray)),

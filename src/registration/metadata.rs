@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_pairs_go_first_and_secrets_nowhere() {
+    fn own_pairs_precede_shared_ones_and_secrets_are_dropped() {
         let metadata = Written {
             application: "shop",
             methods: &["pay", "token=hunter2", "pay", "refund"],

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_come_out_as_they_went_in() {
+    fn pairs_are_kept_unchanged() {
         let lists: [&[(&str, &str)]; 5] =
             [&[], &[("", "")], &[("a", "")], &[("zone", "é"), ("tag", "x")], &[("zo", "neé"), ("tag", "x")]];
         for list in lists {

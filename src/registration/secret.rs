@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_may_begin() {
+    fn every_word_is_found_by_its_first_two_letters() {
         for word in WORDS {
             for first in [word[0], word[0].to_ascii_uppercase()] {
                 for second in [word[1], word[1].to_ascii_uppercase(), b'-', b'_', b'.'] {

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_does_not_come_is_late() {
+    async fn a_missing_answer_is_a_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let server = Server::at(Address { url, ..Address::default() }).expect("a URL");

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn an_invalid_token_is_refused() {
         for token in ["", "x", "e30", "bnVsbA", "W1tdLFtdXQ", "%%%", "Å", &"A".repeat(TOKEN_LEN_MAX + 4)] {
             assert_eq!(Cursor::read(token), None, "{token}");
         }

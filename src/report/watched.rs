@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_one_set_the_other() {
+    fn a_change_turns_one_set_into_the_other() {
         for (before, after, added, changed, removed) in [
             ("", "", "", "", ""),
             ("", "b:1:100 a:1:100", "a:1:100 b:1:100", "", ""),

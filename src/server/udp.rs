@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_outlives_a_mistake() {
+    fn a_thread_survives_a_panic() {
         let (metrics, mut times) = (Metrics::new("0", "0"), 0);
         again_and_again(&metrics, || {
             times += 1;

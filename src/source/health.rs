@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_stand_at_their_reason() {
+    fn each_reason_has_its_counter() {
         for (index, reason) in Restart::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index, "{}", reason.label());
         }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_error_is_no_news() {
+    fn a_repeated_error_is_logged_once() {
         let health = SourceHealth::new(Instant::now());
         let steps =
             [(None, false), (Some("a"), true), (Some("a"), false), (Some("b"), true), (None, true), (None, false)];

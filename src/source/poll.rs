@@ -145,7 +145,7 @@ mod tests {
 
     /// A change is read once the files have settled, and after some seconds even if they never do.
     #[tokio::test]
-    async fn a_change_is_read_when_it_is_over() {
+    async fn a_file_is_read_once_its_writer_is_done() {
         for (changes, looks) in [(0, 1), (1, 2), (3, 4), (1000, SETTLE_INTERVALS_MAX)] {
             let count = Cell::new(0);
             let look = || {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_shows_and_nothing_else() {
+    fn every_change_is_noticed_and_nothing_else() {
         let folder = std::env::temp_dir().join(format!("callsign-poll-{}", std::process::id()));
         fs::create_dir_all(folder.join("..1")).expect("a folder");
         fs::create_dir_all(folder.join("..2")).expect("a folder");

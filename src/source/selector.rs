@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_is_wrong_and_where() {
+    fn an_error_names_what_is_wrong_and_where() {
         let cases = [
             (",", 0, "expected a label key"),
             ("a,", 2, "expected a label key"),

@@ -108,7 +108,7 @@ async fn an_events_lag_is_counted_from_its_receipt_and_not_before_the_first_sync
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_that_changes_all_the_time_delays_others_by_a_tenth_of_a_second_at_most() {
+async fn a_pod_that_always_changes_delays_others_by_at_most_a_tenth_of_a_second() {
     const OTHERS: usize = 20;
     const DELAY_MAX: Duration = Duration::from_millis(100);
     let writer = Running::start();

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_entries_from_the_empty_names_above_them() {
+    fn distinguishes_entries_from_the_empty_names_above_them() {
         let tree = Tree::new(vec![(key("a.b.c"), 1), (key("c"), 2), (key("*.c"), 3), (key("x.*.d.c"), 4)]);
         for (name, expected) in [
             ("c", "entry 2"),

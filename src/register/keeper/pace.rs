@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn looks_become_rare_and_rarer_where_somebody_undoes_the_writes() {
+    async fn checks_become_rare_and_rarer_while_writes_are_undone() {
         let mut pace = Pace::start();
         let mut waits = Vec::new();
         let mut after = async |has_written: bool, count: usize| {

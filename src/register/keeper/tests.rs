@@ -73,7 +73,7 @@ impl SlowServer {
 }
 
 #[tokio::test]
-async fn a_look_that_is_writing_does_not_undo_the_withdrawal() {
+async fn a_check_that_writes_does_not_undo_a_withdrawal() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = Arc::new(SlowServer::default());

@@ -43,7 +43,7 @@ async fn server(streams: &'static [&'static str]) -> (Server, Arc<Mutex<Vec<Stri
 }
 
 #[tokio::test]
-async fn it_goes_on_from_the_last_id_that_was_understood() {
+async fn a_stream_resumes_from_the_last_understood_id() {
     let (server, ids) = server(&[
         "retry: 1000\nevent: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\nevent: change\nid: a-2\nda",
         ": \nid: a-3\n\nevent: later\nid: a-4\ndata: ?\n\n",
@@ -97,7 +97,7 @@ async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<Told> {
 }
 
 #[tokio::test]
-async fn an_opening_goes_on_while_subscribers_come_and_go() {
+async fn an_opening_continues_while_subscribers_come_and_go() {
     let set = "event: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\n";
     let (server, count) = slow(Duration::from_millis(400), StatusCode::OK, set).await;
     let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(3)).await;
@@ -108,7 +108,7 @@ async fn an_opening_goes_on_while_subscribers_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_pause_goes_on_while_subscribers_come_and_go() {
+async fn a_pause_continues_while_subscribers_come_and_go() {
     let (server, ids) = server(&[]).await;
     let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
     let asked = ids.lock().expect("the ids").len();

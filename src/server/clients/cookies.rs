@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_known() {
+    fn a_client_is_known_by_a_valid_cookie_only() {
         let old = "00112233445566778899aabbccddeeff";
         let address: IpAddr = "198.51.100.100".parse().unwrap();
         let given = secrets(&[SECRET]).check_at(hex(CLIENT), None, address, MADE_AT).cookie;

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_s_worth_at_once_and_then_the_rate() {
+    fn one_second_of_replies_at_once_and_then_the_rate() {
         let limit = RateLimit::new(NonZeroU32::new(RATE).unwrap());
         assert_eq!(taken(&limit, "10.0.0.1", 0, 300), [100, 100, 100], "every second one beyond it slips");
         assert_eq!(taken(&limit, "10.0.0.200", 0, 1)[0], 0, "a neighbour of the same network");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn many_networks_each_have_their_own() {
+    fn each_of_many_networks_has_its_own_rate() {
         let limit = RateLimit::new(NonZeroU32::new(1).unwrap());
         let within = (0..1_000_u32).filter(|n| {
             let client = std::net::Ipv4Addr::from(0x0a00_0000 + (n << 8));

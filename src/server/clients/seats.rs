@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_work_is_not_asked_and_who_comes_back_is() {
+    async fn a_connection_with_work_keeps_its_place_and_an_idle_one_does_not() {
         let seats = Arc::new(Seats::new(2, 2, PREFIX6));
         let [busy, other] = [1, 2].map(|n| take_at_once(&seats, [10, 0, 0, n].into(), false).expect("a place"));
         let is_asked = async |seat: &Seat| tokio::time::timeout(std::time::Duration::ZERO, seat.asked()).await.is_ok();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_place_of_whoever_was_silent_the_longest_is_asked_for() {
+    async fn the_connection_that_was_silent_the_longest_gives_up_its_place() {
         let seats = Arc::new(Seats::new(4, 4, PREFIX6));
         let take = |n: u8, is_trusted| take_at_once(&seats, [10, 0, 0, n].into(), is_trusted);
         let [trusted, lasting, spoke, silent] =
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_outlasts_counts_for_the_client_alone() {
+    async fn a_connection_without_a_place_counts_only_for_its_client() {
         let seats = Arc::new(Seats::new(1, 1, PREFIX6));
         let lasting = seats.take([10, 0, 0, 1].into(), false).await.unwrap();
         lasting.outlast();

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_faults() {
+    fn reads_errors() {
         let cases = [
             (
                 r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"old"}}"#,

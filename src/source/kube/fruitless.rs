@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_watch_brings_does_not_shorten_the_wait() {
+    fn an_event_of_a_watch_does_not_shorten_the_wait() {
         let (mut fruitless, mut now) = (Fruitless::default(), Instant::now());
         let mut lists = 0;
         for _ in 0..6000 {

@@ -90,7 +90,7 @@ async fn lists_by_stream_and_watches_on() {
 }
 
 #[tokio::test]
-async fn the_first_list_alone_is_decoded_on_the_way() {
+async fn only_the_first_list_is_decoded_by_the_watch() {
     let told =
         |kind, version| event(kind, "u1", version).replace("\"uid\"", "\"annotations\":{\"k\":\"W10=\"},\"uid\"");
     let script = vec![
@@ -112,7 +112,7 @@ async fn a_list_begins_before_the_server_is_asked() {
 }
 
 #[tokio::test]
-async fn lists_by_pages_where_streams_are_refused() {
+async fn lists_in_pages_if_streams_are_refused() {
     for refusal in [
         Status(422, "", status(422, "sendInitialEvents: Forbidden")),
         Status(400, "", status(400, "unknown parameter")),
@@ -135,7 +135,7 @@ async fn lists_by_pages_where_streams_are_refused() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
+async fn a_list_that_breaks_off_is_aborted_and_started_again() {
     let half = format!("{}{CUT}", list(7, "", &[pod("u1", 5), pod("u2", 6)]));
     let refuse = || (STREAM, Status(422, "", status(422, "no")));
     let whole = || (WHOLE, Whole(list(9, "", &[pod("u2", 6)])));
@@ -217,7 +217,7 @@ async fn a_list_that_breaks_off_is_aborted_and_begun_again() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_of_no_use_is_given_up() {
+async fn an_unusable_version_leads_to_a_relist() {
     let version = |version| (VERSION, Whole(list(version, "", &[])));
     type Case = (&'static str, Vec<Step>, &'static [(Restart, u64)]);
     let cases: Vec<Case> = vec![
@@ -243,7 +243,7 @@ async fn a_version_that_is_of_no_use_is_given_up() {
 }
 
 #[tokio::test]
-async fn whatever_else_ends_a_watch_it_goes_on_behind_the_last_event() {
+async fn a_watch_resumes_after_the_last_event_whatever_ended_it() {
     let good = event("MODIFIED", "u1", 8) + &bookmark(9);
     let half = format!("{}{CUT}", event("MODIFIED", "u1", 10));
     let service = event("MODIFIED", "u1", 10).replace("{\"metadata", "{\"kind\":\"Service\",\"metadata");
@@ -271,7 +271,7 @@ async fn whatever_else_ends_a_watch_it_goes_on_behind_the_last_event() {
 }
 
 #[tokio::test]
-async fn what_was_told_before_is_not_told_again() {
+async fn an_event_older_than_the_requested_version_is_dropped() {
     let replayed = event("ADDED", "u0", 3) + &event("MODIFIED", "u1", 4) + &event("DELETED", "u0", 6) + &bookmark(6);
     let script = vec![
         listed(),
@@ -283,7 +283,7 @@ async fn what_was_told_before_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_read_is_skipped_and_counted() {
+async fn an_object_that_cannot_be_read_is_skipped_and_counted() {
     let poison = r#"{"metadata":{"name":[],"uid":7}},{"metadata":null},null,{"spec":"\ud800"}"#;
     let items = [pod("u1", 5), poison.to_owned(), pod("u2", 6)];
     let script = vec![
@@ -303,7 +303,7 @@ async fn one_that_cannot_be_read_is_skipped_and_counted() {
 }
 
 #[tokio::test]
-async fn what_the_server_forbids_is_told_and_recovers() {
+async fn a_forbidden_request_is_reported_and_recovers() {
     let script = vec![(STREAM, Status(403, "", status(403, "pods is forbidden"))), (STREAM, Open(String::new()))];
     for outcome in check("403", script, "begin abort begin", &[(Restart::Refused, 1)]).await {
         let error = outcome.health.error().expect("an error");
@@ -340,7 +340,7 @@ async fn waits_as_long_as_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn asks_in_json_where_protobuf_is_refused() {
+async fn asks_in_json_if_protobuf_is_refused() {
     let script = vec![
         ("resourceVersion= application/vnd.kubernetes.protobuf, application/json", Status(406, "", String::new())),
         ("resourceVersion= application/json", Whole(event("ADDED", "u1", 5) + &end(7))),

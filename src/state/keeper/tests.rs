@@ -68,7 +68,7 @@ impl Drop for Running {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_zone_that_changes_all_the_time_is_written_every_ten_seconds_at_most() {
+async fn a_zone_that_always_changes_is_written_at_most_every_ten_seconds() {
     let (started, mut keeper) = (time::Instant::now(), Running::start("changes", None, |_| {}));
     for _ in 0..125 {
         keeper.change();
@@ -103,7 +103,7 @@ async fn an_earlier_runs_zone_is_not_written_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_disk_has_nineteen_times_its_rest() {
+async fn a_write_is_followed_by_nineteen_times_its_length_of_rest() {
     /// The shortest duration of a write. Its rest is longer than the shortest time between two writes.
     const WRITE: Duration = Duration::from_millis(700);
     const SHARE: u32 = 19;

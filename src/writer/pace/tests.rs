@@ -66,7 +66,7 @@ fn word_of(arrival: &Arrival) -> String {
 }
 
 #[test]
-fn what_comes_and_when_it_is_taken_in() {
+fn changes_are_applied_in_their_time() {
     for (what, steps, expected) in [
         ("a first change waits for nothing", vec![(5, "a1 b1"), (6, "c1")], "5:a1 5:b1 6:c1"),
         ("the latest wins", vec![(0, "a1"), (1, "a2"), (50, "a3"), (99, "a4")], "0:a1 100:a4"),
@@ -100,7 +100,7 @@ fn namespaces_take_turns() {
 }
 
 #[test]
-fn what_is_small_waits_for_one_large_change_at_most() {
+fn a_small_change_waits_for_at_most_one_large_change() {
     let (mut pace, mut ready) = (Pace::default(), Vec::new());
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for uid in ["a", "b", "c", "d"] {
@@ -118,7 +118,7 @@ fn what_is_small_waits_for_one_large_change_at_most() {
 }
 
 #[test]
-fn what_grows_while_it_waits_is_large() {
+fn a_change_that_grows_while_it_waits_is_large() {
     let (mut pace, mut ready) = (Pace::default(), Vec::new());
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for (uid, version) in [("a", 1), ("b", 1), ("c", 1)] {
@@ -134,7 +134,7 @@ fn what_grows_while_it_waits_is_large() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_all_of_it_is_due_within_a_pause() {
+fn waiting_changes_are_bounded_and_all_due_within_a_pause() {
     let mut pace = Pace::default();
     let large: Arc<str> = "x".repeat(ANNOTATION_LEN_MAX).into();
     let mut ready = Vec::new();

@@ -131,7 +131,7 @@ fn takes_a_bounded_number_of_addresses() {
 }
 
 #[test]
-fn what_cannot_be_json_is_told() {
+fn bytes_that_are_no_json_are_refused() {
     let deep = format!("{{\"a\":{}", "[".repeat(100_000));
     for json in ["", "[]", "\"x\"", "{", r#"{"metadata":{"#, deep.as_str()] {
         assert!(RawPod::read(json.as_bytes()).is_err());

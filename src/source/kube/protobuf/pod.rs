@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_told() {
+    fn bytes_that_are_no_message_are_refused() {
         for bytes in [[0x0a, 5].as_slice(), &[0x0b], &[0xff; 12]] {
             assert!(PodMessage::read(bytes).is_err(), "{bytes:x?}");
             assert!(PodMessage::of_wrapped(&wrapped("Pod", bytes)).is_err(), "{bytes:x?}");

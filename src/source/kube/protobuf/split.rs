@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn refuses_bytes_that_are_no_protobuf() {
         for body in [b"<html>".as_slice(), b"{\"kind\":\"PodList\"}", b"k8s\0\x0b", b"HTTP"] {
             assert_eq!(split(Shape::List, body, 2).err(), Some(NotProtobuf), "{body:?}");
         }
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_skipped_wherever_they_stand() {
+    fn unknown_fields_are_skipped_anywhere() {
         let message =
             [number(9, 300), bytes(1, &bytes(2, b"7")), bytes(2, b"a"), bytes(8, b"xyz"), bytes(2, b"b")].concat();
         let body = [bytes(7, b"new"), wrapped("PodList", &message)[MAGIC.len()..].to_vec(), number(6, 1)].concat();

@@ -53,7 +53,7 @@ async fn three_watches_that_bring_nothing_lead_to_a_list() {
 }
 
 #[tokio::test]
-async fn a_way_that_lets_all_but_watches_pass_leads_to_a_list_and_an_outage_to_none() {
+async fn a_proxy_that_blocks_only_watches_leads_to_a_relist_and_an_outage_to_none() {
     let bad_gateway = || Status(502, "", "<html>".into());
     for (name, reply, restart) in [("hangup", Hangup, Restart::Unreachable), ("502", bad_gateway(), Restart::Refused)] {
         let relist = [(STREAM, Whole(end(9))), (WATCH_9, Open(bookmark(10)))];
@@ -67,7 +67,7 @@ async fn a_way_that_lets_all_but_watches_pass_leads_to_a_list_and_an_outage_to_n
 }
 
 #[tokio::test]
-async fn a_watch_that_lives_its_time_proves_the_zone_and_one_that_brings_something_goes_on() {
+async fn a_watch_that_lasts_its_time_proves_the_zone_and_one_that_brings_an_event_resumes() {
     let empty = Whole(String::new());
     let lives = [(STREAM, Whole(end(9))), (WATCH_9, Late(String::new())), at(9), (WATCH_9, empty.clone()), at(9)];
     let script = watches(&empty, 3).into_iter().chain(lives).chain([(WATCH_9, Open(bookmark(10)))]);
@@ -84,7 +84,7 @@ async fn a_watch_that_lives_its_time_proves_the_zone_and_one_that_brings_somethi
 
 /// A proxy cuts each idle connection sooner than the longer watches end.
 #[tokio::test]
-async fn a_way_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
+async fn a_proxy_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
     let long = "allowWatchBookmarks=true&timeoutSeconds=2&resourceVersion=7 ";
     let idle = || Late(String::new());
     let round = || [(long, idle()), at(7), (WATCH_7, idle()), at(7)];
@@ -100,7 +100,7 @@ async fn a_way_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
 }
 
 #[tokio::test]
-async fn only_a_whole_list_an_event_or_a_lived_watch_proves_that_the_zone_is_whole() {
+async fn only_a_whole_list_an_event_or_a_full_watch_proves_that_the_zone_is_whole() {
     // Before each reply nothing but a head is received for a second.
     let quiet = Duration::from_millis(800);
     let cases = [
@@ -143,7 +143,7 @@ async fn only_a_whole_list_an_event_or_a_lived_watch_proves_that_the_zone_is_who
 }
 
 #[tokio::test]
-async fn a_list_proves_the_zone_of_the_moment_when_it_was_asked_for() {
+async fn a_list_proves_the_zone_as_of_its_request() {
     let script = vec![
         (STREAM, Status(422, "", String::new())),
         (PAGE, Late(list(7, "", &[pod("u1", 5)]))),
