@@ -18,7 +18,6 @@ use budget::zone::{INTERFACES, LARGE, REPLICAS, Zone, client, pod, query, servic
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
-use callsign::server::hickory;
 use callsign::source::Pod;
 use callsign::wire::{self, Limits, Own, Received};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -175,7 +174,7 @@ fn extremes(criterion: &mut Criterion) {
         ("SRV of one", "_rpc._tcp.org.acme.shop.Service7.wide.rpc.cluster.local.".to_owned(), SRV),
     ];
     let mut reply = Vec::with_capacity(1 << 16);
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let mut group = criterion.benchmark_group(format!("extremes/{transport}"));
         for (what, name, rtype) in &asked {
             let query = query(name, *rtype, true);
@@ -192,26 +191,6 @@ fn extremes(criterion: &mut Criterion) {
         }
         group.finish();
     }
-    let mut group = criterion.benchmark_group("extremes/hickory");
-    for (what, name, rtype) in &asked {
-        let query = query(name, *rtype, true);
-        let Received::Query(query) = wire::parse(&query) else { unreachable!("a query") };
-        let mut at = 0_u32;
-        group.bench_function(*what, |bench| {
-            bench.iter(|| {
-                at += 1;
-                reply.clear();
-                let (rtype, class, freshness) = (query.rtype, query.class, Freshness::Fresh);
-                let client = at.wrapping_mul(0x9e37_79b9).to_be_bytes().into();
-                let question =
-                    Question { name: &query.name, spelling: query.name_wire(), rtype, class, client, freshness };
-                let answer = answer::answer(&zone.snapshot, &question);
-                hickory::reply(&query, &answer, &zone.snapshot, Limits::tcp(), Own::default(), &mut reply).ttl
-            });
-        });
-        println!("{what}: {} bytes", reply.len());
-    }
-    group.finish();
 }
 
 criterion_group!(benches, decode, lists, zones, hostile, extremes);

@@ -2,7 +2,6 @@
 
 pub mod clients;
 pub mod encrypted;
-pub mod hickory;
 pub mod listen;
 pub mod stream;
 pub mod udp;
@@ -18,7 +17,7 @@ use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::{Dropped, Metrics, Transport};
 use crate::snapshot::Snapshot;
-use crate::wire::{self, HEADER_LEN, Limits, Malformed, Outcome, Own, Query, Received};
+use crate::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Own, Query, Received};
 use clients::{Admission, Clients};
 
 /// The state that all transports share: the current snapshot, and what else a reply depends on.
@@ -33,7 +32,7 @@ pub struct Responder {
     pub clients: Clients,
     /// The metrics that replies count in.
     pub metrics: Arc<Metrics>,
-    /// Whether each query is a log line (`--log-queries`).
+    /// Whether each query that gets a reply is a log line (`--log-queries`).
     pub logs_queries: bool,
 }
 
@@ -58,7 +57,7 @@ impl SharedFreshness {
 }
 
 impl Responder {
-    /// Appends the reply to a message, from one snapshot. Returns false if the message gets no reply.
+    /// Appends the reply to a message, from one snapshot. Returns `None` if the message gets no reply.
     ///
     /// If our code panics on a query, only that query fails: its client receives SERVFAIL, and the other queries of the
     /// batch get their answers.
@@ -69,7 +68,7 @@ impl Responder {
         client: SocketAddr,
         transport: Transport,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) -> Option<Outcome> {
         let start = out.len();
         let responded = AssertUnwindSafe(|| self.reply(snapshot, message, client, transport, out)); // truncated below
         catch_unwind(responded).unwrap_or_else(|_| {
@@ -78,39 +77,14 @@ impl Responder {
         })
     }
 
-    /// Parses a message. If our code panics on it, only this message is lost.
-    pub(crate) fn read<'m>(&self, message: &'m [u8]) -> Received<'m> {
-        catch_unwind(|| wire::parse(message)).unwrap_or_else(|_| {
-            self.metrics.panicked();
-            Received::Nothing
-        })
-    }
-
-    /// Appends the reply to a parsed message over an encrypted transport, otherwise as [`Responder::respond`] does. Returns
-    /// the number of seconds that the reply stays valid, or `None` if the message gets no reply.
-    pub(crate) fn respond_by_hickory(
-        &self,
-        message: &[u8],
-        received: &Received<'_>,
-        client: SocketAddr,
-        transport: Transport,
-        out: &mut Vec<u8>,
-    ) -> Option<u32> {
-        let start = out.len();
-        let responded = AssertUnwindSafe(|| self.reply_by_hickory(received, client, transport, out)); // truncated below
-        catch_unwind(responded).unwrap_or_else(|_| {
-            out.truncate(start);
-            self.give_up(message, out).then_some(0)
-        })
-    }
-
     /// Appends a SERVFAIL header, made from the query's header alone.
-    fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> bool {
+    fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> Option<Outcome> {
         self.metrics.panicked();
-        let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
+        let header = message.first_chunk::<HEADER_LEN>()?;
         let kept = header[2] & 0b0111_1001; // the opcode and RD
-        out.extend_from_slice(&[header[0], header[1], 0x80 | kept, Rcode::SERVFAIL.0 as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
-        true
+        let rcode = Rcode::SERVFAIL;
+        out.extend_from_slice(&[header[0], header[1], 0x80 | kept, rcode.0 as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        Some(Outcome { rcode, is_cut: false, ttl: 0 })
     }
 
     fn reply(
@@ -120,66 +94,42 @@ impl Responder {
         client: SocketAddr,
         transport: Transport,
         out: &mut Vec<u8>,
-    ) -> bool {
-        let (rtype, outcome) = match wire::parse(message) {
+    ) -> Option<Outcome> {
+        let received = wire::parse(message);
+        if transport == Transport::Quic && !received.is_legal_over_quic() {
+            return self.drop(Dropped::NotAQuery);
+        }
+        let (rtype, outcome) = match received {
             Received::Nothing => return self.drop(Dropped::NotAQuery),
             Received::Malformed(malformed) => {
                 if !self.clients.admits_malformed(client.ip(), transport) {
                     return self.drop(Dropped::RateLimit);
                 }
                 let (malformed, own) = self.greet(malformed, client);
-                (None, malformed.reply(own, out))
+                (Rtype(0), malformed.reply(limits(transport, malformed.edns), own, out))
             }
             Received::Query(query) => {
-                let (admission, own) = self.admit(&query, client, transport);
+                let limits = limits(transport, query.edns);
+                let (admission, own) = self.clients.admit(&query, client.ip(), transport, &self.nsid);
                 let outcome = match admission {
-                    Admission::Answered => self.answer(snapshot, &query, client, transport, own, out),
-                    Admission::Refused(rcode) => query.refused(rcode).reply(own, out),
-                    Admission::SentToTcp => query.reply_cut(own, out),
+                    Admission::Answered => {
+                        let answer = self.look_up(snapshot, &query, client);
+                        wire::reply(&query, &answer, snapshot, limits, own, out)
+                    }
+                    Admission::Prohibited => {
+                        let answer = answer::failure(Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
+                        wire::reply(&query, &answer, snapshot, limits, own, out)
+                    }
+                    Admission::Failed(rcode) => query.failed(rcode).reply(limits, own, out),
+                    Admission::SentToTcp => query.reply_cut(limits, own, out),
                     Admission::Ignored => return self.drop(Dropped::RateLimit),
                 };
-                (Some(query.rtype), outcome)
+                self.log(&query, client, transport, outcome);
+                (query.rtype, outcome)
             }
         };
         self.count(rtype, transport, outcome);
-        true
-    }
-
-    fn reply_by_hickory(
-        &self,
-        received: &Received<'_>,
-        client: SocketAddr,
-        transport: Transport,
-        out: &mut Vec<u8>,
-    ) -> Option<u32> {
-        let (rtype, composed) = match received {
-            Received::Nothing => {
-                self.drop(Dropped::NotAQuery);
-                return None;
-            }
-            Received::Malformed(malformed) => {
-                let (malformed, own) = self.greet(malformed.clone(), client);
-                (None, hickory::refuse(&malformed, own, out))
-            }
-            Received::Query(query) => {
-                let composed = match self.admit(query, client, transport) {
-                    (Admission::Refused(rcode), own) => hickory::refuse(&query.refused(rcode), own, out),
-                    (_, own) => {
-                        let snapshot = self.snapshot.load();
-                        let answer = self.look_up(&snapshot, query, client);
-                        hickory::reply(query, &answer, &snapshot, Limits::tcp(), own, out)
-                    }
-                };
-                self.log(query, client, transport, composed.outcome);
-                (Some(query.rtype), composed)
-            }
-        };
-        self.count(rtype, transport, composed.outcome);
-        Some(composed.ttl)
-    }
-
-    fn admit(&self, query: &Query<'_>, client: SocketAddr, transport: Transport) -> (Admission, Own<'_>) {
-        self.clients.admit(query, client.ip(), transport, &self.nsid)
+        Some(outcome)
     }
 
     /// The reply to a message that is not a query: its response code, or a cookie if it asks for a cookie alone.
@@ -190,35 +140,22 @@ impl Responder {
         }
     }
 
-    fn drop(&self, reason: Dropped) -> bool {
+    fn drop(&self, reason: Dropped) -> Option<Outcome> {
         self.metrics.dropped(reason);
-        false
+        None
     }
 
-    fn count(&self, rtype: Option<Rtype>, transport: Transport, outcome: Outcome) {
-        self.metrics.query(rtype.unwrap_or(Rtype(0)), transport, outcome.rcode);
+    fn count(&self, rtype: Rtype, transport: Transport, outcome: Outcome) {
+        self.metrics.query(rtype, transport, outcome.rcode);
         if outcome.is_cut {
             self.metrics.cut(transport);
         }
     }
 
-    fn answer(
-        &self,
-        snapshot: &Snapshot,
-        query: &Query<'_>,
-        client: SocketAddr,
-        transport: Transport,
-        own: Own<'_>,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
-        let answer = self.look_up(snapshot, query, client);
-        let limits = if transport == Transport::Udp { Limits::udp(query.edns) } else { Limits::tcp() };
-        let outcome = wire::reply(query, &answer, snapshot, limits, own, out);
-        self.log(query, client, transport, outcome);
-        outcome
-    }
-
     fn look_up<'s>(&self, snapshot: &'s Snapshot, query: &Query<'_>, client: SocketAddr) -> Answer<'s> {
+        if query.signature.is_some() {
+            return answer::failure(Rcode::NOTAUTH, None); // this server has no TSIG keys
+        }
         let question = Question {
             name: &query.name,
             spelling: query.name_wire(),
@@ -227,13 +164,7 @@ impl Responder {
             client: client.ip(),
             freshness: self.freshness.load(),
         };
-        if !self.clients.is_allowed(question.client) {
-            return answer::failure(Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
-        }
-        match query.signature {
-            Some(_) => answer::failure(Rcode::NOTAUTH, None), // this server has no TSIG keys
-            None => answer::answer(snapshot, &question),
-        }
+        answer::answer(snapshot, &question)
     }
 
     fn log(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, outcome: Outcome) {
@@ -241,6 +172,14 @@ impl Responder {
             let name = query.spelled();
             tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);
         }
+    }
+}
+
+fn limits(transport: Transport, edns: Option<Edns>) -> Limits {
+    match transport {
+        Transport::Udp => Limits::udp(edns),
+        Transport::Tcp => Limits::tcp(),
+        Transport::Tls | Transport::Https | Transport::Quic => Limits::encrypted(),
     }
 }
 

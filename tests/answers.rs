@@ -10,6 +10,7 @@ mod answers {
     mod bounds;
     mod chains;
     mod existence;
+    mod hickory;
     mod hostile;
     mod large;
     mod lists;

@@ -76,17 +76,6 @@ fn every_part_has_its_row() {
 }
 
 #[test]
-fn one_adapter_knows_hickory() {
-    let sources = ROWS.iter().flat_map(|parts| parts.iter().flat_map(|part| files_of(part)));
-    let knowing = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|code| code.contains("hickory_proto"));
-    let knowing: Vec<PathBuf> = sources.filter(knowing).collect();
-    assert!(!knowing.is_empty());
-    for path in knowing {
-        assert!(path.with_extension("").to_string_lossy().contains("server/hickory"), "{path:?}");
-    }
-}
-
-#[test]
 fn the_pure_parts_use_no_clock_socket_or_task() {
     for part in PURE {
         let code = code_of(part);

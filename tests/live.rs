@@ -39,6 +39,7 @@ mod live {
     mod stream;
     mod subscriptions;
     mod texts;
+    mod transports;
     mod types;
     mod watch;
     mod watch_many;

@@ -7,6 +7,9 @@
 #[path = "../../tests/harness/ask.rs"]
 mod ask;
 #[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/answers/hickory/mod.rs"]
+mod hickory;
+#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/answers/world.rs"]
 mod world;
 
@@ -76,7 +79,8 @@ impl Server {
     /// Asks over UDP and TCP, and compares both composers. Returns the reply over TCP.
     fn ask(&self, owner: &str, rtype: Rtype) -> Reply {
         let query = Ask::new(owner, rtype).to_wire();
-        let replies = [self.world.composed(&query, Limits::udp), self.world.composed(&query, |_| Limits::tcp())];
+        let tcp = |_| Limits::tcp();
+        let replies = [hickory::both(&self.world, &query, Limits::udp), hickory::both(&self.world, &query, tcp)];
         let [_, over_tcp] = replies.map(|replies| {
             let [one, other] = replies.expect("a reply").map(|reply| Reply::read(&query, reply));
             assert_eq!(content(&one), content(&other), "both composers");

@@ -237,7 +237,7 @@ pub struct Options {
     #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     pub log_level: Option<String>,
 
-    /// Log every query
+    /// Log each query that gets a reply
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Logs")]
     pub log_queries: Option<bool>,

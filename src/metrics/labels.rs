@@ -19,11 +19,6 @@ impl Transport {
     /// In the order of the counters.
     pub(super) const ALL: [Transport; 5] =
         [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
-
-    /// Whether nobody on the path can read the query.
-    pub fn is_encrypted(self) -> bool {
-        !matches!(self, Transport::Udp | Transport::Tcp)
-    }
 }
 
 impl fmt::Display for Transport {
@@ -41,7 +36,7 @@ impl fmt::Display for Transport {
 /// Why a message or a connection got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// The message is a response, or too short for any reply.
+    /// The message is a response, is too short for any reply, or breaks a rule of DNS over QUIC.
     NotAQuery,
     /// Reading a datagram from the socket failed.
     Receive,

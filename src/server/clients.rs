@@ -55,8 +55,10 @@ impl Default for Clients {
 pub enum Admission {
     /// It gets its answer.
     Answered,
+    /// It gets REFUSED, because its client is in no allowed network.
+    Prohibited,
     /// It gets a response code alone.
-    Refused(Rcode),
+    Failed(Rcode),
     /// It gets an empty reply that sends the client to TCP, where a source address cannot be forged.
     SentToTcp,
     /// It gets no reply.
@@ -70,7 +72,7 @@ impl Clients {
     }
 
     /// Whether a client's queries get answers.
-    pub fn is_allowed(&self, client: IpAddr) -> bool {
+    fn is_allowed(&self, client: IpAddr) -> bool {
         self.allowed.is_empty() || contains(&self.allowed, client)
     }
 
@@ -91,25 +93,24 @@ impl Clients {
         let cookie = self.cookies.as_ref().zip(query.edns.and_then(|edns| edns.cookie));
         let (own, is_known) = match cookie {
             None => (own, false),
-            Some((_, Cookie::Malformed)) => {
-                let is_refused = self.admits_malformed(client, transport);
-                return (if is_refused { Admission::Refused(Rcode::FORMERR) } else { Admission::Ignored }, own);
+            Some((_, Cookie::Malformed)) if self.admits_malformed(client, transport) => {
+                return (Admission::Failed(Rcode::FORMERR), own);
             }
+            Some((_, Cookie::Malformed)) => return (Admission::Ignored, own),
             Some((cookies, Cookie::Of { client: theirs, server: ours })) => {
                 let checked = cookies.check(theirs, ours, client);
                 (Own { cookie: Some(checked.cookie), ..own }, checked.is_valid)
             }
         };
-        let is_exempt = transport != Transport::Udp || is_known || is_health_probe(query);
-        let admission = match &self.rate {
-            Some(rate) if !is_exempt && !self.is_trusted(client) => match rate.take(client) {
-                Verdict::Within => Admission::Answered,
-                Verdict::Beyond => Admission::Ignored,
-                // A client that supports cookies need not turn to TCP (RFC 7873 §5.2.3).
-                Verdict::Slipped if own.cookie.is_some() => Admission::Refused(Rcode::BADCOOKIE),
-                Verdict::Slipped => Admission::SentToTcp,
-            },
-            _ => Admission::Answered,
+        let is_exempt = is_known || is_health_probe(query);
+        let verdict = if is_exempt { Verdict::Within } else { self.take(client, transport) };
+        let admission = match verdict {
+            Verdict::Within if self.is_allowed(client) => Admission::Answered,
+            Verdict::Within => Admission::Prohibited,
+            Verdict::Beyond => Admission::Ignored,
+            // A client that supports cookies need not turn to TCP (RFC 7873 §5.2.3).
+            Verdict::Slipped if own.cookie.is_some() => Admission::Failed(Rcode::BADCOOKIE),
+            Verdict::Slipped => Admission::SentToTcp,
         };
         (admission, own)
     }
@@ -127,11 +128,14 @@ impl Clients {
 
     /// Whether a malformed message gets a reply.
     pub fn admits_malformed(&self, client: IpAddr, transport: Transport) -> bool {
+        self.take(client, transport) == Verdict::Within
+    }
+
+    /// Takes one reply from the rate of a client's network. Only replies over UDP have a rate.
+    fn take(&self, client: IpAddr, transport: Transport) -> Verdict {
         match &self.rate {
-            Some(rate) if transport == Transport::Udp && !self.is_trusted(client) => {
-                rate.take(client) == Verdict::Within
-            }
-            _ => true,
+            Some(rate) if transport == Transport::Udp && !self.is_trusted(client) => rate.take(client),
+            _ => Verdict::Within,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! DNS over TLS (RFC 7858), over HTTP/2 and HTTP/3 (RFC 8484), and over QUIC (RFC 9250).
 //!
-//! hickory composes the replies (`server::hickory`); the accept loops are our own. Those of hickory-server 0.26 do not
-//! limit connections, accept one QUIC handshake at a time, end a QUIC connection after 100 queries, parse before we
-//! can check a message, and know neither HTTP's errors nor its caches.
+//! The accept loops are our own. Those of hickory-server 0.26 do not limit connections, accept one QUIC handshake at a
+//! time, end a QUIC connection after 100 queries, parse before we can check a message, and know neither HTTP's errors nor
+//! its caches.
 
 pub mod certificate;
 mod doq;

@@ -198,12 +198,7 @@ fn respond(
 ) -> bool {
     let start = replies.len();
     replies.extend_from_slice(&[0; LENGTH_LEN]);
-    let is_answered = if transport.is_encrypted() {
-        responder.respond_by_hickory(message, &responder.read(message), client, transport, replies).is_some()
-    } else {
-        responder.respond(&responder.snapshot.load(), message, client, transport, replies)
-    };
-    if !is_answered {
+    if responder.respond(&responder.snapshot.load(), message, client, transport, replies).is_none() {
         replies.truncate(start);
         return false;
     }

@@ -7,14 +7,14 @@ use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Name, Path, Rcode, 
 use super::{HEADER_LEN, UDP_LEN_MIN};
 
 /// The option that asks for the server's identity (RFC 5001).
-const OPTION_NSID: u16 = 3;
+pub(super) const OPTION_NSID: u16 = 3;
 
 /// The option that proves a client's source address (RFC 7873).
-const OPTION_COOKIE: u16 = 10;
+pub(super) const OPTION_COOKIE: u16 = 10;
 
 /// The options that set a TCP connection's idle timeout (RFC 7828) and that hide a message's length (RFC 7830).
 const OPTION_KEEPALIVE: u16 = 11;
-const OPTION_PADDING: u16 = 12;
+pub(super) const OPTION_PADDING: u16 = 12;
 
 /// The DO bit of the OPT record's flags (RFC 3225).
 const DNSSEC_OK: u16 = 0x8000;
@@ -165,6 +165,18 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     Received::Query(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature })
 }
 
+impl Received<'_> {
+    /// Whether DNS over QUIC allows the message: its ID is 0 (RFC 9250 §4.2.1), and it has no keepalive option (§5.5.2).
+    pub fn is_legal_over_quic(&self) -> bool {
+        let (id, edns) = match self {
+            Received::Nothing => return false,
+            Received::Malformed(malformed) => (malformed.id, malformed.edns),
+            Received::Query(query) => (query.id, query.edns),
+        };
+        id == 0 && edns.is_none_or(|edns| !edns.has_keepalive)
+    }
+}
+
 impl Query<'_> {
     /// The name in master-file form, with escapes for bytes that are not printable.
     pub fn spelled(&self) -> String {
@@ -172,7 +184,7 @@ impl Query<'_> {
     }
 
     /// The query as a message whose reply is this response code alone.
-    pub fn refused(&self, rcode: Rcode) -> Malformed<'_> {
+    pub fn failed(&self, rcode: Rcode) -> Malformed<'_> {
         let Query { id, is_recursion_desired, question, edns, .. } = *self;
         Malformed { id, opcode: 0, is_recursion_desired, question, edns, rcode }
     }

@@ -31,28 +31,38 @@ pub struct Limits {
     pub len_max: usize,
     /// Whether a cut answer sets TC. Over TCP the client has no other transport to try, and older Go fails on the bit.
     pub marks_cut: bool,
+    /// Whether a query with padding gets a reply with padding (RFC 7830 §4). A reply that anyone can read has none.
+    pub pads: bool,
 }
 
 impl Limits {
     /// The limits of UDP, for a client with this EDNS.
     pub fn udp(edns: Option<Edns>) -> Limits {
         let offered = edns.map_or(UDP_LEN_MIN, |edns| edns.udp_len_max);
-        Limits { len_max: offered.min(UDP_LEN_MAX), marks_cut: true }
+        Limits { len_max: offered.min(UDP_LEN_MAX), marks_cut: true, pads: false }
     }
 
-    /// The limits of TCP and of the transports that carry messages of the same length.
+    /// The limits of TCP.
     pub fn tcp() -> Limits {
-        Limits { len_max: TCP_LEN_MAX, marks_cut: false }
+        Limits { len_max: TCP_LEN_MAX, marks_cut: false, pads: false }
+    }
+
+    /// The limits of TLS, HTTPS and QUIC.
+    pub fn encrypted() -> Limits {
+        Limits { pads: true, ..Limits::tcp() }
     }
 }
 
-/// What a reply was, for the counters.
+/// What a reply was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The response code, the extended part included.
     pub rcode: Rcode,
     /// Whether records of the answer did not fit.
     pub is_cut: bool,
+    /// The number of seconds for which a cache may keep the reply (RFC 8484 §5.1): the smallest TTL of its answer section,
+    /// the TTL of its SOA record if it has no answers, or 0 if it has neither.
+    pub ttl: u32,
 }
 
 /// Appends the reply to a query.
@@ -69,6 +79,7 @@ pub fn reply<'s>(
         rcode: answer.rcode,
         own,
         error: query.edns.and(answer.error).map(|error| error.0),
+        padding: None,
         signature: query.signature.map(|signature| (signature, query.id)),
     };
     // The names of key and algorithm may be as long as the question's. If their refusal does not fit, the client asks
@@ -79,34 +90,44 @@ pub fn reply<'s>(
         tail.signature = None;
     }
     let composer = Composer::begin(out, query.question, limits.len_max - tail.len());
-    let mut writer = Writer { composer, snapshot, question: query.question, targets: SmallVec::new() };
+    let mut writer = Writer { composer, snapshot, question: query.question, targets: SmallVec::new(), ttl: None };
     let is_cut = writer.sections(answer).is_err() || is_signature_cut;
     let mut flags = FLAG_QR | (answer.rcode.0 & 0xf);
     flags |= if answer.is_authoritative { FLAG_AA } else { 0 };
     flags |= if is_cut && limits.marks_cut { FLAG_TC } else { 0 };
     flags |= if query.is_recursion_desired { FLAG_RD } else { 0 };
-    writer.composer.finish(query.id, flags, |out| tail.append(out));
-    Outcome { rcode: answer.rcode, is_cut }
+    let ttl = writer.ttl.unwrap_or_default();
+    finish(writer.composer, tail, limits, query.id, flags);
+    Outcome { rcode: answer.rcode, is_cut, ttl }
+}
+
+/// Completes a message, and pads it if its query has padding and its transport hides it.
+fn finish(composer: Composer<'_>, mut tail: Tail<'_>, limits: Limits, id: u16, flags: u16) {
+    if limits.pads && tail.edns.is_some_and(|edns| edns.wants_padding) {
+        tail.pad(composer.len(), limits.len_max);
+    }
+    composer.finish(id, flags, |out| tail.append(out));
 }
 
 impl Query<'_> {
     /// Appends an empty reply that sends the client to TCP.
-    pub fn reply_cut(&self, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
-        let tail = Tail { edns: self.edns, rcode: Rcode::NOERROR, own, error: None, signature: None };
+    pub fn reply_cut(&self, limits: Limits, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
+        let rcode = Rcode::NOERROR;
+        let tail = Tail { edns: self.edns, rcode, own, error: None, padding: None, signature: None };
         let flags = FLAG_QR | FLAG_TC | if self.is_recursion_desired { FLAG_RD } else { 0 };
-        Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));
-        Outcome { rcode: Rcode::NOERROR, is_cut: true }
+        finish(Composer::begin(out, self.question, limits.len_max), tail, limits, self.id, flags);
+        Outcome { rcode, is_cut: true, ttl: 0 }
     }
 }
 
 impl Malformed<'_> {
     /// Appends the reply: the code, the question if there was one, and no records.
-    pub fn reply(&self, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
-        let tail = Tail { edns: self.edns, rcode: self.rcode, own, error: None, signature: None };
+    pub fn reply(&self, limits: Limits, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
+        let tail = Tail { edns: self.edns, rcode: self.rcode, own, error: None, padding: None, signature: None };
         let mut flags = FLAG_QR | u16::from(self.opcode) << 11 | (self.rcode.0 & 0xf);
         flags |= if self.is_recursion_desired { FLAG_RD } else { 0 };
-        Composer::begin(out, self.question, UDP_LEN_MIN).finish(self.id, flags, |out| tail.append(out));
-        Outcome { rcode: self.rcode, is_cut: false }
+        finish(Composer::begin(out, self.question, limits.len_max), tail, limits, self.id, flags);
+        Outcome { rcode: self.rcode, is_cut: false, ttl: 0 }
     }
 }
 
@@ -117,6 +138,8 @@ struct Writer<'b, 's> {
     question: &'b [u8],
     /// The distinct targets of the SRV records written so far.
     targets: SmallVec<[Target; 32]>,
+    /// See [`Outcome::ttl`].
+    ttl: Option<u32>,
 }
 
 /// An SRV record's target.
@@ -137,7 +160,12 @@ impl<'b, 's> Writer<'b, 's> {
     /// Writes all sections. Returns an error if part of the answer does not fit.
     fn sections(&mut self, answer: &Answer<'s>) -> Result<(), Full> {
         let current = self.links(answer)?;
-        if let Err(full) = self.records(&answer.records, current) {
+        let start = self.composer.len();
+        let written = self.records(&answer.records, current);
+        if self.composer.len() > start {
+            self.expires_in(ttl_of(&answer.records, self.snapshot));
+        }
+        if let Err(full) = written {
             self.targets_glue();
             return Err(full);
         }
@@ -149,6 +177,11 @@ impl<'b, 's> Writer<'b, 's> {
         self.targets_glue();
         self.names_glue(&answer.records);
         Ok(())
+    }
+
+    /// Lowers the reply's TTL to that of a record.
+    fn expires_in(&mut self, ttl: u32) {
+        self.ttl = Some(self.ttl.map_or(ttl, |least| least.min(ttl)));
     }
 
     /// Writes the alias chain. Returns the name at its end.
@@ -167,6 +200,7 @@ impl<'b, 's> Writer<'b, 's> {
                     (target.as_ref(), rrset.ttl)
                 }
             };
+            self.expires_in(ttl);
             let Some(target) = target else { return Ok(current) };
             let owner = owner_of(current);
             let place = self.composer.record(owner, Rtype::CNAME, ttl, |out| out.extend_from_slice(target.wire()))?;
@@ -267,6 +301,7 @@ impl<'b, 's> Writer<'b, 's> {
             Soa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
             Soa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
         };
+        self.ttl = self.ttl.or(Some(ttl));
         let owner = self.ancestor(origin);
         let snapshot = self.snapshot;
         self.composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, soa, snapshot)).map(drop)

@@ -3,12 +3,13 @@
 use crate::dns::{Class, Rcode, Rtype};
 
 use super::UDP_LEN_MAX;
-use super::query::{CLIENT_COOKIE_LEN, Edns, SERVER_COOKIE_LEN, Signature};
+use super::query::{CLIENT_COOKIE_LEN, Edns, OPTION_COOKIE, OPTION_NSID, OPTION_PADDING, SERVER_COOKIE_LEN, Signature};
 
-/// The server's identity (RFC 5001), cookies (RFC 7873), and extended errors (RFC 8914).
-const OPTION_NSID: u16 = 3;
-const OPTION_COOKIE: u16 = 10;
+/// The extended errors (RFC 8914).
 const OPTION_EDE: u16 = 15;
+
+/// A padded reply is a multiple of this many bytes long (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 468;
 
 /// The TSIG error of a key that the server does not know (RFC 8945 §3).
 const BADKEY: u16 = 17;
@@ -34,6 +35,8 @@ pub(super) struct Tail<'a> {
     pub rcode: Rcode,
     pub own: Own<'a>,
     pub error: Option<u16>,
+    /// The bytes of padding. `None` if the reply has no such option.
+    pub padding: Option<usize>,
     pub signature: Option<(Signature<'a>, u16)>,
 }
 
@@ -50,7 +53,14 @@ impl Tail<'_> {
         let nsid = if edns.wants_nsid { OPTION_HEAD_LEN + self.own.nsid.len() } else { 0 };
         let cookie = self.own.cookie.map_or(0, |cookie| OPTION_HEAD_LEN + cookie.len());
         let error = self.error.map_or(0, |_| OPTION_HEAD_LEN + 2);
-        nsid + cookie + error
+        let padding = self.padding.map_or(0, |len| OPTION_HEAD_LEN + len);
+        nsid + cookie + error + padding
+    }
+
+    /// Pads a message that has this many bytes before its tail. A message that has no room for the option stays as it is.
+    pub fn pad(&mut self, len: usize, len_max: usize) {
+        let unpadded = len + self.len() + OPTION_HEAD_LEN;
+        self.padding = unpadded.next_multiple_of(PADDING_BLOCK).min(len_max).checked_sub(unpadded);
     }
 
     /// Appends the records. Returns their number.
@@ -74,6 +84,10 @@ impl Tail<'_> {
             }
             if let Some(error) = self.error {
                 push_u16s(out, &[OPTION_EDE, 2, error]);
+            }
+            if let Some(len) = self.padding {
+                push_u16s(out, &[OPTION_PADDING, len as u16]);
+                out.resize(out.len() + len, 0);
             }
         }
         if let Some((signature, id)) = self.signature {

@@ -1,4 +1,4 @@
-//! Two composers, one answer: to every query, the reply of `wire` and the one that hickory encodes decode to the same.
+//! The server's replies compared with those of hickory: to each query, both decode to the same.
 
 use callsign::answer::Freshness;
 use callsign::source::Pod;
@@ -6,11 +6,15 @@ use callsign::wire::{self, Edns as QueryEdns, Limits, Received};
 use domain::base::iana::{Class, Rtype};
 use proptest::prelude::*;
 
+use super::hickory;
 use super::world::{World, endpoint, settings, whole};
 use crate::ask::{Ask, Edns, Reply, flag};
 use crate::seeds::{config, seeds_of};
 
-/// What is asked at every name.
+/// The limits of each transport: UDP, TCP, and those that are encrypted.
+const TRANSPORTS: [fn(Option<QueryEdns>) -> Limits; 3] = [Limits::udp, |_| Limits::tcp(), |_| Limits::encrypted()];
+
+/// The types that the tests ask for at every name.
 const RTYPES: [u16; 20] = [1, 2, 5, 6, 12, 13, 15, 16, 28, 33, 39, 41, 43, 64, 65, 250, 251, 252, 255, 65280];
 
 const SHOP: &str = "\
@@ -97,15 +101,15 @@ fn ways(name: &str, rtype: Rtype) -> Vec<Ask> {
         ask().edns(4096),
         ask().opt(nsid),
         ask().opt(Edns { version: 1, size: 1232, ..Edns::default() }),
+        ask().opt(Edns { size: 1232, options: vec![(12, vec![0; 40])], ..Edns::default() }),
         ask().class(Class::CH),
     ]
 }
 
 /// Both replies to a query, decoded. `None` if there must be no reply.
 fn both(world: &World, query: &[u8], limits: impl Fn(Option<QueryEdns>) -> Limits) -> Option<[Reply; 2]> {
-    let [one, other] = world.composed(query, limits)?;
-    assert!(one.len() <= 65535 && other.len() <= 65535);
-    Some([Reply::read(query, one), Reply::read(query, other)])
+    let replies = hickory::both(world, query, limits)?;
+    Some(replies.map(|reply| Reply::read(query, reply)))
 }
 
 #[track_caller]
@@ -125,7 +129,7 @@ fn assert_all_agree(world: &World, rtypes: &[u16]) -> usize {
         for rtype in rtypes.iter().copied().map(Rtype::from_int) {
             for ask in ways(&name, rtype) {
                 let query = ask.to_wire();
-                for limits in [&Limits::udp as &dyn Fn(Option<QueryEdns>) -> Limits, &|_| Limits::tcp()] {
+                for limits in TRANSPORTS {
                     assert_agreed(&ask, &both(world, &query, limits).expect("a reply"));
                     count += 1;
                 }
@@ -197,7 +201,10 @@ fn a_padded_query_gets_a_padded_reply_on_encrypted_transports() {
             let padded = Edns { size, options: vec![(12, vec![0; 40]), (3, Vec::new())], ..Edns::default() };
             let ask = Ask::new(&name, Rtype::SRV).opt(padded);
             let query = ask.to_wire();
-            let [plain, mut encrypted] = both(&world, &query, |_| Limits::tcp()).expect("a reply");
+            let replies = both(&world, &query, |_| Limits::encrypted()).expect("a reply");
+            assert_agreed(&ask, &replies);
+            let [mut encrypted, _] = replies;
+            let [plain, _] = both(&world, &query, |_| Limits::tcp()).expect("a reply");
             assert_eq!(encrypted.wire.len() % 468, 0, "{ask:?}");
             assert!(encrypted.wire.len() - plain.wire.len() < 468 + 4);
             let options = &mut encrypted.edns.as_mut().expect("an OPT record").options;
@@ -237,8 +244,8 @@ proptest! {
         if is_cut {
             query.truncate(len.index(query.len()));
         }
-        for limits in [&Limits::udp as &dyn Fn(Option<QueryEdns>) -> Limits, &|_| Limits::tcp()] {
-            let Some([one, other]) = world.composed(&query, limits) else {
+        for limits in TRANSPORTS {
+            let Some([one, other]) = hickory::both(&world, &query, limits) else {
                 prop_assert!(matches!(wire::parse(&query), Received::Nothing));
                 continue;
             };

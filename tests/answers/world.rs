@@ -12,10 +12,9 @@ use callsign::answer::{self, Answer, Freshness, Question};
 use callsign::dns::{Name, Rcode};
 use callsign::index::{Index, Now};
 use callsign::name;
-use callsign::server::hickory;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
-use callsign::wire::{self, Edns, Limits, Own, Query, Received};
+use callsign::wire::{self, Limits, Own, Query, Received};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -219,28 +218,8 @@ impl World {
         Reply::read(&query, reply)
     }
 
-    /// The replies of both composers to a message. `None` if there must be no reply.
-    pub(crate) fn composed(&self, query: &[u8], limits: impl Fn(Option<Edns>) -> Limits) -> Option<[Vec<u8>; 2]> {
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        match wire::parse(query) {
-            Received::Nothing => return None,
-            Received::Malformed(malformed) => {
-                let outcome = malformed.reply(OWN, &mut one);
-                assert_eq!(hickory::refuse(&malformed, OWN, &mut other).outcome, outcome);
-            }
-            Received::Query(parsed) => {
-                let answer = self.answer(&parsed);
-                let limits = limits(parsed.edns);
-                let outcome = wire::reply(&parsed, &answer, &self.snapshot, limits, OWN, &mut one);
-                let composed = hickory::reply(&parsed, &answer, &self.snapshot, limits, OWN, &mut other);
-                assert_eq!(composed.outcome, outcome);
-                assert!(one.len() <= limits.len_max && other.len() <= limits.len_max);
-            }
-        }
-        Some([one, other])
-    }
-
-    fn answer(&self, query: &Query<'_>) -> Answer<'_> {
+    /// The answer to a query.
+    pub(crate) fn answer(&self, query: &Query<'_>) -> Answer<'_> {
         let question = Question {
             name: &query.name,
             spelling: query.name_wire(),

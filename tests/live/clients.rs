@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// Sends questions at once and counts the replies: whole ones, cut ones, and those with BADCOOKIE.
-    fn flood(&self, ask: &Ask, count: usize) -> [usize; 3] {
+    pub(super) fn flood(&self, ask: &Ask, count: usize) -> [usize; 3] {
         let mut replies = [0; 3];
         let mut read = || {
             let mut reply = [0; 4096];

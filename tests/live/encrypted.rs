@@ -38,30 +38,22 @@ impl Encrypted {
 
     /// The same with other Pods.
     pub(crate) fn of(manifests: &str) -> Encrypted {
+        Encrypted::with(manifests, &["--trusted-client", "127.0.0.1"])
+    }
+
+    /// The same with other arguments.
+    pub(crate) fn with(manifests: &str, args: &[&str]) -> Encrypted {
         let authority = Authority::new();
         let (certificate, key, _) = authority.issue();
         let mounted = Mounted::new(&certificate, &key);
         let [tls, https, quic] = [free_address(), free_address(), free_address()];
-        let server = Server::start(&[
-            "--trusted-client",
-            "127.0.0.1",
-            "--manifests",
-            manifests,
-            "--zones",
-            zones(),
-            "--reverse",
-            "10.244.0.0/16",
-            "--listen-tls",
-            &tls.to_string(),
-            "--listen-https",
-            &https.to_string(),
-            "--listen-quic",
-            &quic.to_string(),
-            "--tls-cert",
-            &mounted.file("tls.crt"),
-            "--tls-key",
-            &mounted.file("tls.key"),
-        ]);
+        let [on_tls, on_https, on_quic] = [tls, https, quic].map(|address| address.to_string());
+        let [certificate, key] = ["tls.crt", "tls.key"].map(|name| mounted.file(name));
+        let mut all = vec!["--manifests", manifests, "--zones", zones(), "--reverse", "10.244.0.0/16"];
+        all.extend(["--listen-tls", &on_tls, "--listen-https", &on_https, "--listen-quic", &on_quic]);
+        all.extend(["--tls-cert", &certificate, "--tls-key", &key]);
+        all.extend(args);
+        let server = Server::start(&all);
         Encrypted { server, authority, mounted, tls, https, quic }
     }
 
@@ -143,7 +135,7 @@ fn soa() -> Vec<u8> {
     query
 }
 
-fn url(path: &str, message: &[u8]) -> String {
+pub(super) fn url(path: &str, message: &[u8]) -> String {
     format!("https://{SERVER_NAME}{path}?dns={}", BASE64_URL_SAFE_NO_PAD.encode(message))
 }
 
@@ -231,7 +223,7 @@ fn http_3_errors_have_the_same_status() {
     assert_eq!(responses.len(), exchanges().len());
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes(), message].concat()
 }
 

@@ -14,7 +14,6 @@ use crate::server::Responder;
 use crate::server::clients::seats::Seat;
 use crate::server::listen::canonical;
 use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
-use crate::wire::Received;
 
 /// Error codes of connections and streams (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -113,17 +112,8 @@ fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut
     if usize::from(u16::from_be_bytes(*len)) != message.len() {
         return Err(broken);
     }
-    let received = responder.read(message);
-    let (id, edns) = match &received {
-        Received::Nothing => return Err(broken),
-        Received::Malformed(malformed) => (malformed.id, malformed.edns),
-        Received::Query(query) => (query.id, query.edns),
-    };
-    if id != 0 || edns.is_some_and(|edns| edns.has_keepalive) {
-        return Err(broken);
-    }
     reply.extend_from_slice(&[0; 2]);
-    if responder.respond_by_hickory(message, &received, client, Transport::Quic, reply).is_none() {
+    if responder.respond(&responder.snapshot.load(), message, client, Transport::Quic, reply).is_none() {
         return Err(broken);
     }
     let len = (reply.len() - 2) as u16;

@@ -55,19 +55,17 @@ pub(super) fn place(head: &Parts) -> Result<Place, StatusCode> {
 /// The response with a DNS reply, which may be a DNS error. An HTTP error only if there is no reply, or no room for
 /// it.
 pub(super) async fn respond(message: &[u8], client: SocketAddr, room: &Room, responder: &Responder) -> Response<Bytes> {
-    let composed = room.reply(|reply| {
-        let received = responder.read(message);
-        responder.respond_by_hickory(message, &received, client, Transport::Https, reply)
-    });
-    let (ttl, reply) = match composed.await {
-        Some((Some(ttl), reply)) => (ttl, reply),
+    let composed =
+        room.reply(|reply| responder.respond(&responder.snapshot.load(), message, client, Transport::Https, reply));
+    let (outcome, reply) = match composed.await {
+        Some((Some(outcome), reply)) => (outcome, reply),
         Some((None, _)) => return refusal(StatusCode::BAD_REQUEST),
         None => return refusal(StatusCode::SERVICE_UNAVAILABLE),
     };
     let mut response = Response::new(reply);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    if let Ok(value) = HeaderValue::try_from(format!("max-age={ttl}")) {
+    if let Ok(value) = HeaderValue::try_from(format!("max-age={}", outcome.ttl)) {
         headers.insert(header::CACHE_CONTROL, value);
     }
     response

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+use callsign::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
+use callsign::dns::{Name, Rtype};
+use callsign::name::TargetLabel;
+use callsign::snapshot::Snapshot;
+use callsign::wire::TCP_LEN_MAX;
+use callsign::zones::{Referral, RrSet};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, NS, NULL, PTR, SOA, SRV, TXT};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::{Owner, Part, Section, hickory_name, record};
-use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
-use crate::dns::{Labels, Name, Rtype};
-use crate::name::TargetLabel;
-use crate::snapshot::Snapshot;
-use crate::wire::TCP_LEN_MAX;
-use crate::zones::{Referral, RrSet};
 
 /// What a record takes at the least beside its data: a pointer, type, class, TTL and the data's length.
 const RECORD_LEN_MIN: usize = 12;
@@ -25,13 +25,11 @@ pub(super) struct Gathered<'q, 's> {
     pub parts: Vec<Part>,
     /// Where the aliases lead.
     current: Option<Name>,
-    /// The smallest TTL so far of what a cache may keep.
-    pub ttl: Option<u32>,
 }
 
 impl<'q, 's> Gathered<'q, 's> {
     pub fn new(question: &'q [u8], snapshot: &'s Snapshot) -> Gathered<'q, 's> {
-        Gathered { question, snapshot, parts: Vec::new(), current: None, ttl: None }
+        Gathered { question, snapshot, parts: Vec::new(), current: None }
     }
 
     /// All records; none where one is more than hickory can hold, and then those before it.
@@ -102,8 +100,8 @@ impl<'q, 's> Gathered<'q, 's> {
             }
             Rdata::Version => RData::TXT(TXT::from_bytes(vec![b"1.0.0"])),
             Rdata::Instance(label) => {
-                let parent = Labels::of_wire(self.current_wire());
-                let name = Name::from_labels(std::iter::once(label.as_bytes()).chain(parent)).ok()?;
+                let parent = Name::from_wire(self.current_wire()).ok()?;
+                let name = Name::from_labels(std::iter::once(label.as_bytes()).chain(parent.labels())).ok()?;
                 RData::PTR(PTR(hickory_name(name.wire())?))
             }
             Rdata::Ptr(wire) => RData::PTR(PTR(hickory_name(wire)?)),
@@ -134,7 +132,6 @@ impl<'q, 's> Gathered<'q, 's> {
             Soa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
             Soa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
         };
-        self.ttl = self.ttl.or(Some(ttl));
         let record = (self.ancestor(origin), record(origin.wire(), ttl, self.soa(soa)?)?);
         self.parts.push(Part::required(Section::Authority, record));
         Some(())
@@ -197,7 +194,6 @@ impl<'q, 's> Gathered<'q, 's> {
     fn answer_record(&mut self, ttl: u32, data: RData, target: Option<IpAddr>, is_instance: bool) -> Option<()> {
         let owner = if self.current.is_some() { Owner::Link } else { Owner::Question(0) };
         let record = record(self.current_wire(), ttl, data)?;
-        self.ttl = Some(self.ttl.map_or(ttl, |least| least.min(ttl)));
         self.parts.push(Part { target, is_instance, ..Part::required(Section::Answer, (owner, record)) });
         Some(())
     }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use callsign::dns::Rcode;
+use callsign::wire::{Edns, HEADER_LEN, Limits, Signature, UDP_LEN_MAX};
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns as HickoryEdns, Header, HeaderCounts, Metadata};
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -11,9 +13,7 @@ use hickory_proto::rr::rdata::{PTR, TSIG};
 use hickory_proto::rr::{DNSClass, RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
-use super::{Owner, Part, Section, hickory_name, record};
-use crate::dns::Rcode;
-use crate::wire::{Edns, HEADER_LEN, Own, Signature, UDP_LEN_MAX};
+use super::{OWN, Owner, Part, Section, hickory_name, record};
 
 /// A reply is padded to a multiple of so many bytes where the query was padded (RFC 8467 §4.1).
 const PADDING_BLOCK: usize = 468;
@@ -35,21 +35,20 @@ const POINTER_MAX: usize = 0x3fff;
 
 /// What the OPT record says.
 #[derive(Clone, Copy)]
-pub(super) struct Opt<'a> {
+pub(super) struct Opt {
     pub edns: Edns,
     pub rcode: Rcode,
-    pub own: Own<'a>,
     pub error: Option<u16>,
 }
 
-impl Opt<'_> {
+impl Opt {
     /// The record, with so many bytes of padding if any.
     fn record(&self, padding_len: Option<usize>) -> Record {
         let mut edns = HickoryEdns::new();
         edns.set_max_payload(UDP_LEN_MAX as u16).set_dnssec_ok(self.edns.is_dnssec_ok);
         edns.set_rcode_high((self.rcode.0 >> 4) as u8);
-        let nsid = self.edns.wants_nsid.then(|| EdnsOption::Unknown(OPTION_NSID, self.own.nsid.to_vec()));
-        let cookie = self.own.cookie.map(|cookie| EdnsOption::Unknown(OPTION_COOKIE, cookie.to_vec()));
+        let nsid = self.edns.wants_nsid.then(|| EdnsOption::Unknown(OPTION_NSID, OWN.nsid.to_vec()));
+        let cookie = OWN.cookie.map(|cookie| EdnsOption::Unknown(OPTION_COOKIE, cookie.to_vec()));
         let error = self.error.map(|error| EdnsOption::Unknown(OPTION_EDE, error.to_be_bytes().to_vec()));
         let padding = padding_len.map(|len| EdnsOption::Unknown(OPTION_PADDING, vec![0; len]));
         [nsid, cookie, error, padding].into_iter().flatten().for_each(|option| edns.options_mut().insert(option));
@@ -61,9 +60,9 @@ impl Opt<'_> {
 pub(super) struct Draft<'a> {
     pub question: &'a [u8],
     pub parts: &'a [Part],
-    pub edns: Option<Opt<'a>>,
+    pub edns: Option<Opt>,
     pub signature: Option<Record>,
-    pub len_max: usize,
+    pub limits: Limits,
 }
 
 impl Draft<'_> {
@@ -76,7 +75,7 @@ impl Draft<'_> {
 
     /// The whole message, or with the longest run of records that fits together with its glue; and whether it is whole.
     pub fn longest(&self) -> (Encoded, bool) {
-        let limit = self.len_max.saturating_sub(self.tail_len());
+        let limit = self.limits.len_max.saturating_sub(self.tail_len());
         let len = self.parts.len();
         if let Ok(encoded) = self.encode(len, limit) {
             return (encoded, true);
@@ -199,8 +198,8 @@ impl Encoded {
     /// Adds what is still missing and appends the whole.
     pub fn finish(mut self, metadata: Metadata, draft: &Draft<'_>, out: &mut Vec<u8>) {
         let unpadded = self.bytes.len() + draft.tail_len() + OPTION_HEAD_LEN;
-        let padding = unpadded.next_multiple_of(PADDING_BLOCK).min(draft.len_max).checked_sub(unpadded);
-        let opt = draft.edns.map(|opt| opt.record(padding.filter(|_| opt.edns.wants_padding)));
+        let padding = unpadded.next_multiple_of(PADDING_BLOCK).min(draft.limits.len_max).checked_sub(unpadded);
+        let opt = draft.edns.map(|opt| opt.record(padding.filter(|_| draft.limits.pads && opt.edns.wants_padding)));
         for record in opt.iter().chain(&draft.signature) {
             if let Ok(bytes) = record.to_bytes() {
                 self.bytes.extend_from_slice(&bytes);

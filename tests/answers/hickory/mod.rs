@@ -1,56 +1,63 @@
-//! The second composer of replies: an [`Answer`]'s records as hickory's, encoded by hickory.
+//! A second opinion on `callsign::wire`: another composer, whose records and names are those of hickory-proto.
 //!
-//! It serves the encrypted transports, and it is a second opinion on `wire::reply`: the two share the answer and the
-//! limits and nothing else, and a test holds their replies to thousands of questions against each other. No other part
-//! knows a type of hickory's.
-//!
-//! Where pointers go is decided here and not by hickory's own compression, which ends after 120 names: of a large set
-//! TLS would carry half of what TCP does.
+//! Both composers read the same `Answer` under the same limits, and share nothing else. hickory's own name compression ends
+//! after 120 names, so this composer places the pointers itself.
 
 mod encode;
 mod gather;
 
 use std::net::IpAddr;
 
+use callsign::answer::Answer;
+use callsign::dns::Rcode;
+use callsign::snapshot::Snapshot;
+use callsign::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Query, Received};
+use domain::base::Message;
+use domain::base::iana::Rtype;
 use hickory_proto::op::{MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::{Name as HickoryName, RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use crate::answer::Answer;
-use crate::dns::Rcode;
-use crate::snapshot::Snapshot;
-use crate::wire::{HEADER_LEN, Limits, Malformed, Outcome, Own, Query, UDP_LEN_MIN};
-
+use super::world::{OWN, World};
 use encode::{Draft, Opt, bad_key};
 use gather::Gathered;
 
-/// What became of a query.
-#[derive(Clone, Copy, Debug)]
-pub struct Composed {
-    /// For the counters.
-    pub outcome: Outcome,
-    /// For how many seconds the reply is good (RFC 8484 §5.1): the smallest TTL of its answer section, that of its SOA
-    /// where there is no answer, 0 where there is neither.
-    pub ttl: u32,
+/// The replies of both composers to a message. `None` if there must be no reply. The outcomes must be equal.
+pub(crate) fn both(world: &World, query: &[u8], limits: impl Fn(Option<Edns>) -> Limits) -> Option<[Vec<u8>; 2]> {
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    let (outcomes, limits) = match wire::parse(query) {
+        Received::Nothing => return None,
+        Received::Malformed(malformed) => {
+            let limits = limits(malformed.edns);
+            ([malformed.reply(limits, OWN, &mut one), refuse(&malformed, limits, &mut other)], limits)
+        }
+        Received::Query(query) => {
+            let (answer, snapshot, limits) = (world.answer(&query), world.snapshot(), limits(query.edns));
+            let outcome = wire::reply(&query, &answer, snapshot, limits, OWN, &mut one);
+            ([outcome, reply(&query, &answer, snapshot, limits, &mut other)], limits)
+        }
+    };
+    assert_eq!(outcomes[0], outcomes[1], "{query:02x?}");
+    assert!(one.len() <= limits.len_max && other.len() <= limits.len_max, "{query:02x?}");
+    Some([one, other])
 }
 
 /// Appends the reply to a query.
-pub fn reply<'s>(
+fn reply<'s>(
     query: &Query<'_>,
     answer: &Answer<'s>,
     snapshot: &'s Snapshot,
     limits: Limits,
-    own: Own<'_>,
     out: &mut Vec<u8>,
-) -> Composed {
+) -> Outcome {
     let mut gathered = Gathered::new(query.name_wire(), snapshot);
     let is_whole = gathered.gather(answer).is_some();
     let mut draft = Draft {
         question: query.question,
         parts: &gathered.parts,
-        edns: query.edns.map(|edns| Opt { edns, rcode: answer.rcode, own, error: answer.error.map(|error| error.0) }),
+        edns: query.edns.map(|edns| Opt { edns, rcode: answer.rcode, error: answer.error.map(|error| error.0) }),
         signature: query.signature.and_then(|signature| bad_key(&signature, query.id)),
-        len_max: limits.len_max,
+        limits,
     };
     // A key and an algorithm may have names as long as the question's: then their refusal waits for another transport.
     let is_signature_cut = draft.signature.is_some()
@@ -62,17 +69,27 @@ pub fn reply<'s>(
     metadata.authoritative = answer.is_authoritative;
     metadata.truncation = is_cut && limits.marks_cut;
     encoded.finish(metadata, &draft, out);
-    Composed { outcome: Outcome { rcode: answer.rcode, is_cut }, ttl: gathered.ttl.unwrap_or_default() }
+    Outcome { rcode: answer.rcode, is_cut, ttl: lifetime(out) }
 }
 
-/// Appends the refusal of what is no query: the code, the question if there was one, and no records.
-pub fn refuse(malformed: &Malformed<'_>, own: Own<'_>, out: &mut Vec<u8>) -> Composed {
+/// The number of seconds for which a cache may keep a reply (RFC 8484 §5.1), as a third reader finds it.
+fn lifetime(reply: &[u8]) -> u32 {
+    let reply = Message::from_octets(reply).expect("a message");
+    let (_, answers, authorities, _) = reply.sections().expect("its sections");
+    let answers = answers.map(|record| record.expect("a record"));
+    let soa = authorities.map(|record| record.expect("a record")).filter(|record| record.rtype() == Rtype::SOA);
+    let ttl = answers.map(|record| record.ttl()).min().or_else(|| soa.map(|record| record.ttl()).min());
+    ttl.map_or(0, |ttl| ttl.as_secs())
+}
+
+/// Appends the refusal of a message that is no query: the code, the question if there was one, and no records.
+fn refuse(malformed: &Malformed<'_>, limits: Limits, out: &mut Vec<u8>) -> Outcome {
     let Malformed { id, opcode, is_recursion_desired, question, edns, rcode } = *malformed;
-    let edns = edns.map(|edns| Opt { edns, rcode, own, error: None });
-    let draft = Draft { question, parts: &[], edns, signature: None, len_max: UDP_LEN_MIN };
+    let edns = edns.map(|edns| Opt { edns, rcode, error: None });
+    let draft = Draft { question, parts: &[], edns, signature: None, limits };
     let (encoded, _) = draft.longest();
     encoded.finish(metadata(id, OpCode::from_u8(opcode), rcode, is_recursion_desired), &draft, out);
-    Composed { outcome: Outcome { rcode, is_cut: false }, ttl: 0 }
+    Outcome { rcode, is_cut: false, ttl: 0 }
 }
 
 fn metadata(id: u16, opcode: OpCode, rcode: Rcode, is_recursion_desired: bool) -> Metadata {
