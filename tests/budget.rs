@@ -122,7 +122,7 @@ fn what_a_query_allocates_does_not_grow_with_the_zone() {
 
 /// What a registration owns, and what it shares: the sizes in ARCHITECTURE.md's table.
 fn sizes_of_parts() {
-    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [152, 32, 32]);
+    assert_eq!([size_of::<PodRecord>(), size_of::<Registered>(), size_of::<OwnValues>()], [160, 32, 32]);
     assert_eq!([size_of::<Service>(), size_of::<Template>(), size_of::<Set>()], [104, 48, 80]);
 }
 

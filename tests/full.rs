@@ -26,8 +26,8 @@ use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-/// The image's allocator: `cargo test --features jemalloc --test full -- --nocapture` prints the image's memory.
-#[cfg(feature = "jemalloc")]
+/// The image's allocator. The limit in `deploy/` is for the image. What glibc keeps of freed memory varies from machine to
+/// machine.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -105,6 +105,7 @@ impl Index {
         let published = self.next.pod(slot);
         let mut record = held.record(published.map(|record| &**record)).clone();
         held::forget(&mut record, &self.sources[source].id.profile);
+        record.recount();
         self.stage(source, slot, record);
     }
 

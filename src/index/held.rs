@@ -142,6 +142,7 @@ impl Held {
         for registered in &mut record.registrations {
             registered.template = interner.moved(&registered.template, &record.namespace, settings);
         }
+        record.recount();
     }
 
     /// Replaces what an annotation said before.
@@ -196,6 +197,7 @@ impl Held {
         // The sort is stable. It makes the order independent of which source sent first.
         registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile));
         record.registrations = registrations.into();
+        record.recount();
     }
 }
 

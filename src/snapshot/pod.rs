@@ -25,6 +25,8 @@ pub struct PodRecord {
     /// Its name followed by its uid, in one block of memory.
     texts: Box<str>,
     name_len: u32,
+    /// What it costs in memory, in bytes: `recount` keeps it up to date.
+    cost: u32,
     /// The status with the highest resource version.
     pub status: PodStatus,
     /// Another Pod of the same name has replaced it.
@@ -121,17 +123,20 @@ pub struct Refused {
 impl PodRecord {
     /// A Pod with a name and nothing else yet.
     pub fn new(cluster: Arc<str>, namespace: Arc<str>, name: &str, uid: &str) -> PodRecord {
-        PodRecord {
+        let mut record = PodRecord {
             cluster,
             namespace,
             texts: [name, uid].concat().into(),
             name_len: name.len() as u32, // sources bound an object's size
+            cost: 0,
             status: PodStatus::default(),
             is_replaced: false,
             is_serving: false,
             registrations: Box::default(),
             rest: None,
-        }
+        };
+        record.recount();
+        record
     }
 
     /// Changes its namespace and name.
@@ -171,7 +176,14 @@ impl PodRecord {
 
     /// What it costs in memory, in bytes. It depends neither on the Pod's status nor on other Pods.
     pub fn cost(&self) -> u64 {
-        cost::of_record(self)
+        debug_assert_eq!(u64::from(self.cost), cost::of_record(self), "recounted after its content changed");
+        self.cost.into()
+    }
+
+    /// Computes the cost again. A caller that changes the name or the annotations' content calls it. It walks through
+    /// all texts, and the record is asked for its cost several times a change, so the result is kept.
+    pub fn recount(&mut self) {
+        self.cost = u32::try_from(cost::of_record(self)).unwrap_or(u32::MAX); // bounded per Pod
     }
 
     /// The profiles whose annotations have content in this record.
