@@ -170,6 +170,9 @@ impl ApiServer {
         let args = vec![
             format!("--etcd-servers={}", etcd.url),
             "--bind-address=127.0.0.1".into(),
+            // It advertises its address on the default route otherwise, and a machine without a network has none. It
+            // refuses a loopback address. Nobody connects to this one (RFC 5737).
+            "--advertise-address=192.0.2.1".into(),
             format!("--secure-port={port}"),
             format!("--cert-dir={}", dir.display()),
             format!("--token-auth-file={}", tokens.display()),
