@@ -20,6 +20,10 @@ pub(super) fn carry(
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
     services::carry(next, slot, old, record);
+    if old.zip(record).is_some_and(|(old, new)| old.is_at_same_place(new)) {
+        next.pods.set(slot as usize, new);
+        return; // most changes are of readiness
+    }
     let names = [named(next, old), named(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
     carry_name(next, slot, names);

@@ -38,6 +38,11 @@ type Records<'s> = [Option<&'s PodRecord>; 2];
 
 /// Compares a Pod's own name, its reverse names and its targets.
 fn compare_names(last: &Snapshot, next: &Snapshot, records: Records<'_>, difference: &mut Difference) {
+    if let [Some(old), Some(new)] = records
+        && old.is_at_same_place(new)
+    {
+        return; // another changed Pod of the same name is compared in its turn
+    }
     let keys: BTreeSet<PodKey> = records.iter().filter_map(|pod| facts::named(next, *pod)).collect();
     for key in &keys {
         let (old, new) = (addresses_of_name(last, key), addresses_of_name(next, key));

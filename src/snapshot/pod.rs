@@ -274,6 +274,17 @@ impl PodRecord {
         own.or(claimed.first()).copied()
     }
 
+    /// Whether both have the same name, and their registrations the same targets with the same addresses behind them.
+    pub fn is_at_same_place(&self, other: &PodRecord) -> bool {
+        let of = |pod: &PodRecord| (pod.is_registering(), pod.status.host_network);
+        let at = |one: &Registered| (one.address(), one.port, one.standing, one.is_repeated, one.is_enabled);
+        of(self) == of(other)
+            && self.status.pod_ips == other.status.pod_ips
+            && (self.name(), &self.namespace) == (other.name(), &other.namespace)
+            && self.rest().lost == other.rest().lost
+            && self.registrations.iter().map(at).eq(other.registrations.iter().map(at))
+    }
+
     /// Whether any of its registrations has this target.
     pub fn has_target(&self, target: IpAddr) -> bool {
         let is_at = |one: &Registered| one.is_admitted() && self.target(one) == Some(target);
