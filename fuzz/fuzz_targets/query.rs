@@ -104,7 +104,8 @@ impl Server {
             assert_eq!(reply.is_some(), composed.is_some(), "only one of the two replies");
             if let (Some(reply), Some([one, other])) = (reply, composed) {
                 assert_eq!(reply.wire, one, "the server's reply and the composer's");
-                assert_eq!(content(&reply), content(&Reply::read(message, other)), "both composers");
+                let other = Reply::read(message, other);
+                assert_eq!(content(&reply), content(&other), "both composers");
             }
             self.reply(&self.guarded, message, transport, len_max);
         }
