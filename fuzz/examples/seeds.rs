@@ -5,6 +5,11 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/harness/ask.rs"]
 mod ask;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/source_files/cases.rs"]
+mod cases;
+#[path = "../../tests/source_files/texts.rs"]
+mod texts;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +25,7 @@ fn main() {
     write("annotation", annotations());
     write("zone_file", zone_files());
     write("pod", bodies());
+    write("manifest", manifests());
     write("state", states());
 }
 
@@ -173,6 +179,19 @@ fn zone_files() -> Vec<Vec<u8>> {
         b"@ SOA ns.example.net. me.example.net. 1 2 3 4 5\nwww A 192.0.2.1\na.b.default A 192.0.2.2\n".to_vec();
     let lines = LINES.map(|lines| format!("{SOA}{lines}\n").into_bytes());
     [example, overlay].into_iter().chain(lines).collect()
+}
+
+/// What the target reads: how the stream is cut, the most bytes of a document, and the stream.
+fn manifests() -> Vec<Vec<u8>> {
+    let streams = texts::streams().into_iter().map(|(_, text, ..)| text).chain(texts::broken());
+    let refused = cases::REFUSED.iter().map(|(place, fragment, _)| cases::with(place, fragment));
+    let taken = cases::TAKEN.iter().map(|(place, fragment)| cases::with(place, fragment));
+    let pods: Vec<String> = refused.chain(taken).collect();
+    let pods = pods.chunks(8).map(|pods| pods.join("---\n"));
+    let example = include_str!("../../zones/demo/shop.yaml").to_owned();
+    let utf16 = "\u{feff}kind: Pod\r\nmetadata: {name: p}\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let texts = streams.chain(pods).chain([example]).map(String::into_bytes).chain([utf16]);
+    texts.map(|text| [&[40, 100], text.as_slice()].concat()).collect()
 }
 
 /// Lists and watches of one Pod with every field that callsign reads, and the unusual ends that a server may send.

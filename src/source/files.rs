@@ -9,6 +9,8 @@
 //! In a manifest a Pod need not say what an API server would have filled in: without a namespace it is in `default`,
 //! without a uid it has `<namespace>/<name>`, without a phase it is Running, without conditions it is Ready.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod manifest;
 mod node;
 mod pod;

@@ -8,6 +8,7 @@ mod long;
 mod pods;
 mod streams;
 mod strict;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 
 use callsign::source::Profile;
 use callsign::source::files::{FileProblem, Loaded, ManifestPod, load};
+
+use self::texts::pod;
 
 /// A folder of its own for each test, gone at the end.
 struct Folder(PathBuf);
@@ -71,13 +74,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn pod(name: &str) -> String {
-    format!(
-        "kind: Pod\nmetadata:\n  name: {name}\n  labels: {{app.io/label: app.io-value}}\n  annotations: {{app.io/annotation: W10=}}\n\
-         status: {{podIP: 10.0.0.1}}\n"
-    )
 }
 
 fn names(held: &Held) -> Vec<&str> {

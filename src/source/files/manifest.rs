@@ -1,7 +1,7 @@
 //! A stream of documents becomes Pods, one after another: no more of it is in memory than a document, or a list's item.
 //!
 //! A document is what stands between lines of `---`, in YAML or JSON, or a JSON object behind another one. One that is
-//! longer than [`DOCUMENT_LEN_MAX`] has to be a list, whose items are then read as they come.
+//! longer than [`Lens::document`] has to be a list, whose items are then read as they come.
 
 mod list;
 
@@ -10,14 +10,22 @@ use std::path::Path;
 
 use super::node::{Fault, Fields, Flaw, Node};
 use super::pod::Refused;
-use super::text::Text;
+use super::text::{CHUNK_LEN, Text};
 use super::{FileProblem, Loaded, ManifestPod, pod};
 use crate::source::Profile;
 use crate::source::kube::json::Nesting;
 use crate::source::kube::split::OBJECT_LEN_MAX;
 
-/// The most bytes of a document that is read whole, and of an item of a list.
-const DOCUMENT_LEN_MAX: usize = OBJECT_LEN_MAX;
+/// How much of a stream is in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Lens {
+    /// How many bytes are read at a time.
+    pub(super) chunk: usize,
+    /// The most bytes of a document that is read whole, and of an item of a list.
+    pub(super) document: usize,
+}
+
+pub(super) const LENS: Lens = Lens { chunk: CHUNK_LEN, document: OBJECT_LEN_MAX };
 
 /// How deep lists may stand in lists.
 const LISTS_MAX: usize = 8;
@@ -37,13 +45,14 @@ type ReadPod = Result<ManifestPod, Refused>;
 pub(super) fn read(
     file: &Path,
     source: impl Read,
+    lens: Lens,
     profiles: &[Profile],
     loaded: &mut Loaded,
     found: &mut dyn FnMut(ManifestPod, usize),
 ) -> io::Result<()> {
-    let text = Text::new(source);
+    let text = Text::new(source, lens.chunk);
     let objects = Objects { file, profiles, loaded, found, document: 0, prefix: String::new() };
-    Documents { text, objects, document: Vec::new(), start: 1 }.read()
+    Documents { text, objects, document: Vec::new(), start: 1, len_max: lens.document }.read()
 }
 
 /// Cuts the documents out.
@@ -53,6 +62,8 @@ struct Documents<'r, R> {
     /// The document in hand, as far as it was read, and the line where it starts.
     document: Vec<u8>,
     start: u64,
+    /// The most bytes of a document that is read whole.
+    len_max: usize,
 }
 
 impl<R: Read> Documents<'_, R> {
@@ -84,13 +95,17 @@ impl<R: Read> Documents<'_, R> {
 
     /// Appends what comes before the next separator; false where that is too long to be read whole.
     fn take_stretches(&mut self) -> io::Result<bool> {
-        while let Some(len) = self.text.stretch()? {
-            self.document.extend_from_slice(self.text.take(len));
-            if self.document.len() > DOCUMENT_LEN_MAX {
-                return Ok(false);
-            }
+        while self.document.len() <= self.len_max {
+            let Some(len) = self.text.stretch()? else { return Ok(true) };
+            self.append(len);
         }
-        Ok(true)
+        Ok(false)
+    }
+
+    /// Appends so many bytes, but at most one more than a document may have: however the stream was cut, it ends there.
+    fn append(&mut self, len: usize) {
+        let most = (self.len_max + 1).saturating_sub(self.document.len());
+        self.document.extend_from_slice(self.text.take(len.min(most)));
     }
 
     /// Reads what begins with a brace: JSON, which ends with its last brace, or YAML in flow style.
@@ -99,9 +114,9 @@ impl<R: Read> Documents<'_, R> {
         let mut is_closed = false;
         while let Some(len) = self.text.stretch()? {
             let end = nesting.end(self.text.rest().get(..len).unwrap_or_default());
-            self.document.extend_from_slice(self.text.take(end.unwrap_or(len)));
-            if self.document.len() > DOCUMENT_LEN_MAX {
-                return if is_like_json(&self.document) { self.json_list() } else { self.lines() };
+            self.append(end.unwrap_or(len));
+            if self.document.len() > self.len_max {
+                return if is_like_json(&self.document) { self.json_list() } else { self.yaml_list() };
             }
             is_closed = end.is_some();
             if is_closed {
@@ -138,7 +153,7 @@ impl<R: Read> Documents<'_, R> {
             self.objects.document(&node);
             return Ok(());
         }
-        self.text.put_back(self.document.get(len..).unwrap_or_default());
+        self.text.put_back(&self.document, len);
         self.document.truncate(len);
         self.broken_json(fault)
     }
@@ -153,7 +168,7 @@ impl<R: Read> Documents<'_, R> {
         let broken = std::mem::take(&mut self.document);
         let mut starts = (0..broken.len()).filter(|at| broken.get(*at..).is_some_and(|rest| rest.starts_with(b"\n{")));
         let Some(mut start) = starts.next() else {
-            return if broken.len() > DOCUMENT_LEN_MAX { self.text.skip_object() } else { Ok(()) };
+            return if broken.len() > self.len_max { self.text.skip_object() } else { Ok(()) };
         };
         for end in starts {
             self.objects.document += 1;
@@ -163,7 +178,7 @@ impl<R: Read> Documents<'_, R> {
             }
             start = end;
         }
-        self.text.put_back(broken.get(start..).unwrap_or_default());
+        self.text.put_back(&broken, start);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::manifest::LENS;
 use super::{FileProblem, Loaded, ManifestPod, manifest};
 use crate::source::poll::{entries, is_stdin};
 use crate::source::{Pod, Profile};
@@ -118,7 +119,7 @@ impl Kept {
         let result = File::open(path).and_then(|source| {
             own.files = 1;
             let is_void = is_void(path, source.metadata()?.len());
-            manifest::read(path, source, &profiles, &mut own, &mut found).map(|()| is_void)
+            manifest::read(path, source, LENS, &profiles, &mut own, &mut found).map(|()| is_void)
         });
         let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
         // An editor empties a file before it writes it again.
@@ -136,7 +137,7 @@ impl Kept {
             let mut stdin = Stdin::default();
             let mut found = |pod, document| stdin.pods.push((pod, document));
             let source = io::stdin().lock();
-            let result = manifest::read(path, source, &self.profiles, &mut stdin.loaded, &mut found);
+            let result = manifest::read(path, source, LENS, &self.profiles, &mut stdin.loaded, &mut found);
             stdin.loaded.files = 1;
             stdin.loaded.end(path, stdin.pods.len(), result);
             stdin

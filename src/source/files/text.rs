@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 
 /// How much is read at a time.
-const CHUNK_LEN: usize = 64 * 1024;
+pub(super) const CHUNK_LEN: usize = 64 * 1024;
 
 /// How far a line must be known to say whether it separates documents: a byte order mark, three signs and what follows.
 const SEPARATOR_LEN: usize = BOM.len() + 4;
@@ -24,6 +24,8 @@ enum Encoding {
 /// The text of a stream. Of it no more is in memory than what is not taken yet.
 pub(super) struct Text<R> {
     source: R,
+    /// How much is read at a time.
+    chunk_len: usize,
     encoding: Option<Encoding>,
     /// Bytes that are read and not decoded yet: the beginning of a character.
     raw: Vec<u8>,
@@ -39,9 +41,10 @@ pub(super) struct Text<R> {
 }
 
 impl<R: Read> Text<R> {
-    pub(super) fn new(source: R) -> Text<R> {
+    pub(super) fn new(source: R, chunk_len: usize) -> Text<R> {
         Text {
             source,
+            chunk_len,
             encoding: None,
             raw: Vec::new(),
             decoded: Vec::new(),
@@ -75,15 +78,16 @@ impl<R: Read> Text<R> {
         taken
     }
 
-    /// Puts text back that was taken last, and that began within a line.
-    pub(super) fn put_back(&mut self, text: &[u8]) {
+    /// Puts back what was taken last, from a place in it.
+    pub(super) fn put_back(&mut self, taken: &[u8], start: usize) {
+        let (before, text) = taken.split_at(start.min(taken.len()));
         if text.is_empty() {
             return;
         }
         self.decoded.splice(..self.at, text.iter().copied());
         self.at = 0;
         self.line -= text.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.is_at_line_start = false;
+        self.is_at_line_start = before.ends_with(b"\n");
     }
 
     /// The bytes up to the next line that separates documents, as far as they are read; none where one comes next, or
@@ -183,8 +187,8 @@ impl<R: Read> Text<R> {
         }
         self.decoded.drain(..self.at);
         self.at = 0;
-        let read = (&mut self.source).take(CHUNK_LEN as u64).read_to_end(&mut self.raw)?;
-        self.is_at_end = read < CHUNK_LEN;
+        let read = (&mut self.source).take(self.chunk_len as u64).read_to_end(&mut self.raw)?;
+        self.is_at_end = read < self.chunk_len;
         let old = self.decoded.len();
         let encoding = *self.encoding.get_or_insert_with(|| encoding_of(&self.raw));
         match encoding {

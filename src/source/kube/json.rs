@@ -108,9 +108,9 @@ impl Splitter {
             }
     }
 
-    /// The part of the chunk after the list. Empty before the list's end.
-    pub(in crate::source) fn behind(&self) -> &[u8] {
-        if self.is_whole() { self.chunk.get(self.at..).unwrap_or_default() } else { &[] }
+    /// The part of the chunk that was not read: what follows the list, or what is not JSON.
+    pub(in crate::source) fn rest(&self) -> &[u8] {
+        self.chunk.get(self.at..).unwrap_or_default()
     }
 
     /// The list without its items. It is closed so that it parses, even while the items are being read.

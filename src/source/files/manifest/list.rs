@@ -4,12 +4,14 @@ use std::io::{self, Read};
 
 use hyper::body::Bytes;
 
-use super::{DOCUMENT_LEN_MAX, Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
+use super::{Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
 use crate::source::files::ManifestPod;
 use crate::source::files::node::{Fault, Fields, Flaw, Node};
 use crate::source::files::pod::{self, Refused};
 use crate::source::kube::json;
 use crate::source::kube::split::{ENVELOPE_LEN_MAX, Piece, Shape};
+
+const BREAKS_OFF: &str = "not JSON: the list breaks off";
 
 /// The most bytes of Pods that wait for a list's kind, which stands behind its items.
 const HELD_LEN_MAX: usize = 128 * 1024 * 1024;
@@ -60,24 +62,29 @@ impl<R: Read> Documents<'_, R> {
         let mut splitter = json::Splitter::new(Shape::List);
         let mut list = Listed::default();
         let mut chunk = Bytes::from(std::mem::take(&mut self.document));
+        let mut is_first = true;
         loop {
             splitter.push(chunk.clone());
             let is_json = self.json_items(&mut splitter, &mut list);
             if splitter.is_whole() {
-                self.text.put_back(splitter.behind());
+                // The splitter also takes blanks behind the list: they may indent the next document.
+                let end = chunk.get(..chunk.len() - splitter.rest().len()).unwrap_or_default();
+                self.text.put_back(&chunk, end.trim_ascii_end().len());
                 self.objects.end_list(list, Node::of_json(&splitter.envelope()));
                 return Ok(());
             }
-            if !is_json && list.count == 0 {
+            if !is_json && is_first && list.count == 0 {
                 self.refuse(Fault { line: None, flaw: Flaw::TooLong(TOO_LONG) });
                 self.document = chunk.to_vec();
                 return self.go_on_behind_broken_json();
             }
             let Some(len) = self.text.stretch()?.filter(|_| is_json) else {
-                self.objects.refuse(Some(self.text.line()), "not JSON: the list breaks off".to_owned());
+                self.text.put_back(&chunk, chunk.len() - splitter.rest().len());
+                self.objects.refuse(Some(self.text.line()), BREAKS_OFF.to_owned());
                 return self.text.skip_object();
             };
             chunk = Bytes::copy_from_slice(self.text.take(len));
+            is_first = false;
         }
     }
 
@@ -100,32 +107,32 @@ impl<R: Read> Documents<'_, R> {
     /// Reads a list of YAML in block style, of which the first part is in `document`: an item reaches from one dash to the
     /// next one that stands as deep.
     pub(super) fn yaml_list(&mut self) -> io::Result<()> {
-        let mut cutter = Cutter::default();
+        let mut cutter = Cutter::new(self.len_max);
         let mut list = Listed::default();
-        let mut start = 0;
-        loop {
-            while let Some(end) =
-                self.document.get(start..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
-            {
-                let line = self.document.get(start..=start + end).unwrap_or_default();
-                start += end + 1;
+        let mut lines =
+            Lines { bytes: std::mem::take(&mut self.document), start: 0, len_max: self.len_max, is_cut: false };
+        let mut is_at_end = false;
+        while !is_at_end {
+            match self.text.stretch()? {
+                Some(len) => lines.push(self.text.take(len)),
+                None => {
+                    lines.push(b"\n");
+                    is_at_end = true;
+                }
+            }
+            while let Some(line) = lines.next() {
                 if let Some(item) = cutter.line(line) {
                     self.yaml_item(&cutter, &mut list, &item);
                 }
+                if cutter.is_lost {
+                    self.refuse(Fault { line: None, flaw: Flaw::TooLong(TOO_LONG) });
+                    return self.text.skip_document();
+                }
             }
-            self.document.drain(..start);
-            start = 0;
-            if cutter.is_lost || self.document.len() > DOCUMENT_LEN_MAX {
-                self.refuse(Fault { line: None, flaw: Flaw::TooLong(TOO_LONG) });
-                return self.text.skip_document();
-            }
-            let Some(len) = self.text.stretch()? else { break };
-            self.document.extend_from_slice(self.text.take(len));
         }
-        self.document.push(b'\n');
-        let last = std::mem::take(&mut self.document);
-        let items = [cutter.line(&last), cutter.end()];
-        items.into_iter().flatten().for_each(|item| self.yaml_item(&cutter, &mut list, &item));
+        if let Some(item) = cutter.end() {
+            self.yaml_item(&cutter, &mut list, &item);
+        }
         self.objects.end_list(list, Node::of_yaml(&cutter.envelope));
         Ok(())
     }
@@ -134,7 +141,7 @@ impl<R: Read> Documents<'_, R> {
         if list.count == 0 {
             list.kind = kind_of(Node::of_yaml(&cutter.envelope));
         }
-        let is_too_long = item.len() > DOCUMENT_LEN_MAX;
+        let is_too_long = item.len() > self.len_max;
         let item = if is_too_long { Err(too_long()) } else { Node::of_yaml(item) };
         self.objects.list_item(list, item);
     }
@@ -208,9 +215,52 @@ fn too_long() -> Fault {
     Fault { line: None, flaw: Flaw::TooLong("over 4 MiB, or no object") }
 }
 
+/// The lines of a text that comes in chunks.
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// The most bytes of a line. Of a longer one there is one byte more, and the rest is left out.
+    len_max: usize,
+    /// The rest of a long line comes next.
+    is_cut: bool,
+}
+
+impl Lines {
+    fn push(&mut self, chunk: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.extend_from_slice(chunk);
+    }
+
+    /// The next line; none until there is more of it.
+    fn next(&mut self) -> Option<&[u8]> {
+        loop {
+            let rest = self.bytes.get(self.start..).unwrap_or_default();
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let len = end.map_or(rest.len(), |end| end + 1);
+            let start = self.start;
+            if self.is_cut {
+                self.start += len;
+                self.is_cut = end.is_none();
+                end?;
+                continue;
+            }
+            let is_long = len > self.len_max + 1;
+            if !is_long {
+                end?;
+            }
+            self.is_cut = is_long;
+            self.start += len.min(self.len_max + 1);
+            return self.bytes.get(start..self.start);
+        }
+    }
+}
+
 /// Cuts the items out of YAML's lines.
-#[derive(Default)]
 struct Cutter {
+    /// The most bytes of an item. No more is kept.
+    len_max: usize,
     /// The lines that belong to no item.
     envelope: Vec<u8>,
     /// The item in hand; none between `items:` and the first dash.
@@ -223,6 +273,10 @@ struct Cutter {
 }
 
 impl Cutter {
+    fn new(len_max: usize) -> Cutter {
+        Cutter { len_max, envelope: Vec::new(), item: None, is_among_items: false, depth: None, is_lost: false }
+    }
+
     /// Takes a line; gives the item that ends before it.
     fn line(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         let depth = line.iter().take_while(|byte| **byte == b' ').count();
@@ -259,7 +313,7 @@ impl Cutter {
     }
 
     fn append(&mut self, line: &[u8]) {
-        if let Some(item) = self.item.as_mut().filter(|item| item.len() <= DOCUMENT_LEN_MAX) {
+        if let Some(item) = self.item.as_mut().filter(|item| item.len() <= self.len_max) {
             item.extend_from_slice(line);
         }
     }

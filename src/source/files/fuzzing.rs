@@ -1,0 +1,65 @@
+//! What a stream is read as, for the fuzz target and a test: the readers as files use them, with lengths that small inputs reach.
+
+use std::path::Path;
+
+use super::manifest::{self, LENS, Lens};
+use super::{Loaded, Profile};
+
+/// All that a stream says: its Pods, its problems, and what else is in it.
+#[derive(Debug, PartialEq)]
+pub struct Told {
+    /// Each with its document.
+    pub pods: Vec<String>,
+    /// As people read them.
+    pub problems: Vec<String>,
+    /// The other objects, by kind.
+    pub ignored: String,
+}
+
+/// Reads a stream in chunks of this many bytes, and whole documents of at most so many. None is as for a file.
+pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> Told {
+    let lens = Lens { chunk: chunk.unwrap_or(LENS.chunk), document: document.unwrap_or(LENS.document) };
+    let profile = Profile {
+        name: "app".into(),
+        selector: "".parse().expect("a selector"),
+        annotation: "app.io/annotation".into(),
+    };
+    let (file, mut loaded, mut pods) = (Path::new("file"), Loaded::default(), Vec::new());
+    let mut found = |pod, document| pods.push(format!("{document}: {pod:?}"));
+    let result = manifest::read(file, stream, lens, &[profile], &mut loaded, &mut found);
+    loaded.end(file, pods.len(), result);
+    let problems = loaded.problems.iter().map(ToString::to_string).collect();
+    Told { pods, problems, ignored: loaded.ignored.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is too long, or breaks off, is the same wherever the chunks end.
+    #[test]
+    fn chunks_make_no_difference() {
+        let long = "x".repeat(300);
+        let list = "kind: List\nitems:\n- {kind: Pod, metadata: {name: a}}\n";
+        let streams = [
+            format!("{list}- {{kind: Pod, x: {long}}}\n- {{kind: Pod, metadata: {{name: b}}}}\n"),
+            format!("{list}{long}: x\n- {{kind: Pod, metadata: {{name: b}}}}\n---\nkind: Job\n"),
+            format!("{list}\r\n  - {long}\r- {{kind: Pod, metadata: {{name: b}}}}\n"),
+            format!("{{\"kind\":\"List\",\"items\":[{{\"kind\":\"Job\",\"x\":\"{long}\"}}]}}\n%x\n---\nkind: Job\n"),
+            format!("{{\"kind\":\"List\",\"items\":[{{\"kind\":\"Job\",\"x\":\"{long}\"}}]x\n{{\"kind\":\"Job\"}}\n"),
+            format!(
+                "{{\"x\":\"{long}\",\"items\":[]\n{{\"kind\":\"Job\"}}{{\"kind\":\"Job\"}}\n{{\"kind\":\"Job\"}}\n"
+            ),
+            format!("{{\"x\":\"{long}\",\"items\":[],\"kind\":\"List\"}}\n  a: b\n  kind: Job\n"),
+            format!("{{\"x\": '}}', \"y\": \"{long}\"}}\n---\nkind: Job\n"),
+        ];
+        for stream in streams {
+            for document in [None, Some(64)] {
+                let whole = read(stream.as_bytes(), None, document);
+                for chunk in 4..100 {
+                    assert_eq!(read(stream.as_bytes(), Some(chunk), document), whole, "{stream} in chunks of {chunk}");
+                }
+            }
+        }
+    }
+}
