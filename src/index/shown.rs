@@ -93,15 +93,17 @@ fn compare_services(
     records: Records<'_>,
     difference: &mut Difference,
 ) {
-    let mut seen: HashSet<(&Service, Option<(u64, u32)>)> = HashSet::new();
+    // Services are interned, so their addresses distinguish them. Two records of a Pod mostly share their services.
+    let mut seen: HashSet<(*const Service, Option<SocketAddr>)> = HashSet::new();
     let mut is_shown = false;
     for pod in records.into_iter().flatten().filter(|pod| pod.is_registering()) {
         for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
             let service = registered.service();
-            let endpoint = endpoint_of(pod, slot, place).filter(|_| pod.is_published(registered));
-            if !seen.insert((service, endpoint.map(|endpoint| endpoint.target()))) {
+            let socket = if pod.is_published(registered) { pod.socket(registered) } else { None };
+            if !seen.insert((Arc::as_ptr(service), socket)) {
                 continue;
             }
+            let endpoint = socket.and_then(|_| endpoint_of(pod, slot, place));
             let id = (service.namespace.clone(), service.alias);
             if difference.services.contains(&id) {
                 is_shown = true;
