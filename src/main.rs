@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use callsign::cli::{Cli, Command};
 use callsign::commands::{self, Outcome};
@@ -15,17 +16,32 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long the process waits for the threads that read or write files. A pipe or a disk may block one for ever.
+const FILES_WAIT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     // All TLS connections of the process use this provider. It is installed only here, so this cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(Cli::parse().command).await {
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let code = runtime.block_on(exit_code(command));
+    runtime.shutdown_timeout(FILES_WAIT);
+    code
+}
+
+async fn exit_code(command: Command) -> ExitCode {
+    match run(command).await {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(&error))); // if this fails, the exit code still shows the error
-            ExitCode::from(2)
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(error))); // if this fails, the exit code still shows the error
+    ExitCode::from(2)
 }
 
 async fn run(command: Command) -> anyhow::Result<u8> {

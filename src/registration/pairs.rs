@@ -21,6 +21,11 @@ impl PairList {
         self.ends.is_empty()
     }
 
+    /// The length of all keys and values, in bytes.
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Each key with its value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         (0..self.len()).filter_map(|at| self.get(at))

@@ -129,22 +129,34 @@ fn name_of(registered: &Registered) -> (u64, Alias) {
 /// What a list of pairs costs that equals an earlier one except for a few values. `None` if it differs in more.
 fn of_values(earlier: Told<'_>, told: Told<'_>) -> Option<u64> {
     let (mut count, mut cost) = (0, 0);
-    let mut pairs = told.pairs();
-    for (key, value) in earlier.pairs() {
-        let (own_key, own_value) = pairs.next()?;
-        if own_key != key {
-            return None;
-        }
-        if own_value != value {
-            count += 1;
-            cost += VALUE + block(own_value.len());
+    let mut add = |value: &str| {
+        count += 1;
+        cost += VALUE + block(value.len());
+    };
+    match told.values_unlike(earlier) {
+        Some(values) => values.for_each(add),
+        None => {
+            let mut pairs = told.pairs();
+            for (key, value) in earlier.pairs() {
+                let (own_key, own_value) = pairs.next()?;
+                if own_key != key {
+                    return None;
+                }
+                if own_value != value {
+                    add(own_value);
+                }
+            }
+            if pairs.next().is_some() {
+                return None;
+            }
         }
     }
-    (count <= VALUES_SHARED_MAX && pairs.next().is_none()).then_some(cost)
+    (count <= VALUES_SHARED_MAX).then_some(cost)
 }
 
 fn of_pairs(told: Told<'_>) -> u64 {
-    PAIRS + told.pairs().map(|(key, value)| PAIR + (key.len() + value.len()) as u64).sum::<u64>()
+    let (count, text_len) = told.size();
+    PAIRS + PAIR * count as u64 + text_len as u64
 }
 
 fn of_consumer(consumer: &Consumer) -> u64 {

@@ -160,13 +160,41 @@ impl<'r> Told<'r> {
         &self.template.methods
     }
 
+    /// The number of pairs, and the length of all their keys and values in bytes. It looks only at overridden values.
+    pub fn size(self) -> (usize, usize) {
+        debug_assert_eq!((self.from, self.to), (0, self.template.common.pairs.pairs.len()), "the whole content");
+        let pairs = &self.template.common.pairs.pairs;
+        let overridden = self.overridden().filter_map(|at| Some((pairs.get(at)?.1.len(), self.value(at)?.len())));
+        let text_len = overridden.fold(pairs.text_len(), |sum, (shared, own)| sum + own - shared);
+        (pairs.len(), text_len)
+    }
+
+    /// The values in which it differs from another view of the same shared pairs. `None` if the pairs are not shared.
+    pub fn values_unlike(self, other: Told<'_>) -> Option<impl Iterator<Item = &'r str>> {
+        let is_shared = Arc::ptr_eq(&self.template.common.pairs, &other.template.common.pairs) && self.to == other.to;
+        let places: SmallVec<[usize; 16]> = self.overridden().chain(other.overridden()).collect();
+        is_shared.then(|| {
+            unique(places).into_iter().filter_map(move |at| {
+                let value = self.value(at)?;
+                (other.value(at) != Some(value)).then_some(value)
+            })
+        })
+    }
+
+    /// The indexes of the pairs whose values are not the shared ones, each once.
+    fn overridden(self) -> impl Iterator<Item = usize> + use<'r> {
+        let places = self.own.iter().chain(&*self.template.own).map(|(at, _)| usize::from(*at)).collect();
+        unique(places).into_iter()
+    }
+
+    fn value(self, at: usize) -> Option<&'r str> {
+        let shared = || self.template.common.pairs.pairs.get(at).map(|(_, value)| value);
+        of(self.own, at).or_else(|| of(&self.template.own, at)).or_else(shared)
+    }
+
     /// The metadata: first the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        (self.from..self.to).filter_map(move |at| {
-            let (key, value) = self.template.common.pairs.pairs.get(at)?;
-            let overridden = of(self.own, at).or_else(|| of(&self.template.own, at));
-            Some((key, overridden.unwrap_or(value)))
-        })
+        (self.from..self.to).filter_map(move |at| Some((self.template.common.pairs.pairs.get(at)?.0, self.value(at)?)))
     }
 }
 
@@ -187,6 +215,12 @@ impl Hash for Told<'_> {
         (self.application(), self.methods()).hash(state);
         self.pairs().for_each(|pair| pair.hash(state));
     }
+}
+
+fn unique(mut places: SmallVec<[usize; 16]>) -> SmallVec<[usize; 16]> {
+    places.sort_unstable();
+    places.dedup();
+    places
 }
 
 /// The value that replaces the one at an index.

@@ -17,6 +17,9 @@ use crate::dns::{Key, Name, Rtype};
 /// The TTL of a record if nothing before it states a TTL, in seconds.
 const TTL_DEFAULT: u32 = 3600;
 
+/// UTF-8's byte order mark. BIND, Knot and NSD refuse it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A record and its place.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -105,6 +108,10 @@ impl Reader<'_> {
         let mut tokens = Vec::new();
         let from = Source { text, file };
         let in_file = |fault: Fault| fault.in_file(file);
+        if text.starts_with(BYTE_ORDER_MARK) {
+            let message = "the file begins with a byte order mark: save it without one";
+            return Err(in_file(fault_at(text, 0, message.to_owned())));
+        }
         while let Some(head) = entries.next(&mut tokens).map_err(in_file)? {
             self.entry(head, &tokens, from).map_err(in_file)?;
         }

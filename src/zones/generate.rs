@@ -30,6 +30,9 @@ impl<'t> Generate<'t> {
     pub(super) fn read(range: &Token<'_>, owner: &Token<'t>, data: &Token<'_>) -> Result<Generate<'t>, DataFault> {
         let bad = || DataFault { at: range.at, message: "expected a range, as in 1-10 or 0-254/2".into() };
         let text = std::str::from_utf8(range.raw).map_err(|_| bad())?;
+        if range.is_quoted {
+            return Err(bad());
+        }
         let (numbers, step) = text.split_once('/').unwrap_or((text, "1"));
         let (start, stop) = numbers.split_once('-').ok_or_else(bad)?;
         let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= i32::MAX as u32).ok_or_else(bad);

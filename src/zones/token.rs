@@ -47,8 +47,7 @@ pub(super) struct Head {
 
 impl<'t> Entries<'t> {
     pub(super) fn of(text: &'t [u8]) -> Entries<'t> {
-        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 }; // UTF-8's byte order mark
-        Entries { text, at, line: 1 }
+        Entries { text, at: 0, line: 1 }
     }
 
     /// Replaces `tokens` by those of the next entry. Returns `None` at the end of the text.

@@ -42,6 +42,21 @@ fn the_later_of_two_with_one_uid_wins() {
     assert_eq!(turned.pods[0].pod.status.pod_ips[0].to_string(), "10.0.0.1");
 }
 
+/// Opening a pipe waits for its writer, and a device may have no end. Neither may keep the other files from being read.
+#[test]
+fn a_folders_pipes_and_devices_are_not_opened() {
+    let folder = Folder::new("pipes");
+    folder.write("c.yaml", &pod("p"));
+    let made = std::process::Command::new("mkfifo").arg(folder.0.join("a.yaml")).status().expect("run mkfifo");
+    assert!(made.success());
+    std::os::unix::fs::symlink("/dev/zero", folder.0.join("b.yaml")).expect("a link");
+    let loaded = folder.load();
+    assert_eq!((names(&loaded), loaded.problems().len()), (vec!["default/p"], 2));
+    for problem in loaded.problems() {
+        assert_eq!(problem.reason, "not a regular file", "{problem}");
+    }
+}
+
 /// The API server refuses a second Pod of a name, whatever its uid. The first one stays.
 #[test]
 fn a_second_pod_of_a_name_is_refused() {

@@ -47,6 +47,8 @@ fn a_list_says_what_is_in_it() {
         ("kind: PodList\n", "items is missing"),
         ("kind: List\nitem: [{kind: Pod, metadata: {name: p}}]\n", "items is missing"),
         ("kind: List\nItems: [{kind: Pod, metadata: {name: p}}]\n", "items is missing"),
+        ("apiVersion: v2\nkind: List\nitems: []\n", "apiVersion is not that of a list: write \"v1\""),
+        ("apiVersion: apps/v1\nkind: PodList\nitems: []\n", "apiVersion is not that of a list: write \"v1\""),
         ("kind: List\nitems: {}\n", "items is an object, and a list is due"),
         ("kind: pod\nmetadata: {name: p}\n", "kind is misspelt: write \"Pod\""),
         ("kind: POD\nmetadata: {name: p}\n", "kind is misspelt: write \"Pod\""),

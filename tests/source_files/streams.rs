@@ -44,6 +44,17 @@ fn a_broken_document_loses_no_other() {
     }
 }
 
+/// Each line ends an object for a reader of JSON and opens a quote for one of YAML. A reader that tries YAML to the end of
+/// the file behind each of them would take hours here.
+#[test]
+fn a_file_of_broken_objects_is_tried_as_yaml_once() {
+    let folder = Folder::new("quotes");
+    folder.write("a.yaml", &format!("{}---\n{}---\n{}", pod("p"), "{\"a\": 'x}\n".repeat(20_000), pod("q")));
+    let held = folder.load();
+    assert_eq!(names(&held), ["default/p", "default/q"]);
+    assert!(held.problems().iter().any(|problem| problem.document == Some(2)), "{:?}", held.problems().first());
+}
+
 #[test]
 fn bytes_that_are_not_text_are_reported() {
     let pod = pod("p");

@@ -154,6 +154,9 @@ fn times_have_units() {
     ] {
         assert!(fault(line).is_some(), "{line}");
     }
+    let marked = format!("\u{feff}{}", zone(""));
+    let fault = Zone::parse(marked.as_bytes(), &name("example."), Role::Own).err().map(|fault| fault.to_string());
+    assert!(fault.is_some_and(|fault| fault.contains("byte order mark")));
 }
 
 #[test]
@@ -212,6 +215,7 @@ fn files_that_all_peers_refuse_are_refused() {
         "w NOTYPE x",
         "w WKS 192.0.2.1 tcp smtp",
         "\"w\" A 192.0.2.1\nw A",
+        "$GENERATE \"1-3\" h$ A 192.0.2.$",
         "$ORIGIN \"sub\"",
         "$GENERATE 1-3 \"h$\" A 192.0.2.$",
         "$GENERATE 1-3 ( h$ A 192.0.2.$ )",

@@ -36,6 +36,8 @@ const KIND_LEN_MAX: usize = 63;
 const TOO_LONG: &str =
     "over 4 MiB, and no list whose items stand one below the other: write its objects between lines of ---";
 
+const OTHER_API: &str = "apiVersion is not that of a list: write \"v1\"";
+
 const NO_KIND: &str = "kind is missing: an object without a kind is not read";
 
 /// A Pod, or what is wrong with it.
@@ -52,7 +54,7 @@ pub(super) fn read(
 ) -> io::Result<()> {
     let text = Text::new(source, lens.chunk);
     let objects = Objects { file, profiles, loaded, found, document: 0, prefix: String::new() };
-    Documents { text, objects, document: Vec::new(), start: 1, len_max: lens.document }.read()
+    Documents { text, objects, document: Vec::new(), start: 1, no_yaml: 0, len_max: lens.document }.read()
 }
 
 /// Cuts the documents out.
@@ -62,6 +64,9 @@ struct Documents<'r, R> {
     /// The document in hand, as far as it was read, and the line where it starts.
     document: Vec<u8>,
     start: u64,
+    /// How many of the next bytes are known to be no YAML up to the next separator. A file of broken objects would
+    /// otherwise be parsed to its end for each of them.
+    no_yaml: usize,
     /// The most bytes of a document that is read whole.
     len_max: usize,
 }
@@ -105,6 +110,7 @@ impl<R: Read> Documents<'_, R> {
     /// Appends so many bytes, but at most one more than a document may have: however the stream was cut, it ends there.
     fn append(&mut self, len: usize) {
         let most = (self.len_max + 1).saturating_sub(self.document.len());
+        self.no_yaml = self.no_yaml.saturating_sub(len.min(most));
         self.document.extend_from_slice(self.text.take(len.min(most)));
     }
 
@@ -138,7 +144,9 @@ impl<R: Read> Documents<'_, R> {
             // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
             Err(_) if is_closed && fault.flaw == Flaw::Twice("JSON") => self.refuse(fault),
             Err(Fault { flaw: flaw @ Flaw::Twice(_), line }) => self.refuse(Fault { line, flaw }),
-            Err(Fault { flaw: Flaw::BreaksOff(_), .. }) if is_closed => return self.braces_of_yaml(fault),
+            Err(Fault { flaw: Flaw::BreaksOff(_), .. }) if is_closed && self.no_yaml == 0 => {
+                return self.braces_of_yaml(fault);
+            }
             Err(_) => return self.broken_json(fault),
         }
         Ok(())
@@ -154,6 +162,7 @@ impl<R: Read> Documents<'_, R> {
             return Ok(());
         }
         self.text.put_back(&self.document, len);
+        self.no_yaml = self.document.len() - len;
         self.document.truncate(len);
         self.broken_json(fault)
     }
@@ -226,6 +235,7 @@ impl Objects<'_> {
         };
         match kind {
             "Pod" => self.take(pod::read(object, self.profiles)),
+            "List" | "PodList" if is_of_another_api(object) => self.refuse(None, OTHER_API.to_owned()),
             "List" | "PodList" => self.list(object, kind, depth),
             other => match meant(other) {
                 Some(kind) => self.refuse(None, format!("kind is misspelt: write \"{kind}\"")),
@@ -294,4 +304,13 @@ fn meant(kind: &str) -> Option<&'static str> {
 /// What kind a list's items are that do not tell it.
 fn implied_by(list: &str) -> Option<&'static str> {
     (list == "PodList").then_some("Pod")
+}
+
+/// Whether an object names another API than that of Pods and lists. One that names none is taken for ours.
+fn is_of_another_api(object: &Fields) -> bool {
+    match object.get("apiVersion") {
+        None | Some(Node::Null) => false,
+        Some(Node::Text(version)) => !version.is_empty() && version != "v1",
+        Some(_) => true,
+    }
 }

@@ -279,7 +279,15 @@ fn files(paths: &[PathBuf], loaded: &mut Loaded) -> Vec<PathBuf> {
             continue;
         }
         match entries(path) {
-            Ok(entries) => found.extend(entries.into_iter().filter(|entry| is_manifest(entry))),
+            Ok(entries) => {
+                for entry in entries.into_iter().filter(|entry| is_manifest(entry)) {
+                    // Opening a pipe would wait for its writer, and a device may have no end.
+                    match entry.is_file() || !entry.exists() {
+                        true => found.push(entry),
+                        false => loaded.refuse(FileProblem::of_file(&entry, "not a regular file".to_owned())),
+                    }
+                }
+            }
             Err(error) => loaded.refuse(FileProblem::of_file(path, error.to_string())),
         }
     }

@@ -164,7 +164,14 @@ impl Objects<'_> {
     /// Checks what stands around the items.
     fn end_list(&mut self, list: Listed, envelope: Result<Node, Fault>) {
         let kind = match envelope {
-            Ok(envelope) => kind_of(Ok(envelope)),
+            Ok(envelope) => {
+                if let (Node::Map(fields), true) = (&envelope, list.kind.as_deref().is_none_or(is_list))
+                    && super::is_of_another_api(fields)
+                {
+                    self.refuse(None, super::OTHER_API.to_owned());
+                }
+                kind_of(Ok(envelope))
+            }
             Err(fault) => return self.refuse(None, format!("what stands around the items is {}", fault.flaw)),
         };
         match (kind, &list.kind) {
