@@ -21,19 +21,19 @@
 //! let server = Some("http://callsign.callsign-system:8080".to_owned());
 //! let registry = Registry::connect(Config { server, ..Config::default() }).await?;
 //!
-//! What this process provides.
+//! // What this process provides.
 //! let greeter = Registration { interface: "org.acme.Greeter".into(), port: vec![50051], ..Registration::default() };
 //! let guard = registry.register(greeter).await?;
 //! guard.registered().await?;
 //!
-//! What it calls.
+//! // What it calls.
 //! let mut clocks = registry.subscribe("org.acme.Clock", Selector::default()).await?;
 //! match clocks.next().await {
 //!     Update::Set(set) => println!("{} clocks", set.endpoints.len()),
 //!     Update::Change(change) => println!("{} more, {} fewer", change.added.len(), change.removed.len()),
 //! }
 //!
-//! Before it ends: withdraw, keep serving callers that still have the address, and only then exit.
+//! // Before it ends: withdraw, keep serving callers that still have the address, and only then exit.
 //! guard.withdraw().await?;
 //! tokio::time::sleep(std::time::Duration::from_secs(8)).await;
 //! registry.shutdown().await?;
