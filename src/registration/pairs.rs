@@ -32,6 +32,7 @@ impl PairList {
     }
 
     /// The pair at an index.
+    #[inline] // each pair of each list is read here
     pub fn get(&self, at: usize) -> Option<(&str, &str)> {
         let (key_end, value_end) = self.ends.get(at).map(|(key, value)| (*key as usize, *value as usize))?;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end as usize);
