@@ -50,7 +50,7 @@ pub struct ManifestPod {
 }
 
 impl ManifestPod {
-    /// The Pod as the source of a profile tells it; none where its selector does not find it.
+    /// The Pod as a profile's source sends it. `None` if the profile's selector does not match.
     pub fn of_profile(&self, profile: usize) -> Option<Box<Pod>> {
         let (_, annotation) = self.told.iter().find(|(at, _)| *at == profile)?;
         Some(Box::new(Pod { annotation: annotation.clone(), ..self.pod.clone() }))
@@ -62,7 +62,7 @@ impl ManifestPod {
 pub struct FileProblem {
     /// The file, or the folder that cannot be read.
     pub file: PathBuf,
-    /// The document in it, counted from 1; none where the file as a whole is meant.
+    /// The document in it, counted from 1. `None` if the fault is of the whole file.
     pub document: Option<usize>,
     /// The line, counted from 1, where it is known.
     pub line: Option<u64>,

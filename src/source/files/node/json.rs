@@ -12,7 +12,7 @@ pub(super) fn read(text: &[u8]) -> Result<Node, Fault> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let read = seen.deserialize(&mut deserializer).and_then(|node| deserializer.end().map(|()| node));
     match read {
-        // serde_json tells no number's text. YAML does, and JSON that is right reads the same in it.
+        // serde_json gives no number's text. YAML does, and valid JSON reads the same in it.
         Ok(node) if seen.fraction.get() => Ok(yaml::read(text).unwrap_or(node)),
         Ok(node) => Ok(node),
         Err(error) => {

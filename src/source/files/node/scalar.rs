@@ -41,7 +41,7 @@ impl Number {
         }
     }
 
-    /// As the key of an object; none where go-yaml knows none.
+    /// As the key of an object. `None` if go-yaml takes no such key.
     pub(super) fn key(self) -> Option<String> {
         match self {
             Number::Whole(value) => i64::try_from(value).ok().map(|value| value.to_string()),

@@ -1,7 +1,7 @@
 //! Reads YAML as go-yaml 2 does, by which kubectl and the API server read, but refuses a key that stands twice.
 //!
-//! The parser is that of serde-saphyr, without serde: that tells a number's value and no text, and knows other booleans and
-//! numbers than go-yaml.
+//! The parser is that of serde-saphyr, without serde: serde gives a number's value without its text, and serde-saphyr knows
+//! other booleans and numbers than go-yaml.
 
 use std::collections::{BTreeSet, HashMap};
 

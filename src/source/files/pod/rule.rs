@@ -36,7 +36,7 @@ struct Rule {
     due: &'static str,
 }
 
-/// The rule of a field; none where every text fits.
+/// The rule of a field. `None` if every text fits.
 fn of(field: &str) -> Option<Rule> {
     let (fits, due): (fn(&str) -> bool, _) = match field.rsplit("].").next().unwrap_or(field) {
         "kind" => (|_| false, "one such as \"Pod\""),
