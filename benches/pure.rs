@@ -19,7 +19,7 @@ use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
 use callsign::source::Pod;
-use callsign::wire::{self, Limits, Own, Received};
+use callsign::wire::{self, Limits, Received, ServerOptions};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 /// Pods in the zone: those of 2,000 interfaces, and those of the largest expected cluster.
@@ -151,7 +151,7 @@ fn steps(criterion: &mut Criterion, zone: &Zone, pods: usize, queries: &[Vec<u8>
             at += 1;
             reply.clear();
             let (query, answer) = (&parsed[at % parsed.len()], &answers[at % parsed.len()]);
-            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), Own::default(), &mut reply)
+            wire::reply(query, answer, &zone.snapshot, Limits::udp(query.edns), ServerOptions::default(), &mut reply)
         });
     });
     group.finish();

@@ -5,19 +5,19 @@
 
 mod pods;
 mod records;
-mod statics;
+mod static_zones;
 
 use std::net::IpAddr;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::dns::{Class, Name, Path, Rcode, Rtype};
+use crate::dns::{Class, Name, NamePath, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet, Zone};
 
 pub use crate::snapshot::InstanceLabel;
-pub use records::{Members, Rdata, Records, Soa};
+pub use records::{Members, Rdata, Records, ZoneSoa};
 
 /// The most links of an alias chain that an answer follows within our zones.
 const LINKS_MAX: usize = 8;
@@ -26,7 +26,7 @@ const LINKS_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Question<'q> {
     /// The name, folded.
-    pub name: &'q Path,
+    pub name: &'q NamePath,
     /// The name in the query's letter case: a well-formed wire name.
     pub spelling: &'q [u8],
     /// The type.
@@ -97,7 +97,7 @@ pub enum Authority<'s> {
     /// Nothing.
     None,
     /// The zone's SOA, as every negative answer has it (RFC 2308).
-    Soa(Soa<'s>),
+    Soa(ZoneSoa<'s>),
     /// The servers of a delegated zone.
     Referral(Referral<'s>),
 }
@@ -126,9 +126,9 @@ enum Step<'s> {
     /// Records of the type.
     Records(Records<'s>),
     /// The name exists without records of this type.
-    NoData(Soa<'s>),
+    NoData(ZoneSoa<'s>),
     /// The name does not exist.
-    NxDomain(Soa<'s>),
+    NxDomain(ZoneSoa<'s>),
     /// The name is an alias.
     Link(Link<'s>),
     /// The name is delegated.
@@ -163,7 +163,7 @@ pub fn answer<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Answer<'s>
 /// Looks up the name, and follows its aliases while they lead into our zones.
 fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Answer<'s> {
     let mut links = SmallVec::new();
-    let mut next: Option<(Path, Name)> = None;
+    let mut next: Option<(NamePath, Name)> = None;
     let mut zone = Some(zone);
     let is_old = question.freshness == Freshness::Stale || snapshot.heard_at.is_some();
     let mut is_stale = false;
@@ -175,25 +175,25 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
         let mut link = match step(snapshot, &here_asked, here) {
             Step::Link(link) if links.len() < LINKS_MAX => link,
             Step::NxDomain(soa) if snapshot.has_zone_below(name) => {
-                return conclude(Step::NoData(soa), links, is_stale);
+                return end_chain(Step::NoData(soa), links, is_stale);
             }
-            step => return conclude(step, links, is_stale),
+            step => return end_chain(step, links, is_stale),
         };
         let target = link.target().cloned();
         if let Link::Dname { rrset, is_repeated, .. } = &mut link {
             *is_repeated = links.iter().any(|earlier: &Link<'_>| earlier.has_dname(rrset));
         }
         let is_dname = matches!(link, Link::Dname { .. });
-        let is_loop = target.as_ref().is_some_and(|target| is_passed(question, &links, target));
+        let is_loop = target.as_ref().is_some_and(|target| is_in_chain(question, &links, target));
         links.push(link);
         let Some(target) = target else {
             return Answer { rcode: Rcode::YXDOMAIN, links, ..Answer::positive(Records::None) };
         };
         // A CNAME question is answered by the CNAME synthesized from a DNAME.
         if is_loop || (is_dname && question.rtype == Rtype::CNAME) {
-            return conclude(Step::Records(Records::None), links, is_stale);
+            return end_chain(Step::Records(Records::None), links, is_stale);
         }
-        let path = Path::of(target.labels());
+        let path = NamePath::of(target.labels());
         zone = zone_of(snapshot, &path, question.rtype);
         next = Some((path, target));
     }
@@ -201,13 +201,13 @@ fn follow<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritati
 }
 
 /// Whether a chain already contains a name. Then the answer holds the rest of the chain too.
-fn is_passed(question: &Question<'_>, links: &[Link<'_>], name: &Name) -> bool {
+fn is_in_chain(question: &Question<'_>, links: &[Link<'_>], name: &Name) -> bool {
     // Wire names compare as bytes: a label's length is at most 63, so it is no letter.
     question.spelling.eq_ignore_ascii_case(name.wire()) || links.iter().any(|link| link.target() == Some(name))
 }
 
 /// Ends a chain. Its last name decides the response code (RFC 6604).
-fn conclude<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) -> Answer<'s> {
+fn end_chain<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) -> Answer<'s> {
     let answer = match step {
         Step::Records(records) => Answer::positive(records),
         Step::NoData(soa) => Answer { authority: Authority::Soa(soa), ..Answer::positive(Records::None) },
@@ -232,9 +232,9 @@ fn conclude<'s>(step: Step<'s>, links: SmallVec<[Link<'s>; 1]>, is_stale: bool) 
 
 fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative<'s>) -> Step<'s> {
     if let Authoritative::Static(zone) = zone {
-        return statics::step(zone, question);
+        return static_zones::step(zone, question);
     }
-    if let Some(step) = statics::overlay_step(snapshot, question) {
+    if let Some(step) = static_zones::overlay_step(snapshot, question) {
         return step;
     }
     if !snapshot.is_synced {
@@ -248,7 +248,7 @@ fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, zone: Authoritative
 }
 
 /// The most specific of our zones that holds a name. A static zone wins over another zone of the same name.
-fn zone_of<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Option<Authoritative<'s>> {
+fn zone_of<'s>(snapshot: &'s Snapshot, name: &NamePath, rtype: Rtype) -> Option<Authoritative<'s>> {
     let depth = |zone: &Name| zone.label_count();
     let own = snapshot.zone_key();
     let pods = name.key().starts_with(own.as_bytes()).then(|| (snapshot.zone_labels(), Authoritative::Pods));
@@ -280,7 +280,7 @@ pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr,
 /// The addresses and TTLs of a name within our zones, IPv4 first.
 pub fn glue_of_name(snapshot: &Snapshot, name: &Name) -> SmallVec<[(IpAddr, u32); 2]> {
     let mut glue = SmallVec::new();
-    let path = Path::of(name.labels());
+    let path = NamePath::of(name.labels());
     for rtype in [Rtype::A, Rtype::AAAA] {
         let (client, freshness) = (IpAddr::from([0; 4]), Freshness::Fresh);
         let question = Question { name: &path, spelling: name.wire(), rtype, class: Class::IN, client, freshness };

@@ -5,13 +5,13 @@
 //! zone files ─(zones)─┘                         └─► HTTP
 //! ```
 
-mod clients;
-mod encrypted;
-mod settings;
+mod client_policy;
+mod encrypted_sockets;
+mod saved_zone;
 mod sockets;
 mod sources;
-mod state;
-mod statics;
+mod zone;
+mod zone_files;
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZero;
@@ -30,21 +30,21 @@ use tokio::task::JoinSet;
 use crate::answer::Freshness;
 use crate::changes::Changes;
 use crate::cli::COMMIT;
-use crate::config::Config;
-use crate::http::{self, Bounds, ListRoom, Pages};
+use crate::config::ServeConfig;
+use crate::heartbeat::Heartbeat;
+use crate::http::{self, ApiState, HttpLimits, ListBudget};
 use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::pulse::Pulse;
-use crate::sandbox::{self, Needs};
+use crate::sandbox::{self, SandboxNeeds};
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
 use crate::source::kube;
 use crate::writer::{self, Inputs};
 
-pub use settings::zone_settings;
 use sockets::Sockets;
 pub use sources::Sources;
+pub use zone::zone_settings;
 
 /// The most threads that answer UDP at one address: enough for any network's rate of queries.
 const UDP_THREADS_MAX: usize = 16;
@@ -59,37 +59,37 @@ const DRAIN_WAIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The server cannot start, for example because an address is taken or a kubeconfig is unreadable.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
-    logging::bound_panics();
+    logging::limit_panic_logs();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut signals = Signals::listen().context("cannot listen to signals")?; // first, so that no signal is missed
+    let mut signals = ProcessSignals::listen().context("cannot listen to signals")?; // first, so that no signal is missed
     raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
     let sockets = Sockets::bind(&config)?;
-    give_up_calls(&config).await?;
-    let rereads = Arc::new(Rereads::default());
-    let zones = statics::watch(&config, rereads.clone());
+    restrict_calls(&config).await?;
+    let rereads = Arc::new(ReloadSignals::default());
+    let zones = zone_files::watch(&config, rereads.clone());
 
     let responder = Arc::new(Responder {
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
         freshness: SharedFreshness::default(),
         nsid: config.nsid.as_bytes().into(),
-        clients: clients::of_dns(&config)?,
+        clients: client_policy::of_dns(&config)?,
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
         logs_queries: config.log_queries,
     });
     let (closing, closed) = watch::channel(false);
     let mut streams = JoinSet::new();
-    let access = clients::of_http(&config, sockets.certificate())?;
+    let access = client_policy::of_http(&config, sockets.certificate())?;
     let http = sockets.serve(&responder, &closed, &mut streams)?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
     let mut index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
-    state::go_on(&config, &mut index);
+    saved_zone::continue_serial(&config, &mut index);
     let keeper = config.state.as_ref().map(|own| {
-        let restored = state::restore(
+        let restored = saved_zone::restore(
             own.clone(),
             config.clone(),
             settings,
@@ -98,19 +98,28 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             responder.clone(),
         );
         tokio::spawn(restored);
-        state::keep(own, &sources, &responder)
+        saved_zone::start_saving(own, &sources, &responder)
     });
-    let pulse = Arc::new(Pulse::default());
+    let heartbeat = Arc::new(Heartbeat::default());
     let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
-    let inputs = Inputs { events: incoming, zones, tellers: sources.tellers() };
-    tokio::spawn(writer::run(index, inputs, responder.clone(), changes.clone(), pulse.clone()));
+    let inputs = Inputs { events: incoming, zones, refetch_senders: sources.refetch_senders() };
+    tokio::spawn(writer::run(index, inputs, responder.clone(), changes.clone(), heartbeat.clone()));
     tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources.stats());
-    let (room, bounds) = (ListRoom::default(), Bounds::default());
-    let pages = Pages { access, responder, changes, pulse, is_ending: is_ending.clone(), room, bounds, sources: stats };
-    streams.spawn(http::serve(http, Arc::new(pages), closed));
+    let (list_budget, limits) = (ListBudget::default(), HttpLimits::default());
+    let api = ApiState {
+        access,
+        responder,
+        changes,
+        heartbeat,
+        is_ending: is_ending.clone(),
+        list_budget,
+        limits,
+        sources: stats,
+    };
+    streams.spawn(http::serve(http, Arc::new(api), closed));
     tracing::info!(zone = %config.zone, dns = ?config.listen, http = %config.http, "serving");
 
     signals.wait_for_end(&rereads).await;
@@ -133,7 +142,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// `--seccomp` is set and the kubeconfig's credentials come from a program, or the kernel accepts no filter.
-async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
+async fn restrict_calls(config: &ServeConfig) -> anyhow::Result<()> {
     let runs_programs = match &config.kubernetes {
         Some(cluster) => kube::runs_programs(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?,
         None => false,
@@ -143,7 +152,7 @@ async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
         anyhow::bail!("--seccomp: the kubeconfig's credentials come from a program, which could then not be run");
     }
     if config.seccomp.unwrap_or(is_possible) {
-        let needs = Needs { files_written: config.state.is_some() };
+        let needs = SandboxNeeds { files_written: config.state.is_some() };
         sandbox::enter(needs).context("cannot give up system calls (--seccomp=false serves without that)")?;
     }
     Ok(())
@@ -151,21 +160,21 @@ async fn give_up_calls(config: &Config) -> anyhow::Result<()> {
 
 /// Wakes the tasks that read files again on SIGHUP.
 #[derive(Debug, Default)]
-struct Rereads {
+struct ReloadSignals {
     manifests: Arc<Notify>,
     zones: Arc<Notify>,
 }
 
 /// The signals that the server handles.
-struct Signals {
+struct ProcessSignals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        Ok(Signals {
+impl ProcessSignals {
+    fn listen() -> std::io::Result<ProcessSignals> {
+        Ok(ProcessSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -173,7 +182,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT. Until then, handles each SIGHUP.
-    async fn wait_for_end(&mut self, rereads: &Rereads) {
+    async fn wait_for_end(&mut self, rereads: &ReloadSignals) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -205,13 +214,13 @@ fn raise_file_limit() {
 }
 
 /// Keeps the responder's freshness up to date.
-async fn watch_freshness(config: Config, sources: Arc<Sources>, responder: Arc<Responder>) {
+async fn watch_freshness(config: ServeConfig, sources: Arc<Sources>, responder: Arc<Responder>) {
     let mut last = Freshness::Fresh;
     loop {
         tokio::time::sleep(FRESHNESS_INTERVAL).await;
         // A restored zone is as old as its last contact with the cluster in the earlier run.
         let heard_at = responder.snapshot.load().heard_at;
-        let restored = heard_at.map(|heard_at| Duration::from_secs(state::now().saturating_sub(heard_at)));
+        let restored = heard_at.map(|heard_at| Duration::from_secs(saved_zone::now().saturating_sub(heard_at)));
         let age = restored.or_else(|| sources.age());
         let freshness = match age {
             Some(age) if config.max_stale.is_some_and(|max| age > max) => Freshness::Expired,

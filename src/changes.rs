@@ -15,8 +15,8 @@
 //! **The past is bounded.** An entry that falls out of it marks the topics that it touched. A subscriber that had not
 //! read it by then gets a [`Gap`], and starts again from the whole set.
 
+mod dirty;
 mod past;
-mod touched;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::index::Difference;
 use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot};
-use past::{Entry, Past, PodChange};
-use touched::touched;
+use dirty::dirty_services;
+use past::{Past, PastEntry, PodChange};
 
 /// The most subscriptions at once; an event stream has one per interface. It is about as many connections as a process
 /// can have in addition to its others.
@@ -39,11 +39,11 @@ pub const SUBSCRIPTIONS_MAX: usize = 4_096;
 pub struct Changes {
     /// Distinguishes this process's revisions from another's.
     instance: u64,
-    state: Mutex<State>,
+    state: Mutex<Subscribers>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Subscribers {
     /// The topics by interface, in lower case.
     topics: HashMap<String, Vec<Arc<Topic>>>,
     subscriptions: usize,
@@ -66,12 +66,12 @@ pub struct Topic {
     /// The number of subscriptions. Accessed under the state's lock.
     subscriptions: AtomicUsize,
     /// The whole set as one of the subscribers last sent it, kept while any still sends it.
-    pub sent: tokio::sync::Mutex<Weak<Sent>>,
+    pub sent: tokio::sync::Mutex<Weak<EncodedEvent>>,
 }
 
 /// The encoded data of an event. It lives while any stream still sends it.
 #[derive(Debug)]
-pub struct Sent {
+pub struct EncodedEvent {
     /// The revision of the set.
     pub revision: u64,
     /// The event's data, as JSON.
@@ -87,7 +87,7 @@ pub struct Gap;
 /// There are already [`SUBSCRIPTIONS_MAX`] subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there are already {SUBSCRIPTIONS_MAX} subscribers; try again later, or at another replica")]
-pub struct Full;
+pub struct TooManySubscriptions;
 
 impl Changes {
     /// An empty past. No other start of the server may use the same `instance`.
@@ -117,16 +117,16 @@ impl Changes {
             state.begin(after.revision);
             return;
         }
-        let mut entry = Entry { revision: after.revision, pods: Vec::new() };
+        let mut entry = PastEntry { revision: after.revision, pods: Vec::new() };
         for &slot in &difference.pods {
             let (before, after) = (before.pod(slot), after.pod(slot));
-            let services = touched(before.map(|pod| &**pod), after.map(|pod| &**pod));
+            let services = dirty_services(before.map(|pod| &**pod), after.map(|pod| &**pod));
             if !services.is_empty() {
                 entry.pods.push(PodChange { slot, before: before.cloned(), after: after.cloned(), services });
             }
         }
         if !entry.pods.is_empty() {
-            state.remember(entry);
+            state.record(entry);
         }
     }
 
@@ -134,12 +134,12 @@ impl Changes {
     ///
     /// # Errors
     /// There are too many subscriptions.
-    pub fn subscribe(self: &Arc<Self>, filter: Filter) -> Result<Subscription, Full> {
+    pub fn subscribe(self: &Arc<Self>, filter: Filter) -> Result<ChangeSubscription, TooManySubscriptions> {
         let interface = filter.interface.as_deref().unwrap_or_default().to_ascii_lowercase();
         let filter = Filter { interface: Some(interface.clone()), ..filter };
         let mut state = self.state();
         if state.subscriptions >= SUBSCRIPTIONS_MAX {
-            return Err(Full);
+            return Err(TooManySubscriptions);
         }
         state.subscriptions += 1;
         let since = state.since;
@@ -155,7 +155,7 @@ impl Changes {
         topic.subscriptions.fetch_add(1, Ordering::Relaxed);
         let touched = topic.touched.subscribe();
         drop(state);
-        Ok(Subscription { changes: self.clone(), topic, touched, revision: 0 })
+        Ok(ChangeSubscription { changes: self.clone(), topic, touched, revision: 0 })
     }
 
     /// The last published revision.
@@ -169,12 +169,12 @@ impl Changes {
     }
 
     /// A poisoned lock is safe to use: code that holds it panics, if at all, before it changes anything.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Subscribers> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Subscribers {
     /// Starts the past at the first synced snapshot. Every subscriber then starts from the whole set.
     fn begin(&mut self, revision: u64) {
         self.since = revision;
@@ -185,10 +185,10 @@ impl State {
     }
 
     /// Adds an entry to the past, drops what no longer fits, and wakes the topics.
-    fn remember(&mut self, entry: Entry) {
+    fn record(&mut self, entry: PastEntry) {
         let entry = Arc::new(entry);
         self.past.add(entry.clone());
-        while let Some(oldest) = self.past.forget() {
+        while let Some(oldest) = self.past.evict_oldest() {
             self.since = oldest.revision;
             let lost = |topic: &Topic| topic.lost.store(oldest.revision, Ordering::Relaxed);
             self.topics_of(&oldest).for_each(lost);
@@ -198,11 +198,11 @@ impl State {
     }
 
     /// The topics that a change touches. Some may come twice.
-    fn topics_of(&self, entry: &Entry) -> impl Iterator<Item = &Topic> {
+    fn topics_of(&self, entry: &PastEntry) -> impl Iterator<Item = &Topic> {
         let services = entry.services().filter(|_| !self.topics.is_empty());
         services.flat_map(|service| {
             let topics = self.topics.get(&service.interface.to_ascii_lowercase()).into_iter().flatten();
-            topics.filter(|topic| topic.filter.takes(service)).map(|topic| &**topic)
+            topics.filter(|topic| topic.filter.matches(service)).map(|topic| &**topic)
         })
     }
 }
@@ -219,21 +219,21 @@ impl Topic {
     }
 
     /// Whether no change has touched the topic since a revision.
-    pub fn is_untouched_since(&self, revision: u64) -> bool {
+    pub fn is_unchanged_since(&self, revision: u64) -> bool {
         *self.touched.borrow() <= revision
     }
 }
 
 /// One subscriber's position in the changes of its selection.
 #[derive(Debug)]
-pub struct Subscription {
+pub struct ChangeSubscription {
     changes: Arc<Changes>,
     topic: Arc<Topic>,
     touched: watch::Receiver<u64>,
     revision: u64,
 }
 
-impl Subscription {
+impl ChangeSubscription {
     /// What it shares with the other subscribers of its selection.
     pub fn topic(&self) -> &Arc<Topic> {
         &self.topic
@@ -264,15 +264,15 @@ impl Subscription {
     ///
     /// # Errors
     /// Some of the changes are no longer in the past.
-    pub fn news(&mut self) -> Result<Option<WatchedChange>, Gap> {
-        self.news_until(u64::MAX)
+    pub fn take_changes(&mut self) -> Result<Option<WatchedChange>, Gap> {
+        self.take_changes_until(u64::MAX)
     }
 
-    /// Like [`Subscription::news`], up to this revision.
+    /// Like [`ChangeSubscription::take_changes`], up to this revision.
     ///
     /// # Errors
-    /// As with [`Subscription::news`].
-    pub fn news_until(&mut self, until: u64) -> Result<Option<WatchedChange>, Gap> {
+    /// As with [`ChangeSubscription::take_changes`].
+    pub fn take_changes_until(&mut self, until: u64) -> Result<Option<WatchedChange>, Gap> {
         // Mark first, so that a change from here on wakes the subscriber again.
         if *self.touched.borrow_and_update() > until {
             self.touched.mark_changed();
@@ -299,25 +299,25 @@ impl Subscription {
         Ok((!change.is_empty()).then_some(change))
     }
 
-    /// Whether a change has touched the selection since the last call of [`Subscription::news`].
-    pub fn has_news(&self) -> bool {
+    /// Whether a change has touched the selection since the last call of [`ChangeSubscription::take_changes`].
+    pub fn has_changes(&self) -> bool {
         self.touched.has_changed().unwrap_or_default()
     }
 
     /// Returns a future that waits for the next change of the selection. It borrows nothing.
-    pub fn next_touch(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn next_change(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut touched = self.topic.touched.subscribe();
         async move { _ = touched.changed().await }
     }
 
     /// Waits for a change that touches the selection.
-    pub async fn touched(&mut self) {
+    pub async fn changed(&mut self) {
         // The subscription holds the topic, and so its sender.
         let _ = self.touched.changed().await;
     }
 }
 
-impl Drop for Subscription {
+impl Drop for ChangeSubscription {
     /// The last subscription of a topic removes it.
     fn drop(&mut self) {
         let mut state = self.changes.state();

@@ -1,7 +1,7 @@
 //! The command line and its help.
 
-mod from;
-mod register;
+mod register_args;
+mod source_args;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use crate::config::{Options, ServeArgs};
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
 
-pub use from::{DEFAULT_SERVER, FromArgs, ServerArgs};
-pub use register::{OwnPodArgs, RegisterArgs, WithdrawArgs};
+pub use register_args::{OwnPodArgs, RegisterArgs, WithdrawArgs};
+pub use source_args::{DEFAULT_SERVER, ServerArgs, SourceArgs};
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -58,10 +58,10 @@ pub enum Command {
     #[command(after_long_help = CHECK_HELP)]
     Check(CheckArgs),
     /// Register a server in its own Pod, and withdraw it before it ends
-    #[command(after_long_help = register::REGISTER_HELP)]
+    #[command(after_long_help = register_args::REGISTER_HELP)]
     Register(Box<RegisterArgs>),
     /// Withdraw what a container registered in its own Pod
-    #[command(after_long_help = register::WITHDRAW_HELP)]
+    #[command(after_long_help = register_args::WITHDRAW_HELP)]
     Withdraw(WithdrawArgs),
 }
 
@@ -171,7 +171,7 @@ pub struct LsArgs {
     #[arg(short = 'A', long, conflicts_with_all = ["namespace", "server"])]
     pub all_namespaces: bool,
     #[command(flatten)]
-    pub from: FromArgs,
+    pub from: SourceArgs,
 }
 
 /// `callsign why`
@@ -187,7 +187,7 @@ pub struct WhyArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub from: FromArgs,
+    pub from: SourceArgs,
 }
 
 /// `callsign watch`

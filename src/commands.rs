@@ -1,12 +1,13 @@
 //! The commands other than `serve`. They print text for people by default, and JSON on request.
 //!
-//! A command returns its output as an [`Outcome`] and prints nothing itself, except `watch`, which prints each change
-//! when it arrives. Text from a Pod, a file or a server goes through `print`, so that it cannot control a terminal.
+//! A command returns its output as a [`CommandOutput`] and prints nothing itself, except `watch`, which prints each
+//! change when it arrives. Text from a Pod, a file or a server goes through `print`, so that it cannot control a
+//! terminal.
 
 mod check;
 mod codec;
-mod list;
 mod local;
+mod ls;
 mod print;
 mod register;
 mod watch;
@@ -16,21 +17,21 @@ use std::io::{self, Read, Write};
 
 pub use check::check;
 pub use codec::{decode, encode};
-pub use list::ls;
 pub use local::LocalError;
+pub use ls::ls;
 pub use register::{register, withdraw};
 pub use watch::watch;
 pub use why::why;
 
-use crate::cli::{FromArgs, ServerArgs};
-use crate::config::{Config, ConfigError, Environment};
+use crate::cli::{ServerArgs, SourceArgs};
+use crate::config::{ConfigError, Environment, ServeConfig};
 use crate::logging::LoggingError;
 use crate::register::RegisterError;
 use crate::register::offer::OfferError;
-use crate::remote::{Address, RemoteError, Server};
+use crate::remote::{RemoteError, ServerAddress, ServerClient};
 use crate::source::files::FileProblem;
 use crate::source::kube::ClientError;
-use local::Local;
+use local::LocalRead;
 
 /// The most bytes that are read from standard input: four times the longest annotation, so that the decoder can report
 /// one that is too long.
@@ -49,7 +50,7 @@ fn advice(error: &RemoteError) -> &'static str {
 
 /// The output of a command, and whether it found anything wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct CommandOutput {
     /// For standard output.
     pub text: String,
     /// For standard error.
@@ -58,7 +59,7 @@ pub struct Outcome {
     pub has_findings: bool,
 }
 
-impl Outcome {
+impl CommandOutput {
     /// Prints the outcome. Returns whether there are findings.
     ///
     /// # Errors
@@ -72,7 +73,7 @@ impl Outcome {
     }
 
     /// Adds the problems of the manifests that the outcome was made from. Each is a finding.
-    fn beside(mut self, problems: &[FileProblem]) -> Outcome {
+    fn with_problems(mut self, problems: &[FileProblem]) -> CommandOutput {
         for problem in problems {
             self.notes.push_str(&print::escaped(&problem.to_string()));
             self.notes.push('\n');
@@ -127,33 +128,33 @@ impl From<RemoteError> for CommandError {
 }
 
 /// A client of the server in the flags.
-fn server_at(args: &ServerArgs) -> Result<Server, RemoteError> {
+fn server_at(args: &ServerArgs) -> Result<ServerClient, RemoteError> {
     let ServerArgs { server, server_token, server_ca } = args.clone();
-    Server::at(Address { url: server, token: server_token, authorities: server_ca })
+    ServerClient::new(ServerAddress { url: server, token: server_token, authorities: server_ca })
 }
 
 /// Reads Pods without a server, by flags, environment and file.
 async fn read_local(
-    from: &FromArgs,
+    from: &SourceArgs,
     namespaces: &[String],
     all_namespaces: bool,
     environment: &Environment,
-) -> Result<Local, CommandError> {
-    Ok(Local::read(local_config(from, namespaces, all_namespaces, environment)?).await?)
+) -> Result<LocalRead, CommandError> {
+    Ok(LocalRead::read(local_config(from, namespaces, all_namespaces, environment)?).await?)
 }
 
 /// The configuration with which `ls` and `why` read Pods without a server.
 ///
 /// Namespaces restrict the watch of a cluster. They do not start one: with manifests alone they only filter.
 fn local_config(
-    from: &FromArgs,
+    from: &SourceArgs,
     namespaces: &[String],
     all_namespaces: bool,
     environment: &Environment,
-) -> Result<Config, ConfigError> {
-    let config = Config::load(from.serve_args(&[], false), environment)?;
+) -> Result<ServeConfig, ConfigError> {
+    let config = ServeConfig::load(from.serve_args(&[], false), environment)?;
     let config = match config.kubernetes {
-        Some(_) => Config::load(from.serve_args(namespaces, all_namespaces), environment)?,
+        Some(_) => ServeConfig::load(from.serve_args(namespaces, all_namespaces), environment)?,
         None => config,
     };
     config.with_source()
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
     use crate::config::{Kubernetes, Namespaces};
 
-    fn config(from: FromArgs, namespaces: &[&str], is_in_pod: bool) -> Result<Config, ConfigError> {
+    fn config(from: SourceArgs, namespaces: &[&str], is_in_pod: bool) -> Result<ServeConfig, ConfigError> {
         let mark = (OsString::from("KUBERNETES_SERVICE_HOST"), OsString::from("10.96.0.1"));
         let environment = Environment::of_variables(is_in_pod.then_some(mark)).expect("text");
         let namespaces: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
@@ -183,20 +184,20 @@ mod tests {
 
     #[test]
     fn a_namespace_selects_among_manifests_and_narrows_a_watch() {
-        let manifests = FromArgs { manifests: vec!["pods.yaml".into()], ..FromArgs::default() };
-        let cluster = FromArgs { context: Some("kind".into()), ..FromArgs::default() };
+        let manifests = SourceArgs { manifests: vec!["pods.yaml".into()], ..SourceArgs::default() };
+        let cluster = SourceArgs { context: Some("kind".into()), ..SourceArgs::default() };
         let named = |names: &[&str]| Some(Namespaces::Named(names.iter().map(|name| (*name).into()).collect()));
         for (from, namespaces, is_in_pod, expected) in [
             (&manifests, &["shop"][..], false, None),
             (&manifests, &["shop"], true, None),
             (&cluster, &["shop", "other"], false, named(&["shop", "other"])),
             (&cluster, &[], false, Some(Namespaces::Own)),
-            (&FromArgs::default(), &["shop"], true, named(&["shop"])),
+            (&SourceArgs::default(), &["shop"], true, named(&["shop"])),
         ] {
             let watched = config(from.clone(), namespaces, is_in_pod).expect("a source").kubernetes;
             let watched = watched.map(|Kubernetes { namespaces, .. }| namespaces);
             assert_eq!(watched, expected, "{from:?} {namespaces:?}");
         }
-        assert!(matches!(config(FromArgs::default(), &["shop"], false), Err(ConfigError::NoSource)));
+        assert!(matches!(config(SourceArgs::default(), &["shop"], false), Err(ConfigError::NoSource)));
     }
 }

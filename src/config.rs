@@ -1,14 +1,14 @@
-//! Turns all options into one checked [`Config`]. A flag overrides the environment, which overrides the TOML file,
+//! Turns all options into one checked [`ServeConfig`]. A flag overrides the environment, which overrides the TOML file,
 //! which overrides the default.
 //!
 //! Nothing else reads the environment. Every refusal names the option and says what to write instead.
 
-mod clients;
+mod client_limits;
+mod config_file;
 mod defaults;
-mod encrypted;
+mod encrypted_options;
 mod environment;
 mod error;
-mod file;
 mod name_server;
 mod options;
 mod own_pod;
@@ -25,13 +25,13 @@ use ipnet::IpNet;
 
 use crate::dns::Name;
 use crate::logging::Format;
-use crate::server::encrypted::certificate::Files;
+use crate::server::encrypted::certificate::CertificateFiles;
 use crate::server::listen::canonical;
 use crate::snapshot::TxtKeys;
-use crate::source::Profile;
+use crate::source::WatchProfile;
 
-use clients::Typed;
-pub use clients::{Clients, CookieSecret};
+use client_limits::ClientOptions;
+pub use client_limits::{ClientLimits, CookieSecret};
 pub use defaults::*;
 pub use environment::Environment;
 pub use error::ConfigError;
@@ -40,14 +40,14 @@ pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
 pub use own_pod::own_pod;
 pub use profile::default_profiles;
-pub use size::{ByteSize, NoSize};
+pub use size::{ByteSize, InvalidSize};
 
 /// The kernel's copy of the host name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ServeConfig {
     /// It leaves room for the longest alias of a service.
     pub zone: Name,
     /// At least one, each once.
@@ -64,7 +64,7 @@ pub struct Config {
     pub manifests: Vec<PathBuf>,
     pub kubernetes: Option<Kubernetes>,
     /// At least one, with distinct names.
-    pub profiles: Vec<Profile>,
+    pub profiles: Vec<WatchProfile>,
     /// Also publish Pods that are not ready.
     pub publish_not_ready: bool,
     /// Also publish addresses that are not the Pod's own.
@@ -76,19 +76,19 @@ pub struct Config {
     /// The addresses of DNS over UDP and TCP, at least one.
     pub listen: Vec<SocketAddr>,
     /// The addresses of the encrypted transports, and their certificate and key. `None` if there are none.
-    pub encrypted: Option<(Encrypted, Files)>,
+    pub encrypted: Option<(EncryptedOptions, CertificateFiles)>,
     /// The address of health, metrics and the API.
     pub http: SocketAddr,
     /// Serve `http` over TLS, with the certificate of the encrypted transports.
     pub http_tls: bool,
     /// Which clients may ask, and the limits of each.
-    pub clients: Clients,
+    pub clients: ClientLimits,
     /// The time since the Pods were last confirmed complete after which answers are marked stale.
     pub stale_after: Duration,
     /// The same after which answers become SERVFAIL. `None`: never.
     pub max_stale: Option<Duration>,
     /// Where the zone is saved for the next start.
-    pub state: Option<State>,
+    pub state: Option<StateOptions>,
     /// The name server identifier (RFC 5001), up to [`NSID_LEN_MAX`] bytes.
     pub nsid: String,
     /// How long the server goes on answering after SIGTERM.
@@ -105,7 +105,7 @@ pub struct Config {
 
 /// The addresses of the encrypted transports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encrypted {
+pub struct EncryptedOptions {
     pub tls: Vec<SocketAddr>,
     /// HTTP/2, and HTTP/3 on the UDP port of the same number.
     pub https: Vec<SocketAddr>,
@@ -114,7 +114,7 @@ pub struct Encrypted {
 
 /// Where the zone is saved, and when a saved zone is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct StateOptions {
     pub folder: PathBuf,
     /// How long a start waits for the cluster before it serves a saved zone.
     pub wait: Duration,
@@ -141,43 +141,45 @@ pub enum Namespaces {
     Named(Vec<Arc<str>>),
 }
 
-impl Config {
+impl ServeConfig {
     /// Merges flags, environment, file and defaults, and checks the result.
     ///
     /// # Errors
     /// The first error that it finds.
-    pub fn load(flags: ServeArgs, environment: &Environment) -> Result<Config, ConfigError> {
+    pub fn load(flags: ServeArgs, environment: &Environment) -> Result<ServeConfig, ConfigError> {
         let ServeArgs { config, options } = flags.over(environment.options()?);
         let options = match config {
-            Some(path) => options.over(file::read(&path)?),
+            Some(path) => options.over(config_file::read(&path)?),
             None => options,
         };
-        Config::check(options, environment)
+        ServeConfig::check(options, environment)
     }
 
     /// Returns the configuration if it has a source of Pods.
     ///
     /// # Errors
     /// [`ConfigError::NoSource`]
-    pub fn with_source(self) -> Result<Config, ConfigError> {
+    pub fn with_source(self) -> Result<ServeConfig, ConfigError> {
         if self.manifests.is_empty() && self.kubernetes.is_none() { Err(ConfigError::NoSource) } else { Ok(self) }
     }
 
     /// Every TCP address that the server listens on.
     pub fn over_tcp(&self) -> Vec<SocketAddr> {
-        let encrypted = self.encrypted.iter().flat_map(|(Encrypted { tls, https, .. }, _)| tls.iter().chain(https));
+        let encrypted =
+            self.encrypted.iter().flat_map(|(EncryptedOptions { tls, https, .. }, _)| tls.iter().chain(https));
         self.listen.iter().chain([&self.http]).chain(encrypted).copied().collect()
     }
 
     /// Every UDP address that the server listens on.
     pub fn over_udp(&self) -> Vec<SocketAddr> {
-        let encrypted = self.encrypted.iter().flat_map(|(Encrypted { https, quic, .. }, _)| https.iter().chain(quic));
+        let encrypted =
+            self.encrypted.iter().flat_map(|(EncryptedOptions { https, quic, .. }, _)| https.iter().chain(quic));
         self.listen.iter().chain(encrypted).copied().collect()
     }
 
     /// Checks each option. It destructures `Options` by field name, so the compiler reports an option that it does not
     /// use.
-    fn check(options: Options, environment: &Environment) -> Result<Config, ConfigError> {
+    fn check(options: Options, environment: &Environment) -> Result<ServeConfig, ConfigError> {
         let Options {
             zone,
             ns,
@@ -233,10 +235,10 @@ impl Config {
         let [listen, tls, https, quic] =
             [listen, listen_tls, listen_https, listen_quic].map(|all| all.into_iter().map(canonical).collect());
         let listen = value::listen(listen, http)?;
-        let encrypted = Encrypted { tls, https, quic };
+        let encrypted = EncryptedOptions { tls, https, quic };
         let http_tls = http_tls.unwrap_or(false);
-        let encrypted = encrypted::check(encrypted, tls_cert, tls_key, &listen, (http, http_tls))?;
-        let clients = clients::check(Typed {
+        let encrypted = encrypted_options::check(encrypted, tls_cert, tls_key, &listen, (http, http_tls))?;
+        let clients = client_limits::check(ClientOptions {
             allow,
             trusted_client,
             tcp_clients,
@@ -257,11 +259,11 @@ impl Config {
             || !namespace.is_empty()
             || all_namespaces == Some(true)
             || (manifests.is_empty() && environment.is_in_cluster());
-        value::gone(max_registrations_per_namespace)?;
+        value::refuse_removed(max_registrations_per_namespace)?;
         let (namespace_bytes_max, bytes_max) = value::bytes_max(max_namespace_bytes, max_bytes)?;
         let namespaces = value::namespaces(&namespace, all_namespaces.unwrap_or(false))?;
 
-        Ok(Config {
+        Ok(ServeConfig {
             zone,
             name_servers,
             reverse: value::reverse(&reverse, &mut warnings)?,

@@ -9,7 +9,7 @@ mod name;
 
 use std::fmt;
 
-pub use key::{Key, Path};
+pub use key::{Key, NamePath};
 pub use name::{Labels, Name, NameError};
 
 /// The longest name on the wire, including its root label (RFC 1035 §2.3.4).

@@ -15,22 +15,22 @@
 //! names the snapshot of a page in its ETag, and that of an event in its id.
 
 pub mod access;
-mod answer;
-mod bounds;
 mod connection;
+mod connection_guard;
+mod event_budget;
+mod event_stream;
 mod feed;
 mod health;
+mod limits;
+mod list_budget;
 mod lists;
 mod openapi;
-mod patient;
+mod pending;
 mod pieces;
-mod room;
-mod shareless;
 mod shares;
-mod stay;
-mod streams;
-mod unread;
-mod watch;
+mod stream_tasks;
+mod uncounted;
+mod write_timeout;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,20 +46,20 @@ use tokio::task::JoinSet;
 
 use crate::changes::Changes;
 use crate::escape;
-use crate::metrics::{Dropped, SourceStats};
-use crate::pulse::Pulse;
+use crate::heartbeat::Heartbeat;
+use crate::metrics::{DropReason, SourceStats};
 use crate::server::Responder;
-use crate::server::clients::seats::{Seats, client_of};
+use crate::server::clients::permits::{ConnectionPermits, client_of};
 use crate::server::encrypted::tls::shake_hands;
 use crate::server::listen::canonical;
 use crate::snapshot::Snapshot;
 use access::Access;
-pub use bounds::{Bounds, INTERFACES_MAX};
+use connection_guard::ConnectionGuard;
+use event_stream::Closing;
+pub use limits::{HttpLimits, INTERFACES_MAX};
+pub use list_budget::ListBudget;
 pub use lists::LIMIT_MAX;
-use patient::Patient;
-pub use room::ListRoom;
-use stay::Stay;
-use watch::Closing;
+use write_timeout::WriteTimeout;
 
 /// The most connections at once that have neither a list nor a stream.
 const CONNECTIONS_MAX: u32 = 256;
@@ -74,7 +74,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_AFTER: &str = "1";
 
 /// The state that the handlers share.
-pub struct Pages {
+pub struct ApiState {
     /// Which clients may connect, and the token that they need.
     pub access: Access,
     /// The current snapshot and the counters.
@@ -82,29 +82,29 @@ pub struct Pages {
     /// The recent changes of the zone, and their subscribers.
     pub changes: Arc<Changes>,
     /// The heartbeat of the zone's writer.
-    pub pulse: Arc<Pulse>,
+    pub heartbeat: Arc<Heartbeat>,
     /// The server has received SIGTERM.
     pub is_ending: Arc<AtomicBool>,
     /// The memory that lists may take.
-    pub room: ListRoom,
+    pub list_budget: ListBudget,
     /// The limits of lists, streams and other responses.
-    pub bounds: Bounds,
+    pub limits: HttpLimits,
     /// Returns the state of each source.
     pub sources: Box<dyn Fn() -> Vec<SourceStats> + Send + Sync>,
 }
 
-impl std::fmt::Debug for Pages {
+impl std::fmt::Debug for ApiState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pages").finish_non_exhaustive()
+        f.debug_struct("ApiState").finish_non_exhaustive()
     }
 }
 
 /// Accepts connections until `closing` is true, then waits for the running responses.
-pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closing) {
-    let router = router(pages.clone());
-    let prefix6 = pages.responder.clients.prefix6;
+pub async fn serve(listener: TcpListener, api: Arc<ApiState>, mut closing: Closing) {
+    let router = router(api.clone());
+    let prefix6 = api.responder.clients.prefix6;
     // Clients are counted only after a request's head is read, so that a client's streams do not keep out its probes.
-    let seats = Arc::new(Seats::new(CONNECTIONS_MAX, u32::MAX, prefix6));
+    let permits = Arc::new(ConnectionPermits::new(CONNECTIONS_MAX, u32::MAX, prefix6));
     let mut visits = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -117,47 +117,53 @@ pub async fn serve(listener: TcpListener, pages: Arc<Pages>, mut closing: Closin
             continue;
         };
         let ip = canonical(client).ip();
-        if !pages.access.allows(ip) {
-            pages.responder.metrics.dropped(Dropped::NotAllowed);
+        if !api.access.allows(ip) {
+            api.responder.metrics.dropped(DropReason::NotAllowed);
             continue;
         }
         // If all places are taken, this connection waits for the place of the connection that was silent the longest.
         // So silent connections do not keep out probes.
-        let seat = tokio::select! {
-            seat = seats.take(ip, false) => seat,
+        let permit = tokio::select! {
+            permit = permits.take(ip, false) => permit,
             _ = closing.wait_for(|closing| *closing) => break,
         };
-        let Some(seat) = seat else {
-            pages.responder.metrics.dropped(Dropped::ClientFull);
+        let Some(permit) = permit else {
+            api.responder.metrics.dropped(DropReason::ClientFull);
             continue;
         };
         let _ = stream.set_nodelay(true); // send events at once; on failure they are only a little later
-        let counted_as = (!pages.access.trusts(ip)).then(|| client_of(ip, prefix6));
-        let stay = Stay::new(ip, counted_as, seat, pages.responder.metrics.clone());
-        visits.spawn(visit(stream, router.clone(), stay, pages.clone(), closing.clone()));
+        let counted_as = (!api.access.trusts(ip)).then(|| client_of(ip, prefix6));
+        let guard = ConnectionGuard::new(ip, counted_as, permit, api.responder.metrics.clone());
+        visits.spawn(serve_connection(stream, router.clone(), guard, api.clone(), closing.clone()));
     }
     drop(listener);
     while visits.join_next().await.is_some() {}
 }
 
 /// Serves one connection until it ends, under TLS if it is configured.
-async fn visit(stream: TcpStream, router: Router, stay: Arc<Stay>, pages: Arc<Pages>, mut closing: Closing) {
-    let metrics = pages.responder.metrics.clone();
-    let Some(acceptor) = &pages.access.tls else {
-        let stream = Patient::new(stream, WRITE_WAIT, metrics);
-        return connection::serve(stream, router, stay, pages, closing).await;
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    guard: Arc<ConnectionGuard>,
+    api: Arc<ApiState>,
+    mut closing: Closing,
+) {
+    let metrics = api.responder.metrics.clone();
+    let Some(acceptor) = &api.access.tls else {
+        let stream = WriteTimeout::new(stream, WRITE_WAIT, metrics);
+        return connection::serve(stream, router, guard, api, closing).await;
     };
     let shaken = tokio::select! {
-        shaken = shake_hands(acceptor, stream, &pages.responder) => shaken,
-        () = stay.asked() => return metrics.dropped(Dropped::Silent),
+        shaken = shake_hands(acceptor, stream, &api.responder) => shaken,
+        () = guard.reclaimed() => return metrics.dropped(DropReason::Silent),
         _ = closing.wait_for(|closing| *closing) => return,
     };
     let Ok(stream) = shaken else { return };
-    connection::serve(Patient::new(stream, WRITE_WAIT, metrics), router, stay, pages, closing).await;
+    connection::serve(WriteTimeout::new(stream, WRITE_WAIT, metrics), router, guard, api, closing).await;
 }
 
 /// All routes.
-fn routes() -> [(&'static str, MethodRouter<Arc<Pages>>); 10] {
+fn routes() -> [(&'static str, MethodRouter<Arc<ApiState>>); 10] {
     [
         ("/livez", get(health::livez)),
         ("/readyz", get(health::readyz)),
@@ -167,22 +173,22 @@ fn routes() -> [(&'static str, MethodRouter<Arc<Pages>>); 10] {
         ("/v1/pods", get(lists::pods)),
         ("/v1/pods/{namespace}/{name}", get(lists::pods_named)),
         ("/v1/bad", get(lists::bad)),
-        ("/v1/watch", get(watch::watch)),
+        ("/v1/watch", get(event_stream::watch)),
         (openapi::PATH, get(openapi::document)),
     ]
 }
 
-fn router(pages: Arc<Pages>) -> Router {
-    let add = |router: Router<Arc<Pages>>, (path, method)| router.route(path, method);
-    routes().into_iter().fold(Router::new(), add).with_state(pages)
+fn router(api: Arc<ApiState>) -> Router {
+    let add = |router: Router<Arc<ApiState>>, (path, method)| router.route(path, method);
+    routes().into_iter().fold(Router::new(), add).with_state(api)
 }
 
 /// The current snapshot. 503 before the first sync.
-fn synced(pages: &Pages) -> Result<Arc<Snapshot>, Refusal> {
-    let snapshot = pages.responder.snapshot.load_full();
+fn synced(api: &ApiState) -> Result<Arc<Snapshot>, ApiError> {
+    let snapshot = api.responder.snapshot.load_full();
     match snapshot.is_synced {
         true => Ok(snapshot),
-        false => Err(Refusal::later("not all Pods are known yet; try again soon")),
+        false => Err(ApiError::unavailable("not all Pods are known yet; try again soon")),
     }
 }
 
@@ -196,30 +202,30 @@ const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json"
 
 /// An error response of the API.
 #[derive(Debug)]
-struct Refusal {
+struct ApiError {
     status: StatusCode,
     error: String,
 }
 
-impl Refusal {
+impl ApiError {
     /// 400: the request is not valid.
-    fn bad(error: impl Into<String>) -> Refusal {
-        Refusal { status: StatusCode::BAD_REQUEST, error: error.into() }
+    fn bad_request(error: impl Into<String>) -> ApiError {
+        ApiError { status: StatusCode::BAD_REQUEST, error: error.into() }
     }
 
     /// 503: a later request may succeed.
-    fn later(error: impl Into<String>) -> Refusal {
-        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
+    fn unavailable(error: impl Into<String>) -> ApiError {
+        ApiError { status: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
     }
 }
 
-impl From<QueryRejection> for Refusal {
-    fn from(rejection: QueryRejection) -> Refusal {
-        Refusal::bad(rejection.body_text())
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> ApiError {
+        ApiError::bad_request(rejection.body_text())
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json(&serde_json::json!({ "error": self.error }));
         match self.status {

@@ -11,7 +11,7 @@
 //! no relist. A `Commit` removes every Pod that the list did not name; an `Abort` removes none.
 //!
 //! **Bounded.** Uncommitted changes of a list wait in at most `STAGED_MAX` bytes. Beyond that, the index publishes them
-//! at once. `room` decides which Pods keep their annotations in memory.
+//! at once. `quota` decides which Pods keep their annotations in memory.
 //!
 //! **Settling.** The index settles changed Pods against the others: first which Pod bears a name, then which Pods the
 //! quotas admit, then which Pod holds an address and port, and which other Pods lose or gain by that. It then applies
@@ -20,14 +20,14 @@
 mod apply;
 mod claims;
 mod facts;
-mod held;
 mod intern;
-mod room;
+mod marks;
+mod quota;
 mod serial;
 mod services;
 mod settle;
-mod shown;
 mod slots;
+mod visible;
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::RandomState;
@@ -35,14 +35,14 @@ use std::sync::Arc;
 
 use crate::registration::Decoded;
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
-use crate::source::again::Wanted;
+use crate::source::refetch::RefetchRequest;
 use crate::source::{Change, Event, SourceId};
 use crate::zones::Zones;
 
 use claims::Claims;
-use held::Held;
 use intern::Interner;
-use room::Rooms;
+use marks::PodMarks;
+use quota::NamespaceQuota;
 pub use serial::Now;
 use serial::Serial;
 
@@ -56,17 +56,17 @@ const SWEPT_MAX: u64 = 64 * 1024 * 1024;
 /// The only writer of the zone.
 pub struct Index {
     next: Snapshot,
-    sources: Vec<Source>,
+    sources: Vec<SourceState>,
     /// How many lists have begun, over all sources.
     lists: u32,
     /// The Pods by a hash of cluster and uid.
     slots: Table,
-    held: Vec<Option<Held>>,
+    marks: Vec<Option<PodMarks>>,
     free: Vec<PodSlot>,
     /// The Pods by a hash of cluster, namespace and name.
     bearers: Table,
     claims: Claims,
-    rooms: Rooms,
+    quota: NamespaceQuota,
     /// The Pods that the quota admits and whose annotations are not in memory.
     missing: BTreeSet<PodSlot>,
     dirty: BTreeSet<PodSlot>,
@@ -85,7 +85,7 @@ pub struct Index {
 }
 
 /// What the index knows about a source.
-struct Source {
+struct SourceState {
     id: SourceId,
     /// It has committed a list.
     is_synced: bool,
@@ -113,22 +113,22 @@ pub struct Difference {
 
 /// A Pod that the quota admits, and whose annotation must be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingPod {
     /// The Pod's slot in the snapshot.
     pub slot: PodSlot,
     /// The source that holds it.
     pub source: SourceId,
     /// How to ask the source for the Pod.
-    pub pod: Wanted,
+    pub pod: RefetchRequest,
 }
 
 /// Why a source sends a Pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Telling {
+enum ApplyReason {
     /// It changed, or a list names it.
     New,
     /// The index asked for it.
-    Again,
+    Refetched,
 }
 
 /// A service's namespace and alias.
@@ -144,7 +144,8 @@ impl Difference {
 impl Index {
     /// An empty index. The zone is synced once each of these sources has committed a list.
     pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
-        let source = |id| Source { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
+        let source =
+            |id| SourceState { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
         let next = Snapshot::empty(settings, zones);
         Index {
             last: next.clone(),
@@ -152,11 +153,11 @@ impl Index {
             sources: sources.into_iter().map(source).collect(),
             lists: 0,
             slots: Table::default(),
-            held: Vec::new(),
+            marks: Vec::new(),
             free: Vec::new(),
             bearers: Table::default(),
             claims: Claims::default(),
-            rooms: Rooms::default(),
+            quota: NamespaceQuota::default(),
             missing: BTreeSet::new(),
             dirty: BTreeSet::new(),
             staged: 0,
@@ -170,7 +171,7 @@ impl Index {
     }
 
     /// Continues from the serial of an earlier run, so that the serial does not go back if the clock did.
-    pub fn go_on_from(&mut self, serial: u32) {
+    pub fn continue_from(&mut self, serial: u32) {
         self.next.serial = serial;
     }
 
@@ -191,8 +192,8 @@ impl Index {
                 self.sources[source].is_listing = true;
                 self.sources[source].generation = self.lists;
             }
-            Change::Apply(pod) => self.apply_pod(source, *pod, decoded, Telling::New),
-            Change::Again(pod) => self.apply_again(source, *pod),
+            Change::Apply(pod) => self.apply_pod(source, *pod, decoded, ApplyReason::New),
+            Change::Refetched(pod) => self.apply_refetched(source, *pod),
             Change::Remove(uid) => self.remove_pod(source, &uid),
             Change::Commit => self.commit(source),
             Change::Close => self.close(source),
@@ -214,7 +215,7 @@ impl Index {
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
         if self.last.is_synced {
-            shown::compare(&self.last, &self.next, &mut self.difference);
+            visible::compare(&self.last, &self.next, &mut self.difference);
         }
         self.serial.is_due |= self.difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
@@ -245,28 +246,29 @@ impl Index {
     }
 
     /// The Pods whose annotations must be read again, once per source that holds them. The source answers each with
-    /// [`Change::Again`].
-    pub fn missing(&self) -> impl Iterator<Item = Missing> {
+    /// [`Change::Refetched`].
+    pub fn missing(&self) -> impl Iterator<Item = MissingPod> {
         self.missing.iter().flat_map(|slot| {
-            let held = self.held[*slot as usize].iter();
-            let sources = held.flat_map(|held| self.sources.iter().enumerate().filter(|(at, _)| held.has_hold_of(*at)));
+            let marks = self.marks[*slot as usize].iter();
+            let sources =
+                marks.flat_map(|marks| self.sources.iter().enumerate().filter(|(at, _)| marks.is_held_by(*at)));
             let record = self.record(*slot);
             sources.filter_map(move |(_, source)| {
                 let record = record.filter(|record| record.is_missing(&source.id.profile))?;
-                let pod = Wanted {
+                let pod = RefetchRequest {
                     namespace: record.namespace.clone(),
                     name: record.name().to_owned(),
                     uid: record.uid().to_owned(),
                 };
-                Some(Missing { slot: *slot, source: source.id.clone(), pod })
+                Some(MissingPod { slot: *slot, source: source.id.clone(), pod })
             })
         })
     }
 
     /// The Pod's current record, published or not. `None` while `settle` moves it from one to the other.
     fn record(&self, slot: PodSlot) -> Option<&PodRecord> {
-        let held = self.held.get(slot as usize)?.as_ref()?;
-        held.staged.as_deref().or_else(|| self.next.pod(slot).map(|record| &**record))
+        let marks = self.marks.get(slot as usize)?.as_ref()?;
+        marks.staged.as_deref().or_else(|| self.next.pod(slot).map(|record| &**record))
     }
 }
 

@@ -43,8 +43,8 @@
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
 //!
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (recent
-//! changes and their subscribers), [`events`] (server-sent events), [`http`], [`report`], [`metrics`], [`logging`],
-//! [`escape`] (untrusted text made safe to show), [`pulse`] (a task's heartbeat), [`state`] (the zone saved over a
+//! changes and their subscribers), [`sse`] (server-sent events), [`http`], [`report`], [`metrics`], [`logging`],
+//! [`escape`] (untrusted text made safe to show), [`heartbeat`] (a task's heartbeat), [`state`] (the zone saved over a
 //! restart), [`sandbox`] (the privileges that a process drops).
 //!
 //! The process's side: [`register`] (registering in its own Pod), [`remote`] (watching a server over HTTP),
@@ -58,13 +58,12 @@ pub mod commands;
 pub mod config;
 pub mod dns;
 pub mod escape;
-pub mod events;
+pub mod heartbeat;
 pub mod http;
 pub mod index;
 pub mod logging;
 pub mod metrics;
 pub mod name;
-pub mod pulse;
 pub mod register;
 pub mod registration;
 pub mod registry;
@@ -74,6 +73,7 @@ pub mod sandbox;
 pub mod server;
 pub mod snapshot;
 pub mod source;
+pub mod sse;
 pub mod state;
 pub mod txt;
 pub mod wire;

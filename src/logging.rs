@@ -45,7 +45,7 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(level)?)
         .with_ansi(false)
-        .with_writer(|| Plain(io::stderr()))
+        .with_writer(|| EscapingWriter(io::stderr()))
         .log_internal_errors(false); // it would write them to the same place, and panic if that fails
     match format {
         Format::Text => subscriber.finish().try_init(),
@@ -55,7 +55,7 @@ pub fn init(format: Format, level: &str) -> Result<(), LoggingError> {
 }
 
 /// Logs a panic. Logs no further one within a second: a client that can cause panics must not be able to fill the log.
-pub fn bound_panics() {
+pub fn limit_panic_logs() {
     let (started, next) = (Instant::now(), AtomicU64::new(0));
     std::panic::set_hook(Box::new(move |panic| {
         let now = started.elapsed().as_secs();
@@ -91,9 +91,9 @@ pub fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
 ///
 /// A line that cannot be written is lost and counted, and stops nothing: a pipe's reader may be gone, a disk full, or a
 /// terminal closed.
-struct Plain<W>(W);
+struct EscapingWriter<W>(W);
 
-impl<W: Write> Write for Plain<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
@@ -133,7 +133,8 @@ mod tests {
     fn a_line_stays_one_line_without_controls() {
         let captured = Captured::default();
         let sink = captured.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || Plain(sink.clone())).finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || EscapingWriter(sink.clone())).finish();
         tracing::subscriber::with_default(subscriber, || tracing::info!(pod = %HOSTILE, "{HOSTILE}"));
         let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches("ERROR forged").count(), 2, "{text}");
@@ -145,7 +146,7 @@ mod tests {
     fn a_json_line_stays_json() {
         let captured = Captured::default();
         let sink = captured.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || Plain(sink.clone())).finish();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || EscapingWriter(sink.clone())).finish();
         tracing::subscriber::with_default(subscriber, || tracing::info!(pod = HOSTILE, "x"));
         let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use callsign::cli::{Cli, Command};
-use callsign::commands::{self, Outcome};
-use callsign::config::{Config, Environment};
+use callsign::commands::{self, CommandOutput};
+use callsign::config::{Environment, ServeConfig};
 use callsign::escape::Escaped;
 use clap::Parser;
 
@@ -40,16 +40,16 @@ async fn exit_code(command: Command) -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&told(error))); // if this fails, the exit code still shows the error
+    let _ = writeln!(io::stderr(), "callsign: {}", Escaped(&with_causes(error))); // if this fails, the exit code still shows the error
     ExitCode::from(2)
 }
 
 async fn run(command: Command) -> anyhow::Result<u8> {
     let environment = Environment::of_process()?;
-    let outcome = match command {
+    let output = match command {
         Command::Serve(args) => {
-            callsign::app::serve(Config::load(*args, &environment)?.with_source()?).await?;
-            Outcome::default()
+            callsign::app::serve(ServeConfig::load(*args, &environment)?.with_source()?).await?;
+            CommandOutput::default()
         }
         Command::Ls(args) => commands::ls(&args, &environment).await?,
         Command::Why(args) => commands::why(&args, &environment).await?,
@@ -60,11 +60,11 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Register(args) => return Ok(commands::register(*args, &environment).await?),
         Command::Withdraw(args) => commands::withdraw(args, &environment).await?,
     };
-    Ok(u8::from(outcome.print()?))
+    Ok(u8::from(output.print()?))
 }
 
 /// An error and its causes on one line. Omits a cause that the text before already ends with.
-fn told(error: &anyhow::Error) -> String {
+fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.ends_with(&cause) {

@@ -8,7 +8,7 @@
 mod families;
 mod labels;
 mod queries;
-mod state;
+mod scrape;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use prometheus_client::registry::Registry;
 use crate::dns::{Rcode, Rtype};
 use crate::snapshot::Snapshot;
 use families::Families;
-pub use labels::{Beyond, Dropped, Transport};
+pub use labels::{DropReason, ExceededLimit, Transport};
 use queries::Queries;
-pub use state::SourceStats;
-use state::State;
+use scrape::Scrape;
+pub use scrape::SourceStats;
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,9 +51,9 @@ pub struct Metrics {
 
 /// Counts one open connection until it is dropped.
 #[derive(Debug)]
-pub struct Open<'m>(Option<&'m AtomicI64>);
+pub struct OpenConnection<'m>(Option<&'m AtomicI64>);
 
-impl Drop for Open<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
         if let Some(count) = self.0 {
             count.fetch_sub(1, Ordering::Relaxed);
@@ -67,8 +67,8 @@ struct Counters {
     build: [(&'static str, &'static str); 2],
     queries: Queries,
     truncated: [AtomicU64; Transport::ALL.len()],
-    dropped: [AtomicU64; Dropped::ALL.len()],
-    http_refused: [AtomicU64; Beyond::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    http_refused: [AtomicU64; ExceededLimit::ALL.len()],
     connections: [AtomicI64; Transport::ALL.len()],
     certificates_read: AtomicU64,
     certificates_refused: AtomicU64,
@@ -98,33 +98,33 @@ impl Metrics {
     }
 
     /// Counts a truncated reply: one that leaves out records of its answer section.
-    pub fn cut(&self, transport: Transport) {
+    pub fn truncated(&self, transport: Transport) {
         if let Some(count) = self.counters.truncated.get(transport as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts a message or a connection that got no reply.
-    pub fn dropped(&self, reason: Dropped) {
+    pub fn dropped(&self, reason: DropReason) {
         if let Some(count) = self.counters.dropped.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts an HTTP request that exceeded a limit.
-    pub fn http_refused(&self, beyond: Beyond) {
-        if let Some(count) = self.counters.http_refused.get(beyond as usize) {
+    pub fn http_refused(&self, limit: ExceededLimit) {
+        if let Some(count) = self.counters.http_refused.get(limit as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts an accepted connection until the returned guard is dropped.
-    pub fn open(&self, transport: Transport) -> Open<'_> {
+    pub fn open(&self, transport: Transport) -> OpenConnection<'_> {
         let count = self.counters.connections.get(transport as usize);
         if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Open(count)
+        OpenConnection(count)
     }
 
     /// Counts a changed certificate: it is served from now on, or it was refused.
@@ -172,12 +172,12 @@ impl Metrics {
 
     /// Writes all metrics as text of the type [`CONTENT_TYPE`].
     pub fn encode(&self, snapshot: &Snapshot, sources: &[SourceStats], subscribers: usize) -> String {
-        self.encode_with(State::new(snapshot, sources, subscribers))
+        self.encode_with(Scrape::new(snapshot, sources, subscribers))
     }
 
-    fn encode_with(&self, state: State) -> String {
+    fn encode_with(&self, scrape: Scrape) -> String {
         let mut scraped = Registry::with_prefix(PREFIX);
-        scraped.register_collector(Box::new(state));
+        scraped.register_collector(Box::new(scrape));
         let mut text = String::new();
         // Writing to a String cannot fail.
         let result = encode_registry(&mut text, &self.registry).and_then(|()| encode_registry(&mut text, &scraped));
@@ -198,13 +198,13 @@ impl Collector for Counters {
             "Truncated replies: records of the answer section are left out",
             truncated.map(|(transport, count)| ([("transport", transport.to_string())], load(count))),
         )?;
-        let dropped = Dropped::ALL.iter().zip(&self.dropped);
+        let dropped = DropReason::ALL.iter().zip(&self.dropped);
         families.counters(
             "dropped_total",
             "Messages and connections that got no reply",
             dropped.map(|(reason, count)| ([("reason", reason.label())], load(count))),
         )?;
-        let refused = Beyond::ALL.iter().zip(&self.http_refused);
+        let refused = ExceededLimit::ALL.iter().zip(&self.http_refused);
         families.counters(
             "http_refused_total",
             "HTTP requests that were refused with 429 or 503 because they exceed a limit",

@@ -5,10 +5,10 @@
 //! ```
 //!
 //! Names are read from the right: zone, namespace, group, version, and the rest is the interface. Reading looks nothing
-//! up. It returns what a name would stand for ([`Place`]), and the snapshot knows whether it exists.
+//! up. It returns what a name would stand for ([`ParsedName`]), and the snapshot knows whether it exists.
 
 mod address;
-mod read;
+mod parse;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 
 pub use address::{TargetLabel, reverse_name, reverse_zones};
-pub use read::{Below, BelowNamespace, Place, ReverseName, ServiceName, read, read_reverse};
+pub use parse::{Below, BelowNamespace, ParsedName, ReverseName, ServiceName, parse, parse_reverse};
 
 /// The longest `_<protocol>._tcp.`, which must fit in front of a service's name.
 const PREFIX_LEN_MAX: usize = 22;
@@ -92,7 +92,7 @@ impl fmt::Debug for Alias {
 
 /// What a name says about a group or a version, in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Selector<V = Arc<[u8]>> {
+pub enum NameSelector<V = Arc<[u8]>> {
     /// No selector: any value matches.
     Any,
     /// `v--none`, `g--none`: registered without one.
@@ -101,30 +101,30 @@ pub enum Selector<V = Arc<[u8]>> {
     Value(V),
 }
 
-impl Selector {
+impl NameSelector {
     /// The borrowed form, for lookups.
-    pub fn as_slice(&self) -> Selector<&[u8]> {
+    pub fn as_slice(&self) -> NameSelector<&[u8]> {
         match self {
-            Selector::Any => Selector::Any,
-            Selector::None => Selector::None,
-            Selector::Value(value) => Selector::Value(value),
+            NameSelector::Any => NameSelector::Any,
+            NameSelector::None => NameSelector::None,
+            NameSelector::Value(value) => NameSelector::Value(value),
         }
     }
 
     /// The selector of a group or version. `None` for a value without a label.
-    fn of(value: Option<&str>) -> Option<Selector> {
+    fn of(value: Option<&str>) -> Option<NameSelector> {
         match value {
-            None => Some(Selector::None),
-            Some(value) => selector_label(value).map(|label| Selector::Value(label.into())),
+            None => Some(NameSelector::None),
+            Some(value) => selector_label(value).map(|label| NameSelector::Value(label.into())),
         }
     }
 
     /// How many bytes its label takes on the wire.
     fn wire_len(&self) -> usize {
         match self {
-            Selector::Any => 0,
-            Selector::None => 1 + "v--none".len(),
-            Selector::Value(value) => 1 + "v-".len() + value.len(),
+            NameSelector::Any => 0,
+            NameSelector::None => 1 + "v--none".len(),
+            NameSelector::Value(value) => 1 + "v-".len() + value.len(),
         }
     }
 }
@@ -209,14 +209,14 @@ impl Service {
 
     /// The (group, version) selectors of its natural names in the zone that it was created for. Omits selectors without
     /// a label and names that are too long. The first is (any, any).
-    pub fn selections(&self, zone: &Name) -> Vec<(Selector, Selector)> {
+    pub fn selections(&self, zone: &Name) -> Vec<(NameSelector, NameSelector)> {
         let room = room(&self.namespace, zone);
         let room = self.natural().and_then(|key| room.checked_sub(key.as_bytes().len()));
         room.map_or_else(Vec::new, |room| selections(self.group.as_deref(), self.version.as_deref(), room))
     }
 
     /// Whether these selectors, which must be valid labels, and this interface's key select it.
-    pub fn is_selected(&self, group: Selector<&[u8]>, version: Selector<&[u8]>, interface: &[u8]) -> bool {
+    pub fn is_selected(&self, group: NameSelector<&[u8]>, version: NameSelector<&[u8]>, interface: &[u8]) -> bool {
         self.is_natural
             && is_key_of(interface, &self.interface)
             && selects(group, self.group.as_deref())
@@ -248,8 +248,10 @@ impl Service {
     pub fn exact_name(&self, zone: &Name) -> Option<Name> {
         let selections = self.selections(zone);
         let Some((group, version)) = selections.last() else { return self.alias_name(zone) };
-        let spell = |kind: &str, selector: &Selector, value: &Option<Arc<str>>| match (selector, value) {
-            (Selector::Value(_), Some(value)) => Some(format!("{kind}-{}", value.replace('-', "--").replace('.', "-"))),
+        let spell = |kind: &str, selector: &NameSelector, value: &Option<Arc<str>>| match (selector, value) {
+            (NameSelector::Value(_), Some(value)) => {
+                Some(format!("{kind}-{}", value.replace('-', "--").replace('.', "-")))
+            }
             _ => None,
         };
         let (version_label, group_label) = (spell("v", version, &self.version), spell("g", group, &self.group));
@@ -282,8 +284,8 @@ fn service_name<'l>(labels: impl Iterator<Item = &'l str>, namespace: &'l str, z
 }
 
 /// Every pair of selectors whose name fits, (any, any) first and the most exact last.
-fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(Selector, Selector)> {
-    let choices = |value| [Some(Selector::Any), Selector::of(value)].into_iter().flatten();
+fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(NameSelector, NameSelector)> {
+    let choices = |value| [Some(NameSelector::Any), NameSelector::of(value)].into_iter().flatten();
     let mut selections = Vec::with_capacity(4);
     for group in choices(group) {
         for version in choices(version) {
@@ -321,10 +323,10 @@ pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
 }
 
 /// Whether a selector, which must be a valid label, matches a value.
-fn selects(selector: Selector<&[u8]>, value: Option<&str>) -> bool {
+fn selects(selector: NameSelector<&[u8]>, value: Option<&str>) -> bool {
     match (selector, value) {
-        (Selector::Any, _) | (Selector::None, None) => true,
-        (Selector::Value(label), Some(value)) => {
+        (NameSelector::Any, _) | (NameSelector::None, None) => true,
+        (NameSelector::Value(label), Some(value)) => {
             let spelt = value.bytes().flat_map(|byte| match byte {
                 b'.' => [Some(b'-'), None],
                 b'-' => [Some(b'-'), Some(b'-')],

@@ -35,7 +35,7 @@ pub use keeper::Keeper;
 pub use offer::Offer;
 pub use probe::Probe;
 pub use profile::Profile;
-pub use registrar::{Registrar, Wanted, Wrote};
+pub use registrar::{Registrar, WantedEntries, WriteOutcome};
 
 /// The Pod of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +45,14 @@ pub struct OwnPod {
     /// If the uid is known, a Pod with another uid is refused.
     pub uid: Option<Arc<str>>,
     /// Why the Pod may be another one. Without a uid, an address must then prove that this process is in the Pod.
-    pub doubt: Option<Doubt>,
+    pub doubt: Option<PodDoubt>,
     /// There is a doubt, or a flag may contradict the uid. The Pod is then checked before a server starts.
     pub is_doubtful: bool,
 }
 
 /// Why a Pod may be another one than this process's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
+pub enum PodDoubt {
     /// The name is the host name.
     #[error(
         "nothing but HOSTNAME says which Pod this process is in, and the kubelet cuts host names at 63 bytes, so the name may \
@@ -72,12 +72,12 @@ pub enum Doubt {
 pub struct Owner {
     pub name: Arc<str>,
     /// The kind of process that writes the entries.
-    pub kind: Kind,
+    pub kind: OwnerKind,
 }
 
 /// The kind of process that writes a container's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum OwnerKind {
     /// The parent of the server process.
     Wrapper,
     /// A process in another container of the Pod.
@@ -96,10 +96,10 @@ impl Owner {
     /// The pairs that mark an entry.
     pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let kind = match self.kind {
-            Kind::Wrapper => Some("wrapper"),
-            Kind::Sidecar => Some("sidecar"),
-            Kind::Library => Some("library"),
-            Kind::Once { .. } => None,
+            OwnerKind::Wrapper => Some("wrapper"),
+            OwnerKind::Sidecar => Some("sidecar"),
+            OwnerKind::Library => Some("library"),
+            OwnerKind::Once { .. } => None,
         };
         let kind = kind.map(|kind| (offer::REGISTRAR_KIND, kind));
         [(registration::REGISTRAR, &*self.name)].into_iter().chain(kind)

@@ -5,11 +5,11 @@
 
 mod collector;
 mod draft;
+mod edit;
+mod elements;
 mod encode;
 mod fields;
-mod json;
 mod keys;
-mod list;
 mod metadata;
 mod pairs;
 mod path;
@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use collector::Collector;
 
+pub use edit::{REGISTRAR, has_entries, replace};
 pub use encode::{encode, pairs};
-pub use list::{REGISTRAR, has_entries, replace};
 pub use pairs::PairList;
 
 /// The largest annotation value that is decoded, in bytes. It is the API server's own limit on all annotations of an
@@ -240,13 +240,14 @@ pub fn decode(value: &str) -> Decoded {
     if value.len() > ANNOTATION_LEN_MAX {
         return refused(Problem { offset: 0, key: None, reason: Reason::TooLarge }, 0);
     }
-    let bytes = match json::bytes(value) {
+    let bytes = match elements::bytes(value) {
         Ok(bytes) => bytes,
         Err(problem) => return refused(problem, 0),
     };
     let decoded_len = bytes.len();
-    let decoded =
-        json::text(&bytes).and_then(|text| json::elements(text)).map(|elements| registrations(&elements, decoded_len));
+    let decoded = elements::text(&bytes)
+        .and_then(|text| elements::elements(text))
+        .map(|elements| registrations(&elements, decoded_len));
     decoded.unwrap_or_else(|problem| refused(problem, decoded_len))
 }
 
@@ -254,9 +255,9 @@ fn refused(problem: Problem, decoded_len: usize) -> Decoded {
     Decoded { problems: vec![problem], decoded_len, ..Decoded::default() }
 }
 
-fn registrations(elements: &[json::Element<'_>], decoded_len: usize) -> Decoded {
+fn registrations(elements: &[elements::Element<'_>], decoded_len: usize) -> Decoded {
     let mut collector = Collector::new(decoded_len);
-    let mut fields = fields::Reader::default();
+    let mut fields = fields::FieldsDecoder::default();
     let mut has_paths = false;
     for element in elements {
         match path::pair(element) {

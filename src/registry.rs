@@ -47,7 +47,7 @@
 #![warn(missing_docs)]
 
 mod guard;
-mod own;
+mod own_watch;
 mod streams;
 mod subscription;
 
@@ -57,15 +57,15 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::OnceCell;
 
-use crate::changes::Full;
+use crate::changes::TooManySubscriptions;
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
-use crate::register::{Keeper, Kind, Owner, Registrar};
-use crate::remote::{Address, Server};
+use crate::register::{Keeper, Owner, OwnerKind, Registrar};
+use crate::remote::{ServerAddress, ServerClient};
 use crate::report::Filter;
 use crate::source::kube::{ClientError, client};
 use guard::Registrations;
-use own::OwnWatch;
+use own_watch::OwnWatch;
 use streams::Streams;
 
 pub use crate::register::{Offer as Registration, Profile, RegisterError};
@@ -107,9 +107,9 @@ pub struct Config {
 
 impl Config {
     /// The server's address, if there is a server.
-    fn address(&self) -> Option<Address> {
+    fn address(&self) -> Option<ServerAddress> {
         let url = self.server.clone()?;
-        Some(Address { url, token: self.server_token.clone(), authorities: self.server_ca.clone() })
+        Some(ServerAddress { url, token: self.server_token.clone(), authorities: self.server_ca.clone() })
     }
 }
 
@@ -141,7 +141,7 @@ pub enum RegistryError {
     Server(#[from] RemoteError),
     /// There are too many subscriptions.
     #[error(transparent)]
-    Full(#[from] Full),
+    Full(#[from] TooManySubscriptions),
     /// Starting the process's own watch failed.
     #[error("the watch cannot be set up: {0}")]
     Watch(String),
@@ -169,7 +169,7 @@ impl Registry {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry {
             environment: Environment::of_process()?,
-            streams: config.address().map(Server::at).transpose()?.map(Streams::new),
+            streams: config.address().map(ServerClient::new).transpose()?.map(Streams::new),
             config,
             cluster: OnceCell::new(),
             registrations: OnceCell::new(),
@@ -191,7 +191,7 @@ impl Registry {
     pub async fn register(&self, registration: Registration) -> Result<Guard, RegistryError> {
         let default_name = registration.port.first().map(u16::to_string).unwrap_or_default();
         let name = self.config.container.clone().unwrap_or(default_name);
-        let owner = Owner { name: name.into(), kind: Kind::Library };
+        let owner = Owner { name: name.into(), kind: OwnerKind::Library };
         registration.check(self.config.profile, &owner)?;
         let registrations = self.registrations.get_or_try_init(|| self.registrations(owner)).await?;
         Ok(registrations.add(registration))
@@ -205,7 +205,7 @@ impl Registry {
         let Selector { group, version, namespace } = selector;
         let filter = Filter { interface: Some(interface.to_owned()), group, version, namespace };
         if let Some(streams) = &self.streams {
-            return Ok(Subscription::streamed(streams.listen(filter)));
+            return Ok(Subscription::streamed(streams.subscribe(filter)));
         }
         let own_watch = self.own_watch.get_or_try_init(|| self.own_watch()).await?;
         Ok(Subscription::watched(own_watch.subscribe(filter)?))
@@ -218,7 +218,7 @@ impl Registry {
     /// Why they are not written.
     pub async fn shutdown(self) -> Result<(), RegisterError> {
         match self.registrations.get() {
-            Some(registrations) => registrations.written_at_last().await,
+            Some(registrations) => registrations.flush().await,
             None => Ok(()),
         }
     }

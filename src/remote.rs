@@ -15,14 +15,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::escape::Escaped;
-use crate::events;
 use crate::http::LIMIT_MAX;
 use crate::http::access::read_token;
 use crate::report::Page;
-use connect::Connection;
+use crate::sse;
+use connect::PooledClient;
 
 pub use error::RemoteError;
-pub use stream::{EventStream, Selection, Told};
+pub use stream::{EventStream, Selection, StreamEvent};
 
 /// The time limit of a response, to its last byte. A list of 100,000 Pods takes a second or two.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const PAGES_MAX: usize = 1_000;
 
 /// A server's address, its token and its certificate authorities.
 #[derive(Clone, Debug, Default)]
-pub struct Address {
+pub struct ServerAddress {
     /// The URL of its `--http`.
     pub url: String,
     /// The file of the token that it requires. It is read at each request, so that the token can be rotated.
@@ -46,23 +46,23 @@ pub struct Address {
 
 /// A client of one server.
 #[derive(Clone, Debug)]
-pub struct Server {
-    address: Address,
+pub struct ServerClient {
+    address: ServerAddress,
     /// The connection that all streams share. `None` before the first stream and after a failure.
-    streams: Arc<Mutex<Option<Connection>>>,
+    streams: Arc<Mutex<Option<PooledClient>>>,
 }
 
-impl Server {
+impl ServerClient {
     /// Checks an address. It reads no file yet.
     ///
     /// # Errors
     /// The URL is not that of an HTTP server.
-    pub fn at(mut address: Address) -> Result<Server, RemoteError> {
+    pub fn new(mut address: ServerAddress) -> Result<ServerClient, RemoteError> {
         let uri: Uri = address.url.parse().map_err(|_| RemoteError::BadUrl("it is not a URL"))?;
         match (uri.scheme_str(), uri.authority(), uri.query()) {
             (Some("http" | "https"), Some(authority), None) if !authority.as_str().contains('@') => {
                 address.url.truncate(address.url.trim_end_matches('/').len());
-                Ok(Server { address, streams: Arc::default() })
+                Ok(ServerClient { address, streams: Arc::default() })
             }
             (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it has a user name")),
             (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it has a query")),
@@ -79,7 +79,7 @@ impl Server {
         path: &str,
         query: &[(&str, Option<&str>)],
     ) -> Result<Vec<T>, RemoteError> {
-        let connection = Connection::of_lists(&self.address)?;
+        let connection = PooledClient::of_lists(&self.address)?;
         let limit = LIMIT_MAX.to_string();
         let mut items = Vec::new();
         let mut next: Option<String> = None;
@@ -92,13 +92,13 @@ impl Server {
                 return Ok(items);
             }
         }
-        Err(RemoteError::TooLarge { server: self.shown() })
+        Err(RemoteError::TooLarge { server: self.redacted_url() })
     }
 
-    async fn page<T: DeserializeOwned>(&self, connection: &Connection, uri: Uri) -> Result<Page<T>, RemoteError> {
+    async fn page<T: DeserializeOwned>(&self, connection: &PooledClient, uri: Uri) -> Result<Page<T>, RemoteError> {
         let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(connection, uri)).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(RemoteError::Late { server: self.shown() }),
+            Err(_) => return Err(RemoteError::Late { server: self.redacted_url() }),
         };
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
@@ -119,9 +119,9 @@ impl Server {
         query: &[(&str, Option<&str>)],
         last_id: Option<&str>,
     ) -> Result<Incoming, RemoteError> {
-        let mut request = http::Request::get(self.uri(path, query)?).header(header::ACCEPT, events::CONTENT_TYPE);
+        let mut request = http::Request::get(self.uri(path, query)?).header(header::ACCEPT, sse::CONTENT_TYPE);
         if let Some(id) = last_id {
-            request = request.header(events::LAST_EVENT_ID, id);
+            request = request.header(sse::LAST_EVENT_ID, id);
         }
         let connection = self.connection_of_streams()?;
         let opening = async {
@@ -132,7 +132,7 @@ impl Server {
             }
         };
         let opened = tokio::time::timeout(DEADLINE, opening).await;
-        let opened = opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.shown() }));
+        let opened = opened.unwrap_or_else(|_| Err(RemoteError::Late { server: self.redacted_url() }));
         opened.inspect_err(|_| *self.streams() = None) // the next stream reads the authorities again
     }
 
@@ -143,16 +143,16 @@ impl Server {
         }
     }
 
-    fn connection_of_streams(&self) -> Result<Connection, RemoteError> {
+    fn connection_of_streams(&self) -> Result<PooledClient, RemoteError> {
         let mut streams = self.streams();
         if let Some(connection) = &*streams {
             return Ok(connection.clone());
         }
-        let connection = Connection::of_streams(&self.address)?;
+        let connection = PooledClient::of_streams(&self.address)?;
         Ok(streams.insert(connection).clone())
     }
 
-    fn streams(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
+    fn streams(&self) -> std::sync::MutexGuard<'_, Option<PooledClient>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,11 +160,15 @@ impl Server {
     fn refused(&self, status: StatusCode, body: &[u8]) -> RemoteError {
         match status {
             StatusCode::SERVICE_UNAVAILABLE => {
-                RemoteError::NotReady { server: self.shown(), reason: told(body, status) }
+                RemoteError::NotReady { server: self.redacted_url(), reason: error_message(body, status) }
             }
-            StatusCode::TOO_MANY_REQUESTS => RemoteError::Full { server: self.shown(), reason: told(body, status) },
-            StatusCode::UNAUTHORIZED => RemoteError::Unauthorized { server: self.shown(), reason: told(body, status) },
-            status => RemoteError::Status { server: self.shown(), status, reason: told(body, status) },
+            StatusCode::TOO_MANY_REQUESTS => {
+                RemoteError::Full { server: self.redacted_url(), reason: error_message(body, status) }
+            }
+            StatusCode::UNAUTHORIZED => {
+                RemoteError::Unauthorized { server: self.redacted_url(), reason: error_message(body, status) }
+            }
+            status => RemoteError::Status { server: self.redacted_url(), status, reason: error_message(body, status) },
         }
     }
 
@@ -177,7 +181,7 @@ impl Server {
         format!("{base}{path}{separator}{encoded}").parse().map_err(|_| RemoteError::BadUrl("it is too long"))
     }
 
-    async fn fetch(&self, connection: &Connection, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
+    async fn fetch(&self, connection: &PooledClient, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
         let request = http::Request::get(uri).header(header::ACCEPT, "application/json");
         let answer = self.send(connection, request).await?;
         Ok((answer.status(), self.body(answer.into_body()).await?))
@@ -185,12 +189,12 @@ impl Server {
 
     async fn send(
         &self,
-        connection: &Connection,
+        connection: &PooledClient,
         request: http::request::Builder,
     ) -> Result<http::Response<Incoming>, RemoteError> {
         let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it is not valid in a request"))?;
         let request = self.authorized(request)?;
-        connection.send(request).await.map_err(|error| error::of_request(self.shown(), &error))
+        connection.send(request).await.map_err(|error| error::of_request(self.redacted_url(), &error))
     }
 
     /// Adds the token, if there is one. The file is read each time, so that the token can be rotated.
@@ -207,18 +211,18 @@ impl Server {
     async fn body(&self, body: Incoming) -> Result<Bytes, RemoteError> {
         match Limited::new(body, BODY_LEN_MAX).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.shown() }),
-            Err(error) => Err(error::of_body(self.shown(), &*error)),
+            Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.redacted_url() }),
+            Err(error) => Err(error::of_body(self.redacted_url(), &*error)),
         }
     }
 
     fn foreign(&self, reason: String) -> RemoteError {
-        RemoteError::Foreign { server: self.shown(), reason }
+        RemoteError::Foreign { server: self.redacted_url(), reason }
     }
 
     /// The address without credentials, for errors.
-    pub fn shown(&self) -> String {
-        crate::source::url::shown(&self.address.url)
+    pub fn redacted_url(&self) -> String {
+        crate::source::url::redacted(&self.address.url)
     }
 }
 
@@ -228,13 +232,13 @@ fn escaped(text: &str) -> String {
 }
 
 /// The message in a callsign server's error body, else the status.
-fn told(body: &[u8], status: StatusCode) -> String {
+fn error_message(body: &[u8], status: StatusCode) -> String {
     #[derive(Deserialize)]
-    struct Told {
+    struct ErrorBody {
         error: String,
     }
     match serde_json::from_slice(body) {
-        Ok(Told { error }) => escaped(&error),
+        Ok(ErrorBody { error }) => escaped(&error),
         Err(_) => status.to_string(),
     }
 }
@@ -248,8 +252,8 @@ mod tests {
 
     use super::*;
 
-    fn at(url: &str) -> Address {
-        Address { url: url.into(), ..Address::default() }
+    fn at(url: &str) -> ServerAddress {
+        ServerAddress { url: url.into(), ..ServerAddress::default() }
     }
 
     #[test]
@@ -268,7 +272,7 @@ mod tests {
             ("http://host/?a=b", None),
             ("", None),
         ] {
-            let uri = Server::at(at(url)).and_then(|server| server.uri("/v1/bad", &[("name", None)]));
+            let uri = ServerClient::new(at(url)).and_then(|server| server.uri("/v1/bad", &[("name", None)]));
             assert_eq!(uri.as_ref().ok().map(Uri::to_string).as_deref(), expected, "{url}");
             assert!(uri.is_ok() || !uri.unwrap_err().to_string().contains("hunter2"));
         }
@@ -276,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_query_is_encoded() {
-        let server = Server::at(at("http://x")).expect("a URL");
+        let server = ServerClient::new(at("http://x")).expect("a URL");
         let uri = server.uri("/v1/pods", &[("name", Some("a&b=c d\u{202e}")), ("namespace", None)]).expect("a URI");
         assert_eq!(uri.query(), Some("name=a%26b%3Dc+d%E2%80%AE"));
     }
@@ -288,7 +292,7 @@ mod tests {
     }
 
     /// Starts a server that answers a few paths, each in another way. Its task ends with the test's runtime.
-    async fn server() -> Server {
+    async fn server() -> ServerClient {
         let unsynced = (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"wait\u001b[2J"}"#);
         let router = Router::new()
             .route("/echo", get(|RawQuery(query)| async move { axum::Json(echo(&query.unwrap_or_default())) }))
@@ -300,7 +304,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Server::at(at(&format!("http://{address}"))).expect("a URL")
+        ServerClient::new(at(&format!("http://{address}"))).expect("a URL")
     }
 
     #[tokio::test]
@@ -326,7 +330,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         drop(listener);
-        let server = Server::at(at(&format!("http://{address}"))).expect("a URL");
+        let server = ServerClient::new(at(&format!("http://{address}"))).expect("a URL");
         let error = server.list::<String>("/v1/bad", &[]).await.expect_err("nobody").to_string();
         assert!(error.contains(&address.to_string()), "{error}");
         assert!(error.contains("refused"), "{error}");

@@ -19,12 +19,12 @@ use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, St
 use crate::source::Phase;
 
 pub use page::{Cursor, Page, Paging};
-use page::{Place, page};
+use page::{RowKey, page};
 pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
 /// A service, and the names to query for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interface {
+pub struct InterfaceRow {
     /// In its exact case.
     pub interface: String,
     pub group: Option<String>,
@@ -41,7 +41,7 @@ pub struct Interface {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
+pub struct EndpointRow {
     pub pod: String,
     pub namespace: String,
     /// In its exact case.
@@ -62,7 +62,7 @@ pub struct Endpoint {
 
 /// A refused registration or annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bad {
+pub struct RefusalRow {
     pub namespace: String,
     pub pod: String,
     /// The profile of the annotation.
@@ -78,7 +78,7 @@ pub struct Bad {
 
 /// A Pod with a profile's label, and the state of its registrations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pod {
+pub struct PodRow {
     pub namespace: String,
     pub name: String,
     pub uid: String,
@@ -88,16 +88,16 @@ pub struct Pod {
     /// The Pod has a deletion timestamp.
     pub terminating: bool,
     pub addresses: Vec<IpAddr>,
-    pub registrations: Vec<Registration>,
+    pub registrations: Vec<RegistrationRow>,
     /// The refused parts of its annotations.
-    pub refused: Vec<Bad>,
+    pub refused: Vec<RefusalRow>,
     /// The interfaces that it calls.
     pub consumes: Vec<String>,
 }
 
 /// A registration, and whether it is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registration {
+pub struct RegistrationRow {
     /// In its exact case.
     pub interface: String,
     pub group: Option<String>,
@@ -127,7 +127,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    pub fn takes(&self, service: &Service) -> bool {
+    pub fn matches(&self, service: &Service) -> bool {
         let is_asked = |asked: &Option<String>, own: Option<&str>| {
             asked.as_deref().is_none_or(|asked| asked == own.unwrap_or_default())
         };
@@ -139,23 +139,23 @@ impl Filter {
 }
 
 /// The services, ordered by namespace, interface, group and version.
-pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Interface> {
-    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
-    let rows = services.map(|facts| (place_of(facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
+pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<InterfaceRow> {
+    let services = snapshot.services().filter(|facts| filter.matches(facts.service));
+    let rows = services.map(|facts| (row_key(facts.service, [facts.service.alias.as_str(), "", ""], [0, 0]), facts));
     page(rows, paging, |facts| interface(snapshot, facts))
 }
 
 /// The place of a row in the order of services. `one`, `two` and `three` separate rows of one service, and services
 /// whose interface is longer than a place keeps.
-fn place_of<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: [u64; 2]) -> Place<'r> {
+fn row_key<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: [u64; 2]) -> RowKey<'r> {
     let (group, version) = (service.group.as_deref(), service.version.as_deref());
     let texts = [&service.namespace, &service.interface, group.unwrap_or(""), version.unwrap_or(""), one, two, three];
-    Place::new(texts, numbers)
+    RowKey::new(texts, numbers)
 }
 
-fn interface(snapshot: &Snapshot, facts: ServiceFacts<'_>) -> Interface {
+fn interface(snapshot: &Snapshot, facts: ServiceFacts<'_>) -> InterfaceRow {
     let service = facts.service;
-    Interface {
+    InterfaceRow {
         interface: service.interface.to_string(),
         group: text(&service.group),
         version: text(&service.version),
@@ -173,23 +173,23 @@ fn question_name(service: &Service, zone: &Name) -> String {
 }
 
 /// The ready endpoints, ordered by service, Pod, protocol and port.
-pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<Endpoint> {
-    let services = snapshot.services().filter(|facts| filter.takes(facts.service));
+pub fn endpoints(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page<EndpointRow> {
+    let services = snapshot.services().filter(|facts| filter.matches(facts.service));
     let found = services.flat_map(|facts| facts.set.endpoints().iter());
     let rows = found.filter_map(|found| {
         let (pod, one) = snapshot.registered(found)?;
         let address = pod.socket(one)?.ip();
         let numbers = [one.port.into(), found.registration() as u64];
         Some((
-            place_of(one.service(), [pod.name(), &one.template.common.protocol, pod.uid()], numbers),
+            row_key(one.service(), [pod.name(), &one.template.common.protocol, pod.uid()], numbers),
             (pod, one, address),
         ))
     });
     page(rows, paging, |(pod, one, address)| endpoint(pod, one, address))
 }
 
-fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoint {
-    Endpoint {
+fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> EndpointRow {
+    EndpointRow {
         pod: pod.name().to_owned(),
         namespace: pod.namespace.to_string(),
         interface: registered.service().interface.to_string(),
@@ -206,35 +206,35 @@ fn endpoint(pod: &PodRecord, registered: &Registered, address: IpAddr) -> Endpoi
 
 /// All metadata besides the fields, without the secrets.
 fn metadata(registered: &Registered) -> BTreeMap<String, String> {
-    let told = registered.told();
+    let view = registered.metadata();
     let mut metadata: BTreeMap<String, String> =
-        told.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    metadata.extend(told.application().map(|name| ("application".to_owned(), name.to_owned())));
-    if !told.methods().is_empty() {
-        metadata.insert("methods".to_owned(), told.methods().join(","));
+        view.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    metadata.extend(view.application().map(|name| ("application".to_owned(), name.to_owned())));
+    if !view.methods().is_empty() {
+        metadata.insert("methods".to_owned(), view.methods().join(","));
     }
     metadata
 }
 
 /// Everything that was refused, ordered by namespace and Pod.
-pub fn bad(snapshot: &Snapshot, paging: &Paging) -> Page<Bad> {
+pub fn refusals(snapshot: &Snapshot, paging: &Paging) -> Page<RefusalRow> {
     let rows = snapshot.pods().flat_map(|pod| {
         let refusals = (0..).zip(pod.refusals());
         refusals.map(move |(at, refused)| {
             let numbers = [refused.offset as u64, at]; // one offset can have several refusals
-            (Place::new([&pod.namespace, pod.name(), pod.uid()], numbers), (pod, refused))
+            (RowKey::new([&pod.namespace, pod.name(), pod.uid()], numbers), (pod, refused))
         })
     });
     page(rows, paging, |(pod, refused)| refusal(pod, &refused))
 }
 
 /// A refusal with its reason as a sentence.
-pub fn refusal(pod: &PodRecord, refused: &Refused) -> Bad {
+pub fn refusal(pod: &PodRecord, refused: &Refused) -> RefusalRow {
     let message = match refused.key {
         Some(key) => format!("{key}: {}", refused.reason),
         None => refused.reason.to_string(),
     };
-    Bad {
+    RefusalRow {
         namespace: pod.namespace.to_string(),
         pod: pod.name().to_owned(),
         profile: refused.profile.to_string(),
@@ -254,16 +254,16 @@ pub struct PodFilter {
 }
 
 /// The Pods with a profile's label, ordered by namespace and name.
-pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Pod> {
+pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<PodRow> {
     let is_asked = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
     let pods = snapshot.pods().filter(|pod| is_asked(&filter.name, pod.name()));
     let pods = pods.filter(|pod| is_asked(&filter.namespace, &pod.namespace));
-    let rows = pods.map(|pod| (Place::new([&pod.namespace, pod.name(), pod.uid()], [0, 0]), pod));
+    let rows = pods.map(|pod| (RowKey::new([&pod.namespace, pod.name(), pod.uid()], [0, 0]), pod));
     page(rows, paging, |record| pod(snapshot, record))
 }
 
-fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
-    let registration = |registered: &Registered| Registration {
+fn pod(snapshot: &Snapshot, record: &PodRecord) -> PodRow {
+    let registration = |registered: &Registered| RegistrationRow {
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
@@ -273,7 +273,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
         name: question_name(registered.service(), &snapshot.settings.origin),
         withheld: withheld(snapshot, record, registered),
     };
-    Pod {
+    PodRow {
         namespace: record.namespace.to_string(),
         name: record.name().to_owned(),
         uid: record.uid().to_owned(),
@@ -283,7 +283,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> Pod {
         addresses: record.status.pod_ips.to_vec(),
         registrations: record.registrations.iter().map(registration).collect(),
         refused: record.refusals().map(|refused| refusal(record, &refused)).collect(),
-        consumes: record.rest().consumers.iter().map(|(_, consumer)| consumer.interface.to_string()).collect(),
+        consumes: record.rare().consumers.iter().map(|(_, consumer)| consumer.interface.to_string()).collect(),
     }
 }
 

@@ -24,7 +24,7 @@ const OTHERWISE: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
 
 /// What a process does besides answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
+pub struct SandboxNeeds {
     /// It saves its zone in a folder (`--state-dir`).
     pub files_written: bool,
 }
@@ -47,14 +47,14 @@ pub enum SandboxError {
 ///
 /// # Errors
 /// This kernel or processor does not support it. The process is then unchanged, except that `no_new_privs` may be set.
-pub fn enter(needs: Needs) -> Result<(), SandboxError> {
+pub fn enter(needs: SandboxNeeds) -> Result<(), SandboxError> {
     if !IS_KNOWN_HERE {
         return Err(SandboxError::Architecture);
     }
     Ok(apply_filter_all_threads(&filter(needs)?)?)
 }
 
-fn filter(needs: Needs) -> Result<BpfProgram, SandboxError> {
+fn filter(needs: SandboxNeeds) -> Result<BpfProgram, SandboxError> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| SandboxError::Architecture)?;
     let filter = SeccompFilter::new(calls::allowed(needs)?, OTHERWISE, SeccompAction::Allow, architecture)?;
     Ok(filter.try_into()?)
@@ -149,7 +149,7 @@ mod tests {
                 let _ = stopped.recv(); // returns when the sender is dropped
                 check_what_is_gone();
             });
-            enter(Needs { files_written: false }).expect("a kernel that takes filters");
+            enter(SandboxNeeds { files_written: false }).expect("a kernel that takes filters");
             check_what_is_gone();
             drop(stop);
             before.join().expect("an existing thread is under the filter too");
@@ -161,7 +161,7 @@ mod tests {
             ours.read_exact(&mut [0]).expect("and read from");
             fs::read("/proc/self/status").expect("files are read");
             fs::read_dir("/").expect("folders too").flatten().for_each(drop);
-            enter(Needs { files_written: true }).expect_err("there is no second filter");
+            enter(SandboxNeeds { files_written: true }).expect_err("there is no second filter");
         });
     }
 
@@ -169,7 +169,7 @@ mod tests {
     fn the_state_folder_stays_writable_if_needed() {
         passes_in_a_child("the_state_folder_stays_writable_if_needed", || {
             let folder = folder_of(parent_id());
-            enter(Needs { files_written: true }).expect("a kernel that takes filters");
+            enter(SandboxNeeds { files_written: true }).expect("a kernel that takes filters");
             fs::create_dir(&folder).expect("a folder");
             let file = folder.join("new");
             File::create(&file)
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn an_abort_still_ends_the_process() {
         let output = in_a_child("an_abort_still_ends_the_process", || {
-            enter(Needs { files_written: false }).expect("a kernel that takes filters");
+            enter(SandboxNeeds { files_written: false }).expect("a kernel that takes filters");
             std::process::abort();
         });
         let status = output.expect("a child that ended").status;

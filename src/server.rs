@@ -3,7 +3,7 @@
 pub mod clients;
 pub mod encrypted;
 pub mod listen;
-pub mod stream;
+pub mod tcp;
 pub mod udp;
 
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use arc_swap::ArcSwap;
 
 use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
 use crate::dns::{Rcode, Rtype};
-use crate::metrics::{Dropped, Metrics, Transport};
+use crate::metrics::{DropReason, Metrics, Transport};
 use crate::snapshot::Snapshot;
-use crate::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Own, Query, Received};
-use clients::{Admission, Clients};
+use crate::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Query, Received, ServerOptions};
+use clients::{Admission, ClientPolicy};
 
 /// The state that all transports share: the current snapshot, and what else a reply depends on.
 pub struct Responder {
@@ -29,7 +29,7 @@ pub struct Responder {
     /// The server's identity (RFC 5001).
     pub nsid: Box<[u8]>,
     /// The rules for clients.
-    pub clients: Clients,
+    pub clients: ClientPolicy,
     /// The metrics that replies count in.
     pub metrics: Arc<Metrics>,
     /// Whether each query that gets a reply is a log line (`--log-queries`).
@@ -73,12 +73,12 @@ impl Responder {
         let responded = AssertUnwindSafe(|| self.reply(snapshot, message, client, transport, out)); // truncated below
         catch_unwind(responded).unwrap_or_else(|_| {
             out.truncate(start);
-            self.give_up(message, out)
+            self.fail_reply(message, out)
         })
     }
 
     /// Appends a SERVFAIL header, made from the query's header alone.
-    fn give_up(&self, message: &[u8], out: &mut Vec<u8>) -> Option<Outcome> {
+    fn fail_reply(&self, message: &[u8], out: &mut Vec<u8>) -> Option<Outcome> {
         self.metrics.panicked();
         let header = message.first_chunk::<HEADER_LEN>()?;
         let kept = header[2] & 0b0111_1001; // the opcode and RD
@@ -97,15 +97,15 @@ impl Responder {
     ) -> Option<Outcome> {
         let received = wire::parse(message);
         if transport == Transport::Quic && !received.is_legal_over_quic() {
-            return self.drop(Dropped::NotAQuery);
+            return self.count_dropped(DropReason::NotAQuery);
         }
         let (rtype, outcome) = match received {
-            Received::Nothing => return self.drop(Dropped::NotAQuery),
+            Received::Nothing => return self.count_dropped(DropReason::NotAQuery),
             Received::Malformed(malformed) => {
                 if !self.clients.admits_malformed(client.ip(), transport) {
-                    return self.drop(Dropped::RateLimit);
+                    return self.count_dropped(DropReason::RateLimit);
                 }
-                let (malformed, own) = self.greet(malformed, client);
+                let (malformed, own) = self.reply_to_malformed(malformed, client);
                 (Rtype(0), malformed.reply(limits(transport, malformed.edns), own, out))
             }
             Received::Query(query) => {
@@ -122,7 +122,7 @@ impl Responder {
                     }
                     Admission::Failed(rcode) => query.failed(rcode).reply(limits, own, out),
                     Admission::SentToTcp => query.reply_cut(limits, own, out),
-                    Admission::Ignored => return self.drop(Dropped::RateLimit),
+                    Admission::Ignored => return self.count_dropped(DropReason::RateLimit),
                 };
                 self.log(&query, client, transport, outcome);
                 (query.rtype, outcome)
@@ -133,14 +133,18 @@ impl Responder {
     }
 
     /// The reply to a message that is not a query: its response code, or a cookie if it asks for a cookie alone.
-    fn greet<'m>(&self, malformed: Malformed<'m>, client: SocketAddr) -> (Malformed<'m>, Own<'_>) {
-        match self.clients.greet(&malformed, client.ip(), &self.nsid) {
+    fn reply_to_malformed<'m>(
+        &self,
+        malformed: Malformed<'m>,
+        client: SocketAddr,
+    ) -> (Malformed<'m>, ServerOptions<'_>) {
+        match self.clients.cookie_reply(&malformed, client.ip(), &self.nsid) {
             Some((rcode, own)) => (Malformed { rcode, ..malformed }, own),
-            None => (malformed, Own { nsid: &self.nsid, cookie: None }),
+            None => (malformed, ServerOptions { nsid: &self.nsid, cookie: None }),
         }
     }
 
-    fn drop(&self, reason: Dropped) -> Option<Outcome> {
+    fn count_dropped(&self, reason: DropReason) -> Option<Outcome> {
         self.metrics.dropped(reason);
         None
     }
@@ -148,7 +152,7 @@ impl Responder {
     fn count(&self, rtype: Rtype, transport: Transport, outcome: Outcome) {
         self.metrics.query(rtype, transport, outcome.rcode);
         if outcome.is_cut {
-            self.metrics.cut(transport);
+            self.metrics.truncated(transport);
         }
     }
 
@@ -169,7 +173,7 @@ impl Responder {
 
     fn log(&self, query: &Query<'_>, client: SocketAddr, transport: Transport, outcome: Outcome) {
         if self.logs_queries {
-            let name = query.spelled();
+            let name = query.name_text();
             tracing::info!(target: "callsign::query", %client, %transport, %name, rtype = %query.rtype, rcode = %outcome.rcode);
         }
     }

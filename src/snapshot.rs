@@ -9,12 +9,12 @@ mod cost;
 mod endpoints;
 mod instances;
 mod keys;
+mod metadata_view;
 mod names;
-mod pod;
+mod pod_record;
 mod set;
-mod settings;
 mod table;
-mod told;
+mod zone_settings;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use smallvec::SmallVec;
 
-use crate::dns::{Key, Name, Path, Rtype};
-use crate::name::{self, Selector, Service, ServiceName, TargetLabel};
+use crate::dns::{Key, Name, NamePath, Rtype};
+use crate::name::{self, NameSelector, Service, ServiceName, TargetLabel};
 use crate::zones::{Lookup, Zone, Zones};
 
 pub use endpoints::{Endpoint, EndpointParts, Endpoints, PodSlot, hash, order_seed};
 pub use instances::{Instance, InstanceLabel};
 pub use keys::{PodKey, PodKeyRef, ServiceKeyRef, SetKey, SetKeyRef};
+pub use metadata_view::{CommonMetadata, MetadataView, Overrides, OwnValues, Pairs, Template};
 pub(crate) use names::{Names, SetFacts, SetSlot};
-pub use pod::{Addresses, KeptOut, Own, PodRecord, Refused, Registered, Rest, Standing};
+pub use pod_record::{Addresses, KeptOut, OwnDetails, PodRecord, RareFields, Refused, Registered, Standing};
 pub use set::{Member, Set};
-pub use settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 pub(crate) use table::Table;
-pub use told::{Common, Overrides, OwnValues, Pairs, Template, Told};
+pub use zone_settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
 
 /// Everything that answers are made from.
 #[derive(Clone, Debug)]
@@ -171,7 +171,7 @@ impl Snapshot {
     fn natural(&self, key: SetKeyRef<'_>) -> Found<Selected<'_>> {
         match self.names.natural(&key).and_then(|slot| self.names.sets.get(slot)) {
             Some(facts) => {
-                let has_instances = key.group == Selector::Any && key.version == Selector::Any;
+                let has_instances = key.group == NameSelector::Any && key.version == NameSelector::Any;
                 Found::Here(Selected { services: &facts.services, set: &facts.set, has_instances })
             }
             None if self.names.has_natural_below(&key) => Found::Between,
@@ -181,7 +181,7 @@ impl Snapshot {
 
     /// Whether any service is registered in a namespace.
     pub fn has_namespace(&self, namespace: &[u8]) -> bool {
-        let (group, version) = (Selector::Any, Selector::Any);
+        let (group, version) = (NameSelector::Any, NameSelector::Any);
         self.names.has_natural_below(&SetKeyRef { namespace, group, version, interface: b"" })
     }
 
@@ -340,21 +340,21 @@ impl Snapshot {
     }
 
     /// Whether a name server's address record or a name of the zone's own file is at or below a name.
-    pub fn has_fixed_name_below(&self, name: &Path) -> bool {
+    pub fn has_fixed_name_below(&self, name: &NamePath) -> bool {
         let is_below = |key: &Key| key.as_bytes().starts_with(name.key());
         let in_file = |overlay: &Arc<Zone>| !matches!(overlay.lookup(name.key(), Rtype::ANY), Lookup::NxDomain);
         self.settings.ns_addresses.keys().any(is_below) || self.zones.overlay().is_some_and(in_file)
     }
 
     /// Whether one of our zones begins at or below a name. If so, the name exists in whichever zone it is (RFC 8020).
-    pub fn has_zone_below(&self, name: &Path) -> bool {
+    pub fn has_zone_below(&self, name: &NamePath) -> bool {
         let is_above = |zone: &Key| zone.as_bytes().starts_with(name.key());
         let is_above_reverse = || name.label(0) == Some(b"arpa") && self.settings.reverse.keys().any(is_above);
         is_above(self.zone_key()) || self.zones.is_above_one(name.key()) || is_above_reverse()
     }
 
     /// The most specific reverse zone that contains a name.
-    pub fn reverse_zone(&self, name: &Path) -> Option<&Name> {
+    pub fn reverse_zone(&self, name: &NamePath) -> Option<&Name> {
         let reverse = &self.settings.reverse;
         if name.label(0) != Some(b"arpa") {
             return None;

@@ -4,11 +4,11 @@
 //! and its events are in order. A relist is `Begin`, the existing Pods, and `Commit`; `Abort` means that the list is
 //! incomplete.
 
-pub mod again;
 pub mod files;
 pub mod health;
 pub mod kube;
 pub mod poll;
+pub mod refetch;
 pub mod selector;
 pub mod url;
 
@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use self::selector::Selector;
+use self::selector::LabelSelector;
 use crate::registration::Decoded;
 
 /// Identifies a watch.
@@ -62,7 +62,7 @@ pub enum Change {
     /// The current state of a Pod.
     Apply(Box<Pod>),
     /// The state of a Pod that the index asked for. The index may know a newer state, or the Pod may be gone.
-    Again(Box<Pod>),
+    Refetched(Box<Pod>),
     /// The Pod with this uid is gone, or no longer has the label.
     Remove(Arc<str>),
     /// The list was complete: Pods that it did not name are gone.
@@ -136,9 +136,9 @@ impl Phase {
 
 /// Selects Pods by a label selector, and names the annotation with their registrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
+pub struct WatchProfile {
     pub name: Arc<str>,
     /// The label selector: as text for the API server, and parsed for manifests.
-    pub selector: Selector,
+    pub selector: LabelSelector,
     pub annotation: String,
 }

@@ -11,21 +11,21 @@
 //! once the new one is on the disk (write, fsync, rename, fsync of the folder). It uses at most a twentieth of a
 //! processor.
 
-mod file;
-mod keeper;
 mod record;
+mod saver;
+mod state_file;
 
 use std::path::PathBuf;
 
-pub use file::{load, save, serial};
-pub use keeper::Keeper;
+pub use saver::StateSaver;
+pub use state_file::{load, save, serial};
 
 /// The file's name in the state folder.
 pub const FILE_NAME: &str = "zone.state";
 
 /// What identifies a saved zone.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Head {
+pub struct StateHeader {
     /// Always `callsign-state`.
     format: String,
     /// The earliest version of the format that can read the file.

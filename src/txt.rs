@@ -26,14 +26,14 @@ const TRUNCATED_LEN_MAX: usize = 1 + "truncated=".len() + 5;
 
 /// One TXT record: for one registration, or for all registrations of one DNS-SD instance.
 #[derive(Clone, Debug)]
-pub struct Text<'s> {
+pub struct TxtRecord<'s> {
     /// The Pod that registers them.
     pub pod: &'s PodRecord,
     /// The Pod's registrations in this record, at least one.
     pub registered: SmallVec<[&'s Registered; 1]>,
 }
 
-impl Text<'_> {
+impl TxtRecord<'_> {
     /// Appends the record's data, at least one and at most [`TXT_LEN_MAX`] bytes: all entries, or as many as fit and
     /// the number of those left out.
     pub fn append_rdata(&self, out: &mut Vec<u8>) {
@@ -64,7 +64,7 @@ impl Text<'_> {
         let Some(first) = self.registered.first() else { return };
         each("pod", Some(self.pod.name()));
         if let Some(socket) = self.pod.socket(first) {
-            each("addr", Some(&Joined::address(socket)));
+            each("addr", Some(&JoinedText::address(socket)));
         }
         each("interface", Some(&first.service().interface));
         let mut unless_empty = |key, value: Option<&str>| {
@@ -81,8 +81,8 @@ impl Text<'_> {
 
     /// The values of all registrations without repeats, joined by commas. `None` if the result is too long, or if the
     /// registrations repeat so much that the query would cost too much.
-    fn joined<'a, T: AsRef<str> + 'a>(&'a self, values: impl Fn(&'a Registered) -> &'a [T]) -> Option<Joined> {
-        let (mut joined, mut seen, mut read_len) = (Joined::default(), HashSet::new(), 0);
+    fn joined<'a, T: AsRef<str> + 'a>(&'a self, values: impl Fn(&'a Registered) -> &'a [T]) -> Option<JoinedText> {
+        let (mut joined, mut seen, mut read_len) = (JoinedText::default(), HashSet::new(), 0);
         let mut lists: SmallVec<[&[T]; 4]> = self.registered.iter().map(|registered| values(registered)).collect();
         lists.dedup_by_key(|list| list.as_ptr()); // versions of one interface share their list
         for value in lists.into_iter().flatten().map(T::as_ref) {
@@ -107,18 +107,18 @@ impl Text<'_> {
 
 /// A text built on the stack, unless it is long.
 #[derive(Default)]
-struct Joined(SmallVec<[u8; 128]>);
+struct JoinedText(SmallVec<[u8; 128]>);
 
-impl Joined {
+impl JoinedText {
     /// `10.244.0.81:20880`, `[fd00::1]:20880`
-    fn address(socket: SocketAddr) -> Joined {
-        let mut text = Joined::default();
+    fn address(socket: SocketAddr) -> JoinedText {
+        let mut text = JoinedText::default();
         let _ = write!(text.0, "{socket}"); // writing to memory cannot fail
         text
     }
 }
 
-impl Deref for Joined {
+impl Deref for JoinedText {
     type Target = str;
 
     fn deref(&self) -> &str {

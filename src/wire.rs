@@ -6,13 +6,13 @@
 //! SRV target or none.
 
 mod compose;
+mod edns;
 mod query;
 mod reply;
-mod tail;
 
+pub use edns::ServerOptions;
 pub use query::{CLIENT_COOKIE_LEN, Cookie, Edns, Malformed, Query, Received, SERVER_COOKIE_LEN, Signature, parse};
 pub use reply::{Limits, Outcome, reply};
-pub use tail::Own;
 
 /// The largest UDP reply in bytes, even if the client offers more: no common path fragments it (DNS flag day 2020).
 pub const UDP_LEN_MAX: usize = 1232;

@@ -1,7 +1,7 @@
 //! The task that turns the sources' events into snapshots. Only it holds the index.
 
+mod fair_queue;
 mod missing;
-mod pace;
 mod refusals;
 
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use tokio::task::{block_in_place, yield_now};
 use tokio::time::sleep;
 
 use crate::changes::Changes;
+use crate::heartbeat::Heartbeat;
 use crate::index::{Difference, Index, Now};
-use crate::pulse::Pulse;
 use crate::server::Responder;
 use crate::snapshot::Snapshot;
 use crate::source::Arrival;
-use crate::source::again::Tellers;
+use crate::source::refetch::RefetchSenders;
 use crate::zones::Zones;
 
-use missing::Asker;
-use pace::Pace;
+use fair_queue::FairQueue;
+use missing::RefetchQueue;
 use refusals::RefusalLog;
 
 /// The most events that wait: one batch. A faster source waits, and so does the API server's socket.
@@ -51,7 +51,7 @@ pub struct Inputs {
     /// The static zones. A reload sends new ones.
     pub zones: watch::Receiver<Arc<Zones>>,
     /// The senders that ask a source for a Pod again.
-    pub tellers: Tellers,
+    pub refetch_senders: RefetchSenders,
 }
 
 /// Applies events until no source can send any more.
@@ -60,53 +60,53 @@ pub async fn run(
     inputs: Inputs,
     responder: Arc<Responder>,
     changes: Arc<Changes>,
-    pulse: Arc<Pulse>,
+    heartbeat: Arc<Heartbeat>,
 ) {
     let started = Instant::now();
-    let Inputs { mut events, mut zones, tellers } = inputs;
-    let mut asker = Asker::new(tellers);
+    let Inputs { mut events, mut zones, refetch_senders } = inputs;
+    let mut refetch_queue = RefetchQueue::new(refetch_senders);
     let mut last = responder.snapshot.load_full();
-    let (mut pace, mut refusals) = (Pace::default(), RefusalLog::default());
+    let (mut queue, mut refusals) = (FairQueue::default(), RefusalLog::default());
     let mut is_open = true;
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut ready = Vec::with_capacity(BATCH_MAX);
     let mut received = Vec::with_capacity(BATCH_MAX);
-    while is_open || !pace.is_empty() || !ready.is_empty() {
-        pulse.beat();
+    while is_open || !queue.is_empty() || !ready.is_empty() {
+        heartbeat.beat();
         let is_all_taken_in = ready.is_empty();
-        let room = if is_all_taken_in { pace.room().min(BATCH_MAX) } else { 0 };
-        let due = [index.serial_due(), pace.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
+        let room = if is_all_taken_in { queue.capacity_left().min(BATCH_MAX) } else { 0 };
+        let due = [index.serial_due(), queue.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
         let due = due.filter(|_| is_all_taken_in);
         tokio::select! {
             taken = events.recv_many(&mut batch, room), if is_open && room > 0 => is_open = taken > 0,
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
-            () = rest(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
+            () = wait_or_yield(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
         }
         let clock = started.elapsed();
-        batch.drain(..).for_each(|arrival| pace.take_in(arrival, clock, &mut ready));
+        batch.drain(..).for_each(|arrival| queue.push(arrival, clock, &mut ready));
         if is_all_taken_in {
-            pace.take_turns(clock, &mut ready);
+            queue.pop_due(clock, &mut ready);
         }
-        refusals.turn(clock);
-        asker.turn(&index, clock);
+        refusals.end_window(clock);
+        refetch_queue.request_missing(&index, clock);
         let (count, bytes) = slice_of(&ready);
         received.clear();
         received.extend(ready[..count].iter().map(|arrival: &Arrival| arrival.received));
         let is_long = count >= LONG_BATCH_LEN_MIN || bytes >= LONG_BATCH_BYTES_MIN;
-        let mut take_in = || {
+        let mut apply_slice = || {
             ready.drain(..count).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
             index.publish(now(started))
         };
-        let published = if is_long { beside_others(take_in) } else { take_in() };
+        let published = if is_long { in_place(apply_slice) } else { apply_slice() };
         let Some((snapshot, difference)) = published else { continue };
         let before = std::mem::replace(&mut last, snapshot.clone());
-        show(&responder, &snapshot);
+        publish(&responder, &snapshot);
         changes.publish(&before, &snapshot, &difference);
         // The first lists are not visible before they end, so their Pods have no lag.
         if before.is_synced {
             received.iter().for_each(|received| responder.metrics.observe_event_lag(received.elapsed()));
         }
-        report(&before, &snapshot, &difference);
+        log_publication(&before, &snapshot, &difference);
         refusals.report(&before, &snapshot, &difference);
     }
 }
@@ -116,7 +116,7 @@ fn slice_of(ready: &[Arrival]) -> (usize, usize) {
     let mut bytes = 0;
     let fits = |arrival: &&Arrival| {
         let is_first = bytes == 0;
-        let with_it = bytes + pace::len_of(arrival);
+        let with_it = bytes + fair_queue::len_of(arrival);
         let fits = is_first || with_it <= SLICE_LEN_MAX;
         bytes = if fits { with_it } else { bytes };
         fits
@@ -126,7 +126,7 @@ fn slice_of(ready: &[Arrival]) -> (usize, usize) {
 }
 
 /// Waits, or if the wait is zero, lets other tasks run once.
-async fn rest(wait: Duration) {
+async fn wait_or_yield(wait: Duration) {
     match wait.is_zero() {
         true => yield_now().await,
         false => sleep(wait).await,
@@ -135,7 +135,7 @@ async fn rest(wait: Duration) {
 
 /// Runs `work` while the runtime's other tasks move to other threads. The source that filled the batch woke this task
 /// on its own thread, and would otherwise wait there until the work is done.
-fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(work),
         _ => work(),
@@ -144,7 +144,7 @@ fn beside_others<T>(work: impl FnOnce() -> T) -> T {
 
 /// Publishes a snapshot for answers. An unsynced snapshot does not replace the zone of an earlier run, but its static
 /// zones do.
-fn show(responder: &Responder, snapshot: &Arc<Snapshot>) {
+fn publish(responder: &Responder, snapshot: &Arc<Snapshot>) {
     responder.snapshot.rcu(|shown| match shown.is_synced && !snapshot.is_synced {
         true => Arc::new(Snapshot { zones: snapshot.zones.clone(), ..Snapshot::clone(shown) }),
         false => snapshot.clone(),
@@ -157,7 +157,7 @@ fn now(started: Instant) -> Now {
 }
 
 /// Logs the first sync, and on level debug every snapshot.
-fn report(before: &Snapshot, after: &Snapshot, difference: &Difference) {
+fn log_publication(before: &Snapshot, after: &Snapshot, difference: &Difference) {
     if after.is_synced && !before.is_synced {
         let (pods, services, endpoints) = (after.tally.pods, after.service_count(), after.tally.endpoints);
         tracing::info!(pods, services, endpoints, serial = after.serial, "synced: all Pods are known");

@@ -13,11 +13,11 @@
 mod check;
 mod data;
 mod fault;
-mod file;
 mod generate;
 mod include;
 mod listing;
 mod lookup;
+mod master_file;
 #[cfg(test)]
 mod model;
 mod overlay;
@@ -26,8 +26,8 @@ mod token;
 mod tree;
 mod zone;
 
-pub use fault::{Fault, Place, Reason};
-pub use listing::Listing;
+pub use fault::{FilePosition, ZoneFault, ZoneReason};
+pub use listing::ZoneListing;
 pub use lookup::{Dname, Glue, Lookup, Referral};
 pub use rrset::RrSet;
 pub use zone::{Role, Soa, Zone};
@@ -41,7 +41,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tree::{At, Tree, descent};
+use tree::{Tree, TreeMatch, descent};
 
 /// The largest zone file, in bytes: some 60 bytes for each of [`RECORDS_MAX`].
 pub const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -59,8 +59,8 @@ pub const ZONES_MAX: usize = 10_000;
 /// All static zones, immutable. A question belongs to the zone with the longest matching name.
 pub struct Zones {
     pod_zone: Name,
-    zones: Tree<Loaded>,
-    overlay: Option<Loaded>,
+    zones: Tree<LoadedZone>,
+    overlay: Option<LoadedZone>,
 }
 
 impl fmt::Debug for Zones {
@@ -71,7 +71,7 @@ impl fmt::Debug for Zones {
 
 /// A zone and the hashes of its files.
 #[derive(Clone)]
-struct Loaded {
+struct LoadedZone {
     zone: Arc<Zone>,
     /// The hash of the zone's own file.
     sha256: [u8; 32],
@@ -85,13 +85,13 @@ pub struct ZoneError {
     /// The zone file, or the folder if the folder itself has the problem.
     pub path: PathBuf,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: ZoneProblem,
 }
 
 /// `path:line:column: reason`, or without line and column.
 impl fmt::Display for ZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_place = matches!(&self.problem, Problem::Fault(fault) if fault.place.as_ref().is_some_and(|place| place.file.is_none()));
+        let has_place = matches!(&self.problem, ZoneProblem::Fault(fault) if fault.position.as_ref().is_some_and(|position| position.file.is_none()));
         let gap = if has_place { "" } else { " " };
         write!(f, "{}:{gap}{}", self.path.display(), self.problem)
     }
@@ -99,7 +99,7 @@ impl fmt::Display for ZoneError {
 
 /// What is wrong with a zone file or a folder.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub enum ZoneProblem {
     /// Reading failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -123,7 +123,7 @@ pub enum Problem {
     TooMany,
     /// Its content cannot be served.
     #[error("{0}")]
-    Fault(#[from] Fault),
+    Fault(#[from] ZoneFault),
 }
 
 impl Zones {
@@ -184,9 +184,9 @@ impl Zones {
         let (mut found, mut above) = (None, None);
         for here in descent(name, 0) {
             match self.zones.at(here) {
-                At::Entry(loaded) => (found, above) = (Some(&loaded.zone), found),
-                At::EmptyNonTerminal => {}
-                At::Nothing => break,
+                TreeMatch::Entry(loaded) => (found, above) = (Some(&loaded.zone), found),
+                TreeMatch::EmptyNonTerminal => {}
+                TreeMatch::Nothing => break,
             }
         }
         let is_apex = found.is_some_and(|zone| zone.apex.as_bytes() == name);
@@ -201,7 +201,7 @@ impl Zones {
 
     /// Whether one of these zones begins below a name.
     pub fn is_above_one(&self, key: &[u8]) -> bool {
-        matches!(self.zones.at(key), At::EmptyNonTerminal)
+        matches!(self.zones.at(key), TreeMatch::EmptyNonTerminal)
     }
 
     /// All zones except the Pod zone's.
@@ -216,7 +216,7 @@ impl Zones {
 }
 
 /// The zone files of a folder, by the keys of their origins. Files that are not named after a zone become errors.
-fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key, (PathBuf, Name)>, Problem> {
+fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key, (PathBuf, Name)>, ZoneProblem> {
     let mut paths = Vec::new();
     for entry in folder.read_dir()? {
         let path = entry?.path();
@@ -224,7 +224,7 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
             continue;
         }
         if paths.len() == ZONES_MAX {
-            return Err(Problem::TooMany);
+            return Err(ZoneProblem::TooMany);
         }
         paths.push(path);
     }
@@ -233,7 +233,7 @@ fn zone_files(folder: &Path, errors: &mut Vec<ZoneError>) -> Result<BTreeMap<Key
     for path in paths {
         match origin_of(&path) {
             Ok(origin) if files.contains_key(&origin.key()) => {
-                errors.push(ZoneError { path, problem: Problem::Twice(origin) });
+                errors.push(ZoneError { path, problem: ZoneProblem::Twice(origin) });
             }
             Ok(origin) => {
                 files.insert(origin.key(), (path, origin));
@@ -250,13 +250,13 @@ fn is_zone_file(path: &Path) -> bool {
 }
 
 /// The zone that a file is named after: `example.org.zone` is for `example.org.`
-fn origin_of(path: &Path) -> Result<Name, Problem> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or(Problem::NotUtf8)?;
-    name.strip_suffix(".zone").unwrap_or(name).parse().map_err(Problem::BadOrigin)
+fn origin_of(path: &Path) -> Result<Name, ZoneProblem> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(ZoneProblem::NotUtf8)?;
+    name.strip_suffix(".zone").unwrap_or(name).parse().map_err(ZoneProblem::BadOrigin)
 }
 
 /// Reads a zone from its file, or returns the old one if the file has not changed.
-fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Result<Loaded, Problem> {
+fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&LoadedZone>) -> Result<LoadedZone, ZoneProblem> {
     let text = read_file(path)?;
     let sha256 = Sha256::digest(&text).into();
     if let Some(old) = old.filter(|old| old.sha256 == sha256 && old.includes_the_same()) {
@@ -265,10 +265,10 @@ fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&Loaded>) -> Re
     let mut folder = Folder::at(path.parent().unwrap_or(Path::new("")));
     let zone = Zone::read(&text, origin, role, &mut folder)?;
     let included = folder.included.into_iter().map(|file| (file.path, Sha256::digest(&file.text).into())).collect();
-    Ok(Loaded { zone: Arc::new(zone), sha256, included })
+    Ok(LoadedZone { zone: Arc::new(zone), sha256, included })
 }
 
-impl Loaded {
+impl LoadedZone {
     /// Whether all files that the zone includes are unchanged.
     fn includes_the_same(&self) -> bool {
         let is_same = |path: &Path, sha256| read_file(path).is_ok_and(|text| Sha256::digest(&text) == sha256);
@@ -276,14 +276,14 @@ impl Loaded {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+fn read_file(path: &Path) -> Result<Vec<u8>, ZoneProblem> {
     if !fs::metadata(path)?.is_file() {
-        return Err(Problem::NotAFile); // opening a pipe would wait for its writer
+        return Err(ZoneProblem::NotAFile); // opening a pipe would wait for its writer
     }
     let mut text = Vec::new();
     File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > FILE_LEN_MAX {
-        return Err(Problem::TooLarge);
+        return Err(ZoneProblem::TooLarge);
     }
     Ok(text)
 }

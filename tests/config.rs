@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use callsign::cli::{Cli, Command};
-use callsign::config::{Config, Environment, Namespaces, default_profiles};
+use callsign::config::{Environment, Namespaces, ServeConfig, default_profiles};
 use callsign::logging::Format;
 use callsign::snapshot::TxtKeys;
 use callsign::source::kube::QUIET_MAX;
@@ -32,7 +32,7 @@ impl Drop for TempFile {
 }
 
 /// Loads a configuration from flags, variables and a file's text. Variables and the file have one option a line.
-fn load(flags: &str, variables: &str, file: &str) -> Result<Config, String> {
+fn load(flags: &str, variables: &str, file: &str) -> Result<ServeConfig, String> {
     let file = (!file.is_empty()).then(|| TempFile::new(file));
     let mut words: Vec<OsString> = vec!["callsign".into(), "serve".into()];
     words.extend(flags.split_whitespace().map(OsString::from));
@@ -44,11 +44,11 @@ fn load(flags: &str, variables: &str, file: &str) -> Result<Config, String> {
     };
     let variables = variables.lines().filter_map(|line| line.trim().split_once('='));
     let environment = Environment::of_variables(variables.map(|(name, value)| (name.into(), value.into())));
-    environment.and_then(|environment| Config::load(*args, &environment)).map_err(|error| error.to_string())
+    environment.and_then(|environment| ServeConfig::load(*args, &environment)).map_err(|error| error.to_string())
 }
 
 /// The configuration without the values that differ from host to host.
-fn shown(config: Result<Config, String>) -> String {
+fn shown(config: Result<ServeConfig, String>) -> String {
     let mut config = config.unwrap();
     config.nsid = if config.nsid == "here" { config.nsid } else { "the host's name".into() };
     format!("{config:?}")

@@ -20,7 +20,7 @@ use callsign::index::Index;
 use callsign::registration::Reason;
 use callsign::server::Responder;
 use callsign::snapshot::{Snapshot, ZoneSettings};
-use callsign::source::again::{Teller, Tellers, WANTED_MAX};
+use callsign::source::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
 use callsign::source::{Arrival, Change, Event, Pod};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
@@ -59,10 +59,10 @@ impl Running {
         let zones = empty.snapshot.zones.clone();
         let index = Index::new(Arc::new(bounds), zones.clone(), vec![source()]);
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
-        let (sender, mut wanted) = mpsc::channel(WANTED_MAX);
-        let mut tellers = Tellers::default();
-        tellers.add(source(), Teller::Cluster(sender));
-        let inputs = Inputs { events: incoming, zones: watch::channel(zones).1, tellers };
+        let (sender, mut wanted) = mpsc::channel(REFETCH_MAX);
+        let mut refetch_senders = RefetchSenders::default();
+        refetch_senders.add(source(), RefetchSender::Cluster(sender));
+        let inputs = Inputs { events: incoming, zones: watch::channel(zones).1, refetch_senders };
         tokio::spawn(writer::run(index, inputs, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
         tokio::spawn(async move { while wanted.recv().await.is_some() {} }); // no Pod is admitted again here
         Running { events, responder }

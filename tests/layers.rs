@@ -15,7 +15,7 @@ const ROWS: [&[&str]; 14] = [
     &["index", "txt"],
     &["answer"],
     &["wire"],
-    &["report", "metrics", "pulse", "changes", "events", "escape"],
+    &["report", "metrics", "heartbeat", "changes", "sse", "escape"],
     &["server", "writer", "http", "register"],
     &["state"],
     &["config", "cli", "logging", "sandbox", "app", "remote", "registry"],

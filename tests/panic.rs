@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 
 use budget::zone::{Zone, query, service_name};
 use callsign::changes::Changes;
+use callsign::heartbeat::Heartbeat;
 use callsign::http::access::Access;
-use callsign::http::{self, Bounds, ListRoom, Pages};
-use callsign::pulse::Pulse;
-use callsign::server::encrypted::certificate::{Certificate, Files};
-use callsign::server::encrypted::quic::{self, Within};
+use callsign::http::{self, ApiState, HttpLimits, ListBudget};
+use callsign::server::encrypted::certificate::{Certificate, CertificateFiles};
+use callsign::server::encrypted::quic::{self, Alpn};
 use callsign::server::encrypted::tls;
 use callsign::server::listen::Listen;
-use callsign::server::{Responder, stream, udp};
+use callsign::server::{Responder, tcp, udp};
 use harness::quic::Quic;
 use harness::tls::{Authority, Mounted};
 use tokio::sync::watch;
@@ -76,47 +76,47 @@ struct Running {
     responder: Arc<Responder>,
 }
 
-fn start(pulse: Pulse) -> Running {
+fn start(heartbeat: Heartbeat) -> Running {
     let zone = Zone::of_pods(100);
     let responder = Arc::new(Responder { logs_queries: true, ..zone.responder() });
     let authority = Authority::new();
     let (certificate, key, _) = authority.issue();
     let mounted = Mounted::new(&certificate, &key);
-    let files = Files { certificate: mounted.file("tls.crt").into(), key: mounted.file("tls.key").into() };
+    let files = CertificateFiles { certificate: mounted.file("tls.crt").into(), key: mounted.file("tls.key").into() };
     let certificate = Arc::new(Certificate::read(files).expect("a certificate"));
     let (shared, (told, addresses)) = (responder.clone(), std::sync::mpsc::channel());
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         runtime.expect("a runtime").block_on(async move {
             let any = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-            let [listener, over_tls] = [(); 2].map(|()| stream::bind(any).expect("bind TCP"));
-            let over_quic = quic::bind(any, Within::Dns, certificate.clone()).expect("bind QUIC");
-            let pages = stream::bind(any).expect("bind HTTP");
+            let [listener, over_tls] = [(); 2].map(|()| tcp::bind(any).expect("bind TCP"));
+            let over_quic = quic::bind(any, Alpn::Dns, certificate.clone()).expect("bind QUIC");
+            let pages = tcp::bind(any).expect("bind HTTP");
             let tcp = [&listener, &over_tls, &pages].map(|listener| listener.local_addr().expect("its address"));
             let over_udp = udp::bind(tcp[0].into()).expect("bind UDP"); // before any query arrives there
             told.send((tcp, over_quic.local_addr().expect("its address"))).expect("a receiver");
             udp::serve(over_udp, tcp[0].into(), shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
-            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), pulse)), closing.clone()));
+            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), heartbeat)), closing.clone()));
             let acceptor = tls::acceptor(certificate).expect("an acceptor");
             tokio::spawn(tls::serve(over_tls, acceptor, shared.clone(), closing.clone()));
-            tokio::spawn(quic::serve(over_quic, Within::Dns, shared.clone(), closing.clone()));
-            stream::serve(listener, shared, closing).await;
+            tokio::spawn(quic::serve(over_quic, Alpn::Dns, shared.clone(), closing.clone()));
+            tcp::serve(listener, shared, closing).await;
         });
     });
     let ([dns, tls, http], quic) = addresses.recv_timeout(Duration::from_secs(10)).expect("a running server");
     Running { dns, tls, quic, http, authority, responder }
 }
 
-fn all_pages(responder: Arc<Responder>, pulse: Pulse) -> Pages {
-    Pages {
+fn all_pages(responder: Arc<Responder>, heartbeat: Heartbeat) -> ApiState {
+    ApiState {
         access: Access::default(),
         responder,
         changes: Arc::new(Changes::new(0)),
-        pulse: Arc::new(pulse),
+        heartbeat: Arc::new(heartbeat),
         is_ending: Arc::new(AtomicBool::new(false)),
-        room: ListRoom::default(),
-        bounds: Bounds::default(),
+        list_budget: ListBudget::default(),
+        limits: HttpLimits::default(),
         sources: Box::new(Vec::new),
     }
 }
@@ -141,7 +141,7 @@ fn check(at: usize, reply: &[u8]) {
 #[test]
 fn a_panic_costs_one_query() {
     tracing::subscriber::set_global_default(PanickingLog).expect("the first log");
-    let Running { dns, tls, quic, http, authority, responder } = start(Pulse::default());
+    let Running { dns, tls, quic, http, authority, responder } = start(Heartbeat::default());
     std::panic::set_hook(Box::new(|_| {})); // the panics are intended
 
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -201,6 +201,6 @@ fn livez(http: SocketAddr) -> String {
 #[test]
 fn a_writer_that_stalls_fails_the_probe() {
     let a_minute_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("a machine that is up that long");
-    let text = livez(start(Pulse::since(a_minute_ago)).http);
+    let text = livez(start(Heartbeat::since(a_minute_ago)).http);
     assert!(text.starts_with("HTTP/1.0 503") && text.contains("the writer of the zone does not respond"), "{text}");
 }

@@ -16,7 +16,7 @@ use callsign::changes::Changes;
 use callsign::index::Index;
 use callsign::server::Responder;
 use callsign::snapshot::Snapshot;
-use callsign::source::again::Tellers;
+use callsign::source::refetch::RefetchSenders;
 use callsign::source::{Arrival, Change, Event, Phase, Pod, PodStatus, SourceId};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use data_encoding::BASE64;
@@ -45,7 +45,8 @@ impl Running {
         let zones = empty.zones.clone();
         let index = Index::new(empty.settings.clone(), zones.clone(), vec![source.clone()]);
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
-        let inputs = Inputs { events: incoming, zones: watch::channel(zones).1, tellers: Tellers::default() };
+        let inputs =
+            Inputs { events: incoming, zones: watch::channel(zones).1, refetch_senders: RefetchSenders::default() };
         tokio::spawn(writer::run(index, inputs, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
         let running = Running { source, events, responder };
         running.send(Change::Begin).await;

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use callsign::changes::Changes;
-use callsign::config::{Config, Environment};
+use callsign::config::{Environment, ServeConfig};
+use callsign::heartbeat::Heartbeat;
 use callsign::index::Index;
 use callsign::metrics::Metrics;
-use callsign::pulse::Pulse;
-use callsign::server::clients::Clients;
+use callsign::server::clients::ClientPolicy;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
-use callsign::source::Profile;
-use callsign::source::again::Tellers;
+use callsign::source::WatchProfile;
 use callsign::source::health::SourceHealth;
 use callsign::source::kube::{Encoding, Method, Watch, client};
+use callsign::source::refetch::RefetchSenders;
 use callsign::writer::{self, Inputs};
 use callsign::zones::Zones;
 use callsign::{app, cli};
@@ -176,8 +176,8 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: M
     let started = Instant::now();
     let (client, _) = client(Some(Path::new(kubeconfig)), None).await.expect("a client");
     let selector = SELECTOR.parse().expect("a selector");
-    let profile = Profile { name: "dubbo".into(), selector, annotation: "dubbo.io/annotation".into() };
-    let watch = Watch::new("kubernetes".into(), profile, Some(SYNC.into())).asking(encoding, method);
+    let profile = WatchProfile { name: "dubbo".into(), selector, annotation: "dubbo.io/annotation".into() };
+    let watch = Watch::new("kubernetes".into(), profile, Some(SYNC.into())).preferring(encoding, method);
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let responder = start_writer(&watch, incoming);
 
@@ -210,21 +210,21 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: M
 fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<Responder> {
     let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
     let environment = Environment::of_variables([]).expect("an environment");
-    let config = Config::load(*arguments, &environment).expect("a configuration");
+    let config = ServeConfig::load(*arguments, &environment).expect("a configuration");
     let settings = Arc::new(app::zone_settings(&config).expect("settings"));
     let zones = Arc::new(Zones::none(settings.origin.clone()));
     let responder = Arc::new(Responder {
         snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
         freshness: SharedFreshness::default(),
         nsid: Box::default(),
-        clients: Clients::default(),
+        clients: ClientPolicy::default(),
         metrics: Arc::new(Metrics::new("", "")),
         logs_queries: false,
     });
     let index = Index::new(settings, zones.clone(), vec![watch.id().clone()]);
     let (_, zones) = watch::channel(zones);
     let changes = Arc::new(Changes::new(0));
-    let inputs = Inputs { events: incoming, zones, tellers: Tellers::default() };
-    tokio::spawn(writer::run(index, inputs, responder.clone(), changes, Arc::new(Pulse::default())));
+    let inputs = Inputs { events: incoming, zones, refetch_senders: RefetchSenders::default() };
+    tokio::spawn(writer::run(index, inputs, responder.clone(), changes, Arc::new(Heartbeat::default())));
     responder
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callsign::server::listen::Listen;
-use callsign::server::{stream, udp};
+use callsign::server::{tcp, udp};
 use tokio::sync::watch;
 
 use crate::budget::zone::Zone;
@@ -52,9 +52,9 @@ pub(crate) fn serve(address: &str, pods: &str) {
     let responder = Arc::new(zone.responder());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let listener = stream::bind(address).expect("bind TCP");
+        let listener = tcp::bind(address).expect("bind TCP");
         let (_open, closing) = watch::channel(false);
         udp::serve(udp::bind(address).expect("bind UDP"), address, responder.clone()).expect("a thread");
-        stream::serve(listener, responder, closing).await;
+        tcp::serve(listener, responder, closing).await;
     });
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ask::Reply;
 use callsign::metrics::{Metrics, Transport};
-use callsign::server::clients::Clients;
+use callsign::server::clients::ClientPolicy;
 use callsign::server::clients::cookies::Cookies;
 use callsign::server::clients::rate::RateLimit;
 use callsign::server::{Responder, SharedFreshness};
@@ -75,10 +75,10 @@ impl Server {
         let world = World::beside(&[("shop.example.", SHOP)], pods());
         let snapshot = Arc::new(world.snapshot().clone());
         let cookies = Cookies::new(None).expect("random numbers");
-        let guards = Clients {
+        let guards = ClientPolicy {
             cookies: Some(Arc::new(cookies)),
             rate: Some(RateLimit::new(REPLIES_PER_SECOND)),
-            ..Clients::default()
+            ..ClientPolicy::default()
         };
         let responder = |clients| Responder {
             snapshot: ArcSwap::new(snapshot.clone()),
@@ -88,7 +88,7 @@ impl Server {
             metrics: Arc::new(Metrics::new("0", "0")),
             logs_queries: false,
         };
-        Server { plain: responder(Clients::default()), guarded: responder(guards), world, snapshot }
+        Server { plain: responder(ClientPolicy::default()), guarded: responder(guards), world, snapshot }
     }
 
     fn judge(&self, message: &[u8]) {

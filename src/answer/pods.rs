@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::records::{Members, Records, Soa};
+use super::records::{Members, Records, ZoneSoa};
 use super::{Freshness, Question, Step};
-use crate::dns::{Class, LABEL_LEN_MAX, NAME_LEN_MAX, Name, Path, Rtype};
-use crate::name::{self, Below, BelowNamespace, Place, ReverseName, ServiceName};
+use crate::dns::{Class, LABEL_LEN_MAX, NAME_LEN_MAX, Name, NamePath, Rtype};
+use crate::name::{self, Below, BelowNamespace, ParsedName, ReverseName, ServiceName};
 use crate::snapshot::{Addresses, Found, Selected, Snapshot};
 
 /// The types that names of Pods may have, the most frequent first. An ANY question tries them in this order.
@@ -14,7 +14,7 @@ const TYPES: [Rtype; 7] = [Rtype::SRV, Rtype::A, Rtype::AAAA, Rtype::TXT, Rtype:
 /// Looks up a name in the Pods' zone.
 pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<'s> {
     let name = question.name;
-    let soa = Soa::Pods(&snapshot.settings.origin);
+    let soa = ZoneSoa::Pods(&snapshot.settings.origin);
     let look = |rtype| lookup(snapshot, &Question { rtype, ..question.clone() });
     let found = match question.rtype {
         Rtype::ANY => any(look),
@@ -30,7 +30,7 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<
 
 /// Whether Pods have records at a name.
 pub(super) fn has_records(snapshot: &Snapshot, name: &Name) -> bool {
-    let path = Path::of(name.labels());
+    let path = NamePath::of(name.labels());
     let (client, freshness) = (std::net::IpAddr::from([0; 4]), Freshness::Fresh);
     let question =
         Question { name: &path, spelling: name.wire(), rtype: Rtype::ANY, class: Class::IN, client, freshness };
@@ -40,12 +40,12 @@ pub(super) fn has_records(snapshot: &Snapshot, name: &Name) -> bool {
 /// Looks up a name in a reverse zone.
 pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, origin: &'s Name) -> Step<'s> {
     let name = question.name;
-    let soa = Soa::Pods(origin);
+    let soa = ZoneSoa::Pods(origin);
     let is_apex = name.len() == origin.label_count();
     let look = |rtype| match (is_apex, rtype) {
         (true, Rtype::SOA) => Found::Here(Records::Soa(soa)),
         (true, Rtype::NS) => Found::Here(Records::Ns),
-        (true, _) if !matches!(name::read_reverse(name), Some(ReverseName::Address(_))) => Found::Between,
+        (true, _) if !matches!(name::parse_reverse(name), Some(ReverseName::Address(_))) => Found::Between,
         (_, rtype) => pointers(snapshot, name, rtype),
     };
     let found = match question.rtype {
@@ -72,8 +72,8 @@ fn any<'s>(look: impl Fn(Rtype) -> Found<Records<'s>>) -> Found<Records<'s>> {
     found
 }
 
-fn pointers<'s>(snapshot: &'s Snapshot, name: &Path, rtype: Rtype) -> Found<Records<'s>> {
-    let address = match name::read_reverse(name) {
+fn pointers<'s>(snapshot: &'s Snapshot, name: &NamePath, rtype: Rtype) -> Found<Records<'s>> {
+    let address = match name::parse_reverse(name) {
         Some(ReverseName::Address(address)) => address,
         Some(ReverseName::Network(first, last)) if snapshot.has_pointer_within(first, last) => return Found::Between,
         _ => return Found::Missing,
@@ -93,34 +93,35 @@ fn lookup<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Found<Records<
     if let Some(addresses) = snapshot.settings.ns_addresses.get(name.key()) {
         return of_addresses(addresses.iter().copied().collect(), question.rtype);
     }
-    match name::read(name, snapshot.zone_labels()) {
-        Place::Apex => match question.rtype {
-            Rtype::SOA => Found::Here(Records::Soa(Soa::Pods(&snapshot.settings.origin))),
+    match name::parse(name, snapshot.zone_labels()) {
+        ParsedName::Apex => match question.rtype {
+            Rtype::SOA => Found::Here(Records::Soa(ZoneSoa::Pods(&snapshot.settings.origin))),
             Rtype::NS => Found::Here(Records::Ns),
             _ => Found::Between,
         },
-        Place::DnsVersion if question.rtype == Rtype::TXT => Found::Here(Records::Version),
-        Place::DnsVersion | Place::Targets | Place::Pods => Found::Between,
-        Place::Target(address) => match snapshot.target_addresses(address) {
+        ParsedName::DnsVersion if question.rtype == Rtype::TXT => Found::Here(Records::Version),
+        ParsedName::DnsVersion | ParsedName::Targets | ParsedName::Pods => Found::Between,
+        ParsedName::Target(address) => match snapshot.target_addresses(address) {
             Some(addresses) => of_addresses(addresses, question.rtype),
             None => Found::Missing,
         },
-        Place::Pod { namespace, labels } => of_pod(snapshot, namespace, labels, question.rtype),
-        Place::Namespace { namespace, .. } if !snapshot.has_namespace(namespace) => Found::Missing,
-        Place::Namespace { namespace, below: BelowNamespace::Browse } if question.rtype == Rtype::PTR => match snapshot
-            .interfaces_of(namespace, 0)
-            .next()
-        {
-            Some(first) => Found::Here(Records::Interfaces { namespace: &first.namespace, client: question.client }),
-            None => Found::Between,
-        },
-        Place::Namespace { .. } => Found::Between,
-        Place::Service { namespace, name, below } => match snapshot.service(namespace, &name) {
+        ParsedName::Pod { namespace, labels } => of_pod(snapshot, namespace, labels, question.rtype),
+        ParsedName::Namespace { namespace, .. } if !snapshot.has_namespace(namespace) => Found::Missing,
+        ParsedName::Namespace { namespace, below: BelowNamespace::Browse } if question.rtype == Rtype::PTR => {
+            match snapshot.interfaces_of(namespace, 0).next() {
+                Some(first) => {
+                    Found::Here(Records::Interfaces { namespace: &first.namespace, client: question.client })
+                }
+                None => Found::Between,
+            }
+        }
+        ParsedName::Namespace { .. } => Found::Between,
+        ParsedName::Service { namespace, name, below } => match snapshot.service(namespace, &name) {
             Found::Here(selected) => of_service(snapshot, question, selected, below),
             Found::Between if below == Below::Itself => Found::Between,
             _ => beside_alias(snapshot, namespace, &name, below),
         },
-        Place::Missing => Found::Missing,
+        ParsedName::Missing => Found::Missing,
     }
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::dns::{Name, Rtype};
 use crate::name::Service;
 use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash, in_blocks};
-use crate::txt::Text;
+use crate::txt::TxtRecord;
 use crate::zones::{RrSet, Zone};
 
 /// The most draws for the endpoint to begin at. If every tenth endpoint begins a record, 64 draws miss for one client in
@@ -80,7 +80,7 @@ pub enum Records<'s> {
     /// The schema's version.
     Version,
     /// A zone's SOA.
-    Soa(Soa<'s>),
+    Soa(ZoneSoa<'s>),
     /// The NS records of the Pods' zone or of a reverse zone.
     Ns,
     /// HINFO, the answer to ANY (RFC 8482 §4.2).
@@ -91,7 +91,7 @@ pub enum Records<'s> {
 
 /// The SOA of a zone.
 #[derive(Clone, Copy, Debug)]
-pub enum Soa<'s> {
+pub enum ZoneSoa<'s> {
     /// Of the Pods' zone or of a reverse zone, by its origin.
     Pods(&'s Name),
     /// Of a static zone.
@@ -115,7 +115,7 @@ pub enum Rdata<'a> {
         target: IpAddr,
     },
     /// A registration's metadata.
-    Txt(Text<'a>),
+    Txt(TxtRecord<'a>),
     /// A pointer to a label below the owner itself.
     Instance(InstanceLabel),
     /// A pointer to a name in wire form.
@@ -123,7 +123,7 @@ pub enum Rdata<'a> {
     /// The schema's version, as TXT.
     Version,
     /// A zone's SOA.
-    Soa(Soa<'a>),
+    Soa(ZoneSoa<'a>),
     /// A name server's name.
     Ns(&'a Name),
     /// HINFO, the answer to ANY.
@@ -161,11 +161,13 @@ impl<'s> Records<'s> {
                     each(Rdata::Srv { weight, port: socket.port(), target: socket.ip() })
                 })
             }
-            Records::InstanceTxt { pod, registered } => each(Rdata::Txt(Text { pod, registered: registered.clone() })),
+            Records::InstanceTxt { pod, registered } => {
+                each(Rdata::Txt(TxtRecord { pod, registered: registered.clone() }))
+            }
             Records::Addresses(addresses) => addresses.iter().try_for_each(|address| each(of_address(*address))),
             Records::Names(names) => names.iter().try_for_each(|name| each(Rdata::Ptr(name.wire()))),
             Records::Interfaces { namespace, client } => {
-                let from = turn(*client, 1, 1 << 32) as u32;
+                let from = draw_start(*client, 1, 1 << 32) as u32;
                 let mut services = snapshot.interfaces_of(namespace.as_bytes(), from);
                 services.try_for_each(|service| each(Rdata::Ptr(&service.plain_wire(&snapshot.settings.origin))))
             }
@@ -189,7 +191,7 @@ fn visit_protocols(
     mut each: impl FnMut(Rdata<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let service = service.plain_wire(&snapshot.settings.origin);
-    let (before, after) = set.protocols_at(turn(client, 1, set.protocol_count() + 1));
+    let (before, after) = set.protocols_at(draw_start(client, 1, set.protocol_count() + 1));
     after.chain(std::iter::once("rpc")).chain(before).try_for_each(|protocol| {
         let mut name: SmallVec<[u8; 256]> = SmallVec::new();
         name.extend_from_slice(&[1 + protocol.len() as u8, b'_']);
@@ -252,17 +254,17 @@ impl<'s> Members<'s> {
     fn start(&self, snapshot: &Snapshot) -> usize {
         let endpoints = self.set.endpoints();
         let len = endpoints.len();
-        if self.protocol.is_none() && endpoints.places() == len {
-            return turn(self.client, 1, len);
+        if self.protocol.is_none() && endpoints.socket_count() == len {
+            return draw_start(self.client, 1, len);
         }
-        let drawn = |draw| turn(self.client, draw, len);
+        let drawn = |draw| draw_start(self.client, draw, len);
         let begins = |at: &usize| self.begins_record(snapshot, *at);
         let found = (1..=DRAWS_MAX).map(drawn).find(begins);
-        found.or_else(|| self.places_of_members(snapshot, drawn(DRAWS_MAX)).find(begins)).unwrap_or(0)
+        found.or_else(|| self.member_indexes(snapshot, drawn(DRAWS_MAX)).find(begins)).unwrap_or(0)
     }
 
     /// The positions of members, from one position to the end, in one walk.
-    fn places_of_members(&self, snapshot: &Snapshot, from: usize) -> impl Iterator<Item = usize> {
+    fn member_indexes(&self, snapshot: &Snapshot, from: usize) -> impl Iterator<Item = usize> {
         let endpoints = self.set.endpoints();
         let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
         let here = endpoints.iter_from(from).zip(from..endpoints.len());
@@ -275,7 +277,7 @@ impl<'s> Members<'s> {
         let is_member = |endpoint: &Endpoint| self.protocol.is_none_or(|protocol| speaks(snapshot, endpoint, protocol));
         let Some(endpoint) = endpoints.get(at).filter(|endpoint| is_member(endpoint)) else { return false };
         let before =
-            (0..at).rev().map_while(|at| endpoints.get(at)).take_while(|before| before.is_same_place(endpoint));
+            (0..at).rev().map_while(|at| endpoints.get(at)).take_while(|before| before.is_same_socket(endpoint));
         !before.into_iter().any(is_member)
     }
 
@@ -284,7 +286,7 @@ impl<'s> Members<'s> {
         let mut members = self.iter(snapshot).peekable();
         while let Some(first) = members.next() {
             let mut weight = first.weight();
-            while let Some(same) = members.next_if(|next| next.is_same_place(first)) {
+            while let Some(same) = members.next_if(|next| next.is_same_socket(first)) {
                 weight = weight.max(same.weight());
             }
             let Some(target) = target_of(snapshot, first) else { continue };
@@ -301,7 +303,7 @@ impl<'s> Members<'s> {
         let mut members = self.iter(snapshot).peekable();
         while let Some(endpoint) = members.next() {
             let Some((pod, registered)) = snapshot.registered(endpoint) else { continue };
-            let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_place(endpoint));
+            let is_same = |other: Option<&Endpoint>| other.is_some_and(|other| other.is_same_socket(endpoint));
             let is_first = !is_same(last.replace(endpoint));
             if is_first {
                 seen.clear();
@@ -311,7 +313,7 @@ impl<'s> Members<'s> {
             if !is_alone && !seen.insert((endpoint.pod(), registered.service().alias, registered.published())) {
                 continue;
             }
-            each(Rdata::Txt(Text { pod, registered: std::iter::once(registered).collect() }))?;
+            each(Rdata::Txt(TxtRecord { pod, registered: std::iter::once(registered).collect() }))?;
         }
         ControlFlow::Continue(())
     }
@@ -378,7 +380,7 @@ fn target_of(snapshot: &Snapshot, endpoint: &Endpoint) -> Option<IpAddr> {
 }
 
 /// One draw of the position at which a client's walk over a set begins.
-fn turn(client: IpAddr, draw: u64, len: usize) -> usize {
+fn draw_start(client: IpAddr, draw: u64, len: usize) -> usize {
     let turn = match client {
         IpAddr::V4(address) => hash(draw, &address.octets()),
         IpAddr::V6(address) => hash(draw, &address.octets()),

@@ -10,22 +10,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{encrypted, udp_threads};
-use crate::config::Config;
+use super::{encrypted_sockets, udp_threads};
+use crate::config::ServeConfig;
 use crate::server::encrypted::certificate::Certificate;
 use crate::server::listen::{Listen, has_ipv6};
-use crate::server::{Responder, stream, udp};
+use crate::server::{Responder, tcp, udp};
 
 /// Bound sockets.
 pub(super) struct Sockets {
-    plain: Vec<Plain>,
-    encrypted: Option<encrypted::Bound>,
+    plain: Vec<DnsSockets>,
+    encrypted: Option<encrypted_sockets::EncryptedSockets>,
     /// The listener of health, metrics and the API.
     pub(super) http: TcpListener,
 }
 
 /// An address of DNS over UDP and TCP, with one UDP socket for each thread.
-struct Plain {
+struct DnsSockets {
     listener: TcpListener,
     udp: Listen,
     datagrams: Vec<Socket>,
@@ -36,26 +36,26 @@ impl Sockets {
     ///
     /// # Errors
     /// An address is taken, or the certificate or its key is unusable.
-    pub(super) fn bind(config: &Config) -> anyhow::Result<Sockets> {
-        let places = Places::of(config);
+    pub(super) fn bind(config: &ServeConfig) -> anyhow::Result<Sockets> {
+        let addresses = ListenAddresses::of(config);
         let plain = |address: &SocketAddr| {
-            let listener = stream::bind(places.tcp(*address));
+            let listener = tcp::bind(addresses.tcp(*address));
             let listener = listener.with_context(|| format!("cannot listen on {address} (TCP)"))?;
-            let udp = places.udp(*address);
+            let udp = addresses.udp(*address);
             let datagrams = (0..udp_threads()).map(|_| udp::bind(udp)).collect::<Result<_, _>>();
             let datagrams = datagrams.with_context(|| format!("cannot listen on {address} (UDP)"))?;
-            anyhow::Ok(Plain { listener, udp, datagrams })
+            anyhow::Ok(DnsSockets { listener, udp, datagrams })
         };
         let plain = config.listen.iter().map(plain).collect::<Result<_, _>>()?;
-        let encrypted = encrypted::bind(config, &places)?;
-        let http = stream::bind(places.tcp(config.http));
+        let encrypted = encrypted_sockets::bind(config, &addresses)?;
+        let http = tcp::bind(addresses.tcp(config.http));
         let http = http.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
         Ok(Sockets { plain, encrypted, http })
     }
 
     /// The certificate of the encrypted transports.
     pub(super) fn certificate(&self) -> Option<&Arc<Certificate>> {
-        self.encrypted.as_ref().map(encrypted::Bound::certificate)
+        self.encrypted.as_ref().map(encrypted_sockets::EncryptedSockets::certificate)
     }
 
     /// Starts to answer DNS on all sockets. Returns the HTTP listener.
@@ -68,11 +68,11 @@ impl Sockets {
         closing: &watch::Receiver<bool>,
         streams: &mut JoinSet<()>,
     ) -> anyhow::Result<TcpListener> {
-        for Plain { listener, udp, datagrams } in self.plain {
+        for DnsSockets { listener, udp, datagrams } in self.plain {
             for socket in datagrams {
                 udp::serve(socket, udp, responder.clone()).context("cannot start a thread")?;
             }
-            streams.spawn(stream::serve(listener, responder.clone(), closing.clone()));
+            streams.spawn(tcp::serve(listener, responder.clone(), closing.clone()));
         }
         if let Some(encrypted) = self.encrypted {
             encrypted.serve(responder, closing, streams);
@@ -82,33 +82,34 @@ impl Sockets {
 }
 
 /// All listen addresses. They decide which address families each listener serves.
-pub(super) struct Places {
+pub(super) struct ListenAddresses {
     over_tcp: Vec<SocketAddr>,
     over_udp: Vec<SocketAddr>,
     has_ipv6: bool,
 }
 
-impl Places {
-    fn of(config: &Config) -> Places {
-        let places = Places { over_tcp: config.over_tcp(), over_udp: config.over_udp(), has_ipv6: has_ipv6() };
-        let mut all = places.over_tcp.iter().chain(&places.over_udp);
-        if !places.has_ipv6 && all.any(|at| at.ip() == Ipv6Addr::UNSPECIFIED) {
+impl ListenAddresses {
+    fn of(config: &ServeConfig) -> ListenAddresses {
+        let addresses =
+            ListenAddresses { over_tcp: config.over_tcp(), over_udp: config.over_udp(), has_ipv6: has_ipv6() };
+        let mut all = addresses.over_tcp.iter().chain(&addresses.over_udp);
+        if !addresses.has_ipv6 && all.any(|at| at.ip() == Ipv6Addr::UNSPECIFIED) {
             tracing::warn!("this host has no IPv6; listening on 0.0.0.0 in place of [::]");
         }
-        places
+        addresses
     }
 
     /// The TCP listener of an address.
     pub(super) fn tcp(&self, address: SocketAddr) -> Listen {
-        self.here(Listen::among(address, &self.over_tcp))
+        self.among_all(Listen::among(address, &self.over_tcp))
     }
 
     /// The UDP listener of an address.
     pub(super) fn udp(&self, address: SocketAddr) -> Listen {
-        self.here(Listen::among(address, &self.over_udp))
+        self.among_all(Listen::among(address, &self.over_udp))
     }
 
-    fn here(&self, listen: Listen) -> Listen {
+    fn among_all(&self, listen: Listen) -> Listen {
         if self.has_ipv6 { listen } else { listen.without_ipv6() }
     }
 }

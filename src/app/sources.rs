@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::{Config, Kubernetes, Namespaces};
+use crate::config::{Kubernetes, Namespaces, ServeConfig};
 use crate::metrics::SourceStats;
-use crate::source::again::{Teller, Tellers, WANTED_MAX};
 use crate::source::files::Manifests;
 use crate::source::health::{Restart, SourceHealth};
 use crate::source::kube::{Watch, client};
+use crate::source::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
 use crate::source::{Arrival, SourceId};
 
 /// The name of the watched cluster in source labels.
@@ -21,7 +21,7 @@ const CLUSTER: &str = "kubernetes";
 pub struct Sources {
     watches: Vec<(SourceId, Arc<SourceHealth>)>,
     manifests: Vec<(SourceId, Arc<SourceHealth>)>,
-    tellers: Tellers,
+    refetch_senders: RefetchSenders,
 }
 
 impl Sources {
@@ -29,9 +29,14 @@ impl Sources {
     ///
     /// # Errors
     /// The kubeconfig is unusable.
-    pub async fn start(config: &Config, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) -> anyhow::Result<Sources> {
+    pub async fn start(
+        config: &ServeConfig,
+        events: mpsc::Sender<Arrival>,
+        reread: Arc<Notify>,
+    ) -> anyhow::Result<Sources> {
         let started = Instant::now();
-        let mut sources = Sources { watches: Vec::new(), manifests: Vec::new(), tellers: Tellers::default() };
+        let mut sources =
+            Sources { watches: Vec::new(), manifests: Vec::new(), refetch_senders: RefetchSenders::default() };
         if let Some(kubernetes) = &config.kubernetes {
             sources.start_watches(config, kubernetes, &events, started).await?;
         }
@@ -39,7 +44,7 @@ impl Sources {
             let manifests = Manifests::new(config.manifests.clone(), config.profiles.clone());
             let health = Arc::new(SourceHealth::new(started));
             sources.manifests = manifests.ids().map(|id| (id, health.clone())).collect();
-            manifests.ids().for_each(|id| sources.tellers.add(id, Teller::Files(reread.clone())));
+            manifests.ids().for_each(|id| sources.refetch_senders.add(id, RefetchSender::Files(reread.clone())));
             tokio::spawn(manifests.run(events, health, reread));
         }
         Ok(sources)
@@ -48,7 +53,7 @@ impl Sources {
     /// Starts one watch for each profile and namespace.
     async fn start_watches(
         &mut self,
-        config: &Config,
+        config: &ServeConfig,
         kubernetes: &Kubernetes,
         events: &mpsc::Sender<Arrival>,
         started: Instant,
@@ -65,9 +70,9 @@ impl Sources {
                 let watch = Watch::new(CLUSTER.into(), profile.clone(), namespace.clone());
                 let health = Arc::new(SourceHealth::new(started));
                 self.watches.push((watch.id().clone(), health.clone()));
-                let (sender, wanted) = mpsc::channel(WANTED_MAX);
-                self.tellers.add(watch.id().clone(), Teller::Cluster(sender));
-                tokio::spawn(watch.clone().tell_again(client.clone(), events.clone(), wanted));
+                let (sender, wanted) = mpsc::channel(REFETCH_MAX);
+                self.refetch_senders.add(watch.id().clone(), RefetchSender::Cluster(sender));
+                tokio::spawn(watch.clone().refetch(client.clone(), events.clone(), wanted));
                 tokio::spawn(watch.run(client.clone(), events.clone(), health));
             }
         }
@@ -80,8 +85,8 @@ impl Sources {
     }
 
     /// The sources' handles that ask for a Pod again.
-    pub fn tellers(&self) -> Tellers {
-        self.tellers.clone()
+    pub fn refetch_senders(&self) -> RefetchSenders {
+        self.refetch_senders.clone()
     }
 
     /// The state of each source, for the metrics.

@@ -16,7 +16,7 @@ pub(super) const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// What subscribers can see of one snapshot's changes.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct PastEntry {
     pub revision: u64,
     pub pods: Vec<PodChange>,
 }
@@ -33,7 +33,7 @@ pub(super) struct PodChange {
 /// The entries, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    entries: VecDeque<Arc<Entry>>,
+    entries: VecDeque<Arc<PastEntry>>,
     /// What their records cost, in bytes.
     bytes: u64,
     /// Where each interface's changes are: revisions and indexes into their entries, in order, by a hash of the
@@ -42,7 +42,7 @@ pub(super) struct Past {
     keys: RandomState,
 }
 
-impl Entry {
+impl PastEntry {
     /// The services that it touches. Some may come twice.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.pods.iter().flat_map(|pod| &pod.services)
@@ -57,7 +57,7 @@ impl Entry {
 
 impl Past {
     /// Adds the latest entry.
-    pub fn add(&mut self, entry: Arc<Entry>) {
+    pub fn add(&mut self, entry: Arc<PastEntry>) {
         self.bytes += entry.bytes();
         for (at, pod) in entry.pods.iter().enumerate() {
             for service in &pod.services {
@@ -71,7 +71,7 @@ impl Past {
     }
 
     /// Removes and returns the oldest entry if the past is too large.
-    pub fn forget(&mut self) -> Option<Arc<Entry>> {
+    pub fn evict_oldest(&mut self) -> Option<Arc<PastEntry>> {
         let oldest = self.entries.pop_front_if(|_| self.bytes > BYTES_MAX)?;
         self.bytes -= oldest.bytes();
         for service in oldest.services() {
@@ -87,7 +87,7 @@ impl Past {
 
     /// An interface's changes after one revision and up to another, oldest first. Each is an entry and an index into
     /// it. A few may be of another interface with the same hash.
-    pub fn changes_of(&self, interface: &str, behind: u64, until: u64) -> Vec<(Arc<Entry>, usize)> {
+    pub fn changes_of(&self, interface: &str, behind: u64, until: u64) -> Vec<(Arc<PastEntry>, usize)> {
         let Some(places) = self.places.get(&hash(&self.keys, interface)) else { return Vec::new() };
         let from = places.partition_point(|(revision, _)| *revision <= behind);
         let missed = places.range(from..).take_while(|(revision, _)| *revision <= until);

@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A subscriber that knows the current set.
-    fn subscriber(&self, filter: Filter) -> Subscription {
+    fn subscriber(&self, filter: Filter) -> ChangeSubscription {
         let mut subscription = self.changes.subscribe(filter).expect("room");
         subscription.start_from(self.snapshot.revision);
         subscription
@@ -111,7 +111,7 @@ fn unready(mut pod: Pod) -> Pod {
 }
 
 /// `+added ~changed -removed`, each as `pod:port`.
-fn told(news: Result<Option<WatchedChange>, Gap>) -> String {
+fn described(news: Result<Option<WatchedChange>, Gap>) -> String {
     let Some(WatchedChange { added, changed, removed }) = news.expect("no gap") else { return String::new() };
     let words = |sign: char, list: Vec<WatchedEndpoint>| {
         list.into_iter().map(move |one| format!("{sign}{}:{}", one.pod, one.port)).collect::<Vec<_>>()
@@ -119,7 +119,7 @@ fn told(news: Result<Option<WatchedChange>, Gap>) -> String {
     [words('+', added), words('~', changed), words('-', removed)].concat().join(" ")
 }
 
-fn has_heard(subscription: &Subscription) -> bool {
+fn has_heard(subscription: &ChangeSubscription) -> bool {
     subscription.touched.has_changed().expect("a sender")
 }
 
@@ -142,8 +142,12 @@ fn a_change_wakes_only_the_touched_subscribers() {
         let mut subscriber = world.subscriber(interface("A.b"));
         world.apply(pod);
         assert_eq!(has_heard(&subscriber), heard, "{what}");
-        assert_eq!(told(subscriber.news()), news, "{what}");
-        assert_eq!((has_heard(&subscriber), told(subscriber.news())), (false, String::new()), "{what}: told once");
+        assert_eq!(described(subscriber.take_changes()), news, "{what}");
+        assert_eq!(
+            (has_heard(&subscriber), described(subscriber.take_changes())),
+            (false, String::new()),
+            "{what}: told once"
+        );
     }
 }
 
@@ -154,7 +158,7 @@ fn a_second_address_is_a_change() {
     let mut dual = pod("one", 1, 2, "interface=a.B port=1");
     dual.status.pod_ips.push("fd00::1".parse().expect("an address"));
     world.apply(dual);
-    assert_eq!(told(subscriber.news()), "~one:1", "the first address is what it is recognised by");
+    assert_eq!(described(subscriber.take_changes()), "~one:1", "the first address is what it is recognised by");
 }
 
 #[test]
@@ -162,12 +166,12 @@ fn a_subscriber_before_the_first_list_starts_with_it() {
     let mut world = World::empty();
     let mut early = world.changes.subscribe(interface("a.B")).expect("a place");
     world.publish([Change::Begin, Change::Apply(Box::new(pod("one", 1, 1, "interface=a.B port=1")))]);
-    assert_eq!((has_heard(&early), early.news()), (false, Ok(None)), "half a list is none");
+    assert_eq!((has_heard(&early), early.take_changes()), (false, Ok(None)), "half a list is none");
     world.publish([Change::Commit]);
-    assert_eq!((has_heard(&early), early.news()), (true, Err(Gap)));
+    assert_eq!((has_heard(&early), early.take_changes()), (true, Err(Gap)));
     early.start_from(world.snapshot.revision);
     world.apply(pod("two", 2, 2, "interface=a.B port=1"));
-    assert_eq!(told(early.news()), "+two:1");
+    assert_eq!(described(early.take_changes()), "+two:1");
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn selectors_decide_which_subscribers_wake() {
     world.apply(pod("one", 1, 1, "interface=a.B port=1 group=g version=1"));
     for ((filter, heard), subscriber) in cases.iter().zip(&mut subscribers) {
         assert_eq!(has_heard(subscriber), *heard, "{filter:?}");
-        assert_eq!(told(subscriber.news()), if *heard { "+one:1" } else { "" }, "{filter:?}");
+        assert_eq!(described(subscriber.take_changes()), if *heard { "+one:1" } else { "" }, "{filter:?}");
     }
 }
 
@@ -205,7 +209,7 @@ fn missed_changes_are_one_change() {
     world.apply(pod("four", 4, 5, "interface=a.B port=1"));
     world.remove("four");
     world.remove("two");
-    assert_eq!(told(subscriber.news()), "+three:1 -two:1");
+    assert_eq!(described(subscriber.take_changes()), "+three:1 -two:1");
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn a_known_id_resumes_the_stream() {
         let mut subscription = world.changes.subscribe(interface("a.B")).expect("room");
         assert_eq!(subscription.resume(revision, &world.snapshot), is_known, "{revision}");
         if is_known {
-            assert_eq!(told(subscription.news()), news, "{revision}");
+            assert_eq!(described(subscription.take_changes()), news, "{revision}");
         }
     }
 }
@@ -250,11 +254,11 @@ fn the_past_is_bounded_and_an_untouched_subscriber_misses_nothing() {
         (bytes, places)
     };
     assert!(state(&world).0 <= past::BYTES_MAX && state(&world).1 < 130, "{:?}", state(&world));
-    assert_eq!(slow.news(), Err(Gap));
+    assert_eq!(slow.take_changes(), Err(Gap));
     assert!(!slow.resume(start, &world.snapshot), "a client that comes back with its id gets the whole set");
     assert!(!has_heard(&idle), "none of it was its own");
     world.apply(pod("two", 2, 2, "interface=a.B port=1"));
-    assert_eq!(told(idle.news()), "+two:1");
+    assert_eq!(described(idle.take_changes()), "+two:1");
 
     // A change that is larger than the past is not kept, and is reported as a gap.
     let mut late = world.subscriber(interface("x.Y"));
@@ -264,7 +268,7 @@ fn the_past_is_bounded_and_an_untouched_subscriber_misses_nothing() {
         Change::Apply(Box::new(pod))
     }));
     assert!(has_heard(&late));
-    assert_eq!((late.news(), state(&world)), (Err(Gap), (0, 0)));
+    assert_eq!((late.take_changes(), state(&world)), (Err(Gap), (0, 0)));
 }
 
 /// A regression test: a stream of a thousand interfaces walked through the whole past once for each of them.
@@ -288,8 +292,8 @@ fn the_missed_changes_of_an_interface_are_found_without_the_rest() {
 fn subscriptions_are_counted_and_leave_nothing() {
     let world = World::of([]);
     let subscribe = || world.changes.subscribe(interface("a.B"));
-    let all: Vec<Subscription> = (0..SUBSCRIPTIONS_MAX).map(|_| subscribe().expect("room")).collect();
-    assert_eq!(subscribe().map(|_| ()), Err(Full));
+    let all: Vec<ChangeSubscription> = (0..SUBSCRIPTIONS_MAX).map(|_| subscribe().expect("room")).collect();
+    assert_eq!(subscribe().map(|_| ()), Err(TooManySubscriptions));
     assert_eq!((world.changes.subscriptions(), world.changes.state().topics.len()), (SUBSCRIPTIONS_MAX, 1));
     drop(all);
     assert_eq!((world.changes.subscriptions(), world.changes.state().topics.len()), (0, 0));
@@ -347,7 +351,7 @@ proptest! {
                 }
                 Step::Remove(name) => world.remove(&format!("p{name}")),
                 Step::Look => {
-                    let change = subscriber.news().expect("no gap").unwrap_or_default();
+                    let change = subscriber.take_changes().expect("no gap").unwrap_or_default();
                     for gone in change.removed {
                         prop_assert_eq!(known.remove(&format!("{:?}", gone.key())), Some(gone));
                     }

@@ -2,23 +2,23 @@
 //!
 //! It prints how many things it checked. If it had something to check and found nothing to read, that is a mistake.
 
-mod checked;
+mod counts;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use self::checked::{Checked, Configured, Manifests, StaticZones};
-use super::local::Local;
+use self::counts::{CheckCounts, ConfigCounts, ManifestCounts, ZoneCounts};
+use super::local::LocalRead;
 use super::print::{escaped, json};
-use super::{CommandError, Outcome};
+use super::{CommandError, CommandOutput};
 use crate::cli::CheckArgs;
-use crate::config::{Config, Environment};
+use crate::config::{Environment, ServeConfig};
 use crate::report::{self, Paging};
 use crate::server::encrypted::certificate::Certificate;
-use crate::source::Profile;
-use crate::source::files::{self, Loaded};
+use crate::source::WatchProfile;
+use crate::source::files::{self, LoadReport};
 use crate::zones::Zones;
 
 /// The most unread files of a folder that are listed by name.
@@ -32,7 +32,7 @@ const SUBFOLDERS: &str = "subfolders are not read";
 struct Findings {
     mistakes: Vec<String>,
     warnings: Vec<String>,
-    checked: Checked,
+    checked: CheckCounts,
 }
 
 /// Prints a line per mistake. A mistake is a finding.
@@ -41,14 +41,14 @@ struct Findings {
 ///
 /// # Errors
 /// A check could not run.
-pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+pub async fn check(args: CheckArgs, environment: &Environment) -> Result<CommandOutput, CommandError> {
     let CheckArgs { what, json } = args;
     let has_file = what.config.is_some();
     let mut findings = Findings::default();
-    match Config::load(what.serve_args(), environment) {
+    match ServeConfig::load(what.serve_args(), environment) {
         Ok(config) => {
             let profiles = config.profiles.len();
-            findings.checked.configuration = has_file.then_some(Configured { files: 1, profiles });
+            findings.checked.configuration = has_file.then_some(ConfigCounts { files: 1, profiles });
             findings.warnings.clone_from(&config.warnings);
             findings.check_manifests(&config).await?;
             findings.check_zones(&config);
@@ -61,29 +61,29 @@ pub async fn check(args: CheckArgs, environment: &Environment) -> Result<Outcome
 
 impl Findings {
     /// Reports files that cannot be read, refused registrations, and manifests without any Pod.
-    async fn check_manifests(&mut self, config: &Config) -> Result<(), CommandError> {
+    async fn check_manifests(&mut self, config: &ServeConfig) -> Result<(), CommandError> {
         if config.manifests.is_empty() {
             return Ok(());
         }
-        let local = Local::read(Config { kubernetes: None, ..config.clone() }).await?;
-        let Loaded { files, pods, ignored, .. } = &local.manifests;
+        let local = LocalRead::read(ServeConfig { kubernetes: None, ..config.clone() }).await?;
+        let LoadReport { files, pods, ignored, .. } = &local.manifests;
         let registrations = local.snapshot.pods().map(|pod| pod.registrations.len()).sum();
         let selected = local.snapshot.pods().count();
         let (other_objects, other_kinds) = (ignored.total(), ignored.clone());
         let (files, pods) = (*files, *pods);
-        let manifests = Manifests { files, pods, selected, registrations, other_objects, other_kinds };
-        let told = self.mistakes.len();
+        let manifests = ManifestCounts { files, pods, selected, registrations, other_objects, other_kinds };
+        let count_before = self.mistakes.len();
         self.mistakes.extend(local.problems().iter().map(ToString::to_string));
         if local.manifests.problems_left_out > 0 {
             self.mistakes.push(format!("manifests: {} more problems", local.manifests.problems_left_out));
         }
-        let bad = report::bad(&local.snapshot, &Paging::ALL).items;
+        let bad = report::refusals(&local.snapshot, &Paging::ALL).items;
         self.mistakes.extend(bad.iter().map(|bad| {
-            let report::Bad { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
+            let report::RefusalRow { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
             format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
         }));
         config.manifests.iter().for_each(|path| self.check_content(path, &local.manifests.empty));
-        let is_sound = self.mistakes.len() == told;
+        let is_sound = self.mistakes.len() == count_before;
         if manifests.pods == 0 && is_sound {
             self.mistakes.push(manifests.without_pods());
         } else if manifests.pods > 0 && selected == 0 {
@@ -104,7 +104,7 @@ impl Findings {
             self.warnings.extend(not_read(path, SUBFOLDERS, &listing.folders));
             manifests = listing.manifests;
         }
-        let shown = files::shown(path);
+        let shown = files::display_path(path);
         let without_object: Vec<PathBuf> = manifests.iter().filter(|file| empty.contains(file)).cloned().collect();
         if manifests.is_empty() {
             self.mistakes.push(format!("{shown}: nothing is checked: it has no manifest, and {SUBFOLDERS}"));
@@ -116,7 +116,7 @@ impl Findings {
     }
 
     /// Reports zone files that cannot be served, zones that hide names of Pods, and a folder without any zone file.
-    fn check_zones(&mut self, config: &Config) {
+    fn check_zones(&mut self, config: &ServeConfig) {
         let Some(folder) = &config.zones else { return };
         let (zones, errors) = Zones::load(folder, config.zone.clone());
         self.mistakes.extend(errors.iter().map(ToString::to_string));
@@ -132,33 +132,33 @@ impl Findings {
             let folder = folder.display();
             self.mistakes.push(format!("{folder}: nothing is checked: it has no zone file, and {SUBFOLDERS}"));
         }
-        self.checked.static_zones = Some(StaticZones::of(&zones, &listing));
+        self.checked.static_zones = Some(ZoneCounts::of(&zones, &listing));
     }
 
-    fn check_certificate(&mut self, config: &Config) {
+    fn check_certificate(&mut self, config: &ServeConfig) {
         let Some((_, files)) = &config.encrypted else { return };
         self.mistakes.extend(Certificate::read(files.clone()).err().map(|error| error.to_string()));
         self.checked.certificates = 1;
     }
 
-    fn as_json(&self) -> Outcome {
-        Outcome { text: json(self), notes: String::new(), has_findings: !self.mistakes.is_empty() }
+    fn as_json(&self) -> CommandOutput {
+        CommandOutput { text: json(self), notes: String::new(), has_findings: !self.mistakes.is_empty() }
     }
 
     /// Mistakes go to standard output, everything else to standard error.
-    fn as_text(&self) -> Outcome {
-        let mut outcome = Outcome { has_findings: !self.mistakes.is_empty(), ..Outcome::default() };
+    fn as_text(&self) -> CommandOutput {
+        let mut output = CommandOutput { has_findings: !self.mistakes.is_empty(), ..CommandOutput::default() };
         for mistake in &self.mistakes {
-            let _ = writeln!(outcome.text, "{}", escaped(mistake));
+            let _ = writeln!(output.text, "{}", escaped(mistake));
         }
         for warning in &self.warnings {
-            let _ = writeln!(outcome.notes, "warning: {}", escaped(warning));
+            let _ = writeln!(output.notes, "warning: {}", escaped(warning));
         }
-        outcome.notes.push_str(&self.checked.table());
+        output.notes.push_str(&self.checked.table());
         if self.mistakes.is_empty() {
-            outcome.notes.push_str("no mistakes found\n");
+            output.notes.push_str("no mistakes found\n");
         }
-        outcome
+        output
     }
 }
 
@@ -180,8 +180,8 @@ fn names(files: &[PathBuf]) -> Option<String> {
 }
 
 /// The mistake of manifests of which no Pod has a profile's label.
-fn without_label(profiles: &[Profile]) -> String {
-    let labels = profiles.iter().map(|Profile { name, selector, .. }| format!("{name} selects {selector}"));
+fn without_label(profiles: &[WatchProfile]) -> String {
+    let labels = profiles.iter().map(|WatchProfile { name, selector, .. }| format!("{name} selects {selector}"));
     let labels = labels.collect::<Vec<_>>().join("; ");
     format!("manifests: nothing is checked: no Pod in them has a profile's label: {labels}")
 }

@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::print::{Table, count, json, sockets};
-use super::{CommandError, Outcome, read_input};
+use super::print::{TextTable, count, json, sockets};
+use super::{CommandError, CommandOutput, read_input};
 use crate::cli::{DecodeArgs, EncodeArgs};
 use crate::registration::{self, Consumer, Decoded, Problem, Reason, Registration};
 
@@ -19,14 +19,14 @@ use crate::registration::{self, Consumer, Decoded, Problem, Reason, Registration
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<Outcome, CommandError> {
+pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<CommandOutput, CommandError> {
     let value = match args.value.as_str() {
         "-" => Cow::Owned(read_input(input)?),
         value => Cow::Borrowed(value),
     };
     let decoded = registration::decode(&value);
-    let text = if args.json { json(&DecodedView::of(&decoded)) } else { told(&decoded) };
-    Ok(Outcome { text, notes: String::new(), has_findings: !decoded.problems.is_empty() })
+    let text = if args.json { json(&DecodedView::of(&decoded)) } else { decoded_text(&decoded) };
+    Ok(CommandOutput { text, notes: String::new(), has_findings: !decoded.problems.is_empty() })
 }
 
 /// Encodes a value and decodes it as a server does. A value that a server would refuse is a finding and is not
@@ -34,7 +34,7 @@ pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<Outcome, Comman
 ///
 /// # Errors
 /// Standard input cannot be read.
-pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<Outcome, CommandError> {
+pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, CommandError> {
     let pairs = match args.input {
         Some(_) => read_input(input)?,
         None => json_pairs(&args.pairs()),
@@ -42,7 +42,7 @@ pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<Outcome, Comman
     let value = STANDARD.encode(&pairs);
     let decoded = registration::decode(&value);
     if decoded.problems.is_empty() {
-        return Ok(Outcome { text: format!("{value}\n"), notes: unpublished(&decoded), has_findings: false });
+        return Ok(CommandOutput { text: format!("{value}\n"), notes: unpublished(&decoded), has_findings: false });
     }
     let mut notes = String::from("a server would refuse this:\n");
     for problem in &decoded.problems {
@@ -52,7 +52,7 @@ pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<Outcome, Comman
         };
         let _ = writeln!(notes, "{}{place}", message(problem));
     }
-    Ok(Outcome { text: String::new(), notes, has_findings: true })
+    Ok(CommandOutput { text: String::new(), notes, has_findings: true })
 }
 
 /// `[{"k":…,"v":…},…]`
@@ -96,7 +96,7 @@ fn message(problem: &Problem) -> String {
 }
 
 /// Tables of registrations, consumers and problems, and a summary line.
-fn told(decoded: &Decoded) -> String {
+fn decoded_text(decoded: &Decoded) -> String {
     let mut text = String::new();
     if !decoded.registrations.is_empty() {
         let _ = writeln!(text, "{}", registrations_table(&decoded.registrations));
@@ -105,7 +105,7 @@ fn told(decoded: &Decoded) -> String {
         let _ = writeln!(text, "{}", consumers_table(&decoded.consumers));
     }
     if !decoded.problems.is_empty() {
-        let mut table = Table::new(&["OFFSET", "COULD-NOT-BE-READ"]);
+        let mut table = TextTable::new(&["OFFSET", "COULD-NOT-BE-READ"]);
         for problem in &decoded.problems {
             table.push([&problem.offset.to_string(), &message(problem)]);
         }
@@ -124,8 +124,9 @@ fn told(decoded: &Decoded) -> String {
     text
 }
 
-fn registrations_table(registrations: &[Registration]) -> Table {
-    let mut table = Table::new(&["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "WEIGHT", "METADATA"]);
+fn registrations_table(registrations: &[Registration]) -> TextTable {
+    let mut table =
+        TextTable::new(&["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "WEIGHT", "METADATA"]);
     for row in registrations {
         let Registration { interface, group, version, protocol, address, port, weight, enabled, .. } = row;
         let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
@@ -147,8 +148,8 @@ fn metadata_text(registration: &Registration) -> String {
     words.join(" ")
 }
 
-fn consumers_table(consumers: &[Consumer]) -> Table {
-    let mut table = Table::new(&["CONSUMER-OF", "GROUP", "VERSION", "APPLICATION"]);
+fn consumers_table(consumers: &[Consumer]) -> TextTable {
+    let mut table = TextTable::new(&["CONSUMER-OF", "GROUP", "VERSION", "APPLICATION"]);
     for Consumer { interface, group, version, application } in consumers {
         let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
         table.push([interface, group, version, application.as_deref().unwrap_or_default()]);
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn run(words: &[&str], input: &str) -> Outcome {
+    fn run(words: &[&str], input: &str) -> CommandOutput {
         let words = std::iter::once("callsign").chain(words.iter().copied());
         let mut input = input.as_bytes();
         match Cli::try_parse_from(words).expect("a command").command {
@@ -266,13 +267,13 @@ mod tests {
         .expect("input")
     }
 
-    fn decoded(pairs: &str) -> Outcome {
+    fn decoded(pairs: &str) -> CommandOutput {
         run(&["decode"], &format!("{}\n", STANDARD.encode(pairs)))
     }
 
     #[test]
     fn a_value_reads_as_tables() {
-        let outcome = decoded(
+        let output = decoded(
             r#"[{"k":"application","v":"shop"},{"k":"interface","v":"org.acme.Greeter"},{"k":"group","v":"gray"},
                 {"k":"protocol","v":"tri"},{"k":"port","v":20880},{"k":"method","v":"hello"},{"k":"method","v":"bye"},
                 {"k":"region","v":"eu"},{"k":"token","v":"hunter2"},{"k":"a=b","v":"c"},
@@ -285,12 +286,12 @@ a.B               -      -        rpc       [fd00::1]:1   disabled  application=
 
 2 registrations, 0 consumers, 0 problems; 1 pair withheld as secrets, 1 pair left out for their keys
 ";
-        assert_eq!(outcome, Outcome { text: expected.into(), ..Outcome::default() });
+        assert_eq!(output, CommandOutput { text: expected.into(), ..CommandOutput::default() });
     }
 
     #[test]
     fn a_value_is_shown_with_what_cannot_be_read() {
-        let outcome = decoded(
+        let output = decoded(
             r#"[{"k":"interface","v":"a.B"},{"k":"port","v":"abc"},{"k":"interface","v":"c.D"},{"k":"port","v":1}]"#,
         );
         let expected = "\
@@ -302,7 +303,7 @@ OFFSET  COULD-NOT-BE-READ
 
 1 registration, 0 consumers, 1 problem; 0 pairs withheld as secrets, 0 pairs left out for their keys
 ";
-        assert_eq!(outcome, Outcome { text: expected.into(), has_findings: true, ..Outcome::default() });
+        assert_eq!(output, CommandOutput { text: expected.into(), has_findings: true, ..CommandOutput::default() });
     }
 
     #[test]
@@ -311,8 +312,8 @@ OFFSET  COULD-NOT-BE-READ
         for (value, expected) in
             [(chinese, "bad JSON"), ("%%%", "bad base64"), ("", "bad JSON"), ("e30=", "not a JSON array")]
         {
-            for outcome in [run(&["decode"], value), run(&["decode", "--json"], value)] {
-                assert!(outcome.has_findings && outcome.text.contains(expected), "{value}: {}", outcome.text);
+            for output in [run(&["decode"], value), run(&["decode", "--json"], value)] {
+                assert!(output.has_findings && output.text.contains(expected), "{value}: {}", output.text);
             }
         }
         assert!(!run(&["decode", "W10="], "").has_findings);
@@ -323,9 +324,9 @@ OFFSET  COULD-NOT-BE-READ
         let value = STANDARD.encode(
             r#"[{"k":"interface","v":"a\u202eB"},{"k":"port","v":1},{"k":"password","v":"hunter2"},{"k":"interface"}]"#,
         );
-        let outcome = run(&["decode", "--json", &value], "");
-        assert!(outcome.has_findings && outcome.text.contains("a\\u202eB") && !outcome.text.contains("hunter2"));
-        let json: serde_json::Value = serde_json::from_str(&outcome.text).expect("JSON");
+        let output = run(&["decode", "--json", &value], "");
+        assert!(output.has_findings && output.text.contains("a\\u202eB") && !output.text.contains("hunter2"));
+        let json: serde_json::Value = serde_json::from_str(&output.text).expect("JSON");
         let expected = serde_json::json!({
             "registrations": [{
                 "interface": "a\u{202e}B", "group": null, "version": null, "protocol": "rpc", "address": null, "port": 1,
@@ -351,19 +352,19 @@ OFFSET  COULD-NOT-BE-READ
             (&["encode", "-"], "[", "bad JSON"),
             (&["encode", "--interface", "a\u{1b}B", "--port", "1"], "", "control characters"),
         ] {
-            let outcome = run(words, input);
-            assert_eq!(outcome.has_findings, !refusal.is_empty(), "{words:?} {}", outcome.notes);
-            assert_eq!(outcome.text.is_empty(), !refusal.is_empty());
-            assert!(outcome.notes.contains(refusal) && outcome.text.lines().count() <= 1, "{}", outcome.notes);
+            let output = run(words, input);
+            assert_eq!(output.has_findings, !refusal.is_empty(), "{words:?} {}", output.notes);
+            assert_eq!(output.text.is_empty(), !refusal.is_empty());
+            assert!(output.notes.contains(refusal) && output.text.lines().count() <= 1, "{}", output.notes);
         }
     }
 
     #[test]
     fn encode_reports_what_is_not_published() {
         let words = ["encode", "--interface", "a.B", "--port", "1", "--meta", "api-token=hunter2", "--meta", "é=x"];
-        let outcome = run(&words, "");
-        assert!(outcome.notes.contains("1 pair will be withheld") && outcome.notes.contains("1 pair will be left out"));
-        assert!(!outcome.notes.contains("hunter2") && !outcome.has_findings);
+        let output = run(&words, "");
+        assert!(output.notes.contains("1 pair will be withheld") && output.notes.contains("1 pair will be left out"));
+        assert!(!output.notes.contains("hunter2") && !output.has_findings);
         assert_eq!(run(&["encode", "-"], "[]").notes, "this registers nothing\n");
     }
 

@@ -11,12 +11,12 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::app::{Sources, zone_settings};
-use crate::config::{Config, Kubernetes};
+use crate::config::{Kubernetes, ServeConfig};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
-use crate::source::files::{self, FileProblem, Loaded};
+use crate::source::files::{self, FileProblem, LoadReport};
 use crate::source::kube::{ClientError, client};
-use crate::source::{Arrival, Change, Event, Profile, SourceId};
+use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
 
@@ -50,17 +50,17 @@ pub enum LocalError {
 }
 
 /// The result of a read.
-pub(super) struct Local {
+pub(super) struct LocalRead {
     /// The Pods with a profile's label.
     pub(super) snapshot: Arc<Snapshot>,
     /// The manifests' problems and counts.
-    pub(super) manifests: Loaded,
+    pub(super) manifests: LoadReport,
     /// The namespaces and names of the manifests' Pods that no profile selects.
-    unlabelled: Names,
-    config: Config,
+    unlabelled: PodNames,
+    config: ServeConfig,
 }
 
-type Names = BTreeSet<(Arc<str>, Arc<str>)>;
+type PodNames = BTreeSet<(Arc<str>, Arc<str>)>;
 
 /// Why a Pod is not in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,12 @@ pub(super) enum Absence {
     NotWatched,
 }
 
-impl Local {
+impl LocalRead {
     /// Reads everything that the configuration names: manifests once, because standard input can be read only once,
     /// and a cluster until each watch has committed its first list.
-    pub(super) async fn read(config: Config) -> Result<Local, LocalError> {
+    pub(super) async fn read(config: ServeConfig) -> Result<LocalRead, LocalError> {
         let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
-        let watched = Config { manifests: Vec::new(), ..config.clone() };
+        let watched = ServeConfig { manifests: Vec::new(), ..config.clone() };
         let watches = Sources::start(&watched, sender, Arc::default()).await.map_err(LocalError::Setup)?;
         let of_files = config.profiles.iter().map(|profile| manifest_source(&profile.name));
         let ids = watches.ids().into_iter().chain(of_files).collect();
@@ -88,7 +88,7 @@ impl Local {
         let read = tokio::task::spawn_blocking(move || read_manifests(index, &paths, &profiles));
         let (mut index, manifests, unlabelled) = read.await?;
         let snapshot = snapshot(&mut index, &watches, &mut events).await?;
-        Ok(Local { snapshot, manifests, unlabelled, config })
+        Ok(LocalRead { snapshot, manifests, unlabelled, config })
     }
 
     /// The problems of the manifests.
@@ -96,7 +96,7 @@ impl Local {
         &self.manifests.problems
     }
 
-    pub(super) fn profiles(&self) -> &[Profile] {
+    pub(super) fn profiles(&self) -> &[WatchProfile] {
         &self.config.profiles
     }
 
@@ -132,9 +132,9 @@ impl Local {
 }
 
 /// Reads the manifests into the index. Also returns the names of the Pods that no profile selects.
-fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> (Index, Loaded, Names) {
+fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[WatchProfile]) -> (Index, LoadReport, PodNames) {
     let sources: Vec<SourceId> = profiles.iter().map(|profile| manifest_source(&profile.name)).collect();
-    let mut unlabelled = Names::new();
+    let mut unlabelled = PodNames::new();
     let mut apply = |source: &SourceId, change| index.apply(Event { source: source.clone(), change });
     sources.iter().for_each(|source| apply(source, Change::Begin));
     let manifests = files::load(paths, profiles, |found| {
@@ -142,7 +142,7 @@ fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[Profile]) -> 
             // An earlier Pod may have had the same uid.
             apply(source, found.of_profile(at).map_or_else(|| Change::Remove(found.pod.uid.clone()), Change::Apply));
         }
-        if found.told.is_empty() {
+        if found.by_profile.is_empty() {
             unlabelled.insert((found.pod.namespace, found.pod.name));
         }
     });

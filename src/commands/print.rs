@@ -18,13 +18,13 @@ const GAP: usize = 2;
 const WIDTH_MAX: usize = 100;
 
 /// A table with a header. A column is as wide as its longest cell, up to [`WIDTH_MAX`], and no line ends in blanks.
-pub(super) struct Table {
+pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
-    pub(super) fn new(header: &[&str]) -> Table {
-        Table { rows: vec![header.iter().map(|&title| title.to_owned()).collect()] }
+impl TextTable {
+    pub(super) fn new(header: &[&str]) -> TextTable {
+        TextTable { rows: vec![header.iter().map(|&title| title.to_owned()).collect()] }
     }
 
     /// Adds a row of cells. An empty cell is printed as [`ABSENT`].
@@ -39,7 +39,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for TextTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new(&["NAME", "COUNT", "NOTE"]);
+        let mut table = TextTable::new(&["NAME", "COUNT", "NOTE"]);
         table.push(["a", "1", ""]);
         table.push(["长长长长长", "12345678", "x"]);
         table.push(["", "", "two words"]);
@@ -148,7 +148,7 @@ a      1         -
 
     #[test]
     fn the_last_column_is_not_padded() {
-        let mut table = Table::new(&["NAME", "A LONG TITLE"]);
+        let mut table = TextTable::new(&["NAME", "A LONG TITLE"]);
         table.push(["x", "y"]);
         assert_eq!(table.to_string(), "NAME  A LONG TITLE\nx     y\n");
     }
@@ -156,7 +156,7 @@ a      1         -
     #[test]
     fn a_long_cell_widens_only_its_own_row() {
         let long = "l".repeat(100_000);
-        let mut table = Table::new(&["NAME", "NOTE"]);
+        let mut table = TextTable::new(&["NAME", "NOTE"]);
         table.push([&long, "x"]);
         table.push(["a", "y"]);
         let wide = " ".repeat(WIDTH_MAX - 1);
@@ -176,7 +176,7 @@ a      1         -
             ("org.acme.Grüße", "org.acme.Grüße"),
         ] {
             assert_eq!(escaped(hostile), harmless);
-            let mut table = Table::new(&["X"]);
+            let mut table = TextTable::new(&["X"]);
             table.push([hostile]);
             assert_eq!(table.to_string(), format!("X\n{harmless}\n"));
             let text = json(&[hostile]);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{CommandError, Outcome};
+use super::{CommandError, CommandOutput};
 use crate::cli::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 use crate::config::{Environment, own_pod};
 use crate::logging;
-use crate::register::signals::Ends;
+use crate::register::signals::EndSignals;
 use crate::register::wrapper::{Wrapper, WrapperError};
 use crate::register::{
-    Keeper, Kind, Offer, Owner, Probe, Profile, RegisterError, Registrar, Wanted, init, offer, sidecar,
+    Keeper, Offer, Owner, OwnerKind, Probe, Profile, RegisterError, Registrar, WantedEntries, init, offer, sidecar,
 };
 use crate::source::kube::client;
 
@@ -18,7 +18,7 @@ use crate::source::kube::client;
 /// # Errors
 /// It could not start. With `--once` also: the write failed for a reason that retries cannot mend.
 pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u8, CommandError> {
-    let ends = Ends::of(&args.command, args.stop_signal);
+    let ends = EndSignals::of(&args.command, args.stop_signal);
     if init::is_first() {
         return init::run(std::env::args_os(), &ends).await.map_err(CommandError::System);
     }
@@ -33,8 +33,8 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
     }
     let keeper = Keeper::start(registrar);
     if args.once {
-        keeper.want(Wanted::Offers(offers.into()));
-        keeper.done_or_hopeless().await?;
+        keeper.request(WantedEntries::Offers(offers.into()));
+        keeper.written_or_failed().await?;
         return Ok(0);
     }
     let mut command = args.command.into_iter();
@@ -58,14 +58,14 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
 ///
 /// # Errors
 /// The write failed for a reason that retries cannot mend.
-pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<CommandOutput, CommandError> {
     logging::init(args.logging.log_format, &args.logging.log_level)?;
-    let owner = Owner { name: args.container.into(), kind: Kind::Once { is_named: true } };
+    let owner = Owner { name: args.container.into(), kind: OwnerKind::Once { is_named: true } };
     let registrar = registrar(&args.pod, args.profile, owner, environment).await?;
     let keeper = Keeper::start(registrar);
-    keeper.want(Wanted::Nothing);
-    keeper.done_or_hopeless().await?;
-    Ok(Outcome::default())
+    keeper.request(WantedEntries::Nothing);
+    keeper.written_or_failed().await?;
+    Ok(CommandOutput::default())
 }
 
 /// The offers of the flags and of the file.
@@ -83,9 +83,9 @@ fn owner(args: &RegisterArgs, offers: &[Offer]) -> Owner {
     let first_port = || offers.iter().find_map(|offer| offer.port.first()).map(u16::to_string).unwrap_or_default();
     let name = args.container.clone().unwrap_or_else(first_port).into();
     let kind = match (args.once, args.command.is_empty()) {
-        (true, _) => Kind::Once { is_named: args.container.is_some() },
-        (false, true) => Kind::Sidecar,
-        (false, false) => Kind::Wrapper,
+        (true, _) => OwnerKind::Once { is_named: args.container.is_some() },
+        (false, true) => OwnerKind::Sidecar,
+        (false, false) => OwnerKind::Wrapper,
     };
     Owner { name, kind }
 }

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::print::{Columns, escaped, json_line, sockets};
-use super::{CommandError, Outcome, server_at};
+use super::{CommandError, CommandOutput, server_at};
 use crate::cli::WatchArgs;
-use crate::remote::{EventStream, Selection, Told};
+use crate::remote::{EventStream, Selection, StreamEvent};
 use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 
 /// Prints until the reader closes the pipe. Once a server has answered, the command waits for it to come back.
@@ -19,32 +19,32 @@ pub async fn watch(
     args: WatchArgs,
     out: &mut (dyn Write + Send),
     notes: &mut (dyn Write + Send),
-) -> Result<Outcome, CommandError> {
+) -> Result<CommandOutput, CommandError> {
     let WatchArgs { interface, group, version, namespace, json, server } = args;
     let interfaces: BTreeSet<String> = interface.iter().map(|interface| interface.to_ascii_lowercase()).collect();
     let has_several = interfaces.len() > 1;
     let mut stream = EventStream::new(server_at(&server)?, Selection { interfaces, group, version, namespace });
-    let mut view = View::new(json, has_several);
+    let mut printer = ChangePrinter::new(json, has_several);
     loop {
         let text = match stream.next().await {
-            Told::Set(interface, set) => view.take_set(interface, set),
-            Told::Change(interface, change) => view.take_change(interface, change),
-            Told::Lost(error) if view.known.is_empty() => return Err(error.into()),
-            Told::Lost(error) => {
+            StreamEvent::Set(interface, set) => printer.take_set(interface, set),
+            StreamEvent::Change(interface, change) => printer.take_change(interface, change),
+            StreamEvent::Lost(error) if printer.known.is_empty() => return Err(error.into()),
+            StreamEvent::Lost(error) => {
                 let note = format!("{}; trying again\n", escaped(&error.to_string()));
                 let _ = notes.write_all(note.as_bytes()); // a closed standard error is no reason to end
                 continue;
             }
         };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::default()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(CommandOutput::default()),
             written => written.map_err(CommandError::Output)?,
         }
     }
 }
 
 /// What has been printed so far.
-struct View {
+struct ChangePrinter {
     is_json: bool,
     /// Several interfaces are watched, and each line has its interface.
     has_several: bool,
@@ -57,20 +57,20 @@ struct View {
 /// An event as `--json` prints it.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-enum Line {
+enum JsonEvent {
     Set(SetEvent),
     Change(ChangeEvent),
 }
 
-impl View {
-    fn new(is_json: bool, has_several: bool) -> View {
-        View { is_json, has_several, columns: Columns::default(), has_header: false, known: BTreeMap::new() }
+impl ChangePrinter {
+    fn new(is_json: bool, has_several: bool) -> ChangePrinter {
+        ChangePrinter { is_json, has_several, columns: Columns::default(), has_header: false, known: BTreeMap::new() }
     }
 
     /// Prints the first set of an interface as it is, and a later one as the change to it.
     fn take_set(&mut self, interface: String, set: WatchedSet) -> String {
         if self.is_json {
-            let text = json_line(&Line::Set(SetEvent::of(interface.clone(), set)));
+            let text = json_line(&JsonEvent::Set(SetEvent::of(interface.clone(), set)));
             self.known.entry(interface).or_default();
             return text;
         }
@@ -89,7 +89,7 @@ impl View {
 
     fn take_change(&mut self, interface: String, change: WatchedChange) -> String {
         if self.is_json {
-            return json_line(&Line::Change(ChangeEvent::of(interface, change)));
+            return json_line(&JsonEvent::Change(ChangeEvent::of(interface, change)));
         }
         let WatchedChange { added, changed, removed } = &change;
         let kinds = [("removed", removed), ("changed", changed), ("added", added)];
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn each_event_prints_its_lines() {
-        let mut view = View::new(false, false);
+        let mut printer = ChangePrinter::new(false, false);
         assert_eq!(
-            view.take_set("a.b".into(), set(&[one("a", 100)])),
+            printer.take_set("a.b".into(), set(&[one("a", 100)])),
             "\
 CHANGE  POD        ADDRESS:PORT              PROTOCOL  GROUP  VERSION  WEIGHT  METADATA
 there   default/a  [fd00::1]:80,10.0.0.1:80  tri       -      1        100     tag=\\u001b zone=a
@@ -162,12 +162,12 @@ there   default/a  [fd00::1]:80,10.0.0.1:80  tri       -      1        100     t
         );
         let change = WatchedChange { added: vec![one("long-name", 1)], ..WatchedChange::default() };
         assert_eq!(
-            view.take_change("a.b".into(), change),
+            printer.take_change("a.b".into(), change),
             "added   default/long-name  [fd00::1]:80,10.0.0.1:80  tri       -      1        1       tag=\\u001b zone=a\n"
         );
-        assert_eq!(view.take_set("a.b".into(), set(&[one("a", 100), one("long-name", 1)])), "");
+        assert_eq!(printer.take_set("a.b".into(), set(&[one("a", 100), one("long-name", 1)])), "");
         assert_eq!(
-            view.take_set("a.b".into(), set(&[one("a", 7)])),
+            printer.take_set("a.b".into(), set(&[one("a", 7)])),
             "\
 removed  default/long-name  [fd00::1]:80,10.0.0.1:80  tri       -      1        1       tag=\\u001b zone=a
 changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        7       tag=\\u001b zone=a
@@ -177,24 +177,24 @@ changed  default/a          [fd00::1]:80,10.0.0.1:80  tri       -      1        
 
     #[test]
     fn with_several_interfaces_each_line_names_its_interface() {
-        let mut view = View::new(false, true);
-        let first = view.take_set("a.b".into(), set(&[one("a", 100)]));
+        let mut printer = ChangePrinter::new(false, true);
+        let first = printer.take_set("a.b".into(), set(&[one("a", 100)]));
         assert!(first.starts_with("CHANGE  INTERFACE  POD "), "{first}");
         assert!(first.contains("\nthere   a.b        default/a  "), "{first}");
-        let second = view.take_set("c.d".into(), set(&[one("a", 100)]));
+        let second = printer.take_set("c.d".into(), set(&[one("a", 100)]));
         assert!(second.starts_with("there   c.d        default/a  "), "{second}");
-        let gone = view.take_set("a.b".into(), set(&[]));
+        let gone = printer.take_set("a.b".into(), set(&[]));
         assert!(gone.starts_with("removed  a.b        default/a"), "{gone}");
     }
 
     #[test]
     fn json_prints_the_servers_events() {
-        let mut view = View::new(true, false);
-        let text = view.take_set("a.b".into(), set(&[one("a", 1)]));
+        let mut printer = ChangePrinter::new(true, false);
+        let text = printer.take_set("a.b".into(), set(&[one("a", 1)]));
         let said: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&said["event"], &said["endpoints"][0]["pod"]), (&"set".into(), &"a".into()));
         assert!(!text.contains('\u{1b}') && text.matches('\n').count() == 1, "{text}");
-        let text = view.take_change("a.b".into(), WatchedChange::default());
+        let text = printer.take_change("a.b".into(), WatchedChange::default());
         assert_eq!(text, "{\"event\":\"change\",\"interface\":\"a.b\",\"added\":[],\"changed\":[],\"removed\":[]}\n");
     }
 }

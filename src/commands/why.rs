@@ -4,23 +4,23 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::local::{Absence, Local};
-use super::print::{Table, count, escaped, json, sockets};
-use super::{CommandError, Outcome, read_local, server_at};
+use super::local::{Absence, LocalRead};
+use super::print::{TextTable, count, escaped, json, sockets};
+use super::{CommandError, CommandOutput, read_local, server_at};
 use crate::cli::{PodRef, WhyArgs};
 use crate::config::{Environment, default_profiles};
-use crate::remote::Server;
-use crate::report::{self, Bad, Paging, Pod, PodFilter, Registration};
-use crate::source::Profile;
+use crate::remote::ServerClient;
+use crate::report::{self, Paging, PodFilter, PodRow, RefusalRow, RegistrationRow};
+use crate::source::WatchProfile;
 
 /// The namespace of a Pod without one, if no kubeconfig has a namespace.
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// The result for one Pod's name.
 #[derive(Serialize)]
-struct Story {
+struct Explanation {
     /// The Pods of that name: one, and for a moment its predecessor too.
-    pods: Vec<Pod>,
+    pods: Vec<PodRow>,
     /// Why there is none.
     unknown: Option<String>,
 }
@@ -29,39 +29,40 @@ struct Story {
 ///
 /// # Errors
 /// The source cannot be read, or two different namespaces are given.
-pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<Outcome, CommandError> {
+pub async fn why(args: &WhyArgs, environment: &Environment) -> Result<CommandOutput, CommandError> {
     let pod = args.pod().map_err(CommandError::Usage)?;
     if args.from.asks_server() {
-        return Ok(outcome(args, &remote_story(&server_at(&args.from.server)?, &pod).await?));
+        return Ok(output(args, &explain_from_server(&server_at(&args.from.server)?, &pod).await?));
     }
     let namespaces: Vec<String> = pod.namespace.iter().cloned().collect();
     let local = read_local(&args.from, &namespaces, false, environment).await?;
-    Ok(outcome(args, &local_story(&local, &pod).await?).beside(local.problems()))
+    Ok(output(args, &explain_from_source(&local, &pod).await?).with_problems(local.problems()))
 }
 
-fn outcome(args: &WhyArgs, story: &Story) -> Outcome {
-    let text = match (args.json, &story.unknown) {
-        (true, _) => json(story),
-        (false, None) => story.pods.iter().map(told).collect::<Vec<_>>().join("\n"),
+fn output(args: &WhyArgs, explanation: &Explanation) -> CommandOutput {
+    let text = match (args.json, &explanation.unknown) {
+        (true, _) => json(explanation),
+        (false, None) => explanation.pods.iter().map(pod_text).collect::<Vec<_>>().join("\n"),
         (false, Some(reason)) => format!("{reason}\n"),
     };
-    Outcome { text, notes: String::new(), has_findings: story.unknown.is_some() }
+    CommandOutput { text, notes: String::new(), has_findings: explanation.unknown.is_some() }
 }
 
-async fn remote_story(server: &Server, pod: &PodRef) -> Result<Story, CommandError> {
+async fn explain_from_server(server: &ServerClient, pod: &PodRef) -> Result<Explanation, CommandError> {
     let namespace = pod.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-    let pods: Vec<Pod> = server.list("/v1/pods", &[("name", Some(&pod.name)), ("namespace", Some(namespace))]).await?;
+    let pods: Vec<PodRow> =
+        server.list("/v1/pods", &[("name", Some(&pod.name)), ("namespace", Some(namespace))]).await?;
     let unknown = pods.is_empty().then(|| {
         format!(
             "this server watches no Pod {} with a profile's label. {}",
-            shown(namespace, &pod.name),
+            pod_name(namespace, &pod.name),
             label_hint("By default a profile's label is", &default_profiles())
         )
     });
-    Ok(Story { pods, unknown })
+    Ok(Explanation { pods, unknown })
 }
 
-async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError> {
+async fn explain_from_source(local: &LocalRead, pod: &PodRef) -> Result<Explanation, CommandError> {
     let namespace = match &pod.namespace {
         Some(namespace) => namespace.as_str().into(),
         None => local.own_namespace().await?.unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
@@ -69,9 +70,9 @@ async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError>
     let filter = PodFilter { name: Some(pod.name.clone()), namespace: Some(namespace.to_string()) };
     let pods = report::pods(&local.snapshot, &filter, &Paging::ALL).items;
     if !pods.is_empty() {
-        return Ok(Story { pods, unknown: None });
+        return Ok(Explanation { pods, unknown: None });
     }
-    let name = shown(&namespace, &pod.name);
+    let name = pod_name(&namespace, &pod.name);
     let unknown = match local.absence(&namespace, &pod.name).await? {
         Absence::NoPod => format!("no such Pod: {name}"),
         Absence::NoLabel => {
@@ -83,11 +84,11 @@ async fn local_story(local: &Local, pod: &PodRef) -> Result<Story, CommandError>
             escaped(&namespace)
         ),
     };
-    Ok(Story { pods, unknown: Some(unknown) })
+    Ok(Explanation { pods, unknown: Some(unknown) })
 }
 
 /// The labels to compare the Pod's with.
-fn label_hint(opening: &str, profiles: &[Profile]) -> String {
+fn label_hint(opening: &str, profiles: &[WatchProfile]) -> String {
     let profiles: Vec<String> = profiles.iter().map(|profile| escaped(&profile.selector.to_string())).collect();
     format!("{opening} {}; `kubectl get pod --show-labels` prints the Pod's", profiles.join(", or "))
 }
@@ -98,18 +99,19 @@ fn annotation_hint() -> String {
     format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
 }
 
-fn shown(namespace: &str, name: &str) -> String {
+fn pod_name(namespace: &str, name: &str) -> String {
     escaped(&format!("{namespace}/{name}"))
 }
 
 /// The text for one Pod: its state, its registrations and its refusals.
-fn told(pod: &Pod) -> String {
-    let Pod { namespace, name, uid: _, phase, ready, terminating, addresses, registrations, refused, consumes } = pod;
+fn pod_text(pod: &PodRow) -> String {
+    let PodRow { namespace, name, uid: _, phase, ready, terminating, addresses, registrations, refused, consumes } =
+        pod;
     let readiness = if *ready { "ready" } else { "not ready" };
     let ending = if *terminating { ", terminating" } else { "" };
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let place = if addresses.is_empty() { "without an address".into() } else { format!("at {}", addresses.join(", ")) };
-    let mut text = format!("Pod {}: {}, {readiness}{ending}, {place}\n", shown(namespace, name), escaped(phase));
+    let mut text = format!("Pod {}: {}, {readiness}{ending}, {place}\n", pod_name(namespace, name), escaped(phase));
 
     let published = registrations.iter().filter(|one| one.withheld.is_none()).count();
     let _ = match (registrations.len(), refused.len()) {
@@ -130,11 +132,11 @@ fn told(pod: &Pod) -> String {
     text
 }
 
-fn registrations_table(registrations: &[Registration]) -> Table {
+fn registrations_table(registrations: &[RegistrationRow]) -> TextTable {
     let header = ["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "PUBLISHED-AS", "WHY-NOT"];
-    let mut table = Table::new(&header);
+    let mut table = TextTable::new(&header);
     for row in registrations {
-        let Registration { interface, group, version, protocol, addresses, port, name, withheld } = row;
+        let RegistrationRow { interface, group, version, protocol, addresses, port, name, withheld } = row;
         let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
         let sockets = sockets(addresses, "-", *port);
         let (name, reason) = match withheld {
@@ -146,8 +148,8 @@ fn registrations_table(registrations: &[Registration]) -> Table {
     table
 }
 
-fn refused_table(refused: &[Bad]) -> Table {
-    let mut table = Table::new(&["PROFILE", "OFFSET", "REFUSED-BECAUSE"]);
+fn refused_table(refused: &[RefusalRow]) -> TextTable {
+    let mut table = TextTable::new(&["PROFILE", "OFFSET", "REFUSED-BECAUSE"]);
     for row in refused {
         table.push([&row.profile, &row.offset.to_string(), &row.message]);
     }
@@ -159,8 +161,8 @@ mod tests {
     use super::*;
     use crate::registration::Reason;
 
-    fn registration(port: u16, withheld: Option<&str>) -> Registration {
-        Registration {
+    fn registration(port: u16, withheld: Option<&str>) -> RegistrationRow {
+        RegistrationRow {
             interface: "a.B".into(),
             group: None,
             version: Some("1".into()),
@@ -172,8 +174,8 @@ mod tests {
         }
     }
 
-    fn pod(registrations: Vec<Registration>, refused: Vec<Bad>) -> Pod {
-        Pod {
+    fn pod(registrations: Vec<RegistrationRow>, refused: Vec<RefusalRow>) -> PodRow {
+        PodRow {
             namespace: "shop".into(),
             name: "a-0".into(),
             uid: "u".into(),
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_shown_with_its_state_and_each_reason() {
-        let refused = Bad {
+        let refused = RefusalRow {
             namespace: "shop".into(),
             pod: "a-0".into(),
             profile: "app".into(),
@@ -211,7 +213,7 @@ a.B        -      1        tri       10.0.0.1:2,[fd00::1]:2  -                  
 PROFILE  OFFSET  REFUSED-BECAUSE
 app      7       no port
 ";
-        assert_eq!(told(&pod(both, vec![refused.clone()])), expected);
+        assert_eq!(pod_text(&pod(both, vec![refused.clone()])), expected);
         for (registrations, refused, expected) in [
             (
                 vec![],
@@ -221,7 +223,7 @@ app      7       no port
             (vec![], vec![refused], "Nothing published, 1 refused"),
             (vec![registration(1, None)], vec![], "1 of 1 registration published\n"),
         ] {
-            let text = told(&pod(registrations, refused));
+            let text = pod_text(&pod(registrations, refused));
             assert!(text.contains(expected), "{text}");
         }
     }

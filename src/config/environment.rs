@@ -64,7 +64,7 @@ impl Environment {
         for (name, value) in self.0.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
             match known.get(name) {
                 Some(arg) => all = parse(&parser, arg, name, value)?.over(all),
-                None if is_anothers(name) => {}
+                None if is_foreign_variable(name) => {}
                 None => unknown.push(name.clone()),
             }
         }
@@ -145,7 +145,7 @@ fn parse(parser: &Command, arg: &Arg, name: &str, value: &str) -> Result<ServeAr
 
 /// Whether a variable has our prefix but is not an option. Kubernetes sets `CALLSIGN_PORT_53_UDP` and the like in
 /// every Pod beside a Service called `callsign` or `callsign-<anything>`, and a build may set its commit.
-fn is_anothers(name: &str) -> bool {
+fn is_foreign_variable(name: &str) -> bool {
     let is_port_of_link = |(_, rest): (&str, &str)| rest.starts_with(|first: char| first.is_ascii_digit());
     name == "CALLSIGN_COMMIT"
         || name.ends_with("_PORT")

@@ -23,12 +23,12 @@ pub struct NameServer {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OwnAddresses {
     addresses: Vec<IpAddr>,
-    doubt: Option<Doubt>,
+    doubt: Option<AddressDoubt>,
 }
 
 /// Why clients may fail to reach the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
+enum AddressDoubt {
     /// The server listens on a wildcard and does not know its addresses: these are loopback addresses.
     Loopback,
     /// These addresses are those of `POD_IPS`, and the server listens on none of them.
@@ -41,7 +41,7 @@ pub(super) fn own_addresses(pod_ips: Vec<IpAddr>, listen: &[SocketAddr]) -> OwnA
     let is_served = |ip: &IpAddr| listen.iter().any(|at| Listen::among(*at, listen).serves(*ip));
     if !pod_ips.is_empty() {
         let served: Vec<IpAddr> = pod_ips.iter().copied().filter(is_served).collect();
-        let doubt = served.is_empty().then_some(Doubt::NotServed);
+        let doubt = served.is_empty().then_some(AddressDoubt::NotServed);
         return OwnAddresses { addresses: if served.is_empty() { pod_ips } else { served }, doubt };
     }
     let mut addresses = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn own_addresses(pod_ips: Vec<IpAddr>, listen: &[SocketAddr]) -> OwnA
         return OwnAddresses { addresses, doubt: None };
     }
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    OwnAddresses { addresses: loopback.into_iter().filter(is_served).collect(), doubt: Some(Doubt::Loopback) }
+    OwnAddresses { addresses: loopback.into_iter().filter(is_served).collect(), doubt: Some(AddressDoubt::Loopback) }
 }
 
 /// Reads `NAME[=ADDRESS]` of each `--ns`.
@@ -84,10 +84,10 @@ pub(super) fn read(
         let label = &server.name;
         match own.doubt {
             None => {}
-            Some(Doubt::Loopback) => warnings.push(format!(
+            Some(AddressDoubt::Loopback) => warnings.push(format!(
                 "{label} resolves to the loopback address, because --listen is a wildcard: set POD_IPS, or --ns {label}=ADDRESS"
             )),
-            Some(Doubt::NotServed) => warnings.push(format!(
+            Some(AddressDoubt::NotServed) => warnings.push(format!(
                 "{label} resolves to POD_IPS, and --listen serves none of them: write --listen [::]:PORT, or --ns {label}=ADDRESS"
             )),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ConfigError, Environment, refused};
 use crate::name::{is_namespace, is_pod_name};
-use crate::register::{Doubt, OwnPod};
+use crate::register::{OwnPod, PodDoubt};
 
 /// A Pod's own namespace, beside the token of its service account.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -34,13 +34,13 @@ fn own_pod_with(
 ) -> Result<OwnPod, ConfigError> {
     let fact = |name| environment.fact(name).map(str::to_owned);
     let of_account = || fs::read_to_string(namespace_file).ok().map(|text| text.trim().to_owned());
-    let of_pod = || fact("POD_NAMESPACE").or_else(of_account).map(|namespace| (namespace, Teller::Pod));
-    let of_flag = |value: Option<&str>| value.map(|value| (value.to_owned(), Teller::Flag));
-    let of_context = || context.map(|namespace| (namespace.to_owned(), Teller::Kubeconfig));
+    let of_pod = || fact("POD_NAMESPACE").or_else(of_account).map(|namespace| (namespace, PodNameOrigin::Pod));
+    let of_flag = |value: Option<&str>| value.map(|value| (value.to_owned(), PodNameOrigin::Flag));
+    let of_context = || context.map(|namespace| (namespace.to_owned(), PodNameOrigin::Kubeconfig));
     let found = of_flag(namespace).or_else(of_pod).or_else(of_context);
     let (own_namespace, of_namespace) = found.ok_or(ConfigError::NoOwnPod { missing: "namespace" })?;
-    let of_host = || fact("HOSTNAME").map(|name| (name, Teller::Host));
-    let found = of_flag(pod).or_else(|| fact("POD_NAME").map(|name| (name, Teller::Pod))).or_else(of_host);
+    let of_host = || fact("HOSTNAME").map(|name| (name, PodNameOrigin::Host));
+    let found = of_flag(pod).or_else(|| fact("POD_NAME").map(|name| (name, PodNameOrigin::Pod))).or_else(of_host);
     let (name, of_name) = found.ok_or(ConfigError::NoOwnPod { missing: "name" })?;
     if !is_namespace(&own_namespace) {
         return Err(refused("--namespace", format!("{own_namespace:?} is not a namespace")));
@@ -51,9 +51,9 @@ fn own_pod_with(
     // The uid counts even with flags: flags cannot make another Pod our own.
     let uid = fact("POD_UID").map(Into::into);
     let doubt = match (of_namespace, of_name) {
-        (_, Teller::Host) => Some(Doubt::HostName),
-        (Teller::Flag, Teller::Flag) | (Teller::Pod, Teller::Pod) => None,
-        _ => Some(Doubt::Mixed),
+        (_, PodNameOrigin::Host) => Some(PodDoubt::HostName),
+        (PodNameOrigin::Flag, PodNameOrigin::Flag) | (PodNameOrigin::Pod, PodNameOrigin::Pod) => None,
+        _ => Some(PodDoubt::Mixed),
     };
     let is_doubtful = doubt.is_some() || (uid.is_some() && (namespace.is_some() || pod.is_some()));
     Ok(OwnPod { namespace: own_namespace.into(), name: name.into(), uid, doubt, is_doubtful })
@@ -61,7 +61,7 @@ fn own_pod_with(
 
 /// Where a Pod's namespace or name comes from.
 #[derive(Clone, Copy)]
-enum Teller {
+enum PodNameOrigin {
     Flag,
     /// The Downward API, or the file of the service account. The kubelet puts both into the Pod.
     Pod,
@@ -88,8 +88,8 @@ mod tests {
         let found = own_pod_with(namespace, pod, context, &environment, namespace_file);
         let found = found.map_err(|error| error.to_string())?;
         let doubt = match found.doubt {
-            Some(Doubt::HostName) => " by its host's name",
-            Some(Doubt::Mixed) => " by two",
+            Some(PodDoubt::HostName) => " by its host's name",
+            Some(PodDoubt::Mixed) => " by two",
             None => "",
         };
         Ok(format!("{}/{} {}{doubt}", found.namespace, found.name, found.uid.as_deref().unwrap_or("-")))

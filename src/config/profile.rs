@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{ConfigError, ProfileOption, refused};
-use crate::source::Profile;
+use crate::source::WatchProfile;
 
 /// The most profiles. Each is one watch per namespace, which costs the API server.
 const PROFILES_MAX: usize = 16;
@@ -15,8 +15,8 @@ const SELECTOR_LEN_MAX: usize = 4096;
 const ANNOTATION_KEY_LEN_MAX: usize = 253 + 1 + 63;
 
 /// The profiles that apply unless the file defines its own.
-pub fn default_profiles() -> Vec<Profile> {
-    let profile = |name: &str, selector: &str, annotation: &str| Profile {
+pub fn default_profiles() -> Vec<WatchProfile> {
+    let profile = |name: &str, selector: &str, annotation: &str| WatchProfile {
         name: name.into(),
         selector: selector.parse().expect("a selector that a test reads"),
         annotation: annotation.into(),
@@ -32,7 +32,7 @@ pub fn default_profiles() -> Vec<Profile> {
 }
 
 /// The profiles of the file, or the default ones.
-pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigError> {
+pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<WatchProfile>, ConfigError> {
     if options.is_empty() {
         return Ok(default_profiles());
     }
@@ -63,7 +63,7 @@ pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<Profile>, ConfigEr
             Ok(selector) => selector,
             Err(error) => return wrong(&format!("{error}")),
         };
-        profiles.push(Profile { name: name.into(), selector, annotation });
+        profiles.push(WatchProfile { name: name.into(), selector, annotation });
     }
     Ok(profiles)
 }

@@ -16,19 +16,19 @@ pub struct ByteSize(pub u64);
 /// The text is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a size; write 256MiB, 1GiB or a number of bytes")]
-pub struct NoSize;
+pub struct InvalidSize;
 
 impl FromStr for ByteSize {
-    type Err = NoSize;
+    type Err = InvalidSize;
 
-    fn from_str(text: &str) -> Result<ByteSize, NoSize> {
+    fn from_str(text: &str) -> Result<ByteSize, InvalidSize> {
         let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at_checked(end).ok_or(NoSize)?;
-        let number: u64 = number.parse().map_err(|_| NoSize)?;
+        let (number, unit) = text.split_at_checked(end).ok_or(InvalidSize)?;
+        let number: u64 = number.parse().map_err(|_| InvalidSize)?;
         let unit = unit.trim_start();
         let unit = unit.strip_suffix(['B', 'b']).unwrap_or(unit);
-        let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(NoSize)?;
-        number.checked_mul(*factor).map(ByteSize).ok_or(NoSize)
+        let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(InvalidSize)?;
+        number.checked_mul(*factor).map(ByteSize).ok_or(InvalidSize)
     }
 }
 
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                u64::try_from(bytes).map(ByteSize).map_err(|_| E::custom(NoSize))
+                u64::try_from(bytes).map(ByteSize).map_err(|_| E::custom(InvalidSize))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {

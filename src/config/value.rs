@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::NSID_LEN_MAX;
 use super::size::ByteSize;
-use super::{ConfigError, Environment, Namespaces, State, refused};
+use super::{ConfigError, Environment, Namespaces, StateOptions, refused};
 use super::{
     DEFAULT_BYTES_MAX, DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE_BYTES_MAX, DEFAULT_STALE_AFTER, DEFAULT_STATE_MAX_AGE,
     DEFAULT_STATE_WAIT, DEFAULT_TXT_KEYS,
@@ -97,7 +97,7 @@ pub(super) fn in_range(option: &'static str, value: u32, range: RangeInclusive<u
 }
 
 /// Refuses an option that was removed.
-pub(super) fn gone(max_registrations_per_namespace: Option<u32>) -> Result<(), ConfigError> {
+pub(super) fn refuse_removed(max_registrations_per_namespace: Option<u32>) -> Result<(), ConfigError> {
     let is_absent = max_registrations_per_namespace.is_none();
     let message = "the quota of a namespace is in bytes now; remove this option, or write --max-namespace-bytes 256MiB";
     is_absent.then_some(()).ok_or_else(|| refused("--max-registrations-per-namespace", message))
@@ -159,7 +159,7 @@ pub(super) fn state(
     folder: Option<PathBuf>,
     wait: Option<u32>,
     age_max: Option<u32>,
-) -> Result<Option<State>, ConfigError> {
+) -> Result<Option<StateOptions>, ConfigError> {
     let wait_s = in_range("--state-wait", wait.unwrap_or(DEFAULT_STATE_WAIT), STATE_WAIT_RANGE)?;
     let age_max_s = in_range("--state-max-age", age_max.unwrap_or(DEFAULT_STATE_MAX_AGE), STALE_RANGE)?;
     let is_said = wait.map(|_| "--state-wait").or(age_max.map(|_| "--state-max-age"));
@@ -167,7 +167,7 @@ pub(super) fn state(
         (None, Some(option)) => {
             Err(refused(option, "it has no effect without --state-dir; give --state-dir too, or remove this option"))
         }
-        (folder, _) => Ok(folder.map(|folder| State {
+        (folder, _) => Ok(folder.map(|folder| StateOptions {
             folder,
             wait: Duration::from_secs(wait_s.into()),
             age_max: Duration::from_secs(age_max_s.into()),

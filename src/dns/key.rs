@@ -52,7 +52,7 @@ impl std::borrow::Borrow<[u8]> for Key {
 }
 
 impl From<&[u8]> for Key {
-    /// Takes key bytes from [`Path::span`].
+    /// Takes key bytes from [`NamePath::span`].
     fn from(bytes: &[u8]) -> Key {
         Key(bytes.into())
     }
@@ -71,7 +71,7 @@ impl fmt::Debug for Key {
 ///
 /// Labels are counted from the root: label 0 is the top-level domain.
 #[derive(Clone)]
-pub struct Path {
+pub struct NamePath {
     bytes: [u8; NAME_LEN_MAX],
     /// The offset of each label's length byte, and one more for the end.
     starts: [u8; LABELS_MAX + 1],
@@ -81,10 +81,10 @@ pub struct Path {
 /// The most labels that 255 bytes can hold (RFC 1035 §2.3.4: a length byte and a byte each, and the root).
 const LABELS_MAX: usize = 127;
 
-impl Path {
+impl NamePath {
     /// Reads a well-formed wire name.
-    pub fn of(name: Labels<'_>) -> Path {
-        let mut path = Path { bytes: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX + 1], count: 0 };
+    pub fn of(name: Labels<'_>) -> NamePath {
+        let mut path = NamePath { bytes: [0; NAME_LEN_MAX], starts: [0; LABELS_MAX + 1], count: 0 };
         let len: usize = name.clone().map(|label| 1 + label.len()).sum();
         let (mut at, mut count) = (len, 0);
         path.starts[0] = len as u8;
@@ -129,7 +129,7 @@ impl Path {
     }
 }
 
-impl fmt::Debug for Path {
+impl fmt::Debug for NamePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Key::from(self.key()).fmt(f)
     }

@@ -234,7 +234,7 @@ impl<'n> Iterator for Labels<'n> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::Path;
+    use crate::dns::NamePath;
 
     #[test]
     fn names_are_read_and_written() {
@@ -278,7 +278,7 @@ mod tests {
         assert!(name.is_within(&"example.ORG".parse().unwrap()));
         assert!(name.is_within(&Name::root()));
         assert!(!name.is_within(&"ample.org".parse().unwrap()));
-        let path = Path::of(name.labels());
+        let path = NamePath::of(name.labels());
         assert_eq!(path.key(), name.key().as_bytes());
         assert_eq!((path.label(0), path.label(2), path.label(3)), (Some(&b"org"[..]), Some(&b"www"[..]), None));
         assert_eq!(path.span(1, 9), b"\x07example\x03www");

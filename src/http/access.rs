@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
-use super::Refusal;
+use super::ApiError;
 use crate::source::poll::{self, Fingerprint};
 
 /// The kubelet requests these without a token. They reveal only whether the server is live and ready.
@@ -29,7 +29,7 @@ pub struct Access {
     /// The networks that are exempt from the limits per client.
     pub trusted: Vec<IpNet>,
     /// The token that requests need.
-    pub token: Option<Arc<Token>>,
+    pub token: Option<Arc<BearerToken>>,
     /// The TLS configuration. `None`: plain HTTP.
     pub tls: Option<TlsAcceptor>,
 }
@@ -56,7 +56,7 @@ fn contains(networks: &[IpNet], client: IpAddr) -> bool {
 }
 
 /// A token that follows its file.
-pub struct Token {
+pub struct BearerToken {
     file: PathBuf,
     seen: Fingerprint,
     current: ArcSwap<String>,
@@ -64,7 +64,7 @@ pub struct Token {
 }
 
 /// Never shows the token.
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the token in {}", self.file.display())
     }
@@ -80,19 +80,19 @@ pub enum TokenError {
     Malformed { path: PathBuf },
 }
 
-impl Token {
+impl BearerToken {
     /// Reads the token from its file.
     ///
     /// # Errors
     /// The file cannot be read, or its content is not a token.
-    pub fn read(file: PathBuf) -> Result<Token, TokenError> {
+    pub fn read(file: PathBuf) -> Result<BearerToken, TokenError> {
         let seen = Fingerprint::of(std::slice::from_ref(&file)); // first, so that a change during the read is noticed
         let current = ArcSwap::from_pointee(read_token(&file)?);
-        Ok(Token { file, seen, current, keys: RandomState::new() })
+        Ok(BearerToken { file, seen, current, keys: RandomState::new() })
     }
 
     /// Reloads the file whenever it changes, as long as the process lives. A bad file leaves the old token in use.
-    pub async fn keep(self: Arc<Self>) {
+    pub async fn reload_on_change(self: Arc<Self>) {
         let mut seen = self.seen.clone();
         loop {
             poll::changed(std::slice::from_ref(&self.file), &mut seen).await;
@@ -136,6 +136,6 @@ pub(super) fn refused<B>(access: &Access, request: &Request<B>) -> Option<Respon
     if token.is_shown(request.headers()) {
         return None;
     }
-    let refusal = Refusal { status: StatusCode::UNAUTHORIZED, error: "send Authorization: Bearer TOKEN".into() };
+    let refusal = ApiError { status: StatusCode::UNAUTHORIZED, error: "send Authorization: Bearer TOKEN".into() };
     Some(([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response())
 }

@@ -18,12 +18,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::answer::{Answer, Kind};
+use super::connection_guard::ConnectionGuard;
+use super::pending::{PendingResponse, RequestKind};
 use super::pieces::Pieces;
-use super::stay::Stay;
-use super::streams::StreamTasks;
-use super::{Pages, access};
-use crate::metrics::Dropped;
+use super::stream_tasks::StreamTasks;
+use super::{ApiState, access};
+use crate::metrics::DropReason;
 
 /// How long a client may take to send a request's head.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -70,62 +70,62 @@ enum Ended {
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    stay: Arc<Stay>,
-    pages: Arc<Pages>,
+    guard: Arc<ConnectionGuard>,
+    api: Arc<ApiState>,
     closing: watch::Receiver<bool>,
 ) {
-    let metrics = pages.responder.metrics.clone();
-    let client = stay.address;
-    match converse(stream, router, stay, pages, closing).await {
+    let metrics = api.responder.metrics.clone();
+    let client = guard.address;
+    match converse(stream, router, guard, api, closing).await {
         Ended::Whole => {}
         Ended::Early => tracing::debug!(%client, "an HTTP connection ended early"),
-        Ended::Silent => metrics.dropped(Dropped::Silent),
+        Ended::Silent => metrics.dropped(DropReason::Silent),
     }
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    stay: Arc<Stay>,
-    pages: Arc<Pages>,
+    guard: Arc<ConnectionGuard>,
+    api: Arc<ApiState>,
     mut closing: watch::Receiver<bool>,
 ) -> Ended {
     let service = {
-        let (stay, router, closing) = (stay.clone(), TowerToHyperService::new(router), closing.clone());
+        let (guard, router, closing) = (guard.clone(), TowerToHyperService::new(router), closing.clone());
         service_fn(move |mut request: Request<Incoming>| {
-            let (stay, pages, router) = (stay.clone(), pages.clone(), router.clone());
+            let (guard, api, router) = (guard.clone(), api.clone(), router.clone());
             request.extensions_mut().insert(closing.clone());
-            async move { Ok::<_, Infallible>(answer(request, stay, &pages, router).await) }
+            async move { Ok::<_, Infallible>(respond(request, guard, &api, router).await) }
         })
     };
     let builder = builder();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut idle = pin!(sleep(HEAD_WAIT));
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval(LOOK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let wait = loop {
         tokio::select! {
             biased; // a received request wins over the end of the wait for it
             ended = connection.as_mut() => return if ended.is_ok() { Ended::Whole } else { Ended::Early },
-            () = stay.changed() => {
+            () = guard.changed() => {
                 idle.as_mut().reset(tokio::time::Instant::now() + IDLE_WAIT);
-                if !stay.settle() {
+                if !guard.keep_or_retake() {
                     break FAREWELL_WAIT; // no response is running, and another connection needs the place
                 }
             }
-            () = &mut idle, if stay.is_idle() => {
-                if stay.is_idle() {
+            () = &mut idle, if guard.is_idle() => {
+                if guard.is_idle() {
                     break FAREWELL_WAIT;
                 } // otherwise a request arrived, and `changed` is next
             }
-            () = stay.asked() => return Ended::Silent,
-            () = stay.cut() => return Ended::Early,
-            _ = looks.tick(), if stay.needs_looks() => {
-                let live = stay.live();
-                if live.iter().any(|answer| answer.is_stuck()) {
+            () = guard.reclaimed() => return Ended::Silent,
+            () = guard.ended() => return Ended::Early,
+            _ = checks.tick(), if guard.needs_checks() => {
+                let live = guard.live();
+                if live.iter().any(|pending| pending.is_stuck()) {
                     return Ended::Early;
                 }
-                live.iter().filter(|answer| answer.is_stalled()).for_each(|answer| answer.end());
+                live.iter().filter(|pending| pending.is_stalled()).for_each(|pending| pending.end());
             }
             _ = closing.wait_for(|closing| *closing) => break DRAIN_WAIT,
         }
@@ -134,8 +134,8 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = timeout(wait, connection) => if matches!(ended, Ok(Ok(()))) { Ended::Whole } else { Ended::Early },
-        () = stay.asked() => Ended::Silent,
-        () = stay.cut() => Ended::Early,
+        () = guard.reclaimed() => Ended::Silent,
+        () = guard.ended() => Ended::Early,
     }
 }
 
@@ -149,34 +149,34 @@ fn builder() -> auto::Builder<StreamTasks> {
     builder
 }
 
-async fn answer(
+async fn respond(
     mut request: Request<Incoming>,
-    stay: Arc<Stay>,
-    pages: &Pages,
+    guard: Arc<ConnectionGuard>,
+    api: &ApiState,
     router: TowerToHyperService<Router>,
 ) -> Response<Pieces> {
     let is_http2 = request.version() == Version::HTTP_2;
-    stay.heard(is_http2);
-    let answer = Answer::begin(stay, Kind::of(request.uri().path()), head_len(&request));
+    guard.request_arrived(is_http2);
+    let pending = PendingResponse::begin(guard, RequestKind::of(request.uri().path()), head_len(&request));
     // The token is checked first: a client without it takes nothing from the limits of clients that have it.
-    let unknown = access::refused(&pages.access, &request);
-    let is_scrape = unknown.is_none() && answer.kind() == Kind::Scrape;
-    let refused = unknown.or_else(|| pages.admit(&answer).err().map(IntoResponse::into_response));
+    let unknown = access::refused(&api.access, &request);
+    let is_scrape = unknown.is_none() && pending.kind() == RequestKind::Scrape;
+    let refused = unknown.or_else(|| api.admit(&pending).err().map(IntoResponse::into_response));
     let mut response = match refused {
         Some(refused) => refused,
         None => {
-            request.extensions_mut().insert(answer.clone());
+            request.extensions_mut().insert(pending.clone());
             let answered: Result<_, Infallible> = router.call(request).await;
             answered.unwrap_or_else(|never| match never {})
         }
     };
-    if !answer.has_share() && !is_scrape {
-        pages.pass(&answer);
+    if !pending.has_share() && !is_scrape {
+        api.track_uncounted(&pending);
     }
-    if !is_http2 && pages.is_ending.load(Ordering::Relaxed) {
+    if !is_http2 && api.is_ending.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response.map(|body| Pieces::new(body, answer))
+    response.map(|body| Pieces::new(body, pending))
 }
 
 fn head_len<B>(request: &Request<B>) -> usize {

@@ -16,14 +16,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::Pages;
-use super::answer::Answer;
-use super::unread::Part;
-use super::watch::Closing;
-use crate::changes::{Gap, Sent, Subscription, Topic};
+use super::ApiState;
+use super::event_budget::ClientBudget;
+use super::event_stream::Closing;
+use super::pending::PendingResponse;
+use crate::changes::{ChangeSubscription, EncodedEvent, Gap, Topic};
 use crate::escape;
-use crate::events;
 use crate::report::{ChangeEvent, SetEvent, WatchedSet};
+use crate::sse;
 
 /// The longest silence of a stream. It is shorter than the usual idle timeouts of proxies and NATs.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -38,19 +38,19 @@ const UNFINISHED: u64 = 0;
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(1);
 
 /// An interface of the stream.
-pub(super) struct Place {
-    pub(super) subscription: Subscription,
+pub(super) struct FollowedInterface {
+    pub(super) subscription: ChangeSubscription,
     /// It begins with its whole set.
     pub(super) is_fresh: bool,
 }
 
 /// One stream. It makes the next event only when the connection has room.
 pub(super) struct Feed {
-    pages: Arc<Pages>,
-    answer: Arc<Answer>,
+    api: Arc<ApiState>,
+    pending: Arc<PendingResponse>,
     /// The memory that its events may take until they are read.
-    part: Part,
-    places: Vec<Place>,
+    budget: ClientBudget,
+    interfaces: Vec<FollowedInterface>,
     /// Waits for the news of each interface.
     waits: FuturesUnordered<Pin<Box<dyn Future<Output = usize> + Send>>>,
     /// The unsent rest of an event.
@@ -60,7 +60,7 @@ pub(super) struct Feed {
     /// The revision that ends the round.
     until: u64,
     /// The revision up to which the client has received everything. 0: none.
-    told: u64,
+    sent_revision: u64,
     /// The last sent event has an id that no client can resume from.
     owes_id: bool,
     /// The round began after a wait. If recent changes were dropped since, the client is not to blame.
@@ -71,32 +71,32 @@ pub(super) struct Feed {
 impl Feed {
     /// A stream that resumes from a revision, if any of its interfaces does.
     pub(super) fn new(
-        pages: Arc<Pages>,
-        answer: Arc<Answer>,
-        places: Vec<Place>,
+        api: Arc<ApiState>,
+        pending: Arc<PendingResponse>,
+        interfaces: Vec<FollowedInterface>,
         last: Option<u64>,
         closing: Closing,
     ) -> Feed {
-        let is_resumed = places.iter().any(|place| !place.is_fresh);
-        let until = pages.changes.latest();
+        let is_resumed = interfaces.iter().any(|interface| !interface.is_fresh);
+        let until = api.changes.latest();
         // The first bytes confirm the request to the client, even if there is no news.
         let greeting = format!("retry: {RETRY_MS}\n: \n\n");
-        let part = pages.bounds.events.part(answer.client());
+        let budget = api.limits.events.for_client(pending.client());
         let mut feed = Feed {
-            pages,
-            answer,
-            part,
+            api,
+            pending,
+            budget,
             waits: FuturesUnordered::new(),
             ready: [greeting.into()].into(),
-            due: (0..places.len()).collect(),
-            places,
+            due: (0..interfaces.len()).collect(),
+            interfaces,
             until,
-            told: last.filter(|_| is_resumed).unwrap_or(0),
+            sent_revision: last.filter(|_| is_resumed).unwrap_or(0),
             owes_id: false,
             is_prompt: false,
             closing,
         };
-        (0..feed.places.len()).for_each(|at| feed.wait_for(at));
+        (0..feed.interfaces.len()).for_each(|at| feed.wait_for(at));
         feed
     }
 
@@ -112,8 +112,8 @@ impl Feed {
             match self.due.pop_front() {
                 Some(at) => {
                     yield_now().await; // a stream may have a thousand interfaces, and the same threads answer DNS
-                    if self.tell(at).await == Err(Gap) {
-                        self.pages.responder.metrics.slow_reader();
+                    if self.prepare(at).await == Err(Gap) {
+                        self.api.responder.metrics.slow_reader();
                         return None;
                     }
                 }
@@ -123,77 +123,77 @@ impl Feed {
     }
 
     /// Prepares the news of an interface, if there are any.
-    async fn tell(&mut self, at: usize) -> Result<(), Gap> {
-        let (event, sent) = match std::mem::take(&mut self.places[at].is_fresh) {
-            true => (events::SET, self.set(at).await),
+    async fn prepare(&mut self, at: usize) -> Result<(), Gap> {
+        let (event, sent) = match std::mem::take(&mut self.interfaces[at].is_fresh) {
+            true => (sse::SET, self.set(at).await),
             false => match self.change(at).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(change)) => (events::CHANGE, change),
-                Err(Forgotten::Meanwhile) => (events::SET, self.set(at).await),
-                Err(Forgotten::Unread) => return Err(Gap),
+                Ok(Some(change)) => (sse::CHANGE, change),
+                Err(LostChanges::Meanwhile) => (sse::SET, self.set(at).await),
+                Err(LostChanges::Unread) => return Err(Gap),
             },
         };
         self.owes_id = !(self.due.is_empty() && self.advance());
-        let revision = if self.owes_id { UNFINISHED } else { self.told };
-        let head = events::encode_head(event, &self.pages.changes.id(revision));
-        let data = Bytes::from_owner(Unread::new(sent, self.answer.clone()));
-        self.ready.extend([head.into(), data, events::END.into()]);
-        self.pages.responder.metrics.event_sent();
+        let revision = if self.owes_id { UNFINISHED } else { self.sent_revision };
+        let head = sse::encode_head(event, &self.api.changes.id(revision));
+        let data = Bytes::from_owner(EventInFlight::new(sent, self.pending.clone()));
+        self.ready.extend([head.into(), data, sse::END.into()]);
+        self.api.responder.metrics.event_sent();
         Ok(())
     }
 
     /// The data of an interface's news, once there is room for it. Without room it drops the data, waits, and makes
     /// the data again, so that waiting takes no memory.
-    async fn change(&mut self, at: usize) -> Result<Option<Arc<Sent>>, Forgotten> {
-        let subscription = &mut self.places[at].subscription;
+    async fn change(&mut self, at: usize) -> Result<Option<Arc<EncodedEvent>>, LostChanges> {
+        let subscription = &mut self.interfaces[at].subscription;
         let from = subscription.revision();
-        let mut room = None;
+        let mut reservation = None;
         loop {
-            let change = match subscription.news_until(self.until) {
+            let change = match subscription.take_changes_until(self.until) {
                 Ok(Some(change)) => change,
                 Ok(None) => return Ok(None),
-                Err(Gap) if self.is_prompt || room.is_some() => return Err(Forgotten::Meanwhile),
-                Err(Gap) => return Err(Forgotten::Unread),
+                Err(Gap) if self.is_prompt || reservation.is_some() => return Err(LostChanges::Meanwhile),
+                Err(Gap) => return Err(LostChanges::Unread),
             };
             let interface = subscription.topic().filter.interface.clone().unwrap_or_default();
             let bytes = escape::json(&ChangeEvent::of(interface, change));
-            if let Some(room) = self.part.fit(room.take(), bytes.len()) {
+            if let Some(reservation) = self.budget.try_reserve(reservation.take(), bytes.len()) {
                 let revision = subscription.revision();
-                return Ok(Some(Arc::new(Sent { revision, bytes, room: room.permits() })));
+                return Ok(Some(Arc::new(EncodedEvent { revision, bytes, room: reservation.permits() })));
             }
             let len = bytes.len();
             drop(bytes);
             subscription.start_from(from);
-            room = Some(self.part.take(len).await);
+            reservation = Some(self.budget.reserve(len).await);
         }
     }
 
     /// The data of a whole set, once there is room for it. Subscribers that come while the set is still being sent to
     /// another one share its bytes and its room if the set is unchanged: a thousand reconnecting clients cost one set.
-    async fn set(&mut self, at: usize) -> Arc<Sent> {
-        let topic = self.places[at].subscription.topic().clone();
-        let mut room = None;
+    async fn set(&mut self, at: usize) -> Arc<EncodedEvent> {
+        let topic = self.interfaces[at].subscription.topic().clone();
+        let mut reservation = None;
         let sent = loop {
             let mut sent = topic.sent.lock().await;
-            if let Some(shared) = sent.upgrade().filter(|shared| topic.is_untouched_since(shared.revision)) {
+            if let Some(shared) = sent.upgrade().filter(|shared| topic.is_unchanged_since(shared.revision)) {
                 break shared;
             }
             let (revision, bytes) = self.encoded_set(&topic);
-            if let Some(room) = self.part.fit(room.take(), bytes.len()) {
-                let new = Arc::new(Sent { revision, bytes, room: room.permits() });
+            if let Some(reservation) = self.budget.try_reserve(reservation.take(), bytes.len()) {
+                let new = Arc::new(EncodedEvent { revision, bytes, room: reservation.permits() });
                 *sent = Arc::downgrade(&new);
                 break new;
             }
             let len = bytes.len();
             drop((sent, bytes)); // other subscribers must not wait for this client's room
-            room = Some(self.part.take(len).await);
+            reservation = Some(self.budget.reserve(len).await);
         };
-        self.places[at].subscription.start_from(sent.revision);
+        self.interfaces[at].subscription.start_from(sent.revision);
         sent
     }
 
     fn encoded_set(&self, topic: &Topic) -> (u64, Vec<u8>) {
-        let snapshot = self.pages.responder.snapshot.load_full();
+        let snapshot = self.api.responder.snapshot.load_full();
         let interface = topic.filter.interface.clone().unwrap_or_default();
         let set = SetEvent::of(interface, WatchedSet::of(&snapshot, &topic.filter));
         (snapshot.revision, escape::json(&set))
@@ -201,12 +201,13 @@ impl Feed {
 
     /// Ends a round: its revision becomes the id, unless a set was already of a later revision.
     fn advance(&mut self) -> bool {
-        let newest = self.places.iter().map(|place| place.subscription.revision()).max().unwrap_or_default();
-        let is_exact = newest <= self.until || self.places.len() == 1;
+        let newest =
+            self.interfaces.iter().map(|interface| interface.subscription.revision()).max().unwrap_or_default();
+        let is_exact = newest <= self.until || self.interfaces.len() == 1;
         if is_exact {
-            let told = self.until.max(newest);
-            self.told = told;
-            self.places.iter_mut().for_each(|place| place.subscription.start_from(told));
+            let sent_revision = self.until.max(newest);
+            self.sent_revision = sent_revision;
+            self.interfaces.iter_mut().for_each(|interface| interface.subscription.start_from(sent_revision));
         }
         is_exact
     }
@@ -222,9 +223,10 @@ impl Feed {
             if is_exact && std::mem::take(&mut self.owes_id) {
                 return self.ready.push_back(self.heartbeat());
             }
-            self.until = self.pages.changes.latest(); // first: `has_news` then covers every revision up to here
-            let places = self.places.iter().enumerate();
-            self.due = places.filter(|(_, place)| place.subscription.has_news()).map(|(at, _)| at).collect();
+            self.until = self.api.changes.latest(); // first: `has_changes` then covers every revision up to here
+            let interfaces = self.interfaces.iter().enumerate();
+            self.due =
+                interfaces.filter(|(_, interface)| interface.subscription.has_changes()).map(|(at, _)| at).collect();
             if !self.due.is_empty() {
                 return;
             }
@@ -248,7 +250,7 @@ impl Feed {
 
     /// Waits for an interface's next news.
     fn wait_for(&mut self, at: usize) {
-        let touched = self.places[at].subscription.next_touch();
+        let touched = self.interfaces[at].subscription.next_change();
         self.waits.push(Box::pin(async move {
             touched.await;
             at
@@ -256,12 +258,12 @@ impl Feed {
     }
 
     fn heartbeat(&self) -> Bytes {
-        events::encode_heartbeat(&self.pages.changes.id(self.told)).into()
+        sse::encode_heartbeat(&self.api.changes.id(self.sent_revision)).into()
     }
 }
 
 /// Why the recent changes no longer have an interface's news.
-enum Forgotten {
+enum LostChanges {
     /// They were dropped while the stream waited for news or for room.
     Meanwhile,
     /// They were dropped because the client did not read.
@@ -269,26 +271,26 @@ enum Forgotten {
 }
 
 /// The data of an event, shared with other streams, and the response that has to be read in time.
-struct Unread {
-    sent: Arc<Sent>,
-    answer: Arc<Answer>,
+struct EventInFlight {
+    sent: Arc<EncodedEvent>,
+    pending: Arc<PendingResponse>,
 }
 
-impl Unread {
-    fn new(sent: Arc<Sent>, answer: Arc<Answer>) -> Unread {
-        answer.begin_event();
-        Unread { sent, answer }
+impl EventInFlight {
+    fn new(sent: Arc<EncodedEvent>, pending: Arc<PendingResponse>) -> EventInFlight {
+        pending.begin_event();
+        EventInFlight { sent, pending }
     }
 }
 
-impl AsRef<[u8]> for Unread {
+impl AsRef<[u8]> for EventInFlight {
     fn as_ref(&self) -> &[u8] {
         &self.sent.bytes
     }
 }
 
-impl Drop for Unread {
+impl Drop for EventInFlight {
     fn drop(&mut self) {
-        self.answer.end_event();
+        self.pending.end_event();
     }
 }

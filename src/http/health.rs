@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Pages;
+use super::ApiState;
 
-pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
-    match (pages.pulse.is_beating(), pages.responder.metrics.panics()) {
+pub(super) async fn livez(State(api): State<Arc<ApiState>>) -> Response {
+    match (api.heartbeat.is_recent(), api.responder.metrics.panics()) {
         (true, 0) => "ok\n".into_response(),
         // Not a reason to restart: the same query would cause the panic again.
         (true, panics) => format!("ok, but the processing of {panics} queries panicked: see the log\n").into_response(),
@@ -18,19 +18,19 @@ pub(super) async fn livez(State(pages): State<Arc<Pages>>) -> Response {
     }
 }
 
-pub(super) async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
-    if pages.is_ending.load(Ordering::Relaxed) {
+pub(super) async fn readyz(State(api): State<Arc<ApiState>>) -> Response {
+    if api.is_ending.load(Ordering::Relaxed) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is ending\n").into_response();
     }
-    match pages.responder.snapshot.load().is_synced {
+    match api.responder.snapshot.load().is_synced {
         true => "ok\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not all Pods are known yet\n").into_response(),
     }
 }
 
-pub(super) async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
-    let snapshot = pages.responder.snapshot.load_full();
-    let metrics = &pages.responder.metrics;
-    let text = metrics.encode(&snapshot, &(pages.sources)(), pages.changes.subscriptions());
+pub(super) async fn metrics(State(api): State<Arc<ApiState>>) -> Response {
+    let snapshot = api.responder.snapshot.load_full();
+    let metrics = &api.responder.metrics;
+    let text = metrics.encode(&snapshot, &(api.sources)(), api.changes.subscriptions());
     ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text).into_response()
 }

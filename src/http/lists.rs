@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
-use super::{JSON, Pages, Refusal, synced};
+use super::pending::PendingResponse;
+use super::{ApiError, ApiState, JSON, synced};
 use crate::escape;
-use crate::metrics::Beyond;
+use crate::metrics::ExceededLimit;
 use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
@@ -53,98 +53,99 @@ pub(super) struct PageQuery {
 }
 
 /// A parsed query, or why it cannot be parsed.
-type Asked<Q> = Result<Query<Q>, QueryRejection>;
+type QueryResult<Q> = Result<Query<Q>, QueryRejection>;
 
 /// A page, or why there is none.
-type Answered = Result<Response, Refusal>;
+type ListResult = Result<Response, ApiError>;
 
 pub(super) async fn interfaces(
-    State(pages): State<Arc<Pages>>,
-    Extension(answer): Extension<Arc<Answer>>,
+    State(api): State<Arc<ApiState>>,
+    Extension(pending): Extension<Arc<PendingResponse>>,
     headers: HeaderMap,
-    asked: Asked<ServiceQuery>,
-) -> Answered {
+    asked: QueryResult<ServiceQuery>,
+) -> ListResult {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, &answer, move |snapshot| report::interfaces(snapshot, &filter, &paging)).await
+    list(&api, &headers, &pending, move |snapshot| report::interfaces(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn endpoints(
-    State(pages): State<Arc<Pages>>,
-    Extension(answer): Extension<Arc<Answer>>,
+    State(api): State<Arc<ApiState>>,
+    Extension(pending): Extension<Arc<PendingResponse>>,
     headers: HeaderMap,
-    asked: Asked<ServiceQuery>,
-) -> Answered {
+    asked: QueryResult<ServiceQuery>,
+) -> ListResult {
     let (filter, paging) = asked?.0.read()?;
-    list(&pages, &headers, &answer, move |snapshot| report::endpoints(snapshot, &filter, &paging)).await
+    list(&api, &headers, &pending, move |snapshot| report::endpoints(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn pods(
-    State(pages): State<Arc<Pages>>,
-    Extension(answer): Extension<Arc<Answer>>,
+    State(api): State<Arc<ApiState>>,
+    Extension(pending): Extension<Arc<PendingResponse>>,
     headers: HeaderMap,
-    asked: Asked<PodQuery>,
-) -> Answered {
+    asked: QueryResult<PodQuery>,
+) -> ListResult {
     let PodQuery { name, namespace, limit, r#continue } = asked?.0;
     let (filter, paging) = (PodFilter { name, namespace }, paging(limit, r#continue)?);
-    list(&pages, &headers, &answer, move |snapshot| report::pods(snapshot, &filter, &paging)).await
+    list(&api, &headers, &pending, move |snapshot| report::pods(snapshot, &filter, &paging)).await
 }
 
 pub(super) async fn pods_named(
-    State(pages): State<Arc<Pages>>,
-    Extension(answer): Extension<Arc<Answer>>,
+    State(api): State<Arc<ApiState>>,
+    Extension(pending): Extension<Arc<PendingResponse>>,
     headers: HeaderMap,
     Path((namespace, name)): Path<(String, String)>,
-) -> Answered {
+) -> ListResult {
     let filter = PodFilter { name: Some(name), namespace: Some(namespace) };
-    list(&pages, &headers, &answer, move |snapshot| report::pods(snapshot, &filter, &Paging::ALL)).await
+    list(&api, &headers, &pending, move |snapshot| report::pods(snapshot, &filter, &Paging::ALL)).await
 }
 
 pub(super) async fn bad(
-    State(pages): State<Arc<Pages>>,
-    Extension(answer): Extension<Arc<Answer>>,
+    State(api): State<Arc<ApiState>>,
+    Extension(pending): Extension<Arc<PendingResponse>>,
     headers: HeaderMap,
-    asked: Asked<PageQuery>,
-) -> Answered {
+    asked: QueryResult<PageQuery>,
+) -> ListResult {
     let PageQuery { limit, r#continue } = asked?.0;
     let paging = paging(limit, r#continue)?;
-    list(&pages, &headers, &answer, move |snapshot| report::bad(snapshot, &paging)).await
+    list(&api, &headers, &pending, move |snapshot| report::refusals(snapshot, &paging)).await
 }
 
 impl ServiceQuery {
-    fn read(self) -> Result<(Filter, Paging), Refusal> {
+    fn read(self) -> Result<(Filter, Paging), ApiError> {
         let ServiceQuery { interface, group, version, namespace, limit, r#continue } = self;
         Ok((Filter { interface, group, version, namespace }, paging(limit, r#continue)?))
     }
 }
 
-fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, Refusal> {
+fn paging(limit: Option<usize>, token: Option<String>) -> Result<Paging, ApiError> {
     let limit = match limit.unwrap_or(LIMIT_DEFAULT) {
-        0 => return Err(Refusal::bad(format!("limit: 0 is not a page size; write 1 to {LIMIT_MAX}"))),
+        0 => return Err(ApiError::bad_request(format!("limit: 0 is not a page size; write 1 to {LIMIT_MAX}"))),
         limit => limit.min(LIMIT_MAX),
     };
-    let read =
-        |token| Cursor::read(token).ok_or_else(|| Refusal::bad("continue: it is not a token of an earlier page"));
+    let read = |token| {
+        Cursor::read(token).ok_or_else(|| ApiError::bad_request("continue: it is not a token of an earlier page"))
+    };
     let after = token.as_deref().filter(|token| !token.is_empty()).map(read).transpose()?;
     Ok(Paging::within(limit, after))
 }
 
 /// A page of a snapshot. 503 before the first sync, 304 if the client has it already.
 async fn list<T: Serialize>(
-    pages: &Pages,
+    api: &ApiState,
     headers: &HeaderMap,
-    answer: &Answer,
+    pending: &PendingResponse,
     make: impl FnOnce(&Snapshot) -> Page<T> + Send + 'static,
-) -> Answered {
-    let snapshot = synced(pages)?;
-    let tag = format!("\"{}\"", pages.changes.id(snapshot.revision));
+) -> ListResult {
+    let snapshot = synced(api)?;
+    let tag = format!("\"{}\"", api.changes.id(snapshot.revision));
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|tags| tags.split(',')).any(|known| is_same_tag(known.trim(), &tag));
     let head = [(header::ETAG, tag), (header::CACHE_CONTROL, "no-cache".to_owned())];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
-    let text = pages.room.make(move || escape::json(&make(&snapshot))).await;
-    let text = text.ok_or_else(|| pages.refused(Beyond::UnreadLists, answer))?;
+    let text = api.list_budget.make(move || escape::json(&make(&snapshot))).await;
+    let text = text.ok_or_else(|| api.refused(ExceededLimit::UnreadLists, pending))?;
     Ok((head, JSON, text).into_response())
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::answer::Answer;
+use super::pending::PendingResponse;
 
 /// The longest piece: HTTP/2's usual frame size.
 const PIECE_LEN: usize = 16 * 1024;
@@ -19,12 +19,12 @@ pub(super) struct Pieces {
     rest: Bytes,
     /// The body has no more frames.
     is_over: bool,
-    answer: Arc<Answer>,
+    pending: Arc<PendingResponse>,
 }
 
 impl Pieces {
-    pub(super) fn new(body: Body, answer: Arc<Answer>) -> Pieces {
-        Pieces { body, rest: Bytes::new(), is_over: false, answer }
+    pub(super) fn new(body: Body, pending: Arc<PendingResponse>) -> Pieces {
+        Pieces { body, rest: Bytes::new(), is_over: false, pending }
     }
 }
 
@@ -35,7 +35,7 @@ impl HttpBody for Pieces {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         while self.rest.is_empty() {
             if self.is_over {
-                return self.answer.poll_sent(cx).map(|()| None);
+                return self.pending.poll_sent(cx).map(|()| None);
             }
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
                 self.is_over = true;
@@ -48,11 +48,11 @@ impl HttpBody for Pieces {
         }
         let len = self.rest.len().min(PIECE_LEN);
         let piece = self.rest.split_to(len);
-        Poll::Ready(Some(Ok(Frame::data(self.answer.hand_over(piece)))))
+        Poll::Ready(Some(Ok(Frame::data(self.pending.track(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream() && !self.answer.is_waited_for()
+        self.rest.is_empty() && self.body.is_end_stream() && !self.pending.holds_task()
     }
 
     fn size_hint(&self) -> SizeHint {

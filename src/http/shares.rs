@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct Shares {
     all_max: u32,
     per_client_max: u32,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenShares>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenShares {
     all: u32,
     /// At most `all` entries.
     by_client: HashMap<IpAddr, u32>,
@@ -21,7 +21,7 @@ struct Taken {
 
 /// The limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum LimitReached {
     /// That of all clients together.
     All,
     /// That of this client.
@@ -42,16 +42,16 @@ impl Shares {
     }
 
     /// Takes `count` for a client. `None` is a trusted client, which counts only against the limit of all.
-    pub(super) fn take(self: &Arc<Shares>, client: Option<IpAddr>, count: u32) -> Result<Share, Full> {
+    pub(super) fn take(self: &Arc<Shares>, client: Option<IpAddr>, count: u32) -> Result<Share, LimitReached> {
         let mut taken = self.taken();
         if let Some(client) = client {
             let held = taken.by_client.get(&client).copied().unwrap_or_default();
             if held.saturating_add(count) > self.per_client_max {
-                return Err(Full::Client);
+                return Err(LimitReached::Client);
             }
         }
         if taken.all.saturating_add(count) > self.all_max {
-            return Err(Full::All);
+            return Err(LimitReached::All);
         }
         taken.all += count;
         if let Some(client) = client {
@@ -60,7 +60,7 @@ impl Shares {
         Ok(Share { shares: self.clone(), client, count })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, TakenShares> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,14 +89,14 @@ mod tests {
         let client = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
         let take = |client, count| shares.take(client, count);
         let first = take(client(1), 3).expect("a share");
-        assert_eq!(take(client(1), 2).err(), Some(Full::Client));
+        assert_eq!(take(client(1), 2).err(), Some(LimitReached::Client));
         let _more = take(client(1), 1).expect("the last of its share");
         let _second = take(client(2), 4).expect("another client's");
-        assert_eq!(take(client(3), 3).err(), Some(Full::All));
-        assert_eq!(take(None, 3).err(), Some(Full::All), "a trusted client counts against the limit of all");
+        assert_eq!(take(client(3), 3).err(), Some(LimitReached::All));
+        assert_eq!(take(None, 3).err(), Some(LimitReached::All), "a trusted client counts against the limit of all");
         drop(first);
         let trusted = take(None, 5).expect("a trusted client has no limit of its own");
-        assert_eq!(take(client(3), 1).err(), Some(Full::All));
+        assert_eq!(take(client(3), 1).err(), Some(LimitReached::All));
         drop((trusted, _more, _second));
         assert!(shares.taken().by_client.is_empty() && shares.taken().all == 0, "nothing is left");
     }

@@ -15,11 +15,11 @@ pub(super) struct Claims {
     by_place: Table,
     keys: RandomState,
     /// The claims of the Pods that are being settled, whose new records are not in the snapshot yet.
-    settling: BTreeMap<PodSlot, Vec<(Place, Claim)>>,
+    settling: BTreeMap<PodSlot, Vec<(ClaimedSocket, Claim)>>,
 }
 
 /// An address and port in a cluster's network.
-pub(super) type Place = (Arc<str>, IpAddr, u16);
+pub(super) type ClaimedSocket = (Arc<str>, IpAddr, u16);
 
 /// One Pod's claim. The largest claim wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,13 +33,13 @@ pub(super) struct Claim {
 }
 
 /// The claims that follow from a Pod's record.
-pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)> {
+pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(ClaimedSocket, Claim)> {
     if !record.is_registering() || record.status.host_network {
         return Vec::new();
     }
     let uid: Arc<str> = record.uid().into();
     let claiming = record.registrations.iter().filter(|registered| registered.is_claiming());
-    let mut claims: Vec<(Place, Claim)> = claiming
+    let mut claims: Vec<(ClaimedSocket, Claim)> = claiming
         .flat_map(|registered| {
             record.claimed_addresses(registered).into_iter().map(move |address| (registered, address))
         })
@@ -56,7 +56,12 @@ pub(super) fn claims_of(record: &PodRecord, slot: PodSlot) -> Vec<(Place, Claim)
 
 impl Claims {
     /// Replaces a Pod's claims until they are settled. Returns the other Pods whose standing this may change.
-    pub fn replace(&mut self, slot: PodSlot, old: Vec<(Place, Claim)>, new: Vec<(Place, Claim)>) -> BTreeSet<PodSlot> {
+    pub fn replace(
+        &mut self,
+        slot: PodSlot,
+        old: Vec<(ClaimedSocket, Claim)>,
+        new: Vec<(ClaimedSocket, Claim)>,
+    ) -> BTreeSet<PodSlot> {
         let mut rivals = BTreeSet::new();
         if old != new {
             for hash in old.iter().map(|(place, _)| self.keys.hash_one(place) as u32) {
@@ -79,7 +84,7 @@ impl Claims {
     }
 
     /// Whether another Pod holds a place that this Pod claims.
-    pub fn is_lost(&self, place: &Place, slot: PodSlot, next: &Snapshot) -> bool {
+    pub fn is_lost(&self, place: &ClaimedSocket, slot: PodSlot, next: &Snapshot) -> bool {
         let claimants = self.by_place.find(self.keys.hash_one(place) as u32);
         if claimants.clone().all(|claimant| claimant == slot) {
             return false; // the usual case

@@ -9,7 +9,7 @@ use crate::name;
 use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 
 /// Replaces a Pod's record, and updates everything that follows from it.
-pub(super) fn carry(
+pub(super) fn apply_diff(
     next: &mut Snapshot,
     difference: &mut Difference,
     slot: PodSlot,
@@ -19,21 +19,21 @@ pub(super) fn carry(
     let record = new.as_deref();
     difference.pods.insert(slot);
     change_tally(&mut next.tally, old, record);
-    services::carry(next, slot, old, record);
-    if old.zip(record).is_some_and(|(old, new)| old.is_at_same_place(new)) {
+    services::apply_diff(next, slot, old, record);
+    if old.zip(record).is_some_and(|(old, new)| old.has_same_sockets(new)) {
         next.pods.set(slot as usize, new);
         return; // most changes are of readiness
     }
-    let names = [named(next, old), named(next, record)];
+    let names = [pod_name_key(next, old), pod_name_key(next, record)];
     let (before, after) = (targets_of(old), targets_of(record));
-    carry_name(next, slot, names);
-    carry_pointers(next, slot, old, record);
+    apply_name(next, slot, names);
+    apply_pointers(next, slot, old, record);
     next.pods.set(slot as usize, new);
-    carry_targets(next, slot, &before, &after);
+    apply_targets(next, slot, &before, &after);
 }
 
 /// `<pod>.<ns>.pod.Z`
-fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKey>; 2]) {
+fn apply_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKey>; 2]) {
     if before == after {
         return;
     }
@@ -46,7 +46,7 @@ fn carry_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKe
 }
 
 /// The key of a Pod's name below `pod.Z`, if it has one.
-pub(super) fn named(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
+pub(super) fn pod_name_key(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
     pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
 }
 
@@ -61,7 +61,7 @@ fn pod_key(next: &Snapshot, pod: &PodRecord) -> Option<PodKey> {
 }
 
 /// Updates the reverse names. A Pod on the host's network has none.
-fn carry_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
+fn apply_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let addresses = |pod: Option<&PodRecord>| {
         // Keep no address if no reverse zone of ours can ask for it.
         let pod = pod.filter(|pod| pod.is_named() && !pod.status.host_network && !next.settings.reverse.is_empty());
@@ -94,7 +94,7 @@ pub(super) fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses>
     targets
 }
 
-fn carry_targets(
+fn apply_targets(
     next: &mut Snapshot,
     slot: PodSlot,
     before: &BTreeMap<IpAddr, Addresses>,
@@ -127,7 +127,7 @@ fn owned_by(target: IpAddr, addresses: impl Iterator<Item = IpAddr>) -> Box<[IpA
 
 /// Replaces a Pod's old record in the tally with its new one.
 fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodRecord>) {
-    let (before, after) = (count(old), count(new));
+    let (before, after) = (tally_of(old), tally_of(new));
     let change = |number: &mut usize, before: usize, after: usize| *number = *number + after - before;
     change(&mut tally.pods, before.pods, after.pods);
     change(&mut tally.registrations, before.registrations, after.registrations);
@@ -145,7 +145,7 @@ fn change_tally(tally: &mut Tally, old: Option<&PodRecord>, new: Option<&PodReco
 }
 
 /// What one Pod adds to the tally.
-fn count(pod: Option<&PodRecord>) -> Tally {
+fn tally_of(pod: Option<&PodRecord>) -> Tally {
     let mut tally = Tally::default();
     let Some(pod) = pod else { return tally };
     tally.pods = 1;

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use crate::name::{Service, protocol_label};
 use crate::registration::{PairList, Registration};
-use crate::snapshot::{Common, Overrides, Pairs, Template, ZoneSettings};
+use crate::snapshot::{CommonMetadata, Overrides, Pairs, Template, ZoneSettings};
 
 /// The size at which a stock is first swept of values that nothing uses.
 const SWEEP_LEN_MIN: usize = 1024;
@@ -17,11 +17,11 @@ const SWEEP_LEN_MIN: usize = 1024;
 /// The values that many registrations share.
 #[derive(Default)]
 pub(super) struct Interner {
-    texts: Stock<str>,
-    services: Stock<Service>,
-    methods: Stock<[Box<str>]>,
-    pairs: Stock<Pairs>,
-    commons: Stock<Common>,
+    texts: InternSet<str>,
+    services: InternSet<Service>,
+    methods: InternSet<[Box<str>]>,
+    pairs: InternSet<Pairs>,
+    commons: InternSet<CommonMetadata>,
     /// The list that was returned last: consecutive services of one program usually have the same keys.
     last_pairs: Option<Arc<Pairs>>,
     templates: Templates,
@@ -51,18 +51,23 @@ impl Interner {
         profile: &Arc<str>,
         settings: &ZoneSettings,
     ) -> (Arc<Template>, Box<Overrides>) {
-        let identity = Identity::of(registration, namespace, profile);
+        let identity = TemplateIdentity::of(registration, namespace, profile);
         let pairs = &registration.metadata.pairs;
         if let Some(found) = self.templates.find(&identity, pairs) {
             return found;
         }
-        let made = Arc::new(self.made(registration, namespace, profile, settings));
+        let made = Arc::new(self.new_template(registration, namespace, profile, settings));
         self.templates.put(&identity, made.clone());
         (made, Box::default())
     }
 
     /// Returns the template of the same registration in another namespace.
-    pub fn moved(&mut self, template: &Arc<Template>, namespace: &Arc<str>, settings: &ZoneSettings) -> Arc<Template> {
+    pub fn in_namespace(
+        &mut self,
+        template: &Arc<Template>,
+        namespace: &Arc<str>,
+        settings: &ZoneSettings,
+    ) -> Arc<Template> {
         let Template { service, common, methods, own } = &**template;
         if service.namespace == *namespace {
             return template.clone();
@@ -71,11 +76,11 @@ impl Interner {
         let service = Service::new(namespace, interface, group.as_ref(), version.as_ref(), &settings.origin);
         let (common, methods, own) = (common.clone(), methods.clone(), own.clone());
         let moved = Arc::new(Template { service: self.service(service), common, methods, own });
-        self.templates.put(&Identity::of_template(&moved), moved.clone());
+        self.templates.put(&TemplateIdentity::of_template(&moved), moved.clone());
         moved
     }
 
-    fn made(
+    fn new_template(
         &mut self,
         registration: &Registration,
         namespace: &str,
@@ -86,7 +91,7 @@ impl Interner {
         let namespace = self.text(namespace);
         let service = Service::new(&namespace, interface, group.as_ref(), version.as_ref(), &settings.origin);
         let (pairs, own) = self.pairs(&metadata.pairs, settings);
-        let common = Arc::new(Common {
+        let common = Arc::new(CommonMetadata {
             protocol_label: protocol_label(protocol).map(|label| self.text(&label)),
             protocol: self.text(protocol),
             profile: profile.clone(),
@@ -131,7 +136,7 @@ impl Interner {
 
 /// What identifies a template, besides its keys.
 #[derive(PartialEq, Eq, Hash)]
-struct Identity<'i> {
+struct TemplateIdentity<'i> {
     namespace: &'i str,
     interface: &'i str,
     group: Option<&'i str>,
@@ -144,10 +149,10 @@ struct Identity<'i> {
     left_out: u32,
 }
 
-impl<'i> Identity<'i> {
-    fn of(registration: &'i Registration, namespace: &'i str, profile: &'i str) -> Identity<'i> {
+impl<'i> TemplateIdentity<'i> {
+    fn of(registration: &'i Registration, namespace: &'i str, profile: &'i str) -> TemplateIdentity<'i> {
         let Registration { interface, group, version, protocol, metadata, .. } = registration;
-        Identity {
+        TemplateIdentity {
             namespace,
             interface,
             group: group.as_deref(),
@@ -161,10 +166,10 @@ impl<'i> Identity<'i> {
         }
     }
 
-    fn of_template(template: &'i Template) -> Identity<'i> {
+    fn of_template(template: &'i Template) -> TemplateIdentity<'i> {
         let Template { service, common, methods, own: _ } = template;
-        let Common { protocol, profile, application, withheld, left_out, .. } = &**common;
-        Identity {
+        let CommonMetadata { protocol, profile, application, withheld, left_out, .. } = &**common;
+        TemplateIdentity {
             namespace: &service.namespace,
             interface: &service.interface,
             group: service.group.as_deref(),
@@ -195,10 +200,10 @@ impl Default for Templates {
 
 impl Templates {
     /// Finds a template with this identity and these keys, and the values that differ from it.
-    fn find(&self, identity: &Identity<'_>, pairs: &PairList) -> Option<(Arc<Template>, Box<Overrides>)> {
+    fn find(&self, identity: &TemplateIdentity<'_>, pairs: &PairList) -> Option<(Arc<Template>, Box<Overrides>)> {
         let mut own = None;
         let found = self.entries.find(self.keys.hash_one(identity), |template| {
-            Identity::of_template(template) == *identity && {
+            TemplateIdentity::of_template(template) == *identity && {
                 own = template.overrides(pairs);
                 own.is_some()
             }
@@ -207,13 +212,13 @@ impl Templates {
     }
 
     /// Stores a template in place of one with the same keys.
-    fn put(&mut self, identity: &Identity<'_>, template: Arc<Template>) {
+    fn put(&mut self, identity: &TemplateIdentity<'_>, template: Arc<Template>) {
         if self.entries.len() >= self.sweep_at {
             self.sweep();
         }
-        let hash_of = |entry: &Arc<Template>| self.keys.hash_one(Identity::of_template(entry));
+        let hash_of = |entry: &Arc<Template>| self.keys.hash_one(TemplateIdentity::of_template(entry));
         let is_it = |entry: &Arc<Template>| {
-            Identity::of_template(entry) == *identity && entry.common.pairs == template.common.pairs
+            TemplateIdentity::of_template(entry) == *identity && entry.common.pairs == template.common.pairs
         };
         match self.entries.find_mut(self.keys.hash_one(identity), is_it) {
             Some(entry) => *entry = template,
@@ -228,18 +233,18 @@ impl Templates {
 }
 
 /// A set of shared values. It is swept each time it has doubled.
-struct Stock<T: ?Sized> {
+struct InternSet<T: ?Sized> {
     entries: HashSet<Arc<T>>,
     sweep_at: usize,
 }
 
-impl<T: ?Sized> Default for Stock<T> {
-    fn default() -> Stock<T> {
-        Stock { entries: HashSet::new(), sweep_at: SWEEP_LEN_MIN }
+impl<T: ?Sized> Default for InternSet<T> {
+    fn default() -> InternSet<T> {
+        InternSet { entries: HashSet::new(), sweep_at: SWEEP_LEN_MIN }
     }
 }
 
-impl<T: ?Sized + Hash + Eq> Stock<T>
+impl<T: ?Sized + Hash + Eq> InternSet<T>
 where
     Arc<T>: Borrow<T>,
 {

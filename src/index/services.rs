@@ -6,18 +6,18 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::dns::Name;
-use crate::name::{Selector, Service};
+use crate::name::{NameSelector, Service};
 use crate::snapshot::{
     Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef, SetSlot,
     Snapshot, order_seed,
 };
 
 /// Replaces what a Pod registered before with what it registers now.
-pub(super) fn carry(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
+pub(super) fn apply_diff(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
     let changes = changes(memberships(old, slot), memberships(new, slot));
     // A Pod's endpoints may move between two services that share a name. So all changes of one name are applied at
     // once.
-    let mut by_name: BTreeMap<SetKey, Vec<&Change<'_>>> = BTreeMap::new();
+    let mut by_name: BTreeMap<SetKey, Vec<&ServiceChange<'_>>> = BTreeMap::new();
     let mut gone = Vec::new();
     for change in &changes {
         let service = change.service;
@@ -32,16 +32,16 @@ pub(super) fn carry(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>,
 }
 
 /// A Pod's members in one service, usually one.
-type OfService = SmallVec<[Member; 1]>;
+type ServiceMembers = SmallVec<[Member; 1]>;
 
 /// A Pod's members, by service.
-type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, OfService)>;
+type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, ServiceMembers)>;
 
 /// What one service loses and gains.
-struct Change<'p> {
+struct ServiceChange<'p> {
     service: &'p Arc<Service>,
-    take: OfService,
-    add: OfService,
+    take: ServiceMembers,
+    add: ServiceMembers,
 }
 
 /// A service's own set, changed.
@@ -52,15 +52,19 @@ struct OwnSet {
     is_gone: bool,
 }
 
-fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<Change<'p>> {
+fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<ServiceChange<'p>> {
     let mut changes = Vec::new();
     for (key, (service, add)) in after {
         let take = before.remove(&key).map(|(_, take)| take).unwrap_or_default();
         if take != add {
-            changes.push(Change { service, take, add });
+            changes.push(ServiceChange { service, take, add });
         }
     }
-    changes.extend(before.into_values().map(|(service, take)| Change { service, take, add: OfService::new() }));
+    changes.extend(before.into_values().map(|(service, take)| ServiceChange {
+        service,
+        take,
+        add: ServiceMembers::new(),
+    }));
     changes
 }
 
@@ -72,7 +76,7 @@ fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
         let endpoint = endpoint_of(pod, slot, place).filter(|_| pod.is_published(registered));
         let member = Member { protocol: registered.protocol_label().cloned(), endpoint };
         let key = ServiceKeyRef { namespace: service.namespace.as_bytes(), alias: service.alias };
-        memberships.entry(key).or_insert_with(|| (service, OfService::new())).1.push(member);
+        memberships.entry(key).or_insert_with(|| (service, ServiceMembers::new())).1.push(member);
     }
     memberships
 }
@@ -100,7 +104,7 @@ fn seed_of(service: &Service) -> u64 {
 }
 
 /// Changes a service's own set. Creates the set if the service is new.
-fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
+fn change_own_set(next: &mut Snapshot, change: &ServiceChange<'_>) -> OwnSet {
     let service = change.service;
     let slot = slot_of(next, service);
     let is_new = slot.is_none();
@@ -115,7 +119,7 @@ fn change_own_set(next: &mut Snapshot, change: &Change<'_>) -> OwnSet {
 /// Whether every natural name of a service selects it alone. The name without selectors covers the others.
 fn has_names_alone(next: &Snapshot, service: &Service, slot: SetSlot) -> bool {
     let Some(interface) = service.natural() else { return true };
-    let (namespace, group, version) = (service.namespace.as_bytes(), Selector::Any, Selector::Any);
+    let (namespace, group, version) = (service.namespace.as_bytes(), NameSelector::Any, NameSelector::Any);
     next.names.natural(&SetKeyRef { namespace, group, version, interface: interface.as_bytes() }) == Some(slot)
 }
 
@@ -126,12 +130,12 @@ fn forget(next: &mut Snapshot, service: &Service, slot: SetSlot) {
 
 /// Changes the set of a natural name: the own set of the only service that it selects, or the union of several. The
 /// services' own sets are already up to date.
-fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]) {
+fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&ServiceChange<'_>]) {
     let before = next.names.natural(key);
     let mut services = before.and_then(|slot| next.names.sets.get(slot)).map(|facts| facts.services.clone());
     let services = services.get_or_insert_default();
     let union = before.filter(|_| services.len() > 1);
-    for Change { service, .. } in changes {
+    for ServiceChange { service, .. } in changes {
         let own = slot_of(next, service).and_then(|slot| own_set(next, slot));
         let is_there = own.is_some_and(|set| !set.is_unregistered());
         match services.binary_search_by(|other| other.alias.cmp(&service.alias)) {
@@ -164,8 +168,8 @@ fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&Change<'_>]
 }
 
 /// Removes all members that go, then adds all that come.
-fn apply(set: &mut Set, changes: &[&Change<'_>]) {
-    changes.iter().flat_map(|change| &change.take).for_each(|member| set.take(member));
+fn apply(set: &mut Set, changes: &[&ServiceChange<'_>]) {
+    changes.iter().flat_map(|change| &change.take).for_each(|member| set.remove(member));
     changes.iter().flat_map(|change| &change.add).for_each(|member| set.add(member));
 }
 

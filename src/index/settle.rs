@@ -25,12 +25,12 @@ impl Index {
         let mut due = std::mem::take(&mut self.dirty);
         let mut to_age: Vec<PodSlot> = due.iter().copied().collect();
         while let Some(slot) = to_age.pop() {
-            to_age.extend(self.age(slot).into_iter().filter(|namesake| due.insert(*namesake)));
+            to_age.extend(self.update_version(slot).into_iter().filter(|namesake| due.insert(*namesake)));
         }
         let due: Vec<(PodSlot, bool)> = due.into_iter().map(|slot| (slot, self.is_replaced(slot))).collect();
-        let take_up = |(slot, is_replaced)| Some((slot, self.take_up(slot, is_replaced)?));
+        let take_up = |(slot, is_replaced)| Some((slot, self.take_staged(slot, is_replaced)?));
         let mut settling: BTreeMap<PodSlot, Settling> = due.into_iter().filter_map(take_up).collect();
-        self.share_out(&mut settling);
+        self.apply_quotas(&mut settling);
         let mut rivals = BTreeSet::new();
         for (slot, Settling { record, is_gone }) in &settling {
             let old_claims = self.next.pod(*slot).map(|old| claims_of(old, *slot)).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Index {
         }
         for slot in rivals.into_iter().filter(|slot| !settling.contains_key(slot)).collect::<Vec<_>>() {
             let is_replaced = self.is_replaced(slot);
-            settling.extend(self.take_up(slot, is_replaced).map(|rival| (slot, rival))); // a rival's own claims do not change
+            settling.extend(self.take_staged(slot, is_replaced).map(|rival| (slot, rival))); // a rival's own claims do not change
         }
         // Add the Pods that come before removing those that go, so that a name that stays never disappears in between.
         let goes = |pod: &Settling| pod.is_gone || !pod.record.is_registering();
@@ -52,42 +52,44 @@ impl Index {
 
     /// Records the version of the Pod that will be published, and its name. If either changed, returns the other Pods
     /// of its old and its new name.
-    fn age(&mut self, slot: PodSlot) -> Vec<PodSlot> {
-        let mut others = self.take_name(slot);
+    fn update_version(&mut self, slot: PodSlot) -> Vec<PodSlot> {
+        let mut others = self.update_name(slot);
         let is_waiting = self.is_waiting(slot);
-        let Some(held) = self.held[slot as usize].as_mut().filter(|_| !is_waiting) else { return others };
-        let settled = held.is_held().then(|| held.status_version());
-        if std::mem::replace(&mut held.settled, settled) != settled {
+        let Some(marks) = self.marks[slot as usize].as_mut().filter(|_| !is_waiting) else { return others };
+        let settled = marks.is_held().then(|| marks.status_version());
+        if std::mem::replace(&mut marks.settled, settled) != settled {
             others.extend(self.namesakes(slot));
         }
         others
     }
 
     /// If the Pod was renamed, files it under its new name and returns the other Pods of both names.
-    fn take_name(&mut self, slot: PodSlot) -> Vec<PodSlot> {
-        let (Some(old), Some(new)) = (self.next.pod(slot).cloned(), self.bearing(slot)) else { return Vec::new() };
+    fn update_name(&mut self, slot: PodSlot) -> Vec<PodSlot> {
+        let (Some(old), Some(new)) = (self.next.pod(slot).cloned(), self.naming_record(slot)) else {
+            return Vec::new();
+        };
         if names(&old) == names(new) {
             return Vec::new();
         }
         let hash = self.keys.hash_one(names(new)) as u32;
         self.bearers.remove(self.keys.hash_one(names(&old)) as u32, slot);
         self.bearers.insert(hash, slot);
-        [self.others_called(names(&old), slot), self.namesakes(slot)].concat()
+        [self.others_named(names(&old), slot), self.namesakes(slot)].concat()
     }
 
     /// Takes the record that will be published and applies the rules that depend on this Pod alone.
-    pub(super) fn take_up(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
+    pub(super) fn take_staged(&mut self, slot: PodSlot, is_replaced: bool) -> Option<Settling> {
         let is_waiting = self.is_waiting(slot);
-        let held = self.held[slot as usize].as_mut()?;
-        let staged = if is_waiting { None } else { held.staged.take() };
-        let is_gone = !held.is_held() && !is_waiting;
+        let marks = self.marks[slot as usize].as_mut()?;
+        let staged = if is_waiting { None } else { marks.staged.take() };
+        let is_gone = !marks.is_held() && !is_waiting;
         self.staged -= staged.as_ref().map_or(0, |staged| staged.cost());
         let mut record = match staged {
             Some(staged) => *staged,
             None => (**self.next.pod(slot)?).clone(),
         };
         record.is_replaced = is_replaced;
-        place(&mut record, &self.next.settings);
+        apply_status(&mut record, &self.next.settings);
         Some(Settling { record, is_gone })
     }
 
@@ -101,7 +103,7 @@ impl Index {
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed |= self.next.is_synced; // before the first sync nothing is visible
-            facts::carry(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
+            facts::apply_diff(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
         }
     }
 
@@ -112,7 +114,7 @@ impl Index {
 
     /// Whether another Pod of the same name is published and newer.
     pub(super) fn is_replaced(&self, slot: PodSlot) -> bool {
-        let age = |slot: PodSlot| Some((self.held[slot as usize].as_ref()?.settled?, slot));
+        let age = |slot: PodSlot| Some((self.marks[slot as usize].as_ref()?.settled?, slot));
         self.namesakes(slot).into_iter().any(|other| age(other) > age(slot))
     }
 
@@ -128,12 +130,12 @@ impl Index {
             .collect();
         lost.sort();
         lost.dedup();
-        record.change_rest(|rest| rest.lost = lost);
+        record.change_rare(|rare| rare.lost = lost);
     }
 }
 
 /// Applies the Pod's own status to its registrations.
-fn place(record: &mut PodRecord, settings: &ZoneSettings) {
+fn apply_status(record: &mut PodRecord, settings: &ZoneSettings) {
     let status = &record.status;
     let is_ready = status.ready || settings.publish_not_ready;
     record.is_serving = status.phase == Phase::Running && !status.terminating && is_ready;

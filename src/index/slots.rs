@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::Index;
-use super::held::Held;
+use super::marks::PodMarks;
 use crate::snapshot::{PodRecord, PodSlot};
 use crate::source::Pod;
 
@@ -17,13 +17,13 @@ impl Index {
 
     /// The other Pods of the same name.
     pub(super) fn namesakes(&self, slot: PodSlot) -> Vec<PodSlot> {
-        self.bearing(slot).map(|record| self.others_called(names(record), slot)).unwrap_or_default()
+        self.naming_record(slot).map(|record| self.others_named(names(record), slot)).unwrap_or_default()
     }
 
     /// The Pods of this cluster, namespace and name, without the Pod in `slot`.
-    pub(super) fn others_called(&self, called: [&str; 3], slot: PodSlot) -> Vec<PodSlot> {
+    pub(super) fn others_named(&self, called: [&str; 3], slot: PodSlot) -> Vec<PodSlot> {
         let is_one = |other: &PodSlot| {
-            let other = (*other != slot).then(|| self.bearing(*other)).flatten();
+            let other = (*other != slot).then(|| self.naming_record(*other)).flatten();
             other.is_some_and(|other| names(other) == called)
         };
         self.bearers.find(self.keys.hash_one(called) as u32).filter(is_one).collect()
@@ -31,7 +31,7 @@ impl Index {
 
     /// The record whose name counts among the other Pods. It is the published one while the Pod waits for its list's
     /// `Commit`: an uncommitted list renames no Pod.
-    pub(super) fn bearing(&self, slot: PodSlot) -> Option<&PodRecord> {
+    pub(super) fn naming_record(&self, slot: PodSlot) -> Option<&PodRecord> {
         let published = self.next.pod(slot).map(|record| &**record);
         published.filter(|_| self.is_waiting(slot)).or_else(|| self.record(slot))
     }
@@ -40,9 +40,9 @@ impl Index {
         if let Some(slot) = self.slot_of_uid(source, &pod.uid) {
             return slot;
         }
-        let slot = self.free.pop().unwrap_or(self.held.len() as PodSlot);
-        if slot as usize == self.held.len() {
-            self.held.push(None);
+        let slot = self.free.pop().unwrap_or(self.marks.len() as PodSlot);
+        if slot as usize == self.marks.len() {
+            self.marks.push(None);
             self.next.pods.push_back(None);
         }
         let cluster = self.interner.text(&self.sources[source].id.cluster);
@@ -51,7 +51,7 @@ impl Index {
         let record = PodRecord::new(cluster, namespace, &pod.name, &pod.uid);
         self.bearers.insert(self.keys.hash_one(names(&record)) as u32, slot);
         self.staged += record.cost();
-        self.held[slot as usize] = Some(Held::new(record));
+        self.marks[slot as usize] = Some(PodMarks::new(record));
         slot
     }
 
@@ -59,7 +59,7 @@ impl Index {
     pub(super) fn free_slot(&mut self, slot: PodSlot, record: &PodRecord) {
         self.slots.remove(self.keys.hash_one((&record.cluster, record.uid())) as u32, slot);
         self.bearers.remove(self.keys.hash_one(names(record)) as u32, slot);
-        self.held[slot as usize] = None;
+        self.marks[slot as usize] = None;
         self.free.push(slot);
     }
 }

@@ -35,7 +35,7 @@ impl fmt::Display for Transport {
 
 /// Why a message or a connection got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
+pub enum DropReason {
     /// The message is a response, is too short for any reply, or breaks a rule of DNS over QUIC.
     NotAQuery,
     /// Reading a datagram from the socket failed.
@@ -56,38 +56,38 @@ pub enum Dropped {
     Handshake,
 }
 
-impl Dropped {
+impl DropReason {
     /// In the order of the counters.
-    pub(super) const ALL: [Dropped; 9] = [
-        Dropped::NotAQuery,
-        Dropped::Receive,
-        Dropped::Send,
-        Dropped::RateLimit,
-        Dropped::Accept,
-        Dropped::ClientFull,
-        Dropped::Silent,
-        Dropped::NotAllowed,
-        Dropped::Handshake,
+    pub(super) const ALL: [DropReason; 9] = [
+        DropReason::NotAQuery,
+        DropReason::Receive,
+        DropReason::Send,
+        DropReason::RateLimit,
+        DropReason::Accept,
+        DropReason::ClientFull,
+        DropReason::Silent,
+        DropReason::NotAllowed,
+        DropReason::Handshake,
     ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
-            Dropped::NotAQuery => "not-a-query",
-            Dropped::Receive => "receive",
-            Dropped::Send => "send",
-            Dropped::RateLimit => "rate-limit",
-            Dropped::Accept => "accept",
-            Dropped::ClientFull => "client-full",
-            Dropped::Silent => "silent",
-            Dropped::NotAllowed => "not-allowed",
-            Dropped::Handshake => "handshake",
+            DropReason::NotAQuery => "not-a-query",
+            DropReason::Receive => "receive",
+            DropReason::Send => "send",
+            DropReason::RateLimit => "rate-limit",
+            DropReason::Accept => "accept",
+            DropReason::ClientFull => "client-full",
+            DropReason::Silent => "silent",
+            DropReason::NotAllowed => "not-allowed",
+            DropReason::Handshake => "handshake",
         }
     }
 }
 
 /// The HTTP limit that a request exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
+pub enum ExceededLimit {
     /// Concurrent lists of all clients.
     Lists,
     /// Concurrent lists of one client.
@@ -106,29 +106,29 @@ pub enum Beyond {
     ClientStreamConnections,
 }
 
-impl Beyond {
+impl ExceededLimit {
     /// In the order of the counters.
-    pub(super) const ALL: [Beyond; 8] = [
-        Beyond::Lists,
-        Beyond::ClientLists,
-        Beyond::UnreadLists,
-        Beyond::Subscriptions,
-        Beyond::ClientSubscriptions,
-        Beyond::Interfaces,
-        Beyond::StreamConnections,
-        Beyond::ClientStreamConnections,
+    pub(super) const ALL: [ExceededLimit; 8] = [
+        ExceededLimit::Lists,
+        ExceededLimit::ClientLists,
+        ExceededLimit::UnreadLists,
+        ExceededLimit::Subscriptions,
+        ExceededLimit::ClientSubscriptions,
+        ExceededLimit::Interfaces,
+        ExceededLimit::StreamConnections,
+        ExceededLimit::ClientStreamConnections,
     ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
-            Beyond::Lists => "lists",
-            Beyond::ClientLists => "client-lists",
-            Beyond::UnreadLists => "unread-lists",
-            Beyond::Subscriptions => "subscriptions",
-            Beyond::ClientSubscriptions => "client-subscriptions",
-            Beyond::Interfaces => "interfaces",
-            Beyond::StreamConnections => "stream-connections",
-            Beyond::ClientStreamConnections => "client-stream-connections",
+            ExceededLimit::Lists => "lists",
+            ExceededLimit::ClientLists => "client-lists",
+            ExceededLimit::UnreadLists => "unread-lists",
+            ExceededLimit::Subscriptions => "subscriptions",
+            ExceededLimit::ClientSubscriptions => "client-subscriptions",
+            ExceededLimit::Interfaces => "interfaces",
+            ExceededLimit::StreamConnections => "stream-connections",
+            ExceededLimit::ClientStreamConnections => "client-stream-connections",
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::registration::Reason;
 use crate::snapshot::Tally;
 use crate::source::SourceId;
 
-fn state() -> State {
-    State {
+fn scrape() -> Scrape {
+    Scrape {
         tally: Tally {
             pods: 3,
             registrations: 5,
@@ -56,8 +56,8 @@ fn text() -> String {
     metrics.query(Rtype(64), Transport::Tcp, Rcode(78));
     metrics.query(Rtype(0), Transport::Udp, Rcode::FORMERR);
     metrics.query(Rtype::TSIG, Transport::Tcp, Rcode::BADVERS);
-    metrics.cut(Transport::Tcp);
-    metrics.dropped(Dropped::Accept);
+    metrics.truncated(Transport::Tcp);
+    metrics.dropped(DropReason::Accept);
     metrics.event_sent();
     metrics.event_sent();
     metrics.slow_reader();
@@ -65,13 +65,13 @@ fn text() -> String {
     metrics.state_written(false);
     let _open = metrics.open(Transport::Tls);
     drop(metrics.open(Transport::Tls));
-    metrics.dropped(Dropped::Handshake);
+    metrics.dropped(DropReason::Handshake);
     metrics.certificate_read(true);
     metrics.certificate_read(false);
     metrics.certificate_read(false);
     metrics.observe_event_lag(Duration::from_millis(3));
     metrics.observe_event_lag(Duration::from_secs(60));
-    metrics.encode_with(state())
+    metrics.encode_with(scrape())
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dns::Path;
+use crate::dns::NamePath;
 
 fn zone() -> Name {
     "rpc.cluster.local".parse().unwrap()
@@ -17,8 +17,8 @@ fn service(namespace: &str, interface: &str, group: Option<&str>, version: Optio
 /// A short form of what a whole name reads as.
 fn reading(text: &str) -> String {
     let name: Name = text.parse().unwrap();
-    let path = Path::of(name.labels());
-    format!("{:?}", read(&path, 3)).replace("[", "<").replace("]", ">")
+    let path = NamePath::of(name.labels());
+    format!("{:?}", parse(&path, 3)).replace("[", "<").replace("]", ">")
 }
 
 #[test]
@@ -120,9 +120,9 @@ fn names_are_read_from_the_right() {
 
 #[test]
 fn a_services_names_are_read() {
-    let path = |text: &str| Path::of(text.parse::<Name>().unwrap().labels());
+    let path = |text: &str| NamePath::of(text.parse::<Name>().unwrap().labels());
     let natural = |group, version, interface| ServiceName::Natural { group, version, interface };
-    let greeter = natural(Selector::Any, Selector::Any, b"\x03org\x07greeter");
+    let greeter = natural(NameSelector::Any, NameSelector::Any, b"\x03org\x07greeter");
     let alias = ServiceName::Alias(Alias::of(None, "org.acme.Greeter", None));
     for (text, name, below) in [
         ("Greeter.org", greeter, Below::Itself),
@@ -135,17 +135,21 @@ fn a_services_names_are_read() {
         ("_services._dns-sd._udp.Greeter.org", greeter, Below::Protocols),
         (
             "Greeter.v-1-0.g-Gray",
-            natural(Selector::Value(b"gray"), Selector::Value(b"1-0"), b"\x07greeter"),
+            natural(NameSelector::Value(b"gray"), NameSelector::Value(b"1-0"), b"\x07greeter"),
             Below::Itself,
         ),
-        ("Greeter.v--none.g--none", natural(Selector::None, Selector::None, b"\x07greeter"), Below::Itself),
-        ("Greeter.g-a.v-1", natural(Selector::Any, Selector::Value(b"1"), b"\x03g-a\x07greeter"), Below::Itself),
-        ("g-a", natural(Selector::Value(b"a"), Selector::Any, b""), Below::Itself),
+        ("Greeter.v--none.g--none", natural(NameSelector::None, NameSelector::None, b"\x07greeter"), Below::Itself),
+        (
+            "Greeter.g-a.v-1",
+            natural(NameSelector::Any, NameSelector::Value(b"1"), b"\x03g-a\x07greeter"),
+            Below::Itself,
+        ),
+        ("g-a", natural(NameSelector::Value(b"a"), NameSelector::Any, b""), Below::Itself),
         ("x-ROJ5ef7gfqkq2nsidracg0h94kcuj8ap", alias, Below::Itself),
         ("_tri._tcp.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap", alias, Below::Protocol(Some(b"tri"))),
     ] {
         let path = path(&format!("{text}.default.rpc.cluster.local"));
-        assert_eq!(read(&path, 3), Place::Service { namespace: b"default", name, below }, "{text}");
+        assert_eq!(parse(&path, 3), ParsedName::Service { namespace: b"default", name, below }, "{text}");
     }
     for (text, below) in [
         ("default", BelowNamespace::Itself),
@@ -154,24 +158,24 @@ fn a_services_names_are_read() {
         ("b._dns-sd._udp.default", BelowNamespace::Browse),
     ] {
         let path = path(&format!("{text}.rpc.cluster.local"));
-        assert_eq!(read(&path, 3), Place::Namespace { namespace: b"default", below }, "{text}");
+        assert_eq!(parse(&path, 3), ParsedName::Namespace { namespace: b"default", below }, "{text}");
     }
     for text in ["a.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap", "_services._dns-sd._udp", "c.b._dns-sd._udp"] {
-        assert_eq!(read(&path(&format!("{text}.default.rpc.cluster.local")), 3), Place::Missing, "{text}");
+        assert_eq!(parse(&path(&format!("{text}.default.rpc.cluster.local")), 3), ParsedName::Missing, "{text}");
     }
 }
 
 #[test]
 fn pods_and_aliases_share_a_subtree() {
-    let path = |text: &str| Path::of(text.parse::<Name>().unwrap().labels());
+    let path = |text: &str| NamePath::of(text.parse::<Name>().unwrap().labels());
     let pod = path("a.b.default.pod.rpc.cluster.local");
-    assert_eq!(read(&pod, 3), Place::Pod { namespace: b"default", labels: b"\x01b\x01a" });
+    assert_eq!(parse(&pod, 3), ParsedName::Pod { namespace: b"default", labels: b"\x01b\x01a" });
     let alias = path("_rpc._tcp.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.pod.rpc.cluster.local");
-    assert!(matches!(read(&alias, 3), Place::Service { namespace: b"pod", .. }));
+    assert!(matches!(parse(&alias, 3), ParsedName::Service { namespace: b"pod", .. }));
     let browse = path("b._dns-sd._udp.pod.rpc.cluster.local");
-    assert_eq!(read(&browse, 3), Place::Namespace { namespace: b"pod", below: BelowNamespace::Browse });
+    assert_eq!(parse(&browse, 3), ParsedName::Namespace { namespace: b"pod", below: BelowNamespace::Browse });
     let odd = path("a.x-roj5ef7gfqkq2nsidracg0h94kcuj8ap.pod.rpc.cluster.local");
-    assert!(matches!(read(&odd, 3), Place::Pod { labels: b"\x01a", .. }));
+    assert!(matches!(parse(&odd, 3), ParsedName::Pod { labels: b"\x01a", .. }));
 }
 
 #[test]
@@ -186,13 +190,13 @@ fn reverse_names_are_read_and_written() {
         ("d.f.ip6.arpa", "Some(Network(fd00::, fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff))"),
         ("dd.f.ip6.arpa", "None"),
     ] {
-        let path = Path::of(name.parse::<Name>().unwrap().labels());
-        assert_eq!(format!("{:?}", read_reverse(&path)), expected, "{name}");
+        let path = NamePath::of(name.parse::<Name>().unwrap().labels());
+        assert_eq!(format!("{:?}", parse_reverse(&path)), expected, "{name}");
     }
     for address in ["10.244.0.81", "fd00::1", "::"] {
         let address = address.parse().unwrap();
-        let path = Path::of(reverse_name(address).parse::<Name>().unwrap().labels());
-        assert_eq!(read_reverse(&path), Some(ReverseName::Address(address)));
+        let path = NamePath::of(reverse_name(address).parse::<Name>().unwrap().labels());
+        assert_eq!(parse_reverse(&path), Some(ReverseName::Address(address)));
     }
 }
 
@@ -228,23 +232,23 @@ proptest! {
             let mut labels: Vec<Vec<u8>> = interface.split('.').map(|label| label.as_bytes().to_vec()).collect();
             for (kind, selector) in [("v-", version), ("g-", group)] {
                 match selector {
-                    Selector::Any => {}
-                    Selector::None => labels.push([kind.as_bytes(), b"-none"].concat()),
-                    Selector::Value(value) => labels.push([kind.as_bytes(), value].concat()),
+                    NameSelector::Any => {}
+                    NameSelector::None => labels.push([kind.as_bytes(), b"-none"].concat()),
+                    NameSelector::Value(value) => labels.push([kind.as_bytes(), value].concat()),
                 }
             }
             labels.push(b"default".to_vec());
             let zone = zone();
             let name = Name::from_labels(labels.iter().map(Vec::as_slice).chain(zone.labels())).unwrap();
-            let path = Path::of(name.labels());
-            let Place::Service { name: ServiceName::Natural { group: g, version: v, interface: i }, below, .. } = read(&path, 3)
-            else { panic!("{name} reads as {:?}", read(&path, 3)) };
+            let path = NamePath::of(name.labels());
+            let ParsedName::Service { name: ServiceName::Natural { group: g, version: v, interface: i }, below, .. } = parse(&path, 3)
+            else { panic!("{name} reads as {:?}", parse(&path, 3)) };
             prop_assert_eq!((g, v, below), (group.as_slice(), version.as_slice(), Below::Itself));
             let natural = service.natural().unwrap();
             prop_assert_eq!(i, natural.as_bytes());
             prop_assert!(service.is_selected(g, v, i));
             prop_assert!(!service.is_selected(g, v, &i[..i.len() - 1]));
-            prop_assert!(!service.is_selected(Selector::Value(b"other"), v, i));
+            prop_assert!(!service.is_selected(NameSelector::Value(b"other"), v, i));
         }
     }
 
@@ -256,7 +260,7 @@ proptest! {
     ) {
         let exact = |at: usize| {
             let service = service("default", &interfaces[at], groups[at].as_deref(), versions[at].as_deref());
-            let told = |(group, version): &&(Selector, Selector)| *group != Selector::Any && *version != Selector::Any;
+            let told = |(group, version): &&(NameSelector, NameSelector)| *group != NameSelector::Any && *version != NameSelector::Any;
             service.selections(&zone()).iter().find(told).cloned().zip(service.natural())
         };
         if let (Some(one), Some(other)) = (exact(0), exact(1)) {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Doubt;
+use super::PodDoubt;
 use crate::registration::Problem;
 
 /// The variables that identify a process's Pod, for the container in its manifest.
@@ -46,7 +46,7 @@ pub enum RegisterError {
         /// Namespace and name.
         pod: String,
         /// Why it needs a proof.
-        doubt: Doubt,
+        doubt: PodDoubt,
     },
     /// Nothing proves that the Pod is our own.
     #[error(
@@ -57,7 +57,7 @@ pub enum RegisterError {
         /// Namespace and name.
         pod: String,
         /// Why it needs a proof.
-        doubt: Doubt,
+        doubt: PodDoubt,
         /// Why there is no proof.
         reason: &'static str,
     },

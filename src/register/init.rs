@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::signals::{Ends, Signals, continue_group, send};
+use super::signals::{EndSignals, Signals, continue_group, send};
 use super::terminal::Terminal;
 use super::wrapper::SIGNAL_BASE;
 
@@ -40,7 +40,7 @@ pub(super) fn is_parent() -> bool {
 /// # Errors
 /// The child cannot be started or waited for.
 /// What keeps it from being started or waited for.
-pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &Ends) -> io::Result<u8> {
+pub async fn run(mut args: impl Iterator<Item = OsString>, ends: &EndSignals) -> io::Result<u8> {
     let mut signals = Signals::listen(ends)?;
     let mut children = signal(SignalKind::child())?;
     // `ps` shows both: the file's name as the short name, and the first argument as it was given to us.

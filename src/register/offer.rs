@@ -262,7 +262,7 @@ fn table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Stri
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
+    use super::super::OwnerKind;
     use super::*;
 
     fn greeter() -> Offer {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     fn main() -> Owner {
-        Owner { name: "main".into(), kind: Kind::Once { is_named: true } }
+        Owner { name: "main".into(), kind: OwnerKind::Once { is_named: true } }
     }
 
     fn decoded(offer: &Offer, profile: Profile) -> registration::Decoded {

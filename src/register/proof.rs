@@ -1,4 +1,4 @@
-//! Proves that this process is in a Pod whose name and namespace may be another Pod's ([`Doubt`]).
+//! Proves that this process is in a Pod whose name and namespace may be another Pod's ([`PodDoubt`]).
 //!
 //! The containers of a Pod share its network: if this process has an address of the Pod, it is in that Pod. A Pod on
 //! its node's network shares its addresses with all others there, so they prove nothing.
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
-use super::{Doubt, RegisterError};
+use super::{PodDoubt, RegisterError};
 
 /// The addresses of this process's network interfaces. Empty if the system does not list them.
 pub(super) fn own_addresses() -> Vec<IpAddr> {
@@ -33,7 +33,7 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// # Errors
 /// [`RegisterError::Unproven`] if the Pod has no address yet, [`RegisterError::NotProven`] if it has only other
 /// addresses.
-pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: Doubt) -> Result<(), RegisterError> {
+pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: PodDoubt) -> Result<(), RegisterError> {
     let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), doubt, reason });
     if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
         return refused("that Pod is on its node's network, where addresses prove nothing");
@@ -57,7 +57,7 @@ mod tests {
     fn checked(spec: Value, status: Value) -> Result<(), RegisterError> {
         let pod = json!({ "metadata": { "name": "a" }, "spec": spec, "status": status });
         let own = ["127.0.0.1", "10.244.0.81", "fd00::81"].map(|ip| ip.parse().unwrap());
-        check(&serde_json::from_value(pod).unwrap(), &own, "default/a", Doubt::HostName)
+        check(&serde_json::from_value(pod).unwrap(), &own, "default/a", PodDoubt::HostName)
     }
 
     #[test]

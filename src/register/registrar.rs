@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::shortened;
 use super::offer::REGISTRAR_KIND;
-use super::{Kind, Offer, OwnPod, Owner, Profile, RegisterError, proof};
+use super::{Offer, OwnPod, Owner, OwnerKind, Profile, RegisterError, proof};
 use crate::registration::{self, ANNOTATION_LEN_MAX, REGISTRAR, Reason};
 use crate::source::kube::{Backoff, plain};
 
@@ -30,7 +30,7 @@ const FIELD_MANAGER: &str = "callsign-register";
 
 /// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrote {
+pub enum WriteOutcome {
     /// The write changed the Pod.
     Change,
     /// The Pod had the wanted entries already.
@@ -39,7 +39,7 @@ pub enum Wrote {
 
 /// The entries that a container is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedEntries {
     /// These offers, published.
     Offers(Arc<[Offer]>),
     /// If the Pod has entries of ours: these offers, disabled, so that their names still exist. Other readers of a
@@ -82,15 +82,15 @@ impl Registrar {
     ///
     /// # Errors
     /// Why the entries are not written. The Pod is then unchanged, unless the response was lost.
-    pub async fn write(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
+    pub async fn write(&mut self, wanted: &WantedEntries) -> Result<WriteOutcome, RegisterError> {
         let is_end = is_end(wanted);
         match self.patch_until_accepted(wanted).await {
             Err(RegisterError::NoSuchPod(_) | RegisterError::NotOwn { .. }) if is_end && self.is_known => {
-                Ok(Wrote::Nothing)
+                Ok(WriteOutcome::Nothing)
             }
             // Disabled entries are longer than enabled ones. If they do not fit, the entries go.
             Err(RegisterError::TooLarge { .. } | RegisterError::TooMany { .. }) if is_end => {
-                self.patch_until_accepted(&Wanted::Nothing).await
+                self.patch_until_accepted(&WantedEntries::Nothing).await
             }
             outcome => outcome,
         }
@@ -100,7 +100,7 @@ impl Registrar {
     ///
     /// # Errors
     /// Why it cannot be read, or why a write would fail.
-    pub async fn is_written(&mut self, wanted: &Wanted) -> Result<bool, RegisterError> {
+    pub async fn is_written(&mut self, wanted: &WantedEntries) -> Result<bool, RegisterError> {
         let pod = self.read(&GetParams { resource_version: Some("0".into()) }).await?;
         match self.patch(&pod, wanted) {
             // A write removes the entries then.
@@ -117,16 +117,16 @@ impl Registrar {
         self.read(&GetParams::default()).await.map(drop)
     }
 
-    async fn patch_until_accepted(&mut self, wanted: &Wanted) -> Result<Wrote, RegisterError> {
+    async fn patch_until_accepted(&mut self, wanted: &WantedEntries) -> Result<WriteOutcome, RegisterError> {
         let mut backoff = Backoff::default();
         for _ in 0..CONFLICTS_MAX {
             let pod = self.read(&GetParams::default()).await?;
-            let Some(patch) = self.patch(&pod, wanted)? else { return Ok(Wrote::Nothing) };
+            let Some(patch) = self.patch(&pod, wanted)? else { return Ok(WriteOutcome::Nothing) };
             let patch = Patch::Merge(patch);
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             let patched = timeout(REQUEST_WAIT, self.pods.patch_metadata(&self.pod.name, &params, &patch));
-            match answered(patched.await) {
-                Ok(_) => return Ok(Wrote::Change),
+            match in_time(patched.await) {
+                Ok(_) => return Ok(WriteOutcome::Change),
                 Err(kube::Error::Api(status)) if status.code == 409 => sleep(backoff.wait(None)).await,
                 Err(error) => return Err(self.refusal("patch", error)),
             }
@@ -138,7 +138,7 @@ impl Registrar {
     /// doubt, an address must prove it.
     async fn read(&mut self, params: &GetParams) -> Result<Pod, RegisterError> {
         let read = timeout(REQUEST_WAIT, self.pods.get_with(&self.pod.name, params)).await;
-        let pod = answered(read).map_err(|error| self.refusal("get", error))?;
+        let pod = in_time(read).map_err(|error| self.refusal("get", error))?;
         let found = pod.metadata.uid.as_deref().unwrap_or_default();
         match &self.pod.uid {
             Some(wanted) if **wanted != *found => {
@@ -158,7 +158,7 @@ impl Registrar {
     }
 
     /// The patch that gives the Pod the wanted entries. `None` if it has them.
-    fn patch(&self, pod: &Pod, wanted: &Wanted) -> Result<Option<Value>, RegisterError> {
+    fn patch(&self, pod: &Pod, wanted: &WantedEntries) -> Result<Option<Value>, RegisterError> {
         let key = self.profile.annotation();
         let none = BTreeMap::new();
         let annotations = pod.metadata.annotations.as_ref().unwrap_or(&none);
@@ -192,7 +192,7 @@ impl Registrar {
     }
 
     /// The annotation's value with the wanted entries. `None` if the value is empty.
-    fn value(&self, pod: &Pod, current: Option<&str>, wanted: &Wanted) -> Result<Option<String>, RegisterError> {
+    fn value(&self, pod: &Pod, current: Option<&str>, wanted: &WantedEntries) -> Result<Option<String>, RegisterError> {
         let name = &*self.owner.name;
         let unreadable = |problem| RegisterError::Unreadable {
             pod: self.pod(),
@@ -202,16 +202,16 @@ impl Registrar {
             problem,
         };
         let entries = match wanted {
-            Wanted::Offers(offers) => {
-                self.spare_kept(current)?;
+            WantedEntries::Offers(offers) => {
+                self.refuse_to_replace(current)?;
                 self.entries(pod, offers)?
             }
-            Wanted::Withdrawn(offers)
+            WantedEntries::Withdrawn(offers)
                 if self.profile == Profile::App && registration::has_entries(current, name).map_err(unreadable)? =>
             {
                 self.entries(pod, &offers.iter().map(Offer::disabled).collect::<Vec<_>>())?
             }
-            Wanted::Withdrawn(_) | Wanted::Nothing => Vec::new(),
+            WantedEntries::Withdrawn(_) | WantedEntries::Nothing => Vec::new(),
         };
         registration::replace(current, name, &entries).map_err(unreadable)
     }
@@ -234,8 +234,8 @@ impl Registrar {
     /// Refuses to replace the entries that another process keeps in place, unless the user has named the container.
     /// The default name is a port, so a command beside a wrapper would have the wrapper's name. Disabled entries are
     /// exempt: a process that has ended may have left them.
-    fn spare_kept(&self, current: Option<&str>) -> Result<(), RegisterError> {
-        if self.owner.kind != (Kind::Once { is_named: false }) {
+    fn refuse_to_replace(&self, current: Option<&str>) -> Result<(), RegisterError> {
+        if self.owner.kind != (OwnerKind::Once { is_named: false }) {
             return Ok(());
         }
         let decoded = registration::decode(current.unwrap_or_default().trim());
@@ -284,12 +284,12 @@ impl Registrar {
 }
 
 /// Whether the entries publish nothing.
-fn is_end(wanted: &Wanted) -> bool {
-    !matches!(wanted, Wanted::Offers(_))
+fn is_end(wanted: &WantedEntries) -> bool {
+    !matches!(wanted, WantedEntries::Offers(_))
 }
 
 /// The response, if it arrived in time.
-fn answered<T>(answer: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> kube::Result<T> {
+fn in_time<T>(answer: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> kube::Result<T> {
     answer.unwrap_or_else(|_| Err(kube::Error::Service(format!("no answer within {REQUEST_WAIT:?}").into())))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::info;
 
-use super::signals::{Ends, Signals};
-use super::{Keeper, Offer, Probe, Wanted};
+use super::signals::{EndSignals, Signals};
+use super::{Keeper, Offer, Probe, WantedEntries};
 
 /// The time between two probes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -20,28 +20,28 @@ const MISSES_MAX: u32 = 2;
 ///
 /// # Errors
 /// The system does not deliver signals.
-pub async fn run(probe: &Probe, keeper: &Keeper, offers: &[Offer], ends: &Ends) -> io::Result<()> {
+pub async fn run(probe: &Probe, keeper: &Keeper, offers: &[Offer], ends: &EndSignals) -> io::Result<()> {
     let mut signals = Signals::listen(ends)?;
-    let (offered, withdrawn) = (Wanted::Offers(offers.into()), Wanted::Withdrawn(offers.into()));
+    let (offered, withdrawn) = (WantedEntries::Offers(offers.into()), WantedEntries::Withdrawn(offers.into()));
     // Entries of an earlier run are right only if the server is ready.
-    keeper.want(if probe.is_ready().await { offered.clone() } else { withdrawn.clone() });
+    keeper.request(if probe.is_ready().await { offered.clone() } else { withdrawn.clone() });
     tokio::select! {
         () = watch(probe, keeper, &offered, &withdrawn) => {}
         () = async { while !ends.has(signals.next().await) {} } => {}
     }
     info!("asked to end: withdrawing");
-    keeper.withdraw_at_last(withdrawn).await;
+    keeper.withdraw_and_flush(withdrawn).await;
     Ok(())
 }
 
-async fn watch(probe: &Probe, keeper: &Keeper, offered: &Wanted, withdrawn: &Wanted) {
+async fn watch(probe: &Probe, keeper: &Keeper, offered: &WantedEntries, withdrawn: &WantedEntries) {
     let mut misses = 0;
     loop {
         misses = if probe.is_ready().await { 0 } else { misses + 1 };
         if misses == 0 {
-            keeper.want(offered.clone());
+            keeper.request(offered.clone());
         } else if misses >= MISSES_MAX {
-            keeper.want(withdrawn.clone());
+            keeper.request(withdrawn.clone());
         }
         sleep(LOOK).await;
     }

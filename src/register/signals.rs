@@ -59,17 +59,17 @@ const KNOWN: [(&str, Signal); 9] = [
 
 /// The signals that ask a server to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct EndSignals {
     /// The stop signal that the user has named.
     named: Option<Signal>,
     /// The stop signal of a known program.
     known: Option<Signal>,
 }
 
-impl Ends {
+impl EndSignals {
     /// The signals that end a server: the usual ones, that of a known program, and the named one. `command` is the
     /// program with its arguments. It is empty if another process has started the server.
-    pub fn of(command: &[OsString], named: Option<Signal>) -> Ends {
+    pub fn of(command: &[OsString], named: Option<Signal>) -> EndSignals {
         let name = |word: &OsString| Path::new(word).file_name().map(OsStr::to_string_lossy).map(String::from);
         let program = command.first().and_then(name).unwrap_or_default();
         // An image's script that starts the program in its arguments.
@@ -78,12 +78,12 @@ impl Ends {
         // As in php-fpm8.2.
         let plain = program.trim_end_matches(|last: char| last.is_ascii_digit() || last == '.');
         let is_it = |(known, _): &&(&str, Signal)| *known == program || *known == plain;
-        Ends { named, known: KNOWN.iter().find(is_it).map(|(_, signal)| *signal) }
+        EndSignals { named, known: KNOWN.iter().find(is_it).map(|(_, signal)| *signal) }
     }
 
     /// Whether a signal asks the server to end.
     pub(super) fn has(&self, signal: Signal) -> bool {
-        USUAL.contains(&signal) || self.is_told(signal)
+        USUAL.contains(&signal) || self.is_expected(signal)
     }
 
     /// Whether a signal asks the server to end and cannot mean anything else.
@@ -93,10 +93,10 @@ impl Ends {
 
     /// Whether a signal that asks to end may mean something else to this server.
     pub(super) fn is_doubtful(&self, signal: Signal) -> bool {
-        signal == Signal::SIGQUIT && !self.is_told(signal)
+        signal == Signal::SIGQUIT && !self.is_expected(signal)
     }
 
-    fn is_told(&self, signal: Signal) -> bool {
+    fn is_expected(&self, signal: Signal) -> bool {
         self.named == Some(signal) || self.known == Some(signal)
     }
 }
@@ -129,7 +129,7 @@ pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     /// Catches the signals: none of them ends this process any more.
-    pub(super) fn listen(ends: &Ends) -> io::Result<Signals> {
+    pub(super) fn listen(ends: &EndSignals) -> io::Result<Signals> {
         let more = ends.named.filter(|signal| !PASSED_ON.contains(signal));
         let listened = PASSED_ON.into_iter().chain(more);
         let listened = listened.map(|number| Ok((number, signal(SignalKind::from_raw(number as i32))?)));
@@ -182,7 +182,7 @@ mod tests {
     fn the_usual_signals_are_known_and_those_of_known_programs() {
         let ends = |command: &str, named| {
             let words: Vec<OsString> = command.split_whitespace().map(OsString::from).collect();
-            Ends::of(&words, named)
+            EndSignals::of(&words, named)
         };
         for (command, named, more) in [
             ("", None, None),

@@ -36,9 +36,9 @@ use tracing::{info, warn};
 
 use super::keeper::{Keeper, WITHDRAWAL_WAIT};
 use super::probe::Probe;
-use super::signals::{Ends, Signals, continue_group, send};
+use super::signals::{EndSignals, Signals, continue_group, send};
 use super::terminal::Terminal;
-use super::{Offer, Wanted, init};
+use super::{Offer, WantedEntries, init};
 
 /// The time for a server to close its port after a doubtful signal, before the probe checks whether it goes on
 /// serving.
@@ -62,7 +62,7 @@ pub struct Wrapper {
     /// How long the server runs after the withdrawal, for callers that still have its address.
     pub drain: Duration,
     /// The signals that ask the server to end.
-    pub ends: Ends,
+    pub ends: EndSignals,
 }
 
 /// Why no server runs.
@@ -89,7 +89,7 @@ impl WrapperError {
 
 /// The phase of the server's life.
 #[derive(Clone, Copy, Debug)]
-enum Phase {
+enum WrapperPhase {
     Starting,
     Serving,
     /// The server is to end by this signal, and is not yet withdrawn.
@@ -110,7 +110,7 @@ enum Phase {
 
 /// An event in a server's life.
 #[derive(Debug)]
-enum Event {
+enum WrapperEvent {
     Ended(ExitStatus),
     Signal(Signal),
     Ready,
@@ -128,82 +128,86 @@ impl Wrapper {
     pub async fn run(self, keeper: &Keeper) -> Result<u8, WrapperError> {
         let mut signals = Signals::listen(&self.ends)?;
         let mut server = self.start()?;
-        let mut stops = Stops::of(&server)?;
+        let mut stop_handler = StopHandler::of(&server)?;
         // The server may have stopped before we listened.
-        stops.continue_server();
+        stop_handler.continue_server();
         // Entries of an earlier run would send callers to a server that is not ready.
-        keeper.want(self.withdrawn());
+        keeper.request(self.withdrawn());
         let ready = self.probe.ready_after(Duration::ZERO);
         tokio::pin!(ready);
-        let mut phase = Phase::Starting;
+        let mut phase = WrapperPhase::Starting;
         let status = loop {
             let event = tokio::select! {
-                status = server.wait() => Event::Ended(status?),
-                signal = signals.next() => Event::Signal(signal),
-                () = &mut ready, if matches!(phase, Phase::Starting | Phase::Doubted) => Event::Ready,
-                () = keeper.done(), if matches!(phase, Phase::Withdrawing { .. }) => Event::Withdrawn,
-                () = phase.time_is_up() => Event::TimeIsUp,
-                () = stops.next() => Event::Stopped,
+                status = server.wait() => WrapperEvent::Ended(status?),
+                signal = signals.next() => WrapperEvent::Signal(signal),
+                () = &mut ready, if matches!(phase, WrapperPhase::Starting | WrapperPhase::Doubted) => WrapperEvent::Ready,
+                () = keeper.written(), if matches!(phase, WrapperPhase::Withdrawing { .. }) => WrapperEvent::Withdrawn,
+                () = phase.time_is_up() => WrapperEvent::TimeIsUp,
+                () = stop_handler.next() => WrapperEvent::Stopped,
             };
             phase = match (phase, event) {
-                (_, Event::Ended(status)) => break status,
-                (phase, Event::Stopped) => {
-                    stops.continue_server();
+                (_, WrapperEvent::Ended(status)) => break status,
+                (phase, WrapperEvent::Stopped) => {
+                    stop_handler.continue_server();
                     phase
                 }
                 (phase, event) => {
                     let next = self.step(phase, event, &server, keeper);
-                    if matches!(next, Phase::Doubted) && !matches!(phase, Phase::Doubted) {
+                    if matches!(next, WrapperPhase::Doubted) && !matches!(phase, WrapperPhase::Doubted) {
                         ready.set(self.probe.ready_after(DOUBT));
                     }
                     next
                 }
             };
         };
-        stops.take_terminal_back();
+        stop_handler.take_terminal_back();
         info!("the server has ended: {status}");
-        keeper.withdraw_at_last(self.withdrawn()).await;
+        keeper.withdraw_and_flush(self.withdrawn()).await;
         Ok(code(status))
     }
 
     /// The phase after an event.
-    fn step(&self, phase: Phase, event: Event, server: &Child, keeper: &Keeper) -> Phase {
+    fn step(&self, phase: WrapperPhase, event: WrapperEvent, server: &Child, keeper: &Keeper) -> WrapperPhase {
         match (phase, event) {
-            (Phase::Starting, Event::Ready) => {
-                keeper.want(self.offered());
-                Phase::Serving
+            (WrapperPhase::Starting, WrapperEvent::Ready) => {
+                keeper.request(self.offered());
+                WrapperPhase::Serving
             }
-            (Phase::Doubted, Event::Ready) => {
+            (WrapperPhase::Doubted, WrapperEvent::Ready) => {
                 info!("the server goes on serving: the signal did not ask it to end, so it is registered again");
-                keeper.want(self.offered());
-                Phase::Serving
+                keeper.request(self.offered());
+                WrapperPhase::Serving
             }
-            (Phase::Serving, Event::Signal(signal)) if self.begins_end(signal) => {
+            (WrapperPhase::Serving, WrapperEvent::Signal(signal)) if self.begins_withdrawal(signal) => {
                 info!(%signal, "asked to end: withdrawing first");
-                keeper.want(self.withdrawn());
-                Phase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
+                keeper.request(self.withdrawn());
+                WrapperPhase::Withdrawing { signal, until: Instant::now() + WITHDRAWAL_WAIT }
             }
-            (Phase::Withdrawing { signal, .. }, Event::Withdrawn) => self.draining(signal),
-            (Phase::Withdrawing { signal, .. }, Event::TimeIsUp) => {
+            (WrapperPhase::Withdrawing { signal, .. }, WrapperEvent::Withdrawn) => self.draining(signal),
+            (WrapperPhase::Withdrawing { signal, .. }, WrapperEvent::TimeIsUp) => {
                 warn!(
                     "not withdrawn within {WITHDRAWAL_WAIT:?}: the server ends anyway, and the withdrawal is retried meanwhile"
                 );
                 self.draining(signal)
             }
-            (Phase::Draining { signal, .. }, Event::TimeIsUp) => {
+            (WrapperPhase::Draining { signal, .. }, WrapperEvent::TimeIsUp) => {
                 info!(%signal, "drained: asking the server to end");
                 self.end(server, signal)
             }
             // The first signal was doubtful and may not have asked to end, so this signal is not a second request.
-            (Phase::Withdrawing { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
-                Phase::Withdrawing { signal, until }
+            (WrapperPhase::Withdrawing { signal: first, until }, WrapperEvent::Signal(signal))
+                if self.is_first(first, signal) =>
+            {
+                WrapperPhase::Withdrawing { signal, until }
             }
-            (Phase::Draining { signal: first, until }, Event::Signal(signal)) if self.is_first(first, signal) => {
-                Phase::Draining { signal, until }
+            (WrapperPhase::Draining { signal: first, until }, WrapperEvent::Signal(signal))
+                if self.is_first(first, signal) =>
+            {
+                WrapperPhase::Draining { signal, until }
             }
             // No caller has the server's address, or this is a second request to end: forward the signal at once.
-            (_, Event::Signal(signal)) if self.ends.is_sure(signal) => self.end(server, signal),
-            (phase, Event::Signal(signal)) => {
+            (_, WrapperEvent::Signal(signal)) if self.ends.is_sure(signal) => self.end(server, signal),
+            (phase, WrapperEvent::Signal(signal)) => {
                 pass_on(server, signal);
                 phase
             }
@@ -211,15 +215,15 @@ impl Wrapper {
         }
     }
 
-    fn end(&self, server: &Child, signal: Signal) -> Phase {
+    fn end(&self, server: &Child, signal: Signal) -> WrapperPhase {
         pass_on(server, signal);
         // A process that a terminal or a user has stopped ends only after it is continued.
         server.id().into_iter().for_each(continue_group);
-        if self.ends.is_doubtful(signal) { Phase::Doubted } else { Phase::Ending }
+        if self.ends.is_doubtful(signal) { WrapperPhase::Doubted } else { WrapperPhase::Ending }
     }
 
     /// Whether a signal to a serving server begins the withdrawal.
-    fn begins_end(&self, signal: Signal) -> bool {
+    fn begins_withdrawal(&self, signal: Signal) -> bool {
         let can_be_looked_at = !matches!(self.probe, Probe::None);
         self.ends.is_sure(signal) || (self.ends.is_doubtful(signal) && can_be_looked_at)
     }
@@ -233,16 +237,16 @@ impl Wrapper {
         is_first
     }
 
-    fn offered(&self) -> Wanted {
-        Wanted::Offers(self.offers.as_slice().into())
+    fn offered(&self) -> WantedEntries {
+        WantedEntries::Offers(self.offers.as_slice().into())
     }
 
-    fn withdrawn(&self) -> Wanted {
-        Wanted::Withdrawn(self.offers.as_slice().into())
+    fn withdrawn(&self) -> WantedEntries {
+        WantedEntries::Withdrawn(self.offers.as_slice().into())
     }
 
-    fn draining(&self, signal: Signal) -> Phase {
-        Phase::Draining { signal, until: Instant::now() + self.drain }
+    fn draining(&self, signal: Signal) -> WrapperPhase {
+        WrapperPhase::Draining { signal, until: Instant::now() + self.drain }
     }
 
     /// Starts the server in its own process group: a terminal's signals to our group must not reach it before the
@@ -254,18 +258,20 @@ impl Wrapper {
     }
 }
 
-impl Phase {
+impl WrapperPhase {
     /// Waits until the phase's time limit. Pending in a phase without one.
     async fn time_is_up(self) {
         match self {
-            Phase::Withdrawing { until, .. } | Phase::Draining { until, .. } => sleep_until(until).await,
-            Phase::Starting | Phase::Serving | Phase::Doubted | Phase::Ending => pending().await,
+            WrapperPhase::Withdrawing { until, .. } | WrapperPhase::Draining { until, .. } => sleep_until(until).await,
+            WrapperPhase::Starting | WrapperPhase::Serving | WrapperPhase::Doubted | WrapperPhase::Ending => {
+                pending().await
+            }
         }
     }
 }
 
 /// Handles a server that its terminal stops: because it is in the background, or by Ctrl-Z.
-struct Stops {
+struct StopHandler {
     server: u32,
     terminal: Option<Terminal>,
     children: tokio::signal::unix::Signal,
@@ -275,13 +281,13 @@ struct Stops {
     is_without_shell: bool,
 }
 
-impl Stops {
-    fn of(server: &Child) -> io::Result<Stops> {
+impl StopHandler {
+    fn of(server: &Child) -> io::Result<StopHandler> {
         let children = signal(SignalKind::child())?;
         // 0 if the server has already ended; no process has this id.
         let server = server.id().unwrap_or_default();
         let is_without_shell = init::is_parent();
-        Ok(Stops { server, terminal: Terminal::open(), children, is_waiting: false, is_without_shell })
+        Ok(StopHandler { server, terminal: Terminal::open(), children, is_waiting: false, is_without_shell })
     }
 
     /// Waits until the server may be stopped. Pending without a terminal.

@@ -65,7 +65,7 @@ impl Field {
 
 /// A field's value, and the offset of its element.
 #[derive(Clone, Copy)]
-struct Text<'t> {
+struct FieldValue<'t> {
     text: &'t str,
     offset: usize,
     /// The offset of a second value, if there is one.
@@ -76,8 +76,8 @@ struct Text<'t> {
 #[derive(Default)]
 pub(super) struct Draft<'t> {
     /// Indexed by [`Field`].
-    once: [Option<Text<'t>>; Field::ALL.len()],
-    ports: Vec<Text<'t>>,
+    once: [Option<FieldValue<'t>>; Field::ALL.len()],
+    ports: Vec<FieldValue<'t>>,
     methods: Vec<&'t str>,
     pairs: Vec<(&'t str, &'t str)>,
     /// The bytes of JSON that it takes.
@@ -101,13 +101,13 @@ impl<'t> Draft<'t> {
     }
 
     /// The first value of a field.
-    fn first(&self, field: Field) -> Option<&Text<'t>> {
+    fn first(&self, field: Field) -> Option<&FieldValue<'t>> {
         self.once.get(field as usize)?.as_ref()
     }
 
     /// Adds a field's value from the element at `offset`.
     pub(super) fn put(&mut self, field: Field, text: &'t str, offset: usize) {
-        let value = Text { text, offset, repeated_at: None };
+        let value = FieldValue { text, offset, repeated_at: None };
         match field {
             Field::Port => return self.ports.push(value),
             Field::Method if text.is_empty() => {}
@@ -177,10 +177,10 @@ impl Merged<'_, '_, '_> {
     fn portless(&self, keys: &mut Keys) -> Result<Registration, Problem> {
         let fields = [Field::Methods, Field::Application, Field::Enabled, Field::Disabled];
         fields.into_iter().try_for_each(|field| self.text(field).map(drop))?; // given twice, a field has no clear value
-        let no_interface = problem(self.place(Field::Interface), Field::Interface, Reason::NoInterface);
+        let no_interface = problem(self.offset_of(Field::Interface), Field::Interface, Reason::NoInterface);
         let weight = self.weight()?;
         let says = |field, word: &str| self.plain(field).is_some_and(|text| text.eq_ignore_ascii_case(word));
-        let written = metadata::Written {
+        let written = metadata::WrittenMetadata {
             application: self.plain(Field::Application).unwrap_or_default(),
             methods: if self.own.has(Field::Method) || self.own.has(Field::Methods) {
                 &self.own.methods
@@ -206,7 +206,7 @@ impl Merged<'_, '_, '_> {
     }
 
     /// The offset for a field's problems.
-    fn place(&self, field: Field) -> usize {
+    fn offset_of(&self, field: Field) -> usize {
         self.own.first(field).map_or(self.offset, |value| value.offset)
     }
 
@@ -220,25 +220,25 @@ impl Merged<'_, '_, '_> {
     fn text(&self, field: Field) -> Result<&str, Problem> {
         let repeated = |place| Err(problem(place, field, Reason::Repeated));
         match (self.own.first(field), self.process.first(field)) {
-            (Some(Text { repeated_at: Some(place), .. }), _) => repeated(*place),
-            (None, Some(Text { repeated_at: Some(_), .. })) => repeated(self.offset),
+            (Some(FieldValue { repeated_at: Some(place), .. }), _) => repeated(*place),
+            (None, Some(FieldValue { repeated_at: Some(_), .. })) => repeated(self.offset),
             (Some(value), _) | (None, Some(value)) => Ok(value.text),
             (None, None) => Ok(""),
         }
     }
 
     fn name(&self, field: Field) -> Result<Option<Arc<str>>, Problem> {
-        name(self.text(field)?, field, self.place(field))
+        name(self.text(field)?, field, self.offset_of(field))
     }
 
     fn address(&self) -> Result<Option<IpAddr>, Problem> {
         let text = self.text(Field::Ip)?;
-        address(text).ok_or_else(|| problem(self.place(Field::Ip), Field::Ip, Reason::BadAddress))
+        address(text).ok_or_else(|| problem(self.offset_of(Field::Ip), Field::Ip, Reason::BadAddress))
     }
 
     fn weight(&self) -> Result<Option<u16>, Problem> {
         let text = self.text(Field::Weight)?;
-        weight(text).ok_or_else(|| problem(self.place(Field::Weight), Field::Weight, Reason::BadWeight))
+        weight(text).ok_or_else(|| problem(self.offset_of(Field::Weight), Field::Weight, Reason::BadWeight))
     }
 }
 

@@ -3,20 +3,20 @@
 
 use super::collector::Collector;
 use super::draft::{Draft, Field};
-use super::json::{BadPair, Element, Pair};
+use super::elements::{BadPair, Element, Pair};
 use super::{Problem, Reason};
 
 /// Reads fields in the order written.
 #[derive(Default)]
-pub(super) struct Reader<'t> {
+pub(super) struct FieldsDecoder<'t> {
     process: Draft<'t>,
-    open: Option<Open<'t>>,
+    open: Option<OpenRegistration<'t>>,
     /// The offset of the first pair, until an interface comes.
     homeless: Option<usize>,
 }
 
 /// The registration that pairs belong to now.
-struct Open<'t> {
+struct OpenRegistration<'t> {
     offset: usize,
     draft: Draft<'t>,
     /// Its first pair that could not be decoded. The pair might have been any field, so the whole registration is
@@ -24,7 +24,7 @@ struct Open<'t> {
     fault: Option<Problem>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> FieldsDecoder<'t> {
     /// Takes the next element that is not a registry path.
     pub(super) fn element(&mut self, element: &'t Element<'_>, collector: &mut Collector) {
         match &element.pair {
@@ -49,7 +49,7 @@ impl<'t> Reader<'t> {
         if field == Some(Field::Interface) {
             self.close(collector);
             self.homeless = None;
-            self.open = Some(Open { offset: element.offset, draft: Draft::default(), fault: None });
+            self.open = Some(OpenRegistration { offset: element.offset, draft: Draft::default(), fault: None });
         } else if self.open.is_none() {
             self.homeless.get_or_insert(element.offset);
         }
@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
 
     fn close(&mut self, collector: &mut Collector) {
         match self.open.take() {
-            Some(Open { fault: Some(problem), .. }) => collector.problem(problem),
+            Some(OpenRegistration { fault: Some(problem), .. }) => collector.problem(problem),
             Some(open) => open.draft.register(&self.process, open.offset, collector),
             None => {}
         }

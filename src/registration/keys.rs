@@ -13,11 +13,11 @@ const KEY_LEN_MAX: usize = 200;
 const OURS: [&str; 5] = ["pod", "addr", "truncated", "cluster", "node"];
 
 /// A key and its value as they were written.
-type Pair<'w> = (&'w str, &'w str);
+type WrittenPair<'w> = (&'w str, &'w str);
 
 /// What happens to a pair because of its key. Its value may still be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum KeyDecision {
     /// It is kept.
     Kept,
     /// It is left out: the key cannot be a TXT key, or equals another one in a different letter case.
@@ -33,52 +33,52 @@ pub(super) struct Keys {
     written: PairList,
     own_len: usize,
     /// Indexes of the pairs that count, by key. A registration's own pair replaces one of the process.
-    fates: Vec<(usize, Fate)>,
+    decisions: Vec<(usize, KeyDecision)>,
 }
 
 impl Keys {
     /// Decides for these pairs.
-    pub(super) fn of(own: &[Pair<'_>], process: &[Pair<'_>]) -> Keys {
+    pub(super) fn of(own: &[WrittenPair<'_>], process: &[WrittenPair<'_>]) -> Keys {
         let keys: Vec<&str> = own.iter().chain(process).map(|(key, _)| *key).collect();
         let order = |one: &usize, other: &usize| folded_order(keys[*one], keys[*other]);
         let mut places: Vec<usize> = (0..keys.len()).collect();
         places.sort_by(order); // the sort is stable: a registration's own pairs come first
-        let mut fates = Vec::with_capacity(keys.len());
+        let mut decisions = Vec::with_capacity(keys.len());
         for same in places.chunk_by(|one, other| order(one, other).is_eq()) {
             let is_own = |place: &usize| *place < own.len();
             let has_own = same.first().is_some_and(is_own);
             let counting = same.iter().filter(|place| is_own(place) == has_own);
-            fates.extend(counting.enumerate().map(|(at, place)| (*place, fate(keys[*place], at == 0))));
+            decisions.extend(counting.enumerate().map(|(at, place)| (*place, decision(keys[*place], at == 0))));
         }
-        fates.sort_by_key(|(place, _)| keys[*place]);
-        Keys { written: keys.iter().map(|key| (key, "")).collect(), own_len: own.len(), fates }
+        decisions.sort_by_key(|(place, _)| keys[*place]);
+        Keys { written: keys.iter().map(|key| (key, "")).collect(), own_len: own.len(), decisions }
     }
 
     /// Whether the keys of these pairs are the same.
-    pub(super) fn are_those_of(&self, own: &[Pair<'_>], process: &[Pair<'_>]) -> bool {
+    pub(super) fn are_those_of(&self, own: &[WrittenPair<'_>], process: &[WrittenPair<'_>]) -> bool {
         let (written, other) =
             (self.written.iter().map(|(key, _)| key), own.iter().chain(process).map(|(key, _)| *key));
         self.own_len == own.len() && written.eq(other)
     }
 
     /// The pairs that count, by key, each with its fate. The pairs must have these keys.
-    pub(super) fn fates<'k, 'w>(
+    pub(super) fn decisions<'k, 'w>(
         &'k self,
-        own: &'k [Pair<'w>],
-        process: &'k [Pair<'w>],
-    ) -> impl Iterator<Item = (&'w str, &'w str, Fate)> + 'k {
-        self.fates.iter().filter_map(|(place, fate)| {
+        own: &'k [WrittenPair<'w>],
+        process: &'k [WrittenPair<'w>],
+    ) -> impl Iterator<Item = (&'w str, &'w str, KeyDecision)> + 'k {
+        self.decisions.iter().filter_map(|(place, decision)| {
             let (key, value) = own.get(*place).or_else(|| process.get(place.checked_sub(own.len())?))?;
-            Some((*key, *value, *fate))
+            Some((*key, *value, *decision))
         })
     }
 }
 
-fn fate(key: &str, is_first: bool) -> Fate {
+fn decision(key: &str, is_first: bool) -> KeyDecision {
     match key {
-        key if secret::is_secret_key(key) => Fate::Withheld,
-        key if is_first && is_key(key) => Fate::Kept,
-        _ => Fate::LeftOut,
+        key if secret::is_secret_key(key) => KeyDecision::Withheld,
+        key if is_first && is_key(key) => KeyDecision::Kept,
+        _ => KeyDecision::LeftOut,
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         let (zone, tag) = (("zone", "a"), ("tag", "x"));
         let keys = Keys::of(&[zone], &[tag]);
         assert!(keys.are_those_of(&[("zone", "b")], &[("tag", "y")]));
-        let others: [(&[Pair<'_>], &[Pair<'_>]); 6] = [
+        let others: [(&[WrittenPair<'_>], &[WrittenPair<'_>]); 6] = [
             (&[tag], &[zone]),
             (&[zone, tag], &[]),
             (&[], &[zone, tag]),

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::draft::Field;
-use super::keys::{Fate, Keys};
+use super::keys::{KeyDecision, Keys};
 use super::{Metadata, PairList, secret};
 
 /// Metadata as written. A registration's own pair replaces one of the whole process.
-pub(super) struct Written<'w> {
+pub(super) struct WrittenMetadata<'w> {
     pub(super) application: &'w str,
     pub(super) methods: &'w [&'w str],
     pub(super) own: &'w [(&'w str, &'w str)],
@@ -16,7 +16,7 @@ pub(super) struct Written<'w> {
     pub(super) weight: Option<u16>,
 }
 
-impl Written<'_> {
+impl WrittenMetadata<'_> {
     /// The metadata that may be published. `keys` holds the keys of the registration before, and then those of this
     /// one.
     pub(super) fn metadata(&self, keys: &mut Keys) -> Metadata {
@@ -50,12 +50,12 @@ impl Written<'_> {
         }
         let weight = self.weight.map(|weight| weight.to_string());
         let mut kept: Vec<(&str, &str)> = Vec::with_capacity(self.own.len() + self.process.len() + 1);
-        for (key, value, fate) in keys.fates(self.own, self.process) {
-            match fate {
-                Fate::Withheld => metadata.withheld += 1,
+        for (key, value, decision) in keys.decisions(self.own, self.process) {
+            match decision {
+                KeyDecision::Withheld => metadata.withheld += 1,
                 _ if secret::is_secret(value) => metadata.withheld += 1,
-                Fate::LeftOut => metadata.left_out += 1,
-                Fate::Kept => kept.push((key, value)),
+                KeyDecision::LeftOut => metadata.left_out += 1,
+                KeyDecision::Kept => kept.push((key, value)),
             }
         }
         if let Some(weight) = &weight {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn own_pairs_precede_shared_ones_and_secrets_are_dropped() {
-        let metadata = Written {
+        let metadata = WrittenMetadata {
             application: "shop",
             methods: &["pay", "token=hunter2", "pay", "refund"],
             own: &[("zone", "b"), ("Zone", "c"), ("zone", "d"), ("url", "x://u:hunter2@h"), ("é", "1")],

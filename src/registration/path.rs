@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::collector::Collector;
 use super::draft::{Draft, Field, name};
-use super::json::{Element, Pair};
+use super::elements::{Element, Pair};
 use super::{Consumer, Problem, Reason, secret};
 
 /// The first segment of every registry path.

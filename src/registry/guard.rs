@@ -5,16 +5,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{RegisterError, Registration};
-use crate::register::{Keeper, Wanted};
+use crate::register::{Keeper, WantedEntries};
 
 /// All registrations of a process, and the keeper that writes them.
 pub(super) struct Registrations {
     keeper: Keeper,
-    held: Mutex<Held>,
+    held: Mutex<HeldRegistrations>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldRegistrations {
     /// The number of registrations so far.
     count: u64,
     /// The registrations whose guards exist, by number.
@@ -31,28 +31,32 @@ impl Registrations {
         held.count += 1;
         let number = held.count;
         held.registrations.push((number, registration));
-        self.want(&held);
+        self.request(&held);
         Guard { registrations: self.clone(), number }
     }
 
-    pub(super) async fn written_at_last(&self) -> Result<(), RegisterError> {
-        self.keeper.done_at_last().await
+    pub(super) async fn flush(&self) -> Result<(), RegisterError> {
+        self.keeper.flush().await
     }
 
     fn remove(&self, number: u64) {
         let mut held = self.held();
         held.registrations.retain(|(of, _)| *of != number);
-        self.want(&held);
+        self.request(&held);
     }
 
-    /// The caller holds the lock, so that wishes arrive in the order of the changes.
-    fn want(&self, held: &Held) {
+    /// The caller holds the lock, so that requests arrive in the order of the changes.
+    fn request(&self, held: &HeldRegistrations) {
         let wanted: Vec<Registration> = held.registrations.iter().map(|(_, one)| one.clone()).collect();
-        self.keeper.want(if wanted.is_empty() { Wanted::Nothing } else { Wanted::Offers(wanted.into()) });
+        self.keeper.request(if wanted.is_empty() {
+            WantedEntries::Nothing
+        } else {
+            WantedEntries::Offers(wanted.into())
+        });
     }
 
     /// A panic cannot leave the data inconsistent, so a poisoned lock is still usable.
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldRegistrations> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +74,7 @@ impl Guard {
     /// # Errors
     /// The first error that retries cannot mend. The write is retried all the same.
     pub async fn registered(&self) -> Result<(), RegisterError> {
-        self.registrations.keeper.done_or_hopeless().await
+        self.registrations.keeper.written_or_failed().await
     }
 
     /// Withdraws, and waits until the API server has acknowledged it.
@@ -80,7 +84,7 @@ impl Guard {
     pub async fn withdraw(self) -> Result<(), RegisterError> {
         let registrations = self.registrations.clone();
         drop(self);
-        registrations.keeper.done_or_hopeless().await
+        registrations.keeper.written_or_failed().await
     }
 }
 

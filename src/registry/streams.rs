@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::{Endpoint, Set};
 use crate::http::INTERFACES_MAX;
-use crate::remote::{EventStream, Selection, Server, Told};
+use crate::remote::{EventStream, Selection, ServerClient, StreamEvent};
 use crate::report::Filter;
 
 /// How long a changed selection waits for further changes: a process subscribes to many interfaces when it starts.
@@ -27,12 +27,12 @@ const QUERY_LEN_MAX: usize = 48 * 1024;
 
 /// The streams to one server.
 pub(super) struct Streams {
-    server: Server,
-    state: Mutex<State>,
+    server: ServerClient,
+    state: Mutex<StreamLanes>,
 }
 
 #[derive(Default)]
-struct State {
+struct StreamLanes {
     /// The number of subscriptions and lanes so far.
     count: u64,
     lanes: Vec<Lane>,
@@ -57,7 +57,7 @@ struct Listener {
 }
 
 /// The receiving end of a subscription. Dropping it ends the subscription.
-pub(super) struct Listening {
+pub(super) struct StreamSubscription {
     streams: Arc<Streams>,
     number: u64,
     interface: String,
@@ -66,12 +66,12 @@ pub(super) struct Listening {
 }
 
 impl Streams {
-    pub(super) fn new(server: Server) -> Arc<Streams> {
+    pub(super) fn new(server: ServerClient) -> Arc<Streams> {
         Arc::new(Streams { server, state: Mutex::default() })
     }
 
     /// Subscribes. The caller must be within the runtime.
-    pub(super) fn listen(self: &Arc<Self>, filter: Filter) -> Listening {
+    pub(super) fn subscribe(self: &Arc<Self>, filter: Filter) -> StreamSubscription {
         let interface = filter.interface.as_deref().unwrap_or_default().to_ascii_lowercase();
         let (sender, latest) = watch::channel(None);
         let mut state = self.state();
@@ -92,7 +92,7 @@ impl Streams {
         lane.widen(&listener.filter);
         lane.listeners.entry(interface.clone()).or_default().push(listener);
         lane.changed.notify_one();
-        Listening { streams: self.clone(), number, interface, latest }
+        StreamSubscription { streams: self.clone(), number, interface, latest }
     }
 
     /// The selection of a lane's stream. Removes the lane and returns `None` if it has no listeners.
@@ -107,7 +107,7 @@ impl Streams {
     }
 
     /// Publishes an interface's set to the listeners whose own set differs.
-    fn tell(&self, lane: u64, interface: &str, set: &Set) {
+    fn publish(&self, lane: u64, interface: &str, set: &Set) {
         let state = self.state();
         let lane = state.lanes.iter().find(|other| other.number == lane);
         for listener in lane.and_then(|lane| lane.listeners.get(interface)).into_iter().flatten() {
@@ -123,7 +123,7 @@ impl Streams {
     }
 
     /// A panic cannot leave the data inconsistent, so a poisoned lock is still usable.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StreamLanes> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +154,7 @@ impl Lane {
     }
 }
 
-impl Drop for Listening {
+impl Drop for StreamSubscription {
     fn drop(&mut self) {
         let mut state = self.streams.state();
         let of = |lane: &&mut Lane| {
@@ -179,28 +179,28 @@ async fn follow(streams: Arc<Streams>, lane: u64, changed: Arc<Notify>) {
     let mut trouble = None;
     loop {
         let has_selection = !stream.selection().interfaces.is_empty();
-        let told = tokio::select! {
-            told = stream.next(), if has_selection => told,
+        let event = tokio::select! {
+            event = stream.next(), if has_selection => event,
             () = changed.notified() => {
                 sleep(COALESCE).await;
                 let Some(selection) = streams.selection(lane) else { return };
                 select(&mut stream, &mut known, selection);
                 // A new subscription to a known interface gets its set at once.
-                known.iter().for_each(|(interface, set)| streams.tell(lane, interface, set));
+                known.iter().for_each(|(interface, set)| streams.publish(lane, interface, set));
                 continue;
             }
         };
-        match told {
-            Told::Set(interface, set) => {
-                streams.tell(lane, &interface, &set);
+        match event {
+            StreamEvent::Set(interface, set) => {
+                streams.publish(lane, &interface, &set);
                 known.insert(interface, set);
             }
-            Told::Change(interface, change) => {
+            StreamEvent::Change(interface, change) => {
                 let set = known.entry(interface.clone()).or_default();
                 set.apply(change);
-                streams.tell(lane, &interface, set);
+                streams.publish(lane, &interface, set);
             }
-            Told::Lost(error) => {
+            StreamEvent::Lost(error) => {
                 let text = error.to_string();
                 if trouble.as_ref() != Some(&text) {
                     warn!("the server's stream is lost, the last endpoints stay: {text}");

@@ -6,8 +6,8 @@
 
 #![warn(missing_docs)]
 
-use super::own::{News, Watched};
-use super::streams::Listening;
+use super::own_watch::{WatchSubscription, WatchUpdate};
+use super::streams::StreamSubscription;
 use super::{Change, Endpoint, Set};
 
 /// An update of a subscription.
@@ -21,46 +21,46 @@ pub enum Update {
 
 /// A subscription to the ready endpoints of an interface.
 pub struct Subscription {
-    told: Option<Set>,
-    feed: Feed,
+    received: Option<Set>,
+    source: SetSource,
 }
 
 /// The source of a subscription's sets.
-enum Feed {
+enum SetSource {
     /// The task that follows a server's stream.
-    Streamed(Listening),
+    Streamed(StreamSubscription),
     /// The process's own watch.
-    Watched(Watched),
+    Watched(WatchSubscription),
 }
 
 impl Subscription {
-    pub(super) fn streamed(listening: Listening) -> Subscription {
-        Subscription { told: None, feed: Feed::Streamed(listening) }
+    pub(super) fn streamed(listening: StreamSubscription) -> Subscription {
+        Subscription { received: None, source: SetSource::Streamed(listening) }
     }
 
-    pub(super) fn watched(watched: Watched) -> Subscription {
-        Subscription { told: None, feed: Feed::Watched(watched) }
+    pub(super) fn watched(watched: WatchSubscription) -> Subscription {
+        Subscription { received: None, source: SetSource::Watched(watched) }
     }
 
     /// Waits for the next update. Cancelling the wait loses nothing.
     pub async fn next(&mut self) -> Update {
         loop {
-            let update = match &mut self.feed {
-                Feed::Streamed(Listening { latest, .. }) => {
+            let update = match &mut self.source {
+                SetSource::Streamed(StreamSubscription { latest, .. }) => {
                     if latest.changed().await.is_err() {
                         std::future::pending::<()>().await; // the task ends before us only with the runtime
                     }
-                    latest.borrow_and_update().as_ref().and_then(|set| since(self.told.as_ref(), set))
+                    latest.borrow_and_update().as_ref().and_then(|set| update_since(self.received.as_ref(), set))
                 }
-                Feed::Watched(watched) => match watched.next().await {
-                    News::Set(set) => since(self.told.as_ref(), &set),
-                    News::Change(change) => Some(Update::Change(change)),
+                SetSource::Watched(watched) => match watched.next().await {
+                    WatchUpdate::Set(set) => update_since(self.received.as_ref(), &set),
+                    WatchUpdate::Change(change) => Some(Update::Change(change)),
                 },
             };
             let Some(update) = update else { continue };
             match &update {
-                Update::Set(set) => self.told = Some(set.clone()),
-                Update::Change(change) => self.told.get_or_insert_default().apply(change.clone()),
+                Update::Set(set) => self.received = Some(set.clone()),
+                Update::Change(change) => self.received.get_or_insert_default().apply(change.clone()),
             }
             return update;
         }
@@ -68,7 +68,7 @@ impl Subscription {
 
     /// The endpoints after the last update, in order and each once.
     pub fn endpoints(&self) -> &[Endpoint] {
-        self.told.as_ref().map(|set| &*set.endpoints).unwrap_or_default()
+        self.received.as_ref().map(|set| &*set.endpoints).unwrap_or_default()
     }
 }
 
@@ -79,8 +79,8 @@ impl std::fmt::Debug for Subscription {
 }
 
 /// The update from the received set to a new one. `None` if they are equal.
-fn since(told: Option<&Set>, set: &Set) -> Option<Update> {
-    let Some(told) = told else { return Some(Update::Set(set.clone())) };
-    let change = told.change_to(set);
+fn update_since(received: Option<&Set>, set: &Set) -> Option<Update> {
+    let Some(received) = received else { return Some(Update::Set(set.clone())) };
+    let change = received.change_to(set);
     (!change.is_empty()).then_some(Update::Change(change))
 }

@@ -17,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{Address, RemoteError};
+use super::{RemoteError, ServerAddress};
 
 /// The interval and the time limit of pings on a stream connection. A connection can die silently, and new streams
 /// would be opened on it.
@@ -25,7 +25,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A pooled HTTP client for one server.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub(super) struct PooledClient {
     client: Caller,
     /// HTTP/1.1, if the first client knows only HTTP/2: a proxy on the path may not.
     fallback: Option<Caller>,
@@ -35,17 +35,17 @@ pub(super) struct Connection {
 
 type Caller = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-impl Connection {
+impl PooledClient {
     /// For sequential requests over HTTP/1.1. It connects when the first request is sent.
-    pub fn of_lists(address: &Address) -> Result<Connection, RemoteError> {
+    pub fn of_lists(address: &ServerAddress) -> Result<PooledClient, RemoteError> {
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http().enable_http1().build();
-        Ok(Connection::new(Client::builder(TokioExecutor::new()).build(connector), None))
+        Ok(PooledClient::new(Client::builder(TokioExecutor::new()).build(connector), None))
     }
 
     /// For parallel streams on one HTTP/2 connection. TLS negotiates HTTP/2; without TLS the server is expected to
     /// know it.
-    pub fn of_streams(address: &Address) -> Result<Connection, RemoteError> {
+    pub fn of_streams(address: &ServerAddress) -> Result<PooledClient, RemoteError> {
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls(address)?).https_or_http();
         let connector = connector.enable_http1().enable_http2().build();
         let mut builder = Client::builder(TokioExecutor::new());
@@ -55,14 +55,14 @@ impl Connection {
             .http2_keep_alive_timeout(PING_INTERVAL);
         let any = builder.build(connector.clone());
         if address.url.starts_with("https:") {
-            return Ok(Connection::new(any, None));
+            return Ok(PooledClient::new(any, None));
         }
         let http2 = builder.http2_only(true).build(connector);
-        Ok(Connection::new(http2, Some(any)))
+        Ok(PooledClient::new(http2, Some(any)))
     }
 
-    fn new(client: Caller, fallback: Option<Caller>) -> Connection {
-        Connection { client, fallback, is_fallen_back: Arc::default() }
+    fn new(client: Caller, fallback: Option<Caller>) -> PooledClient {
+        PooledClient { client, fallback, is_fallen_back: Arc::default() }
     }
 
     /// Tries HTTP/2 first again, because its failure may have been temporary.
@@ -85,7 +85,7 @@ impl Connection {
 }
 
 /// The TLS configuration: the authorities that the server's certificate must come from.
-fn tls(address: &Address) -> Result<ClientConfig, RemoteError> {
+fn tls(address: &ServerAddress) -> Result<ClientConfig, RemoteError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.expect("the provider has what the default versions need");

@@ -213,7 +213,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::{Address, EventStream, Selection, Server, Told};
+    use super::super::{EventStream, Selection, ServerAddress, ServerClient, StreamEvent};
 
     /// The error of a list request to a server that treats each connection with `does`.
     async fn told(scheme: &str, does: fn(std::net::TcpStream)) -> String {
@@ -230,8 +230,9 @@ mod tests {
         let authority = rcgen::generate_simple_self_signed(["x".to_owned()]).expect("a certificate").cert.pem();
         let file = std::env::temp_dir().join(format!("callsign-errors-{}-{}.pem", std::process::id(), url.len()));
         std::fs::write(&file, authority).expect("a file");
-        let address = Address { url: url.clone(), authorities: Some(file.clone()), ..Address::default() };
-        let error = Server::at(address).expect("a URL").list::<String>("/v1/bad", &[]).await.expect_err("no list");
+        let address = ServerAddress { url: url.clone(), authorities: Some(file.clone()), ..ServerAddress::default() };
+        let error =
+            ServerClient::new(address).expect("a URL").list::<String>("/v1/bad", &[]).await.expect_err("no list");
         serving.abort();
         let _ = std::fs::remove_file(file);
         let text = error.to_string();
@@ -279,7 +280,7 @@ mod tests {
     async fn a_missing_answer_is_a_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let server = Server::at(Address { url, ..Address::default() }).expect("a URL");
+        let server = ServerClient::new(ServerAddress { url, ..ServerAddress::default() }).expect("a URL");
         let error = server.list::<String>("/v1/bad", &[]).await.expect_err("no list").to_string();
         assert!(error.contains("did not answer within 10 seconds"), "{error}");
         let (mut stream, _) = listener.accept().await.expect("a connection");
@@ -309,10 +310,10 @@ mod tests {
                 reset(handle);
             }
         });
-        let server = Server::at(Address { url, ..Address::default() }).expect("a URL");
+        let server = ServerClient::new(ServerAddress { url, ..ServerAddress::default() }).expect("a URL");
         let interfaces = ["a.b".to_owned()].into();
         let mut stream = EventStream::new(server, Selection { interfaces, ..Selection::default() });
-        let Told::Lost(error) = stream.next().await else { panic!("nothing is told") };
+        let StreamEvent::Lost(error) = stream.next().await else { panic!("nothing is told") };
         serving.abort();
         assert!(error.to_string().contains("the stream broke off (the connection was reset)"), "{error}");
     }

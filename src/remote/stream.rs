@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{RemoteError, Server, error};
-use crate::events::{self, Event, Reader};
+use super::{RemoteError, ServerClient, error};
 use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedSet};
 use crate::source::kube::Backoff;
+use crate::sse::{self, SseDecoder, SseEvent};
 
 /// How long a stream may be silent: three of its heartbeats. A connection can die silently.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -25,7 +25,7 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// News of a stream.
 #[derive(Debug)]
-pub enum Told {
+pub enum StreamEvent {
     /// The whole set of an interface (in lower case). It replaces everything before.
     Set(String, WatchedSet),
     /// The change of an interface (in lower case) since the news before.
@@ -51,14 +51,14 @@ pub struct Selection {
 ///
 /// Dropping a wait restarts nothing: neither a pause, nor an opening, nor the time that the server may be silent.
 pub struct EventStream {
-    server: Server,
+    server: ServerClient,
     selection: Selection,
     /// The interfaces of the current connection of which nothing is known at the last id.
     added: BTreeSet<String>,
     /// Interfaces that were selected since the connection was opened.
-    came: BTreeSet<String>,
+    new_interfaces: BTreeSet<String>,
     last_id: Option<String>,
-    way: Way,
+    state: StreamState,
     /// The connection is open for another selection. It is reopened once it can be resumed without loss.
     is_outdated: bool,
     /// The stream can resume from `last_id`.
@@ -66,15 +66,15 @@ pub struct EventStream {
     /// The earliest time of the next opening.
     try_at: Instant,
     /// The news of one piece of the stream. Their size is bounded by the longest event.
-    told: VecDeque<Told>,
+    ready: VecDeque<StreamEvent>,
     backoff: Backoff,
 }
 
 /// The connection to the server.
-enum Way {
+enum StreamState {
     Closed,
     Opening(Pin<Box<dyn Future<Output = Result<Incoming, RemoteError>> + Send>>),
-    Open { body: Incoming, reader: Reader, heard_at: Instant },
+    Open { body: Incoming, decoder: SseDecoder, heard_at: Instant },
 }
 
 impl std::fmt::Debug for EventStream {
@@ -85,18 +85,18 @@ impl std::fmt::Debug for EventStream {
 
 impl EventStream {
     /// A stream that is not open yet.
-    pub fn new(server: Server, selection: Selection) -> EventStream {
+    pub fn new(server: ServerClient, selection: Selection) -> EventStream {
         EventStream {
             server,
             selection,
             added: BTreeSet::new(),
-            came: BTreeSet::new(),
+            new_interfaces: BTreeSet::new(),
             last_id: None,
-            way: Way::Closed,
+            state: StreamState::Closed,
             is_outdated: false,
             is_resumable: false,
             try_at: Instant::now(),
-            told: VecDeque::new(),
+            ready: VecDeque::new(),
             backoff: Backoff::default(),
         }
     }
@@ -113,52 +113,52 @@ impl EventStream {
         let old = std::mem::replace(&mut self.selection, selection);
         let Selection { interfaces, group, version, namespace } = &self.selection;
         self.added.retain(|interface| interfaces.contains(interface));
-        self.came.retain(|interface| interfaces.contains(interface));
-        self.came.extend(interfaces.difference(&old.interfaces).cloned());
+        self.new_interfaces.retain(|interface| interfaces.contains(interface));
+        self.new_interfaces.extend(interfaces.difference(&old.interfaces).cloned());
         // Queued news of an interface that is deselected, or selected anew, are out of date.
-        self.told.retain(|told| is_wanted(told, interfaces, &self.came));
-        self.is_outdated = !matches!(self.way, Way::Closed);
+        self.ready.retain(|event| is_wanted(event, interfaces, &self.new_interfaces));
+        self.is_outdated = !matches!(self.state, StreamState::Closed);
         if (group, version, namespace) != (&old.group, &old.version, &old.namespace) {
             self.last_id = None;
-            self.told.clear();
+            self.ready.clear();
             self.close();
         }
     }
 
     /// Waits for the next news. Dropping the wait loses nothing.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> StreamEvent {
         loop {
-            if let Some(told) = self.told.pop_front() {
-                return told;
+            if let Some(event) = self.ready.pop_front() {
+                return event;
             }
             if let Err(error) = self.step().await {
                 self.close();
                 self.server.stream_ended();
                 self.try_at = self.try_at.max(Instant::now() + self.backoff.wait(None));
-                return Told::Lost(error);
+                return StreamEvent::Lost(error);
             }
         }
     }
 
     fn close(&mut self) {
-        self.way = Way::Closed;
+        self.state = StreamState::Closed;
         (self.is_outdated, self.is_resumable) = (false, false);
     }
 
     /// Takes one step: towards an open connection, or takes in the next piece. Cancelling it loses no progress.
     async fn step(&mut self) -> Result<(), RemoteError> {
-        match &mut self.way {
-            Way::Closed => {
+        match &mut self.state {
+            StreamState::Closed => {
                 sleep_until(self.try_at).await;
                 self.try_at = Instant::now() + REOPEN_PAUSE;
-                self.added.append(&mut self.came);
-                self.way = Way::Opening(Box::pin(self.connect()));
+                self.added.append(&mut self.new_interfaces);
+                self.state = StreamState::Opening(Box::pin(self.connect()));
             }
-            Way::Opening(opening) => {
+            StreamState::Opening(opening) => {
                 let body = opening.await?;
-                self.way = Way::Open { body, reader: Reader::default(), heard_at: Instant::now() };
+                self.state = StreamState::Open { body, decoder: SseDecoder::default(), heard_at: Instant::now() };
             }
-            Way::Open { body, heard_at, .. } => {
+            StreamState::Open { body, heard_at, .. } => {
                 let silent_at = *heard_at + SILENCE_MAX;
                 let frame = tokio::select! {
                     biased; // take in received frames before reopening
@@ -168,7 +168,7 @@ impl EventStream {
                         return Ok(());
                     }
                 };
-                let ended = |reason: String| RemoteError::Ended { server: self.server.shown(), reason };
+                let ended = |reason: String| RemoteError::Ended { server: self.server.redacted_url(), reason };
                 let frame = match frame {
                     Ok(Some(Ok(frame))) => frame,
                     Ok(Some(Err(error))) => {
@@ -190,13 +190,14 @@ impl EventStream {
     }
 
     fn take_in(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
-        let Way::Open { reader, .. } = &mut self.way else { return Ok(()) };
-        let ended = |reason: String| RemoteError::Ended { server: self.server.shown(), reason };
-        for event in reader.read(bytes).map_err(|error| ended(error.to_string()))? {
-            match told(&event) {
-                Ok(told) => {
-                    let wanted = told.filter(|told| is_wanted(told, &self.selection.interfaces, &self.came));
-                    self.told.extend(wanted);
+        let StreamState::Open { decoder, .. } = &mut self.state else { return Ok(()) };
+        let ended = |reason: String| RemoteError::Ended { server: self.server.redacted_url(), reason };
+        for event in decoder.read(bytes).map_err(|error| ended(error.to_string()))? {
+            match event_of(&event) {
+                Ok(event) => {
+                    let wanted =
+                        event.filter(|event| is_wanted(event, &self.selection.interfaces, &self.new_interfaces));
+                    self.ready.extend(wanted);
                 }
                 Err(_) => {
                     self.last_id = None; // begin with whole sets, which include the lost change
@@ -206,8 +207,8 @@ impl EventStream {
                 }
             }
         }
-        if let Some(id) = reader.last_id() {
-            self.is_resumable = events::is_resumable(id);
+        if let Some(id) = decoder.last_id() {
+            self.is_resumable = sse::is_resumable(id);
             self.last_id = Some(id.to_owned());
             self.added.clear(); // an id covers all interfaces of the connection
             self.backoff.reset();
@@ -230,28 +231,28 @@ impl EventStream {
 }
 
 /// Whether news are of an interface that is selected now, and was when the connection was opened.
-fn is_wanted(told: &Told, interfaces: &BTreeSet<String>, came: &BTreeSet<String>) -> bool {
-    match told {
-        Told::Set(interface, _) | Told::Change(interface, _) => {
-            interfaces.contains(interface) && !came.contains(interface)
+fn is_wanted(event: &StreamEvent, interfaces: &BTreeSet<String>, new_interfaces: &BTreeSet<String>) -> bool {
+    match event {
+        StreamEvent::Set(interface, _) | StreamEvent::Change(interface, _) => {
+            interfaces.contains(interface) && !new_interfaces.contains(interface)
         }
-        Told::Lost(_) => true,
+        StreamEvent::Lost(_) => true,
     }
 }
 
 /// The news of an event. `None` for an event type of a later version.
-fn told(event: &Event) -> Result<Option<Told>, serde_json::Error> {
-    fn read<T: DeserializeOwned>(event: &Event) -> Result<T, serde_json::Error> {
+fn event_of(event: &SseEvent) -> Result<Option<StreamEvent>, serde_json::Error> {
+    fn read<T: DeserializeOwned>(event: &SseEvent) -> Result<T, serde_json::Error> {
         serde_json::from_str(&event.data)
     }
     Ok(match event.event.as_str() {
-        events::SET => {
+        sse::SET => {
             let (interface, set) = read::<SetEvent>(event)?.parts();
-            Some(Told::Set(interface, set))
+            Some(StreamEvent::Set(interface, set))
         }
-        events::CHANGE => {
+        sse::CHANGE => {
             let (interface, change) = read::<ChangeEvent>(event)?.parts();
-            Some(Told::Change(interface, change))
+            Some(StreamEvent::Change(interface, change))
         }
         _ => None,
     })

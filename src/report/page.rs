@@ -23,17 +23,17 @@ const TOKEN_LEN_MAX: usize = 12 * 1024;
 
 /// The position of a row in its list. It is unique, and the same in every snapshot that has the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place<'r> {
+pub(super) struct RowKey<'r> {
     texts: [&'r str; TEXTS],
     numbers: [u64; 2],
 }
 
-impl<'r> Place<'r> {
+impl<'r> RowKey<'r> {
     /// Places are ordered by their texts, then by their numbers.
-    pub(super) fn new<const N: usize>(texts: [&'r str; N], numbers: [u64; 2]) -> Place<'r> {
-        let mut place = Place { texts: [""; TEXTS], numbers };
-        place.texts.iter_mut().zip(texts).for_each(|(part, text)| *part = cut(text));
-        place
+    pub(super) fn new<const N: usize>(texts: [&'r str; N], numbers: [u64; 2]) -> RowKey<'r> {
+        let mut key = RowKey { texts: [""; TEXTS], numbers };
+        key.texts.iter_mut().zip(texts).for_each(|(part, text)| *part = cut(text));
+        key
     }
 
     fn token(&self) -> String {
@@ -64,8 +64,8 @@ impl Cursor {
         Some(Cursor { texts, numbers })
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { texts: self.texts.each_ref().map(String::as_str), numbers: self.numbers }
+    fn key(&self) -> RowKey<'_> {
+        RowKey { texts: self.texts.each_ref().map(String::as_str), numbers: self.numbers }
     }
 }
 
@@ -98,23 +98,23 @@ pub struct Page<T> {
 }
 
 /// A row that is compared by its place alone.
-struct Placed<'r, R>(Place<'r>, R);
+struct KeyedRow<'r, R>(RowKey<'r>, R);
 
-impl<R> PartialEq for Placed<'_, R> {
+impl<R> PartialEq for KeyedRow<'_, R> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<R> Eq for Placed<'_, R> {}
+impl<R> Eq for KeyedRow<'_, R> {}
 
-impl<R> PartialOrd for Placed<'_, R> {
+impl<R> PartialOrd for KeyedRow<'_, R> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<R> Ord for Placed<'_, R> {
+impl<R> Ord for KeyedRow<'_, R> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.cmp(&other.0)
     }
@@ -123,15 +123,15 @@ impl<R> Ord for Placed<'_, R> {
 /// Returns the page of these rows, which may come in any order. It makes only the page's rows, and holds no more of
 /// them than `limit`.
 pub(super) fn page<'r, R, T: Serialize>(
-    rows: impl Iterator<Item = (Place<'r>, R)>,
+    rows: impl Iterator<Item = (RowKey<'r>, R)>,
     paging: &Paging,
     make: impl Fn(R) -> T,
 ) -> Page<T> {
-    let after = paging.after.as_ref().map(Cursor::place);
+    let after = paging.after.as_ref().map(Cursor::key);
     let mut first = BinaryHeap::new(); // a max-heap: the last row is on top
     let mut is_more = false;
-    for (place, row) in rows.filter(|(place, _)| after.is_none_or(|after| *place > after)) {
-        first.push(Placed(place, row));
+    for (key, row) in rows.filter(|(key, _)| after.is_none_or(|after| *key > after)) {
+        first.push(KeyedRow(key, row));
         if first.len() > paging.limit {
             first.pop();
             is_more = true;
@@ -140,15 +140,15 @@ pub(super) fn page<'r, R, T: Serialize>(
     let mut first = first.into_sorted_vec().into_iter();
     let (mut items, mut len, mut last) = (Vec::new(), 0, None);
     while len < paging.len_max
-        && let Some(Placed(place, row)) = first.next()
+        && let Some(KeyedRow(key, row)) = first.next()
     {
         let item = make(row);
         len += if paging.len_max == usize::MAX { 0 } else { len_of(&item) };
         items.push(item);
-        last = Some(place);
+        last = Some(key);
     }
     is_more |= first.len() > 0;
-    Page { items, next: last.filter(|_| is_more).map(|place| place.token()) }
+    Page { items, next: last.filter(|_| is_more).map(|key| key.token()) }
 }
 
 /// The length of a row in JSON, in bytes.
@@ -176,16 +176,16 @@ mod tests {
     use super::*;
 
     fn page_of(rows: &[(String, u64)], paging: &Paging) -> Page<(String, u64)> {
-        page(rows.iter().map(|row| (Place::new([&row.0], [row.1, 0]), row)), paging, Clone::clone)
+        page(rows.iter().map(|row| (RowKey::new([&row.0], [row.1, 0]), row)), paging, Clone::clone)
     }
 
     #[test]
     fn a_token_is_short_whatever_the_row_holds() {
         let long = "ö\"".repeat(400_000);
-        let place = Place::new([&*long; TEXTS], [u64::MAX; 2]);
-        let token = place.token();
+        let key = RowKey::new([&*long; TEXTS], [u64::MAX; 2]);
+        let token = key.token();
         assert!(token.len() < TOKEN_LEN_MAX, "{}", token.len());
-        assert_eq!(Cursor::read(&token).expect("a cursor").place(), place);
+        assert_eq!(Cursor::read(&token).expect("a cursor").key(), key);
     }
 
     #[test]

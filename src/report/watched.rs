@@ -115,7 +115,7 @@ impl WatchedSet {
     /// The endpoints of a selection in a snapshot. The selection must name an interface.
     pub fn of(snapshot: &Snapshot, filter: &Filter) -> WatchedSet {
         let services = snapshot.services_of(filter.interface.as_deref().unwrap_or_default());
-        let services = services.filter(|facts| filter.takes(facts.service));
+        let services = services.filter(|facts| filter.matches(facts.service));
         let endpoints = services.flat_map(|facts| facts.set.endpoints().iter());
         let registered = endpoints.filter_map(|endpoint| snapshot.registered(endpoint));
         WatchedSet::from_unordered(registered.filter_map(|(pod, one)| watched(pod, one)).collect())
@@ -124,7 +124,7 @@ impl WatchedSet {
     /// The endpoints of a selection among some Pods.
     pub fn of_pods<'p>(pods: impl Iterator<Item = &'p PodRecord>, filter: &Filter) -> WatchedSet {
         let registered = pods.flat_map(|pod| pod.registrations.iter().map(move |one| (pod, one)));
-        let asked = registered.filter(|(pod, one)| filter.takes(one.service()) && pod.is_published(one));
+        let asked = registered.filter(|(pod, one)| filter.matches(one.service()) && pod.is_published(one));
         WatchedSet::from_unordered(asked.filter_map(|(pod, one)| watched(pod, one)).collect())
     }
 

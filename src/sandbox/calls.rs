@@ -8,7 +8,7 @@ use seccompiler::SeccompCmpArgLen::{Dword, Qword};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 use seccompiler::{BackendError, SeccompCondition, SeccompRule};
 
-use super::Needs;
+use super::SandboxNeeds;
 
 /// A static program, such as the image's, has all its code from the start. A dynamic one loads modules of the C
 /// library's resolver at the first lookup of a host name, and these may use a local service.
@@ -135,7 +135,7 @@ const OLDER_STATE: &[c_long] = &[];
 
 /// The allowed calls and their conditions. Without conditions a call is always allowed; otherwise one condition must
 /// hold.
-pub(super) fn allowed(needs: Needs) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+pub(super) fn allowed(needs: SandboxNeeds) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules = conditional()?;
     let written: [&[c_long]; 2] = if needs.files_written { [STATE, OLDER_STATE] } else { [&[], &[]] };
     for group in [TALK, WAIT, FILES, MEMORY, THREADS, FACTS, OLDER].into_iter().chain(written) {
@@ -177,15 +177,15 @@ fn conditional() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
         .collect()
 }
 
-type Condition = Result<SeccompCondition, BackendError>;
+type ArgumentCheck = Result<SeccompCondition, BackendError>;
 
 /// Compares the lower half of an argument, which is all of a C `int`.
-fn when(argument: u8, comparison: seccompiler::SeccompCmpOp, value: u64) -> Condition {
+fn when(argument: u8, comparison: seccompiler::SeccompCmpOp, value: u64) -> ArgumentCheck {
     SeccompCondition::new(argument, Dword, comparison, value)
 }
 
 /// Forbids executable memory in a program that loads no code.
-fn not_executable() -> Vec<Condition> {
+fn not_executable() -> Vec<ArgumentCheck> {
     let forbidden = if IS_STATIC { libc::PROT_EXEC as u64 } else { 0 };
     vec![when(2, MaskedEq(forbidden), 0)]
 }

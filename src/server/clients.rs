@@ -1,8 +1,8 @@
 //! The rules for clients: access, connections, cookies and rate limits.
 
 pub mod cookies;
+pub mod permits;
 pub mod rate;
-pub mod seats;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use ipnet::IpNet;
 
 use crate::dns::{Rcode, Rtype};
 use crate::metrics::Transport;
-use crate::wire::{Cookie, Malformed, Own, Query};
+use crate::wire::{Cookie, Malformed, Query, ServerOptions};
 
 use cookies::Cookies;
+use permits::ConnectionPermits;
 use rate::{RateLimit, Verdict};
-use seats::Seats;
 
 /// The rules for clients of DNS.
 #[derive(Debug)]
-pub struct Clients {
+pub struct ClientPolicy {
     /// The networks whose queries get answers. If empty, every network.
     pub allowed: Vec<IpNet>,
     /// The networks that the limits for each client do not apply to: a forwarder asks for many clients.
@@ -36,14 +36,14 @@ pub struct Clients {
     pub rate: Option<RateLimit>,
 }
 
-impl Default for Clients {
-    fn default() -> Clients {
-        Clients {
+impl Default for ClientPolicy {
+    fn default() -> ClientPolicy {
+        ClientPolicy {
             allowed: Vec::new(),
             trusted: Vec::new(),
-            connections_max: seats::ALL_MAX,
-            connections_per_client_max: seats::PER_CLIENT_MAX,
-            prefix6: seats::PREFIX6,
+            connections_max: permits::ALL_MAX,
+            connections_per_client_max: permits::PER_CLIENT_MAX,
+            prefix6: permits::PREFIX6,
             cookies: None,
             rate: None,
         }
@@ -65,10 +65,10 @@ pub enum Admission {
     Ignored,
 }
 
-impl Clients {
+impl ClientPolicy {
     /// The connection limits of one listen address.
-    pub fn seats(&self) -> Arc<Seats> {
-        Arc::new(Seats::new(self.connections_max, self.connections_per_client_max, self.prefix6))
+    pub fn permits(&self) -> Arc<ConnectionPermits> {
+        Arc::new(ConnectionPermits::new(self.connections_max, self.connections_per_client_max, self.prefix6))
     }
 
     /// Whether a client's queries get answers.
@@ -88,8 +88,8 @@ impl Clients {
         client: IpAddr,
         transport: Transport,
         nsid: &'n [u8],
-    ) -> (Admission, Own<'n>) {
-        let own = Own { nsid, cookie: None };
+    ) -> (Admission, ServerOptions<'n>) {
+        let own = ServerOptions { nsid, cookie: None };
         let cookie = self.cookies.as_ref().zip(query.edns.and_then(|edns| edns.cookie));
         let (own, is_known) = match cookie {
             None => (own, false),
@@ -99,7 +99,7 @@ impl Clients {
             Some((_, Cookie::Malformed)) => return (Admission::Ignored, own),
             Some((cookies, Cookie::Of { client: theirs, server: ours })) => {
                 let checked = cookies.check(theirs, ours, client);
-                (Own { cookie: Some(checked.cookie), ..own }, checked.is_valid)
+                (ServerOptions { cookie: Some(checked.cookie), ..own }, checked.is_valid)
             }
         };
         let is_exempt = is_known || is_health_probe(query);
@@ -117,13 +117,21 @@ impl Clients {
 
     /// The response code and options for a message that has no question and asks for a cookie (RFC 7873 §5.4). The code is
     /// BADCOOKIE if the message brings an invalid cookie. `None` for any other message.
-    pub fn greet<'n>(&self, malformed: &Malformed<'_>, client: IpAddr, nsid: &'n [u8]) -> Option<(Rcode, Own<'n>)> {
+    pub fn cookie_reply<'n>(
+        &self,
+        malformed: &Malformed<'_>,
+        client: IpAddr,
+        nsid: &'n [u8],
+    ) -> Option<(Rcode, ServerOptions<'n>)> {
         let is_without_question = malformed.question.is_empty() && malformed.rcode == Rcode::FORMERR;
         let cookies = self.cookies.as_ref().filter(|_| is_without_question)?;
         let Cookie::Of { client: theirs, server: ours } = malformed.edns?.cookie? else { return None };
         let checked = cookies.check(theirs, ours, client);
         let is_bad = ours.is_some() && !checked.is_valid;
-        Some((if is_bad { Rcode::BADCOOKIE } else { Rcode::NOERROR }, Own { nsid, cookie: Some(checked.cookie) }))
+        Some((
+            if is_bad { Rcode::BADCOOKIE } else { Rcode::NOERROR },
+            ServerOptions { nsid, cookie: Some(checked.cookie) },
+        ))
     }
 
     /// Whether a malformed message gets a reply.

@@ -4,13 +4,13 @@
 //! time, end a QUIC connection after 100 queries, parse before we can check a message, and know neither HTTP's errors nor
 //! its caches.
 
+mod budget;
 pub mod certificate;
+mod doh;
 mod doq;
-mod http;
 pub mod http2;
 mod http3;
 pub mod quic;
-mod room;
 pub mod tls;
 
 use std::sync::Arc;

@@ -36,7 +36,7 @@ pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::R
     let is_wildcard = address.ip().is_unspecified();
     let thread = thread::Builder::new().name(format!("udp {address}"));
     let run = move || {
-        again_and_again(&responder.metrics, || match address {
+        repeat_after_panics(&responder.metrics, || match address {
             SocketAddr::V4(_) => Batch::<SockaddrIn>::new(is_wildcard).run(&socket, &responder),
             SocketAddr::V6(_) => Batch::<SockaddrIn6>::new(is_wildcard).run(&socket, &responder),
         });
@@ -47,7 +47,7 @@ pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::R
 /// Repeats the work until it returns without a panic. [`Responder::respond`] catches panics on single messages. A panic
 /// elsewhere loses one batch and is counted. The thread goes on, because the kernel would still send its socket a share of
 /// all clients.
-fn again_and_again(metrics: &Metrics, mut work: impl FnMut()) {
+fn repeat_after_panics(metrics: &Metrics, mut work: impl FnMut()) {
     while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
         metrics.panicked();
         thread::sleep(PAUSE);
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_thread_survives_a_panic() {
         let (metrics, mut times) = (Metrics::new("0", "0"), 0);
-        again_and_again(&metrics, || {
+        repeat_after_panics(&metrics, || {
             times += 1;
             assert!(times > 2, "as is meant");
         });

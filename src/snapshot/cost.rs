@@ -6,8 +6,8 @@
 
 use smallvec::SmallVec;
 
-use super::pod::{PodRecord, Refused, Registered};
-use super::told::Told;
+use super::metadata_view::MetadataView;
+use super::pod_record::{PodRecord, Refused, Registered};
 use crate::name::{Alias, Service};
 use crate::registration::Consumer;
 
@@ -55,7 +55,7 @@ const CONSUMER: u64 = 16 + size_of::<Consumer>() as u64;
 
 /// What a Pod's record costs, in bytes. Content that a quota keeps out counts as if it were in memory.
 pub(super) fn of_record(record: &PodRecord) -> u64 {
-    let kept_out: u64 = record.rest().kept_out.iter().map(|kept_out| u64::from(kept_out.cost)).sum();
+    let kept_out: u64 = record.rare().kept_out.iter().map(|kept_out| u64::from(kept_out.cost)).sum();
     let profiles = record.profiles();
     let present: u64 = profiles.iter().map(|profile| of_profile(record, profile)).sum();
     POD + block(record.name().len() + record.uid().len()) + kept_out + present
@@ -64,8 +64,8 @@ pub(super) fn of_record(record: &PodRecord) -> u64 {
 /// What one profile's annotation adds to that.
 pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
     let registered = record.registrations.iter().filter(|one| &*one.template.common.profile == profile);
-    let refused = record.rest().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
-    let consumers = record.rest().consumers.iter().filter(|(of, _)| &**of == profile);
+    let refused = record.rare().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
+    let consumers = record.rare().consumers.iter().filter(|(of, _)| &**of == profile);
     let consumers: u64 = consumers.map(|(_, consumer)| of_consumer(consumer)).sum();
     of_registrations(registered) + REFUSED * room_for(refused) + consumers
 }
@@ -84,22 +84,22 @@ fn of_registrations<'r>(registrations: impl Iterator<Item = &'r Registered> + Cl
         services.get(first + 1).is_some_and(|(next, _)| *next == name)
     };
     let mut cost = 0;
-    let (mut pairs_of, mut last): (Option<Told<'_>>, Option<&Registered>) = (None, None);
+    let (mut pairs_of, mut last): (Option<MetadataView<'_>>, Option<&Registered>) = (None, None);
     for registered in registrations {
-        let told = registered.told();
+        let metadata = registered.metadata();
         cost += match last {
             Some(last) if last.service() == registered.service() => ANOTHER_PLACE,
             _ => of_service(registered.service()) + if has_namesake(name_of(registered)) { SHARED_NAMES } else { 0 },
         };
         cost += registered.address().map_or(0, |_| ADDRESS);
-        cost += pairs_of.and_then(|first| of_values(first, told)).unwrap_or_else(|| {
-            pairs_of = Some(told);
-            of_pairs(told)
+        cost += pairs_of.and_then(|first| of_values(first, metadata)).unwrap_or_else(|| {
+            pairs_of = Some(metadata);
+            of_pairs(metadata)
         });
-        if last.is_none_or(|last| last.told().methods() != told.methods()) {
-            cost += METHODS + told.methods().iter().map(|method| METHOD + block(method.len())).sum::<u64>();
+        if last.is_none_or(|last| last.metadata().methods() != metadata.methods()) {
+            cost += METHODS + metadata.methods().iter().map(|method| METHOD + block(method.len())).sum::<u64>();
         }
-        let common = |one: &'r Registered| (&one.template.common.protocol, one.told().application());
+        let common = |one: &'r Registered| (&one.template.common.protocol, one.metadata().application());
         if last.is_none_or(|last| common(last) != common(registered)) {
             let (protocol, application) = common(registered);
             cost += COMMON + 2 * shared(protocol) + application.map_or(0, shared);
@@ -127,16 +127,16 @@ fn name_of(registered: &Registered) -> (u64, Alias) {
 }
 
 /// What a list of pairs costs that equals an earlier one except for a few values. `None` if it differs in more.
-fn of_values(earlier: Told<'_>, told: Told<'_>) -> Option<u64> {
+fn of_values(earlier: MetadataView<'_>, metadata: MetadataView<'_>) -> Option<u64> {
     let (mut count, mut cost) = (0, 0);
     let mut add = |value: &str| {
         count += 1;
         cost += VALUE + block(value.len());
     };
-    match told.values_unlike(earlier) {
+    match metadata.differing_values(earlier) {
         Some(values) => values.for_each(add),
         None => {
-            let mut pairs = told.pairs();
+            let mut pairs = metadata.pairs();
             for (key, value) in earlier.pairs() {
                 let (own_key, own_value) = pairs.next()?;
                 if own_key != key {
@@ -154,8 +154,8 @@ fn of_values(earlier: Told<'_>, told: Told<'_>) -> Option<u64> {
     (count <= VALUES_SHARED_MAX).then_some(cost)
 }
 
-fn of_pairs(told: Told<'_>) -> u64 {
-    let (count, text_len) = told.size();
+fn of_pairs(metadata: MetadataView<'_>) -> u64 {
+    let (count, text_len) = metadata.counts();
     PAIRS + PAIR * count as u64 + text_len as u64
 }
 

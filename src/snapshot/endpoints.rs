@@ -101,7 +101,7 @@ impl Endpoint {
     }
 
     /// Whether both give the same SRV record except for the weight: the same (target, port).
-    pub fn is_same_place(&self, other: &Endpoint) -> bool {
+    pub fn is_same_socket(&self, other: &Endpoint) -> bool {
         self.is_same_target(other) && self.port == other.port
     }
 
@@ -139,7 +139,7 @@ impl Endpoints {
     }
 
     /// The number of distinct (target, port) pairs.
-    pub fn places(&self) -> usize {
+    pub fn socket_count(&self) -> usize {
         self.places as usize
     }
 
@@ -217,7 +217,7 @@ impl Endpoints {
 
     /// Whether the endpoint before `before`, or the one at `after`, has the same (target, port).
     fn has_neighbour(&self, chunk: usize, before: usize, after: usize, endpoint: &Endpoint) -> bool {
-        let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_place(endpoint));
+        let same = |neighbour: Option<&Endpoint>| neighbour.is_some_and(|neighbour| neighbour.is_same_socket(endpoint));
         let last_of = |chunk: usize| self.chunks.get(chunk).and_then(|chunk| chunk.last());
         let Some(here) = self.chunks.get(chunk) else { return false };
         let previous = before.checked_sub(1).map_or_else(|| chunk.checked_sub(1).and_then(last_of), |at| here.get(at));
@@ -243,24 +243,24 @@ impl Endpoints {
     }
 
     /// All endpoints, starting at `start` and wrapping around.
-    pub fn iter_from(&self, start: usize) -> Turned<'_> {
+    pub fn iter_from(&self, start: usize) -> RotatedEndpoints<'_> {
         let mut skipped = start;
         for (at, chunk) in self.chunks.iter().enumerate() {
             if let Some((head, rest)) = chunk.split_at_checked(skipped)
                 && !rest.is_empty()
             {
                 let (before, after) = (&self.chunks[..at], &self.chunks[at + 1..]);
-                return Turned { run: rest.iter(), after: after.iter(), before: before.iter(), head };
+                return RotatedEndpoints { run: rest.iter(), after: after.iter(), before: before.iter(), head };
             }
             skipped -= chunk.len();
         }
-        Turned::default()
+        RotatedEndpoints::default()
     }
 }
 
 /// Endpoints in order, starting at one of them and wrapping around.
 #[derive(Clone, Debug, Default)]
-pub struct Turned<'e> {
+pub struct RotatedEndpoints<'e> {
     run: slice::Iter<'e, Endpoint>,
     after: slice::Iter<'e, Arc<[Endpoint]>>,
     before: slice::Iter<'e, Arc<[Endpoint]>>,
@@ -268,7 +268,7 @@ pub struct Turned<'e> {
     head: &'e [Endpoint],
 }
 
-impl<'e> Iterator for Turned<'e> {
+impl<'e> Iterator for RotatedEndpoints<'e> {
     type Item = &'e Endpoint;
 
     fn next(&mut self) -> Option<&'e Endpoint> {
@@ -337,10 +337,10 @@ mod tests {
             (0..200).flat_map(|target| (1..=5).map(move |port| endpoint(target, port, 0))).collect();
         let mut endpoints = Endpoints::default();
         all.iter().for_each(|endpoint| endpoints.insert(*endpoint));
-        assert_eq!((endpoints.len(), endpoints.places()), (1000, 1000));
+        assert_eq!((endpoints.len(), endpoints.socket_count()), (1000, 1000));
         assert!(endpoints.chunks.iter().all(|chunk| chunk.len() <= CHUNK_LEN_MAX));
         all.iter().skip(4).for_each(|endpoint| endpoints.remove(endpoint));
-        assert_eq!((endpoints.len(), endpoints.places(), endpoints.chunks.len()), (4, 4, 1));
+        assert_eq!((endpoints.len(), endpoints.socket_count(), endpoints.chunks.len()), (4, 4, 1));
     }
 
     proptest! {
@@ -364,7 +364,7 @@ mod tests {
             let model: Vec<Endpoint> = model.into_iter().collect();
             prop_assert_eq!(endpoints.iter().copied().collect::<Vec<_>>(), model.clone());
             let places: std::collections::HashSet<_> = model.iter().map(|e| (e.order, e.port)).collect();
-            prop_assert_eq!((endpoints.len(), endpoints.places()), (model.len(), places.len()));
+            prop_assert_eq!((endpoints.len(), endpoints.socket_count()), (model.len(), places.len()));
             let start = start % model.len().max(1);
             let turned: Vec<Endpoint> = model[start..].iter().chain(&model[..start]).copied().collect();
             prop_assert_eq!(endpoints.iter_from(start).copied().collect::<Vec<_>>(), turned);

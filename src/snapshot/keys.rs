@@ -6,7 +6,7 @@ use std::sync::Arc;
 use equivalent::{Comparable, Equivalent};
 
 use crate::dns::Key;
-use crate::name::{Alias, Selector};
+use crate::name::{Alias, NameSelector};
 
 /// A natural name: its namespace, its selectors, and the interface's labels, reversed and in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct SetKey {
     /// In lower case, as Kubernetes has it.
     pub namespace: Arc<str>,
     /// Which groups the name selects.
-    pub group: Selector,
+    pub group: NameSelector,
     /// Which versions the name selects.
-    pub version: Selector,
+    pub version: NameSelector,
     /// The interface as key bytes.
     pub interface: Key,
 }
@@ -27,9 +27,9 @@ pub struct SetKeyRef<'k> {
     /// The bytes of its label, in lower case.
     pub namespace: &'k [u8],
     /// Which groups the name selects.
-    pub group: Selector<&'k [u8]>,
+    pub group: NameSelector<&'k [u8]>,
     /// Which versions the name selects.
-    pub version: Selector<&'k [u8]>,
+    pub version: NameSelector<&'k [u8]>,
     /// The interface, or its first labels, as key bytes.
     pub interface: &'k [u8],
 }

@@ -15,7 +15,7 @@ use super::set::Set;
 use super::table::{Slots, Table};
 use super::{PodSlot, hash};
 use crate::dns::Name;
-use crate::name::{Alias, Selector, Service};
+use crate::name::{Alias, NameSelector, Service};
 
 /// A set's index in the snapshot's table.
 pub type SetSlot = u32;
@@ -61,7 +61,7 @@ pub(crate) struct Names {
 
 /// Separates the hashes of different kinds of names.
 #[derive(Hash)]
-enum Kind {
+enum NameKind {
     Alias,
     Natural,
     Pod,
@@ -98,7 +98,7 @@ impl Names {
 
     /// Whether a service's name with these selectors is below `key`.
     pub fn has_natural_below(&self, key: &SetKeyRef<'_>) -> bool {
-        let plain = SetKeyRef { group: Selector::Any, version: Selector::Any, ..*key };
+        let plain = SetKeyRef { group: NameSelector::Any, version: NameSelector::Any, ..*key };
         let hash = self.hash_of_above(&plain);
         match self.alone_below(&plain, hash) {
             Some(_) if *key == plain => true, // every service with natural names has the one without selectors
@@ -110,7 +110,7 @@ impl Names {
 
     /// Whether a Pod's name is below `key`.
     pub fn has_pod_below(&self, key: &PodKeyRef<'_>) -> bool {
-        self.between.contains_key(&self.keys.hash_one((Kind::Pod, key)))
+        self.between.contains_key(&self.keys.hash_one((NameKind::Pod, key)))
     }
 
     /// The number of services.
@@ -163,7 +163,7 @@ impl Names {
     pub fn put_natural(&mut self, key: &SetKeyRef<'_>, before: Option<SetSlot>, after: Option<SetSlot>) {
         let hash = self.hash_of_natural(key);
         let plain = |slot| (mark(key.namespace), mark(key.interface), slot);
-        let is_plain = key.group == Selector::Any && key.version == Selector::Any;
+        let is_plain = key.group == NameSelector::Any && key.version == NameSelector::Any;
         if let Some(slot) = before {
             self.natural.remove(hash, slot);
             self.plain.remove(&plain(slot));
@@ -210,13 +210,13 @@ impl Names {
     /// Counts a service in or out at every name above its natural names, including its namespace.
     fn count_above(&mut self, service: &Service, slot: SetSlot, zone: &Name, comes: bool) {
         let namespace = service.namespace.as_bytes();
-        let any = SetKeyRef { namespace, group: Selector::Any, version: Selector::Any, interface: b"" };
-        self.count((Kind::Natural, &any), comes);
+        let any = SetKeyRef { namespace, group: NameSelector::Any, version: NameSelector::Any, interface: b"" };
+        self.count((NameKind::Natural, &any), comes);
         let Some(interface) = service.natural() else { return };
         for (group, version) in &service.selections(zone) {
             let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..any };
             if above != any {
-                self.count((Kind::Natural, &above), comes);
+                self.count((NameKind::Natural, &above), comes);
             }
         }
         for interface in parents(interface.as_bytes()) {
@@ -245,7 +245,7 @@ impl Names {
         let Some(service) = self.sole(slot).cloned() else { return };
         for (group, version) in &service.selections(zone) {
             let above = SetKeyRef { group: group.as_slice(), version: version.as_slice(), ..*above };
-            self.count((Kind::Natural, &above), comes);
+            self.count((NameKind::Natural, &above), comes);
         }
     }
 
@@ -264,9 +264,9 @@ impl Names {
     }
 
     fn count_above_pod(&mut self, key: &PodKeyRef<'_>, comes: bool) {
-        self.count((Kind::Pod, &PodKeyRef { labels: b"", ..*key }), comes);
+        self.count((NameKind::Pod, &PodKeyRef { labels: b"", ..*key }), comes);
         for labels in parents(key.labels) {
-            self.count((Kind::Pod, &PodKeyRef { labels, ..*key }), comes);
+            self.count((NameKind::Pod, &PodKeyRef { labels, ..*key }), comes);
         }
     }
 
@@ -282,7 +282,7 @@ impl Names {
     }
 
     fn hash_of_alias(&self, namespace: &[u8], alias: Alias) -> u32 {
-        self.keys.hash_one((Kind::Alias, namespace, alias)) as u32
+        self.keys.hash_one((NameKind::Alias, namespace, alias)) as u32
     }
 
     fn hash_of_interface(&self, interface: &str) -> u32 {
@@ -292,11 +292,11 @@ impl Names {
     }
 
     fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u64 {
-        self.keys.hash_one((Kind::Natural, above))
+        self.keys.hash_one((NameKind::Natural, above))
     }
 
     fn hash_of_pod(&self, key: &PodKeyRef<'_>) -> u32 {
-        self.keys.hash_one((Kind::Pod, key)) as u32
+        self.keys.hash_one((NameKind::Pod, key)) as u32
     }
 
     fn hash_of_target(&self, target: IpAddr) -> u32 {
@@ -304,9 +304,9 @@ impl Names {
     }
 
     fn hash_of_natural(&self, key: &SetKeyRef<'_>) -> u32 {
-        let any = [key.group == Selector::Any, key.version == Selector::Any];
+        let any = [key.group == NameSelector::Any, key.version == NameSelector::Any];
         let kind = u32::from(any[0]) << 31 | u32::from(any[1]) << 30;
-        (self.keys.hash_one((Kind::Natural, key)) as u32) & 0x3fff_ffff | kind
+        (self.keys.hash_one((NameKind::Natural, key)) as u32) & 0x3fff_ffff | kind
     }
 }
 

@@ -50,7 +50,7 @@ impl Set {
     }
 
     /// Counts out a registration that was added before.
-    pub fn take(&mut self, member: &Member) {
+    pub fn remove(&mut self, member: &Member) {
         self.registered -= 1;
         if let Some(label) = &member.protocol
             && let Ok(at) = self.protocols.binary_search_by(|entry| entry.label.cmp(label))

@@ -13,12 +13,12 @@ const SHARD_LEN: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Table {
     /// Each sorted. There is at least one.
-    shards: imbl::Vector<Arc<[Entry]>>,
+    shards: imbl::Vector<Arc<[HashedSlot]>>,
     len: usize,
 }
 
 /// A hash and one of its slots.
-type Entry = (u32, u32);
+type HashedSlot = (u32, u32);
 
 impl Default for Table {
     fn default() -> Table {
@@ -79,7 +79,7 @@ impl Table {
         let split = self.split_of(self.shards.len());
         self.shards.push_back(Arc::default());
         let old = self.shards[split].clone();
-        let (stay, go): (Vec<Entry>, Vec<Entry>) = old.iter().partition(|entry| self.place(entry.0) == split);
+        let (stay, go): (Vec<HashedSlot>, Vec<HashedSlot>) = old.iter().partition(|entry| self.place(entry.0) == split);
         self.shards[split] = stay.into();
         let last = self.shards.len() - 1;
         self.shards[last] = go.into();
@@ -89,7 +89,7 @@ impl Table {
     fn shrink(&mut self) {
         let Some(last) = self.shards.pop_back() else { return };
         let split = self.split_of(self.shards.len());
-        let mut joined: Vec<Entry> = self.shards[split].iter().chain(last.iter()).copied().collect();
+        let mut joined: Vec<HashedSlot> = self.shards[split].iter().chain(last.iter()).copied().collect();
         joined.sort_unstable();
         self.shards[split] = joined.into();
     }

@@ -29,7 +29,7 @@ use serde::Serialize;
 
 pub use self::run::Manifests;
 use super::poll::{entries, has_below, is_stdin};
-use super::{Pod, Profile};
+use super::{Pod, WatchProfile};
 
 /// The cluster that manifests' sources name.
 pub const CLUSTER: &str = "manifests";
@@ -46,13 +46,13 @@ pub struct ManifestPod {
     /// The Pod, without an annotation. Its resource version is 1 from [`load`]; [`Manifests`] raises it with each change.
     pub pod: Pod,
     /// The profiles whose selectors find it, by their place, each with the value of its annotation.
-    pub told: Vec<(usize, Option<Arc<str>>)>,
+    pub by_profile: Vec<(usize, Option<Arc<str>>)>,
 }
 
 impl ManifestPod {
     /// The Pod as a profile's source sends it. `None` if the profile's selector does not match.
     pub fn of_profile(&self, profile: usize) -> Option<Box<Pod>> {
-        let (_, annotation) = self.told.iter().find(|(at, _)| *at == profile)?;
+        let (_, annotation) = self.by_profile.iter().find(|(at, _)| *at == profile)?;
         Some(Box::new(Pod { annotation: annotation.clone(), ..self.pod.clone() }))
     }
 }
@@ -81,7 +81,7 @@ impl FileProblem {
 
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.file))?;
+        f.write_str(&display_path(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
         }
@@ -97,7 +97,7 @@ impl fmt::Display for FileProblem {
 
 /// What manifests hold, beside the Pods themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loaded {
+pub struct LoadReport {
     /// How many files were read: those that could be opened, each once.
     pub files: usize,
     /// How many Pods there are, each uid once.
@@ -116,7 +116,7 @@ pub struct Loaded {
 
 /// The visible content of a folder of manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct ManifestListing {
     /// The files that are read.
     pub manifests: Vec<PathBuf>,
     /// The other files.
@@ -126,8 +126,8 @@ pub struct Listing {
 }
 
 /// Lists a folder; nothing if it cannot be read.
-pub fn listing(folder: &Path) -> Listing {
-    let mut listing = Listing::default();
+pub fn listing(folder: &Path) -> ManifestListing {
+    let mut listing = ManifestListing::default();
     for path in entries(folder).unwrap_or_default() {
         if !path.is_dir() {
             let files = if read::is_manifest(&path) { &mut listing.manifests } else { &mut listing.others };
@@ -140,7 +140,7 @@ pub fn listing(folder: &Path) -> Listing {
 }
 
 /// A path as messages show it.
-pub fn shown(path: &Path) -> Cow<'_, str> {
+pub fn display_path(path: &Path) -> Cow<'_, str> {
     if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() }
 }
 
@@ -191,14 +191,14 @@ impl fmt::Display for Kinds {
     }
 }
 
-impl Loaded {
+impl LoadReport {
     /// Records a problem and marks its file as bad: Pods that the file does not name may still exist.
     fn refuse(&mut self, problem: FileProblem) {
         self.bad.insert(problem.file.clone());
-        self.tell(problem);
+        self.add_problem(problem);
     }
 
-    fn tell(&mut self, problem: FileProblem) {
+    fn add_problem(&mut self, problem: FileProblem) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem);
         } else {
@@ -207,8 +207,8 @@ impl Loaded {
     }
 
     /// Takes in what a single file held.
-    fn add(&mut self, other: &Loaded) {
-        other.problems.iter().cloned().for_each(|problem| self.tell(problem));
+    fn add(&mut self, other: &LoadReport) {
+        other.problems.iter().cloned().for_each(|problem| self.add_problem(problem));
         self.files += other.files;
         self.problems_left_out += other.problems_left_out;
         self.ignored.add(&other.ignored);
@@ -244,9 +244,9 @@ impl Loaded {
 
 /// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`), and hands each Pod on as it
 /// comes. Of two with one uid the later one is the one. Blocks.
-pub fn load(paths: &[PathBuf], profiles: &[Profile], mut found: impl FnMut(ManifestPod)) -> Loaded {
-    read::Kept::new(profiles.to_vec()).load(paths, &mut |news| {
-        if let read::News::Found { pod, .. } = news {
+pub fn load(paths: &[PathBuf], profiles: &[WatchProfile], mut found: impl FnMut(ManifestPod)) -> LoadReport {
+    read::LoadState::new(profiles.to_vec()).load(paths, &mut |news| {
+        if let read::LoadEvent::Found { pod, .. } = news {
             found(pod);
         }
     })

@@ -124,13 +124,13 @@ impl SourceHealth {
     }
 
     /// Records that anything was received.
-    pub(super) fn hear(&self) {
+    pub(super) fn record_frame(&self) {
         self.mark(&self.heard, Instant::now());
     }
 
     /// Records proof that the published Pods were complete at this moment.
     pub(super) fn confirm(&self, at: Instant) {
-        self.hear();
+        self.record_frame();
         self.mark(&self.whole, at);
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let started = Instant::now().checked_sub(seconds(100)).expect("a machine that is up for so long");
         let health = SourceHealth::new(started);
         assert_eq!((health.silence(), health.age()), (None, None));
-        health.hear();
+        health.record_frame();
         assert!(health.silence().is_some_and(|silence| silence < seconds(5)));
         assert_eq!(health.age(), None, "a frame alone proves nothing");
         health.confirm(started + seconds(40));

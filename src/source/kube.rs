@@ -22,7 +22,6 @@
 //! time. No proofs are: the head of a response, the Pods of a list in progress, a watch that ends early without
 //! events, an error.
 
-mod again;
 mod backoff;
 mod client;
 mod event;
@@ -30,10 +29,11 @@ mod fault;
 mod fruitless;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-pub(super) mod json;
+pub(super) mod json_pod;
+pub(super) mod json_splitter;
 mod list;
-pub(super) mod pod;
 mod protobuf;
+mod refetch;
 mod request;
 pub(super) mod split;
 #[cfg(test)]
@@ -49,29 +49,29 @@ use tracing::{info, warn};
 
 pub use self::backoff::{Backoff, jitter};
 pub use self::client::{ClientError, client, plain, runs_programs};
-use self::fault::{Fault, Refusal};
+use self::fault::{Refusal, WatchFault};
 use self::fruitless::Fruitless;
 pub use self::list::Method;
-use self::request::{Answer, Patience};
+use self::request::{BodyTimeout, ResponseBody};
+use self::split::BodyShape;
 pub use self::split::Encoding;
-use self::split::Shape;
 use super::health::SourceHealth;
-use super::{Arrival, Change, Event, Profile, SourceId};
+use super::{Arrival, Change, Event, SourceId, WatchProfile};
 use crate::registration;
 
 /// A watch for one profile, in one namespace or in all.
 #[derive(Clone, Debug)]
 pub struct Watch {
     id: SourceId,
-    profile: Profile,
-    pace: Pace,
+    profile: WatchProfile,
+    timeouts: Timeouts,
     encoding: Encoding,
     method: Method,
 }
 
 /// Timeouts.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct Timeouts {
     /// From a request to the head of its response.
     header: Duration,
     /// The same for a list in one piece: the API server's own limit of a request.
@@ -90,7 +90,7 @@ struct Pace {
     early: Duration,
 }
 
-const PACE: Pace = Pace {
+const TIMEOUTS: Timeouts = Timeouts {
     header: Duration::from_secs(10),
     whole_list: Duration::from_secs(60),
     quiet: Duration::from_secs(10),
@@ -103,7 +103,7 @@ const PACE: Pace = Pace {
 /// The longest time without a proof that the zone is complete, with a healthy API server. A server sends a bookmark
 /// once a minute and 2 s before a watch ends. We request that end after at most `PACE.watch`, and it may be
 /// `PACE.grace` late. `tests/cluster/faults_slow.rs` measures it.
-pub const QUIET_MAX: Duration = PACE.watch.saturating_add(PACE.grace);
+pub const QUIET_MAX: Duration = TIMEOUTS.watch.saturating_add(TIMEOUTS.grace);
 
 /// A watch that lived this long was not a failure: the next one need not wait long, however it ended.
 const SOUND_WATCH: Duration = Duration::from_secs(1);
@@ -118,14 +118,14 @@ const DECODED_LEN_MAX: usize = 64 * 1024;
 
 impl Watch {
     /// A watch of the Pods that the profile's selector matches, in one namespace or in all.
-    pub fn new(cluster: Arc<str>, profile: Profile, namespace: Option<Arc<str>>) -> Watch {
+    pub fn new(cluster: Arc<str>, profile: WatchProfile, namespace: Option<Arc<str>>) -> Watch {
         let id = SourceId { cluster, profile: profile.name.clone(), namespace };
-        Watch { id, profile, pace: PACE, encoding: Encoding::Protobuf, method: Method::Streaming }
+        Watch { id, profile, timeouts: TIMEOUTS, encoding: Encoding::Protobuf, method: Method::Streaming }
     }
 
     /// Requests objects and the first list in the given way instead of the best one. The watch falls back to it by
     /// itself on a server without the best one.
-    pub fn asking(self, encoding: Encoding, method: Method) -> Watch {
+    pub fn preferring(self, encoding: Encoding, method: Method) -> Watch {
         Watch { encoding, method, ..self }
     }
 
@@ -138,7 +138,7 @@ impl Watch {
     /// `health`.
     pub async fn run(self, client: Client, events: Sender<Arrival>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
-        let run = Run {
+        let run = WatchTask {
             encoding: self.encoding,
             method: self.method,
             watch: self,
@@ -164,7 +164,7 @@ impl Watch {
 }
 
 /// A running watch.
-struct Run {
+struct WatchTask {
     watch: Watch,
     client: Client,
     events: Sender<Arrival>,
@@ -196,7 +196,7 @@ struct Run {
     method: Method,
 }
 
-impl Run {
+impl WatchTask {
     async fn run(mut self) {
         loop {
             let started = Instant::now();
@@ -205,11 +205,11 @@ impl Run {
                 Some(from) => ("watch", self.watch(&from).await),
             };
             let Err(fault) = result else { continue };
-            if verb == "watch" && started.elapsed() >= SOUND_WATCH && !matches!(fault, Fault::Unreachable(_)) {
+            if verb == "watch" && started.elapsed() >= SOUND_WATCH && !matches!(fault, WatchFault::Unreachable(_)) {
                 self.backoff.reset();
                 self.relist_backoff.reset();
             }
-            match self.settle(verb, fault).await {
+            match self.handle_fault(verb, fault).await {
                 Ok(wait) => tokio::time::sleep(wait).await,
                 Err(_) => return,
             }
@@ -217,8 +217,8 @@ impl Run {
     }
 
     /// Handles a fault and returns how long to wait.
-    async fn settle(&mut self, verb: &'static str, fault: Fault) -> Result<Duration, Fault> {
-        if matches!(fault, Fault::Closed) {
+    async fn handle_fault(&mut self, verb: &'static str, fault: WatchFault) -> Result<Duration, WatchFault> {
+        if matches!(fault, WatchFault::Closed) {
             return Err(fault);
         }
         if self.is_listing {
@@ -228,19 +228,19 @@ impl Run {
         self.health.count_restart(fault.restart());
         self.is_unproved = true;
         let is_of_request = fault.is_of_request(std::mem::take(&mut self.has_just_answered));
-        self.is_after_outage |= !is_of_request || matches!(fault, Fault::Silent(_));
+        self.is_after_outage |= !is_of_request || matches!(fault, WatchFault::Silent(_));
         let is_fruitless = verb == "watch" && !self.has_moved && is_of_request;
         let is_list_due = is_fruitless && self.fruitless.count(Instant::now());
         if is_list_due || fault.is_expired() {
             self.position = None;
         }
-        self.tell(verb, &fault, is_fruitless);
+        self.report_fault(verb, &fault, is_fruitless);
         let backoff = if fault.is_expired() { &mut self.relist_backoff } else { &mut self.backoff };
         Ok(backoff.wait(fault.retry_after()))
     }
 
     /// Records a fault in the health, and logs it if it differs from the one before.
-    fn tell(&self, verb: &'static str, fault: &Fault, is_fruitless: bool) {
+    fn report_fault(&self, verb: &'static str, fault: &WatchFault, is_fruitless: bool) {
         if is_fruitless && self.fruitless.is_lasting() {
             if self.health.set_error(Some(FRUITLESS.to_owned())) {
                 warn!(source = %self.name(), last = %fault, "{FRUITLESS}");
@@ -248,11 +248,11 @@ impl Run {
             return;
         }
         let text = match fault {
-            Fault::EndedEarly | Fault::Empty => return, // a single one is not a fault
+            WatchFault::EndedEarly | WatchFault::Empty => return, // a single one is not a fault
             fault if verb == "watch" && fault.is_expired() => {
                 return info!(source = %self.name(), "watch: {fault}; relist");
             }
-            Fault::Refused(Refusal { code: 403, message, .. }) => self.forbidden(verb, message),
+            WatchFault::Refused(Refusal { code: 403, message, .. }) => self.forbidden(verb, message),
             fault => format!("{verb}: {fault}"),
         };
         if self.health.set_error(Some(text.clone())) {
@@ -284,14 +284,14 @@ impl Run {
         }
     }
 
-    async fn send(&self, change: Change) -> Result<(), Fault> {
+    async fn send(&self, change: Change) -> Result<(), WatchFault> {
         let decoded = match &change {
             Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode),
             _ => None,
         };
         let decoded = decoded.filter(|decoded| decoded.len_in_memory() <= DECODED_LEN_MAX);
         let event = Event { source: self.watch.id.clone(), change };
-        self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| Fault::Closed)
+        self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| WatchFault::Closed)
     }
 
     /// The source in a log line: `cluster/profile/namespace`.
@@ -301,19 +301,25 @@ impl Run {
     }
 
     /// Sends a request. Falls back to JSON for good if the server does not know protobuf.
-    async fn ask(&mut self, uri: &str, shape: Shape, header: Duration, patience: Patience) -> Result<Answer, Fault> {
-        let answer = request::ask(&self.client, uri, (self.encoding, shape), header, patience).await;
-        match answer {
-            Err(Fault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
+    async fn fetch(
+        &mut self,
+        uri: &str,
+        shape: BodyShape,
+        header: Duration,
+        body_timeout: BodyTimeout,
+    ) -> Result<ResponseBody, WatchFault> {
+        let response = request::fetch(&self.client, uri, (self.encoding, shape), header, body_timeout).await;
+        match response {
+            Err(WatchFault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
                 info!(source = %self.name(), "the server does not send protobuf, so objects come in JSON ({refusal})");
                 self.encoding = Encoding::Json;
-                request::ask(&self.client, uri, (self.encoding, shape), header, patience).await
+                request::fetch(&self.client, uri, (self.encoding, shape), header, body_timeout).await
             }
-            answer => answer,
+            response => response,
         }
     }
 
-    fn uri(&self, ask: request::Ask<'_>) -> String {
-        request::uri(self.watch.id.namespace.as_deref(), self.watch.profile.selector.as_str(), ask)
+    fn uri(&self, request: request::PodsRequest<'_>) -> String {
+        request::uri(self.watch.id.namespace.as_deref(), self.watch.profile.selector.as_str(), request)
     }
 }

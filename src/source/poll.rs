@@ -30,10 +30,10 @@ pub const STDIN: &str = "-";
 
 /// The state of a set of paths. Two equal fingerprints mean that nothing has to be read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint(Vec<(PathBuf, Option<Mark>)>);
+pub struct Fingerprint(Vec<(PathBuf, Option<FileStamp>)>);
 
 /// What changes with a file: length, time of change in nanoseconds, device and inode.
-type Mark = (u64, i128, u64, u64);
+type FileStamp = (u64, i128, u64, u64);
 
 impl Fingerprint {
     /// Reads the state of files, and of the files in folders. Take it before the files are read, so that a change in
@@ -41,9 +41,9 @@ impl Fingerprint {
     pub fn of(paths: &[PathBuf]) -> Fingerprint {
         let mut marks = Vec::new();
         for path in paths.iter().filter(|path| !is_stdin(path)) {
-            marks.push((path.clone(), mark(path)));
+            marks.push((path.clone(), stamp(path)));
             for file in entries(path).unwrap_or_default() {
-                let mark = mark(&file);
+                let mark = stamp(&file);
                 marks.push((file, mark));
             }
         }
@@ -59,11 +59,11 @@ impl Fingerprint {
 }
 
 /// Adds a path, and what is below it if it is a folder.
-fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<Mark>)>) {
+fn mark_below(path: &Path, depth_left: usize, marks: &mut Vec<(PathBuf, Option<FileStamp>)>) {
     if marks.len() == MARKS_MAX {
         return;
     }
-    marks.push((path.to_owned(), mark(path)));
+    marks.push((path.to_owned(), stamp(path)));
     if depth_left > 0 {
         entries(path).unwrap_or_default().iter().for_each(|path| mark_below(path, depth_left - 1, marks));
     }
@@ -128,7 +128,7 @@ pub fn has_below(folder: &Path, is_wanted: fn(&Path) -> bool) -> bool {
 }
 
 /// The mark of a file, or of the target of a link. `None` if it does not exist.
-fn mark(path: &Path) -> Option<Mark> {
+fn stamp(path: &Path) -> Option<FileStamp> {
     let metadata: Metadata = std::fs::metadata(path).ok()?;
     let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     Some((metadata.len(), changed_ns, metadata.dev(), metadata.ino()))

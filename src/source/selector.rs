@@ -15,7 +15,7 @@ const PREFIX_LEN_MAX: usize = 253;
 
 /// A label selector. The empty one selects everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selector {
+pub struct LabelSelector {
     text: String,
     requirements: Vec<Requirement>,
 }
@@ -33,18 +33,18 @@ pub struct SelectorError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Requirement {
     key: String,
-    test: Test,
+    test: Operator,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Test {
+enum Operator {
     Exists,
     Missing,
     In(Vec<String>),
     NotIn(Vec<String>),
 }
 
-impl Selector {
+impl LabelSelector {
     /// The text that it was parsed from, for the API server's `labelSelector`.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -55,66 +55,66 @@ impl Selector {
         self.requirements.iter().all(|requirement| {
             let value = labels.get(&requirement.key);
             match &requirement.test {
-                Test::Exists => value.is_some(),
-                Test::Missing => value.is_none(),
-                Test::In(values) => value.is_some_and(|value| values.contains(value)),
+                Operator::Exists => value.is_some(),
+                Operator::Missing => value.is_none(),
+                Operator::In(values) => value.is_some_and(|value| values.contains(value)),
                 // Objects without the label match too, as in the API server.
-                Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+                Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
             }
         })
     }
 }
 
-impl fmt::Display for Selector {
+impl fmt::Display for LabelSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl FromStr for Selector {
+impl FromStr for LabelSelector {
     type Err = SelectorError;
 
-    fn from_str(text: &str) -> Result<Selector, SelectorError> {
-        let mut reader = Reader { text, at: 0 };
+    fn from_str(text: &str) -> Result<LabelSelector, SelectorError> {
+        let mut parser = SelectorParser { text, at: 0 };
         let mut requirements = Vec::new();
-        if reader.peek().is_some() {
-            requirements.push(reader.requirement()?);
-            while reader.take(",") {
-                requirements.push(reader.requirement()?);
+        if parser.peek().is_some() {
+            requirements.push(parser.requirement()?);
+            while parser.take(",") {
+                requirements.push(parser.requirement()?);
             }
-            if reader.peek().is_some() {
-                return Err(reader.error("expected a comma or the end"));
+            if parser.peek().is_some() {
+                return Err(parser.error("expected a comma or the end"));
             }
         }
-        Ok(Selector { text: text.to_owned(), requirements })
+        Ok(LabelSelector { text: text.to_owned(), requirements })
     }
 }
 
 /// Parses the text from left to right.
-struct Reader<'t> {
+struct SelectorParser<'t> {
     text: &'t str,
     at: usize,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> SelectorParser<'t> {
     fn requirement(&mut self) -> Result<Requirement, SelectorError> {
         if self.take("!") {
-            return Ok(Requirement { key: self.key()?, test: Test::Missing });
+            return Ok(Requirement { key: self.key()?, test: Operator::Missing });
         }
         let key = self.key()?;
         let test = match self.peek() {
-            None | Some(',') => Test::Exists,
-            Some('!') if self.take("!=") => Test::NotIn(vec![self.value()?]),
+            None | Some(',') => Operator::Exists,
+            Some('!') if self.take("!=") => Operator::NotIn(vec![self.value()?]),
             Some('=') => {
                 let _ = self.take("==") || self.take("=");
-                Test::In(vec![self.value()?])
+                Operator::In(vec![self.value()?])
             }
             Some('<' | '>') => return Err(self.error("< and > are not supported")),
             Some(_) => {
                 let (at, operator) = self.word();
                 match operator {
-                    "in" => Test::In(self.values()?),
-                    "notin" => Test::NotIn(self.values()?),
+                    "in" => Operator::In(self.values()?),
+                    "notin" => Operator::NotIn(self.values()?),
                     _ => {
                         let reason = "expected one of =, ==, !=, in, notin, a comma or the end";
                         return Err(SelectorError { at, reason });
@@ -273,7 +273,7 @@ mod tests {
             ("in in (in)", "in=in", true),
         ];
         for (selector, given, expected) in cases {
-            let parsed: Selector = selector.parse().expect(selector);
+            let parsed: LabelSelector = selector.parse().expect(selector);
             assert_eq!(parsed.matches(&labels(given)), expected, "{selector:?} on {given:?}");
             assert_eq!(parsed.as_str(), selector);
         }
@@ -300,13 +300,13 @@ mod tests {
             ("a!b", 1, "expected one of"),
         ];
         for (selector, at, reason) in cases {
-            let error = selector.parse::<Selector>().expect_err(selector);
+            let error = selector.parse::<LabelSelector>().expect_err(selector);
             assert_eq!(error.at, at, "{selector:?}: {error}");
             assert!(error.reason.contains(reason), "{selector:?}: {error}");
         }
         let long = "x".repeat(64);
-        assert!(long.parse::<Selector>().is_err());
-        assert!(format!("a={long}").parse::<Selector>().is_err());
-        assert!(format!("{}/a", "x".repeat(254)).parse::<Selector>().is_err());
+        assert!(long.parse::<LabelSelector>().is_err());
+        assert!(format!("a={long}").parse::<LabelSelector>().is_err());
+        assert!(format!("{}/a", "x".repeat(254)).parse::<LabelSelector>().is_err());
     }
 }

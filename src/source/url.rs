@@ -5,25 +5,25 @@ use percent_encoding::percent_decode_str;
 
 /// A URL without anything that may be secret: its scheme, host, port and path. User name, password, query and fragment
 /// are left out. A text that cannot be split into these parts is not shown at all.
-pub fn shown(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     of_text(url).unwrap_or_else(|| "(a URL that is not shown, because it may contain a secret)".to_owned())
 }
 
 fn of_text(url: &str) -> Option<String> {
     let uri: Uri = url.parse().ok()?;
-    let Authority { host, port, .. } = Authority::of(&uri, url)?;
+    let UrlAuthority { host, port, .. } = UrlAuthority::of(&uri, url)?;
     let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = if uri.path() == "/" { "" } else { uri.path() };
     Some(format!("{scheme}{host}{port}{path}"))
 }
 
-/// The error of a URL without an [`Authority`].
+/// The error of a URL without an [`UrlAuthority`].
 pub(super) const UNCLEAR: &str =
     "its host or port is unclear (in a password write `/`, `?`, `#` and `@` as %2F, %3F, %23 and %40)";
 
 /// The parts of a URL between its scheme and its path.
-pub(super) struct Authority<'u> {
+pub(super) struct UrlAuthority<'u> {
     /// The user name and the password.
     pub login: Option<[String; 2]>,
     /// The host. An IPv6 address is in brackets.
@@ -31,9 +31,9 @@ pub(super) struct Authority<'u> {
     pub port: Option<u16>,
 }
 
-impl Authority<'_> {
+impl UrlAuthority<'_> {
     /// The authority of a URL that was parsed from `text`. `None` if it has no host, or if the port is not a number.
-    pub(super) fn of<'u>(uri: &'u Uri, text: &str) -> Option<Authority<'u>> {
+    pub(super) fn of<'u>(uri: &'u Uri, text: &str) -> Option<UrlAuthority<'u>> {
         let authority = uri.authority()?.as_str();
         // A password with an unescaped `/`, `?` or `#` ends the authority early. The text then has an `@` after it.
         if authority.matches('@').count() != text.matches('@').count() {
@@ -53,7 +53,7 @@ impl Authority<'_> {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
             [user, password].map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
         });
-        (!host.is_empty()).then_some(Authority { login, host, port })
+        (!host.is_empty()).then_some(UrlAuthority { login, host, port })
     }
 }
 
@@ -61,7 +61,7 @@ impl Authority<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Authority, shown};
+    use super::{UrlAuthority, redacted};
 
     #[test]
     fn no_secret_of_a_url_is_shown() {
@@ -75,7 +75,7 @@ mod tests {
             ("127.0.0.1:6443", "127.0.0.1:6443"),
             ("user:hunter2@127.0.0.1:6443", "127.0.0.1:6443"),
         ] {
-            assert_eq!(shown(url), expected, "{url}");
+            assert_eq!(redacted(url), expected, "{url}");
         }
         for url in [
             "http://user:hunter2/x@host:9",
@@ -89,7 +89,7 @@ mod tests {
             "hunter2\n",
             "",
         ] {
-            assert!(shown(url).starts_with("(a URL"), "{url}: {}", shown(url));
+            assert!(redacted(url).starts_with("(a URL"), "{url}: {}", redacted(url));
         }
     }
 
@@ -98,9 +98,9 @@ mod tests {
         fn no_part_of_any_login_is_shown(before in ".{0,8}", middle in ".{0,8}", after in ".{0,8}", scheme in "(https?|socks5)://|") {
             let login = format!("{before}zq{middle}qz{after}");
             for url in [format!("{scheme}{login}@host:1/x"), format!("{scheme}u:{login}@host/x"), format!("{scheme}host/?{login}")] {
-                let shown = shown(&url);
+                let shown = redacted(&url);
                 prop_assert!(!shown.contains("zq") && !shown.contains("qz"), "{url}: {shown}");
-                if let Some(Authority { host, .. }) = url.parse().ok().as_ref().and_then(|uri| Authority::of(uri, &url)) {
+                if let Some(UrlAuthority { host, .. }) = url.parse().ok().as_ref().and_then(|uri| UrlAuthority::of(uri, &url)) {
                     prop_assert!(!host.is_empty() && !host.contains('@'));
                 }
             }

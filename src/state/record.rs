@@ -14,16 +14,16 @@ use crate::source::{Phase, Pod, PodStatus, SourceId};
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Line {
+pub(super) enum StateLine {
     /// One Pod.
-    Pod(Box<Saved>),
+    Pod(Box<SavedPod>),
     /// The end, with the number of Pods.
     End(usize),
 }
 
 /// What is saved of a Pod.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
+pub(super) struct SavedPod {
     cluster: String,
     namespace: String,
     name: String,
@@ -45,9 +45,9 @@ pub(super) struct Saved {
     offers: Vec<(String, serde_json::Value)>,
 }
 
-impl Saved {
+impl SavedPod {
     /// What is saved of a record. `None` if no answer depends on it.
-    pub fn of(record: &PodRecord) -> Option<Saved> {
+    pub fn of(record: &PodRecord) -> Option<SavedPod> {
         if record.registrations.is_empty() || !record.is_registering() {
             return None;
         }
@@ -60,7 +60,7 @@ impl Saved {
                 None => offers.push((profile.to_owned(), vec![registration_of(registered)])),
             }
         }
-        Some(Saved {
+        Some(SavedPod {
             cluster: record.cluster.to_string(),
             namespace: record.namespace.to_string(),
             name: record.name().to_string(),
@@ -121,7 +121,7 @@ fn pairs(mut registrations: Vec<Registration>) -> serde_json::Value {
 }
 
 fn registration_of(registered: &Registered) -> Registration {
-    let (service, told) = (registered.service(), registered.told());
+    let (service, metadata) = (registered.service(), registered.metadata());
     Registration {
         interface: service.interface.clone(),
         group: service.group.clone(),
@@ -132,9 +132,9 @@ fn registration_of(registered: &Registered) -> Registration {
         weight: registered.weight,
         enabled: registered.is_enabled,
         metadata: Metadata {
-            application: told.application().map(Into::into),
-            methods: told.methods().into(),
-            pairs: told.pairs().collect(),
+            application: metadata.application().map(Into::into),
+            methods: metadata.methods().into(),
+            pairs: metadata.pairs().collect(),
             ..Metadata::default()
         },
         offset: 0,

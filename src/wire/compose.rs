@@ -9,22 +9,22 @@ const POINTER_MAX: usize = 0x3fff;
 
 /// The record does not fit, and no part of it is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Full;
+pub(super) struct MessageFull;
 
 /// A record's owner name.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Owner<'n> {
+pub(super) enum OwnerName<'n> {
     /// The question's name without its first N bytes. Each record keeps the query's letter case.
     Question(usize),
     /// A name of N bytes that the message already holds in full.
-    Written(Place, usize),
+    Written(Offset, usize),
     /// A wire name, to be written in full.
     Name(&'n [u8]),
 }
 
 /// An offset in the message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(usize);
+pub(super) struct Offset(usize);
 
 /// A message whose header and question are in place and whose records follow.
 pub(super) struct Composer<'b> {
@@ -49,7 +49,7 @@ pub(super) enum Section {
 
 /// A state of the message that the composer can return to.
 #[derive(Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct Checkpoint {
     len: usize,
     counts: [u16; 3],
 }
@@ -71,12 +71,12 @@ impl<'b> Composer<'b> {
     }
 
     /// The number of bytes from an offset to the message's end.
-    pub fn len_from(&self, place: Place) -> usize {
-        self.len() - place.0
+    pub fn len_from(&self, offset: Offset) -> usize {
+        self.len() - offset.0
     }
 
     /// The number of bytes left below the limit.
-    pub fn room(&self) -> usize {
+    pub fn space_left(&self) -> usize {
         self.limit.saturating_sub(self.len())
     }
 
@@ -85,24 +85,24 @@ impl<'b> Composer<'b> {
         self.section = section;
     }
 
-    pub fn mark(&self) -> Mark {
-        Mark { len: self.out.len(), counts: self.counts }
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { len: self.out.len(), counts: self.counts }
     }
 
-    pub fn back_to(&mut self, mark: Mark) {
-        self.out.truncate(mark.len);
-        self.counts = mark.counts;
+    pub fn roll_back(&mut self, checkpoint: Checkpoint) {
+        self.out.truncate(checkpoint.len);
+        self.counts = checkpoint.counts;
     }
 
     /// Writes a whole record or nothing. Returns the offset of its data.
     pub fn record(
         &mut self,
-        owner: Owner<'_>,
+        owner: OwnerName<'_>,
         rtype: Rtype,
         ttl: u32,
         data: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<Place, Full> {
-        let mark = self.mark();
+    ) -> Result<Offset, MessageFull> {
+        let checkpoint = self.checkpoint();
         self.owner(owner);
         let ([t0, t1], [c0, c1], [s0, s1, s2, s3]) =
             (rtype.0.to_be_bytes(), Class::IN.0.to_be_bytes(), ttl.to_be_bytes());
@@ -115,24 +115,24 @@ impl<'b> Composer<'b> {
             Ok(len) if fits => {
                 self.out[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
                 self.counts[self.section as usize] += 1;
-                Ok(Place(len_at + 2 - self.base))
+                Ok(Offset(len_at + 2 - self.base))
             }
             _ => {
-                self.back_to(mark);
-                Err(Full)
+                self.roll_back(checkpoint);
+                Err(MessageFull)
             }
         }
     }
 
-    fn owner(&mut self, owner: Owner<'_>) {
+    fn owner(&mut self, owner: OwnerName<'_>) {
         match owner {
-            Owner::Question(skipped) => self.u16(0xc000 | (HEADER_LEN + skipped) as u16),
-            Owner::Written(Place(at), _) if at <= POINTER_MAX => self.u16(0xc000 | at as u16),
-            Owner::Written(Place(at), len) => {
+            OwnerName::Question(skipped) => self.u16(0xc000 | (HEADER_LEN + skipped) as u16),
+            OwnerName::Written(Offset(at), _) if at <= POINTER_MAX => self.u16(0xc000 | at as u16),
+            OwnerName::Written(Offset(at), len) => {
                 let at = self.base + at; // no pointer reaches it
                 self.out.extend_from_within(at..at + len);
             }
-            Owner::Name(wire) => self.out.extend_from_slice(wire),
+            OwnerName::Name(wire) => self.out.extend_from_slice(wire),
         }
     }
 
@@ -151,10 +151,10 @@ impl<'b> Composer<'b> {
     }
 }
 
-impl Place {
+impl Offset {
     /// The offset N bytes later.
-    pub fn plus(self, len: usize) -> Place {
-        Place(self.0 + len)
+    pub fn plus(self, len: usize) -> Offset {
+        Offset(self.0 + len)
     }
 
     /// The bytes that an owner name takes if the message holds it at this offset: a pointer, or the whole name where no

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Name, Path, Rcode, Rtype};
+use crate::dns::{Class, LABEL_LEN_MAX, Labels, NAME_LEN_MAX, Name, NamePath, Rcode, Rtype};
 
 use super::{HEADER_LEN, UDP_LEN_MIN};
 
@@ -67,7 +67,7 @@ pub struct Query<'m> {
     /// The question's bytes: name, type and class.
     pub question: &'m [u8],
     /// Its name, folded.
-    pub name: Path,
+    pub name: NamePath,
     /// Its type.
     pub rtype: Rtype,
     /// Its class.
@@ -146,7 +146,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     if opcode != 0 {
         return Received::Malformed(Malformed { rcode: Rcode::NOTIMP, is_recursion_desired: false, ..malformed });
     }
-    let mut reader = Reader { rest: body };
+    let mut reader = MessageReader { rest: body };
     if [word(4), word(6), word(8)] == [0; 3] {
         // No question: the client may ask for a cookie alone (RFC 7873 §5.4).
         let additional = reader.additional(0, word(10)).filter(|additional| additional.version == 0);
@@ -161,7 +161,7 @@ pub fn parse(message: &[u8]) -> Received<'_> {
     if version > 0 {
         return Received::Malformed(Malformed { edns, rcode: Rcode::BADVERS, ..malformed });
     }
-    let name = Path::of(Labels::of_wire(&question[..question.len() - 4]));
+    let name = NamePath::of(Labels::of_wire(&question[..question.len() - 4]));
     Received::Query(Query { id, is_recursion_desired, question, name, rtype, class, edns, signature })
 }
 
@@ -179,7 +179,7 @@ impl Received<'_> {
 
 impl Query<'_> {
     /// The name in master-file form, with escapes for bytes that are not printable.
-    pub fn spelled(&self) -> String {
+    pub fn name_text(&self) -> String {
         Name::from_wire(self.name_wire()).map(|name| name.to_string()).unwrap_or_default()
     }
 
@@ -204,11 +204,11 @@ struct Additional<'m> {
 }
 
 /// The bytes not yet read. Each method consumes some and returns their value, or `None` if they are malformed.
-struct Reader<'m> {
+struct MessageReader<'m> {
     rest: &'m [u8],
 }
 
-impl<'m> Reader<'m> {
+impl<'m> MessageReader<'m> {
     fn bytes(&mut self, len: usize) -> Option<&'m [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -267,12 +267,12 @@ impl<'m> Reader<'m> {
         self.rest.is_empty().then_some(additional)
     }
 
-    fn record(&mut self) -> Option<Record<'m>> {
+    fn record(&mut self) -> Option<AdditionalRecord<'m>> {
         let owner = self.owner()?;
         let (rtype, class) = (Rtype(self.u16()?), self.u16()?);
         let ttl = u32::from(self.u16()?) << 16 | u32::from(self.u16()?);
         let len = self.u16()?;
-        Some(Record { owner, rtype, class, ttl, data: self.bytes(usize::from(len))? })
+        Some(AdditionalRecord { owner, rtype, class, ttl, data: self.bytes(usize::from(len))? })
     }
 
     /// Reads a record's owner name. It may end in a pointer, which is not followed.
@@ -293,7 +293,7 @@ impl<'m> Reader<'m> {
 }
 
 /// A record of the additional section.
-struct Record<'m> {
+struct AdditionalRecord<'m> {
     owner: &'m [u8],
     rtype: Rtype,
     class: u16,
@@ -301,10 +301,10 @@ struct Record<'m> {
     data: &'m [u8],
 }
 
-impl<'m> Record<'m> {
+impl<'m> AdditionalRecord<'m> {
     /// An OPT record's class is a size, its TTL is flags, and its data is options.
     fn edns(&self) -> Option<Edns> {
-        let mut options = Reader { rest: self.data };
+        let mut options = MessageReader { rest: self.data };
         let (mut wants_nsid, mut wants_padding, mut has_keepalive, mut cookie) = (false, false, false, None);
         while !options.rest.is_empty() {
             let (code, len) = (options.u16()?, options.u16()?);
@@ -323,7 +323,7 @@ impl<'m> Record<'m> {
     }
 
     fn signature(&self) -> Option<Signature<'m>> {
-        let mut data = Reader { rest: self.data };
+        let mut data = MessageReader { rest: self.data };
         let algorithm = data.name()?;
         let time_and_fudge = data.bytes(8)?;
         let mac_len = data.u16()?;
@@ -332,7 +332,7 @@ impl<'m> Record<'m> {
         let other_len = data.u16()?;
         data.bytes(usize::from(other_len))?;
         let is_whole = data.rest.is_empty() && Class(self.class) == Class::ANY && self.ttl == 0;
-        let key = Reader { rest: self.owner }.name()?;
+        let key = MessageReader { rest: self.owner }.name()?;
         is_whole.then_some(Signature { key, algorithm, time_and_fudge })
     }
 }

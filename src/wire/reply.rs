@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
-use crate::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
+use crate::answer::{self, Answer, Authority, Link, Rdata, Records, ZoneSoa};
 use crate::dns::{Name, Rcode, Rtype};
 use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet};
 
-use super::compose::{Composer, Full, Owner, Place, Section};
+use super::compose::{Composer, MessageFull, Offset, OwnerName, Section};
+use super::edns::{EdnsTail, RECORD_HEAD_LEN, ServerOptions, push_u16s};
 use super::query::{Edns, Malformed, Query};
-use super::tail::{Own, RECORD_HEAD_LEN, Tail, push_u16s};
 use super::{HEADER_LEN, TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
 
 const FLAG_QR: u16 = 0x8000;
@@ -71,10 +71,10 @@ pub fn reply<'s>(
     answer: &Answer<'s>,
     snapshot: &'s Snapshot,
     limits: Limits,
-    own: Own<'_>,
+    own: ServerOptions<'_>,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let mut tail = Tail {
+    let mut tail = EdnsTail {
         edns: query.edns,
         rcode: answer.rcode,
         own,
@@ -90,7 +90,7 @@ pub fn reply<'s>(
         tail.signature = None;
     }
     let composer = Composer::begin(out, query.question, limits.len_max - tail.len());
-    let mut writer = Writer { composer, snapshot, question: query.question, targets: SmallVec::new(), ttl: None };
+    let mut writer = ReplyWriter { composer, snapshot, question: query.question, targets: SmallVec::new(), ttl: None };
     let is_cut = writer.sections(answer).is_err() || is_signature_cut;
     let mut flags = FLAG_QR | (answer.rcode.0 & 0xf);
     flags |= if answer.is_authoritative { FLAG_AA } else { 0 };
@@ -102,7 +102,7 @@ pub fn reply<'s>(
 }
 
 /// Completes a message, and pads it if its query has padding and its transport hides it.
-fn finish(composer: Composer<'_>, mut tail: Tail<'_>, limits: Limits, id: u16, flags: u16) {
+fn finish(composer: Composer<'_>, mut tail: EdnsTail<'_>, limits: Limits, id: u16, flags: u16) {
     if limits.pads && tail.edns.is_some_and(|edns| edns.wants_padding) {
         tail.pad(composer.len(), limits.len_max);
     }
@@ -111,9 +111,9 @@ fn finish(composer: Composer<'_>, mut tail: Tail<'_>, limits: Limits, id: u16, f
 
 impl Query<'_> {
     /// Appends an empty reply that sends the client to TCP.
-    pub fn reply_cut(&self, limits: Limits, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
+    pub fn reply_cut(&self, limits: Limits, own: ServerOptions<'_>, out: &mut Vec<u8>) -> Outcome {
         let rcode = Rcode::NOERROR;
-        let tail = Tail { edns: self.edns, rcode, own, error: None, padding: None, signature: None };
+        let tail = EdnsTail { edns: self.edns, rcode, own, error: None, padding: None, signature: None };
         let flags = FLAG_QR | FLAG_TC | if self.is_recursion_desired { FLAG_RD } else { 0 };
         finish(Composer::begin(out, self.question, limits.len_max), tail, limits, self.id, flags);
         Outcome { rcode, is_cut: true, ttl: 0 }
@@ -122,8 +122,8 @@ impl Query<'_> {
 
 impl Malformed<'_> {
     /// Appends the reply: the code, the question if there was one, and no records.
-    pub fn reply(&self, limits: Limits, own: Own<'_>, out: &mut Vec<u8>) -> Outcome {
-        let tail = Tail { edns: self.edns, rcode: self.rcode, own, error: None, padding: None, signature: None };
+    pub fn reply(&self, limits: Limits, own: ServerOptions<'_>, out: &mut Vec<u8>) -> Outcome {
+        let tail = EdnsTail { edns: self.edns, rcode: self.rcode, own, error: None, padding: None, signature: None };
         let mut flags = FLAG_QR | u16::from(self.opcode) << 11 | (self.rcode.0 & 0xf);
         flags |= if self.is_recursion_desired { FLAG_RD } else { 0 };
         finish(Composer::begin(out, self.question, limits.len_max), tail, limits, self.id, flags);
@@ -132,7 +132,7 @@ impl Malformed<'_> {
 }
 
 /// Writes the sections of one message.
-struct Writer<'b, 's> {
+struct ReplyWriter<'b, 's> {
     composer: Composer<'b>,
     snapshot: &'s Snapshot,
     question: &'b [u8],
@@ -148,17 +148,17 @@ struct Target {
     /// The address that its name stands for.
     address: IpAddr,
     /// The offset of its name.
-    place: Place,
+    offset: Offset,
     /// The length of its name in bytes.
     name_len: usize,
 }
 
 /// The owner name of the records that follow: the last alias's target, or `None` for the question's name.
-type Current<'n> = Option<(Place, &'n Name)>;
+type Current<'n> = Option<(Offset, &'n Name)>;
 
-impl<'b, 's> Writer<'b, 's> {
+impl<'b, 's> ReplyWriter<'b, 's> {
     /// Writes all sections. Returns an error if part of the answer does not fit.
-    fn sections(&mut self, answer: &Answer<'s>) -> Result<(), Full> {
+    fn sections(&mut self, answer: &Answer<'s>) -> Result<(), MessageFull> {
         let current = self.links(answer)?;
         let start = self.composer.len();
         let written = self.records(&answer.records, current);
@@ -185,7 +185,7 @@ impl<'b, 's> Writer<'b, 's> {
     }
 
     /// Writes the alias chain. Returns the name at its end.
-    fn links<'n>(&mut self, answer: &'n Answer<'s>) -> Result<Current<'n>, Full> {
+    fn links<'n>(&mut self, answer: &'n Answer<'s>) -> Result<Current<'n>, MessageFull> {
         let mut current: Current<'n> = None;
         for link in &answer.links {
             let (target, ttl) = match link {
@@ -203,25 +203,25 @@ impl<'b, 's> Writer<'b, 's> {
             self.expires_in(ttl);
             let Some(target) = target else { return Ok(current) };
             let owner = owner_of(current);
-            let place = self.composer.record(owner, Rtype::CNAME, ttl, |out| out.extend_from_slice(target.wire()))?;
-            current = Some((place, target));
+            let offset = self.composer.record(owner, Rtype::CNAME, ttl, |out| out.extend_from_slice(target.wire()))?;
+            current = Some((offset, target));
         }
         Ok(current)
     }
 
     /// Writes the whole answer section, or the longest run of records that fits together with its glue.
-    fn records(&mut self, records: &Records<'s>, current: Current<'_>) -> Result<(), Full> {
-        let mark = self.composer.mark();
+    fn records(&mut self, records: &Records<'s>, current: Current<'_>) -> Result<(), MessageFull> {
+        let checkpoint = self.composer.checkpoint();
         if self.run(records, current, false).is_continue() {
             return Ok(());
         }
         // A run without SRV targets has no glue, so it is already the longest.
         if !self.targets.is_empty() {
-            self.composer.back_to(mark);
+            self.composer.roll_back(checkpoint);
             self.targets.clear();
             let _ = self.run(records, current, true);
         }
-        Err(Full)
+        Err(MessageFull)
     }
 
     /// Writes records until one does not fit. With `with_glue`, a record fits only if the glue so far and its own fit too.
@@ -230,17 +230,17 @@ impl<'b, 's> Writer<'b, 's> {
         let ttl = ttl_of(records, snapshot);
         let mut glue_len = 0;
         records.visit(snapshot, |rdata| {
-            let before = self.composer.mark();
-            let Ok(place) = self.record(&rdata, ttl, current) else { return ControlFlow::Break(()) };
+            let before = self.composer.checkpoint();
+            let Ok(offset) = self.record(&rdata, ttl, current) else { return ControlFlow::Break(()) };
             let Rdata::Srv { target, .. } = rdata else { return ControlFlow::Continue(()) };
-            let place = place.plus(SRV_HEAD_LEN);
-            let target = Target { address: target, place, name_len: self.composer.len_from(place) };
+            let offset = offset.plus(SRV_HEAD_LEN);
+            let target = Target { address: target, offset, name_len: self.composer.len_from(offset) };
             let is_known = |known: Option<&Target>| known.is_some_and(|known| known.address == target.address);
             // Endpoints of one target are neighbours, except where the walk wraps from the set's end to its start.
             let is_new = !is_known(self.targets.last()) && !is_known(self.targets.first());
             glue_len += if with_glue && is_new { target.glue_len(snapshot) } else { 0 };
-            if self.composer.room() < glue_len {
-                self.composer.back_to(before);
+            if self.composer.space_left() < glue_len {
+                self.composer.roll_back(before);
                 return ControlFlow::Break(());
             }
             if is_new {
@@ -250,7 +250,7 @@ impl<'b, 's> Writer<'b, 's> {
         })
     }
 
-    fn record(&mut self, rdata: &Rdata<'_>, ttl: u32, current: Current<'_>) -> Result<Place, Full> {
+    fn record(&mut self, rdata: &Rdata<'_>, ttl: u32, current: Current<'_>) -> Result<Offset, MessageFull> {
         let snapshot = self.snapshot;
         let zone = &snapshot.settings.origin;
         let owner = owner_of(current);
@@ -295,11 +295,11 @@ impl<'b, 's> Writer<'b, 's> {
         current.map_or(&self.question[..self.question.len() - 4], |(_, name)| name.wire())
     }
 
-    fn authority_soa(&mut self, soa: Soa<'_>) -> Result<(), Full> {
+    fn authority_soa(&mut self, soa: ZoneSoa<'_>) -> Result<(), MessageFull> {
         self.composer.section(Section::Authority);
         let (origin, ttl) = match soa {
-            Soa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
-            Soa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
+            ZoneSoa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
+            ZoneSoa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
         };
         self.ttl = self.ttl.or(Some(ttl));
         let owner = self.ancestor(origin);
@@ -309,7 +309,7 @@ impl<'b, 's> Writer<'b, 's> {
 
     /// Writes a referral. It needs its NS records and all glue within the delegated zone (RFC 9471). It holds other glue if
     /// that fits.
-    fn referral(&mut self, referral: &Referral<'s>) -> Result<(), Full> {
+    fn referral(&mut self, referral: &Referral<'s>) -> Result<(), MessageFull> {
         self.composer.section(Section::Authority);
         for data in &referral.ns.records {
             let owner = self.ancestor(referral.cut);
@@ -317,21 +317,21 @@ impl<'b, 's> Writer<'b, 's> {
         }
         self.composer.section(Section::Additional);
         for glue in referral.glue() {
-            let mark = self.composer.mark();
+            let checkpoint = self.composer.checkpoint();
             let mut sets = glue.a.into_iter().chain(glue.aaaa);
             let written = sets.try_for_each(|rrset| self.rrset(&glue.owner, rrset));
             if glue.in_domain {
                 written?;
             } else if written.is_err() {
-                self.composer.back_to(mark);
+                self.composer.roll_back(checkpoint);
             }
         }
         Ok(())
     }
 
-    fn rrset(&mut self, owner: &Name, rrset: &RrSet) -> Result<(), Full> {
+    fn rrset(&mut self, owner: &Name, rrset: &RrSet) -> Result<(), MessageFull> {
         rrset.records.iter().try_for_each(|data| {
-            let owner = Owner::Name(owner.wire());
+            let owner = OwnerName::Name(owner.wire());
             self.composer.record(owner, rrset.rtype, rrset.ttl, |out| out.extend_from_slice(data)).map(drop)
         })
     }
@@ -341,11 +341,11 @@ impl<'b, 's> Writer<'b, 's> {
         self.composer.section(Section::Additional);
         let snapshot = self.snapshot;
         for target in std::mem::take(&mut self.targets) {
-            let owner = Owner::Written(target.place, target.name_len);
-            let mark = self.composer.mark();
+            let owner = OwnerName::Written(target.offset, target.name_len);
+            let checkpoint = self.composer.checkpoint();
             let glue = answer::glue_of_target(snapshot, target.address);
             if glue.iter().any(|(address, ttl)| self.address(owner, *address, *ttl).is_err()) {
-                self.composer.back_to(mark);
+                self.composer.roll_back(checkpoint);
                 return;
             }
         }
@@ -369,18 +369,18 @@ impl<'b, 's> Writer<'b, 's> {
             _ => return,
         };
         for name in names {
-            let mark = self.composer.mark();
+            let checkpoint = self.composer.checkpoint();
             let glue = answer::glue_of_name(self.snapshot, &name);
             let mut addresses = glue.iter();
-            if addresses.any(|(address, ttl)| self.address(Owner::Name(name.wire()), *address, *ttl).is_err()) {
-                self.composer.back_to(mark);
+            if addresses.any(|(address, ttl)| self.address(OwnerName::Name(name.wire()), *address, *ttl).is_err()) {
+                self.composer.roll_back(checkpoint);
             }
         }
     }
 
-    fn address(&mut self, owner: Owner<'_>, address: IpAddr, ttl: u32) -> Result<(), Full> {
+    fn address(&mut self, owner: OwnerName<'_>, address: IpAddr, ttl: u32) -> Result<(), MessageFull> {
         let composer = &mut self.composer;
-        let place = match address {
+        let offset = match address {
             IpAddr::V4(address) => {
                 composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets()))
             }
@@ -388,27 +388,27 @@ impl<'b, 's> Writer<'b, 's> {
                 composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets()))
             }
         };
-        place.map(drop)
+        offset.map(drop)
     }
 
     /// A pointer into the question's name if it ends in this name, or the name in full.
-    fn ancestor<'n>(&self, name: &'n Name) -> Owner<'n> {
+    fn ancestor<'n>(&self, name: &'n Name) -> OwnerName<'n> {
         let question = &self.question[..self.question.len() - 4];
         match question.len().checked_sub(name.wire().len()) {
-            Some(skipped) if question[skipped..].eq_ignore_ascii_case(name.wire()) => Owner::Question(skipped),
-            _ => Owner::Name(name.wire()),
+            Some(skipped) if question[skipped..].eq_ignore_ascii_case(name.wire()) => OwnerName::Question(skipped),
+            _ => OwnerName::Name(name.wire()),
         }
     }
 }
 
-fn owner_of(current: Current<'_>) -> Owner<'_> {
-    current.map_or(Owner::Question(0), |(place, name)| Owner::Written(place, name.wire().len()))
+fn owner_of(current: Current<'_>) -> OwnerName<'_> {
+    current.map_or(OwnerName::Question(0), |(offset, name)| OwnerName::Written(offset, name.wire().len()))
 }
 
 fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
     match records {
         Records::Static(rrset) => rrset.ttl,
-        Records::Soa(Soa::Static(zone)) => zone.soa().ttl,
+        Records::Soa(ZoneSoa::Static(zone)) => zone.soa().ttl,
         _ => snapshot.settings.ttl,
     }
 }
@@ -416,16 +416,16 @@ fn ttl_of(records: &Records<'_>, snapshot: &Snapshot) -> u32 {
 impl Target {
     /// The bytes of its glue.
     fn glue_len(&self, snapshot: &Snapshot) -> usize {
-        let head = self.place.owner_len(self.name_len) + RECORD_HEAD_LEN;
+        let head = self.offset.owner_len(self.name_len) + RECORD_HEAD_LEN;
         let glue = answer::glue_of_target(snapshot, self.address);
         glue.iter().map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 }).sum()
     }
 }
 
-fn append_soa(out: &mut Vec<u8>, soa: Soa<'_>, snapshot: &Snapshot) {
+fn append_soa(out: &mut Vec<u8>, soa: ZoneSoa<'_>, snapshot: &Snapshot) {
     match soa {
-        Soa::Static(zone) => out.extend_from_slice(&zone.soa().rdata),
-        Soa::Pods(_) => {
+        ZoneSoa::Static(zone) => out.extend_from_slice(&zone.soa().rdata),
+        ZoneSoa::Pods(_) => {
             let start = snapshot.start_of_authority();
             out.extend_from_slice(start.mname.wire());
             out.extend_from_slice(start.rname.wire());

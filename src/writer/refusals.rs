@@ -17,13 +17,13 @@ const LINES_MAX: usize = 100;
 #[derive(Default)]
 pub(super) struct RefusalLog {
     since: Duration,
-    told: HashSet<PodSlot>,
+    logged: HashSet<PodSlot>,
     left_out: usize,
 }
 
 impl RefusalLog {
     /// At the end of each window, logs how many refusals had no line.
-    pub fn turn(&mut self, now: Duration) {
+    pub fn end_window(&mut self, now: Duration) {
         if now.saturating_sub(self.since) < WINDOW {
             return;
         }
@@ -43,14 +43,14 @@ impl RefusalLog {
             let known: BTreeSet<_> = known.iter().map(identity).collect();
             let mut refused = pod.refusals().filter(|refused| !known.contains(&identity(refused)));
             if let Some(first) = refused.next() {
-                self.tell(*slot, pod, &first, refused.count());
+                self.log_refusal(*slot, pod, &first, refused.count());
             }
         }
     }
 
-    fn tell(&mut self, slot: PodSlot, pod: &PodRecord, refused: &Refused, others: usize) {
+    fn log_refusal(&mut self, slot: PodSlot, pod: &PodRecord, refused: &Refused, others: usize) {
         self.left_out += others;
-        if self.told.len() >= LINES_MAX || !self.told.insert(slot) {
+        if self.logged.len() >= LINES_MAX || !self.logged.insert(slot) {
             self.left_out += 1;
             return;
         }

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use super::*;
 use crate::metrics::Metrics;
 use crate::server::SharedFreshness;
-use crate::server::clients::Clients;
+use crate::server::clients::ClientPolicy;
 use crate::snapshot::ZoneSettings;
 use crate::source::{Change, Event, Pod, PodStatus, SourceId};
 
@@ -46,7 +46,7 @@ impl Running {
             snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
             freshness: SharedFreshness::default(),
             nsid: Box::default(),
-            clients: Clients::default(),
+            clients: ClientPolicy::default(),
             metrics: Arc::new(Metrics::new("", "")),
             logs_queries: false,
         });
@@ -54,7 +54,7 @@ impl Running {
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
         let (_, zones) = watch::channel(zones);
         let changes = Arc::new(Changes::new(0));
-        let inputs = Inputs { events: incoming, zones, tellers: Tellers::default() };
+        let inputs = Inputs { events: incoming, zones, refetch_senders: RefetchSenders::default() };
         tokio::spawn(run(index, inputs, responder.clone(), changes, Arc::default()));
         Running { source, events, responder }
     }

@@ -2,8 +2,8 @@
 
 use super::Role;
 use super::data::folded;
-use super::fault::{Fault, Reason};
-use super::file::Record;
+use super::fault::{ZoneFault, ZoneReason};
+use super::master_file::ZoneRecord;
 use super::overlay;
 use crate::dns::{Key, Name, Rtype};
 
@@ -11,7 +11,7 @@ use crate::dns::{Key, Name, Rtype};
 ///
 /// # Errors
 /// The first violation in the order of the names. Records that are missing at the origin come last.
-pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
+pub(super) fn check(records: &[ZoneRecord], origin: &Key, role: Role) -> Result<(), ZoneFault> {
     for record in records {
         check_record(record, origin).map_err(|reason| record.fault(reason))?;
         if role == Role::Overlay {
@@ -26,15 +26,15 @@ pub(super) fn check(records: &[Record], origin: &Key, role: Role) -> Result<(), 
 }
 
 /// Checks one record by itself.
-fn check_record(record: &Record, origin: &Key) -> Result<(), Reason> {
+fn check_record(record: &ZoneRecord, origin: &Key) -> Result<(), ZoneReason> {
     let owner = || record.owner.clone();
     if !record.key.is_within(origin) {
-        return Err(Reason::OutOfZone(owner()));
+        return Err(ZoneReason::OutOfZone(owner()));
     }
     match record.rtype {
-        Rtype::SOA if record.key != *origin => Err(Reason::SoaBelowApex(owner())),
+        Rtype::SOA if record.key != *origin => Err(ZoneReason::SoaBelowApex(owner())),
         rtype @ (Rtype::NS | Rtype::DNAME) if is_wildcard(&record.owner) => {
-            Err(Reason::AtWildcard { rtype, owner: owner() })
+            Err(ZoneReason::AtWildcard { rtype, owner: owner() })
         }
         _ => Ok(()),
     }
@@ -46,7 +46,7 @@ pub(super) fn is_wildcard(name: &Name) -> bool {
 }
 
 /// Checks the records of one owner together.
-fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
+fn check_owner(records: &[ZoneRecord], origin: &Key) -> Result<(), ZoneFault> {
     let Some(first) = records.first() else { return Ok(()) };
     for set in records.chunk_by(|one, next| one.rtype == next.rtype) {
         let Some((first, others)) = set.split_first() else { continue };
@@ -56,7 +56,7 @@ fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
         }
         let first_rdata = folded(rtype, &first.rdata);
         if let Some(second) = others.iter().find(|other| folded(rtype, &other.rdata) != first_rdata) {
-            return Err(second.fault(Reason::Several { rtype, owner: first.owner.clone() }));
+            return Err(second.fault(ZoneReason::Several { rtype, owner: first.owner.clone() }));
         }
     }
     let of_type = |rtype| records.iter().find(|record| record.rtype == rtype);
@@ -64,23 +64,23 @@ fn check_owner(records: &[Record], origin: &Key) -> Result<(), Fault> {
         && let Some(other) = records.iter().find(|record| record.rtype != Rtype::CNAME)
     {
         let later = if cname.line > other.line { cname } else { other }; // probably the one that was added
-        return Err(later.fault(Reason::CnameAndOther(cname.owner.clone())));
+        return Err(later.fault(ZoneReason::CnameAndOther(cname.owner.clone())));
     }
     if first.key != *origin
         && let Some(dname) = of_type(Rtype::DNAME)
         && of_type(Rtype::NS).is_some()
     {
-        return Err(dname.fault(Reason::DnameAtCut(dname.owner.clone())));
+        return Err(dname.fault(ZoneReason::DnameAtCut(dname.owner.clone())));
     }
     Ok(())
 }
 
 /// Refuses records below a DNAME. In the sort order they come right after it.
-fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
-    let mut last_dname: Option<&Record> = None;
+fn check_below_dnames(records: &[ZoneRecord]) -> Result<(), ZoneFault> {
+    let mut last_dname: Option<&ZoneRecord> = None;
     for record in records {
         if let Some(dname) = last_dname.filter(|dname| record.key != dname.key && record.key.is_within(&dname.key)) {
-            let reason = Reason::BelowDname { owner: record.owner.clone(), dname: dname.owner.clone() };
+            let reason = ZoneReason::BelowDname { owner: record.owner.clone(), dname: dname.owner.clone() };
             return Err(record.fault(reason));
         }
         if record.rtype == Rtype::DNAME {
@@ -91,14 +91,14 @@ fn check_below_dnames(records: &[Record]) -> Result<(), Fault> {
 }
 
 /// Requires an SOA at the origin, and NS except in the Pod zone's file: there the server has its own.
-fn check_apex(records: &[Record], origin: &Key, role: Role) -> Result<(), Fault> {
+fn check_apex(records: &[ZoneRecord], origin: &Key, role: Role) -> Result<(), ZoneFault> {
     let has = |rtype| records.iter().any(|record| record.key == *origin && record.rtype == rtype);
-    let missing = |reason| Err(Fault { place: None, reason });
+    let missing = |reason| Err(ZoneFault { position: None, reason });
     if !has(Rtype::SOA) {
-        return missing(Reason::NoSoa);
+        return missing(ZoneReason::NoSoa);
     }
     if role == Role::Own && !has(Rtype::NS) {
-        return missing(Reason::NoNs);
+        return missing(ZoneReason::NoNs);
     }
     Ok(())
 }

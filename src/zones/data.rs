@@ -4,10 +4,10 @@
 //! generic form (RFC 3597 §5), which is checked field by field.
 
 mod address_prefix;
-mod check;
 mod location;
 mod number;
 mod parameter;
+mod validate;
 
 use data_encoding::HEXLOWER_PERMISSIVE as HEX;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ pub(super) use number::{class, rtype, seconds};
 
 /// A kind of field. Fields that extend to the end of the data come last in their row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
+enum RdataField {
     /// A domain name, uncompressed.
     Name,
     U8,
@@ -63,8 +63,8 @@ enum Field {
 }
 
 /// The fields of a type. `None` for a type that has only the generic text form here.
-fn fields_of(rtype: Rtype) -> Option<&'static [Field]> {
-    use Field::*;
+fn fields_of(rtype: Rtype) -> Option<&'static [RdataField]> {
+    use RdataField::*;
     Some(match rtype.0 {
         1 => &[Ipv4],                                          // A
         2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 23 | 39 => &[Name],   // NS MD MF CNAME MB MG MR PTR NSAP-PTR DNAME
@@ -115,7 +115,7 @@ pub(super) struct DataFault {
 /// # Errors
 /// The first field that is missing, invalid or superfluous.
 pub(super) fn read(rtype: Rtype, tokens: &[Token<'_>], origin: &Name, end: usize) -> Result<Vec<u8>, DataFault> {
-    let mut reader = Reader { tokens, origin, end, wire: Vec::with_capacity(32) };
+    let mut reader = RdataReader { tokens, origin, end, wire: Vec::with_capacity(32) };
     let generic = tokens.first().is_some_and(|token| !token.is_quoted && token.raw == b"\\#");
     let at = tokens.first().map_or(end, |token| token.at);
     let Some(fields) = fields_of(rtype) else {
@@ -135,21 +135,21 @@ pub(super) fn read(rtype: Rtype, tokens: &[Token<'_>], origin: &Name, end: usize
     if let Some(token) = reader.tokens.first() {
         return Err(fault(token, "more fields than the type has"));
     }
-    check::check(rtype, fields, &reader.wire).map_err(|message| DataFault { at, message })?;
+    validate::check(rtype, fields, &reader.wire).map_err(|message| DataFault { at, message })?;
     Ok(reader.wire)
 }
 
 /// Data with its names in lower case. Two spellings of one record have equal folded data (RFC 4343).
 pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
     let mut folded = rdata.to_vec();
-    if let Some(fields) = fields_of(rtype).filter(|fields| fields.contains(&Field::Name)) {
-        check::fold(fields, &mut folded);
+    if let Some(fields) = fields_of(rtype).filter(|fields| fields.contains(&RdataField::Name)) {
+        validate::fold(fields, &mut folded);
     }
     folded
 }
 
 /// The remaining tokens of an entry, and the data so far.
-struct Reader<'e, 't> {
+struct RdataReader<'e, 't> {
     tokens: &'e [Token<'t>],
     origin: &'e Name,
     /// The end of the entry: the place of a missing field.
@@ -157,48 +157,52 @@ struct Reader<'e, 't> {
     wire: Vec<u8>,
 }
 
-impl<'t> Reader<'_, 't> {
-    fn field(&mut self, field: Field) -> Result<(), DataFault> {
+impl<'t> RdataReader<'_, 't> {
+    fn field(&mut self, field: RdataField) -> Result<(), DataFault> {
         match field {
-            Field::Name => self.name(),
-            Field::U8 => self.number(u64::from(u8::MAX)),
-            Field::U16 => self.number(u64::from(u16::MAX)),
-            Field::U32 => self.number(u64::from(u32::MAX)),
-            Field::Time => self.parsed("a time: seconds, or numbers with the units w, d, h, m and s", |word| {
+            RdataField::Name => self.name(),
+            RdataField::U8 => self.number(u64::from(u8::MAX)),
+            RdataField::U16 => self.number(u64::from(u16::MAX)),
+            RdataField::U32 => self.number(u64::from(u32::MAX)),
+            RdataField::Time => self.parsed("a time: seconds, or numbers with the units w, d, h, m and s", |word| {
                 Some(seconds(word)?.to_be_bytes().to_vec())
             }),
-            Field::Ipv4 => self.parsed("an IPv4 address", |word| Some(ascii::<Ipv4Addr>(word)?.octets().to_vec())),
-            Field::Ipv6 => self.parsed("an IPv6 address", |word| Some(ascii::<Ipv6Addr>(word)?.octets().to_vec())),
-            Field::String => self.string(),
-            Field::StringMaybe if self.tokens.is_empty() => Ok(()),
-            Field::StringMaybe => self.string(),
-            Field::Strings => {
+            RdataField::Ipv4 => self.parsed("an IPv4 address", |word| Some(ascii::<Ipv4Addr>(word)?.octets().to_vec())),
+            RdataField::Ipv6 => self.parsed("an IPv6 address", |word| Some(ascii::<Ipv6Addr>(word)?.octets().to_vec())),
+            RdataField::String => self.string(),
+            RdataField::StringMaybe if self.tokens.is_empty() => Ok(()),
+            RdataField::StringMaybe => self.string(),
+            RdataField::Strings => {
                 self.string()?;
                 while !self.tokens.is_empty() {
                     self.string()?;
                 }
                 Ok(())
             }
-            Field::Text => {
+            RdataField::Text => {
                 let token = self.next()?;
                 self.push_text(&token)
             }
-            Field::Tag => self.tag(),
-            Field::Hex => self.rest_as("hexadecimal", |text| HEX.decode(text).ok()),
-            Field::Base64 => self.rest_as("base64", number::base64),
-            Field::Algorithm => {
+            RdataField::Tag => self.tag(),
+            RdataField::Hex => self.rest_as("hexadecimal", |text| HEX.decode(text).ok()),
+            RdataField::Base64 => self.rest_as("base64", number::base64),
+            RdataField::Algorithm => {
                 self.parsed("an algorithm: a number or its mnemonic", |word| Some(vec![number::algorithm(word)?]))
             }
-            Field::CertType => self.parsed("a certificate's type: a number or its mnemonic", |word| {
+            RdataField::CertType => self.parsed("a certificate's type: a number or its mnemonic", |word| {
                 Some(number::cert_type(word)?.to_be_bytes().to_vec())
             }),
-            Field::Types => self.types(),
-            Field::Locator => self.parsed("four groups of hexadecimal digits with colons between", number::locator),
-            Field::Eui(len) => self.parsed("hexadecimal bytes with hyphens between", |word| number::eui(word, len)),
-            Field::Location => location::read(self),
-            Field::Prefixes => address_prefix::read(self),
-            Field::Parameters => parameter::read(self),
-            Field::Gateway => self.gateway(),
+            RdataField::Types => self.types(),
+            RdataField::Locator => {
+                self.parsed("four groups of hexadecimal digits with colons between", number::locator)
+            }
+            RdataField::Eui(len) => {
+                self.parsed("hexadecimal bytes with hyphens between", |word| number::eui(word, len))
+            }
+            RdataField::Location => location::read(self),
+            RdataField::Prefixes => address_prefix::read(self),
+            RdataField::Parameters => parameter::read(self),
+            RdataField::Gateway => self.gateway(),
         }
     }
 
@@ -298,9 +302,9 @@ impl<'t> Reader<'_, 't> {
     /// `<gateway type> <algorithm> <gateway> [<key>]`.
     fn gateway(&mut self) -> Result<(), DataFault> {
         let kind = self.tokens.first().copied();
-        self.field(Field::U8)?;
+        self.field(RdataField::U8)?;
         let kind = self.wire.last().copied().zip(kind);
-        self.field(Field::Algorithm)?;
+        self.field(RdataField::Algorithm)?;
         match kind {
             Some((0, _)) => {
                 let token = self.next()?;
@@ -308,13 +312,13 @@ impl<'t> Reader<'_, 't> {
                     return Err(fault(&token, "expected `.`: type 0 means no gateway"));
                 }
             }
-            Some((1, _)) => self.field(Field::Ipv4)?,
-            Some((2, _)) => self.field(Field::Ipv6)?,
-            Some((3, _)) => self.field(Field::Name)?,
+            Some((1, _)) => self.field(RdataField::Ipv4)?,
+            Some((2, _)) => self.field(RdataField::Ipv6)?,
+            Some((3, _)) => self.field(RdataField::Name)?,
             Some((_, token)) => return Err(fault(&token, "expected a gateway's type, 0 to 3")),
             None => {}
         }
-        if self.tokens.is_empty() { Ok(()) } else { self.field(Field::Base64) }
+        if self.tokens.is_empty() { Ok(()) } else { self.field(RdataField::Base64) }
     }
 
     /// `\# <length> <hexadecimal>` (RFC 3597 §5).

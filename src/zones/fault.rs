@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 /// A fault in a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Fault {
+pub struct ZoneFault {
     /// `None` if something is missing from the zone.
-    pub place: Option<Place>,
-    pub reason: Reason,
+    pub position: Option<FilePosition>,
+    pub reason: ZoneReason,
 }
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The included file, by its path from the folder. `None`: the zone's own file.
     pub file: Option<Arc<str>>,
     /// The line, from 1. For a record of several lines it is one of them.
@@ -25,7 +25,7 @@ pub struct Place {
 
 /// What is wrong in a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum ZoneReason {
     /// The syntax is not that of a master file (RFC 1035 §5.1).
     #[error("{0}")]
     Syntax(String),
@@ -101,27 +101,27 @@ pub enum Reason {
     OverlayCut(Name),
 }
 
-impl Fault {
+impl ZoneFault {
     /// A fault of the record in this line.
-    pub(super) fn in_line(line: usize, reason: Reason) -> Fault {
-        Fault { place: Some(Place { file: None, line, column: 1 }), reason }
+    pub(super) fn in_line(line: usize, reason: ZoneReason) -> ZoneFault {
+        ZoneFault { position: Some(FilePosition { file: None, line, column: 1 }), reason }
     }
 
     /// Adds the file, unless the fault already has one.
-    pub(super) fn in_file(mut self, file: Option<&Arc<str>>) -> Fault {
-        if let Some(place) = &mut self.place
-            && place.file.is_none()
+    pub(super) fn in_file(mut self, file: Option<&Arc<str>>) -> ZoneFault {
+        if let Some(position) = &mut self.position
+            && position.file.is_none()
         {
-            place.file = file.cloned();
+            position.file = file.cloned();
         }
         self
     }
 }
 
 /// `line:column: reason`, in an included file `in file:line:column: reason`, or the reason alone.
-impl fmt::Display for Fault {
+impl fmt::Display for ZoneFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Place { file, line, column }) = &self.place {
+        if let Some(FilePosition { file, line, column }) = &self.position {
             if let Some(file) = file {
                 write!(f, "in {file}:")?;
             }

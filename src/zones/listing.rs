@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Loaded, Zones, is_zone_file};
+use super::{LoadedZone, Zones, is_zone_file};
 use crate::source::poll::has_below;
 
 /// The content of a folder of zone files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub struct ZoneListing {
     /// The number of zone files, including those that cannot be served.
     pub zone_files: usize,
     /// The number of other files that the zones include, each counted once.
@@ -26,9 +26,9 @@ impl Zones {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn listing(&self, folder: &Path) -> io::Result<Listing> {
+    pub fn listing(&self, folder: &Path) -> io::Result<ZoneListing> {
         let included = self.included();
-        let mut listing = Listing { included_files: included.len(), ..Listing::default() };
+        let mut listing = ZoneListing { included_files: included.len(), ..ZoneListing::default() };
         for entry in folder.read_dir()? {
             let path = entry?.path();
             let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -49,7 +49,7 @@ impl Zones {
     fn included(&self) -> BTreeSet<PathBuf> {
         let loaded = self.zones.iter().map(|(_, loaded)| loaded).chain(&self.overlay);
         loaded
-            .flat_map(|Loaded { included, .. }| included.iter())
+            .flat_map(|LoadedZone { included, .. }| included.iter())
             .filter_map(|(path, _)| path.canonicalize().ok())
             .collect()
     }

@@ -1,8 +1,8 @@
 //! Looks up names in a zone: RFC 1034 §4.3.2 with wildcards (RFC 4592) and DNAME (RFC 6672).
 
 use super::rrset::RrSet;
-use super::tree::{At, descent};
-use super::zone::{Node, Zone};
+use super::tree::{TreeMatch, descent};
+use super::zone::{OwnerRecords, Zone};
 use crate::dns::{Key, Name, Rtype};
 
 /// A zone's answer to a question.
@@ -69,7 +69,7 @@ impl Zone {
             Reached::Dname(node, rrset) => Lookup::Dname(Dname { owner: &node.owner, rrset }),
             Reached::Name(at) => of_type(at, qtype),
             Reached::Nothing { encloser } => match self.nodes.wildcard_below(encloser) {
-                At::Nothing => Lookup::NxDomain,
+                TreeMatch::Nothing => Lookup::NxDomain,
                 source => of_type(source, qtype),
             },
         }
@@ -86,7 +86,7 @@ impl Zone {
         for here in descent(name, self.apex.as_bytes().len()) {
             let at = self.nodes.at(here);
             let is_name = here.len() == name.len();
-            if let At::Entry(node) = at {
+            if let TreeMatch::Entry(node) = at {
                 let is_apex = here.len() == self.apex.as_bytes().len();
                 let is_ours = is_apex || (is_name && qtype == Rtype::DS); // RFC 4035 §3.1.4.1: DS is the parent's
                 if !is_ours && let Some(ns) = node.rrset(Rtype::NS) {
@@ -97,7 +97,7 @@ impl Zone {
                 }
             }
             match at {
-                At::Nothing => return Reached::Nothing { encloser },
+                TreeMatch::Nothing => return Reached::Nothing { encloser },
                 at if is_name => return Reached::Name(at),
                 _ => encloser = here,
             }
@@ -109,18 +109,18 @@ impl Zone {
 /// Where the walk from the apex to a name ended.
 enum Reached<'z, 'k> {
     /// At a zone cut, at the name or above it.
-    Cut(&'z Node, &'z RrSet),
+    Cut(&'z OwnerRecords, &'z RrSet),
     /// At a DNAME above the name.
-    Dname(&'z Node, &'z RrSet),
+    Dname(&'z OwnerRecords, &'z RrSet),
     /// At the name.
-    Name(At<'z, Node>),
+    Name(TreeMatch<'z, OwnerRecords>),
     /// Below the closest encloser, which has this key (RFC 4592 §3.3.1).
     Nothing { encloser: &'k [u8] },
 }
 
 /// The records of a type at an existing name.
-fn of_type(at: At<'_, Node>, qtype: Rtype) -> Lookup<'_> {
-    let At::Entry(node) = at else { return Lookup::NoData };
+fn of_type(at: TreeMatch<'_, OwnerRecords>, qtype: Rtype) -> Lookup<'_> {
+    let TreeMatch::Entry(node) = at else { return Lookup::NoData };
     if qtype == Rtype::ANY {
         return Lookup::Exists;
     }

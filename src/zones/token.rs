@@ -3,7 +3,7 @@
 //! An entry is a line, or several lines joined by parentheses. Tokens borrow the text. They keep their escapes until a
 //! field is parsed, because `@` and `\@` differ.
 
-use super::fault::{Fault, Place, Reason};
+use super::fault::{FilePosition, ZoneFault, ZoneReason};
 
 /// One token of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Entries<'t> {
 
 /// The properties of an entry besides its tokens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
+pub(super) struct EntryHead {
     /// The line of the first token, from 1.
     pub(super) line: usize,
     /// The line begins with a space: the owner is that of the entry before.
@@ -54,9 +54,9 @@ impl<'t> Entries<'t> {
     ///
     /// # Errors
     /// A parenthesis or a quote is not closed, or a `\` ends a line.
-    pub(super) fn next(&mut self, tokens: &mut Vec<Token<'t>>) -> Result<Option<Head>, Fault> {
+    pub(super) fn next(&mut self, tokens: &mut Vec<Token<'t>>) -> Result<Option<EntryHead>, ZoneFault> {
         tokens.clear();
-        let mut head = Head { line: self.line, is_indented: false, is_joined: false };
+        let mut head = EntryHead { line: self.line, is_indented: false, is_joined: false };
         let mut opened_at = None;
         let mut line_begins = true;
         while let Some(&byte) = self.text.get(self.at) {
@@ -108,7 +108,7 @@ impl<'t> Entries<'t> {
     }
 
     /// Reads a word.
-    fn word(&mut self) -> Result<Token<'t>, Fault> {
+    fn word(&mut self) -> Result<Token<'t>, ZoneFault> {
         let begin = self.at;
         while let Some(&byte) = self.text.get(self.at) {
             match byte {
@@ -122,7 +122,7 @@ impl<'t> Entries<'t> {
     }
 
     /// Reads a string between two quotes of one line.
-    fn quoted(&mut self) -> Result<Token<'t>, Fault> {
+    fn quoted(&mut self) -> Result<Token<'t>, ZoneFault> {
         let begin = self.at;
         self.at += 1;
         loop {
@@ -139,7 +139,7 @@ impl<'t> Entries<'t> {
     }
 
     /// Skips a `\` and the byte after it.
-    fn skip_escape(&mut self) -> Result<(), Fault> {
+    fn skip_escape(&mut self) -> Result<(), ZoneFault> {
         match self.text.get(self.at + 1) {
             Some(b'\n') | None => Err(self.fault("a backslash at the end of a line")),
             Some(_) => {
@@ -150,7 +150,7 @@ impl<'t> Entries<'t> {
     }
 
     /// Skips a `\r`. Outside of quotes it may only end a line.
-    fn skip_carriage_return(&mut self) -> Result<(), Fault> {
+    fn skip_carriage_return(&mut self) -> Result<(), ZoneFault> {
         match self.text.get(self.at + 1) {
             Some(b'\r' | b'\n') | None => {
                 self.at += 1;
@@ -165,7 +165,7 @@ impl<'t> Entries<'t> {
         rest.iter().position(|&byte| byte == b'\n').map_or(self.text.len(), |len| self.at + len)
     }
 
-    fn fault(&self, message: &str) -> Fault {
+    fn fault(&self, message: &str) -> ZoneFault {
         fault_at(self.text, self.at, message)
     }
 }
@@ -178,16 +178,16 @@ impl Token<'_> {
 }
 
 /// A syntax fault at an offset of a text.
-pub(super) fn fault_at(text: &[u8], at: usize, message: impl Into<String>) -> Fault {
-    Fault { place: Some(place_of(text, at)), reason: Reason::Syntax(message.into()) }
+pub(super) fn fault_at(text: &[u8], at: usize, message: impl Into<String>) -> ZoneFault {
+    ZoneFault { position: Some(place_of(text, at)), reason: ZoneReason::Syntax(message.into()) }
 }
 
 /// The line and column of an offset.
-fn place_of(text: &[u8], at: usize) -> Place {
+fn place_of(text: &[u8], at: usize) -> FilePosition {
     let before = text.get(..at).unwrap_or(text);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
-    Place { file: None, line, column }
+    FilePosition { file: None, line, column }
 }
 
 /// Calls `push` with each byte that a token stands for (RFC 1035 §5.1: `\X` and `\DDD`), and whether it was escaped.

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 pub(super) struct Tree<T>(Box<[(Key, T)]>);
 
 /// What exists at a name.
-pub(super) enum At<'t, T> {
+pub(super) enum TreeMatch<'t, T> {
     /// An entry.
     Entry(&'t T),
     /// Only entries below it.
@@ -27,18 +27,18 @@ impl<T> Tree<T> {
     }
 
     /// What exists at the name with these key bytes.
-    pub(super) fn at(&self, key: &[u8]) -> At<'_, T> {
+    pub(super) fn at(&self, key: &[u8]) -> TreeMatch<'_, T> {
         match self.0.binary_search_by(|(entry, _)| entry.as_bytes().cmp(key)) {
-            Ok(here) => self.0.get(here).map_or(At::Nothing, |(_, value)| At::Entry(value)),
+            Ok(here) => self.0.get(here).map_or(TreeMatch::Nothing, |(_, value)| TreeMatch::Entry(value)),
             Err(next) => match self.0.get(next) {
-                Some((entry, _)) if entry.as_bytes().starts_with(key) => At::EmptyNonTerminal,
-                _ => At::Nothing,
+                Some((entry, _)) if entry.as_bytes().starts_with(key) => TreeMatch::EmptyNonTerminal,
+                _ => TreeMatch::Nothing,
             },
         }
     }
 
     /// What exists at `*` right below the name with these key bytes: the source of synthesis (RFC 4592 §3.3.1).
-    pub(super) fn wildcard_below(&self, encloser: &[u8]) -> At<'_, T> {
+    pub(super) fn wildcard_below(&self, encloser: &[u8]) -> TreeMatch<'_, T> {
         let mut key = SmallVec::<[u8; NAME_LEN_MAX + 1]>::from_slice(encloser); // on the stack: a key is shorter than a name
         key.extend_from_slice(b"\x01*");
         self.at(&key)
@@ -47,8 +47,8 @@ impl<T> Tree<T> {
     /// The value of exactly this name.
     pub(super) fn value(&self, key: &[u8]) -> Option<&T> {
         match self.at(key) {
-            At::Entry(value) => Some(value),
-            At::EmptyNonTerminal | At::Nothing => None,
+            TreeMatch::Entry(value) => Some(value),
+            TreeMatch::EmptyNonTerminal | TreeMatch::Nothing => None,
         }
     }
 
@@ -106,11 +106,11 @@ mod tests {
         assert_eq!(descent(&[], 0).count(), 1, "the root is an ancestor of itself");
     }
 
-    fn shown(at: At<'_, i32>) -> String {
+    fn shown(at: TreeMatch<'_, i32>) -> String {
         match at {
-            At::Entry(value) => format!("entry {value}"),
-            At::EmptyNonTerminal => "empty".into(),
-            At::Nothing => "nothing".into(),
+            TreeMatch::Entry(value) => format!("entry {value}"),
+            TreeMatch::EmptyNonTerminal => "empty".into(),
+            TreeMatch::Nothing => "nothing".into(),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::check::check;
 use super::data::folded;
-use super::fault::{Fault, Reason};
-use super::file::{self, Record};
+use super::fault::{ZoneFault, ZoneReason};
 use super::include::Folder;
+use super::master_file::{self, ZoneRecord};
 use super::rrset::RrSet;
 use super::tree::Tree;
 use crate::dns::{Key, Name, Rtype};
@@ -28,7 +28,7 @@ pub struct Zone {
     pub(super) apex: Key,
     pub(super) soa: Soa,
     /// All owners, including those below zone cuts.
-    pub(super) nodes: Tree<Node>,
+    pub(super) nodes: Tree<OwnerRecords>,
 }
 
 impl fmt::Debug for Zone {
@@ -38,7 +38,7 @@ impl fmt::Debug for Zone {
 }
 
 /// The records of one owner.
-pub(super) struct Node {
+pub(super) struct OwnerRecords {
     pub(super) owner: Name,
     /// By type. Never empty.
     pub(super) rrsets: Box<[RrSet]>,
@@ -73,19 +73,19 @@ impl Zone {
     ///
     /// # Errors
     /// The first thing that cannot be served, with its place.
-    pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, Fault> {
+    pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, ZoneFault> {
         Zone::read(text, origin, role, &mut Folder::none())
     }
 
     /// Reads a zone file that may include files of a folder.
-    pub(super) fn read(text: &[u8], origin: &Name, role: Role, folder: &mut Folder) -> Result<Zone, Fault> {
+    pub(super) fn read(text: &[u8], origin: &Name, role: Role, folder: &mut Folder) -> Result<Zone, ZoneFault> {
         let apex = origin.key();
-        let mut records = file::read(text, origin, folder)?;
+        let mut records = master_file::read(text, origin, folder)?;
         records.sort_by(|one, other| (&one.key, one.rtype).cmp(&(&other.key, other.rtype)));
         check(&records, &apex, role)?;
 
         let soa = records.iter().find(|record| record.rtype == Rtype::SOA).and_then(Soa::read);
-        let soa = soa.ok_or(Fault { place: None, reason: Reason::NoSoa })?;
+        let soa = soa.ok_or(ZoneFault { position: None, reason: ZoneReason::NoSoa })?;
         let nodes = records.chunk_by_mut(|one, next| one.key == next.key).filter_map(entry).collect();
         Ok(Zone { origin: origin.clone(), apex, soa, nodes: Tree::new(nodes) })
     }
@@ -120,17 +120,17 @@ impl Zone {
     }
 }
 
-impl Node {
+impl OwnerRecords {
     pub(super) fn rrset(&self, rtype: Rtype) -> Option<&RrSet> {
         self.rrsets.iter().find(|set| set.rtype == rtype)
     }
 }
 
 impl Soa {
-    fn read(record: &Record) -> Option<Soa> {
-        let mname_len = file::name_len(&record.rdata);
+    fn read(record: &ZoneRecord) -> Option<Soa> {
+        let mname_len = master_file::name_len(&record.rdata);
         let (mname, rest) = record.rdata.split_at_checked(mname_len)?;
-        let (rname, rest) = rest.split_at_checked(file::name_len(rest))?;
+        let (rname, rest) = rest.split_at_checked(master_file::name_len(rest))?;
         let (numbers, _) = rest.as_chunks::<4>();
         let &[serial, refresh, retry, expire, minimum] = numbers else { return None };
         Some(Soa {
@@ -140,7 +140,7 @@ impl Soa {
             refresh: u32::from_be_bytes(refresh),
             retry: u32::from_be_bytes(retry),
             expire: u32::from_be_bytes(expire),
-            minimum: file::seconds(u32::from_be_bytes(minimum)),
+            minimum: master_file::seconds(u32::from_be_bytes(minimum)),
             ttl: record.ttl,
             rdata: record.rdata.clone(),
         })
@@ -148,16 +148,16 @@ impl Soa {
 }
 
 /// The tree's entry of one owner. It takes the data of the records, which are sorted by type.
-fn entry(records: &mut [Record]) -> Option<(Key, Node)> {
+fn entry(records: &mut [ZoneRecord]) -> Option<(Key, OwnerRecords)> {
     let first = records.first()?;
     let (key, owner) = (first.key.clone(), first.owner.clone());
     let rrsets = records.chunk_by_mut(|one, next| one.rtype == next.rtype).filter_map(rrset).collect();
-    Some((key, Node { owner, rrsets }))
+    Some((key, OwnerRecords { owner, rrsets }))
 }
 
 /// The RRset of records of one owner and type: duplicates are dropped, and the smallest TTL applies to all (RFC 2181
 /// §5).
-fn rrset(records: &mut [Record]) -> Option<RrSet> {
+fn rrset(records: &mut [ZoneRecord]) -> Option<RrSet> {
     let rtype = records.first()?.rtype;
     let ttl = records.iter().map(|record| record.ttl).min()?;
     let mut seen = HashSet::new();

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use callsign::registration::{ANNOTATION_LEN_MAX, DECODED_LEN_MAX, REGISTRATIONS_MAX, Reason};
-use callsign::report::{self, Bad, Paging, PodFilter};
+use callsign::report::{self, Paging, PodFilter, RefusalRow};
 use callsign::source::{Change, Pod};
 
 use super::world::{World, pod, settings};
@@ -47,8 +47,8 @@ impl Note {
 
 /// The Pod's refusals: profile and reason.
 fn bad(world: &World) -> Vec<(String, Reason)> {
-    let bad = report::bad(world.snapshot(), &Paging::ALL).items;
-    assert!(bad.iter().all(|bad: &Bad| bad.message == bad.reason.to_string()), "{bad:?}");
+    let bad = report::refusals(world.snapshot(), &Paging::ALL).items;
+    assert!(bad.iter().all(|bad: &RefusalRow| bad.message == bad.reason.to_string()), "{bad:?}");
     bad.into_iter().map(|bad| (bad.profile, bad.reason)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Which Pods are in the zone.
 
-use callsign::report::{self, Bad, Paging, PodFilter};
+use callsign::report::{self, Paging, PodFilter, RefusalRow};
 use callsign::snapshot::ZoneSettings;
 use callsign::source::{Change, Phase, Pod};
 use domain::base::iana::Rtype;
@@ -87,11 +87,11 @@ fn switched_off_registrations_make_their_names_exist() {
     }
 }
 
-pub(super) fn bad(world: &World) -> Vec<Bad> {
-    report::bad(world.snapshot(), &Paging::ALL).items
+pub(super) fn bad(world: &World) -> Vec<RefusalRow> {
+    report::refusals(world.snapshot(), &Paging::ALL).items
 }
 
-pub(super) fn pods_named(world: &World, name: Option<&str>) -> Vec<report::Pod> {
+pub(super) fn pods_named(world: &World, name: Option<&str>) -> Vec<report::PodRow> {
     let filter = PodFilter { name: name.map(str::to_owned), namespace: None };
     report::pods(world.snapshot(), &filter, &Paging::ALL).items
 }

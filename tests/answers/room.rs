@@ -40,10 +40,10 @@ fn with_room(namespace: u64, all: u64, pods: impl IntoIterator<Item = Pod>) -> W
 
 /// For each Pod `pod-<number>`, how many registrations are published, and why it is kept out if it is.
 fn shares(world: &World, namespace: &str, pods: usize) -> Vec<(usize, Option<Reason>)> {
-    let bad = report::bad(world.snapshot(), &Paging::ALL).items;
+    let bad = report::refusals(world.snapshot(), &Paging::ALL).items;
     let of = |number: usize| {
         let answered = world.data(&format!("a.i{number}.{namespace}.Z"), Rtype::SRV).1.len();
-        let is_its = |one: &&report::Bad| one.namespace == namespace && one.pod == format!("pod-{number}");
+        let is_its = |one: &&report::RefusalRow| one.namespace == namespace && one.pod == format!("pod-{number}");
         (answered, bad.iter().find(is_its).map(|one| one.reason))
     };
     (0..pods).map(of).collect()
@@ -255,9 +255,9 @@ proptest! {
                 world.apply(pod);
             }
             let expected = admitted(&costs, namespace_max, max);
-            let bad = report::bad(world.snapshot(), &Paging::ALL).items;
+            let bad = report::refusals(world.snapshot(), &Paging::ALL).items;
             for (pod, cost) in &costs {
-                let is_it = |one: &&report::Bad| {
+                let is_it = |one: &&report::RefusalRow| {
                     one.namespace == NAMESPACES[pod.0] && one.pod == format!("pod-{}", pod.1)
                 };
                 // A Pod without an annotation has nothing to refuse.

@@ -9,11 +9,11 @@ use arc_swap::ArcSwap;
 use callsign::answer::Freshness;
 use callsign::index::Index;
 use callsign::metrics::Metrics;
-use callsign::server::clients::Clients;
+use callsign::server::clients::ClientPolicy;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::{Phase, Pod};
-use callsign::state::{self, FILE_NAME, Keeper, StateError};
+use callsign::state::{self, FILE_NAME, StateError, StateSaver};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -130,11 +130,11 @@ fn two_concurrent_saves_run_one_after_the_other() {
         snapshot: ArcSwap::new(live(&small)),
         freshness: SharedFreshness::default(),
         nsid: [].into(),
-        clients: Clients::default(),
+        clients: ClientPolicy::default(),
         metrics: Arc::new(Metrics::new("0", "0")),
         logs_queries: false,
     });
-    let keeper = Arc::new(Keeper::new(folder.0.clone(), vec![source("app")], responder.clone(), || None));
+    let keeper = Arc::new(StateSaver::new(folder.0.clone(), vec![source("app")], responder.clone(), || None));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     for round in 0..50 {

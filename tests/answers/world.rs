@@ -14,7 +14,7 @@ use callsign::index::{Index, Now};
 use callsign::name;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
-use callsign::wire::{self, Limits, Own, Query, Received};
+use callsign::wire::{self, Limits, Query, Received, ServerOptions};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
@@ -24,7 +24,7 @@ use crate::ask::{Ask, Reply};
 pub(crate) const ZONE: &str = "rpc.cluster.local.";
 
 /// What the server says about itself in EDNS.
-pub(crate) const OWN: Own<'_> = Own { nsid: b"test", cookie: None };
+pub(crate) const OWN: ServerOptions<'_> = ServerOptions { nsid: b"test", cookie: None };
 
 /// The index, and what it has received.
 pub(crate) struct World {
@@ -137,7 +137,7 @@ impl World {
                 self.told.retain(|(of, uid), _| of != profile || listed.contains(uid));
             }
             Change::Abort | Change::Close => _ = self.listed.remove(profile),
-            Change::Again(_) => {}
+            Change::Refetched(_) => {}
         }
     }
 
@@ -165,7 +165,7 @@ impl World {
             for missing in missing {
                 let told = self.told.get(&(missing.source.profile.to_string(), missing.pod.uid.as_str().into()));
                 let pod = Box::new(told.expect("a Pod that was sent").clone());
-                self.send_of(&missing.source.profile, Change::Again(pod));
+                self.send_of(&missing.source.profile, Change::Refetched(pod));
             }
             is_new |= self.publish_once();
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use callsign::source::files::Manifests;
 use callsign::source::health::SourceHealth;
-use callsign::source::{Change, Profile};
+use callsign::source::{Change, WatchProfile};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::channel;
@@ -16,7 +16,7 @@ use super::zone::{Zone, pod};
 
 /// Reads a file as the server does.
 pub(crate) fn read(path: PathBuf) -> Zone {
-    let profile = Profile {
+    let profile = WatchProfile {
         name: "dubbo".into(),
         selector: "".parse().expect("a selector"),
         annotation: "dubbo.io/a".to_owned(),

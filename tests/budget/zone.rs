@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
 use callsign::metrics::Metrics;
-use callsign::server::clients::Clients;
+use callsign::server::clients::ClientPolicy;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
@@ -149,7 +149,7 @@ impl Zone {
             snapshot: ArcSwap::new(self.snapshot.clone()),
             freshness: SharedFreshness::default(),
             nsid: b"budget".as_slice().into(),
-            clients: Clients::default(),
+            clients: ClientPolicy::default(),
             metrics: Arc::new(Metrics::new("0", "0")),
             logs_queries: false,
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use callsign::source::health::{Restart, SourceHealth};
 use callsign::source::kube::{Encoding, Method, Watch};
-use callsign::source::{Arrival, Change, Phase, Pod, Profile};
+use callsign::source::{Arrival, Change, Phase, Pod, WatchProfile};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
@@ -89,8 +89,8 @@ fn write(namespace: &Namespace) {
 /// A watch of the namespace's odd Pods, running.
 fn watch(namespace: &Namespace, (encoding, method): (Encoding, Method)) -> (Receiver<Arrival>, Arc<SourceHealth>) {
     let selector = "odd=yes".parse().expect("a selector");
-    let profile = Profile { name: "odd".into(), selector, annotation: KEY.into() };
-    let watch = Watch::new("test".into(), profile, Some(namespace.name.as_str().into())).asking(encoding, method);
+    let profile = WatchProfile { name: "odd".into(), selector, annotation: KEY.into() };
+    let watch = Watch::new("test".into(), profile, Some(namespace.name.as_str().into())).preferring(encoding, method);
     let (sender, events) = channel(16);
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (cluster, run_health) = (Cluster::shared(), health.clone());

@@ -5,7 +5,7 @@ use std::fs;
 
 use callsign::cli::{self, Cli, RegisterArgs};
 use callsign::config::default_profiles;
-use callsign::register::{Kind, Owner, Profile};
+use callsign::register::{Owner, OwnerKind, Profile};
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;
@@ -64,7 +64,7 @@ fn the_program_accepts_the_examples() {
             assert_eq!(args.interface, ["org.acme.Greeter"], "{name}");
             assert_eq!(args.port.iter().map(|port| i32::from(*port)).collect::<Vec<_>>(), served, "{name}");
             let offer = args.fields.offer(&args.interface[0], &args.port);
-            let owner = Owner { name: "20880".into(), kind: Kind::Wrapper };
+            let owner = Owner { name: "20880".into(), kind: OwnerKind::Wrapper };
             offer.check(args.profile, &owner).unwrap_or_else(|error| panic!("{name}: {error}"));
             // The drain, and the part of the grace period that the kubelet leaves for the server's stop.
             let drain = i64::try_from(args.drain).expect("seconds");

@@ -36,7 +36,7 @@ fn a_label_that_is_null_is_there() {
         std::slice::from_ref(&folder.0),
         &[profile("any", "app.io/label"), profile("empty", "app.io/label=")],
     );
-    assert_eq!(held.pods[0].told.len(), 2, "{:?}", held.problems());
+    assert_eq!(held.pods[0].by_profile.len(), 2, "{:?}", held.problems());
 }
 
 /// A list without `items` is a mistake; a list with empty `items` is none.
@@ -83,8 +83,8 @@ fn a_problem_names_its_pod() {
         let folder = Folder::new("titles");
         folder.write("a.yaml", &format!("kind: Pod\nmetadata: {{{metadata}}}\n"));
         let held = folder.load();
-        let told: Vec<_> = held.problems().iter().map(|problem| problem.pod.as_deref()).collect();
-        assert_eq!(told, [expected], "{metadata}");
+        let by_profile: Vec<_> = held.problems().iter().map(|problem| problem.pod.as_deref()).collect();
+        assert_eq!(by_profile, [expected], "{metadata}");
     }
 }
 

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use callsign::source::Profile;
-use callsign::source::files::{FileProblem, Loaded, ManifestPod, load};
+use callsign::source::WatchProfile;
+use callsign::source::files::{FileProblem, LoadReport, ManifestPod, load};
 
 use self::texts::pod;
 
@@ -45,7 +45,7 @@ impl Folder {
 
 /// What files hold, and their Pods by uid, for the profiles `app` and `all`.
 struct Held {
-    loaded: Loaded,
+    loaded: LoadReport,
     pods: Vec<ManifestPod>,
 }
 
@@ -54,7 +54,7 @@ impl Held {
         Held::load_for(paths, &[profile("app", "app.io/label=app.io-value"), profile("all", "")])
     }
 
-    fn load_for(paths: &[PathBuf], profiles: &[Profile]) -> Held {
+    fn load_for(paths: &[PathBuf], profiles: &[WatchProfile]) -> Held {
         let mut pods = BTreeMap::new();
         let loaded = load(paths, profiles, |found| _ = pods.insert(found.pod.uid.clone(), found));
         assert_eq!(loaded.pods, pods.len());
@@ -87,8 +87,8 @@ fn problems(text: &str) -> Vec<(Option<usize>, Option<u64>, String)> {
     folder.load().loaded.problems.into_iter().map(|problem| (problem.document, problem.line, problem.reason)).collect()
 }
 
-fn profile(name: &str, selector: &str) -> Profile {
-    Profile {
+fn profile(name: &str, selector: &str) -> WatchProfile {
+    WatchProfile {
         name: name.into(),
         selector: selector.parse().expect("a selector"),
         annotation: format!("{name}.io/annotation"),

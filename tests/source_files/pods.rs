@@ -14,7 +14,7 @@ fn fills_in_values_that_a_manifest_omits() {
     assert_eq!((&*found.pod.namespace, &*found.pod.name), ("default", "p"));
     assert!(found.pod.status.ready && found.pod.status.phase == Phase::Running);
     assert_eq!(found.pod.status.pod_ips[..], ["10.0.0.1".parse::<std::net::IpAddr>().expect("an address")]);
-    assert_eq!(found.told, [(0, Some("W10=".into())), (1, None)]);
+    assert_eq!(found.by_profile, [(0, Some("W10=".into())), (1, None)]);
     assert_eq!(found.pod.annotation, None);
 }
 

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::super::{Kind, Offer, OwnPod, Owner, Profile};
+use super::super::{Offer, OwnPod, Owner, OwnerKind, Profile};
 use super::*;
 use crate::registration;
 
@@ -81,19 +81,19 @@ async fn a_check_that_writes_does_not_undo_a_withdrawal() {
     let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
     let pod =
         OwnPod { namespace: "a".into(), name: "a".into(), uid: Some("u".into()), doubt: None, is_doubtful: false };
-    let owner = Owner { name: "main".into(), kind: Kind::Wrapper };
+    let owner = Owner { name: "main".into(), kind: OwnerKind::Wrapper };
     let keeper = Keeper::start(Registrar::new(client, pod, Profile::App, owner));
     let offers: Arc<[Offer]> = [Offer { interface: "a.B".into(), port: vec![1], ..Offer::default() }].into();
-    keeper.want(Wanted::Offers(offers.clone()));
-    keeper.done().await;
+    keeper.request(WantedEntries::Offers(offers.clone()));
+    keeper.written().await;
     assert_eq!(server.patches.load(SeqCst), 1);
 
     server.set(None);
     while server.patches.load(SeqCst) < 2 {
         sleep(Duration::from_millis(5)).await;
     }
-    keeper.want(Wanted::Withdrawn(offers));
-    keeper.done().await;
+    keeper.request(WantedEntries::Withdrawn(offers));
+    keeper.written().await;
     sleep(PATCH_TIME + Duration::from_millis(100)).await; // less than the time to the next look
     let published = registration::decode(&server.value()).registrations.iter().any(|one| one.enabled);
     assert!(!published, "the look's write came after the withdrawal");

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::super::Address;
+use super::super::ServerAddress;
 use super::*;
 
 fn of(interfaces: &[&str]) -> Selection {
@@ -19,11 +19,11 @@ fn of(interfaces: &[&str]) -> Selection {
 }
 
 /// A server that sends these streams one after the other and then 404, and the ids that it is asked to resume from.
-async fn server(streams: &'static [&'static str]) -> (Server, Arc<Mutex<Vec<String>>>) {
+async fn server(streams: &'static [&'static str]) -> (ServerClient, Arc<Mutex<Vec<String>>>) {
     let ids = Arc::new(Mutex::new(Vec::new()));
     let asked = ids.clone();
     let answer = move |headers: HeaderMap| async move {
-        let id = headers.get(events::LAST_EVENT_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
+        let id = headers.get(sse::LAST_EVENT_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
         let number = {
             let mut asked = asked.lock().expect("the ids");
             asked.push(id.to_owned());
@@ -39,7 +39,11 @@ async fn server(streams: &'static [&'static str]) -> (Server, Arc<Mutex<Vec<Stri
     let address = listener.local_addr().expect("its address");
     let router = Router::new().route("/v1/watch", get(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), ids)
+    (
+        ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
+            .expect("a URL"),
+        ids,
+    )
 }
 
 #[tokio::test]
@@ -51,24 +55,24 @@ async fn a_stream_resumes_from_the_last_understood_id() {
     ])
     .await;
     let mut stream = EventStream::new(server, of(&["a.b"]));
-    let mut told = Vec::new();
-    while told.len() < 6 {
-        told.push(match stream.next().await {
-            Told::Set(..) => "set".to_owned(),
-            Told::Change(..) => "change".to_owned(),
-            Told::Lost(error) => error.to_string(),
+    let mut seen = Vec::new();
+    while seen.len() < 6 {
+        seen.push(match stream.next().await {
+            StreamEvent::Set(..) => "set".to_owned(),
+            StreamEvent::Change(..) => "change".to_owned(),
+            StreamEvent::Lost(error) => error.to_string(),
         });
     }
     let expected =
         ["set", "the stream ended", "the stream ended", "change", "an event cannot be decoded", "404 Not Found"];
-    for (told, expected) in told.iter().zip(expected) {
-        assert!(told.contains(expected), "{told}: {expected}");
+    for (seen, expected) in seen.iter().zip(expected) {
+        assert!(seen.contains(expected), "{seen}: {expected}");
     }
     assert_eq!(*ids.lock().expect("the ids"), ["-", "a-1", "a-4", "-"]);
 }
 
 /// A server that waits before it answers each request with this text, and the number of requests.
-async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server, Arc<Mutex<usize>>) {
+async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (ServerClient, Arc<Mutex<usize>>) {
     let count = Arc::new(Mutex::new(0));
     let asked = count.clone();
     let answer = move || async move {
@@ -81,28 +85,32 @@ async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server
     let address = listener.local_addr().expect("its address");
     let router = Router::new().route("/v1/watch", get(answer));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL"), count)
+    (
+        ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
+            .expect("a URL"),
+        count,
+    )
 }
 
 /// The news of a stream whose selection changes every few milliseconds, with the wait dropped each time.
-async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<Told> {
-    let (mut told, end) = (Vec::new(), Instant::now() + time);
+async fn disturbed(mut stream: EventStream, time: Duration) -> Vec<StreamEvent> {
+    let (mut seen, end) = (Vec::new(), Instant::now() + time);
     while Instant::now() < end {
         for interfaces in [&["a.b"][..], &["a.b", "c.d"]] {
             stream.select(of(interfaces));
-            told.extend(tokio::time::timeout(Duration::from_millis(10), stream.next()).await.ok());
+            seen.extend(tokio::time::timeout(Duration::from_millis(10), stream.next()).await.ok());
         }
     }
-    told
+    seen
 }
 
 #[tokio::test]
 async fn an_opening_continues_while_subscribers_come_and_go() {
     let set = "event: set\nid: a-1\ndata: {\"interface\":\"a.b\",\"endpoints\":[]}\n\n";
     let (server, count) = slow(Duration::from_millis(400), StatusCode::OK, set).await;
-    let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(3)).await;
-    assert!(told.iter().any(|told| matches!(told, Told::Set(..))), "{told:?}");
-    assert!(told.iter().all(|told| !matches!(told, Told::Lost(_))), "{told:?}");
+    let seen = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(3)).await;
+    assert!(seen.iter().any(|seen| matches!(seen, StreamEvent::Set(..))), "{seen:?}");
+    assert!(seen.iter().all(|seen| !matches!(seen, StreamEvent::Lost(_))), "{seen:?}");
     let count = *count.lock().expect("the count");
     assert!((2..=4).contains(&count), "it was opened {count} times in three seconds");
 }
@@ -110,9 +118,9 @@ async fn an_opening_continues_while_subscribers_come_and_go() {
 #[tokio::test]
 async fn a_pause_continues_while_subscribers_come_and_go() {
     let (server, ids) = server(&[]).await;
-    let told = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
+    let seen = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
     let asked = ids.lock().expect("the ids").len();
-    assert!((2..=5).contains(&asked) && told.len() >= 2, "it was asked {asked} times in four seconds: {told:?}");
+    assert!((2..=5).contains(&asked) && seen.len() >= 2, "it was asked {asked} times in four seconds: {seen:?}");
 }
 
 /// Found as: one closed connection made a process use HTTP/1.1 for good.
@@ -133,10 +141,11 @@ async fn http2_is_tried_again_once_a_stream_has_ended() {
             seen.lock().expect("the methods").push(method);
         }
     });
-    let server = Server::at(Address { url: format!("http://{address}"), ..Address::default() }).expect("a URL");
+    let server = ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
+        .expect("a URL");
     let mut stream = EventStream::new(server, of(&["a.b"]));
     for _ in 0..2 {
-        let Told::Lost(error) = stream.next().await else { panic!("nothing is told") };
+        let StreamEvent::Lost(error) = stream.next().await else { panic!("nothing is told") };
         assert!(error.to_string().contains("the stream ended"), "{error}");
     }
     assert_eq!(*methods.lock().expect("the methods"), ["PRI", "GET", "PRI", "GET"]);

@@ -86,7 +86,7 @@ pub enum SecretError {
 
 /// The result of checking a client's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct CookieCheck {
     /// Whether this server or a replica made the cookie, for this address, and it has not expired. Then the client's source
     /// address is not forged.
     pub is_valid: bool,
@@ -100,7 +100,7 @@ impl Cookies {
     /// # Errors
     /// The file is unreadable or malformed, or the system gives no random numbers.
     pub fn new(file: Option<PathBuf>) -> Result<Cookies, SecretError> {
-        let seen = Fingerprint::of(file.as_slice()); // before the read, so that `keep` sees a change during it
+        let seen = Fingerprint::of(file.as_slice()); // before the read, so that `reload_on_change` sees a change during it
         let secrets = match &file {
             Some(file) => read(file)?,
             None => {
@@ -114,7 +114,7 @@ impl Cookies {
     }
 
     /// Reads the file again each time it changes, until the process ends. A bad file leaves the old secrets in use.
-    pub async fn keep(self: Arc<Self>) {
+    pub async fn reload_on_change(self: Arc<Self>) {
         let Some(file) = &self.file else { return };
         let mut seen = self.seen.clone();
         loop {
@@ -135,7 +135,7 @@ impl Cookies {
         client: [u8; CLIENT_COOKIE_LEN],
         server: Option<[u8; SERVER_COOKIE_LEN]>,
         address: IpAddr,
-    ) -> Checked {
+    ) -> CookieCheck {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as u32; // wraps in 2106
         self.secrets.load().check_at(client, server, address, now)
     }
@@ -148,7 +148,7 @@ impl Secrets {
         server: Option<[u8; SERVER_COOKIE_LEN]>,
         address: IpAddr,
         now: u32,
-    ) -> Checked {
+    ) -> CookieCheck {
         let made_at = server.map(|server| u32::from_be_bytes([server[4], server[5], server[6], server[7]]));
         // Serial number arithmetic (RFC 1982) still works when the clock wraps, and after 2038.
         let age = made_at.map(|made_at| i64::from(now.wrapping_sub(made_at) as i32));
@@ -168,7 +168,7 @@ impl Secrets {
         let mut cookie = [0; CLIENT_COOKIE_LEN + SERVER_COOKIE_LEN];
         cookie[..CLIENT_COOKIE_LEN].copy_from_slice(&client);
         cookie[CLIENT_COOKIE_LEN..].copy_from_slice(&given);
-        Checked { is_valid: valid.is_some(), cookie }
+        CookieCheck { is_valid: valid.is_some(), cookie }
     }
 }
 

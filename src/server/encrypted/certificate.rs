@@ -25,14 +25,14 @@ const FILE_LEN_MAX: u64 = 1 << 20;
 /// A certificate chain and its key that follow their files.
 #[derive(Debug)]
 pub struct Certificate {
-    files: Files,
+    files: CertificateFiles,
     seen: Fingerprint,
     current: ArcSwap<CertifiedKey>,
 }
 
 /// The files of certificate and key, both in PEM (RFC 7468).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct CertificateFiles {
     /// The certificate, followed by its intermediates (`tls.crt`).
     pub certificate: PathBuf,
     /// The private key (`tls.key`).
@@ -64,7 +64,7 @@ impl Certificate {
     ///
     /// # Errors
     /// The pair cannot be served.
-    pub fn read(files: Files) -> Result<Certificate, CertificateError> {
+    pub fn read(files: CertificateFiles) -> Result<Certificate, CertificateError> {
         let seen = Fingerprint::of(&files.paths()); // first, so that a change during the read is noticed
         let current = ArcSwap::from_pointee(files.read()?);
         Ok(Certificate { files, seen, current })
@@ -72,7 +72,7 @@ impl Certificate {
 
     /// Reloads both files whenever they change, as long as the process lives. A bad pair leaves the old one in use.
     /// Open connections keep the pair that they began with.
-    pub async fn keep(self: Arc<Self>, metrics: Arc<Metrics>) {
+    pub async fn reload_on_change(self: Arc<Self>, metrics: Arc<Metrics>) {
         let (paths, mut seen) = (self.files.paths(), self.seen.clone());
         loop {
             poll::changed(&paths, &mut seen).await;
@@ -95,13 +95,13 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-impl Files {
+impl CertificateFiles {
     fn paths(&self) -> [PathBuf; 2] {
         [self.certificate.clone(), self.key.clone()]
     }
 
     fn read(&self) -> Result<CertifiedKey, CertificateError> {
-        let Files { certificate, key } = self;
+        let CertificateFiles { certificate, key } = self;
         let pem = read_file(certificate)?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty());

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::room::{Full, Query, Room};
+use super::budget::{BudgetExceeded, BufferedQuery, ConnectionBudget};
 use crate::metrics::Transport;
 use crate::server::Responder;
-use crate::server::clients::seats::Seat;
+use crate::server::clients::permits::ConnectionPermit;
 use crate::server::listen::canonical;
-use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::tcp::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// Error codes of connections and streams (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -27,12 +27,12 @@ const STREAM_LEN_MAX: usize = 2 + 65535;
 /// Serves one connection until either side closes it or no query arrives for a while.
 pub(super) async fn converse(
     connection: Connection,
-    seat: &Seat,
+    permit: &ConnectionPermit,
     responder: &Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) {
     let client = canonical(connection.remote_address());
-    let room = Arc::new(Room::new());
+    let budget = Arc::new(ConnectionBudget::new());
     let mut queries = JoinSet::new(); // bounded by QUIC's limit of open streams
     loop {
         let accepted = tokio::select! {
@@ -41,11 +41,11 @@ pub(super) async fn converse(
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Ok(Ok((mut send, receive))) = accepted else { break };
-        seat.heard();
-        let (connection, room, responder) = (connection.clone(), room.clone(), responder.clone());
+        permit.record_activity();
+        let (connection, budget, responder) = (connection.clone(), budget.clone(), responder.clone());
         queries.spawn(async move {
-            if let Err(Broken(code)) = answer(&mut send, receive, client, &room, &responder).await {
-                room.close();
+            if let Err(CloseReason(code)) = answer(&mut send, receive, client, &budget, &responder).await {
+                budget.close();
                 connection.close(code, b"");
             }
         });
@@ -59,21 +59,21 @@ pub(super) async fn converse(
 }
 
 /// The client violates the protocol or takes too much. This ends its connection (RFC 9250 §4.3.3, §4.3.4).
-struct Broken(VarInt);
+struct CloseReason(VarInt);
 
 async fn answer(
     send: &mut SendStream,
     receive: RecvStream,
     client: SocketAddr,
-    room: &Room,
+    budget: &ConnectionBudget,
     responder: &Responder,
-) -> Result<(), Broken> {
-    let Ok(read) = timeout(MESSAGE_WAIT, read(receive, room)).await else {
+) -> Result<(), CloseReason> {
+    let Ok(read) = timeout(MESSAGE_WAIT, read(receive, budget)).await else {
         drop(send.reset(INTERNAL_ERROR)); // a stream that is only dropped would end as if complete
         return Ok(());
     };
     let Some(query) = read? else { return Ok(()) };
-    let composed = room.reply(|reply| compose(&query, client, responder, reply)).await;
+    let composed = budget.reply(|reply| compose(&query, client, responder, reply)).await;
     let Some((composed, reply)) = composed else {
         drop(send.reset(INTERNAL_ERROR)); // the client reads the other replies too slowly
         return Ok(());
@@ -83,7 +83,7 @@ async fn answer(
     match timeout(MESSAGE_WAIT, send.write_all(&reply)).await {
         Ok(Ok(())) => drop(reply), // QUIC has the reply, within its send window
         Ok(Err(_)) => return Ok(()),
-        Err(_) => return Err(Broken(EXCESSIVE_LOAD)),
+        Err(_) => return Err(CloseReason(EXCESSIVE_LOAD)),
     }
     // Waits until the reply has arrived, because the caller may close the connection.
     if send.finish().is_ok() && timeout(MESSAGE_WAIT, send.stopped()).await.is_err() {
@@ -93,12 +93,14 @@ async fn answer(
 }
 
 /// Reads a query after its length. `None` if the client cancels it or is gone.
-async fn read(mut receive: RecvStream, room: &Room) -> Result<Option<Query>, Broken> {
-    let mut query = room.query();
+async fn read(mut receive: RecvStream, budget: &ConnectionBudget) -> Result<Option<BufferedQuery>, CloseReason> {
+    let mut query = budget.query();
     loop {
         match receive.read_chunk(usize::MAX, true).await {
-            Ok(Some(part)) if query.len() + part.bytes.len() > STREAM_LEN_MAX => return Err(Broken(PROTOCOL_ERROR)),
-            Ok(Some(part)) => query.extend(&part.bytes).map_err(|Full| Broken(EXCESSIVE_LOAD))?,
+            Ok(Some(part)) if query.len() + part.bytes.len() > STREAM_LEN_MAX => {
+                return Err(CloseReason(PROTOCOL_ERROR));
+            }
+            Ok(Some(part)) => query.extend(&part.bytes).map_err(|BudgetExceeded| CloseReason(EXCESSIVE_LOAD))?,
             Ok(None) => return Ok(Some(query)),
             Err(_) => return Ok(None),
         }
@@ -106,8 +108,8 @@ async fn read(mut receive: RecvStream, room: &Room) -> Result<Option<Query>, Bro
 }
 
 /// Appends a length and the reply.
-fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut Vec<u8>) -> Result<(), Broken> {
-    let broken = Broken(PROTOCOL_ERROR);
+fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut Vec<u8>) -> Result<(), CloseReason> {
+    let broken = CloseReason(PROTOCOL_ERROR);
     let Some((len, message)) = framed.split_first_chunk::<2>() else { return Err(broken) };
     if usize::from(u16::from_be_bytes(*len)) != message.len() {
         return Err(broken);

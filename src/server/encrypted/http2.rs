@@ -19,14 +19,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::budget::{BufferedQuery, ConnectionBudget};
 use super::certificate::Certificate;
-use super::http::{self as doh, BODY_LEN_MAX, Place};
-use super::room::{Query, Room};
+use super::doh::{self, BODY_LEN_MAX, MessageSource};
 use super::tls::shake_hands;
 use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, server_config};
 use crate::metrics::Transport;
 use crate::server::Responder;
-use crate::server::stream::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::tcp::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
 
 /// The required protocol. HTTP/1.1 answers only one query at a time (RFC 8484 §5.2).
 const PROTOCOL: &[u8] = b"h2";
@@ -50,7 +50,7 @@ pub async fn serve(
     closing: watch::Receiver<bool>,
 ) {
     let shared = responder.clone();
-    stream::accept(listener, Transport::Https, responder, closing, move |stream, client, closing| {
+    tcp::accept(listener, Transport::Https, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
         async move {
             let stream = shake_hands(&acceptor, stream, &responder).await?;
@@ -67,28 +67,28 @@ async fn converse(
     responder: Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let (asked, room) = (Arc::new(Notify::new()), Arc::new(Room::new()));
+    let (asked, budget) = (Arc::new(Notify::new()), Arc::new(ConnectionBudget::new()));
     let service = service_fn({
-        let (asked, room) = (asked.clone(), room.clone());
+        let (asked, budget) = (asked.clone(), budget.clone());
         move |request| {
             asked.notify_one();
-            client.seat.heard();
-            let (address, responder, room) = (client.address, responder.clone(), room.clone());
-            async move { Ok::<_, Infallible>(answer(request, address, &room, &responder).await.map(Full::new)) }
+            client.permit.record_activity();
+            let (address, responder, budget) = (client.address, responder.clone(), budget.clone());
+            async move { Ok::<_, Infallible>(answer(request, address, &budget, &responder).await.map(Full::new)) }
         }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_LEN_MAX);
     builder.initial_connection_window_size(CONNECTION_WINDOW).max_send_buf_size(SEND_BUFFER_LEN);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let (mut idle, mut stalled) = (pin!(sleep(IDLE_WAIT)), pin!(room.stalled()));
+    let (mut idle, mut stalled) = (pin!(sleep(IDLE_WAIT)), pin!(budget.stalled()));
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(io::Error::other),
             () = asked.notified() => idle.as_mut().reset(Instant::now() + IDLE_WAIT),
             () = &mut idle => break,
             () = &mut stalled => {
-                room.close();
+                budget.close();
                 return Err(io::ErrorKind::TimedOut.into());
             }
             _ = closing.wait_for(|closing| *closing) => break,
@@ -98,26 +98,31 @@ async fn converse(
     timeout(MESSAGE_WAIT, connection).await?.map_err(io::Error::other)
 }
 
-async fn answer(request: Request<Incoming>, client: SocketAddr, room: &Room, responder: &Responder) -> Response<Bytes> {
+async fn answer(
+    request: Request<Incoming>,
+    client: SocketAddr,
+    budget: &ConnectionBudget,
+    responder: &Responder,
+) -> Response<Bytes> {
     let (head, body) = request.into_parts();
-    let place = doh::place(&head).map(|place| match place {
-        Place::Url(message) => Some(extended(room.query(), &message)),
-        Place::Body => None,
+    let message_source = doh::message_source(&head).map(|message_source| match message_source {
+        MessageSource::Url(message) => Some(extended(budget.query(), &message)),
+        MessageSource::Body => None,
     });
     drop(head); // free it: a client may have many requests that wait for their bodies
     // A refused request's body is read too: an unread body resets the stream, and the client might never see the
     // status.
-    let body = timeout(MESSAGE_WAIT, read(body, room)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
-    match place.and_then(|query| query.unwrap_or(body)) {
-        Ok(query) => doh::respond(&query, client, room, responder).await,
+    let body = timeout(MESSAGE_WAIT, read(body, budget)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
+    match message_source.and_then(|query| query.unwrap_or(body)) {
+        Ok(query) => doh::respond(&query, client, budget, responder).await,
         Err(status) => doh::refusal(status),
     }
 }
 
 /// Reads a request's body to its end, even after it has become too long to keep.
-async fn read(body: Incoming, room: &Room) -> Result<Query, StatusCode> {
+async fn read(body: Incoming, budget: &ConnectionBudget) -> Result<BufferedQuery, StatusCode> {
     let mut body = pin!(Limited::new(body, 2 * BODY_LEN_MAX));
-    let mut kept = Ok(room.query());
+    let mut kept = Ok(budget.query());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
             true => StatusCode::PAYLOAD_TOO_LARGE,
@@ -130,7 +135,7 @@ async fn read(body: Incoming, room: &Room) -> Result<Query, StatusCode> {
 }
 
 /// A query with its next part, or the status to refuse it with.
-fn extended(mut query: Query, part: &[u8]) -> Result<Query, StatusCode> {
+fn extended(mut query: BufferedQuery, part: &[u8]) -> Result<BufferedQuery, StatusCode> {
     if query.len() + part.len() > BODY_LEN_MAX {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }

@@ -15,28 +15,28 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::HEAD_LEN_MAX;
-use super::http::{self as doh, BODY_LEN_MAX, Place};
-use super::room::Room;
+use super::budget::ConnectionBudget;
+use super::doh::{self, BODY_LEN_MAX, MessageSource};
 use crate::server::Responder;
-use crate::server::clients::seats::Seat;
+use crate::server::clients::permits::ConnectionPermit;
 use crate::server::listen::canonical;
-use crate::server::stream::{IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::tcp::{IDLE_WAIT, MESSAGE_WAIT};
 
 /// The error code for a client that sends more at once than it may, or does not read (RFC 9114 §8.1).
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 
-type Resolver = RequestResolver<bounded::Connection, Bytes>;
-type Stream = RequestStream<bounded::Stream<BidiStream<Bytes>>, Bytes>;
+type Resolver = RequestResolver<bounded::BoundedConnection, Bytes>;
+type ResponseStream = RequestStream<bounded::BoundedStream<BidiStream<Bytes>>, Bytes>;
 
 /// Serves one connection until either side closes it or no request arrives for a while.
 pub(super) async fn converse(
     quic: Connection,
-    seat: &Seat,
+    permit: &ConnectionPermit,
     responder: &Arc<Responder>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Room::new());
-    let bounded = bounded::Connection::new(quic.clone(), room.clone());
+    let budget = Arc::new(ConnectionBudget::new());
+    let bounded = bounded::BoundedConnection::new(quic.clone(), budget.clone());
     let mut builder = h3::server::builder();
     builder.max_field_section_size(HEAD_LEN_MAX.into());
     let built = timeout(MESSAGE_WAIT, builder.build::<_, Bytes>(bounded)).await;
@@ -49,10 +49,10 @@ pub(super) async fn converse(
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Ok(Ok(Some(resolver))) = accepted else { break };
-        seat.heard();
-        let (quic, room, responder) = (quic.clone(), room.clone(), responder.clone());
+        permit.record_activity();
+        let (quic, budget, responder) = (quic.clone(), budget.clone(), responder.clone());
         requests.spawn(async move {
-            if let Err(error) = answer(resolver, &quic, &room, &responder).await {
+            if let Err(error) = answer(resolver, &quic, &budget, &responder).await {
                 tracing::debug!(client = %canonical(quic.remote_address()), %error, "an HTTP/3 request was not answered");
             }
         });
@@ -65,7 +65,12 @@ pub(super) async fn converse(
     while requests.join_next().await.is_some() {}
 }
 
-async fn answer(resolver: Resolver, quic: &Connection, room: &Room, responder: &Responder) -> Result<(), StreamError> {
+async fn answer(
+    resolver: Resolver,
+    quic: &Connection,
+    budget: &ConnectionBudget,
+    responder: &Responder,
+) -> Result<(), StreamError> {
     let client = canonical(quic.remote_address());
     let Ok(read) = timeout(MESSAGE_WAIT, read(resolver)).await else {
         tracing::debug!(%client, "an HTTP/3 request took too long");
@@ -73,29 +78,29 @@ async fn answer(resolver: Resolver, quic: &Connection, room: &Room, responder: &
     };
     let (query, mut stream) = read?;
     let response = match query {
-        Ok(message) => doh::respond(&message, client, room, responder).await,
+        Ok(message) => doh::respond(&message, client, budget, responder).await,
         Err(status) => doh::refusal(status),
     };
     timeout(MESSAGE_WAIT, send(&mut stream, response)).await.unwrap_or_else(|_| {
-        room.close();
+        budget.close();
         quic.close(EXCESSIVE_LOAD, b"a reply was not read");
         Ok(())
     })
 }
 
 /// A request's message or the status to refuse it with, and the stream of the response.
-async fn read(resolver: Resolver) -> Result<(Result<Vec<u8>, StatusCode>, Stream), StreamError> {
+async fn read(resolver: Resolver) -> Result<(Result<Vec<u8>, StatusCode>, ResponseStream), StreamError> {
     let (request, mut stream) = resolver.resolve_request().await?;
-    let place = doh::place(&request.into_parts().0); // and frees the head: many requests may wait for their bodies
-    let query = match place {
+    let message_source = doh::message_source(&request.into_parts().0); // and frees the head: many requests may wait for their bodies
+    let query = match message_source {
         Err(status) => Err(status),
-        Ok(Place::Url(message)) => Ok(message),
-        Ok(Place::Body) => body(&mut stream).await?.ok_or(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(MessageSource::Url(message)) => Ok(message),
+        Ok(MessageSource::Body) => body(&mut stream).await?.ok_or(StatusCode::PAYLOAD_TOO_LARGE),
     };
     Ok((query, stream))
 }
 
-async fn send(stream: &mut Stream, response: Response<Bytes>) -> Result<(), StreamError> {
+async fn send(stream: &mut ResponseStream, response: Response<Bytes>) -> Result<(), StreamError> {
     let (head, body) = response.into_parts();
     stream.send_response(Response::from_parts(head, ())).await?;
     stream.send_data(body).await?;
@@ -103,7 +108,7 @@ async fn send(stream: &mut Stream, response: Response<Bytes>) -> Result<(), Stre
 }
 
 /// A request's body. `None` if it is longer than any message.
-async fn body(stream: &mut Stream) -> Result<Option<Vec<u8>>, StreamError> {
+async fn body(stream: &mut ResponseStream) -> Result<Option<Vec<u8>>, StreamError> {
     let mut body = Vec::new();
     while let Some(mut part) = stream.recv_data().await? {
         if body.len() + part.remaining() > BODY_LEN_MAX {

@@ -12,8 +12,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
 use super::server_config;
-use crate::metrics::{Dropped, Transport};
-use crate::server::{Responder, stream};
+use crate::metrics::{DropReason, Transport};
+use crate::server::{Responder, tcp};
 
 /// The time limit of a handshake: two round trips, and a client's check of a revocation list.
 pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
@@ -37,12 +37,12 @@ pub async fn serve(
     closing: watch::Receiver<bool>,
 ) {
     let shared = responder.clone();
-    stream::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
+    tcp::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
         async move {
             let stream = shake_hands(&acceptor, stream, &responder).await?;
             let (reader, writer) = tokio::io::split(stream);
-            stream::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
+            tcp::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
         }
     })
     .await;
@@ -58,5 +58,5 @@ pub(crate) async fn shake_hands(
         Ok(accepted) => accepted,
         Err(late) => Err(late.into()),
     };
-    accepted.inspect_err(|_| responder.metrics.dropped(Dropped::Handshake))
+    accepted.inspect_err(|_| responder.metrics.dropped(DropReason::Handshake))
 }

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 use socket2::Socket;
 
 use super::Responder;
-use super::socket::{Address, Local};
-use crate::metrics::{Dropped, Transport};
+use super::socket::{DestinationAddress, PeerAddress};
+use crate::metrics::{DropReason, Transport};
 use crate::wire::UDP_LEN_MAX;
 
 /// The largest query in bytes. A question, an OPT record with options and a signature take a fraction of it.
@@ -37,11 +37,11 @@ pub(super) struct Batch<S> {
 struct Datagram<S> {
     len: usize,
     client: S,
-    local: Local,
+    local: DestinationAddress,
     reply: Range<usize>,
 }
 
-impl<S: Address> Batch<S> {
+impl<S: PeerAddress> Batch<S> {
     pub(super) fn new(is_wildcard: bool) -> Batch<S> {
         Batch {
             incoming: headers(is_wildcard),
@@ -62,7 +62,7 @@ impl<S: Address> Batch<S> {
                     self.send(socket, responder);
                 }
                 Err(Errno::EINTR) => {}
-                Err(_) => responder.metrics.dropped(Dropped::Receive), // for example an ICMP error for an earlier reply
+                Err(_) => responder.metrics.dropped(DropReason::Receive), // for example an ICMP error for an earlier reply
             }
         }
     }
@@ -75,10 +75,10 @@ impl<S: Address> Batch<S> {
         let received = recvmmsg(socket.as_raw_fd(), &mut self.incoming, parts.iter_mut(), flags, None)?;
         let is_wildcard = self.is_wildcard;
         self.datagrams.extend(received.filter_map(|message| {
-            let local = if is_wildcard { Local::of(&message) } else { Local::Unknown };
+            let local = if is_wildcard { DestinationAddress::of(&message) } else { DestinationAddress::Unknown };
             Some(Datagram { len: message.bytes, client: message.address?, local, reply: 0..0 })
         }));
-        if is_wildcard && self.datagrams.iter().any(|datagram| datagram.local == Local::Unknown) {
+        if is_wildcard && self.datagrams.iter().any(|datagram| datagram.local == DestinationAddress::Unknown) {
             self.incoming = headers(is_wildcard); // the kernel has shortened the space for control messages
         }
         Ok(())
@@ -103,7 +103,7 @@ impl<S: Address> Batch<S> {
             let mut rest = run;
             while !rest.is_empty() {
                 let sent = send_run(socket, &mut self.outgoing, rest, &self.replies).unwrap_or_else(|_| {
-                    responder.metrics.dropped(Dropped::Send); // full send buffer, or no route: the client asks again
+                    responder.metrics.dropped(DropReason::Send); // full send buffer, or no route: the client asks again
                     1
                 });
                 rest = rest.get(sent..).unwrap_or_default();
@@ -113,13 +113,13 @@ impl<S: Address> Batch<S> {
 }
 
 /// Sends a run of replies. Returns the number sent, at least one, or the error of the first.
-fn send_run<S: Address>(
+fn send_run<S: PeerAddress>(
     socket: &Socket,
     headers: &mut MultiHeaders<S>,
     run: &[Datagram<S>],
     replies: &[u8],
 ) -> nix::Result<usize> {
-    let local = run.first().map_or(Local::Unknown, |first| first.local);
+    let local = run.first().map_or(DestinationAddress::Unknown, |first| first.local);
     local.with_control(|control| {
         let parts = on_stack(run.iter().map(|one| [IoSlice::new(&replies[one.reply.clone()])]));
         let clients = on_stack(run.iter().map(|one| Some(one.client)));
@@ -135,6 +135,6 @@ fn on_stack<T>(parts: impl Iterator<Item = T>) -> ManuallyDrop<SmallVec<[T; BATC
 }
 
 /// Headers for a batch. On a wildcard address, they have space for each datagram's destination address.
-fn headers<S: Address>(is_wildcard: bool) -> MultiHeaders<S> {
-    MultiHeaders::preallocate(BATCH_MAX, is_wildcard.then(Local::space))
+fn headers<S: PeerAddress>(is_wildcard: bool) -> MultiHeaders<S> {
+    MultiHeaders::preallocate(BATCH_MAX, is_wildcard.then(DestinationAddress::space))
 }

@@ -38,18 +38,18 @@ pub fn bind(listen: Listen) -> io::Result<Socket> {
 }
 
 /// A client's address in the system's form.
-pub(super) trait Address: SockaddrLike + Copy {
+pub(super) trait PeerAddress: SockaddrLike + Copy {
     /// The address in the standard library's form, canonical.
     fn get(&self) -> SocketAddr;
 }
 
-impl Address for SockaddrIn {
+impl PeerAddress for SockaddrIn {
     fn get(&self) -> SocketAddr {
         SocketAddrV4::from(*self).into()
     }
 }
 
-impl Address for SockaddrIn6 {
+impl PeerAddress for SockaddrIn6 {
     fn get(&self) -> SocketAddr {
         canonical(SocketAddrV6::from(*self).into())
     }
@@ -58,26 +58,30 @@ impl Address for SockaddrIn6 {
 /// A datagram's destination address, if the socket reports it. The reply comes from it: a client drops a reply from any
 /// other address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Local {
+pub(super) enum DestinationAddress {
     Unknown,
     V4(Ipv4Addr),
     /// The address and its interface, which a link-local address needs.
     V6(Ipv6Addr, u32),
 }
 
-impl Local {
+impl DestinationAddress {
     /// A buffer for a datagram's control messages.
     pub(super) fn space() -> Vec<u8> {
         nix::cmsg_space!(libc::in6_pktinfo)
     }
 
     /// The destination address of a datagram.
-    pub(super) fn of<S>(message: &RecvMsg<'_, '_, S>) -> Local {
-        message.cmsgs().into_iter().flatten().fold(Local::Unknown, |local, control| match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Local::V4(u32::from_be(info.ipi_addr.s_addr).into()),
+    pub(super) fn of<S>(message: &RecvMsg<'_, '_, S>) -> DestinationAddress {
+        message.cmsgs().into_iter().flatten().fold(DestinationAddress::Unknown, |local, control| match control {
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                DestinationAddress::V4(u32::from_be(info.ipi_addr.s_addr).into())
+            }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
-                address.to_ipv4_mapped().map_or(Local::V6(address, info.ipi6_ifindex), Local::V4)
+                address
+                    .to_ipv4_mapped()
+                    .map_or(DestinationAddress::V6(address, info.ipi6_ifindex), DestinationAddress::V4)
             }
             _ => local,
         })
@@ -86,14 +90,14 @@ impl Local {
     /// Calls `send` with the control message that makes this the reply's source address.
     pub(super) fn with_control<T>(self, send: impl FnOnce(&[ControlMessage<'_>]) -> T) -> T {
         match self {
-            Local::Unknown => send(&[]),
-            Local::V4(address) => {
+            DestinationAddress::Unknown => send(&[]),
+            DestinationAddress::V4(address) => {
                 let ours = libc::in_addr { s_addr: u32::from(address).to_be() };
                 let unset = libc::in_addr { s_addr: 0 };
                 let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: ours, ipi_addr: unset };
                 send(&[ControlMessage::Ipv4PacketInfo(&info)])
             }
-            Local::V6(address, interface) => {
+            DestinationAddress::V6(address, interface) => {
                 let ours = libc::in6_addr { s6_addr: address.octets() };
                 let info = libc::in6_pktinfo { ipi6_addr: ours, ipi6_ifindex: interface };
                 send(&[ControlMessage::Ipv6PacketInfo(&info)])

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::manifest::{self, LENS, Lens};
-use super::{Loaded, Profile};
+use super::manifest::{self, STREAM_BOUNDS, StreamBounds};
+use super::{LoadReport, WatchProfile};
 
 /// All that a stream says: its Pods, its problems, and what else is in it.
 #[derive(Debug, PartialEq)]
-pub struct Told {
+pub struct StreamContents {
     /// Each with its document.
     pub pods: Vec<String>,
     /// As people read them.
@@ -17,19 +17,22 @@ pub struct Told {
 }
 
 /// Reads a stream in chunks of this many bytes, and whole documents of at most so many. None is as for a file.
-pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> Told {
-    let lens = Lens { chunk: chunk.unwrap_or(LENS.chunk), document: document.unwrap_or(LENS.document) };
-    let profile = Profile {
+pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> StreamContents {
+    let bounds = StreamBounds {
+        chunk: chunk.unwrap_or(STREAM_BOUNDS.chunk),
+        document: document.unwrap_or(STREAM_BOUNDS.document),
+    };
+    let profile = WatchProfile {
         name: "app".into(),
         selector: "".parse().expect("a selector"),
         annotation: "app.io/annotation".into(),
     };
-    let (file, mut loaded, mut pods) = (Path::new("file"), Loaded::default(), Vec::new());
+    let (file, mut report, mut pods) = (Path::new("file"), LoadReport::default(), Vec::new());
     let mut found = |pod, document| pods.push(format!("{document}: {pod:?}"));
-    let result = manifest::read(file, stream, lens, &[profile], &mut loaded, &mut found);
-    loaded.end(file, pods.len(), result);
-    let problems = loaded.problems.iter().map(ToString::to_string).collect();
-    Told { pods, problems, ignored: loaded.ignored.to_string() }
+    let result = manifest::read(file, stream, bounds, &[profile], &mut report, &mut found);
+    report.end(file, pods.len(), result);
+    let problems = report.problems.iter().map(ToString::to_string).collect();
+    StreamContents { pods, problems, ignored: report.ignored.to_string() }
 }
 
 #[cfg(test)]

@@ -1,31 +1,31 @@
 //! A stream of documents becomes Pods, one after another: no more of it is in memory than a document, or a list's item.
 //!
 //! A document is what stands between lines of `---`, in YAML or JSON, or a JSON object behind another one. One that is
-//! longer than [`Lens::document`] has to be a list, whose items are then read as they come.
+//! longer than [`StreamBounds::document`] has to be a list, whose items are then read as they come.
 
-mod list;
+mod long_list;
 
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{Fault, Fields, Flaw, Node};
-use super::pod::Refused;
-use super::text::{CHUNK_LEN, Text};
-use super::{FileProblem, Loaded, ManifestPod, pod};
-use crate::source::Profile;
-use crate::source::kube::json::Nesting;
+use super::node::{DocumentFault, Flaw, Mapping, Node};
+use super::pod::InvalidPod;
+use super::text::{CHUNK_LEN, TextReader};
+use super::{FileProblem, LoadReport, ManifestPod, pod};
+use crate::source::WatchProfile;
+use crate::source::kube::json_splitter::Nesting;
 use crate::source::kube::split::OBJECT_LEN_MAX;
 
 /// How much of a stream is in memory.
 #[derive(Clone, Copy)]
-pub(super) struct Lens {
+pub(super) struct StreamBounds {
     /// How many bytes are read at a time.
     pub(super) chunk: usize,
     /// The most bytes of a document that is read whole, and of an item of a list.
     pub(super) document: usize,
 }
 
-pub(super) const LENS: Lens = Lens { chunk: CHUNK_LEN, document: OBJECT_LEN_MAX };
+pub(super) const STREAM_BOUNDS: StreamBounds = StreamBounds { chunk: CHUNK_LEN, document: OBJECT_LEN_MAX };
 
 /// How deep lists may stand in lists.
 const LISTS_MAX: usize = 8;
@@ -41,25 +41,25 @@ const OTHER_API: &str = "apiVersion is not that of a list: write \"v1\"";
 const NO_KIND: &str = "kind is missing: an object without a kind is not read";
 
 /// A Pod, or what is wrong with it.
-type ReadPod = Result<ManifestPod, Refused>;
+type ReadPod = Result<ManifestPod, InvalidPod>;
 
 /// Reads a stream. An error means that it cannot be read on; what came before has been found.
 pub(super) fn read(
     file: &Path,
     source: impl Read,
-    lens: Lens,
-    profiles: &[Profile],
-    loaded: &mut Loaded,
+    bounds: StreamBounds,
+    profiles: &[WatchProfile],
+    report: &mut LoadReport,
     found: &mut dyn FnMut(ManifestPod, usize),
 ) -> io::Result<()> {
-    let text = Text::new(source, lens.chunk);
-    let objects = Objects { file, profiles, loaded, found, document: 0, prefix: String::new() };
-    Documents { text, objects, document: Vec::new(), start: 1, no_yaml: 0, len_max: lens.document }.read()
+    let text = TextReader::new(source, bounds.chunk);
+    let objects = Objects { file, profiles, report, found, document: 0, prefix: String::new() };
+    Documents { text, objects, document: Vec::new(), start: 1, no_yaml: 0, len_max: bounds.document }.read()
 }
 
 /// Cuts the documents out.
 struct Documents<'r, R> {
-    text: Text<R>,
+    text: TextReader<R>,
     objects: Objects<'r>,
     /// The document in hand, as far as it was read, and the line where it starts.
     document: Vec<u8>,
@@ -143,8 +143,8 @@ impl<R: Read> Documents<'_, R> {
             Ok(node) => self.objects.document(&node),
             // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
             Err(_) if is_closed && fault.flaw == Flaw::Twice("JSON") => self.refuse(fault),
-            Err(Fault { flaw: flaw @ Flaw::Twice(_), line }) => self.refuse(Fault { line, flaw }),
-            Err(Fault { flaw: Flaw::BreaksOff(_), .. }) if is_closed && self.no_yaml == 0 => {
+            Err(DocumentFault { flaw: flaw @ Flaw::Twice(_), line }) => self.refuse(DocumentFault { line, flaw }),
+            Err(DocumentFault { flaw: Flaw::BreaksOff(_), .. }) if is_closed && self.no_yaml == 0 => {
                 return self.braces_of_yaml(fault);
             }
             Err(_) => return self.broken_json(fault),
@@ -153,7 +153,7 @@ impl<R: Read> Documents<'_, R> {
     }
 
     /// Reads YAML whose keys stand in quotes up to the next separator: its other quotes and its comments may hide a brace.
-    fn braces_of_yaml(&mut self, fault: Fault) -> io::Result<()> {
+    fn braces_of_yaml(&mut self, fault: DocumentFault) -> io::Result<()> {
         let len = self.document.len();
         if self.take_stretches()?
             && let Ok(node) = Node::of_yaml(&self.document)
@@ -167,7 +167,7 @@ impl<R: Read> Documents<'_, R> {
         self.broken_json(fault)
     }
 
-    fn broken_json(&mut self, fault: Fault) -> io::Result<()> {
+    fn broken_json(&mut self, fault: DocumentFault) -> io::Result<()> {
         self.refuse(fault);
         self.go_on_behind_broken_json()
     }
@@ -183,7 +183,7 @@ impl<R: Read> Documents<'_, R> {
             self.objects.document += 1;
             match Node::of_json(broken.get(start..end).unwrap_or_default()) {
                 Ok(node) => self.objects.document(&node),
-                Err(fault) => self.refuse(Fault { line: None, ..fault }),
+                Err(fault) => self.refuse(DocumentFault { line: None, ..fault }),
             }
             start = end;
         }
@@ -192,7 +192,7 @@ impl<R: Read> Documents<'_, R> {
     }
 
     /// Tells what is wrong with the document in hand, with the line where that is.
-    fn refuse(&mut self, Fault { line, flaw }: Fault) {
+    fn refuse(&mut self, DocumentFault { line, flaw }: DocumentFault) {
         let line = line.map(|line| self.start + line.saturating_sub(1));
         self.objects.refuse(line, flaw.to_string());
     }
@@ -207,8 +207,8 @@ fn is_like_json(document: &[u8]) -> bool {
 /// Takes Pods, looks into lists, and counts what is something else.
 struct Objects<'r> {
     file: &'r Path,
-    profiles: &'r [Profile],
-    loaded: &'r mut Loaded,
+    profiles: &'r [WatchProfile],
+    report: &'r mut LoadReport,
     found: &'r mut dyn FnMut(ManifestPod, usize),
     /// The document in hand, counted from 1.
     document: usize,
@@ -226,7 +226,7 @@ impl Objects<'_> {
     }
 
     /// Takes an object; an item of a `PodList` need not say that it is a Pod.
-    fn object(&mut self, object: &Fields, implied: Option<&str>, depth: usize) {
+    fn object(&mut self, object: &Mapping, implied: Option<&str>, depth: usize) {
         let kind = match (object.get("kind"), implied) {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
             (Some(Node::Text(_)) | None, Some(implied)) => implied,
@@ -244,7 +244,7 @@ impl Objects<'_> {
         }
     }
 
-    fn list(&mut self, list: &Fields, kind: &str, depth: usize) {
+    fn list(&mut self, list: &Mapping, kind: &str, depth: usize) {
         let items = match list.get("items") {
             Some(Node::Null) => return,
             None => return self.refuse(None, "items is missing: write the list's objects below it".to_owned()),
@@ -270,28 +270,28 @@ impl Objects<'_> {
     fn take(&mut self, pod: ReadPod) {
         match pod {
             Ok(pod) => (self.found)(pod, self.document),
-            Err(Refused { pod, faults }) => {
-                faults.into_iter().for_each(|fault| self.tell(pod.clone(), None, fault));
+            Err(InvalidPod { pod, faults }) => {
+                faults.into_iter().for_each(|fault| self.add_problem(pod.clone(), None, fault));
             }
         }
     }
 
     fn ignore(&mut self, kind: &str) {
         if kind.len() <= KIND_LEN_MAX && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            self.loaded.ignored.count(kind, 1);
+            self.report.ignored.count(kind, 1);
         } else {
             self.refuse(None, "kind is none: write letters and digits, up to 63".to_owned());
         }
     }
 
     fn refuse(&mut self, line: Option<u64>, reason: String) {
-        self.tell(None, line, reason);
+        self.add_problem(None, line, reason);
     }
 
-    fn tell(&mut self, pod: Option<String>, line: Option<u64>, reason: String) {
+    fn add_problem(&mut self, pod: Option<String>, line: Option<u64>, reason: String) {
         let (file, document) = (self.file.to_owned(), Some(self.document));
         let reason = format!("{}{reason}", self.prefix);
-        self.loaded.refuse(FileProblem { file, document, line, pod, reason });
+        self.report.refuse(FileProblem { file, document, line, pod, reason });
     }
 }
 
@@ -307,7 +307,7 @@ fn implied_by(list: &str) -> Option<&'static str> {
 }
 
 /// Whether an object names another API than that of Pods and lists. One that names none is taken for ours.
-fn is_of_another_api(object: &Fields) -> bool {
+fn is_of_another_api(object: &Mapping) -> bool {
     match object.get("apiVersion") {
         None | Some(Node::Null) => false,
         Some(Node::Text(version)) => !version.is_empty() && version != "v1",

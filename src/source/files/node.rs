@@ -20,15 +20,15 @@ pub(super) enum Node {
     Number(Box<str>),
     Text(String),
     List(Vec<Node>),
-    Map(Fields),
+    Map(Mapping),
 }
 
 /// What an object holds.
-pub(super) type Fields = BTreeMap<String, Node>;
+pub(super) type Mapping = BTreeMap<String, Node>;
 
 /// Why a text is no document.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct DocumentFault {
     /// The line of the text, counted from 1, where it is known.
     pub(super) line: Option<u64>,
     pub(super) flaw: Flaw,
@@ -60,17 +60,17 @@ impl fmt::Display for Flaw {
 
 impl Node {
     /// Reads one document of JSON.
-    pub(super) fn of_json(text: &[u8]) -> Result<Node, Fault> {
+    pub(super) fn of_json(text: &[u8]) -> Result<Node, DocumentFault> {
         json::read(text)
     }
 
     /// Reads one document of YAML; the text has no other.
-    pub(super) fn of_yaml(text: &[u8]) -> Result<Node, Fault> {
+    pub(super) fn of_yaml(text: &[u8]) -> Result<Node, DocumentFault> {
         yaml::read(text)
     }
 
     /// Reads what stands in braces: JSON, or YAML in flow style. The fault is that of JSON.
-    pub(super) fn in_braces(text: &[u8]) -> Result<Node, Fault> {
+    pub(super) fn in_braces(text: &[u8]) -> Result<Node, DocumentFault> {
         json::read(text).or_else(|fault| yaml::read(text).map_err(|_| fault))
     }
 

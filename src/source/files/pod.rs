@@ -1,18 +1,18 @@
 //! An object that says it is a Pod becomes one, or a list of what the API server would refuse about it.
 
 mod rule;
-mod shape;
+mod types;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(super) use self::rule::no_string;
 use super::ManifestPod;
-use super::node::{Fields, Node};
+use super::node::{Mapping, Node};
 use crate::name::{is_namespace, is_pod_name};
-use crate::source::kube::pod::{addresses, seconds};
+use crate::source::kube::json_pod::{addresses, seconds};
 use crate::source::selector::{check_key, check_value};
-use crate::source::{Phase, Pod, PodIps, PodStatus, Profile};
+use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
 
 /// An object's first faults are reported; the rest are counted.
 const FAULTS_MAX: usize = 8;
@@ -24,7 +24,7 @@ const ANNOTATIONS_LEN_MAX: usize = 256 * 1024;
 const NAMESPACE: &str = "default";
 
 /// Why an object is not a valid Pod.
-pub(super) struct Refused {
+pub(super) struct InvalidPod {
     /// `namespace/name`, or the name alone if the namespace is invalid.
     pub(super) pod: Option<String>,
     /// Each begins with the field's name.
@@ -32,20 +32,20 @@ pub(super) struct Refused {
 }
 
 /// Reads a Pod and fills in what a manifest need not say.
-pub(super) fn read(object: &Fields, profiles: &[Profile]) -> Result<ManifestPod, Refused> {
-    let mut reader = Reader { faults: Vec::new(), left_out: 0 };
-    shape::check(object, &mut |fault| reader.refuse(fault));
+pub(super) fn read(object: &Mapping, profiles: &[WatchProfile]) -> Result<ManifestPod, InvalidPod> {
+    let mut reader = PodReader { faults: Vec::new(), left_out: 0 };
+    types::check(object, &mut |fault| reader.refuse(fault));
     // A value of a wrong type reads as absent below, which would lead to a second, wrong fault.
     let pod = if reader.faults.is_empty() { reader.pod(object, profiles) } else { None };
-    let Reader { mut faults, left_out } = reader;
+    let PodReader { mut faults, left_out } = reader;
     if left_out > 0 {
         faults.push(format!("more faults: {left_out}"));
     }
-    pod.filter(|_| faults.is_empty()).ok_or_else(|| Refused { pod: title(object), faults })
+    pod.filter(|_| faults.is_empty()).ok_or_else(|| InvalidPod { pod: title(object), faults })
 }
 
 /// The Pod's name for an error.
-fn title(object: &Fields) -> Option<String> {
+fn title(object: &Mapping) -> Option<String> {
     let metadata = fields(object.get("metadata"))?;
     let name = text(metadata.get("name")).filter(|name| is_pod_name(name))?;
     let namespace = match metadata.get("namespace") {
@@ -56,14 +56,14 @@ fn title(object: &Fields) -> Option<String> {
 }
 
 /// Reads a Pod whose keys and types are right.
-struct Reader {
+struct PodReader {
     faults: Vec<String>,
     left_out: usize,
 }
 
-impl Reader {
-    fn pod(&mut self, object: &Fields, profiles: &[Profile]) -> Option<ManifestPod> {
-        let nothing = Fields::new();
+impl PodReader {
+    fn pod(&mut self, object: &Mapping, profiles: &[WatchProfile]) -> Option<ManifestPod> {
+        let nothing = Mapping::new();
         if text(object.get("apiVersion")).is_some_and(|version| version != "v1") {
             self.refuse(format!("apiVersion is not that of a Pod: write {}", rule::VERSION));
         }
@@ -87,14 +87,15 @@ impl Reader {
         let uid = uid.map_or_else(|| format!("{namespace}/{name}").into(), Into::into);
         let (namespace, name) = (namespace.into(), name.into());
         let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&labels));
-        let told = chosen.map(|(at, profile)| (at, annotations.get(&*profile.annotation).map(|value| (*value).into())));
+        let by_profile =
+            chosen.map(|(at, profile)| (at, annotations.get(&*profile.annotation).map(|value| (*value).into())));
         Some(ManifestPod {
-            told: told.collect(),
+            by_profile: by_profile.collect(),
             pod: Pod { namespace, name, uid, resource_version: 1, status, annotation: None },
         })
     }
 
-    fn namespace<'n>(&mut self, metadata: &'n Fields) -> &'n str {
+    fn namespace<'n>(&mut self, metadata: &'n Mapping) -> &'n str {
         let namespace = text(metadata.get("namespace")).unwrap_or(NAMESPACE);
         if !is_namespace(namespace) {
             self.refuse(format!("metadata.namespace is not a DNS label: write {}", rule::NAMESPACE));
@@ -102,7 +103,7 @@ impl Reader {
         namespace
     }
 
-    fn name<'n>(&mut self, metadata: &'n Fields) -> Option<&'n str> {
+    fn name<'n>(&mut self, metadata: &'n Mapping) -> Option<&'n str> {
         let name = text(metadata.get("name"));
         match name {
             Some(name) if !is_pod_name(name) => {
@@ -114,7 +115,7 @@ impl Reader {
         name
     }
 
-    fn labels(&mut self, metadata: &Fields) -> BTreeMap<String, String> {
+    fn labels(&mut self, metadata: &Mapping) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         for (key, value) in texts(metadata.get("labels")) {
             if let Err(reason) = check_key(key) {
@@ -129,7 +130,7 @@ impl Reader {
     }
 
     /// Checks and collects the annotations. Their keys have the form of label keys, but in any letter case.
-    fn annotations<'n>(&mut self, metadata: &'n Fields) -> BTreeMap<&'n str, &'n str> {
+    fn annotations<'n>(&mut self, metadata: &'n Mapping) -> BTreeMap<&'n str, &'n str> {
         let annotations: BTreeMap<_, _> = texts(metadata.get("annotations")).collect();
         for key in annotations.keys() {
             let lower: String = key.chars().filter_map(|c| c.to_lowercase().next()).collect();
@@ -145,7 +146,7 @@ impl Reader {
         annotations
     }
 
-    fn phase(&mut self, status: &Fields) -> Phase {
+    fn phase(&mut self, status: &Mapping) -> Phase {
         match text(status.get("phase")) {
             None | Some("Running") => Phase::Running,
             Some("Pending") => Phase::Pending,
@@ -160,7 +161,7 @@ impl Reader {
     }
 
     /// Whether the Pod is ready. One that tells no conditions is.
-    fn is_ready(&mut self, status: &Fields) -> bool {
+    fn is_ready(&mut self, status: &Mapping) -> bool {
         let Some(Node::List(conditions)) = status.get("conditions") else { return true };
         let mut is_ready = false;
         for (at, condition) in conditions.iter().enumerate() {
@@ -179,7 +180,7 @@ impl Reader {
     }
 
     /// The Pod's addresses. If `podIP` is not the first address of `podIPs`, the API server keeps only `podIP`.
-    fn pod_ips(&mut self, status: &Fields) -> PodIps {
+    fn pod_ips(&mut self, status: &Mapping) -> PodIps {
         let (single, mut list) = self.addresses(status, "podIP", "podIPs");
         if single.is_some() && single != list.first().copied() {
             list.clear();
@@ -189,7 +190,7 @@ impl Reader {
     }
 
     /// The node's addresses. The API server refuses a `hostIP` that is not the first address of `hostIPs`.
-    fn host_ips(&mut self, status: &Fields) -> PodIps {
+    fn host_ips(&mut self, status: &Mapping) -> PodIps {
         let (single, list) = self.addresses(status, "hostIP", "hostIPs");
         if single.is_some() && list.first().is_some_and(|first| Some(*first) != single) {
             self.refuse("status.hostIPs[0].ip is not status.hostIP: write the same address in both".to_owned());
@@ -199,7 +200,7 @@ impl Reader {
     }
 
     /// The single address, and the addresses of the list.
-    fn addresses<'n>(&mut self, status: &'n Fields, single: &str, list: &str) -> (Option<&'n str>, Vec<&'n str>) {
+    fn addresses<'n>(&mut self, status: &'n Mapping, single: &str, list: &str) -> (Option<&'n str>, Vec<&'n str>) {
         let mut texts = Vec::new();
         for (at, item) in items(status.get(list)).iter().enumerate() {
             let Some(item) = object(item) else { continue };
@@ -255,7 +256,7 @@ fn text(value: Option<&Node>) -> Option<&str> {
     }
 }
 
-fn fields(value: Option<&Node>) -> Option<&Fields> {
+fn fields(value: Option<&Node>) -> Option<&Mapping> {
     match value? {
         Node::Map(fields) => Some(fields),
         _ => None,
@@ -263,8 +264,8 @@ fn fields(value: Option<&Node>) -> Option<&Fields> {
 }
 
 /// An item of a list of objects. Null means an object without keys.
-fn object(item: &Node) -> Option<&Fields> {
-    static NOTHING: Fields = Fields::new();
+fn object(item: &Node) -> Option<&Mapping> {
+    static NOTHING: Mapping = Mapping::new();
     match item {
         Node::Map(fields) => Some(fields),
         Node::Null => Some(&NOTHING),

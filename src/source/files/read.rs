@@ -9,16 +9,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::LENS;
-use super::{FileProblem, Loaded, ManifestPod, manifest};
+use super::manifest::STREAM_BOUNDS;
+use super::{FileProblem, LoadReport, ManifestPod, manifest};
 use crate::source::poll::{entries, is_stdin};
-use crate::source::{Pod, Profile};
+use crate::source::{Pod, WatchProfile};
 
 /// The longest file that is looked at for white space alone.
 const VOID_LEN_MAX: u64 = 8;
 
 /// What a load finds.
-pub(super) enum News {
+pub(super) enum LoadEvent {
     /// A Pod as it is.
     Found {
         pod: ManifestPod,
@@ -30,10 +30,10 @@ pub(super) enum News {
 }
 
 /// What was read before: of each Pod a mark, and all of what came from standard input, which can be read only once.
-pub(super) struct Kept {
-    profiles: Vec<Profile>,
+pub(super) struct LoadState {
+    profiles: Vec<WatchProfile>,
     /// By uid.
-    marks: HashMap<Arc<str>, Mark>,
+    known: HashMap<Arc<str>, KnownPod>,
     /// The uid of the Pod that has a name, by a hash of namespace and name.
     names: HashMap<u64, Arc<str>>,
     /// Of the fingerprints.
@@ -46,7 +46,7 @@ pub(super) struct Kept {
 }
 
 /// What stays of a Pod.
-struct Mark {
+struct KnownPod {
     file: Arc<Path>,
     document: u32,
     /// The last load that named it, and the last one that found it changed.
@@ -56,21 +56,21 @@ struct Mark {
     /// A hash of its namespace and name.
     name: u64,
     /// The profiles that were told of it.
-    told: u64,
+    profiles: u64,
 }
 
 /// What standard input held.
 #[derive(Default)]
 struct Stdin {
     pods: Vec<(ManifestPod, usize)>,
-    loaded: Loaded,
+    report: LoadReport,
 }
 
-impl Kept {
-    pub(super) fn new(profiles: Vec<Profile>) -> Kept {
-        Kept {
+impl LoadState {
+    pub(super) fn new(profiles: Vec<WatchProfile>) -> LoadState {
+        LoadState {
             profiles,
-            marks: HashMap::new(),
+            known: HashMap::new(),
             names: HashMap::new(),
             keys: RandomState::new(),
             stdin: None,
@@ -79,7 +79,7 @@ impl Kept {
         }
     }
 
-    pub(super) fn profiles(&self) -> &[Profile] {
+    pub(super) fn profiles(&self) -> &[WatchProfile] {
         &self.profiles
     }
 
@@ -89,64 +89,64 @@ impl Kept {
     }
 
     /// Reads all paths. A Pod that is as it was keeps its resource version, another one gets the load's number.
-    pub(super) fn load(&mut self, paths: &[PathBuf], tell: &mut dyn FnMut(News)) -> Loaded {
+    pub(super) fn load(&mut self, paths: &[PathBuf], emit: &mut dyn FnMut(LoadEvent)) -> LoadReport {
         self.loads += 1;
-        let mut loaded = Loaded::default();
-        let mut seen = Seen::default();
-        for path in files(paths, &mut loaded) {
+        let mut report = LoadReport::default();
+        let mut seen = SeenFiles::default();
+        for path in files(paths, &mut report) {
             if !seen.is_new(&path) {
                 continue;
             }
             if is_stdin(&path) {
-                self.load_stdin(&path, &mut loaded, tell);
+                self.load_stdin(&path, &mut report, emit);
             } else {
-                self.load_file(&path, &mut loaded, tell);
+                self.load_file(&path, &mut report, emit);
             }
         }
-        self.sweep(&loaded, tell);
-        loaded.pods = self.marks.len();
-        loaded
+        self.sweep(&report, emit);
+        report.pods = self.known.len();
+        report
     }
 
-    fn load_file(&mut self, path: &Path, loaded: &mut Loaded, tell: &mut dyn FnMut(News)) {
+    fn load_file(&mut self, path: &Path, report: &mut LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let (file, profiles) = (Arc::from(path), self.profiles.clone());
-        let mut own = Loaded::default();
+        let mut own = LoadReport::default();
         let mut pods = 0;
         let mut found = |pod, document| {
             pods += 1;
-            self.place(pod, &file, document, loaded, tell);
+            self.place(pod, &file, document, report, emit);
         };
         let result = File::open(path).and_then(|source| {
             own.files = 1;
             let is_void = is_void(path, source.metadata()?.len());
-            manifest::read(path, source, LENS, &profiles, &mut own, &mut found).map(|()| is_void)
+            manifest::read(path, source, STREAM_BOUNDS, &profiles, &mut own, &mut found).map(|()| is_void)
         });
         let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
         // An editor empties a file before it writes it again.
-        if is_void && self.marks.values().any(|mark| *mark.file == *path) {
+        if is_void && self.known.values().any(|known| *known.file == *path) {
             let reason = "the file is empty, and the Pods that it had stay: to remove them, remove it or write a comment into it";
             own.refuse(FileProblem::of_file(path, reason.to_owned()));
         }
         own.end(path, pods, result.map(drop));
-        loaded.add(&own);
+        report.add(&own);
     }
 
     /// Standard input is read by the first load, and told again by the others.
-    fn load_stdin(&mut self, path: &Path, loaded: &mut Loaded, tell: &mut dyn FnMut(News)) {
+    fn load_stdin(&mut self, path: &Path, report: &mut LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let stdin = self.stdin.take().unwrap_or_else(|| {
             let mut stdin = Stdin::default();
             let mut found = |pod, document| stdin.pods.push((pod, document));
             let source = io::stdin().lock();
-            let result = manifest::read(path, source, LENS, &self.profiles, &mut stdin.loaded, &mut found);
-            stdin.loaded.files = 1;
-            stdin.loaded.end(path, stdin.pods.len(), result);
+            let result = manifest::read(path, source, STREAM_BOUNDS, &self.profiles, &mut stdin.report, &mut found);
+            stdin.report.files = 1;
+            stdin.report.end(path, stdin.pods.len(), result);
             stdin
         });
         let file = Arc::from(path);
         for (pod, document) in &stdin.pods {
-            self.place(pod.clone(), &file, *document, loaded, tell);
+            self.place(pod.clone(), &file, *document, report, emit);
         }
-        loaded.add(&stdin.loaded);
+        report.add(&stdin.report);
         self.stdin = Some(stdin);
     }
 
@@ -157,71 +157,78 @@ impl Kept {
         mut pod: ManifestPod,
         file: &Arc<Path>,
         document: usize,
-        loaded: &mut Loaded,
-        tell: &mut dyn FnMut(News),
+        report: &mut LoadReport,
+        emit: &mut dyn FnMut(LoadEvent),
     ) {
         let fingerprint = self.keys.hash_one(&pod);
         let document = u32::try_from(document).unwrap_or(u32::MAX);
         let name = self.keys.hash_one((&pod.pod.namespace, &pod.pod.name));
         if let Some(earlier) = self.namesake(name, &pod.pod.uid) {
-            return loaded.tell(name_clash(&pod, file, document, earlier));
+            return report.add_problem(name_clash(&pod, file, document, earlier));
         }
         self.names.insert(name, pod.pod.uid.clone());
-        let told = pod.told.iter().fold(0, |told, (profile, _)| told | bit(*profile));
-        let fresh =
-            Mark { file: file.clone(), document, named: self.loads, version: self.loads, fingerprint, name, told };
+        let profiles = pod.by_profile.iter().fold(0, |profiles, (profile, _)| profiles | bit(*profile));
+        let fresh = KnownPod {
+            file: file.clone(),
+            document,
+            named: self.loads,
+            version: self.loads,
+            fingerprint,
+            name,
+            profiles,
+        };
         let mut before = 0;
-        let mark = match self.marks.entry(pod.pod.uid.clone()) {
+        let known = match self.known.entry(pod.pod.uid.clone()) {
             Entry::Vacant(entry) => entry.insert(fresh),
             Entry::Occupied(entry) => {
-                let mark = entry.into_mut();
-                if mark.named == self.loads {
-                    loaded.tell(uid_clash(&pod, file, document, mark, name));
+                let known = entry.into_mut();
+                if known.named == self.loads {
+                    report.add_problem(uid_clash(&pod, file, document, known, name));
                 }
-                before = mark.told;
-                let version = if mark.fingerprint == fingerprint { mark.version } else { self.loads };
-                *mark = Mark { version, ..fresh };
-                mark
+                before = known.profiles;
+                let version = if known.fingerprint == fingerprint { known.version } else { self.loads };
+                *known = KnownPod { version, ..fresh };
+                known
             }
         };
-        pod.pod.resource_version = mark.version.into();
-        tell(News::Found { pod, before });
+        pod.pod.resource_version = known.version.into();
+        emit(LoadEvent::Found { pod, before });
     }
 
     /// The Pod of another uid that has this name in this load.
-    fn namesake(&self, name: u64, uid: &Arc<str>) -> Option<&Mark> {
+    fn namesake(&self, name: u64, uid: &Arc<str>) -> Option<&KnownPod> {
         let other = self.names.get(&name).filter(|other| *other != uid)?;
-        self.marks.get(other).filter(|mark| mark.named == self.loads && mark.name == name)
+        self.known.get(other).filter(|known| known.named == self.loads && known.name == name)
     }
 
     /// Forgets what the load did not name. The Pods of a bad file stay, unless another Pod has their name now.
-    fn sweep(&mut self, loaded: &Loaded, tell: &mut dyn FnMut(News)) {
-        let Kept { marks, names, loads, .. } = self;
-        let is_named = |mark: &Mark| mark.named == *loads;
-        self.is_whole = marks.values().all(|mark| is_named(mark) || !loaded.is_bad(&mark.file));
+    fn sweep(&mut self, report: &LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
+        let LoadState { known, names, loads, .. } = self;
+        let is_named = |known: &KnownPod| known.named == *loads;
+        self.is_whole = known.values().all(|known| is_named(known) || !report.is_bad(&known.file));
         let is_whole = self.is_whole;
-        marks.retain(|uid, mark| {
-            let has_name = names.get(&mark.name) == Some(uid);
-            let stays = is_named(mark) || (has_name && loaded.is_bad(&mark.file));
+        known.retain(|uid, known| {
+            let has_name = names.get(&known.name) == Some(uid);
+            let stays = is_named(known) || (has_name && report.is_bad(&known.file));
             if !stays && !is_whole {
-                tell(News::Gone(uid.clone()));
+                emit(LoadEvent::Gone(uid.clone()));
             }
             stays
         });
-        names.retain(|name, uid| marks.get(uid).is_some_and(|mark| mark.name == *name));
+        names.retain(|name, uid| known.get(uid).is_some_and(|known| known.name == *name));
     }
 }
 
 /// The files that a load has read. Two paths may lead to one file.
 #[derive(Default)]
-struct Seen {
+struct SeenFiles {
     /// By device and inode.
     files: HashSet<(u64, u64)>,
     /// What is not there, and standard input.
     paths: HashSet<PathBuf>,
 }
 
-impl Seen {
+impl SeenFiles {
     fn is_new(&mut self, path: &Path) -> bool {
         match std::fs::metadata(path) {
             Ok(metadata) if !is_stdin(path) => self.files.insert((metadata.dev(), metadata.ino())),
@@ -244,7 +251,7 @@ pub(super) fn bit(profile: usize) -> u64 {
 }
 
 /// Two Pods of a load have one uid, and maybe one name.
-fn uid_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark, name: u64) -> FileProblem {
+fn uid_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &KnownPod, name: u64) -> FileProblem {
     let place = place_of(earlier);
     let (same, advice) =
         if earlier.name == name { ("name", "remove one of them") } else { ("uid", "write another uid, or none") };
@@ -253,7 +260,7 @@ fn uid_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark, name
 }
 
 /// Two Pods of a load have one name, and different uids.
-fn name_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &Mark) -> FileProblem {
+fn name_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &KnownPod) -> FileProblem {
     let place = place_of(earlier);
     let reason =
         format!("the Pod in {place} has this name too, and another uid: write another name, or remove one of them");
@@ -266,12 +273,12 @@ fn clash(pod: &ManifestPod, file: &Path, document: u32, reason: String) -> FileP
     FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, pod, reason }
 }
 
-fn place_of(Mark { file, document, .. }: &Mark) -> String {
+fn place_of(KnownPod { file, document, .. }: &KnownPod) -> String {
     format!("{}, document {document}", file.display())
 }
 
 /// The files among the paths and in their folders.
-fn files(paths: &[PathBuf], loaded: &mut Loaded) -> Vec<PathBuf> {
+fn files(paths: &[PathBuf], report: &mut LoadReport) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in paths {
         if is_stdin(path) || !path.is_dir() {
@@ -284,11 +291,11 @@ fn files(paths: &[PathBuf], loaded: &mut Loaded) -> Vec<PathBuf> {
                     // Opening a pipe would wait for its writer, and a device may have no end.
                     match entry.is_file() || !entry.exists() {
                         true => found.push(entry),
-                        false => loaded.refuse(FileProblem::of_file(&entry, "not a regular file".to_owned())),
+                        false => report.refuse(FileProblem::of_file(&entry, "not a regular file".to_owned())),
                     }
                 }
             }
-            Err(error) => loaded.refuse(FileProblem::of_file(path, error.to_string())),
+            Err(error) => report.refuse(FileProblem::of_file(path, error.to_string())),
         }
     }
     found

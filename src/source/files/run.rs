@@ -11,22 +11,22 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use super::read::{Kept, News, bit};
-use super::{CLUSTER, FileProblem, Loaded};
+use super::read::{LoadEvent, LoadState, bit};
+use super::{CLUSTER, FileProblem, LoadReport};
 use crate::source::health::SourceHealth;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
-use crate::source::{Arrival, Change, Event, Profile, SourceId};
+use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
 
 /// One source of manifests, which serves every profile.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     paths: Vec<PathBuf>,
-    profiles: Vec<Profile>,
+    profiles: Vec<WatchProfile>,
 }
 
 impl Manifests {
     /// Manifests in files and folders, for these profiles.
-    pub fn new(paths: Vec<PathBuf>, profiles: Vec<Profile>) -> Manifests {
+    pub fn new(paths: Vec<PathBuf>, profiles: Vec<WatchProfile>) -> Manifests {
         Manifests { paths, profiles }
     }
 
@@ -38,19 +38,19 @@ impl Manifests {
     /// Runs until the receiver of the events is gone: reads, tells every profile its Pods as they are read, and does so
     /// again whenever the files have changed or `reread` is notified.
     pub async fn run(self, events: Sender<Arrival>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
-        let mut kept = Kept::new(self.profiles.clone());
-        let mut told = BTreeSet::new();
+        let mut state = LoadState::new(self.profiles.clone());
+        let mut logged = BTreeSet::new();
         loop {
             let (paths, events_of_load, read_at) = (self.paths.clone(), events.clone(), Instant::now());
             let read = spawn_blocking(move || {
                 let seen = Fingerprint::of(&paths);
-                let loaded = emit(&mut kept, &paths, &events_of_load);
-                (kept, seen, loaded)
+                let report = emit(&mut state, &paths, &events_of_load);
+                (state, seen, report)
             });
-            let Ok((back, seen, Some(loaded))) = read.await else { return };
-            kept = back;
-            told = tell(&loaded, &told, &health);
-            drop(loaded);
+            let Ok((back, seen, Some(report))) = read.await else { return };
+            state = back;
+            logged = log_problems(&report, &logged, &health);
+            drop(report);
             health.confirm(read_at);
             health.commit();
             tokio::select! {
@@ -65,7 +65,7 @@ impl Manifests {
     async fn changed(&self, seen: &Fingerprint, health: &SourceHealth) {
         let look = || {
             let paths = self.paths.clone();
-            health.hear();
+            health.record_frame();
             spawn_blocking(move || Fingerprint::of(&paths))
         };
         loop {
@@ -84,8 +84,8 @@ impl Manifests {
 }
 
 /// Reads the files and tells each profile its Pods meanwhile. Blocks. None where the receiver of the events is gone.
-fn emit(kept: &mut Kept, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<Loaded> {
-    let profiles: Vec<SourceId> = kept.profiles().iter().map(id).collect();
+fn emit(state: &mut LoadState, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<LoadReport> {
+    let profiles: Vec<SourceId> = state.profiles().iter().map(id).collect();
     let mut is_heard = true;
     let mut send = |source: &SourceId, change| {
         if is_heard {
@@ -94,8 +94,8 @@ fn emit(kept: &mut Kept, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<
         }
     };
     profiles.iter().for_each(|source| send(source, Change::Begin));
-    let loaded = kept.load(paths, &mut |news| match news {
-        News::Found { pod, before } => {
+    let report = state.load(paths, &mut |event| match event {
+        LoadEvent::Found { pod, before } => {
             for (at, source) in profiles.iter().enumerate() {
                 match pod.of_profile(at) {
                     Some(chosen) => send(source, Change::Apply(chosen)),
@@ -104,32 +104,32 @@ fn emit(kept: &mut Kept, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<
                 }
             }
         }
-        News::Gone(uid) => profiles.iter().for_each(|source| send(source, Change::Remove(uid.clone()))),
+        LoadEvent::Gone(uid) => profiles.iter().for_each(|source| send(source, Change::Remove(uid.clone()))),
     });
-    let is_whole = kept.is_whole();
+    let is_whole = state.is_whole();
     profiles.iter().for_each(|source| send(source, if is_whole { Change::Commit } else { Change::Close }));
-    is_heard.then_some(loaded)
+    is_heard.then_some(report)
 }
 
-fn id(profile: &Profile) -> SourceId {
+fn id(profile: &WatchProfile) -> SourceId {
     SourceId { cluster: CLUSTER.into(), profile: profile.name.clone(), namespace: None }
 }
 
 /// Logs what is new among the problems, and gives those there are, for the next time.
-fn tell(loaded: &Loaded, told: &BTreeSet<FileProblem>, health: &SourceHealth) -> BTreeSet<FileProblem> {
-    for problem in loaded.problems.iter().filter(|problem| !told.contains(problem)) {
+fn log_problems(report: &LoadReport, logged: &BTreeSet<FileProblem>, health: &SourceHealth) -> BTreeSet<FileProblem> {
+    for problem in report.problems.iter().filter(|problem| !logged.contains(problem)) {
         warn!("manifests: {problem}");
     }
-    if loaded.problems_left_out > 0 {
-        warn!("manifests: {} more problems", loaded.problems_left_out);
+    if report.problems_left_out > 0 {
+        warn!("manifests: {} more problems", report.problems_left_out);
     }
-    let summary = loaded.problems.first().map(|first| match loaded.problems.len() + loaded.problems_left_out {
+    let summary = report.problems.first().map(|first| match report.problems.len() + report.problems_left_out {
         1 => format!("manifests: {first}"),
         more => format!("manifests: {first}, and {} more", more - 1),
     });
     health.set_error(summary);
-    let Loaded { files, pods, ignored, .. } = loaded;
-    let problems = loaded.problems.len() + loaded.problems_left_out;
+    let LoadReport { files, pods, ignored, .. } = report;
+    let problems = report.problems.len() + report.problems_left_out;
     info!(files, pods, %ignored, problems, "manifests read");
-    loaded.problems.iter().cloned().collect()
+    report.problems.iter().cloned().collect()
 }

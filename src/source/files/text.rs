@@ -15,18 +15,18 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// How a stream is written. Without a byte order mark the zero bytes around its first character tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
+enum TextEncoding {
     Utf8,
     Utf16Le,
     Utf16Be,
 }
 
 /// The text of a stream. Of it no more is in memory than what is not taken yet.
-pub(super) struct Text<R> {
+pub(super) struct TextReader<R> {
     source: R,
     /// How much is read at a time.
     chunk_len: usize,
-    encoding: Option<Encoding>,
+    encoding: Option<TextEncoding>,
     /// Bytes that are read and not decoded yet: the beginning of a character.
     raw: Vec<u8>,
     decoded: Vec<u8>,
@@ -40,9 +40,9 @@ pub(super) struct Text<R> {
     line: u64,
 }
 
-impl<R: Read> Text<R> {
-    pub(super) fn new(source: R, chunk_len: usize) -> Text<R> {
-        Text {
+impl<R: Read> TextReader<R> {
+    pub(super) fn new(source: R, chunk_len: usize) -> TextReader<R> {
+        TextReader {
             source,
             chunk_len,
             encoding: None,
@@ -192,9 +192,9 @@ impl<R: Read> Text<R> {
         let old = self.decoded.len();
         let encoding = *self.encoding.get_or_insert_with(|| encoding_of(&self.raw));
         match encoding {
-            Encoding::Utf8 => self.decode_utf8(),
-            Encoding::Utf16Le => self.decode_utf16(u16::from_le_bytes),
-            Encoding::Utf16Be => self.decode_utf16(u16::from_be_bytes),
+            TextEncoding::Utf8 => self.decode_utf8(),
+            TextEncoding::Utf16Le => self.decode_utf16(u16::from_le_bytes),
+            TextEncoding::Utf16Be => self.decode_utf16(u16::from_be_bytes),
         }?;
         self.end_lines(old);
         if self.is_at_end && !self.raw.is_empty() {
@@ -244,13 +244,13 @@ impl<R: Read> Text<R> {
     }
 }
 
-fn encoding_of(start: &[u8]) -> Encoding {
+fn encoding_of(start: &[u8]) -> TextEncoding {
     match start {
-        [0xff, 0xfe, ..] => Encoding::Utf16Le,
-        [0xfe, 0xff, ..] => Encoding::Utf16Be,
-        [first, 0, ..] if *first != 0 => Encoding::Utf16Le,
-        [0, second, ..] if *second != 0 => Encoding::Utf16Be,
-        _ => Encoding::Utf8,
+        [0xff, 0xfe, ..] => TextEncoding::Utf16Le,
+        [0xfe, 0xff, ..] => TextEncoding::Utf16Be,
+        [first, 0, ..] if *first != 0 => TextEncoding::Utf16Le,
+        [0, second, ..] if *second != 0 => TextEncoding::Utf16Be,
+        _ => TextEncoding::Utf8,
     }
 }
 

@@ -8,8 +8,8 @@ mod kubeconfig;
 mod plugin;
 mod proxy;
 mod settings;
-mod shape;
 mod stack;
+mod value_type;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

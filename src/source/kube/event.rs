@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fault::{Fault, Refusal};
-use super::pod::{PodObject, RawPod};
-use super::protobuf::{Fields, MAGIC, PodMessage, Value, last_bytes};
+use super::fault::{Refusal, WatchFault};
+use super::json_pod::{PodObject, RawPod};
+use super::protobuf::{MAGIC, MessageFields, PodMessage, Value, last_bytes};
 use super::split::Encoding;
 use crate::source::Pod;
 
@@ -45,17 +45,17 @@ struct RawEvent<'j> {
 
 impl Frame {
     /// Parses an event. An ERROR event, an object of another kind, and anything that is not an event are faults.
-    pub(super) fn read(event: &[u8], encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
+    pub(super) fn read(event: &[u8], encoding: Encoding, annotation: &str) -> Result<Frame, WatchFault> {
         match encoding {
             Encoding::Json => Frame::of_json(event, annotation),
             Encoding::Protobuf => Frame::of_protobuf(event, annotation),
         }
     }
 
-    fn of_json(json: &[u8], annotation: &str) -> Result<Frame, Fault> {
+    fn of_json(json: &[u8], annotation: &str) -> Result<Frame, WatchFault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
             // Some servers send a bare Status instead of an event.
-            return Err(Refusal::of_event(json).map_or(Fault::Garbage("not a watch event"), Fault::Refused));
+            return Err(Refusal::of_event(json).map_or(WatchFault::Garbage("not a watch event"), WatchFault::Refused));
         };
         let object = event.object.map_or("{}", RawValue::get);
         if event.kind == "ERROR" {
@@ -69,13 +69,13 @@ impl Frame {
 
     /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`. Field 1 of that is a self-contained
     /// object.
-    fn of_protobuf(event: &[u8], annotation: &str) -> Result<Frame, Fault> {
-        let no_event = || Fault::Garbage("not a watch event");
+    fn of_protobuf(event: &[u8], annotation: &str) -> Result<Frame, WatchFault> {
+        let no_event = || WatchFault::Garbage("not a watch event");
         if event.starts_with(MAGIC) {
-            return Err(Refusal::of_event(event).map_or_else(no_event, Fault::Refused));
+            return Err(Refusal::of_event(event).map_or_else(no_event, WatchFault::Refused));
         }
         let (mut kind, mut object) = (None, [].as_slice());
-        for field in Fields::of(event) {
+        for field in MessageFields::of(event) {
             match field.map_err(|_| no_event())? {
                 (1, Value::Bytes(bytes)) => kind = std::str::from_utf8(bytes).ok(),
                 (2, Value::Bytes(raw)) => object = last_bytes(raw, 1).unwrap_or_default(),
@@ -92,9 +92,9 @@ impl Frame {
         }
     }
 
-    fn of_object(kind: &str, pod: &impl PodObject, annotation: &str) -> Result<Frame, Fault> {
+    fn of_object(kind: &str, pod: &impl PodObject, annotation: &str) -> Result<Frame, WatchFault> {
         if pod.kind().is_some_and(|kind| kind != "Pod") {
-            return Err(Fault::Garbage("an event of another kind than Pod"));
+            return Err(WatchFault::Garbage("an event of another kind than Pod"));
         }
         let known = match kind {
             "ADDED" | "MODIFIED" => pod.to_pod(annotation).map(|pod| WatchEvent::Apply(Box::new(pod))),
@@ -111,8 +111,8 @@ impl Frame {
 }
 
 /// The fault of an ERROR event.
-fn of_error(object: &[u8]) -> Fault {
-    Refusal::of_event(object).map_or(Fault::Garbage("an ERROR event without a Status"), Fault::Refused)
+fn of_error(object: &[u8]) -> WatchFault {
+    Refusal::of_event(object).map_or(WatchFault::Garbage("an ERROR event without a Status"), WatchFault::Refused)
 }
 
 /// A list without its items.
@@ -135,8 +135,8 @@ pub(super) struct ListMeta {
 
 impl Envelope {
     /// Parses the envelope's JSON.
-    pub(super) fn of_json(json: &[u8]) -> Result<Envelope, Fault> {
-        serde_json::from_slice(json).map_err(|_| Fault::Garbage("the list is broken"))
+    pub(super) fn of_json(json: &[u8]) -> Result<Envelope, WatchFault> {
+        serde_json::from_slice(json).map_err(|_| WatchFault::Garbage("the list is broken"))
     }
 
     /// Whether the part read so far says that the list has another kind than Pods.
@@ -145,12 +145,12 @@ impl Envelope {
     }
 
     /// The list's resource version, and the token of the next page if there is one.
-    pub(super) fn end(self) -> Result<(String, Option<String>), Fault> {
+    pub(super) fn end(self) -> Result<(String, Option<String>), WatchFault> {
         if self.kind.as_deref() != Some("PodList") {
-            return Err(Fault::Garbage("the list is of another kind than Pods"));
+            return Err(WatchFault::Garbage("the list is of another kind than Pods"));
         }
         let version = self.metadata.resource_version.filter(|version| is_version(version));
-        let version = version.ok_or(Fault::Garbage("the list has no resource version"))?;
+        let version = version.ok_or(WatchFault::Garbage("the list has no resource version"))?;
         Ok((version, self.metadata.more.filter(|token| !token.is_empty())))
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::json::NotJson;
-use super::protobuf::{Fields, MAGIC, NotProtobuf, Value, Wrapped, text};
+use super::json_splitter::NotJson;
+use super::protobuf::{MAGIC, MessageFields, NotProtobuf, Value, Wrapped, text};
 use crate::source::health::Restart;
 
 /// The most characters of a server's message in a log line.
@@ -13,7 +13,7 @@ const MESSAGE_LEN_MAX: usize = 300;
 
 /// Why a list or a watch ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum WatchFault {
     /// Nothing receives our events any more.
     #[error("the program is ending")]
     Closed,
@@ -49,27 +49,27 @@ pub(super) enum Fault {
     Garbage(&'static str),
 }
 
-impl Fault {
+impl WatchFault {
     /// The reason under which it is counted.
     pub(super) fn restart(&self) -> Restart {
         match self {
-            Fault::Undone { .. } => Restart::Expired,
-            Fault::Refused(refusal) if refusal.is_expired() => Restart::Expired,
-            Fault::Refused(_) => Restart::Refused,
-            Fault::Silent(_) => Restart::Silent,
-            Fault::Broken(_) => Restart::Broken,
-            Fault::Garbage(_) => Restart::Garbage,
-            Fault::Closed | Fault::EndedEarly => Restart::Ended,
-            Fault::Empty => Restart::Empty,
-            Fault::Unreachable(_) => Restart::Unreachable,
+            WatchFault::Undone { .. } => Restart::Expired,
+            WatchFault::Refused(refusal) if refusal.is_expired() => Restart::Expired,
+            WatchFault::Refused(_) => Restart::Refused,
+            WatchFault::Silent(_) => Restart::Silent,
+            WatchFault::Broken(_) => Restart::Broken,
+            WatchFault::Garbage(_) => Restart::Garbage,
+            WatchFault::Closed | WatchFault::EndedEarly => Restart::Ended,
+            WatchFault::Empty => Restart::Empty,
+            WatchFault::Unreachable(_) => Restart::Unreachable,
         }
     }
 
     /// Whether only a new list helps.
     pub(super) fn is_expired(&self) -> bool {
         match self {
-            Fault::Refused(refusal) => refusal.is_expired(),
-            Fault::Undone { .. } => true,
+            WatchFault::Refused(refusal) => refusal.is_expired(),
+            WatchFault::Undone { .. } => true,
             _ => false,
         }
     }
@@ -78,9 +78,9 @@ impl Fault {
     /// connection and a proxy's error do so only if the server has just answered another request.
     pub(super) fn is_of_request(&self, has_just_answered: bool) -> bool {
         match self {
-            Fault::Closed => false,
-            Fault::Unreachable(_) => has_just_answered,
-            Fault::Refused(refusal) => refusal.is_of_request() || (has_just_answered && !refusal.has_status),
+            WatchFault::Closed => false,
+            WatchFault::Unreachable(_) => has_just_answered,
+            WatchFault::Refused(refusal) => refusal.is_of_request() || (has_just_answered && !refusal.has_status),
             _ => true,
         }
     }
@@ -88,21 +88,21 @@ impl Fault {
     /// How long the server asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Fault::Refused(refusal) => refusal.retry_after,
+            WatchFault::Refused(refusal) => refusal.retry_after,
             _ => None,
         }
     }
 }
 
-impl From<NotJson> for Fault {
-    fn from(NotJson: NotJson) -> Fault {
-        Fault::Garbage("the body is not JSON")
+impl From<NotJson> for WatchFault {
+    fn from(NotJson: NotJson) -> WatchFault {
+        WatchFault::Garbage("the body is not JSON")
     }
 }
 
-impl From<NotProtobuf> for Fault {
-    fn from(NotProtobuf: NotProtobuf) -> Fault {
-        Fault::Garbage("the body is not protobuf")
+impl From<NotProtobuf> for WatchFault {
+    fn from(NotProtobuf: NotProtobuf) -> WatchFault {
+        WatchFault::Garbage("the body is not protobuf")
     }
 }
 
@@ -127,7 +127,7 @@ impl Refusal {
     /// Parses the `Status` object of an ERROR event, in either encoding. `None` if it is another object.
     pub(super) fn of_event(object: &[u8]) -> Option<Refusal> {
         let status = match object.starts_with(MAGIC) {
-            true => Status::of_protobuf(object).ok()?,
+            true => ApiStatus::of_protobuf(object).ok()?,
             false => serde_json::from_slice(object).ok()?,
         };
         if status.kind != "Status" {
@@ -199,31 +199,31 @@ impl std::fmt::Display for Refusal {
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
-struct Status {
+struct ApiStatus {
     kind: String,
     code: Option<u16>,
     reason: String,
     message: String,
-    details: Option<Details>,
+    details: Option<ApiStatusDetails>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Details {
+struct ApiStatusDetails {
     retry_after_seconds: Option<u64>,
 }
 
-impl Status {
+impl ApiStatus {
     /// `meta.v1.Status` as a self-contained object.
-    fn of_protobuf(bytes: &[u8]) -> Result<Status, NotProtobuf> {
+    fn of_protobuf(bytes: &[u8]) -> Result<ApiStatus, NotProtobuf> {
         let wrapped = Wrapped::read(bytes)?;
         let kind = wrapped.kind().unwrap_or_default().into_owned();
-        let mut status = Status { kind, ..Status::default() };
-        for field in Fields::of(wrapped.message) {
+        let mut status = ApiStatus { kind, ..ApiStatus::default() };
+        for field in MessageFields::of(wrapped.message) {
             match field? {
                 (3, Value::Bytes(message)) => status.message = text(message).into_owned(),
                 (4, Value::Bytes(reason)) => status.reason = text(reason).into_owned(),
-                (5, Value::Bytes(details)) => status.details = Some(Details::of_protobuf(details)?),
+                (5, Value::Bytes(details)) => status.details = Some(ApiStatusDetails::of_protobuf(details)?),
                 (6, Value::Number(code)) => status.code = u16::try_from(code).ok(),
                 _ => {}
             }
@@ -232,16 +232,16 @@ impl Status {
     }
 }
 
-impl Details {
+impl ApiStatusDetails {
     /// `meta.v1.StatusDetails`. Protobuf writes no wait as 0, and JSON leaves it out.
-    fn of_protobuf(message: &[u8]) -> Result<Details, NotProtobuf> {
+    fn of_protobuf(message: &[u8]) -> Result<ApiStatusDetails, NotProtobuf> {
         let mut retry_after_seconds = None;
-        for field in Fields::of(message) {
+        for field in MessageFields::of(message) {
             if let (5, Value::Number(seconds)) = field? {
                 retry_after_seconds = u32::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(u64::from);
             }
         }
-        Ok(Details { retry_after_seconds })
+        Ok(ApiStatusDetails { retry_after_seconds })
     }
 }
 

@@ -2,45 +2,45 @@
 
 use hyper::body::Bytes;
 
-use super::fault::Fault;
+use super::fault::WatchFault;
 use super::list::{frame, item};
-use super::split::{Encoding, Shape, Splitter};
+use super::split::{BodyShape, Encoding, Splitter};
 
 /// The annotation of the profile `app`.
 const ANNOTATION: &str = "app.io/annotation";
 
 /// Everything that a body in these chunks yields, in order, up to its end or its fault.
 pub fn read<'b>(encoding: Encoding, is_list: bool, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<String> {
-    let shape = if is_list { Shape::List } else { Shape::Sequence };
-    let mut told = Vec::new();
-    if let Err(fault) = read_chunks(Splitter::new(encoding, shape), is_list, chunks, &mut told) {
-        told.push(fault.to_string());
+    let shape = if is_list { BodyShape::List } else { BodyShape::Sequence };
+    let mut output = Vec::new();
+    if let Err(fault) = read_chunks(Splitter::new(encoding, shape), is_list, chunks, &mut output) {
+        output.push(fault.to_string());
     }
-    told
+    output
 }
 
 fn read_chunks<'b>(
     mut splitter: Splitter,
     is_list: bool,
     chunks: impl IntoIterator<Item = &'b [u8]>,
-    told: &mut Vec<String>,
-) -> Result<(), Fault> {
+    output: &mut Vec<String>,
+) -> Result<(), WatchFault> {
     let encoding = splitter.encoding();
     for chunk in chunks {
         splitter.push(Bytes::copy_from_slice(chunk));
         while let Some(piece) = splitter.next()? {
             if is_list {
                 let pod = item(piece, encoding, ANNOTATION);
-                told.push(format!("{pod:?} foreign={}", splitter.envelope()?.is_foreign()));
+                output.push(format!("{pod:?} foreign={}", splitter.envelope()?.is_foreign()));
             } else {
-                told.push(format!("{:?}", frame(piece, encoding, ANNOTATION)?));
+                output.push(format!("{:?}", frame(piece, encoding, ANNOTATION)?));
             }
         }
     }
     if !splitter.is_whole() {
-        told.push("cut".to_owned());
+        output.push("cut".to_owned());
     } else if is_list {
-        told.push(format!("{:?}", splitter.envelope()?.end()?));
+        output.push(format!("{:?}", splitter.envelope()?.end()?));
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::Run;
+use super::WatchTask;
 use super::event::{Frame, WatchEvent};
-use super::fault::Fault;
-use super::pod::{PodObject, RawPod};
+use super::fault::WatchFault;
+use super::json_pod::{PodObject, RawPod};
 use super::protobuf::PodMessage;
-use super::request::{Ask, Patience};
-use super::split::{Encoding, Piece, Shape};
+use super::request::{BodyTimeout, PodsRequest};
+use super::split::{BodyShape, Encoding, Piece};
 use crate::source::{Change, Pod};
 
 /// The Pods of a page: the page size of kubectl and client-go.
@@ -27,10 +27,10 @@ pub enum Method {
     Whole,
 }
 
-impl Run {
+impl WatchTask {
     /// Lists, from `Begin` to `Commit`, and keeps the resource version to watch from. `Begin` is sent before the
     /// request: from then on other sources may report newer states than the server reads for this list.
-    pub(super) async fn list(&mut self) -> Result<(), Fault> {
+    pub(super) async fn list(&mut self) -> Result<(), WatchFault> {
         self.send(Change::Begin).await?;
         self.is_listing = true;
         let asked = Instant::now();
@@ -60,9 +60,9 @@ impl Run {
     }
 
     /// Chooses the next method after a fault. A server that does not know streaming lists is not a fault.
-    async fn another_way(&mut self, fault: Fault) -> Result<(), Fault> {
+    async fn another_way(&mut self, fault: WatchFault) -> Result<(), WatchFault> {
         match (&fault, self.method) {
-            (Fault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
+            (WatchFault::Refused(refusal), Method::Streaming) if refusal.is_of_streaming() => {
                 info!(source = %self.name(), "the server has no streaming lists, so this list comes by pages ({fault})");
                 self.method = Method::Pages;
                 // The refusal may have come after the first events. The next list need not name their Pods.
@@ -70,25 +70,25 @@ impl Run {
                 return self.send(Change::Abort).await;
             }
             // The fault says nothing about the method: keep it.
-            (Fault::Refused(refusal), Method::Streaming) if !refusal.is_of_request() => {}
-            (Fault::Unreachable(_) | Fault::Closed, _) => {}
+            (WatchFault::Refused(refusal), Method::Streaming) if !refusal.is_of_request() => {}
+            (WatchFault::Unreachable(_) | WatchFault::Closed, _) => {}
             (_, Method::Streaming) => self.method = Method::Pages,
-            (Fault::Refused(refusal), Method::Pages) if refusal.is_expired() => self.method = Method::Whole,
+            (WatchFault::Refused(refusal), Method::Pages) if refusal.is_expired() => self.method = Method::Whole,
             (_, Method::Pages | Method::Whole) => {}
         }
         Err(fault)
     }
 
     /// Reads the first events of a watch up to the bookmark that ends them.
-    async fn list_streaming(&mut self) -> Result<String, Fault> {
-        let pace = self.watch.pace;
-        let uri = self.uri(Ask::StreamingList);
-        let patience = Patience::Between(pace.quiet);
-        let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
-        let encoding = answer.splitter.encoding();
-        while answer.fill().await? {
-            self.received = answer.received();
-            while let Some(piece) = answer.splitter.next()? {
+    async fn list_streaming(&mut self) -> Result<String, WatchFault> {
+        let timeouts = self.watch.timeouts;
+        let uri = self.uri(PodsRequest::StreamingList);
+        let body_timeout = BodyTimeout::Between(timeouts.quiet);
+        let mut response = self.fetch(&uri, BodyShape::Sequence, timeouts.header, body_timeout).await?;
+        let encoding = response.splitter.encoding();
+        while response.fill().await? {
+            self.received = response.received();
+            while let Some(piece) = response.splitter.next()? {
                 let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
@@ -96,17 +96,17 @@ impl Run {
                 }
             }
         }
-        Err(Fault::Broken("the list did not end".to_owned()))
+        Err(WatchFault::Broken("the list did not end".to_owned()))
     }
 
     /// Reads pages up to the last one.
-    async fn list_pages(&mut self, limit: Option<u32>) -> Result<String, Fault> {
+    async fn list_pages(&mut self, limit: Option<u32>) -> Result<String, WatchFault> {
         let mut token: Option<String> = None;
         loop {
             let (version, next) = self.list_page(limit, token.as_deref()).await?;
             match next {
                 // A server that answers a token with the same token would loop for ever.
-                Some(_) if next == token => return Err(Fault::Garbage("the list's pages repeat")),
+                Some(_) if next == token => return Err(WatchFault::Garbage("the list's pages repeat")),
                 Some(_) => token = next,
                 None => return Ok(version),
             }
@@ -114,30 +114,34 @@ impl Run {
     }
 
     /// Reads a page. Returns its resource version, and the token of the next page.
-    async fn list_page(&mut self, limit: Option<u32>, token: Option<&str>) -> Result<(String, Option<String>), Fault> {
-        let pace = self.watch.pace;
-        let uri = self.uri(Ask::Page { limit, token });
-        let header = if limit.is_some() { pace.header } else { pace.whole_list };
-        let mut answer = self.ask(&uri, Shape::List, header, Patience::Between(pace.quiet)).await?;
-        let encoding = answer.splitter.encoding();
+    async fn list_page(
+        &mut self,
+        limit: Option<u32>,
+        token: Option<&str>,
+    ) -> Result<(String, Option<String>), WatchFault> {
+        let timeouts = self.watch.timeouts;
+        let uri = self.uri(PodsRequest::Page { limit, token });
+        let header = if limit.is_some() { timeouts.header } else { timeouts.whole_list };
+        let mut response = self.fetch(&uri, BodyShape::List, header, BodyTimeout::Between(timeouts.quiet)).await?;
+        let encoding = response.splitter.encoding();
         let mut is_checked = false;
-        while answer.fill().await? {
-            self.received = answer.received();
-            while let Some(piece) = answer.splitter.next()? {
+        while response.fill().await? {
+            self.received = response.received();
+            while let Some(piece) = response.splitter.next()? {
                 let pod = item(piece, encoding, &self.watch.profile.annotation);
-                if !is_checked && answer.splitter.envelope()?.is_foreign() {
-                    return Err(Fault::Garbage("the list is of another kind than Pods"));
+                if !is_checked && response.splitter.envelope()?.is_foreign() {
+                    return Err(WatchFault::Garbage("the list is of another kind than Pods"));
                 }
                 is_checked = true;
                 self.apply(pod.map_or(WatchEvent::Unreadable, |pod| WatchEvent::Apply(Box::new(pod)))).await?;
             }
         }
-        answer.splitter.envelope()?.end()
+        response.splitter.envelope()?.end()
     }
 
     /// Sends an event on.
-    pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), Fault> {
-        self.health.hear();
+    pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), WatchFault> {
+        self.health.record_frame();
         match event {
             WatchEvent::Apply(pod) => self.send(Change::Apply(pod)).await,
             WatchEvent::Remove(uid) => self.send(Change::Remove(uid)).await,
@@ -160,7 +164,7 @@ pub(super) fn item(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Op
 }
 
 /// Parses a watch's event. One that is too large is as unreadable as a broken one.
-pub(super) fn frame(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Result<Frame, Fault> {
+pub(super) fn frame(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Result<Frame, WatchFault> {
     match piece {
         Piece::Object(event) => Frame::read(event, encoding, annotation),
         Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),

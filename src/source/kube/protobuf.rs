@@ -6,12 +6,12 @@
 //! <https://protobuf.dev/programming-guides/encoding/>.
 
 mod pod;
-mod split;
+mod splitter;
 
 use std::borrow::Cow;
 
 pub(super) use self::pod::PodMessage;
-pub(super) use self::split::Splitter;
+pub(super) use self::splitter::ProtobufSplitter;
 
 /// The media type of lists and watches.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -35,12 +35,12 @@ pub(super) enum Value<'b> {
 
 /// The fields of a message in order. It ends after the first broken field.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'b>(&'b [u8]);
+pub(super) struct MessageFields<'b>(&'b [u8]);
 
-impl<'b> Fields<'b> {
+impl<'b> MessageFields<'b> {
     /// The fields of the message in these bytes.
-    pub(super) fn of(message: &'b [u8]) -> Fields<'b> {
-        Fields(message)
+    pub(super) fn of(message: &'b [u8]) -> MessageFields<'b> {
+        MessageFields(message)
     }
 
     fn read(&mut self) -> Result<(u64, Value<'b>), NotProtobuf> {
@@ -74,7 +74,7 @@ impl<'b> Fields<'b> {
     }
 }
 
-impl<'b> Iterator for Fields<'b> {
+impl<'b> Iterator for MessageFields<'b> {
     type Item = Result<(u64, Value<'b>), NotProtobuf>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -144,7 +144,7 @@ impl<'b> Wrapped<'b> {
     /// Parses the wrapper.
     pub(super) fn read(bytes: &'b [u8]) -> Result<Wrapped<'b>, NotProtobuf> {
         let mut wrapped = Wrapped::default();
-        for field in Fields::of(bytes.strip_prefix(MAGIC).ok_or(NotProtobuf)?) {
+        for field in MessageFields::of(bytes.strip_prefix(MAGIC).ok_or(NotProtobuf)?) {
             match field? {
                 (1, Value::Bytes(type_meta)) => wrapped.kind = kind(type_meta),
                 (2, Value::Bytes(message)) => wrapped.message = message,
@@ -168,7 +168,7 @@ pub(super) fn kind(type_meta: &[u8]) -> Option<&[u8]> {
 /// The last value of a bytes field in a message. `None` if the message has none or is broken.
 pub(super) fn last_bytes(message: &[u8], number: u64) -> Option<&[u8]> {
     let mut found = None;
-    for field in Fields::of(message) {
+    for field in MessageFields::of(message) {
         match field {
             Ok((this, Value::Bytes(bytes))) if this == number => found = Some(bytes),
             Ok(_) => {}
@@ -192,7 +192,7 @@ mod tests {
     fn reads_fields() {
         let message =
             [number(1, 300), bytes(2, b"abc"), vec![0x1d, 1, 2, 3, 4], vec![0x21, 1, 2, 3, 4, 5, 6, 7, 8]].concat();
-        let fields: Result<Vec<_>, _> = Fields::of(&message).collect();
+        let fields: Result<Vec<_>, _> = MessageFields::of(&message).collect();
         let expected =
             vec![(1, Value::Number(300)), (2, Value::Bytes(b"abc".as_slice())), (3, Value::Fixed), (4, Value::Fixed)];
         assert_eq!(fields, Ok(expected));
@@ -209,10 +209,10 @@ mod tests {
             &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
         ];
         for message in cases {
-            assert_eq!(Fields::of(message).collect::<Vec<_>>(), [Err(NotProtobuf)], "{message:x?}");
+            assert_eq!(MessageFields::of(message).collect::<Vec<_>>(), [Err(NotProtobuf)], "{message:x?}");
         }
         let endless = [[0x12].as_slice(), &[0xff; 9], &[1]].concat();
-        assert_eq!(Fields::of(&endless).collect::<Vec<_>>(), [Err(NotProtobuf)], "a length of 2^64");
+        assert_eq!(MessageFields::of(&endless).collect::<Vec<_>>(), [Err(NotProtobuf)], "a length of 2^64");
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let fields = Fields::of(&bytes).count();
+            let fields = MessageFields::of(&bytes).count();
             prop_assert!(fields <= bytes.len());
             let _ = Wrapped::read(&[MAGIC, &bytes].concat());
         }

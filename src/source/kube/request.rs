@@ -10,9 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::client::plain;
-use super::fault::{Fault, Refusal};
+use super::fault::{Refusal, WatchFault};
 use super::protobuf;
-use super::split::{Encoding, Shape, Splitter};
+use super::split::{BodyShape, Encoding, Splitter};
 
 /// The most bytes of an error's body that are read. A `Status` is far smaller.
 const ERROR_LEN_MAX: usize = 64 * 1024;
@@ -25,7 +25,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ask<'a> {
+pub(super) enum PodsRequest<'a> {
     /// All Pods as the first events of a watch, and a bookmark after them. It is consistent: the server first makes
     /// sure that its cache is as new as the request.
     StreamingList,
@@ -40,27 +40,27 @@ pub(super) enum Ask<'a> {
 }
 
 /// The path and query of a request for the Pods of a selector.
-pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> String {
+pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: PodsRequest<'_>) -> String {
     // A Pod with a namespace is read by its key. Without a namespace the server would scan all Pods.
-    let namespace = if matches!(ask, Ask::Version) { namespace.or(Some("default")) } else { namespace };
+    let namespace = if matches!(ask, PodsRequest::Version) { namespace.or(Some("default")) } else { namespace };
     let path = match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{}/pods?", utf8_percent_encode(namespace, SEGMENT)),
         None => "/api/v1/pods?".to_owned(),
     };
     let start = path.len();
     let mut query = form_urlencoded::Serializer::for_suffix(path, start);
-    if !selector.is_empty() && !matches!(ask, Ask::Version) {
+    if !selector.is_empty() && !matches!(ask, PodsRequest::Version) {
         query.append_pair("labelSelector", selector);
     }
     match ask {
-        Ask::StreamingList => {
+        PodsRequest::StreamingList => {
             query.append_pair("watch", "true");
             query.append_pair("allowWatchBookmarks", "true");
             query.append_pair("sendInitialEvents", "true");
             query.append_pair("resourceVersionMatch", "NotOlderThan");
             query.append_pair("resourceVersion", "");
         }
-        Ask::Page { limit, token } => {
+        PodsRequest::Page { limit, token } => {
             if let Some(limit) = limit {
                 query.append_pair("limit", &limit.to_string());
             }
@@ -68,13 +68,13 @@ pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> Stri
                 query.append_pair("continue", token);
             }
         }
-        Ask::Version => {
+        PodsRequest::Version => {
             query.append_pair("fieldSelector", "metadata.name=callsign-asks-for-the-version");
         }
-        Ask::Pod(name) => {
+        PodsRequest::Pod(name) => {
             query.append_pair("fieldSelector", &format!("metadata.name={name}"));
         }
-        Ask::Watch { from, timeout } => {
+        PodsRequest::Watch { from, timeout } => {
             query.append_pair("watch", "true");
             query.append_pair("allowWatchBookmarks", "true");
             query.append_pair("timeoutSeconds", &timeout.as_secs().max(1).to_string());
@@ -86,18 +86,18 @@ pub(super) fn uri(namespace: Option<&str>, selector: &str, ask: Ask<'_>) -> Stri
 
 /// The body of a response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     body: Body,
     /// Splits it into objects.
     pub(super) splitter: Splitter,
-    patience: Patience,
+    body_timeout: BodyTimeout,
     /// When the last bytes were received.
     last: Instant,
 }
 
 /// The time limit of a response's body.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
+pub(super) enum BodyTimeout {
     /// No limit, but no silence between two chunks longer than this.
     Between(Duration),
     /// Until this moment. Bytes that have arrived by then are still read.
@@ -105,13 +105,13 @@ pub(super) enum Patience {
 }
 
 /// Sends a request. `header` is the time limit of the response's head.
-pub(super) async fn ask(
+pub(super) async fn fetch(
     client: &Client,
     uri: &str,
-    (encoding, shape): (Encoding, Shape),
+    (encoding, shape): (Encoding, BodyShape),
     header: Duration,
-    patience: Patience,
-) -> Result<Answer, Fault> {
+    body_timeout: BodyTimeout,
+) -> Result<ResponseBody, WatchFault> {
     let accepted = match encoding {
         Encoding::Protobuf => PROTOBUF_OR_JSON,
         Encoding::Json => "application/json",
@@ -119,20 +119,20 @@ pub(super) async fn ask(
     let request = Request::get(uri)
         .header(header::ACCEPT, accepted)
         .body(Body::empty())
-        .map_err(|error| Fault::Unreachable(error.to_string()))?;
+        .map_err(|error| WatchFault::Unreachable(error.to_string()))?;
     let response = timeout(header, client.send(request))
         .await
-        .map_err(|_| Fault::Silent(header))?
-        .map_err(|error| Fault::Unreachable(plain(&error)))?;
+        .map_err(|_| WatchFault::Silent(header))?
+        .map_err(|error| WatchFault::Unreachable(plain(&error)))?;
     if response.status().is_success() {
         let splitter = Splitter::new(encoding_of(response.headers()), shape);
-        return Ok(Answer { body: response.into_body(), splitter, patience, last: Instant::now() });
+        return Ok(ResponseBody { body: response.into_body(), splitter, body_timeout, last: Instant::now() });
     }
     let code = response.status().as_u16();
     let retry_after = response.headers().get(header::RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     let body = timeout(header, error_body(response.into_body())).await.unwrap_or_default();
-    Err(Fault::Refused(Refusal::of_response(code, &body, retry_after)))
+    Err(WatchFault::Refused(Refusal::of_response(code, &body, retry_after)))
 }
 
 /// The encoding of a body. Any other media type is read as JSON, which reports it as garbage.
@@ -142,24 +142,24 @@ fn encoding_of(headers: &HeaderMap) -> Encoding {
     if essence.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) { Encoding::Protobuf } else { Encoding::Json }
 }
 
-impl Answer {
+impl ResponseBody {
     /// When the current bytes were received.
     pub(super) fn received(&self) -> Instant {
         self.last
     }
 
     /// Passes the next bytes to the splitter. Returns false at the body's end.
-    pub(super) async fn fill(&mut self) -> Result<bool, Fault> {
+    pub(super) async fn fill(&mut self) -> Result<bool, WatchFault> {
         loop {
-            let wait = match self.patience {
-                Patience::Between(wait) => wait,
-                Patience::Until(end) => end.saturating_duration_since(Instant::now()),
+            let wait = match self.body_timeout {
+                BodyTimeout::Between(wait) => wait,
+                BodyTimeout::Until(end) => end.saturating_duration_since(Instant::now()),
             };
             match timeout(wait, self.body.frame()).await {
-                Err(_) => return Err(Fault::Silent(self.last.elapsed())),
+                Err(_) => return Err(WatchFault::Silent(self.last.elapsed())),
                 Ok(None) if self.splitter.is_whole() => return Ok(false),
-                Ok(None) => return Err(Fault::Broken("it ended inside an object".to_owned())),
-                Ok(Some(Err(error))) => return Err(Fault::Broken(plain(&error))),
+                Ok(None) => return Err(WatchFault::Broken("it ended inside an object".to_owned())),
+                Ok(Some(Err(error))) => return Err(WatchFault::Broken(plain(&error))),
                 // Trailers are not data.
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
@@ -197,28 +197,28 @@ mod tests {
         let seconds = Duration::from_secs;
         let cases = [
             (
-                (None, "a in (b, c)", Ask::StreamingList),
+                (None, "a in (b, c)", PodsRequest::StreamingList),
                 "/api/v1/pods?labelSelector=a+in+%28b%2C+c%29&watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=",
             ),
             (
-                (Some("my-ns"), "a=b", Ask::Page { limit: Some(500), token: None }),
+                (Some("my-ns"), "a=b", PodsRequest::Page { limit: Some(500), token: None }),
                 "/api/v1/namespaces/my-ns/pods?labelSelector=a%3Db&limit=500",
             ),
             (
-                (Some("../x"), "", Ask::Page { limit: Some(500), token: Some("a=&b") }),
+                (Some("../x"), "", PodsRequest::Page { limit: Some(500), token: Some("a=&b") }),
                 "/api/v1/namespaces/..%2Fx/pods?limit=500&continue=a%3D%26b",
             ),
-            ((None, "", Ask::Page { limit: None, token: None }), "/api/v1/pods?"),
+            ((None, "", PodsRequest::Page { limit: None, token: None }), "/api/v1/pods?"),
             (
-                (None, "a=b", Ask::Version),
+                (None, "a=b", PodsRequest::Version),
                 "/api/v1/namespaces/default/pods?fieldSelector=metadata.name%3Dcallsign-asks-for-the-version",
             ),
             (
-                (Some("my-ns"), "a=b", Ask::Pod("web-0")),
+                (Some("my-ns"), "a=b", PodsRequest::Pod("web-0")),
                 "/api/v1/namespaces/my-ns/pods?labelSelector=a%3Db&fieldSelector=metadata.name%3Dweb-0",
             ),
             (
-                (None, "", Ask::Watch { from: "7", timeout: seconds(45) }),
+                (None, "", PodsRequest::Watch { from: "7", timeout: seconds(45) }),
                 "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=45&resourceVersion=7",
             ),
         ];

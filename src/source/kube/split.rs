@@ -4,8 +4,8 @@
 use hyper::body::Bytes;
 
 use super::event::Envelope;
-use super::fault::Fault;
-use super::{json, protobuf};
+use super::fault::WatchFault;
+use super::{json_splitter, protobuf};
 
 /// The largest object that is read, in bytes. etcd accepts no request over 1.5 MiB, so no Pod is larger.
 pub(in crate::source) const OBJECT_LEN_MAX: usize = 4 * 1024 * 1024;
@@ -24,7 +24,7 @@ pub enum Encoding {
 
 /// The shape of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::source) enum Shape {
+pub(in crate::source) enum BodyShape {
     /// A watch: a sequence of events.
     Sequence,
     /// A list: one object that contains the objects.
@@ -43,15 +43,15 @@ pub(in crate::source) enum Piece<'s> {
 /// Takes chunks and returns objects.
 #[derive(Debug)]
 pub(super) enum Splitter {
-    Json(json::Splitter),
-    Protobuf(protobuf::Splitter),
+    Json(json_splitter::JsonSplitter),
+    Protobuf(protobuf::ProtobufSplitter),
 }
 
 impl Splitter {
-    pub(super) fn new(encoding: Encoding, shape: Shape) -> Splitter {
+    pub(super) fn new(encoding: Encoding, shape: BodyShape) -> Splitter {
         match encoding {
-            Encoding::Json => Splitter::Json(json::Splitter::new(shape)),
-            Encoding::Protobuf => Splitter::Protobuf(protobuf::Splitter::new(shape)),
+            Encoding::Json => Splitter::Json(json_splitter::JsonSplitter::new(shape)),
+            Encoding::Protobuf => Splitter::Protobuf(protobuf::ProtobufSplitter::new(shape)),
         }
     }
 
@@ -72,7 +72,7 @@ impl Splitter {
     }
 
     /// The next object. `None` until the next chunk.
-    pub(super) fn next(&mut self) -> Result<Option<Piece<'_>>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Piece<'_>>, WatchFault> {
         match self {
             Splitter::Json(splitter) => Ok(splitter.next()?),
             Splitter::Protobuf(splitter) => Ok(splitter.next()?),
@@ -88,7 +88,7 @@ impl Splitter {
     }
 
     /// The list without its items, as far as it has been read.
-    pub(super) fn envelope(&self) -> Result<Envelope, Fault> {
+    pub(super) fn envelope(&self) -> Result<Envelope, WatchFault> {
         match self {
             Splitter::Json(splitter) => Envelope::of_json(&splitter.envelope()),
             Splitter::Protobuf(splitter) => Ok(splitter.envelope()),

@@ -2,38 +2,38 @@
 
 use std::time::Instant;
 
-use super::Run;
+use super::WatchTask;
 use super::backoff::jitter;
-use super::fault::Fault;
+use super::fault::WatchFault;
 use super::list::frame;
-use super::request::{Ask, Patience};
-use super::split::Shape;
+use super::request::{BodyTimeout, PodsRequest};
+use super::split::BodyShape;
 use crate::source::health::Restart;
 
-impl Run {
+impl WatchTask {
     /// Watches until the server ends the watch at the requested timeout. Every fault is an error. The position moves
     /// with each event, so that the next request continues after the last whole one.
-    pub(super) async fn watch(&mut self, from: &str) -> Result<(), Fault> {
+    pub(super) async fn watch(&mut self, from: &str) -> Result<(), WatchFault> {
         self.has_moved = false;
         if self.is_unproved {
             self.prove(from).await?;
         }
-        let pace = self.watch.pace;
+        let timeouts = self.watch.timeouts;
         // Shorter by up to a quarter, so that the watches of all profiles and replicas do not end together.
         let is_short = self.is_after_outage || self.fruitless.is_suspected();
-        let longest = if is_short { pace.short_watch } else { pace.watch };
+        let longest = if is_short { timeouts.short_watch } else { timeouts.watch };
         let timeout = longest - jitter(longest / 4);
         let started = Instant::now();
-        let uri = self.uri(Ask::Watch { from, timeout });
-        let patience = Patience::Until(started + timeout + pace.grace);
-        let mut answer = self.ask(&uri, Shape::Sequence, pace.header, patience).await?;
-        self.health.hear();
+        let uri = self.uri(PodsRequest::Watch { from, timeout });
+        let body_timeout = BodyTimeout::Until(started + timeout + timeouts.grace);
+        let mut response = self.fetch(&uri, BodyShape::Sequence, timeouts.header, body_timeout).await?;
+        self.health.record_frame();
         self.is_unproved = true;
-        let encoding = answer.splitter.encoding();
+        let encoding = response.splitter.encoding();
         let mut reached: Option<u64> = from.parse().ok();
-        while answer.fill().await? {
-            self.received = answer.received();
-            while let Some(piece) = answer.splitter.next()? {
+        while response.fill().await? {
+            self.received = response.received();
+            while let Some(piece) = response.splitter.next()? {
                 let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
                 let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
                 if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
@@ -43,12 +43,12 @@ impl Run {
                 self.apply(frame.event).await?;
                 if frame.version.is_some() && frame.version != self.position {
                     self.position = frame.version;
-                    self.move_on();
+                    self.advance();
                 }
             }
         }
-        if started.elapsed() + pace.early < timeout {
-            return Err(if self.has_moved { Fault::EndedEarly } else { Fault::Empty });
+        if started.elapsed() + timeouts.early < timeout {
+            return Err(if self.has_moved { WatchFault::EndedEarly } else { WatchFault::Empty });
         }
         self.health.count_restart(Restart::Ended);
         self.has_just_answered = false;
@@ -58,7 +58,7 @@ impl Run {
     }
 
     /// Called when the watch reaches a newer version: everything up to it is known.
-    fn move_on(&mut self) {
+    fn advance(&mut self) {
         self.has_moved = true;
         self.is_unproved = false;
         self.relist_backoff.reset();
@@ -69,18 +69,19 @@ impl Run {
     /// Makes sure that the server has reached our position. It grants a watch from a version that it has not reached,
     /// and leaves out all events up to that version; after etcd was restored from a backup, that may last for ever. So
     /// it is asked after each fault, and after each watch that brought nothing.
-    async fn prove(&mut self, position: &str) -> Result<(), Fault> {
+    async fn prove(&mut self, position: &str) -> Result<(), WatchFault> {
         // Versions that are not numbers cannot be compared. No known server has them.
         let Ok(position) = position.parse::<u64>() else { return Ok(()) };
-        let pace = self.watch.pace;
-        let uri = self.uri(Ask::Version);
-        let mut answer = self.ask(&uri, Shape::List, pace.header, Patience::Between(pace.quiet)).await?;
-        while answer.fill().await? {
-            while answer.splitter.next()?.is_some() {}
+        let timeouts = self.watch.timeouts;
+        let uri = self.uri(PodsRequest::Version);
+        let mut response =
+            self.fetch(&uri, BodyShape::List, timeouts.header, BodyTimeout::Between(timeouts.quiet)).await?;
+        while response.fill().await? {
+            while response.splitter.next()?.is_some() {}
         }
-        let (current, _) = answer.splitter.envelope()?.end()?;
+        let (current, _) = response.splitter.envelope()?.end()?;
         match current.parse::<u64>() {
-            Ok(current) if current < position => Err(Fault::Undone { current, position }),
+            Ok(current) if current < position => Err(WatchFault::Undone { current, position }),
             _ => {
                 self.is_unproved = false;
                 self.has_just_answered = true;

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::number::decimal;
-use super::{DataFault, Reader, ascii, fault};
+use super::{DataFault, RdataReader, ascii, fault};
 
-pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
+pub(super) fn read(reader: &mut RdataReader<'_, '_>) -> Result<(), DataFault> {
     while !reader.tokens.is_empty() {
         let token = reader.next()?;
         let item = item(token.raw);

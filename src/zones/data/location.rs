@@ -1,7 +1,7 @@
 //! The data of LOC (RFC 1876): `d [m [s]] N|S d [m [s]] E|W altitude[m] [size[m] [horizontal[m] [vertical[m]]]]`.
 
 use super::number::decimal;
-use super::{DataFault, Reader, fault};
+use super::{DataFault, RdataReader, fault};
 use crate::zones::token::Token;
 
 /// The equator and the prime meridian: 2³¹ thousandths of a second of arc.
@@ -13,7 +13,7 @@ const SEA_LEVEL: i64 = 10_000_000;
 /// The defaults of the last three fields: 1 m, 10,000 m and 10 m (RFC 1876 §3).
 const DEFAULTS: [u8; 3] = [0x12, 0x16, 0x13];
 
-pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
+pub(super) fn read(reader: &mut RdataReader<'_, '_>) -> Result<(), DataFault> {
     let latitude = angle(reader, 90, [b"N", b"S"])?;
     let longitude = angle(reader, 180, [b"E", b"W"])?;
     let token = reader.next()?;
@@ -38,7 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
 }
 
 /// Degrees, minutes and seconds, then one of two directions.
-fn angle(reader: &mut Reader<'_, '_>, degrees_max: u64, directions: [&[u8]; 2]) -> Result<u32, DataFault> {
+fn angle(reader: &mut RdataReader<'_, '_>, degrees_max: u64, directions: [&[u8]; 2]) -> Result<u32, DataFault> {
     let bad = |token: &Token<'_>| fault(token, "expected an angle: degrees, minutes and seconds, then its direction");
     let token = reader.next()?;
     let degrees = decimal(token.raw).filter(|degrees| *degrees <= degrees_max).ok_or_else(|| bad(&token))?;

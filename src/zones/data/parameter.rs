@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::number::{base64, decimal};
-use super::{DataFault, Reader, ascii, fault};
+use super::{DataFault, RdataReader, ascii, fault};
 use crate::zones::token::{Token, unescape};
 
 const MANDATORY: u16 = 0;
@@ -21,7 +21,7 @@ const OHTTP: u16 = 8;
 const KEYS: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
 
-pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
+pub(super) fn read(reader: &mut RdataReader<'_, '_>) -> Result<(), DataFault> {
     let mut parameters = BTreeMap::new();
     while !reader.tokens.is_empty() {
         let token = reader.next()?;
@@ -49,7 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Result<(), DataFault> {
 }
 
 /// A parameter's key and value as written. The value may be in quotes after the `=`.
-fn split<'t>(token: &Token<'t>, reader: &mut Reader<'_, 't>) -> (&'t [u8], Option<&'t [u8]>) {
+fn split<'t>(token: &Token<'t>, reader: &mut RdataReader<'_, 't>) -> (&'t [u8], Option<&'t [u8]>) {
     let Some(at) = token.raw.iter().position(|byte| *byte == b'=') else { return (token.raw, None) };
     let (name, value) = (&token.raw[..at], &token.raw[at + 1..]);
     if value.is_empty()
@@ -168,7 +168,7 @@ fn numbers(wire: &[u8]) -> Option<([u16; 2], &[u8])> {
 fn is_value(key: u16, value: &[u8]) -> bool {
     match key {
         MANDATORY => !value.is_empty() && value.len().is_multiple_of(2),
-        ALPN => !value.is_empty() && super::check::are_strings(value, 1),
+        ALPN => !value.is_empty() && super::validate::are_strings(value, 1),
         NO_DEFAULT_ALPN | OHTTP => value.is_empty(),
         PORT => value.len() == 2,
         IPV4HINT => !value.is_empty() && value.len().is_multiple_of(4),

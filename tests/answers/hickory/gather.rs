@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use callsign::answer::{self, Answer, Authority, Link, Rdata, Records, Soa};
+use callsign::answer::{self, Answer, Authority, Link, Rdata, Records, ZoneSoa};
 use callsign::dns::{Name, Rtype};
 use callsign::name::TargetLabel;
 use callsign::snapshot::Snapshot;
@@ -62,7 +62,7 @@ impl<'q, 's> Gathered<'q, 's> {
         let snapshot = self.snapshot;
         let ttl = match records {
             Records::Static(rrset) => rrset.ttl,
-            Records::Soa(Soa::Static(zone)) => zone.soa().ttl,
+            Records::Soa(ZoneSoa::Static(zone)) => zone.soa().ttl,
             _ => snapshot.settings.ttl,
         };
         let mut targets = HashSet::new();
@@ -112,25 +112,25 @@ impl<'q, 's> Gathered<'q, 's> {
         })
     }
 
-    fn soa(&self, soa: Soa<'_>) -> Option<RData> {
+    fn soa(&self, soa: ZoneSoa<'_>) -> Option<RData> {
         let start = self.snapshot.start_of_authority();
         let (mname, rname, numbers) = match soa {
-            Soa::Pods(_) => {
+            ZoneSoa::Pods(_) => {
                 let minimum = self.snapshot.settings.negative_ttl;
                 let numbers = [self.snapshot.serial, start.refresh, start.retry, start.expire, minimum];
                 (start.mname, start.rname, numbers)
             }
-            Soa::Static(zone) => return Some(opaque(Rtype::SOA, &zone.soa().rdata)),
+            ZoneSoa::Static(zone) => return Some(opaque(Rtype::SOA, &zone.soa().rdata)),
         };
         let [serial, refresh, retry, expire, minimum] = numbers;
         let (mname, rname) = (hickory_name(mname.wire())?, hickory_name(rname.wire())?);
         Some(RData::SOA(SOA::new(mname, rname, serial, refresh as i32, retry as i32, expire as i32, minimum)))
     }
 
-    fn authority_soa(&mut self, soa: Soa<'_>) -> Option<()> {
+    fn authority_soa(&mut self, soa: ZoneSoa<'_>) -> Option<()> {
         let (origin, ttl) = match soa {
-            Soa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
-            Soa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
+            ZoneSoa::Pods(origin) => (origin, self.snapshot.settings.negative_ttl),
+            ZoneSoa::Static(zone) => (zone.origin(), zone.soa().ttl.min(zone.soa().minimum)),
         };
         let record = (self.ancestor(origin), record(origin.wire(), ttl, self.soa(soa)?)?);
         self.parts.push(Part::required(Section::Authority, record));

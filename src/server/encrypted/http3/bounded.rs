@@ -16,31 +16,37 @@ use h3::quic::{
 use quinn::ConnectionError;
 
 use super::EXCESSIVE_LOAD;
-use crate::server::encrypted::room::{Full, Held, Room};
+use crate::server::encrypted::budget::{BudgetExceeded, ConnectionBudget, Reservation};
 
 /// The memory of a part besides its bytes: its entry in h3's list and in the allocator.
 const PART_LEN: usize = 64;
 
 /// A connection whose streams take its room.
-pub(super) struct Connection {
+pub(super) struct BoundedConnection {
     inner: h3_quinn::Connection,
     quic: quinn::Connection,
-    room: Arc<Room>,
+    budget: Arc<ConnectionBudget>,
 }
 
-impl Connection {
-    pub(super) fn new(quic: quinn::Connection, room: Arc<Room>) -> Connection {
-        Connection { inner: h3_quinn::Connection::new(quic.clone()), quic, room }
+impl BoundedConnection {
+    pub(super) fn new(quic: quinn::Connection, budget: Arc<ConnectionBudget>) -> BoundedConnection {
+        BoundedConnection { inner: h3_quinn::Connection::new(quic.clone()), quic, budget }
     }
 
-    fn stream<S>(&self, inner: S, frames: Option<Frames>) -> Stream<S> {
-        Stream { inner, quic: self.quic.clone(), held: self.room.hold(), frames, unread: Bytes::new() }
+    fn stream<S>(&self, inner: S, frames: Option<Frames>) -> BoundedStream<S> {
+        BoundedStream {
+            inner,
+            quic: self.quic.clone(),
+            reservation: self.budget.reserve(),
+            frames,
+            unread: Bytes::new(),
+        }
     }
 }
 
-impl<B: Buf> quic::Connection<B> for Connection {
-    type RecvStream = Stream<h3_quinn::RecvStream>;
-    type OpenStreams = Connection;
+impl<B: Buf> quic::Connection<B> for BoundedConnection {
+    type RecvStream = BoundedStream<h3_quinn::RecvStream>;
+    type OpenStreams = BoundedConnection;
 
     fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
         let stream = ready!(quic::Connection::<B>::poll_accept_recv(&mut self.inner, cx))?;
@@ -52,13 +58,13 @@ impl<B: Buf> quic::Connection<B> for Connection {
         Poll::Ready(Ok(self.stream(stream, None)))
     }
 
-    fn opener(&self) -> Connection {
-        Connection::new(self.quic.clone(), self.room.clone())
+    fn opener(&self) -> BoundedConnection {
+        BoundedConnection::new(self.quic.clone(), self.budget.clone())
     }
 }
 
-impl<B: Buf> OpenStreams<B> for Connection {
-    type BidiStream = Stream<h3_quinn::BidiStream<B>>;
+impl<B: Buf> OpenStreams<B> for BoundedConnection {
+    type BidiStream = BoundedStream<h3_quinn::BidiStream<B>>;
     type SendStream = h3_quinn::SendStream<B>;
 
     fn poll_open_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
@@ -76,10 +82,10 @@ impl<B: Buf> OpenStreams<B> for Connection {
 }
 
 /// A stream that takes room of its connection.
-pub(super) struct Stream<S> {
+pub(super) struct BoundedStream<S> {
     inner: S,
     quic: quinn::Connection,
-    held: Held,
+    reservation: Reservation,
     /// For a unidirectional stream, its position. h3 gets one frame at a time, so that it is known to have finished
     /// the frames before.
     frames: Option<Frames>,
@@ -87,19 +93,19 @@ pub(super) struct Stream<S> {
     unread: Bytes,
 }
 
-impl<S> Stream<S> {
+impl<S> BoundedStream<S> {
     /// The next bytes for h3.
-    fn next_part(&mut self) -> Result<Bytes, Full> {
+    fn next_part(&mut self) -> Result<Bytes, BudgetExceeded> {
         let (len, is_end) = self.frames.as_mut().map_or((self.unread.len(), false), |frames| frames.take(&self.unread));
-        self.held.grow(len + PART_LEN)?;
+        self.reservation.grow(len + PART_LEN)?;
         if is_end {
-            self.held.clear();
+            self.reservation.clear();
         }
         Ok(self.unread.split_to(len))
     }
 }
 
-impl<S: RecvStream<Buf = Bytes>> RecvStream for Stream<S> {
+impl<S: RecvStream<Buf = Bytes>> RecvStream for BoundedStream<S> {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
@@ -107,7 +113,7 @@ impl<S: RecvStream<Buf = Bytes>> RecvStream for Stream<S> {
             let Some(read) = ready!(self.inner.poll_data(cx))? else { return Poll::Ready(Ok(None)) };
             self.unread = Bytes::copy_from_slice(&read); // copied, because a few bytes may hold a buffer of many datagrams
         }
-        Poll::Ready(self.next_part().map(Some).map_err(|Full| {
+        Poll::Ready(self.next_part().map(Some).map_err(|BudgetExceeded| {
             self.quic.close(EXCESSIVE_LOAD, b"too much at once");
             let error = Arc::new(ConnectionError::LocallyClosed);
             StreamErrorIncoming::ConnectionErrorIncoming { connection_error: ConnectionErrorIncoming::Undefined(error) }
@@ -123,7 +129,7 @@ impl<S: RecvStream<Buf = Bytes>> RecvStream for Stream<S> {
     }
 }
 
-impl<B: Buf, S: SendStream<B>> SendStream<B> for Stream<S> {
+impl<B: Buf, S: SendStream<B>> SendStream<B> for BoundedStream<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         self.inner.poll_ready(cx)
     }

@@ -5,10 +5,10 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Fault, Fields, Flaw, Node, yaml};
+use super::{DocumentFault, Flaw, Mapping, Node, yaml};
 
-pub(super) fn read(text: &[u8]) -> Result<Node, Fault> {
-    let seen = Seen::default();
+pub(super) fn read(text: &[u8]) -> Result<Node, DocumentFault> {
+    let seen = JsonSeed::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let read = seen.deserialize(&mut deserializer).and_then(|node| deserializer.end().map(|()| node));
     match read {
@@ -17,21 +17,21 @@ pub(super) fn read(text: &[u8]) -> Result<Node, Fault> {
         Ok(node) => Ok(node),
         Err(error) => {
             let flaw = if seen.twice.get() { Flaw::Twice("JSON") } else { Flaw::NotJson };
-            Err(Fault { line: u64::try_from(error.line()).ok(), flaw })
+            Err(DocumentFault { line: u64::try_from(error.line()).ok(), flaw })
         }
     }
 }
 
 /// What the reader met beside the values.
 #[derive(Default)]
-struct Seen {
+struct JsonSeed {
     /// A key that stands twice.
     twice: Cell<bool>,
     /// A number that is not whole, or that is too large for 64 bits.
     fraction: Cell<bool>,
 }
 
-impl<'de> DeserializeSeed<'de> for &Seen {
+impl<'de> DeserializeSeed<'de> for &JsonSeed {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
@@ -39,7 +39,7 @@ impl<'de> DeserializeSeed<'de> for &Seen {
     }
 }
 
-impl<'de> Visitor<'de> for &Seen {
+impl<'de> Visitor<'de> for &JsonSeed {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for &Seen {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
-        let mut fields = Fields::new();
+        let mut fields = Mapping::new();
         while let Some(key) = entries.next_key()? {
             if fields.insert(key, entries.next_value_seed(self)?).is_some() {
                 self.twice.set(true);

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::scalar::{self, Number};
-use super::{Fault, Fields, Flaw, Node};
+use super::{DocumentFault, Flaw, Mapping, Node};
 
 /// The most values of a document, and how deep they may lie.
 const NODES_MAX: usize = 1_000_000;
@@ -23,10 +23,11 @@ const SCALAR_BYTES_MAX: usize = 32 * 1024 * 1024;
 const YAML: &str = "tag:yaml.org,2002:";
 
 /// Reads one document; the text has no other.
-pub(super) fn read(text: &[u8]) -> Result<Node, Fault> {
-    let text = std::str::from_utf8(text).map_err(|_| Fault { line: None, flaw: Flaw::NotYaml("it is not UTF-8") })?;
+pub(super) fn read(text: &[u8]) -> Result<Node, DocumentFault> {
+    let text =
+        std::str::from_utf8(text).map_err(|_| DocumentFault { line: None, flaw: Flaw::NotYaml("it is not UTF-8") })?;
     let options = granit_parser::options! { emit_comments: false };
-    let mut reader = Reader {
+    let mut reader = YamlReader {
         text,
         events: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
@@ -34,10 +35,10 @@ pub(super) fn read(text: &[u8]) -> Result<Node, Fault> {
         line: 1,
         is_at_end: false,
     };
-    reader.document().map_err(|flaw| Fault { line: u64::try_from(reader.line).ok(), flaw })
+    reader.document().map_err(|flaw| DocumentFault { line: u64::try_from(reader.line).ok(), flaw })
 }
 
-struct Reader<'t> {
+struct YamlReader<'t> {
     text: &'t str,
     events: Parser<'t, StrInput<'t>>,
     /// The values that have an anchor.
@@ -57,7 +58,7 @@ struct Budget {
 
 type Read<T> = Result<T, Flaw>;
 
-impl<'t> Reader<'t> {
+impl<'t> YamlReader<'t> {
     fn document(&mut self) -> Read<Node> {
         let node = loop {
             match self.next()? {
@@ -134,9 +135,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Read<Fields> {
+    fn map(&mut self, depth: usize) -> Read<Mapping> {
         self.left.take(0)?;
-        let mut fields = Fields::new();
+        let mut fields = Mapping::new();
         // The keys that a merge brought: they may stand again.
         let mut merged = BTreeSet::new();
         loop {
@@ -180,7 +181,7 @@ impl Budget {
         Ok(match node {
             Node::List(items) => Node::List(items.iter().map(|item| self.copy(item)).collect::<Read<_>>()?),
             Node::Map(fields) => {
-                let mut copies = Fields::new();
+                let mut copies = Mapping::new();
                 for (key, value) in fields {
                     self.take(key.len())?;
                     copies.insert(key.clone(), self.copy(value)?);
@@ -227,7 +228,7 @@ fn is_merge(event: &Event) -> bool {
 }
 
 /// Takes what a merge brings. It wins over what stands before it, as in go-yaml.
-fn merge(value: Node, fields: &mut Fields, merged: &mut BTreeSet<String>) -> Read<()> {
+fn merge(value: Node, fields: &mut Mapping, merged: &mut BTreeSet<String>) -> Read<()> {
     let no_map = Flaw::NotYaml("a merge (<<) is neither an object nor a list of objects");
     let maps = match value {
         Node::List(items) => items,

@@ -12,17 +12,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::identity::Identity;
+use super::identity::ClientIdentity;
 
 /// Makes connections over TCP.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector,
-    identity: Identity,
+    identity: ClientIdentity,
 }
 
 impl Connector {
-    pub(super) fn new(identity: Identity) -> Connector {
+    pub(super) fn new(identity: ClientIdentity) -> Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         Connector { tcp, identity }
@@ -30,9 +30,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Ending;
+    type Response = ExpiringConnection;
     type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Ending, Self::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<ExpiringConnection, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.tcp.poll_ready(context)
@@ -42,18 +42,18 @@ impl Service<Uri> for Connector {
         // Subscribes before TLS begins: the certificate may be replaced during the handshake.
         let end = Box::pin(self.identity.replaced());
         let connecting = self.tcp.call(server);
-        Box::pin(async move { Ok(Ending { io: connecting.await?, end: Some(end) }) })
+        Box::pin(async move { Ok(ExpiringConnection { io: connecting.await?, end: Some(end) }) })
     }
 }
 
 /// A connection that ends with its certificate.
-pub(super) struct Ending {
+pub(super) struct ExpiringConnection {
     io: TokioIo<TcpStream>,
     /// None once the certificate has been replaced.
     end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl Ending {
+impl ExpiringConnection {
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.end.as_mut().is_some_and(|end| end.as_mut().poll(context).is_ready()) {
             self.end = None;
@@ -65,14 +65,14 @@ impl Ending {
     }
 }
 
-impl Read for Ending {
+impl Read for ExpiringConnection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         self.check(context)?;
         Pin::new(&mut self.io).poll_read(context, to)
     }
 }
 
-impl Write for Ending {
+impl Write for ExpiringConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         self.check(context)?;
         Pin::new(&mut self.io).poll_write(context, from)
@@ -100,7 +100,7 @@ impl Write for Ending {
     }
 }
 
-impl Connection for Ending {
+impl Connection for ExpiringConnection {
     fn connected(&self) -> Connected {
         self.io.connected()
     }

@@ -21,13 +21,13 @@ const FILE_AGE: Duration = Duration::from_secs(60);
 
 /// The certificate to show, and its private key.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(super) struct ClientIdentity {
     current: watch::Sender<Option<Arc<CertifiedKey>>>,
-    files: Option<Arc<Mutex<Files>>>,
+    files: Option<Arc<Mutex<IdentityFiles>>>,
 }
 
 /// The files of a certificate and its key, which another process may renew.
-struct Files {
+struct IdentityFiles {
     certificate: PathBuf,
     key: PathBuf,
     /// Who names them, for people.
@@ -37,21 +37,21 @@ struct Files {
 }
 
 /// Why a certificate cannot be used.
-pub(super) enum Unusable {
+pub(super) enum UnusableCertificate {
     Certificate(&'static str),
     Key(&'static str),
 }
 
-impl Identity {
+impl ClientIdentity {
     /// Shows a certificate, or none yet.
-    pub(super) fn new(pair: Option<CertifiedKey>) -> Identity {
-        Identity { current: watch::Sender::new(pair.map(Arc::new)), files: None }
+    pub(super) fn new(pair: Option<CertifiedKey>) -> ClientIdentity {
+        ClientIdentity { current: watch::Sender::new(pair.map(Arc::new)), files: None }
     }
 
     /// Shows the certificate of two files, which are read again from time to time.
-    pub(super) fn of_files(pair: CertifiedKey, certificate: PathBuf, key: PathBuf, place: String) -> Identity {
-        let files = Files { certificate, key, place, read: Instant::now(), is_stale: false };
-        Identity { files: Some(Arc::new(Mutex::new(files))), ..Identity::new(Some(pair)) }
+    pub(super) fn of_files(pair: CertifiedKey, certificate: PathBuf, key: PathBuf, place: String) -> ClientIdentity {
+        let files = IdentityFiles { certificate, key, place, read: Instant::now(), is_stale: false };
+        ClientIdentity { files: Some(Arc::new(Mutex::new(files))), ..ClientIdentity::new(Some(pair)) }
     }
 
     /// Shows another certificate from now on. The same one changes nothing.
@@ -96,34 +96,37 @@ impl Identity {
     }
 }
 
-impl Files {
+impl IdentityFiles {
     fn pair(&self) -> Result<CertifiedKey, String> {
         let read = |path, kind| kubeconfig::read(path).map_err(|error| format!("the {kind}'s file: {error}"));
         let (certificate, key) = (read(&self.certificate, "certificate")?, read(&self.key, "key")?);
-        pair(&certificate, &key).map_err(|(Unusable::Certificate(reason) | Unusable::Key(reason))| reason.to_owned())
+        pair(&certificate, &key)
+            .map_err(|(UnusableCertificate::Certificate(reason) | UnusableCertificate::Key(reason))| reason.to_owned())
     }
 }
 
 /// Reads a certificate chain and its key, both in PEM. Other PEM sections are skipped, as in Go, so one file may hold both.
-pub(super) fn pair(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, Unusable> {
+pub(super) fn pair(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, UnusableCertificate> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-    let chain = chain.map_err(|_| Unusable::Certificate("it is not in PEM"))?;
+    let chain = chain.map_err(|_| UnusableCertificate::Certificate("it is not in PEM"))?;
     if chain.is_empty() {
-        return Err(Unusable::Certificate("it has no certificate in PEM"));
+        return Err(UnusableCertificate::Certificate("it has no certificate in PEM"));
     }
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|_| Unusable::Key("it has no private key in PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted)"))?;
-    let key = any_supported_type(&key)
-        .map_err(|_| Unusable::Key("its kind of private key is unknown: use RSA, ECDSA (P-256, P-384) or Ed25519"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+        UnusableCertificate::Key("it has no private key in PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted)")
+    })?;
+    let key = any_supported_type(&key).map_err(|_| {
+        UnusableCertificate::Key("its kind of private key is unknown: use RSA, ECDSA (P-256, P-384) or Ed25519")
+    })?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(Error::InconsistentKeys(_)) => Err(Unusable::Key("it is the key of another certificate")),
-        Err(_) => Err(Unusable::Certificate("what it has in PEM is not a certificate of X.509")),
+        Err(Error::InconsistentKeys(_)) => Err(UnusableCertificate::Key("it is the key of another certificate")),
+        Err(_) => Err(UnusableCertificate::Certificate("what it has in PEM is not a certificate of X.509")),
     }
 }
 
-impl ResolvesClientCert for Identity {
+impl ResolvesClientCert for ClientIdentity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.current.borrow().clone()
     }
@@ -134,8 +137,8 @@ impl ResolvesClientCert for Identity {
 }
 
 /// Without the key.
-impl fmt::Debug for Identity {
+impl fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").finish_non_exhaustive()
+        f.debug_struct("ClientIdentity").finish_non_exhaustive()
     }
 }

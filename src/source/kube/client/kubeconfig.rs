@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ClientError;
-use super::shape::KUBECONFIG;
+use super::value_type::KUBECONFIG;
 
 /// The most bytes of one kubeconfig: several thousand clusters.
 const KUBECONFIG_LEN_MAX: u64 = 16 * 1024 * 1024;
@@ -257,7 +257,7 @@ impl User {
     }
 
     /// Whether anything in it says who asks.
-    pub(super) fn shows_anything(&self) -> bool {
+    pub(super) fn has_identity(&self) -> bool {
         let has_text = [&self.token, &self.token_file, &self.username].iter().any(|text| !text.is_empty());
         has_text || self.has_certificate() || self.exec.is_some() || self.auth_provider.is_some()
     }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::ClientError;
 use super::credentials::{Authorization, bearer};
-use super::identity::{self, Identity, Unusable};
+use super::identity::{self, ClientIdentity, UnusableCertificate};
 use super::kubeconfig::{Cluster, Exec, Item, User};
 
 /// How long before their end credentials are renewed.
@@ -39,16 +39,16 @@ const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authenti
 #[derive(Clone)]
 pub(super) struct Plugin {
     /// Held while the program runs.
-    given: Arc<Mutex<Given>>,
+    given: Arc<Mutex<LastCredentials>>,
     /// The last run whose credentials the API server refused.
     refused: Arc<AtomicU64>,
 }
 
 /// What the program gave last.
-struct Given {
+struct LastCredentials {
     program: Program,
     /// Shows its certificate.
-    identity: Identity,
+    identity: ClientIdentity,
     header: Option<HeaderValue>,
     /// When the credentials end.
     end: Option<Timestamp>,
@@ -58,8 +58,8 @@ struct Given {
 
 impl Plugin {
     /// Runs a user's program for the first time.
-    pub(super) async fn start(program: Program, identity: Identity) -> Result<Plugin, ClientError> {
-        let mut given = Given { program, identity, header: None, end: None, run: 0 };
+    pub(super) async fn start(program: Program, identity: ClientIdentity) -> Result<Plugin, ClientError> {
+        let mut given = LastCredentials { program, identity, header: None, end: None, run: 0 };
         given.renew().await?;
         Ok(Plugin { given: Arc::new(Mutex::new(given)), refused: Arc::default() })
     }
@@ -69,7 +69,7 @@ impl Plugin {
         let mut given = self.given.clone().lock_owned().await;
         let is_refused = self.refused.load(Ordering::Relaxed) >= given.run;
         if !is_refused && given.end.is_none_or(|end| Timestamp::now() + RENEWAL < end) {
-            return Ok(given.shown());
+            return Ok(given.authorization());
         }
         let user = given.program.user.clone();
         // In a task of its own: the program may take longer than the request waits, and the next request uses its result.
@@ -80,7 +80,7 @@ impl Plugin {
                 }
                 result => result?,
             }
-            Ok(given.shown())
+            Ok(given.authorization())
         });
         renewal.await.unwrap_or_else(|_| Err(user.fault("exec", "the credential plugin was interrupted")))
     }
@@ -92,8 +92,8 @@ impl Plugin {
     }
 }
 
-impl Given {
-    fn shown(&self) -> Authorization {
+impl LastCredentials {
+    fn authorization(&self) -> Authorization {
         Authorization { header: self.header.clone(), run: self.run }
     }
 
@@ -111,8 +111,8 @@ impl Given {
             (certificate, key) => {
                 let pair = identity::pair(certificate.as_bytes(), key.as_bytes());
                 Some(pair.map_err(|unusable| match unusable {
-                    Unusable::Certificate(reason) => fault(&format!("its clientCertificateData: {reason}")),
-                    Unusable::Key(reason) => fault(&format!("its clientKeyData: {reason}")),
+                    UnusableCertificate::Certificate(reason) => fault(&format!("its clientCertificateData: {reason}")),
+                    UnusableCertificate::Key(reason) => fault(&format!("its clientKeyData: {reason}")),
                 })?)
             }
         };
@@ -160,15 +160,15 @@ pub(super) struct Program {
 /// What it prints.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Printed {
+struct ExecCredential {
     api_version: String,
     kind: String,
-    status: Option<Status>,
+    status: Option<ExecCredentialStatus>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Status {
+struct ExecCredentialStatus {
     expiration_timestamp: Option<String>,
     token: Option<String>,
     client_certificate_data: Option<String>,
@@ -208,7 +208,7 @@ impl Program {
     }
 
     /// Runs it to its end. Its output is never repeated, since it may hold a secret.
-    async fn run(&self) -> Result<Status, ClientError> {
+    async fn run(&self) -> Result<ExecCredentialStatus, ClientError> {
         let run = self.output();
         let output = match self.is_interactive {
             true => run.await?,
@@ -216,7 +216,7 @@ impl Program {
                 Err(self.fault(format!("it has not ended within {} s, and was ended", RUN_MAX.as_secs())))
             })?,
         };
-        let Printed { api_version, kind, status } = serde_saphyr::from_slice(&output)
+        let ExecCredential { api_version, kind, status } = serde_saphyr::from_slice(&output)
             .map_err(|_| self.fault("it gave no credentials: what it printed is not an ExecCredential"))?;
         if kind != "ExecCredential" || api_version != self.version {
             let expected = format!("kind ExecCredential and apiVersion {}, as in the kubeconfig", self.version);

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::source::url::{Authority, UNCLEAR, shown};
+use crate::source::url::{UNCLEAR, UrlAuthority, redacted};
 
 /// The most bytes of a SOCKS proxy's user name and password together: one buffer of the library has them and the host's
 /// name.
@@ -16,7 +16,7 @@ const SOCKS_LOGIN_LEN_MAX: usize = 180;
 /// A proxy.
 #[derive(Clone)]
 pub(super) struct Proxy {
-    pub kind: Kind,
+    pub kind: ProxyKind,
     /// Its scheme, host and port.
     pub uri: Uri,
     /// Who names it and which one, for people.
@@ -25,7 +25,7 @@ pub(super) struct Proxy {
 
 /// How a proxy is spoken to.
 #[derive(Clone)]
-pub(super) enum Kind {
+pub(super) enum ProxyKind {
     /// By HTTP's CONNECT, with `http://` or `https://`.
     Http { authorization: Option<HeaderValue> },
     /// By SOCKS5. The proxy looks the host's name up.
@@ -135,7 +135,7 @@ impl Proxy {
         };
         let uri: Uri = text.parse().map_err(|_| wrong("it is not a URL"))?;
         let scheme = uri.scheme_str().ok_or_else(|| wrong("it has no scheme"))?;
-        let Authority { login, host, port } = Authority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
+        let UrlAuthority { login, host, port } = UrlAuthority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
         let port = port.unwrap_or(match scheme {
             "http" => 80,
             "https" => 443,
@@ -144,17 +144,17 @@ impl Proxy {
         let kind = match scheme {
             "http" | "https" => {
                 let header = login.map(|[user, password]| basic(&user, &password));
-                Kind::Http { authorization: header }
+                ProxyKind::Http { authorization: header }
             }
             "socks5" | "socks5h" => match login {
                 Some([user, password]) if user.len() + password.len() > SOCKS_LOGIN_LEN_MAX => {
                     return Err(wrong("its user name and password are over 180 bytes"));
                 }
-                login => Kind::Socks { login: login.map(|[user, password]| (user, password)) },
+                login => ProxyKind::Socks { login: login.map(|[user, password]| (user, password)) },
             },
             _ => return Err(wrong("callsign does not know its scheme")),
         };
-        let shown = format!("{} ({place})", shown(&format!("{scheme}://{host}:{port}")));
+        let shown = format!("{} ({place})", redacted(&format!("{scheme}://{host}:{port}")));
         // SOCKS itself is spoken over plain TCP.
         let scheme = if scheme == "https" { "https" } else { "http" };
         let uri = format!("{scheme}://{host}:{port}/").parse().map_err(|_| wrong("it is not a URL"))?;
@@ -267,8 +267,8 @@ mod tests {
             assert!(!proxy.shown.contains('@'), "{}", proxy.shown);
         }
         let authorization = |text| match Proxy::of(text, "x").expect(text).kind {
-            Kind::Http { authorization } => authorization.expect("a header").to_str().expect("text").to_owned(),
-            Kind::Socks { .. } => panic!("{text}"),
+            ProxyKind::Http { authorization } => authorization.expect("a header").to_str().expect("text").to_owned(),
+            ProxyKind::Socks { .. } => panic!("{text}"),
         };
         assert_eq!(authorization("http://user:p%40%3A@p"), format!("Basic {}", STANDARD.encode("user:p@:")));
         assert_eq!(authorization("http://user@p"), format!("Basic {}", STANDARD.encode("user:")));

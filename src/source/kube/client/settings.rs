@@ -10,19 +10,19 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::credentials::Credentials;
-use super::identity::{self, Identity, Unusable};
+use super::identity::{self, ClientIdentity, UnusableCertificate};
 use super::impersonation;
 use super::kubeconfig::{self, Chosen, Cluster, Exec, Item, User};
 use super::plugin::{self, Plugin, Program};
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
-use crate::source::url::{Authority, UNCLEAR};
+use crate::source::url::{UNCLEAR, UrlAuthority};
 
 /// All that a client needs.
 pub(super) struct Settings {
     pub config: Config,
     pub credentials: Credentials,
-    pub identity: Identity,
+    pub identity: ClientIdentity,
     pub proxy: Option<Proxy>,
 }
 
@@ -33,7 +33,7 @@ impl Settings {
         check_user(user)?;
         let Cluster { certificate_authority: file, certificate_authority_data: data, .. } = &cluster.value;
         let authority = contents(cluster, ["certificate-authority", "certificate-authority-data"], [file, data])?;
-        let server = Server::of_chosen(chosen)?;
+        let server = ApiServer::of_chosen(chosen)?;
         let mut config = Config::new(server.uri.clone());
         config.default_namespace = namespace.clone().unwrap_or_else(|| "default".to_owned());
         config.headers = impersonation::headers(user)?;
@@ -41,7 +41,7 @@ impl Settings {
             verification(&mut config, cluster, authority.as_ref())?;
         }
         let authority = authority.map(|(_, pem)| pem).unwrap_or_default();
-        let (credentials, identity) = who(&server, chosen, &authority).await?;
+        let (credentials, identity) = requester(&server, chosen, &authority).await?;
         let proxy = match cluster.value.proxy_url.as_str() {
             "" => variables.proxy(&server.uri).map_err(ClientError::Proxy)?,
             url => {
@@ -59,14 +59,14 @@ impl Settings {
         let file = config.auth_info.token_file.take().map(PathBuf::from);
         let credentials = file.map_or(Ok(Credentials::None), Credentials::of_file)?;
         let proxy = variables.proxy(&config.cluster_url)?;
-        Ok(Settings { config, credentials, identity: Identity::new(None), proxy })
+        Ok(Settings { config, credentials, identity: ClientIdentity::new(None), proxy })
     }
 }
 
 /// The program that gives the credentials. As in kubectl none runs where anything else does, and none for a server
 /// without TLS.
 pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
-    let server = Server::of_chosen(chosen)?;
+    let server = ApiServer::of_chosen(chosen)?;
     let User { username, token, token_file, exec, .. } = &chosen.user.value;
     let has_other = [username, token.trim(), token_file].iter().any(|text| !text.is_empty());
     let is_due = server.is_https() && server.login.is_none() && !has_other && !chosen.user.value.has_certificate();
@@ -75,20 +75,24 @@ pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
 
 /// What says who asks. By plain HTTP only a login in the URL does, as with kubectl: no token file is read, and no program
 /// runs.
-async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Credentials, Identity), ClientError> {
+async fn requester(
+    server: &ApiServer,
+    chosen: &Chosen,
+    authority: &[u8],
+) -> Result<(Credentials, ClientIdentity), ClientError> {
     let Chosen { cluster, user, .. } = chosen;
     let login = server.login.as_ref().map(|[name, password]| Credentials::Fixed(basic(name, password)));
     if !server.is_https() {
-        if user.value.shows_anything() {
+        if user.value.has_identity() {
             let (file, cluster) = (cluster.file.display(), &cluster.what);
             tracing::warn!(
                 "{file}: {cluster}: server: it is asked by plain HTTP, without the user's credentials; write https:// before the host"
             );
         }
-        return Ok((login.unwrap_or(Credentials::None), Identity::new(None)));
+        return Ok((login.unwrap_or(Credentials::None), ClientIdentity::new(None)));
     }
     let credentials = Credentials::of_user(user)?;
-    let identity = identity(user)?.unwrap_or_else(|| Identity::new(None));
+    let identity = identity(user)?.unwrap_or_else(|| ClientIdentity::new(None));
     let Some(exec) = program(chosen)? else {
         // In kubectl too what the URL holds goes before the user's.
         return Ok((login.unwrap_or(credentials), identity));
@@ -99,22 +103,22 @@ async fn who(server: &Server, chosen: &Chosen, authority: &[u8]) -> Result<(Cred
 
 /// Where an API server is.
 #[derive(Debug)]
-struct Server {
+struct ApiServer {
     uri: Uri,
     /// The user and the password that the URL holds.
     login: Option<[String; 2]>,
 }
 
-impl Server {
-    fn of_chosen(Chosen { cluster, user, .. }: &Chosen) -> Result<Server, ClientError> {
+impl ApiServer {
+    fn of_chosen(Chosen { cluster, user, .. }: &Chosen) -> Result<ApiServer, ClientError> {
         let Cluster { server, insecure_skip_tls_verify, .. } = &cluster.value;
         let is_tls = cluster.value.has_authority() || user.value.has_certificate() || *insecure_skip_tls_verify;
-        Server::of(server, is_tls).map_err(|reason| cluster.fault("server", reason))
+        ApiServer::of(server, is_tls).map_err(|reason| cluster.fault("server", reason))
     }
 
     /// Reads `server`. Without a scheme it is a host with or without a port, and TLS is spoken if the kubeconfig has
     /// anything about TLS. No error has the text, which may hold a secret.
-    fn of(text: &str, is_tls: bool) -> Result<Server, String> {
+    fn of(text: &str, is_tls: bool) -> Result<ApiServer, String> {
         if text.is_empty() {
             return Err("it is missing: write it as https://HOST:PORT".into());
         }
@@ -129,14 +133,14 @@ impl Server {
         let Some(scheme @ ("http" | "https")) = uri.scheme_str() else {
             return Err(wrong("its scheme is neither https nor http"));
         };
-        let Authority { login, host, port } = Authority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
+        let UrlAuthority { login, host, port } = UrlAuthority::of(&uri, text).ok_or_else(|| wrong(UNCLEAR))?;
         if !has_scheme && uri.path() != "/" {
             return Err(wrong("it has a path, but no scheme"));
         }
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let base = format!("{scheme}://{host}{port}{}", uri.path().trim_end_matches('/'));
         let uri = base.parse().map_err(|_| wrong("it is not a URL"))?;
-        Ok(Server { uri, login })
+        Ok(ApiServer { uri, login })
     }
 
     fn is_https(&self) -> bool {
@@ -195,7 +199,7 @@ fn verification(
 }
 
 /// The user's client certificate, if there is one.
-fn identity(user: &Item<User>) -> Result<Option<Identity>, ClientError> {
+fn identity(user: &Item<User>) -> Result<Option<ClientIdentity>, ClientError> {
     let User { client_certificate: file, client_certificate_data: data, .. } = &user.value;
     let User { client_key: key_file, client_key_data: key_data, .. } = &user.value;
     let certificate = contents(user, ["client-certificate", "client-certificate-data"], [file, data])?;
@@ -203,14 +207,14 @@ fn identity(user: &Item<User>) -> Result<Option<Identity>, ClientError> {
     let key = contents(user, ["client-key", "client-key-data"], [key_file, key_data])?;
     let (key_key, key) = key.ok_or_else(|| user.fault("client-key", "it is missing beside the client certificate"))?;
     let pair = identity::pair(&certificate, &key).map_err(|unusable| match unusable {
-        Unusable::Certificate(reason) => user.fault(certificate_key, reason),
-        Unusable::Key(reason) => user.fault(key_key, reason),
+        UnusableCertificate::Certificate(reason) => user.fault(certificate_key, reason),
+        UnusableCertificate::Key(reason) => user.fault(key_key, reason),
     })?;
     if file.is_empty() || key_file.is_empty() {
-        return Ok(Some(Identity::new(Some(pair))));
+        return Ok(Some(ClientIdentity::new(Some(pair))));
     }
     let place = format!("{}: {}: client-certificate", user.file.display(), user.what);
-    Ok(Some(Identity::of_files(pair, user.path(file), user.path(key_file), place)))
+    Ok(Some(ClientIdentity::of_files(pair, user.path(file), user.path(key_file), place)))
 }
 
 /// What kubectl does not take of a user, whatever the server is.
@@ -232,7 +236,7 @@ fn check_user(user: &Item<User>) -> Result<(), ClientError> {
 
 #[cfg(test)]
 mod tests {
-    use super::Server;
+    use super::ApiServer;
 
     #[test]
     fn a_server_is_read_as_kubectl_reads_it() {
@@ -252,10 +256,10 @@ mod tests {
             ("[::1]:6443", true, "https://[::1]:6443/"),
             ("https://user:hunter2@host", false, "https://host/"),
         ] {
-            let server = Server::of(text, is_tls).expect(text);
+            let server = ApiServer::of(text, is_tls).expect(text);
             assert_eq!(server.uri.to_string(), expected, "{text}");
         }
-        let login = Server::of("https://user:a%40b@host", false).expect("a server").login;
+        let login = ApiServer::of("https://user:a%40b@host", false).expect("a server").login;
         assert_eq!(login, Some(["user".into(), "a@b".into()]));
     }
 
@@ -283,7 +287,7 @@ mod tests {
             "\u{e9}",
         ] {
             for is_tls in [false, true] {
-                let error = Server::of(text, is_tls).map(|server| server.uri).expect_err(text);
+                let error = ApiServer::of(text, is_tls).map(|server| server.uri).expect_err(text);
                 assert!(error.contains("write it as https://HOST:PORT"), "{text}: {error}");
                 assert!(!error.contains("hunter2"), "{text}: {error}");
             }

@@ -18,8 +18,8 @@ use tower::{BoxError, Layer, Service, service_fn};
 
 use super::connection::Connector;
 use super::credentials::{Authorization, Credentials};
-use super::identity::Identity;
-use super::proxy::Kind;
+use super::identity::ClientIdentity;
+use super::proxy::ProxyKind;
 use super::settings::Settings;
 use super::{ClientError, plain};
 
@@ -30,11 +30,11 @@ use super::{ClientError, plain};
 pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
     let Settings { config, credentials, identity, proxy } = settings;
     let tcp = Connector::new(identity.clone());
-    let user = Who { credentials, identity };
+    let user = Requester { credentials, identity };
     let Some(proxy) = proxy else { return over(tcp, &config, user, None) };
     let shown = Some(proxy.shown.into());
     match proxy.kind {
-        Kind::Socks { login } => {
+        ProxyKind::Socks { login } => {
             let socks = SocksV5::new(proxy.uri, tcp);
             let socks = match login {
                 Some((user, password)) => socks.with_auth(user, password),
@@ -42,14 +42,14 @@ pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
             };
             over(WithPort(socks), &config, user, shown)
         }
-        Kind::Http { authorization } if proxy.uri.scheme_str() == Some("https") => {
+        ProxyKind::Http { authorization } if proxy.uri.scheme_str() == Some("https") => {
             // As in kubectl the proxy has to show a certificate of the cluster's authority.
             let tls = tls(tcp, &config, &user.identity)?;
             let tunnel = Tunnel::new(proxy.uri, tls);
             let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
             over(WithPort(tunnel), &config, user, shown)
         }
-        Kind::Http { authorization } => {
+        ProxyKind::Http { authorization } => {
             let tunnel = Tunnel::new(proxy.uri, tcp);
             let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
             over(WithPort(tunnel), &config, user, shown)
@@ -59,13 +59,13 @@ pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
 
 /// Who asks.
 #[derive(Clone)]
-struct Who {
+struct Requester {
     credentials: Credentials,
-    identity: Identity,
+    identity: ClientIdentity,
 }
 
 /// TLS over the connections of another connector.
-fn tls<C>(connector: C, config: &Config, identity: &Identity) -> Result<HttpsConnector<C>, ClientError> {
+fn tls<C>(connector: C, config: &Config, identity: &ClientIdentity) -> Result<HttpsConnector<C>, ClientError> {
     let mut tls = config.rustls_client_config().map_err(unsound)?;
     tls.client_auth_cert_resolver = Arc::new(identity.clone());
     // A resumed session would go on with the certificate that was shown when it began.
@@ -81,7 +81,7 @@ fn tls<C>(connector: C, config: &Config, identity: &Identity) -> Result<HttpsCon
 }
 
 /// The client whose connections another connector makes, below TLS.
-fn over<C>(connector: C, config: &Config, user: Who, proxy: Option<Arc<str>>) -> Result<Client, ClientError>
+fn over<C>(connector: C, config: &Config, user: Requester, proxy: Option<Arc<str>>) -> Result<Client, ClientError>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,

@@ -6,44 +6,44 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Fields, NotProtobuf, Value, Wrapped, last_bytes, text};
-use crate::source::kube::pod::{PodObject, addresses, phase};
+use super::{MessageFields, NotProtobuf, Value, Wrapped, last_bytes, text};
+use crate::source::kube::json_pod::{PodObject, addresses, phase};
 use crate::source::{Pod, PodIps, PodStatus};
 
 /// A Pod's message, split into the needed fields.
 #[derive(Debug, Default)]
 pub(in crate::source::kube) struct PodMessage<'b> {
     kind: Option<Cow<'b, str>>,
-    metadata: Metadata<'b>,
+    metadata: MetadataMessage<'b>,
     host_network: bool,
-    status: Status<'b>,
+    status: StatusMessage<'b>,
 }
 
 /// `meta.v1.ObjectMeta`
 #[derive(Debug, Default)]
-struct Metadata<'b> {
+struct MetadataMessage<'b> {
     message: &'b [u8],
-    name: Text<'b>,
-    namespace: Text<'b>,
-    uid: Text<'b>,
-    resource_version: Text<'b>,
+    name: ProtobufText<'b>,
+    namespace: ProtobufText<'b>,
+    uid: ProtobufText<'b>,
+    resource_version: ProtobufText<'b>,
     is_terminating: bool,
 }
 
 /// `core.v1.PodStatus`
 #[derive(Debug, Default)]
-struct Status<'b> {
+struct StatusMessage<'b> {
     message: &'b [u8],
-    phase: Text<'b>,
+    phase: ProtobufText<'b>,
     is_ready: bool,
-    host_ip: Text<'b>,
-    pod_ip: Text<'b>,
+    host_ip: ProtobufText<'b>,
+    pod_ip: ProtobufText<'b>,
     start_time: Option<i64>,
 }
 
 /// A text. An empty one counts as absent.
 #[derive(Debug, Default)]
-struct Text<'b>(Cow<'b, str>);
+struct ProtobufText<'b>(Cow<'b, str>);
 
 impl<'b> PodMessage<'b> {
     /// Splits a self-contained Pod.
@@ -55,11 +55,11 @@ impl<'b> PodMessage<'b> {
     /// Splits a list's item. Its kind is that of its list.
     pub(in crate::source::kube) fn read(message: &'b [u8]) -> Result<PodMessage<'b>, NotProtobuf> {
         let mut pod = PodMessage::default();
-        for field in Fields::of(message) {
+        for field in MessageFields::of(message) {
             match field? {
-                (1, Value::Bytes(message)) => pod.metadata = Metadata::read(message).unwrap_or_default(),
+                (1, Value::Bytes(message)) => pod.metadata = MetadataMessage::read(message).unwrap_or_default(),
                 (2, Value::Bytes(message)) => pod.host_network = host_network(message).unwrap_or_default(),
-                (3, Value::Bytes(message)) => pod.status = Status::read(message).unwrap_or_default(),
+                (3, Value::Bytes(message)) => pod.status = StatusMessage::read(message).unwrap_or_default(),
                 _ => {}
             }
         }
@@ -82,7 +82,7 @@ impl PodObject for PodMessage<'_> {
 
     fn annotation(&self, key: &str) -> Option<Arc<str>> {
         let mut found = None;
-        for field in Fields::of(self.metadata.message) {
+        for field in MessageFields::of(self.metadata.message) {
             if let Ok((12, Value::Bytes(entry))) = field
                 && last_bytes(entry, 1) == Some(key.as_bytes())
             {
@@ -93,7 +93,7 @@ impl PodObject for PodMessage<'_> {
     }
 
     fn to_pod(&self, annotation: &str) -> Option<Pod> {
-        let Metadata { name, namespace, .. } = &self.metadata;
+        let MetadataMessage { name, namespace, .. } = &self.metadata;
         Some(Pod {
             namespace: namespace.get()?.into(),
             name: name.get()?.into(),
@@ -113,15 +113,15 @@ impl PodObject for PodMessage<'_> {
     }
 }
 
-impl<'b> Metadata<'b> {
-    fn read(message: &'b [u8]) -> Result<Metadata<'b>, NotProtobuf> {
-        let mut metadata = Metadata { message, ..Metadata::default() };
-        for field in Fields::of(message) {
+impl<'b> MetadataMessage<'b> {
+    fn read(message: &'b [u8]) -> Result<MetadataMessage<'b>, NotProtobuf> {
+        let mut metadata = MetadataMessage { message, ..MetadataMessage::default() };
+        for field in MessageFields::of(message) {
             match field? {
-                (1, Value::Bytes(bytes)) => metadata.name = Text(text(bytes)),
-                (3, Value::Bytes(bytes)) => metadata.namespace = Text(text(bytes)),
-                (5, Value::Bytes(bytes)) => metadata.uid = Text(text(bytes)),
-                (6, Value::Bytes(bytes)) => metadata.resource_version = Text(text(bytes)),
+                (1, Value::Bytes(bytes)) => metadata.name = ProtobufText(text(bytes)),
+                (3, Value::Bytes(bytes)) => metadata.namespace = ProtobufText(text(bytes)),
+                (5, Value::Bytes(bytes)) => metadata.uid = ProtobufText(text(bytes)),
+                (6, Value::Bytes(bytes)) => metadata.resource_version = ProtobufText(text(bytes)),
                 // Any value: better one endpoint less for a moment than one that is ending.
                 (9, _) => metadata.is_terminating = true,
                 _ => {}
@@ -131,15 +131,15 @@ impl<'b> Metadata<'b> {
     }
 }
 
-impl<'b> Status<'b> {
-    fn read(message: &'b [u8]) -> Result<Status<'b>, NotProtobuf> {
-        let mut status = Status { message, ..Status::default() };
-        for field in Fields::of(message) {
+impl<'b> StatusMessage<'b> {
+    fn read(message: &'b [u8]) -> Result<StatusMessage<'b>, NotProtobuf> {
+        let mut status = StatusMessage { message, ..StatusMessage::default() };
+        for field in MessageFields::of(message) {
             match field? {
-                (1, Value::Bytes(bytes)) => status.phase = Text(text(bytes)),
+                (1, Value::Bytes(bytes)) => status.phase = ProtobufText(text(bytes)),
                 (2, Value::Bytes(condition)) => status.is_ready |= is_ready(condition),
-                (5, Value::Bytes(bytes)) => status.host_ip = Text(text(bytes)),
-                (6, Value::Bytes(bytes)) => status.pod_ip = Text(text(bytes)),
+                (5, Value::Bytes(bytes)) => status.host_ip = ProtobufText(text(bytes)),
+                (6, Value::Bytes(bytes)) => status.pod_ip = ProtobufText(text(bytes)),
                 (7, Value::Bytes(time)) => status.start_time = seconds(time),
                 _ => {}
             }
@@ -148,8 +148,8 @@ impl<'b> Status<'b> {
     }
 
     /// The addresses of `PodIP` or `HostIP` messages in a field, or else the single one.
-    fn addresses(&self, number: u64, single: &Text<'_>) -> PodIps {
-        let list = Fields::of(self.message).filter_map(|field| match field {
+    fn addresses(&self, number: u64, single: &ProtobufText<'_>) -> PodIps {
+        let list = MessageFields::of(self.message).filter_map(|field| match field {
             Ok((this, Value::Bytes(address))) if this == number => std::str::from_utf8(last_bytes(address, 1)?).ok(),
             _ => None,
         });
@@ -157,7 +157,7 @@ impl<'b> Status<'b> {
     }
 }
 
-impl Text<'_> {
+impl ProtobufText<'_> {
     fn get(&self) -> Option<&str> {
         Some(self.0.as_ref()).filter(|text| !text.is_empty())
     }
@@ -166,7 +166,7 @@ impl Text<'_> {
 /// `core.v1.PodSpec`: `hostNetwork`.
 fn host_network(spec: &[u8]) -> Result<bool, NotProtobuf> {
     let mut is_set = false;
-    for field in Fields::of(spec) {
+    for field in MessageFields::of(spec) {
         if let (11, Value::Number(value)) = field? {
             is_set = value != 0;
         }
@@ -181,7 +181,7 @@ fn is_ready(condition: &[u8]) -> bool {
 
 /// The seconds of a `meta.v1.Time`. `None` for the zero time, which has no seconds here and is null in JSON.
 fn seconds(time: &[u8]) -> Option<i64> {
-    Fields::of(time).find_map(|field| match field {
+    MessageFields::of(time).find_map(|field| match field {
         Ok((1, Value::Number(seconds))) => Some(seconds.cast_signed()),
         _ => None,
     })

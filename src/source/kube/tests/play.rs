@@ -14,11 +14,11 @@ use self::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
 use super::encode;
 use crate::source::health::SourceHealth;
 use crate::source::kube::split::Encoding;
-use crate::source::kube::{Pace, Watch};
-use crate::source::{Change, Profile};
+use crate::source::kube::{Timeouts, Watch};
+use crate::source::{Change, WatchProfile};
 
 /// Short, so that the tests are fast, but not so short that a busy machine looks like a dead server.
-const FAST: Pace = Pace {
+const FAST: Timeouts = Timeouts {
     header: Duration::from_millis(1000),
     whole_list: Duration::from_millis(1000),
     quiet: Duration::from_millis(800),
@@ -29,7 +29,7 @@ const FAST: Pace = Pace {
 };
 
 /// A watch requests two seconds, a short one requests one, and [`Late`] cuts both after the time of a short one.
-pub(super) const IDLE_CUT: Pace = Pace { watch: Duration::from_millis(2800), ..FAST };
+pub(super) const IDLE_CUT: Timeouts = Timeouts { watch: Duration::from_millis(2800), ..FAST };
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -68,15 +68,16 @@ pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
 }
 
 /// Plays a script with other timeouts.
-pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -> Outcome {
+pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: Encoding) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
     config.default_retry = false;
     let client = Client::try_from(config).expect("a client");
-    let profile = Profile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
-    let watch = Watch { pace, ..Watch::new("c".into(), profile, None) };
+    let profile =
+        WatchProfile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
+    let watch = Watch { timeouts, ..Watch::new("c".into(), profile, None) };
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (sender, mut events) = channel(4);
 
@@ -94,7 +95,7 @@ pub(super) async fn play_at(pace: Pace, script: Vec<Step>, encoding: Encoding) -
                 }
                 Change::Remove(uid) => format!("-{uid}"),
                 Change::Commit => "commit".to_owned(),
-                Change::Again(pod) => format!("again {}", pod.uid),
+                Change::Refetched(pod) => format!("again {}", pod.uid),
                 Change::Abort => "abort".to_owned(),
                 Change::Close => "close".to_owned(),
             });

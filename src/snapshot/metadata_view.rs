@@ -1,0 +1,253 @@
+//! The metadata of registrations, with each shared part stored once.
+//!
+//! The Pods of one Pod template publish the same metadata except for a start time or a process id, and the services of
+//! one program the same except for a name. So a list of pairs is stored once, with the values that came first. A
+//! [`Template`] adds the values that differ by service, and a [`Registered`](super::Registered) those that differ by
+//! Pod.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::name::Service;
+use crate::registration::PairList;
+
+/// Values that replace those of a list of pairs, by the pair's index, sorted.
+pub type Overrides = [(u16, Box<str>)];
+
+/// The overridden values of one Pod: usually one, its start time.
+pub type OwnValues = SmallVec<[(u16, Box<str>); 1]>;
+
+/// The most values in which a registration may differ from a shared list. With more it gets a separate list.
+pub const OVERRIDES_MAX: usize = 8;
+
+/// A shared list of pairs: first the published ones by key, then the others by key. Two lists are equal if their keys
+/// are.
+#[derive(Debug)]
+pub struct Pairs {
+    pairs: PairList,
+    published: usize,
+}
+
+/// What many Pods register alike.
+#[derive(Debug)]
+pub struct Template {
+    /// The service that they register.
+    pub service: Arc<Service>,
+    /// What the program's other services share too.
+    pub common: Arc<CommonMetadata>,
+    /// The methods, in the order written.
+    pub methods: Arc<[Box<str>]>,
+    /// The values that differ from the shared pairs by service.
+    pub own: Box<Overrides>,
+}
+
+/// What the services of one program register alike. Two are equal if they share their pairs.
+#[derive(Debug)]
+pub struct CommonMetadata {
+    /// The protocol as written.
+    pub protocol: Arc<str>,
+    /// The protocol's label in names, if the protocol has one.
+    pub protocol_label: Option<Arc<str>>,
+    /// The annotation's profile.
+    pub profile: Arc<str>,
+    /// The application's name, if the process gave one.
+    pub application: Option<Arc<str>>,
+    /// The metadata.
+    pub pairs: Arc<Pairs>,
+    /// How many pairs were withheld because they look like secrets.
+    pub withheld: u32,
+    /// How many pairs were left out because their key cannot be a TXT key.
+    pub left_out: u32,
+}
+
+/// A view of one registration's content: all of it, or the part in its TXT record. Two are equal if their content is.
+#[derive(Clone, Copy, Debug)]
+pub struct MetadataView<'r> {
+    template: &'r Template,
+    own: &'r Overrides,
+    from: usize,
+    to: usize,
+}
+
+impl Pairs {
+    /// Sorted pairs. The published ones come first.
+    pub fn new(published: Vec<(&str, &str)>, others: Vec<(&str, &str)>) -> Pairs {
+        let count = published.len();
+        Pairs { pairs: published.into_iter().chain(others).collect(), published: count }
+    }
+
+    /// The values in which a list, sorted by key, differs from this one. `None` if they are too many, or the keys
+    /// differ.
+    pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
+        overrides(self, &[], list)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(key, _)| key)
+    }
+}
+
+impl PartialEq for Pairs {
+    fn eq(&self, other: &Pairs) -> bool {
+        self.published == other.published && self.keys().eq(other.keys())
+    }
+}
+
+impl Eq for Pairs {}
+
+impl Hash for Pairs {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.keys().for_each(|key| key.hash(state));
+    }
+}
+
+impl CommonMetadata {
+    fn identity(&self) -> impl Eq + Hash {
+        let CommonMetadata { protocol, protocol_label: _, profile, application, pairs, withheld, left_out } = self;
+        (protocol, profile, application, Arc::as_ptr(pairs), withheld, left_out)
+    }
+}
+
+impl PartialEq for CommonMetadata {
+    fn eq(&self, other: &CommonMetadata) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for CommonMetadata {}
+
+impl Hash for CommonMetadata {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl Template {
+    /// The values in which a list, sorted by key, differs from this template. `None` if they are too many, or the keys
+    /// differ.
+    pub fn overrides(&self, list: &PairList) -> Option<Box<Overrides>> {
+        overrides(&self.common.pairs, &self.own, list)
+    }
+
+    /// The whole content, with a Pod's own values.
+    pub fn metadata<'r>(&'r self, own: &'r Overrides) -> MetadataView<'r> {
+        MetadataView { template: self, own, from: 0, to: self.common.pairs.pairs.len() }
+    }
+
+    /// The content of the TXT record, with a Pod's own values.
+    pub fn published<'r>(&'r self, own: &'r Overrides) -> MetadataView<'r> {
+        MetadataView { to: self.common.pairs.published, ..self.metadata(own) }
+    }
+
+    /// Whether both are equal apart from metadata.
+    pub fn is_of_same_kind(&self, other: &Template) -> bool {
+        let kind = |one: &CommonMetadata| (one.protocol.clone(), one.profile.clone(), one.withheld, one.left_out);
+        let is_of_common = || Arc::ptr_eq(&self.common, &other.common) || kind(&self.common) == kind(&other.common);
+        std::ptr::eq(self, other) || (self.service == other.service && is_of_common())
+    }
+}
+
+impl<'r> MetadataView<'r> {
+    /// The application's name, if the process gave one.
+    pub fn application(self) -> Option<&'r str> {
+        self.template.common.application.as_deref()
+    }
+
+    /// The methods, in the order written.
+    pub fn methods(self) -> &'r [Box<str>] {
+        &self.template.methods
+    }
+
+    /// The number of pairs, and the length of all their keys and values in bytes. It looks only at overridden values.
+    pub fn counts(self) -> (usize, usize) {
+        debug_assert_eq!((self.from, self.to), (0, self.template.common.pairs.pairs.len()), "the whole content");
+        let pairs = &self.template.common.pairs.pairs;
+        let overridden = self.overridden().filter_map(|at| Some((pairs.get(at)?.1.len(), self.value(at)?.len())));
+        let text_len = overridden.fold(pairs.text_len(), |sum, (shared, own)| sum + own - shared);
+        (pairs.len(), text_len)
+    }
+
+    /// The values in which it differs from another view of the same shared pairs. `None` if the pairs are not shared.
+    pub fn differing_values(self, other: MetadataView<'_>) -> Option<impl Iterator<Item = &'r str>> {
+        let is_shared = Arc::ptr_eq(&self.template.common.pairs, &other.template.common.pairs) && self.to == other.to;
+        let places: SmallVec<[usize; 16]> = self.overridden().chain(other.overridden()).collect();
+        is_shared.then(|| {
+            unique(places).into_iter().filter_map(move |at| {
+                let value = self.value(at)?;
+                (other.value(at) != Some(value)).then_some(value)
+            })
+        })
+    }
+
+    /// The indexes of the pairs whose values are not the shared ones, each once.
+    fn overridden(self) -> impl Iterator<Item = usize> + use<'r> {
+        let places = self.own.iter().chain(&*self.template.own).map(|(at, _)| usize::from(*at)).collect();
+        unique(places).into_iter()
+    }
+
+    fn value(self, at: usize) -> Option<&'r str> {
+        let shared = || self.template.common.pairs.pairs.get(at).map(|(_, value)| value);
+        of(self.own, at).or_else(|| of(&self.template.own, at)).or_else(shared)
+    }
+
+    /// The metadata: first the published pairs by key, then the others by key.
+    pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
+        (self.from..self.to).filter_map(move |at| Some((self.template.common.pairs.pairs.get(at)?.0, self.value(at)?)))
+    }
+}
+
+impl PartialEq for MetadataView<'_> {
+    fn eq(&self, other: &MetadataView<'_>) -> bool {
+        let is_shared = std::ptr::eq(self.template, other.template) && self.to == other.to;
+        (is_shared && self.own == other.own)
+            || (self.application() == other.application()
+                && self.methods() == other.methods()
+                && self.pairs().eq(other.pairs()))
+    }
+}
+
+impl Eq for MetadataView<'_> {}
+
+impl Hash for MetadataView<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.application(), self.methods()).hash(state);
+        self.pairs().for_each(|pair| pair.hash(state));
+    }
+}
+
+fn unique(mut places: SmallVec<[usize; 16]>) -> SmallVec<[usize; 16]> {
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+/// The value that replaces the one at an index.
+fn of(overrides: &Overrides, place: usize) -> Option<&str> {
+    overrides.iter().find(|(at, _)| usize::from(*at) == place).map(|(_, value)| &**value)
+}
+
+/// The values in which a list, sorted by key, differs from a shared list with some values overridden.
+fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Overrides>> {
+    let (mut published, mut others) = (0..shared.published, shared.published..shared.pairs.len());
+    let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
+    for (key, value) in list.iter() {
+        // The list is sorted by key, and so are both parts. So its next key is the next key of one part.
+        let next = |part: &std::ops::Range<usize>| {
+            let first = part.clone().next().and_then(|at| shared.pairs.get(at));
+            first.filter(|(next, _)| *next == key)
+        };
+        let part = if next(&others).is_some() { &mut others } else { &mut published };
+        let (_, said) = next(part)?;
+        let at = part.next()?;
+        if of(own, at).unwrap_or(said) != value {
+            if differ.len() == OVERRIDES_MAX {
+                return None;
+            }
+            differ.push((u16::try_from(at).ok()?, value.into()));
+        }
+    }
+    differ.sort_unstable_by_key(|(at, _)| *at);
+    (published.is_empty() && others.is_empty()).then(|| differ.into_vec().into())
+}

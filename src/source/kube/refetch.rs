@@ -1,0 +1,66 @@
+//! Requests single Pods that the index asks for again.
+
+use kube::Client;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::Watch;
+use super::backoff::Backoff;
+use super::fault::WatchFault;
+use super::list::item;
+use super::request::{self, BodyTimeout, PodsRequest};
+use super::split::{BodyShape, Encoding};
+use crate::source::refetch::RefetchRequest;
+use crate::source::{Arrival, Change, Event};
+
+impl Watch {
+    /// Requests each wanted Pod, one at a time, and sends it as [`Change::Refetched`], until the receiver of the events
+    /// is gone. A Pod that cannot be read now is skipped: the index asks again.
+    pub async fn refetch(mut self, client: Client, events: Sender<Arrival>, mut wanted: Receiver<RefetchRequest>) {
+        let mut backoff = Backoff::default();
+        loop {
+            let pod = tokio::select! {
+                () = events.closed() => return,
+                pod = wanted.recv() => pod,
+            };
+            let Some(pod) = pod else { return };
+            match self.refetch_pod(&client, &events, &pod).await {
+                Ok(()) => backoff.reset(),
+                Err(WatchFault::Closed) => return,
+                Err(fault) => {
+                    debug!(namespace = %pod.namespace, pod = pod.name, "reading a Pod again failed: {fault}");
+                    sleep(backoff.wait(fault.retry_after())).await;
+                }
+            }
+        }
+    }
+
+    async fn refetch_pod(
+        &mut self,
+        client: &Client,
+        events: &Sender<Arrival>,
+        wanted: &RefetchRequest,
+    ) -> Result<(), WatchFault> {
+        let uri = request::uri(Some(&wanted.namespace), self.profile.selector.as_str(), PodsRequest::Pod(&wanted.name));
+        let (header, body_timeout) = (self.timeouts.header, BodyTimeout::Between(self.timeouts.quiet));
+        let response = request::fetch(client, &uri, (self.encoding, BodyShape::List), header, body_timeout).await;
+        if let Err(WatchFault::Refused(refusal)) = &response
+            && refusal.code == 406
+        {
+            self.encoding = Encoding::Json;
+        }
+        let mut response = response?;
+        let encoding = response.splitter.encoding();
+        while response.fill().await? {
+            let received = response.received();
+            while let Some(piece) = response.splitter.next()? {
+                let pod = item(piece, encoding, &self.profile.annotation);
+                let Some(pod) = pod.filter(|pod| *pod.uid == *wanted.uid) else { continue };
+                let event = Event { source: self.id.clone(), change: Change::Refetched(Box::new(pod)) };
+                events.send(Arrival { event, received, decoded: None }).await.map_err(|_| WatchFault::Closed)?;
+            }
+        }
+        response.splitter.envelope()?.end().map(drop)
+    }
+}
