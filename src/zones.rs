@@ -49,9 +49,11 @@ pub const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 /// The most records of one zone: a few hundred MB, more than a server beside a cluster needs.
 pub const RECORDS_MAX: usize = 1_000_000;
 
-/// The longest data of one record, in bytes. With its owner, the question and OPT it fits into a message of 65,535
-/// bytes.
-pub const RDATA_LEN_MAX: usize = 64_000;
+/// The longest data of one record, in bytes: its length is a number of 16 bits (RFC 1035 §3.2.1).
+pub const RDATA_LEN_MAX: usize = 65_535;
+
+/// The longest message, in bytes: over TCP its length is a number of 16 bits (RFC 1035 §4.2.2).
+const MESSAGE_LEN_MAX: usize = 65_535;
 
 /// The most zone files of a folder. Each is opened and hashed at each reload.
 pub const ZONES_MAX: usize = 10_000;
@@ -73,13 +75,15 @@ impl fmt::Debug for Zones {
 #[derive(Clone)]
 struct LoadedZone {
     zone: Arc<Zone>,
+    /// The zone's own file.
+    path: Arc<Path>,
     /// The hash of the zone's own file.
     sha256: [u8; 32],
     /// The files that the zone includes, and the SHA-256 of each.
     included: Arc<[(PathBuf, [u8; 32])]>,
 }
 
-/// A zone file that is not served, or whose old content is served.
+/// A zone file that is not served, whose old content is served, or whose zone is served in part.
 #[derive(Debug, thiserror::Error)]
 pub struct ZoneError {
     /// The zone file, or the folder if the folder itself has the problem.
@@ -204,6 +208,14 @@ impl Zones {
         matches!(self.zones.at(key), TreeMatch::EmptyNonTerminal)
     }
 
+    /// The RRsets that are in a zone and fit into no message.
+    pub fn warnings(&self) -> impl Iterator<Item = ZoneError> {
+        let loaded = self.zones.iter().map(|(_, loaded)| loaded).chain(&self.overlay);
+        loaded.flat_map(|LoadedZone { zone, path, .. }| {
+            zone.unfit.iter().map(|fault| ZoneError { path: path.to_path_buf(), problem: fault.clone().into() })
+        })
+    }
+
     /// All zones except the Pod zone's.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter().map(|(_, loaded)| &loaded.zone)
@@ -265,7 +277,7 @@ fn read_zone(path: &Path, origin: &Name, role: Role, old: Option<&LoadedZone>) -
     let mut folder = Folder::at(path.parent().unwrap_or(Path::new("")));
     let zone = Zone::read(&text, origin, role, &mut folder)?;
     let included = folder.included.into_iter().map(|file| (file.path, Sha256::digest(&file.text).into())).collect();
-    Ok(LoadedZone { zone: Arc::new(zone), sha256, included })
+    Ok(LoadedZone { zone: Arc::new(zone), path: path.into(), sha256, included })
 }
 
 impl LoadedZone {

@@ -58,6 +58,7 @@ async fn keep(
 fn read(current: &Zones, folder: &std::path::Path, config: &ServeConfig) -> Arc<Zones> {
     let (zones, errors) = current.reload(folder);
     errors.iter().for_each(|error| tracing::error!("{error}"));
+    zones.warnings().for_each(|warning| tracing::warn!("{warning}"));
     for hidden in zones.hidden_below(&config.zone.key()) {
         tracing::warn!(zone = %hidden, "the static zone hides the names of Pods below it");
     }

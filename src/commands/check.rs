@@ -120,6 +120,7 @@ impl Findings {
         let Some(folder) = &config.zones else { return };
         let (zones, errors) = Zones::load(folder, config.zone.clone());
         self.mistakes.extend(errors.iter().map(ToString::to_string));
+        self.warnings.extend(zones.warnings().map(|warning| warning.to_string()));
         self.warnings.extend(
             zones
                 .hidden_below(&config.zone.key())

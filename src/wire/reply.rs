@@ -65,7 +65,8 @@ pub struct Outcome {
     pub ttl: u32,
 }
 
-/// Appends the reply to a query.
+/// Appends the reply to a query. An RRset of a zone file that fits into no message gets SERVFAIL: a part of it would pass for
+/// the whole.
 pub fn reply<'s>(
     query: &Query<'_>,
     answer: &Answer<'s>,
@@ -89,9 +90,16 @@ pub fn reply<'s>(
     if is_signature_cut {
         tail.signature = None;
     }
+    let start = out.len();
     let composer = Composer::begin(out, query.question, limits.len_max - tail.len());
     let mut writer = ReplyWriter { composer, snapshot, question: query.question, targets: SmallVec::new(), ttl: None };
-    let is_cut = writer.sections(answer).is_err() || is_signature_cut;
+    let is_unfit = writer.sections(answer).is_err();
+    if is_unfit && !limits.marks_cut && matches!(answer.records, Records::Static(_)) {
+        out.truncate(start);
+        let failure = answer::failure(Rcode::SERVFAIL, None);
+        return Outcome { is_cut: true, ..reply(query, &failure, snapshot, limits, own, out) };
+    }
+    let is_cut = is_unfit || is_signature_cut;
     let mut flags = FLAG_QR | (answer.rcode.0 & 0xf);
     flags |= if answer.is_authoritative { FLAG_AA } else { 0 };
     flags |= if is_cut && limits.marks_cut { FLAG_TC } else { 0 };

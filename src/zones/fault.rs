@@ -36,8 +36,21 @@ pub enum ZoneReason {
     #[error("$GENERATE makes more than {} bytes", super::FILE_LEN_MAX)]
     LongGenerate,
     /// The data is longer than [`RDATA_LEN_MAX`](super::RDATA_LEN_MAX).
-    #[error("a record of more than {} bytes does not fit into an answer", super::RDATA_LEN_MAX)]
+    #[error("the data of a record has more than {} bytes", super::RDATA_LEN_MAX)]
     LongRdata,
+    /// An RRset that no message can hold. Its zone is served all the same.
+    #[error(
+        "the {rtype} records of {owner} make a reply of {len} bytes, and a message has at most {}: a query for them gets SERVFAIL",
+        super::MESSAGE_LEN_MAX
+    )]
+    LongRrset {
+        /// The owner of the records.
+        owner: Name,
+        /// Their type.
+        rtype: Rtype,
+        /// The length of the reply, in bytes.
+        len: usize,
+    },
     /// A type that occurs only in messages and questions (RFC 6895 §3.1).
     #[error("{0} is not a type of data")]
     NotData(Rtype),

@@ -218,8 +218,8 @@ impl MasterFileReader<'_> {
         data::name(name, &self.origin).map_err(|fault| from.fault(fault))
     }
 
-    /// Reads another file with its own origin. Afterwards this file's origin and owner apply again (RFC 1035
-    /// §5.1).
+    /// Reads another file with its own origin. Its first record may share this file's owner, as with BIND and NSD.
+    /// Afterwards this file's origin and owner apply again (RFC 1035 §5.1).
     fn include(&mut self, file: &Token<'_>, origin: Name, from: SourceText<'_>) -> Result<(), ZoneFault> {
         let fault = |message: String| fault_at(from.text, file.at, message);
         if self.depth == INCLUDE_DEPTH_MAX {
@@ -227,7 +227,7 @@ impl MasterFileReader<'_> {
         }
         let including = from.file.map(|file| Path::new(&**file));
         let (path, text) = self.folder.open(including, file).map_err(fault)?;
-        let outer = (std::mem::replace(&mut self.origin, origin), self.owner.take());
+        let outer = (std::mem::replace(&mut self.origin, origin), self.owner.clone());
         self.depth += 1;
         self.text(&text, Some(&path))?;
         self.depth -= 1;

@@ -12,7 +12,19 @@ pub struct RrSet {
     pub records: Box<[Box<[u8]>]>,
 }
 
+/// What a reply has beside an RRset and its owner's name: header, type and class of the question, and OPT, in bytes.
+const REPLY_OVERHEAD: usize = 12 + 4 + 11;
+
+/// What a record in a reply has beside its data: a pointer to its owner, type, class, TTL and length, in bytes.
+const RECORD_OVERHEAD: usize = 2 + 10;
+
 impl RrSet {
+    /// The length of a reply with these records alone, in bytes.
+    pub(super) fn reply_len(&self, owner: &Name) -> usize {
+        let records: usize = self.records.iter().map(|rdata| RECORD_OVERHEAD + rdata.len()).sum();
+        REPLY_OVERHEAD + owner.wire().len() + records
+    }
+
     /// The names that NS, CNAME, PTR, DNAME, MX and SRV records point to, in order. Empty for other types.
     pub fn targets(&self) -> impl Iterator<Item = Name> {
         let at = target_offset(self.rtype);

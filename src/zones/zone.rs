@@ -1,5 +1,6 @@
 //! One zone: read from its file, checked, and then immutable.
 
+use super::MESSAGE_LEN_MAX;
 use super::check::check;
 use super::data::folded;
 use super::fault::{ZoneFault, ZoneReason};
@@ -29,6 +30,8 @@ pub struct Zone {
     pub(super) soa: Soa,
     /// All owners, including those below zone cuts.
     pub(super) nodes: Tree<OwnerRecords>,
+    /// The RRsets that fit into no message, at the place of their first record.
+    pub(super) unfit: Box<[ZoneFault]>,
 }
 
 impl fmt::Debug for Zone {
@@ -86,8 +89,10 @@ impl Zone {
 
         let soa = records.iter().find(|record| record.rtype == Rtype::SOA).and_then(Soa::read);
         let soa = soa.ok_or(ZoneFault { position: None, reason: ZoneReason::NoSoa })?;
-        let nodes = records.chunk_by_mut(|one, next| one.key == next.key).filter_map(entry).collect();
-        Ok(Zone { origin: origin.clone(), apex, soa, nodes: Tree::new(nodes) })
+        let mut unfit = Vec::new();
+        let owners = records.chunk_by_mut(|one, next| one.key == next.key);
+        let nodes = owners.filter_map(|records| entry(records, &mut unfit)).collect();
+        Ok(Zone { origin: origin.clone(), apex, soa, nodes: Tree::new(nodes), unfit: unfit.into() })
     }
 
     /// The name of the apex.
@@ -147,11 +152,21 @@ impl Soa {
     }
 }
 
-/// The tree's entry of one owner. It takes the data of the records, which are sorted by type.
-fn entry(records: &mut [ZoneRecord]) -> Option<(Key, OwnerRecords)> {
+/// The tree's entry of one owner. It takes the data of the records, which are sorted by type, and adds the RRsets that
+/// fit into no message to `unfit`.
+fn entry(records: &mut [ZoneRecord], unfit: &mut Vec<ZoneFault>) -> Option<(Key, OwnerRecords)> {
     let first = records.first()?;
     let (key, owner) = (first.key.clone(), first.owner.clone());
-    let rrsets = records.chunk_by_mut(|one, next| one.rtype == next.rtype).filter_map(rrset).collect();
+    let rrsets = records.chunk_by_mut(|one, next| one.rtype == next.rtype).filter_map(|records| {
+        let rrset = rrset(records)?;
+        let len = rrset.reply_len(&owner);
+        if len > MESSAGE_LEN_MAX {
+            let reason = ZoneReason::LongRrset { owner: owner.clone(), rtype: rrset.rtype, len };
+            unfit.extend(records.first().map(|first| first.fault(reason)));
+        }
+        Some(rrset)
+    });
+    let rrsets = rrsets.collect();
     Some((key, OwnerRecords { owner, rrsets }))
 }
 

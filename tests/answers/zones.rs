@@ -3,7 +3,7 @@
 use domain::base::iana::Rtype;
 
 use super::world::{World, endpoint, whole};
-use crate::ask::Ask;
+use crate::ask::{Ask, flag};
 
 const NS: &str = "@ 60 NS ns1.example.net.\n";
 
@@ -49,6 +49,37 @@ fn a_query_for_ds_is_answered_by_the_parent() {
     // A parent that does not delegate the zone does not know it.
     let world = World::beside(&[("cluster.local.", NS)], pods());
     assert!(world.ask(&whole("Z"), Rtype::DS).authority[0].starts_with("rpc.cluster.local. 5 IN SOA "));
+}
+
+/// A resolver takes a part of an RRset for the whole, and no record for an absent type.
+#[test]
+fn an_rrset_that_fits_into_no_message_is_servfail_over_tcp() {
+    let record = |owner: &str, len: usize| format!("{owner} 60 TYPE65280 \\# {len} {}\n", "00".repeat(len));
+    // Header, question, and what a record has before its data. The query has no EDNS.
+    let fits = 65_535 - 12 - 29 - 12;
+    let set = |count: usize| (0..count).map(|n| format!("set 60 TXT {n:03}{}\n", "x".repeat(252))).collect::<String>();
+    let text = [NS, &record("a", fits), &record("b", fits + 1), &record("c", 65_535), "d 60 CNAME c\n", &set(244)];
+    let world = World::beside(&[("long.file.example.org.", &text.concat())], pods());
+    let rtype = Rtype::from_int(65280);
+    for (name, rtype, rcode, answers) in [
+        ("a", rtype, "NOERROR", 1),
+        ("b", rtype, "SERVFAIL", 0),
+        ("c", rtype, "SERVFAIL", 0),
+        ("d", rtype, "SERVFAIL", 0),
+        ("d", Rtype::CNAME, "NOERROR", 1),
+        ("c", Rtype::A, "NOERROR", 0),
+        ("set", Rtype::TXT, "NOERROR", 244),
+    ] {
+        let name = format!("{name}.long.file.example.org.");
+        let reply = world.ask(&name, rtype);
+        assert_eq!((&*reply.rcode, reply.answer.len()), (rcode, answers), "{name} {rtype}");
+        assert!(!reply.has(flag::TC), "{name} {rtype}");
+    }
+    let cut = world.udp(&Ask::new("c.long.file.example.org.", rtype));
+    assert!(cut.has(flag::TC) && cut.rcode == "NOERROR" && cut.answer.is_empty(), "{}", cut.rcode);
+    let world = World::beside(&[("long.file.example.org.", &[NS, &set(245)].concat())], pods());
+    let reply = world.ask("set.long.file.example.org.", Rtype::TXT);
+    assert_eq!((&*reply.rcode, reply.answer.len()), ("SERVFAIL", 0), "a part of a set");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{name, parse_question, shown, zone};
 use callsign::dns::{Name, Rtype};
 use callsign::zones::Zones;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,8 +109,9 @@ fn file_names_that_are_no_zones() {
 fn included_files_belong_to_the_zone() {
     let folder = Folder::new("include");
     fs::create_dir(folder.0.join("parts")).unwrap();
-    let top = "last A 192.0.2.1\n$ORIGIN deep\n$INCLUDE parts/hosts\n$INCLUDE \"parts/hosts\" other\n  TXT after\nx A 192.0.2.9\n";
+    let top = "last A 192.0.2.1\n$INCLUDE parts/mail\n$ORIGIN deep\n$INCLUDE parts/hosts\n$INCLUDE \"parts/hosts\" other\n  TXT after\nx A 192.0.2.9\n";
     folder.write("example.zone", &zone(top));
+    folder.write("parts/mail", " MX 1 mx\nmx A 192.0.2.4\n");
     folder.write("parts/hosts", "www A 192.0.2.2\n$ORIGIN deeper\n$INCLUDE more ; beside this file\n");
     folder.write("parts/more", "@ A 192.0.2.3\n");
     let load = || Zones::load(&folder.0, name("rpc."));
@@ -121,8 +123,9 @@ fn included_files_belong_to_the_zone() {
         ("deeper.deep.example. A", "answer 300 A 192.0.2.3"),
         ("www.other.deep.example. A", "answer 300 A 192.0.2.2"),
         ("deeper.other.deep.example. A", "answer 300 A 192.0.2.3"),
-        ("last.example. TXT", "answer 300 TXT \"after\""), // the including file's owner continues,
-        ("x.deep.example. A", "answer 300 A 192.0.2.9"),   // and its origin
+        ("last.example. MX", "answer 300 MX 1 mx.example."), // an included file may begin with the including file's owner,
+        ("last.example. TXT", "answer 300 TXT \"after\""),   // which continues behind it,
+        ("x.deep.example. A", "answer 300 A 192.0.2.9"),     // and its origin
     ] {
         assert_eq!(shown(&zone_of(&zones), question), expected, "{question}");
     }
@@ -150,7 +153,6 @@ fn an_include_stays_below_the_folder_and_within_bounds() {
     outside.write("secret", "x TXT secret\n");
     std::os::unix::fs::symlink(outside.0.join("secret"), folder.0.join("link")).unwrap();
     folder.write("loop", "$INCLUDE loop\n");
-    folder.write("blank", " TXT nobody\n");
     let outside_path = outside.0.join("secret").display().to_string();
     let beside = format!("../{}/secret", outside.0.file_name().unwrap().to_str().unwrap());
     for (file, expected) in [
@@ -160,13 +162,45 @@ fn an_include_stays_below_the_folder_and_within_bounds() {
         ("link", "6:10: link is not below the folder of the zone files".to_owned()),
         (".", "6:10: . is not a regular file".to_owned()),
         ("loop", " in loop:1:10: more than 8 files that include each other".to_owned()),
-        ("blank", " in blank:1:2: a line that begins with a space needs an owner before it".to_owned()),
     ] {
         folder.write("example.zone", &zone(&format!("$INCLUDE {file}\n")));
         let (_, errors) = Zones::load(&folder.0, name("rpc."));
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(errors, [format!("{}:{expected}", folder.0.join("example.zone").display())]);
     }
+}
+
+/// BIND, Knot and NSD take records that they cannot send. So does callsign, and says which they are.
+#[test]
+fn an_rrset_that_fits_into_no_message_is_a_warning() {
+    let folder = Folder::new("long");
+    let record = |owner: &str, len: usize| format!("{owner} TYPE65280 \\# {len} {}\n", "00".repeat(len));
+    let set: String = (0..300).map(|n| format!("  TXT {n:03}{}\n", "x".repeat(252))).collect();
+    let text = [record("long", 65_535), record("fits", 65_481), "set A 192.0.2.1\n".to_owned(), set].concat();
+    folder.write("example.zone", &zone("$INCLUDE part\n"));
+    folder.write("part", &text);
+    let (zones, errors) = Zones::load(&folder.0, name("rpc."));
+    assert!(errors.is_empty(), "{errors:?}");
+    let path = folder.0.join("example.zone");
+    let warnings = |zones: &Zones| zones.warnings().map(|warning| warning.to_string()).collect::<BTreeSet<_>>();
+    let warning = |line: usize, records: &str, len: usize| {
+        let bound = "a message has at most 65535: a query for them gets SERVFAIL";
+        format!("{}: in part:{line}:1: the {records} make a reply of {len} bytes, and {bound}", path.display())
+    };
+    let expected =
+        [warning(1, "TYPE65280 records of long.example.", 65_588), warning(4, "TXT records of set.example.", 80_440)];
+    let expected = BTreeSet::from(expected);
+    assert_eq!(warnings(&zones), expected);
+    assert_eq!(warnings(&zones.reload(&folder.0).0), expected, "the same zone, which is not read again");
+
+    folder.write("part", &record("longer", 65_535).replace("65535 ", "65536 00"));
+    let (_, errors) = Zones::load(&folder.0, name("rpc."));
+    let expected = "in part:1:21: expected the length of the data, 0 to 65535";
+    assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
+    folder.write("part", &format!("longer TXT{}\n", format!(" {}", "x".repeat(255)).repeat(256)));
+    let (_, errors) = Zones::load(&folder.0, name("rpc."));
+    let expected = "in part:1:1: the data of a record has more than 65535 bytes";
+    assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
 }
 
 /// A folder that is removed at the end.

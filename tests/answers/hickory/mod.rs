@@ -8,7 +8,7 @@ mod gather;
 
 use std::net::IpAddr;
 
-use callsign::answer::Answer;
+use callsign::answer::{self, Answer, Records};
 use callsign::dns::Rcode;
 use callsign::snapshot::Snapshot;
 use callsign::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Query, Received};
@@ -64,7 +64,12 @@ fn reply<'s>(
         && HEADER_LEN + query.question.len() + draft.tail_len() > limits.len_max
         && draft.signature.take().is_some();
     let (encoded, is_fitting) = draft.longest();
-    let is_cut = !(is_whole && is_fitting) || is_signature_cut;
+    let is_unfit = !(is_whole && is_fitting);
+    if is_unfit && !limits.marks_cut && matches!(answer.records, Records::Static(_)) {
+        let failure = answer::failure(Rcode::SERVFAIL, None);
+        return Outcome { is_cut: true, ..reply(query, &failure, snapshot, limits, out) };
+    }
+    let is_cut = is_unfit || is_signature_cut;
     let mut metadata = metadata(query.id, OpCode::Query, answer.rcode, query.is_recursion_desired);
     metadata.authoritative = answer.is_authoritative;
     metadata.truncation = is_cut && limits.marks_cut;
