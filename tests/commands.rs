@@ -232,7 +232,7 @@ fn check_prints_each_mistake_on_one_line() {
     // A namespace that is no string is an error, and the Pod is in no namespace.
     let ran = run(&["check", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
     let mistake =
-        "standard input, document 1, Pod p: metadata.namespace is a number, and a string is due: write \"123\"\n";
+        "standard input, document 1, Pod p: metadata.namespace is a number but must be a string: write \"123\"\n";
     assert_eq!((ran.code, ran.out.as_str()), (1, mistake));
     let ran = run(&["why", "default/p", "--manifests", "-"], "kind: Pod\nmetadata: {name: p, namespace: 123}\n");
     assert!(ran.out.contains("no such Pod: default/p"), "{}{}", ran.out, ran.err);

@@ -1,13 +1,12 @@
-//! Pods from manifests: a first run without a cluster, tests, and processes outside of Kubernetes.
+//! Pods from manifests: for a first run without a cluster, for tests, and for processes outside of Kubernetes.
 //!
-//! [`load`] reads files and folders of Pods in YAML or JSON once, which is all that a one-shot command needs. [`Manifests`]
-//! keeps looking at them and gives each profile its own stream of events. Files are read as they come: a Pod is handed on
-//! before the next one is read, and all that stays of it is a mark. A value that the API server would refuse is told of and
-//! makes no Pod. A file with such a mistake takes nothing away: Pods that it named while it was good, and does not name
-//! now, stay until it is mended.
+//! [`load`] reads files and folders of Pods in YAML or JSON once, as one-shot commands do. [`Manifests`] reads them again
+//! when they change, and sends each profile a stream of events. A file is read as a stream: each Pod is sent before the next
+//! one is read, and only a mark of it is kept. A value that the API server would refuse is reported, and its Pod is not sent.
+//! A file with such a mistake removes no Pod: Pods of its last good version stay until the mistake is gone.
 //!
-//! In a manifest a Pod need not say what an API server would have filled in: without a namespace it is in `default`,
-//! without a uid it has `<namespace>/<name>`, without a phase it is Running, without conditions it is Ready.
+//! A manifest may leave out the values that an API server fills in. A missing namespace means `default`, a missing uid
+//! `<namespace>/<name>`, a missing phase Running, and missing conditions Ready.
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -31,21 +30,21 @@ pub use self::run::Manifests;
 use super::poll::{entries, has_below, is_stdin};
 use super::{Pod, WatchProfile};
 
-/// The cluster that manifests' sources name.
+/// The cluster name of the sources of manifests.
 pub const CLUSTER: &str = "manifests";
 
-/// The most problems of one load that are kept to be told; the others are counted.
+/// The most problems of one load that are reported one by one. The others are counted.
 pub const PROBLEMS_MAX: usize = 1000;
 
-/// The most kinds that are counted by name; the others are counted together.
+/// The most kinds that are counted by name. The others are counted together.
 const KINDS_MAX: usize = 100;
 
-/// A Pod of a manifest, with what each profile reads of it.
+/// A Pod of a manifest, with the values of the profiles' annotations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ManifestPod {
-    /// The Pod, without an annotation. Its resource version is 1 from [`load`]; [`Manifests`] raises it with each change.
+    /// The Pod, without an annotation. Its resource version is 1 from [`load`]. [`Manifests`] raises it with each change.
     pub pod: Pod,
-    /// The profiles whose selectors find it, by their place, each with the value of its annotation.
+    /// The indexes of the profiles whose selectors match, each with the value of its annotation.
     pub by_profile: Vec<(usize, Option<Arc<str>>)>,
 }
 
@@ -57,18 +56,18 @@ impl ManifestPod {
     }
 }
 
-/// Something in a manifest that cannot be used; the rest of its file can, unless the file itself cannot be read.
+/// A part of a manifest that cannot be used. The rest of the file is used, unless the file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileProblem {
     /// The file, or the folder that cannot be read.
     pub file: PathBuf,
-    /// The document in it, counted from 1. `None` if the fault is of the whole file.
+    /// The document of the file, counted from 1. `None` if the problem is of the whole file.
     pub document: Option<usize>,
-    /// The line, counted from 1, where it is known.
+    /// The line, counted from 1, if known.
     pub line: Option<u64>,
-    /// The Pod, if the problem is one of a Pod with a valid name: `namespace/name`, or the name alone if the namespace is invalid.
+    /// The Pod, if it has a valid name: `namespace/name`, or the name alone if the namespace is invalid.
     pub pod: Option<String>,
-    /// What is wrong, and what to write. Of the file's values it has numbers, booleans and addresses, and keys, and never a text.
+    /// What is wrong, and what to write instead. It quotes keys, numbers, booleans and addresses of the file, and never a text.
     pub reason: String,
 }
 
@@ -95,37 +94,37 @@ impl fmt::Display for FileProblem {
     }
 }
 
-/// What manifests hold, beside the Pods themselves.
+/// The result of a load, without the Pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
-    /// How many files were read: those that could be opened, each once.
+    /// The number of files that were opened.
     pub files: usize,
-    /// How many Pods there are, each uid once.
+    /// The number of Pods, each uid once.
     pub pods: usize,
-    /// What cannot be used, up to [`PROBLEMS_MAX`].
+    /// The first [`PROBLEMS_MAX`] problems.
     pub problems: Vec<FileProblem>,
-    /// How many problems there are beyond that.
+    /// The number of further problems.
     pub problems_left_out: usize,
-    /// Objects that are no Pods.
+    /// The objects that are not Pods.
     pub ignored: Kinds,
-    /// The files without any object, up to [`PROBLEMS_MAX`].
+    /// The first [`PROBLEMS_MAX`] files without any object.
     pub empty: Vec<PathBuf>,
-    /// The files and folders that have a problem: what they do not name may still be there.
+    /// The files and folders that have a problem. Pods that they do not name may still exist.
     bad: BTreeSet<PathBuf>,
 }
 
 /// The visible content of a folder of manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ManifestListing {
-    /// The files that are read.
+    /// The files that a load reads.
     pub manifests: Vec<PathBuf>,
     /// The other files.
     pub others: Vec<PathBuf>,
-    /// The folders in it that have manifests. They are not read.
+    /// The folders in it that have manifests. A load does not read them.
     pub folders: Vec<PathBuf>,
 }
 
-/// Lists a folder; nothing if it cannot be read.
+/// Lists a folder. Empty if it cannot be read.
 pub fn listing(folder: &Path) -> ManifestListing {
     let mut listing = ManifestListing::default();
     for path in entries(folder).unwrap_or_default() {
@@ -139,17 +138,17 @@ pub fn listing(folder: &Path) -> ManifestListing {
     listing
 }
 
-/// A path as messages show it.
+/// A path, for messages.
 pub fn display_path(path: &Path) -> Cow<'_, str> {
     if is_stdin(path) { "standard input".into() } else { path.to_string_lossy() }
 }
 
-/// Objects that are no Pods, counted by kind. Reads as `3 Deployment, 1 Service`, or as `none`.
+/// The number of objects of each kind except Pods. Displayed as `3 Deployment, 1 Service`, or as `none`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kinds {
     #[serde(flatten)]
     counts: BTreeMap<Box<str>, usize>,
-    /// Of kinds beyond the first [`KINDS_MAX`].
+    /// The number of objects of further kinds.
     #[serde(skip_serializing_if = "is_zero")]
     others: usize,
 }
@@ -160,7 +159,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Kinds {
-    /// How many there are of all kinds.
+    /// The number of objects of all kinds.
     pub fn total(&self) -> usize {
         self.counts.values().sum::<usize>() + self.others
     }
@@ -206,7 +205,7 @@ impl LoadReport {
         }
     }
 
-    /// Takes in what a single file held.
+    /// Adds the result of one file.
     fn add(&mut self, other: &LoadReport) {
         other.problems.iter().cloned().for_each(|problem| self.add_problem(problem));
         self.files += other.files;
@@ -217,12 +216,12 @@ impl LoadReport {
         self.bad.extend(other.bad.iter().cloned());
     }
 
-    /// Whether a file with so many Pods has no object, and no fault that may be one.
+    /// Whether a file with this many Pods has no object, and no problem that may be of one.
     fn is_empty(&self, pods: usize) -> bool {
         pods + self.ignored.total() + self.problems.len() == 0
     }
 
-    /// Takes in how the reading of a file ended. A file that is gone holds nothing; another one may be readable later.
+    /// Adds how the reading of a file ended. A file that is gone has no Pods; any other may be readable later.
     fn end(&mut self, file: &Path, pods: usize, result: io::Result<()>) {
         let Err(error) = result else {
             if self.is_empty(pods) {
@@ -236,14 +235,14 @@ impl LoadReport {
         }
     }
 
-    /// Whether what a file does not name may still be there.
+    /// Whether Pods that a file does not name may still exist.
     fn is_bad(&self, file: &Path) -> bool {
         file.ancestors().any(|path| self.bad.contains(path))
     }
 }
 
-/// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`), and hands each Pod on as it
-/// comes. Of two with one uid the later one is the one. Blocks.
+/// Reads files, folders (one level: `*.yaml`, `*.yml`, `*.json`) and standard input (`-`), and calls `found` for each Pod.
+/// Of two Pods with one uid the later one counts. Blocks.
 pub fn load(paths: &[PathBuf], profiles: &[WatchProfile], mut found: impl FnMut(ManifestPod)) -> LoadReport {
     read::LoadState::new(profiles.to_vec()).load(paths, &mut |news| {
         if let read::LoadEvent::Found { pod, .. } = news {

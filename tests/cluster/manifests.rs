@@ -256,5 +256,5 @@ fn the_types_are_those_of_the_api_server() {
 /// Whether a fault is one of contents, which the API server decodes.
 fn decides(reason: &str) -> bool {
     let parts = ["metadata.name", "status.phase is no", "status.podIP", "status.hostIP", "status.conditions["];
-    parts.iter().any(|part| reason.starts_with(part)) && !reason.contains("is due")
+    parts.iter().any(|part| reason.starts_with(part)) && !reason.contains(" but must be ")
 }

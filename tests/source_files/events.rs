@@ -173,7 +173,7 @@ async fn an_emptied_file_keeps_its_pods() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let error = health.error().expect("an error");
-    assert!(error.contains("a.yaml: the file is empty, and the Pods that it had stay"), "{error}");
+    assert!(error.contains("a.yaml: the file is empty, and its Pods stay"), "{error}");
 
     fs::write(&file, pod("p")).expect("a file");
     while round(&mut events, 1).await["all"] != told(&[("default/p", 1, None), ("default/q", 1, None)]) {}

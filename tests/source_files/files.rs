@@ -37,7 +37,7 @@ fn the_later_of_two_with_one_uid_wins() {
     assert_eq!(names(&loaded), ["default/p"]);
     assert_eq!(loaded.pods[0].pod.status.pod_ips[0].to_string(), "10.0.0.2");
     let problem = loaded.problems()[0].to_string();
-    assert!(problem.contains("b.yaml, document 1, Pod default/p: it takes the place of"), "{problem}");
+    assert!(problem.contains("b.yaml, document 1, Pod default/p: it replaces the Pod in"), "{problem}");
     let turned = Held::load(&[folder.0.join("b.yaml"), folder.0.join("a.yaml")]);
     assert_eq!(turned.pods[0].pod.status.pod_ips[0].to_string(), "10.0.0.1");
 }
@@ -80,7 +80,7 @@ fn a_second_pod_of_a_name_is_refused() {
         let [problem] = held.problems() else { panic!("{case}: {:?}", held.problems()) };
         let text = problem.to_string();
         assert!(
-            text.contains("Pod shop/p: the Pod in ") && text.contains("a.yaml, document 1 has this name"),
+            text.contains("Pod shop/p: the Pod in ") && text.contains("a.yaml, document 1 has the same name"),
             "{text}"
         );
     }

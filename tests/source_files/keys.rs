@@ -49,7 +49,7 @@ fn a_list_says_what_is_in_it() {
         ("kind: List\nItems: [{kind: Pod, metadata: {name: p}}]\n", "items is missing"),
         ("apiVersion: v2\nkind: List\nitems: []\n", "apiVersion is not that of a list: write \"v1\""),
         ("apiVersion: apps/v1\nkind: PodList\nitems: []\n", "apiVersion is not that of a list: write \"v1\""),
-        ("kind: List\nitems: {}\n", "items is an object, and a list is due"),
+        ("kind: List\nitems: {}\n", "items is an object but must be a list"),
         ("kind: pod\nmetadata: {name: p}\n", "kind is misspelt: write \"Pod\""),
         ("kind: POD\nmetadata: {name: p}\n", "kind is misspelt: write \"Pod\""),
         ("kind: Pods\nmetadata: {name: p}\n", "kind is misspelt: write \"Pod\""),
@@ -96,7 +96,13 @@ fn a_pod_of_many_faults_tells_eight() {
     folder.write("a.yaml", &format!("kind: Pod\nmetadata: {{name: p}}\nspec: {{{}}}\n", keys.join(", ")));
     let held = folder.load();
     let reasons: Vec<&str> = held.problems().iter().map(|problem| &*problem.reason).collect();
-    assert_eq!((reasons.len(), reasons.last()), (9, Some(&"more faults: 12")), "{reasons:?}");
+    let last = |text: &str| {
+        folder.write("a.yaml", text);
+        folder.load().problems().last().map(|problem| problem.reason.clone())
+    };
+    let list = format!("kind: List\nitems:\n- {{kind: Pod, metadata: {{name: p}}, spec: {{{}}}}}\n", keys.join(", "));
+    assert_eq!(last(&list).as_deref(), Some("items[0]: 12 more faults"));
+    assert_eq!((reasons.len(), reasons.last()), (9, Some(&"12 more faults")), "{reasons:?}");
 }
 
 #[test]

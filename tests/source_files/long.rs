@@ -1,5 +1,7 @@
 //! What is longer than a document may be.
 
+use std::fs;
+
 use super::{Folder, names, pod};
 
 /// Lists over the bound of a document are read item by item.
@@ -29,6 +31,9 @@ fn a_long_list_is_read_as_a_stream() {
         ("YAML", block("")),
         ("YAML, indented", block("  ")),
         ("YAML, CRLF", block("").replace('\n', "\r\n")),
+        ("YAML, indented as a whole", format!("# c\n  {}\n", block("").trim_end().replace('\n', "\n  "))),
+        ("YAML, a quoted key", block("").replace("\nitems:\n", "\n\"items\": # c\n")),
+        ("YAML, a blank before the colon", block("  ").replace("\nitems:\n", "\nitems : \n")),
     ];
     for (name, text) in &cases {
         let folder = Folder::new("long");
@@ -73,6 +78,56 @@ fn a_long_list_is_read_as_a_stream() {
         );
         assert!(held.problems()[0].reason.contains("over 4 MiB"), "{start}: {:?}", held.problems());
     }
+}
+
+/// An item is read alone, and its fault has its place.
+#[test]
+fn a_fault_in_an_item_of_a_long_list_has_its_line() {
+    let filler = "x".repeat(60_000);
+    let item =
+        |at: usize| format!("- kind: Pod\n  metadata:\n    name: p{at:02}\n    annotations: {{a: b, c: {filler}}}\n");
+    let text = format!("# c\nkind: List\nitems:\n{}", (0..80).map(item).collect::<String>());
+    let json = |at: usize| {
+        format!("{{\"kind\":\"Pod\",\"metadata\":{{\"name\":\"p{at:02}\",\"annotations\":{{\"c\":\"{filler}\"}}}}}}")
+    };
+    let json = format!("{{\"kind\":\"List\",\"items\":[{}]}}", (0..80).map(json).collect::<Vec<_>>().join(",\n"));
+    let item_77 = 3 + 4 * 77;
+    let anchor = text.replace("name: p00\n    annotations: {a: b", "name: p00\n    annotations: {a: &a b");
+    let in_item = |text: &str, from: &str, to: &str| text.replace(&format!("p77{from}"), &format!("p77{to}"));
+    let plain = "\n    annotations: {a: b";
+    for (text, line, reason) in [
+        (
+            in_item(&anchor, plain, "\n    annotations: {a: *a"),
+            Some(item_77 + 4),
+            "items[77]: an alias (*) has no anchor (&) in its item, and a list over 4 MiB is read item by item: write the",
+        ),
+        (in_item(&text, plain, "\n   annotations: {a: b"), Some(item_77 + 4), "items[77]: not YAML: "),
+        (
+            in_item(&text, plain, "\n    annotations: {a: b, a: c"),
+            Some(item_77 + 4),
+            "items[77]: not YAML: an object has a key tw",
+        ),
+        (
+            in_item(&text, plain, "\n    annotations: {a: \u{1}"),
+            Some(item_77 + 4),
+            "items[77]: a byte is neither UTF-8 nor",
+        ),
+        (in_item(&text, plain, "\n    annotations: {a: 7"), None, "items[77].metadata.annotations[\"a\"] is a number"),
+        (in_item(&json, "\"", "\",\"name\":\"q\""), None, "items[77]: not JSON: an object has a key twice"),
+        (in_item(&json, "\"", "\u{1}\""), None, "items[77]: a byte is neither UTF-8 nor"),
+    ] {
+        let folder = Folder::new("places");
+        let bytes: Vec<u8> = text.bytes().map(|byte| if byte == 1 { 0xe9 } else { byte }).collect();
+        fs::write(folder.0.join("a.yaml"), bytes).expect("a file");
+        let held = folder.load();
+        let [problem] = held.problems() else { panic!("{reason}: {:?}", held.problems()) };
+        assert!(problem.reason.starts_with(reason), "{problem}");
+        assert_eq!((problem.line, names(&held).len()), (line, 79), "{problem}");
+    }
+    // A shorter list is read whole, with its anchors.
+    let folder = Folder::new("anchors");
+    folder.write("a.yaml", &in_item(&anchor, plain, "\n    annotations: {a: *a").replace(&filler, "x"));
+    assert_eq!((folder.load().problems(), names(&folder.load()).len()), (&[][..], 80));
 }
 
 /// A list that tells its kind behind its items, as `jq -S` writes it.

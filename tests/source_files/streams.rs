@@ -55,21 +55,66 @@ fn a_file_of_broken_objects_is_tried_as_yaml_once() {
     assert!(held.problems().iter().any(|problem| problem.document == Some(2)), "{:?}", held.problems().first());
 }
 
+/// kubectl refuses the first three, and ignores what follows `...`.
 #[test]
-fn bytes_that_are_not_text_are_reported() {
-    let pod = pod("p");
-    let cases: [(&str, Vec<u8>); 4] = [
-        ("Latin-1", [pod.as_bytes(), b"# \xe9\n"].concat()),
-        ("half a character", [pod.as_bytes(), b"# \xc3"].concat()),
-        ("half a unit", [&[0xff, 0xfe][..], b"a\0b"].concat()),
-        ("half a pair", [0xff, 0xfe, 0, 0xd8, b'a', 0].into()),
+fn a_document_that_starts_as_kubectl_does_not_read_it_is_refused_with_what_to_write() {
+    let pod = pod("b");
+    for (text, line, reason) in [
+        (
+            format!("--- {{kind: Pod, metadata: {{name: b}}}}\n{pod}"),
+            1,
+            "text follows --- in its line: write it in the",
+        ),
+        (format!("---\n\n--- !!map\n{pod}"), 3, "text follows --- in its line"),
+        (format!("# c\n%YAML 1.2\n---\nkind: Job\n{pod}"), 2, "a line begins with %: leave out YAML's directives"),
+        (format!("---\n...\n\n{pod}"), 4, "text follows ... before the next ---: write --- instead of ..."),
+    ] {
+        let folder = Folder::new("starts");
+        folder.write("a.yaml", &text);
+        let held = folder.load();
+        let problem = &held.problems()[0];
+        assert!(problem.reason.starts_with(reason), "{text}: {problem}");
+        assert_eq!((problem.document, problem.line, names(&held).len()), (Some(1), Some(line), 0), "{text}: {problem}");
+    }
+}
+
+/// The document with the byte is lost, and no other.
+#[test]
+fn a_byte_that_is_not_text_is_reported_with_its_line() {
+    let (before, behind) = (format!("{}---\n", pod("p")), format!("\n---\n{}", pod("q")));
+    let lines = before.matches('\n').count() as u64;
+    let cases: [(&[u8], u64); 8] = [
+        (b"kind: Pod\nmetadata: {name: b}\n# \xe9t\xe9\n", 3),
+        (b"kind: Pod\nmetadata:\n  name: b\n  annotations: {a: \"\xe9\"}\n", 4),
+        (b"\xffkind: Pod\nmetadata: {name: b}", 1),
+        (b"{\"kind\": \"Pod\",\n\"metadata\": {\"name\": \"b\",\n\"annotations\": {\"a\": \"\xc3\"}}}", 3),
+        (b"{\"kind\": \"Pod\",\n{\"x\": \"\xc3\"}}", 2),
+        (b"{kind: Pod,\n metadata: {name: b, annotations: {a: \xf0\x9f\x98}}}", 2),
+        (b"kind: List\nitems:\n- kind: Pod\n  metadata: {name: b, annotations: {a: \xed\xa0\x80}}\n", 4),
+        (b"kind: Pod\r\nmetadata: {name: b} # \xc0\x80\r\n", 2),
     ];
-    for (name, bytes) in cases {
+    for (bytes, line) in cases {
+        let shown = String::from_utf8_lossy(bytes);
         let folder = Folder::new("bytes");
+        fs::write(folder.0.join("a.yaml"), [before.as_bytes(), bytes, behind.as_bytes()].concat()).expect("a file");
+        let held = folder.load();
+        let [problem] = held.problems() else { panic!("{shown}: {:?}", held.problems()) };
+        assert_eq!((problem.document, problem.line), (Some(2), Some(lines + line)), "{shown}: {problem}");
+        assert_eq!(problem.reason, "a byte is neither UTF-8 nor UTF-16: save the file as UTF-8", "{shown}");
+        assert_eq!(names(&held), ["default/p", "default/q"], "{shown}");
+    }
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let half_a_pair = [&utf16("kind: Pod\n# ")[..], &[0, 0xd8], &utf16("\n---\n"), &utf16(&pod("q"))].concat();
+    let ends: [(&str, Vec<u8>, &[&str]); 3] = [
+        ("half a character", [before.as_bytes(), b"kind: Pod # \xc3"].concat(), &["default/p"]),
+        ("half a unit", [&utf16(&before)[..], &utf16("kind: Pod"), b"#"].concat(), &["default/p"]),
+        ("half a pair", half_a_pair, &["default/q"]),
+    ];
+    for (name, bytes, uids) in ends {
+        let folder = Folder::new("ends");
         fs::write(folder.0.join("a.yaml"), bytes).expect("a file");
         let held = folder.load();
-        assert_eq!(held.problems().len(), 1, "{name}: {:?}", held.problems());
-        assert!(names(&held).is_empty(), "{name}");
+        assert_eq!((held.problems().len(), names(&held)), (1, uids.to_vec()), "{name}: {:?}", held.problems());
     }
 }
 

@@ -18,7 +18,6 @@ pub(crate) fn streams() -> Vec<(&'static str, String, Vec<&'static str>, &'stati
     vec![
         ("flow", flow("p"), vec![p], "none"),
         ("flow, documents", format!("{}\n---\n{}\n", flow("p"), flow("q")), vec![p, q], "none"),
-        ("flow behind the marker", format!("--- {}\n--- {}\n", flow("p"), flow("q")), vec![p, q], "none"),
         ("flow over lines", "{kind: Pod, # a brace: }\n metadata: {name: p,\n annotations: {a: '}'}},}\n---\n{kind: Pod, metadata: {name: q}}".into(), vec![p, q], "none"),
         ("flow with JSON's quotes", "{\"kind\": Pod, \"metadata\": {\"name\": p}}\n---\n".to_owned() + &json("q"), vec![p, q], "none"),
         ("flow with both quotes", "{\"kind\": 'Pod', \"metadata\": {\"name\": 'p'}}\n---\n".to_owned() + &json("q"), vec![p, q], "none"),
@@ -36,8 +35,8 @@ pub(crate) fn streams() -> Vec<(&'static str, String, Vec<&'static str>, &'stati
         ("YAML and then JSON", format!("{}---\n{}{}", pod("p"), json("q"), json("r")), vec![p, q, r], "none"),
         ("comments", format!("# a\n\n---\n# b\n{}\n# c\n---\n  # d\n{}# e\n", json("p"), pod("q")), vec![p, q], "none"),
         ("empty documents", format!("---\n---\n...\n---\n{}---\n---\n# c\n---\n~\n", pod("p")), vec![p], "none"),
-        ("ends of documents", format!("{}...\n---\n{}...\n{}...\n", pod("p"), pod("q"), pod("r")), vec![p, q, r], "none"),
-        ("directives", format!("%YAML 1.2\n---\n{}...\n%YAML 1.1\n---\n{}", pod("p"), pod("q")), vec![p, q], "none"),
+        ("ends of documents", format!("{}...\n---\n{}...\n# c\n\n--- # d\n{}...\n", pod("p"), pod("q"), pod("r")), vec![p, q, r], "none"),
+        ("a directive behind an end", format!("{}...\n%YAML 1.1\n---\n{}", pod("p"), pod("q")), vec![p, q], "none"),
         ("separators with blanks", format!("--- \n{}---\t# c\n{}", pod("p"), pod("q")), vec![p, q], "none"),
         ("no separator in a text", format!("kind: Pod\nmetadata:\n name: p\n annotations:\n  x: |\n   --- no\n   ---\n---\n{}", pod("q")), vec![p, q], "none"),
         ("indented", "  kind: Pod\n  metadata:\n    name: p\n".to_owned(), vec![p], "none"),
@@ -76,5 +75,12 @@ pub(crate) fn broken() -> Vec<String> {
         ),
         format!("{p}\n---\nkind: List\nitems: {{}}\n---\n{q}\n"),
         format!("{p}\n---\nkind: List\nitems: [[]]\n---\n{q}\n"),
+        format!("{p}\n--- {{kind: Pod, metadata: {{name: b}}}}\n---\n{q}\n"),
+        format!("{p}\n--- !!map\n{}---\n{q}\n", pod("b")),
+        format!("{p}\n---\ttext # c\n---\n{q}\n"),
+        format!("{p}\n%YAML 1.2\n---\n{q}\n"),
+        format!("{p}\n---\n# c\n%TAG ! tag:x,2000:\n{}---\n{q}\n", pod("b")),
+        format!("{}...\n{}---\n{q}\n", pod("p"), pod("b")),
+        format!("{}... {{kind: Pod, metadata: {{name: b}}}}\n---\n{q}\n", pod("p")),
     ]
 }

@@ -1,22 +1,22 @@
-//! What a stream is read as, for the fuzz target and a test: the readers as files use them, with lengths that small inputs reach.
+//! Reads a stream for the fuzz target and a test, with bounds that small inputs reach.
 
 use std::path::Path;
 
 use super::manifest::{self, STREAM_BOUNDS, StreamBounds};
 use super::{LoadReport, WatchProfile};
 
-/// All that a stream says: its Pods, its problems, and what else is in it.
+/// The content of a stream.
 #[derive(Debug, PartialEq)]
 pub struct StreamContents {
     /// Each with its document.
     pub pods: Vec<String>,
-    /// As people read them.
+    /// As the log has them.
     pub problems: Vec<String>,
     /// The other objects, by kind.
     pub ignored: String,
 }
 
-/// Reads a stream in chunks of this many bytes, and whole documents of at most so many. None is as for a file.
+/// Reads a stream in chunks of this many bytes, and documents of at most this many bytes whole. `None` is as for a file.
 pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> StreamContents {
     let bounds = StreamBounds {
         chunk: chunk.unwrap_or(STREAM_BOUNDS.chunk),
@@ -39,12 +39,12 @@ pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> Str
 mod tests {
     use super::*;
 
-    /// What is too long, or breaks off, is the same wherever the chunks end.
+    /// A text that is too long, breaks off or is not UTF-8 reads the same wherever the chunks end.
     #[test]
     fn chunks_make_no_difference() {
         let long = "x".repeat(300);
         let list = "kind: List\nitems:\n- {kind: Pod, metadata: {name: a}}\n";
-        let streams = [
+        let streams: [String; 10] = [
             format!("{list}- {{kind: Pod, x: {long}}}\n- {{kind: Pod, metadata: {{name: b}}}}\n"),
             format!("{list}{long}: x\n- {{kind: Pod, metadata: {{name: b}}}}\n---\nkind: Job\n"),
             format!("{list}\r\n  - {long}\r- {{kind: Pod, metadata: {{name: b}}}}\n"),
@@ -55,12 +55,23 @@ mod tests {
             ),
             format!("{{\"x\":\"{long}\",\"items\":[],\"kind\":\"List\"}}\n  a: b\n  kind: Job\n"),
             format!("{{\"x\": '}}', \"y\": \"{long}\"}}\n---\nkind: Job\n"),
+            format!(
+                "kind: Job\n...\n%x\n# {long}\n--- {long}\n---\n%{long}\n---\nkind: Job\n... {long}\n---\nkind: Job\n"
+            ),
+            "kind: Job # é\n---\nkind: Job # ééé\n---\nkind: Job # 😀\n---\nkind: Job\n".to_owned(),
         ];
         for stream in streams {
+            // Every second byte of a character is lost.
+            let bytes: Vec<u8> = stream
+                .bytes()
+                .enumerate()
+                .filter(|(at, byte)| byte.is_ascii() || at % 2 == 0)
+                .map(|(_, byte)| byte)
+                .collect();
             for document in [None, Some(64)] {
-                let whole = read(stream.as_bytes(), None, document);
+                let whole = read(&bytes, None, document);
                 for chunk in 4..100 {
-                    assert_eq!(read(stream.as_bytes(), Some(chunk), document), whole, "{stream} in chunks of {chunk}");
+                    assert_eq!(read(&bytes, Some(chunk), document), whole, "{stream} in chunks of {chunk}");
                 }
             }
         }

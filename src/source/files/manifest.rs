@@ -1,7 +1,7 @@
-//! A stream of documents becomes Pods, one after another: no more of it is in memory than a document, or a list's item.
+//! Reads the Pods of a stream of documents one by one. Only one document, or one item of a list, is in memory at a time.
 //!
-//! A document is what stands between lines of `---`, in YAML or JSON, or a JSON object behind another one. One that is
-//! longer than [`StreamBounds::document`] has to be a list, whose items are then read as they come.
+//! Lines of `---` separate documents of YAML or JSON. A JSON object may also follow another one directly. A document longer
+//! than [`StreamBounds::document`] must be a list, whose items are read one by one.
 
 mod long_list;
 
@@ -10,16 +10,16 @@ use std::path::Path;
 
 use super::node::{DocumentFault, Flaw, Mapping, Node};
 use super::pod::InvalidPod;
-use super::text::{CHUNK_LEN, TextReader};
+use super::text::{CHUNK_LEN, Start, TextReader};
 use super::{FileProblem, LoadReport, ManifestPod, pod};
 use crate::source::WatchProfile;
 use crate::source::kube::json_splitter::Nesting;
 use crate::source::kube::split::OBJECT_LEN_MAX;
 
-/// How much of a stream is in memory.
+/// The bounds of the part of a stream that is in memory.
 #[derive(Clone, Copy)]
 pub(super) struct StreamBounds {
-    /// How many bytes are read at a time.
+    /// The number of bytes of one read.
     pub(super) chunk: usize,
     /// The most bytes of a document that is read whole, and of an item of a list.
     pub(super) document: usize,
@@ -27,23 +27,26 @@ pub(super) struct StreamBounds {
 
 pub(super) const STREAM_BOUNDS: StreamBounds = StreamBounds { chunk: CHUNK_LEN, document: OBJECT_LEN_MAX };
 
-/// How deep lists may stand in lists.
+/// The most lists that may contain each other.
 const LISTS_MAX: usize = 8;
 
 /// The longest name of a kind.
 const KIND_LEN_MAX: usize = 63;
 
 const TOO_LONG: &str =
-    "over 4 MiB, and no list whose items stand one below the other: write its objects between lines of ---";
+    "over 4 MiB, and not a list with each item below the one before: write its objects between lines of ---";
 
 const OTHER_API: &str = "apiVersion is not that of a list: write \"v1\"";
 
-const NO_KIND: &str = "kind is missing: an object without a kind is not read";
+const NO_KIND: &str = "kind is missing: write one such as \"Pod\"";
 
 /// A Pod, or what is wrong with it.
 type ReadPod = Result<ManifestPod, InvalidPod>;
 
-/// Reads a stream. An error means that it cannot be read on; what came before has been found.
+/// Reads a stream, and hands each Pod and the number of its document to `found`.
+///
+/// # Errors
+/// Reading failed. The Pods before that are already found.
 pub(super) fn read(
     file: &Path,
     source: impl Read,
@@ -53,19 +56,20 @@ pub(super) fn read(
     found: &mut dyn FnMut(ManifestPod, usize),
 ) -> io::Result<()> {
     let text = TextReader::new(source, bounds.chunk);
-    let objects = Objects { file, profiles, report, found, document: 0, prefix: String::new() };
+    let objects = Objects { file, profiles, report, found, document: 0, place: String::new() };
     Documents { text, objects, document: Vec::new(), start: 1, no_yaml: 0, len_max: bounds.document }.read()
 }
 
-/// Cuts the documents out.
+/// Cuts a stream into documents.
 struct Documents<'r, R> {
     text: TextReader<R>,
     objects: Objects<'r>,
-    /// The document in hand, as far as it was read, and the line where it starts.
+    /// The part of the current document that is read.
     document: Vec<u8>,
+    /// The line of the document's first byte.
     start: u64,
-    /// How many of the next bytes are known to be no YAML up to the next separator. A file of broken objects would
-    /// otherwise be parsed to its end for each of them.
+    /// The number of next bytes that are not YAML, together with all up to the next separator. Without it, a file of broken
+    /// objects would be parsed to its end for each object.
     no_yaml: usize,
     /// The most bytes of a document that is read whole.
     len_max: usize,
@@ -73,14 +77,17 @@ struct Documents<'r, R> {
 
 impl<R: Read> Documents<'_, R> {
     fn read(mut self) -> io::Result<()> {
-        while self.text.find_document()? {
+        while let Some(start) = self.text.find_document()? {
             self.document = Vec::new();
             self.start = self.text.line();
             self.objects.document += 1;
-            if self.text.rest().starts_with(b"{") {
-                self.braces()?;
-            } else {
-                self.lines()?;
+            match start {
+                Start::Brace => self.braces()?,
+                Start::Line => self.lines()?,
+                Start::Refused(reason) => {
+                    self.objects.refuse(Some(self.start), reason);
+                    self.text.skip_document()?;
+                }
             }
         }
         Ok(())
@@ -98,7 +105,7 @@ impl<R: Read> Documents<'_, R> {
         Ok(())
     }
 
-    /// Appends what comes before the next separator; false where that is too long to be read whole.
+    /// Appends the text up to the next separator. Returns false if the document is then too long to be read whole.
     fn take_stretches(&mut self) -> io::Result<bool> {
         while self.document.len() <= self.len_max {
             let Some(len) = self.text.stretch()? else { return Ok(true) };
@@ -107,14 +114,14 @@ impl<R: Read> Documents<'_, R> {
         Ok(false)
     }
 
-    /// Appends so many bytes, but at most one more than a document may have: however the stream was cut, it ends there.
+    /// Appends this many bytes, but at most one more than a document may have, so the result does not depend on the chunks.
     fn append(&mut self, len: usize) {
         let most = (self.len_max + 1).saturating_sub(self.document.len());
         self.no_yaml = self.no_yaml.saturating_sub(len.min(most));
         self.document.extend_from_slice(self.text.take(len.min(most)));
     }
 
-    /// Reads what begins with a brace: JSON, which ends with its last brace, or YAML in flow style.
+    /// Reads a document that begins with a brace: JSON, which ends with its last brace, or YAML in flow style.
     fn braces(&mut self) -> io::Result<()> {
         let mut nesting = Nesting::default();
         let mut is_closed = false;
@@ -141,8 +148,8 @@ impl<R: Read> Documents<'_, R> {
         }
         match Node::of_yaml(&self.document) {
             Ok(node) => self.objects.document(&node),
-            // A key that stands twice leaves the nesting whole: what lies below it is no document of its own.
-            Err(_) if is_closed && fault.flaw == Flaw::Twice("JSON") => self.refuse(fault),
+            // These faults leave the nesting whole, so the objects inside are not documents.
+            Err(_) if is_closed && matches!(fault.flaw, Flaw::Twice("JSON") | Flaw::NotText) => self.refuse(fault),
             Err(DocumentFault { flaw: flaw @ Flaw::Twice(_), line }) => self.refuse(DocumentFault { line, flaw }),
             Err(DocumentFault { flaw: Flaw::BreaksOff(_), .. }) if is_closed && self.no_yaml == 0 => {
                 return self.braces_of_yaml(fault);
@@ -152,7 +159,7 @@ impl<R: Read> Documents<'_, R> {
         Ok(())
     }
 
-    /// Reads YAML whose keys stand in quotes up to the next separator: its other quotes and its comments may hide a brace.
+    /// Reads up to the next separator as YAML with quoted keys. Its other quotes and its comments may contain a brace.
     fn braces_of_yaml(&mut self, fault: DocumentFault) -> io::Result<()> {
         let len = self.document.len();
         if self.take_stretches()?
@@ -172,7 +179,7 @@ impl<R: Read> Documents<'_, R> {
         self.go_on_behind_broken_json()
     }
 
-    /// Where a brace or a quote is missing, the objects of the lines below were taken for a part of this one.
+    /// Reads the objects in the lines below the first one of a broken object. A missing brace or quote made them a part of it.
     fn go_on_behind_broken_json(&mut self) -> io::Result<()> {
         let broken = std::mem::take(&mut self.document);
         let mut starts = (0..broken.len()).filter(|at| broken.get(*at..).is_some_and(|rest| rest.starts_with(b"\n{")));
@@ -191,54 +198,54 @@ impl<R: Read> Documents<'_, R> {
         Ok(())
     }
 
-    /// Tells what is wrong with the document in hand, with the line where that is.
+    /// Reports a fault of the current document.
     fn refuse(&mut self, DocumentFault { line, flaw }: DocumentFault) {
         let line = line.map(|line| self.start + line.saturating_sub(1));
-        self.objects.refuse(line, flaw.to_string());
+        self.objects.refuse(line, &flaw.to_string());
     }
 }
 
-/// Whether JSON is meant: its keys stand in quotes.
+/// Whether a text in braces seems to be JSON: its first key is in quotes.
 fn is_like_json(document: &[u8]) -> bool {
     let first = document.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
     matches!(first, Some(b'"' | b'}'))
 }
 
-/// Takes Pods, looks into lists, and counts what is something else.
+/// Hands on Pods, reads lists, and counts other objects.
 struct Objects<'r> {
     file: &'r Path,
     profiles: &'r [WatchProfile],
     report: &'r mut LoadReport,
     found: &'r mut dyn FnMut(ManifestPod, usize),
-    /// The document in hand, counted from 1.
+    /// The current document, counted from 1.
     document: usize,
-    /// The item of a list in hand: `items[3].`, or nothing.
-    prefix: String,
+    /// The current item of a list, such as `items[3]`. Empty outside of a list.
+    place: String,
 }
 
 impl Objects<'_> {
     fn document(&mut self, node: &Node) {
         match node {
-            Node::Null => self.document -= 1, // nothing but comments
+            Node::Null => self.document -= 1, // only comments
             Node::Map(object) => self.object(object, None, 0),
-            _ => self.refuse(None, "not a Kubernetes object".to_owned()),
+            _ => self.refuse(None, "not a Kubernetes object"),
         }
     }
 
-    /// Takes an object; an item of a `PodList` need not say that it is a Pod.
+    /// Reads an object. An item of a `PodList` may leave out its kind, which is `implied`.
     fn object(&mut self, object: &Mapping, implied: Option<&str>, depth: usize) {
         let kind = match (object.get("kind"), implied) {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
             (Some(Node::Text(_)) | None, Some(implied)) => implied,
-            (Some(Node::Text(_)) | None, None) => return self.refuse(None, NO_KIND.to_owned()),
-            (Some(kind), _) => return self.refuse(None, pod::no_string("kind", kind)),
+            (Some(Node::Text(_)) | None, None) => return self.refuse_field(NO_KIND),
+            (Some(kind), _) => return self.refuse_field(&pod::no_string("kind", kind)),
         };
         match kind {
             "Pod" => self.take(pod::read(object, self.profiles)),
-            "List" | "PodList" if is_of_another_api(object) => self.refuse(None, OTHER_API.to_owned()),
+            "List" | "PodList" if is_of_another_api(object) => self.refuse_field(OTHER_API),
             "List" | "PodList" => self.list(object, kind, depth),
             other => match meant(other) {
-                Some(kind) => self.refuse(None, format!("kind is misspelt: write \"{kind}\"")),
+                Some(kind) => self.refuse_field(&format!("kind is misspelt: write \"{kind}\"")),
                 None => self.ignore(other),
             },
         }
@@ -247,31 +254,35 @@ impl Objects<'_> {
     fn list(&mut self, list: &Mapping, kind: &str, depth: usize) {
         let items = match list.get("items") {
             Some(Node::Null) => return,
-            None => return self.refuse(None, "items is missing: write the list's objects below it".to_owned()),
+            None => return self.refuse_field("items is missing: write the list's objects below it"),
             Some(Node::List(items)) if depth < LISTS_MAX => items,
-            Some(Node::List(_)) => return self.refuse(None, format!("over {LISTS_MAX} lists in each other")),
-            Some(other) => return self.refuse(None, format!("items is {}, and a list is due", other.noun())),
+            Some(Node::List(_)) => return self.refuse(None, &format!("over {LISTS_MAX} nested lists")),
+            Some(other) => return self.refuse_field(&format!("items is {} but must be a list", other.noun())),
         };
-        let above = self.prefix.len();
+        let above = self.place.len();
         for (at, item) in items.iter().enumerate() {
-            self.prefix.push_str(&format!("items[{at}]."));
+            let joint = if above == 0 { "" } else { "." };
+            self.place.push_str(&format!("{joint}items[{at}]"));
             self.item(item, implied_by(kind), depth + 1);
-            self.prefix.truncate(above);
+            self.place.truncate(above);
         }
     }
 
     fn item(&mut self, item: &Node, implied: Option<&str>, depth: usize) {
         match item {
             Node::Map(object) => self.object(object, implied, depth),
-            other => self.refuse(None, format!("is {}: an item that is no object", other.noun())),
+            other => self.add_problem(None, None, " ", &format!("is {} but must be an object", other.noun())),
         }
     }
 
     fn take(&mut self, pod: ReadPod) {
         match pod {
             Ok(pod) => (self.found)(pod, self.document),
-            Err(InvalidPod { pod, faults }) => {
-                faults.into_iter().for_each(|fault| self.add_problem(pod.clone(), None, fault));
+            Err(InvalidPod { pod, faults, left_out }) => {
+                faults.iter().for_each(|fault| self.add_problem(pod.clone(), None, ".", fault));
+                if left_out > 0 {
+                    self.add_problem(pod, None, ": ", &format!("{left_out} more faults"));
+                }
             }
         }
     }
@@ -280,33 +291,41 @@ impl Objects<'_> {
         if kind.len() <= KIND_LEN_MAX && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             self.report.ignored.count(kind, 1);
         } else {
-            self.refuse(None, "kind is none: write letters and digits, up to 63".to_owned());
+            self.refuse_field("kind is not the name of a kind: write up to 63 letters and digits");
         }
     }
 
-    fn refuse(&mut self, line: Option<u64>, reason: String) {
-        self.add_problem(None, line, reason);
+    /// Reports a fault of the current document or item.
+    fn refuse(&mut self, line: Option<u64>, reason: &str) {
+        self.add_problem(None, line, ": ", reason);
     }
 
-    fn add_problem(&mut self, pod: Option<String>, line: Option<u64>, reason: String) {
+    /// Reports a fault of a field, whose name the reason begins with.
+    fn refuse_field(&mut self, reason: &str) {
+        self.add_problem(None, None, ".", reason);
+    }
+
+    /// Reports a fault. `joint` is written between the item and the reason.
+    fn add_problem(&mut self, pod: Option<String>, line: Option<u64>, joint: &str, reason: &str) {
         let (file, document) = (self.file.to_owned(), Some(self.document));
-        let reason = format!("{}{reason}", self.prefix);
+        let joint = if self.place.is_empty() { "" } else { joint };
+        let reason = format!("{}{joint}{reason}", self.place);
         self.report.refuse(FileProblem { file, document, line, pod, reason });
     }
 }
 
-/// The kind that a misspelt one means.
+/// The kind that a misspelt kind stands for.
 fn meant(kind: &str) -> Option<&'static str> {
     let singular = kind.strip_suffix(['s', 'S']).unwrap_or(kind);
     ["Pod", "List", "PodList"].into_iter().find(|known| known.eq_ignore_ascii_case(singular))
 }
 
-/// What kind a list's items are that do not tell it.
+/// The kind of a list's items that have no kind.
 fn implied_by(list: &str) -> Option<&'static str> {
     (list == "PodList").then_some("Pod")
 }
 
-/// Whether an object names another API than that of Pods and lists. One that names none is taken for ours.
+/// Whether an object has another `apiVersion` than v1. A missing one means v1.
 fn is_of_another_api(object: &Mapping) -> bool {
     match object.get("apiVersion") {
         None | Some(Node::Null) => false,

@@ -1,5 +1,4 @@
-//! A document as a tree, whether it is written in YAML or in JSON. It knows a string from a number, and refuses a key that
-//! stands twice.
+//! A document as a tree, from YAML or JSON. A string stays different from a number, and an object that has a key twice is refused.
 
 mod json;
 mod scalar;
@@ -10,11 +9,19 @@ use std::fmt;
 
 pub(super) use self::scalar::Number;
 
+/// The text of a document, or the line of its first byte that is not text.
+fn text_of(bytes: &[u8]) -> Result<&str, DocumentFault> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let lines = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+        DocumentFault { line: u64::try_from(lines + 1).ok(), flaw: Flaw::NotText }
+    })
+}
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
     Null,
-    /// With its text in the file, such as `yes`.
+    /// The value, and its text in the file, such as `yes`.
     Bool(bool, Box<str>),
     /// As the file writes it.
     Number(Box<str>),
@@ -23,13 +30,13 @@ pub(super) enum Node {
     Map(Mapping),
 }
 
-/// What an object holds.
+/// The keys and values of an object.
 pub(super) type Mapping = BTreeMap<String, Node>;
 
-/// Why a text is no document.
+/// Why a text is not a document.
 #[derive(Debug)]
 pub(super) struct DocumentFault {
-    /// The line of the text, counted from 1, where it is known.
+    /// The line of the text, counted from 1, if known.
     pub(super) line: Option<u64>,
     pub(super) flaw: Flaw,
 }
@@ -37,22 +44,30 @@ pub(super) struct DocumentFault {
 /// What is wrong with a text. Its words never quote the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
+    /// A byte is not text.
+    NotText,
     NotJson,
     NotYaml(&'static str),
-    /// All of it is YAML, but the end is missing.
+    /// An alias of YAML has no anchor before it.
+    NoAnchor,
+    /// The text is YAML, but its end is missing.
     BreaksOff(&'static str),
-    /// A key stands twice in an object of this language. All before it is right.
+    /// An object in this language has a key twice. The text before it is correct.
     Twice(&'static str),
-    /// It is longer than this reader takes.
+    /// The text is longer than this reader takes.
     TooLong(&'static str),
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Flaw::NotText => f.write_str("a byte is neither UTF-8 nor UTF-16: save the file as UTF-8"),
             Flaw::NotJson => f.write_str("not JSON: the syntax is wrong"),
             Flaw::NotYaml(reason) | Flaw::BreaksOff(reason) => write!(f, "not YAML: {reason}"),
-            Flaw::Twice(language) => write!(f, "not {language}: a key stands twice in one object"),
+            Flaw::NoAnchor => f.write_str(
+                "not YAML: an alias (*) has no anchor (&) before it: write a text that begins with * in quotes",
+            ),
+            Flaw::Twice(language) => write!(f, "not {language}: an object has a key twice"),
             Flaw::TooLong(reason) => f.write_str(reason),
         }
     }
@@ -61,20 +76,21 @@ impl fmt::Display for Flaw {
 impl Node {
     /// Reads one document of JSON.
     pub(super) fn of_json(text: &[u8]) -> Result<Node, DocumentFault> {
-        json::read(text)
+        json::read(text_of(text)?)
     }
 
-    /// Reads one document of YAML; the text has no other.
+    /// Reads a text of one document of YAML.
     pub(super) fn of_yaml(text: &[u8]) -> Result<Node, DocumentFault> {
-        yaml::read(text)
+        yaml::read(text_of(text)?)
     }
 
-    /// Reads what stands in braces: JSON, or YAML in flow style. The fault is that of JSON.
+    /// Reads JSON or YAML in flow style. The fault is that of JSON.
     pub(super) fn in_braces(text: &[u8]) -> Result<Node, DocumentFault> {
+        let text = text_of(text)?;
         json::read(text).or_else(|fault| yaml::read(text).map_err(|_| fault))
     }
 
-    /// What it is, for people.
+    /// The kind of value, for people.
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Node::Null => "null",

@@ -1,4 +1,4 @@
-//! An object that says it is a Pod becomes one, or a list of what the API server would refuse about it.
+//! Reads a Pod from an object of the kind Pod, or lists what the API server would refuse in it.
 
 mod rule;
 mod types;
@@ -14,7 +14,7 @@ use crate::source::kube::json_pod::{addresses, seconds};
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
 
-/// An object's first faults are reported; the rest are counted.
+/// The most faults of an object that are reported. The others are counted.
 const FAULTS_MAX: usize = 8;
 
 /// The API server's bound for all annotations of a Pod together, keys and values, in bytes.
@@ -29,19 +29,18 @@ pub(super) struct InvalidPod {
     pub(super) pod: Option<String>,
     /// Each begins with the field's name.
     pub(super) faults: Vec<String>,
+    /// The number of faults beyond the first [`FAULTS_MAX`].
+    pub(super) left_out: usize,
 }
 
-/// Reads a Pod and fills in what a manifest need not say.
+/// Reads a Pod, and fills in the values that a manifest may leave out.
 pub(super) fn read(object: &Mapping, profiles: &[WatchProfile]) -> Result<ManifestPod, InvalidPod> {
     let mut reader = PodReader { faults: Vec::new(), left_out: 0 };
     types::check(object, &mut |fault| reader.refuse(fault));
     // A value of a wrong type reads as absent below, which would lead to a second, wrong fault.
     let pod = if reader.faults.is_empty() { reader.pod(object, profiles) } else { None };
-    let PodReader { mut faults, left_out } = reader;
-    if left_out > 0 {
-        faults.push(format!("more faults: {left_out}"));
-    }
-    pod.filter(|_| faults.is_empty()).ok_or_else(|| InvalidPod { pod: title(object), faults })
+    let PodReader { faults, left_out } = reader;
+    pod.filter(|_| faults.is_empty()).ok_or_else(|| InvalidPod { pod: title(object), faults, left_out })
 }
 
 /// The Pod's name for an error.
@@ -119,10 +118,10 @@ impl PodReader {
         let mut labels = BTreeMap::new();
         for (key, value) in texts(metadata.get("labels")) {
             if let Err(reason) = check_key(key) {
-                self.refuse(format!("metadata.labels[{key:?}] has a key that is none: {reason}"));
+                self.refuse(format!("metadata.labels[{key:?}] has an invalid key: {reason}"));
             }
             if let Err(reason) = check_value(value) {
-                self.refuse(format!("metadata.labels[{key:?}] has a value that is none of a label: {reason}"));
+                self.refuse(format!("metadata.labels[{key:?}] has an invalid value: {reason}"));
             }
             labels.insert(key.to_owned(), value.to_owned());
         }
@@ -135,7 +134,7 @@ impl PodReader {
         for key in annotations.keys() {
             let lower: String = key.chars().filter_map(|c| c.to_lowercase().next()).collect();
             if let Err(reason) = check_key(&lower) {
-                self.refuse(format!("metadata.annotations[{key:?}] has a key that is none: {reason}"));
+                self.refuse(format!("metadata.annotations[{key:?}] has an invalid key: {reason}"));
             }
         }
         let len: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -154,13 +153,13 @@ impl PodReader {
             Some("Failed") => Phase::Failed,
             Some("Unknown") => Phase::Unknown,
             Some(_) => {
-                self.refuse(format!("status.phase is no phase of a Pod: write {}", rule::PHASE));
+                self.refuse(format!("status.phase is not a phase of a Pod: write {}", rule::PHASE));
                 Phase::Unknown
             }
         }
     }
 
-    /// Whether the Pod is ready. One that tells no conditions is.
+    /// Whether the Pod is ready. A Pod without conditions is.
     fn is_ready(&mut self, status: &Mapping) -> bool {
         let Some(Node::List(conditions)) = status.get("conditions") else { return true };
         let mut is_ready = false;
@@ -172,7 +171,7 @@ impl PodReader {
                 self.refuse(format!("status.conditions[{at}].type is missing: write one such as \"Ready\""));
             }
             if !matches!(value, None | Some("True" | "False" | "Unknown")) {
-                self.refuse(format!("status.conditions[{at}].status is none: write {}", rule::TRUTH));
+                self.refuse(format!("status.conditions[{at}].status is not valid: write {}", rule::TRUTH));
             }
             is_ready |= kind == Some("Ready") && value == Some("True");
         }
@@ -221,7 +220,7 @@ impl PodReader {
         let bare = text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
         self.refuse(match bare {
             Some(bare) => format!("{field} is an address with a prefix: write \"{bare}\""),
-            None => format!("{field} is no address: write {}", rule::ADDRESS),
+            None => format!("{field} is not an address: write {}", rule::ADDRESS),
         });
         None
     }

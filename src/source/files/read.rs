@@ -1,4 +1,4 @@
-//! Files and folders become news of what they hold; a file that turns bad keeps what it held.
+//! Reads files and folders, and reports the Pods that are found and gone. A file that turns bad keeps its Pods.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -14,52 +14,52 @@ use super::{FileProblem, LoadReport, ManifestPod, manifest};
 use crate::source::poll::{entries, is_stdin};
 use crate::source::{Pod, WatchProfile};
 
-/// The longest file that is looked at for white space alone.
+/// The longest file that is checked for being white space only.
 const VOID_LEN_MAX: u64 = 8;
 
-/// What a load finds.
+/// An observation of a load.
 pub(super) enum LoadEvent {
-    /// A Pod as it is.
+    /// The current state of a Pod.
     Found {
         pod: ManifestPod,
-        /// The profiles that were told of it before, a bit each.
+        /// The profiles that have the Pod already, a bit each.
         before: u64,
     },
-    /// The Pod with this uid is gone. Told only where the load is not whole.
+    /// The Pod with this uid is gone. Sent only if the load is not whole.
     Gone(Arc<str>),
 }
 
-/// What was read before: of each Pod a mark, and all of what came from standard input, which can be read only once.
+/// The result of the loads so far: a mark of each Pod, and all Pods of standard input, which can be read only once.
 pub(super) struct LoadState {
     profiles: Vec<WatchProfile>,
     /// By uid.
     known: HashMap<Arc<str>, KnownPod>,
-    /// The uid of the Pod that has a name, by a hash of namespace and name.
+    /// The uid of each Pod, by a hash of namespace and name.
     names: HashMap<u64, Arc<str>>,
-    /// Of the fingerprints.
+    /// The keys of the fingerprints and of the names' hashes.
     keys: RandomState,
     stdin: Option<Stdin>,
-    /// Counts loads: the resource version of what is new in one.
+    /// The number of loads. It is the resource version of the Pods that a load finds changed.
     loads: u32,
-    /// The last load named all that there is: what it did not name is gone.
+    /// Whether the last load named all Pods. Then a Pod that it did not name is gone.
     is_whole: bool,
 }
 
-/// What stays of a Pod.
+/// The part of a Pod that is kept.
 struct KnownPod {
     file: Arc<Path>,
     document: u32,
-    /// The last load that named it, and the last one that found it changed.
+    /// The last load that named the Pod, and the last one that found it changed.
     named: u32,
     version: u32,
     fingerprint: u64,
-    /// A hash of its namespace and name.
+    /// A hash of namespace and name.
     name: u64,
-    /// The profiles that were told of it.
+    /// The profiles that have the Pod, a bit each.
     profiles: u64,
 }
 
-/// What standard input held.
+/// The content of standard input.
 #[derive(Default)]
 struct Stdin {
     pods: Vec<(ManifestPod, usize)>,
@@ -83,12 +83,12 @@ impl LoadState {
         &self.profiles
     }
 
-    /// Whether the last load named all that there is.
+    /// Whether the last load named all Pods.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Reads all paths. A Pod that is as it was keeps its resource version, another one gets the load's number.
+    /// Reads all paths. An unchanged Pod keeps its resource version; any other gets the load's number.
     pub(super) fn load(&mut self, paths: &[PathBuf], emit: &mut dyn FnMut(LoadEvent)) -> LoadReport {
         self.loads += 1;
         let mut report = LoadReport::default();
@@ -124,14 +124,15 @@ impl LoadState {
         let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
         // An editor empties a file before it writes it again.
         if is_void && self.known.values().any(|known| *known.file == *path) {
-            let reason = "the file is empty, and the Pods that it had stay: to remove them, remove it or write a comment into it";
+            let reason =
+                "the file is empty, and its Pods stay: to remove them, remove the file or write a comment into it";
             own.refuse(FileProblem::of_file(path, reason.to_owned()));
         }
         own.end(path, pods, result.map(drop));
         report.add(&own);
     }
 
-    /// Standard input is read by the first load, and told again by the others.
+    /// The first load reads standard input. The others repeat its Pods.
     fn load_stdin(&mut self, path: &Path, report: &mut LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let stdin = self.stdin.take().unwrap_or_else(|| {
             let mut stdin = Stdin::default();
@@ -150,8 +151,8 @@ impl LoadState {
         self.stdin = Some(stdin);
     }
 
-    /// Marks a Pod and tells it. Of two Pods with one uid the later one counts, in the order of the paths. A second Pod of a
-    /// name, with another uid, is refused, as the API server refuses it.
+    /// Marks a Pod and reports it. Of two Pods with one uid the later one counts, in the order of the paths. A second Pod with
+    /// the same name and another uid is refused, as by the API server.
     fn place(
         &mut self,
         mut pod: ManifestPod,
@@ -195,13 +196,13 @@ impl LoadState {
         emit(LoadEvent::Found { pod, before });
     }
 
-    /// The Pod of another uid that has this name in this load.
+    /// The Pod with this name and another uid in this load.
     fn namesake(&self, name: u64, uid: &Arc<str>) -> Option<&KnownPod> {
         let other = self.names.get(&name).filter(|other| *other != uid)?;
         self.known.get(other).filter(|known| known.named == self.loads && known.name == name)
     }
 
-    /// Forgets what the load did not name. The Pods of a bad file stay, unless another Pod has their name now.
+    /// Removes the Pods that the load did not name. A Pod of a bad file stays, unless another Pod now has its name.
     fn sweep(&mut self, report: &LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let LoadState { known, names, loads, .. } = self;
         let is_named = |known: &KnownPod| known.named == *loads;
@@ -219,12 +220,12 @@ impl LoadState {
     }
 }
 
-/// The files that a load has read. Two paths may lead to one file.
+/// The files that a load has read. Two paths may be one file.
 #[derive(Default)]
 struct SeenFiles {
     /// By device and inode.
     files: HashSet<(u64, u64)>,
-    /// What is not there, and standard input.
+    /// Paths without a file, and standard input.
     paths: HashSet<PathBuf>,
 }
 
@@ -237,7 +238,7 @@ impl SeenFiles {
     }
 }
 
-/// Whether a file has no text. A program that starts to write it may have written a byte order mark.
+/// Whether a file has no text. A program that is writing it may have written a byte order mark.
 fn is_void(path: &Path, len: u64) -> bool {
     const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
     let is_void = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0);
@@ -245,25 +246,29 @@ fn is_void(path: &Path, len: u64) -> bool {
     len == 0 || (len <= VOID_LEN_MAX && std::fs::read(path).is_ok_and(|text| without_mark(&text)))
 }
 
-/// A profile's bit. Profiles 64 apart share one, so a profile may hear that a Pod is gone which it never had. That does no harm.
+/// A profile's bit. Profiles 64 apart share a bit, so a profile may receive the removal of a Pod that it never had. That is
+/// harmless.
 pub(super) fn bit(profile: usize) -> u64 {
     1 << (profile % 64)
 }
 
-/// Two Pods of a load have one uid, and maybe one name.
+/// The problem of a Pod with the uid of an earlier Pod of the load.
 fn uid_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &KnownPod, name: u64) -> FileProblem {
     let place = place_of(earlier);
-    let (same, advice) =
-        if earlier.name == name { ("name", "remove one of them") } else { ("uid", "write another uid, or none") };
-    let reason = format!("it takes the place of the Pod in {place}, which has the same {same}: {advice}");
+    let (same, advice) = if earlier.name == name {
+        ("name", "remove one of them")
+    } else {
+        ("uid", "write another uid, or leave it out")
+    };
+    let reason = format!("it replaces the Pod in {place}, which has the same {same}: {advice}");
     clash(pod, file, document, reason)
 }
 
-/// Two Pods of a load have one name, and different uids.
+/// The problem of a Pod with the name of an earlier Pod of the load, and another uid.
 fn name_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &KnownPod) -> FileProblem {
     let place = place_of(earlier);
     let reason =
-        format!("the Pod in {place} has this name too, and another uid: write another name, or remove one of them");
+        format!("the Pod in {place} has the same name and another uid: write another name, or remove one of them");
     clash(pod, file, document, reason)
 }
 
@@ -277,7 +282,7 @@ fn place_of(KnownPod { file, document, .. }: &KnownPod) -> String {
     format!("{}, document {document}", file.display())
 }
 
-/// The files among the paths and in their folders.
+/// The files of the paths, and of the folders among them.
 fn files(paths: &[PathBuf], report: &mut LoadReport) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in paths {

@@ -1,4 +1,4 @@
-//! Manifests that are read again when they change.
+//! A source of manifests, which reads them again when they change.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::source::health::SourceHealth;
 use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
 
-/// One source of manifests, which serves every profile.
+/// One source of manifests for all profiles.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     paths: Vec<PathBuf>,
@@ -25,18 +25,18 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// Manifests in files and folders, for these profiles.
+    /// A source of files and folders for these profiles.
     pub fn new(paths: Vec<PathBuf>, profiles: Vec<WatchProfile>) -> Manifests {
         Manifests { paths, profiles }
     }
 
-    /// The sources that its events name, one a profile.
+    /// The sources of its events, one for each profile.
     pub fn ids(&self) -> impl Iterator<Item = SourceId> {
         self.profiles.iter().map(id)
     }
 
-    /// Runs until the receiver of the events is gone: reads, tells every profile its Pods as they are read, and does so
-    /// again whenever the files have changed or `reread` is notified.
+    /// Reads the files and sends each profile its Pods, now and again whenever the files change or `reread` is notified. Ends
+    /// when the receiver of the events is gone.
     pub async fn run(self, events: Sender<Arrival>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
         let mut state = LoadState::new(self.profiles.clone());
         let mut logged = BTreeSet::new();
@@ -61,7 +61,7 @@ impl Manifests {
         }
     }
 
-    /// Returns when the files have changed and settled. Each look counts as a sign of life.
+    /// Returns when the files have changed and settled. Each look is a sign of life.
     async fn changed(&self, seen: &Fingerprint, health: &SourceHealth) {
         let look = || {
             let paths = self.paths.clone();
@@ -83,7 +83,7 @@ impl Manifests {
     }
 }
 
-/// Reads the files and tells each profile its Pods meanwhile. Blocks. None where the receiver of the events is gone.
+/// Reads the files, and sends each profile its Pods meanwhile. Blocks. `None` if the receiver of the events is gone.
 fn emit(state: &mut LoadState, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<LoadReport> {
     let profiles: Vec<SourceId> = state.profiles().iter().map(id).collect();
     let mut is_heard = true;
@@ -115,7 +115,7 @@ fn id(profile: &WatchProfile) -> SourceId {
     SourceId { cluster: CLUSTER.into(), profile: profile.name.clone(), namespace: None }
 }
 
-/// Logs what is new among the problems, and gives those there are, for the next time.
+/// Logs the new problems. Returns all of them, for the next call.
 fn log_problems(report: &LoadReport, logged: &BTreeSet<FileProblem>, health: &SourceHealth) -> BTreeSet<FileProblem> {
     for problem in report.problems.iter().filter(|problem| !logged.contains(problem)) {
         warn!("manifests: {problem}");

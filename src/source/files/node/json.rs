@@ -1,4 +1,4 @@
-//! Reads JSON.
+//! Reads JSON as Go does, which kubectl is written in, but refuses an object that has a key twice.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,12 +7,22 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::{DocumentFault, Flaw, Mapping, Node, yaml};
 
-pub(super) fn read(text: &[u8]) -> Result<Node, DocumentFault> {
+pub(super) fn read(text: &str) -> Result<Node, DocumentFault> {
+    match parse(text) {
+        Err(DocumentFault { line, flaw: Flaw::NotJson }) => match without_half_pairs(text) {
+            Some(text) => parse(&text),
+            None => Err(DocumentFault { line, flaw: Flaw::NotJson }),
+        },
+        read => read,
+    }
+}
+
+fn parse(text: &str) -> Result<Node, DocumentFault> {
     let seen = JsonSeed::default();
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = seen.deserialize(&mut deserializer).and_then(|node| deserializer.end().map(|()| node));
     match read {
-        // serde_json gives no number's text. YAML does, and valid JSON reads the same in it.
+        // serde_json drops the text of a number. YAML keeps it, and reads valid JSON alike.
         Ok(node) if seen.fraction.get() => Ok(yaml::read(text).unwrap_or(node)),
         Ok(node) => Ok(node),
         Err(error) => {
@@ -22,12 +32,42 @@ pub(super) fn read(text: &[u8]) -> Result<Node, DocumentFault> {
     }
 }
 
-/// What the reader met beside the values.
+/// Replaces each escape of half a UTF-16 pair, such as `\ud800` alone, with `\ufffd`, as Go reads it. serde_json refuses
+/// such an escape. `None` if there is none.
+fn without_half_pairs(text: &str) -> Option<String> {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let (kept, len) = match (unit(escape), escape.get(ESCAPE_LEN..).and_then(unit)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (escape.get(..2 * ESCAPE_LEN), 2 * ESCAPE_LEN),
+            (Some(0xd800..0xe000), _) => (Some("\\ufffd"), ESCAPE_LEN),
+            // The second character of an escape may be another backslash.
+            _ => (escape.get(..2), 2),
+        };
+        mended.push_str(kept?);
+        rest = escape.get(len..)?;
+    }
+    mended.push_str(rest);
+    (mended != text).then_some(mended)
+}
+
+/// The bytes of an escape with a UTF-16 unit: `\u` and four hexadecimal digits.
+const ESCAPE_LEN: usize = 6;
+
+/// The UTF-16 unit of the escape that a text begins with.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// What the reader finds beside the values.
 #[derive(Default)]
 struct JsonSeed {
-    /// A key that stands twice.
+    /// Whether an object has a key twice.
     twice: Cell<bool>,
-    /// A number that is not whole, or that is too large for 64 bits.
+    /// Whether a number is not whole, or too large for 64 bits.
     fraction: Cell<bool>,
 }
 
@@ -88,9 +128,38 @@ impl<'de> Visitor<'de> for &JsonSeed {
         while let Some(key) = entries.next_key()? {
             if fields.insert(key, entries.next_value_seed(self)?).is_some() {
                 self.twice.set(true);
-                return Err(A::Error::custom("a key stands twice"));
+                return Err(A::Error::custom("an object has a key twice"));
             }
         }
         Ok(Node::Map(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values are those of Go 1.25.
+    #[test]
+    fn an_escape_of_half_a_pair_is_read_as_go_reads_it() {
+        for (text, expected) in [
+            (r"\ud800x", Some("\u{fffd}x")),
+            (r"a\udc00", Some("a\u{fffd}")),
+            (r"\ud800\u0041", Some("\u{fffd}A")),
+            (r"\ud800\ud800\udc00", Some("\u{fffd}\u{10000}")),
+            (r"\uD800\n\uDFFF", Some("\u{fffd}\n\u{fffd}")),
+            (r"\\ud800\ud800", Some("\\ud800\u{fffd}")),
+            (r"\ud83d\ude00", Some("\u{1f600}")),
+            (r"\ud8", None),
+            (r"\ud800\q", None),
+            (r"\ud800\é", None),
+        ] {
+            let read = read(&format!("[\"{text}\", 1.50]")).ok();
+            let expected =
+                expected.map(|text| Node::List(vec![Node::Text(text.to_owned()), Node::Number("1.50".into())]));
+            assert_eq!(read, expected, "{text}");
+        }
+        let twice = read(r#"{"\ud800": 1, "\udc00": 2}"#).err();
+        assert_eq!(twice.map(|fault| fault.flaw), Some(Flaw::Twice("JSON")));
     }
 }

@@ -1,8 +1,8 @@
-//! What a scalar of YAML is: the rules of go-yaml 2, by which kubectl and the API server read.
+//! The type of a YAML scalar, by the rules of go-yaml 2, which kubectl and the API server use.
 
 use super::Node;
 
-/// Takes a scalar that stands without quotes and without a tag.
+/// The value of a scalar without quotes and without a tag.
 pub(super) fn plain(text: &str) -> Node {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Node::Null,
@@ -41,7 +41,7 @@ impl Number {
         }
     }
 
-    /// As the key of an object. `None` if go-yaml takes no such key.
+    /// The number as the key of an object. `None` if go-yaml refuses it there.
     pub(super) fn key(self) -> Option<String> {
         match self {
             Number::Whole(value) => i64::try_from(value).ok().map(|value| value.to_string()),
@@ -50,7 +50,7 @@ impl Number {
     }
 }
 
-/// Whether each `_` stands between two digits.
+/// Whether each `_` is between two digits.
 fn is_parted(text: &str) -> bool {
     let is_digit = |part: &str, at: usize| part.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
     let parts: Vec<&str> = text.split('_').collect();
@@ -61,7 +61,8 @@ fn number(text: &str) -> Option<Number> {
     whole(text).map(Number::Whole).or_else(|| float(text))
 }
 
-/// In base 10, or in that of a prefix: `0x`, `0o`, `0b`, or `0`, which is base 8. Has 64 bits, and no sign if it needs all.
+/// A whole number of 64 bits, in base 10 or in the base of its prefix: `0x`, `0o`, `0b`, or `0` for base 8. A number that needs
+/// all 64 bits has no sign.
 fn whole(text: &str) -> Option<i128> {
     let (sign, digits) = match text.as_bytes() {
         [b'+' | b'-', ..] => text.split_at(1),
@@ -86,7 +87,7 @@ fn whole(text: &str) -> Option<i128> {
     (i128::from(i64::MIN)..=most).contains(&value).then_some(value)
 }
 
-/// In decimal, with a point or an exponent or neither. One that is too large for a double is none.
+/// A decimal number with or without a point and an exponent. `None` if it is too large for a double.
 fn float(text: &str) -> Option<Number> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
@@ -102,7 +103,7 @@ fn float(text: &str) -> Option<Number> {
     Some(Number::Float(value))
 }
 
-/// As Go writes it with `%g`: with an exponent where that is below -4 or above 5.
+/// The text that Go's `%g` writes: with an exponent if that is below -4 or above 5.
 fn general(value: f32) -> String {
     if value.is_nan() {
         return ".nan".to_owned();
@@ -125,7 +126,7 @@ fn general(value: f32) -> String {
 mod tests {
     use super::*;
 
-    /// What go-yaml 2.4.4 makes of each.
+    /// The types are those of go-yaml 2.4.4.
     #[test]
     fn scalars_are_what_go_yaml_takes_them_for() {
         let numbers = [

@@ -1,31 +1,32 @@
-//! Reads YAML as go-yaml 2 does, by which kubectl and the API server read, but refuses a key that stands twice.
+//! Reads YAML as go-yaml 2 does, which kubectl and the API server use, but refuses an object that has a key twice.
 //!
-//! The parser is that of serde-saphyr, without serde: serde gives a number's value without its text, and serde-saphyr knows
-//! other booleans and numbers than go-yaml.
+//! The parser is that of serde-saphyr, without serde: serde drops the text of a number, and serde-saphyr has other booleans and
+//! numbers than go-yaml.
+
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
+use self::words::{SYNTAX, TOO_DEEP, flaw};
 use super::scalar::{self, Number};
 use super::{DocumentFault, Flaw, Mapping, Node};
 
-/// The most values of a document, and how deep they may lie.
+/// The most values of a document, and their greatest depth.
 const NODES_MAX: usize = 1_000_000;
 const DEPTH_MAX: usize = 100;
 
 /// The most bytes of all scalars of a document. Aliases multiply its text, of at most 4 MiB, and this bounds by how much.
 const SCALAR_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// What the tags of YAML itself begin with.
+/// The prefix of YAML's own tags.
 const YAML: &str = "tag:yaml.org,2002:";
 
-/// Reads one document; the text has no other.
-pub(super) fn read(text: &[u8]) -> Result<Node, DocumentFault> {
-    let text =
-        std::str::from_utf8(text).map_err(|_| DocumentFault { line: None, flaw: Flaw::NotYaml("it is not UTF-8") })?;
+/// Reads a text of one document.
+pub(super) fn read(text: &str) -> Result<Node, DocumentFault> {
     let options = granit_parser::options! { emit_comments: false };
     let mut reader = YamlReader {
         text,
@@ -46,11 +47,11 @@ struct YamlReader<'t> {
     left: Budget,
     /// The line of the last event.
     line: usize,
-    /// The last event reaches to the end of the text.
+    /// Whether the last event ends at the end of the text.
     is_at_end: bool,
 }
 
-/// How much more a document may hold. An anchor and an alias are a copy each, and cost what they copy.
+/// What a document may still hold. Each anchor and each alias copies a value, and costs what it copies.
 struct Budget {
     nodes: usize,
     bytes: usize,
@@ -69,7 +70,7 @@ impl<'t> YamlReader<'t> {
         };
         match (self.next()?, self.next()?) {
             (Event::DocumentEnd, Event::StreamEnd) => Ok(node),
-            _ => Err(Flaw::NotYaml("text stands behind its end")),
+            _ => Err(Flaw::NotYaml("text follows its end")),
         }
     }
 
@@ -101,8 +102,7 @@ impl<'t> YamlReader<'t> {
             Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (Node::Map(self.map(depth)?), anchor),
             Event::Alias(anchor) => {
-                let node =
-                    self.anchors.get(&anchor).ok_or(Flaw::NotYaml("an alias stands in the value that it is for"))?;
+                let node = self.anchors.get(&anchor).ok_or(Flaw::NotYaml("an alias is inside its own value"))?;
                 return self.left.copy(node);
             }
             _ => return Err(Flaw::NotYaml(SYNTAX)),
@@ -114,7 +114,7 @@ impl<'t> YamlReader<'t> {
         Ok(node)
     }
 
-    /// The parser ends each block of lines with a line end. go-yaml does not where the text ends without one.
+    /// The parser adds a line end to a block scalar that ends the text without one. go-yaml does not.
     fn without_added_end<'a>(&self, text: &'a str, style: ScalarStyle) -> &'a str {
         let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
         let is_last = is_block && self.is_at_end;
@@ -138,7 +138,7 @@ impl<'t> YamlReader<'t> {
     fn map(&mut self, depth: usize) -> Read<Mapping> {
         self.left.take(0)?;
         let mut fields = Mapping::new();
-        // The keys that a merge brought: they may stand again.
+        // The keys of merges: each may stand once more.
         let mut merged = BTreeSet::new();
         loop {
             let event = match self.next()? {
@@ -165,7 +165,7 @@ impl<'t> YamlReader<'t> {
 }
 
 impl Budget {
-    /// Takes a value with so many bytes of text.
+    /// Takes a value with this many bytes of text.
     fn take(&mut self, bytes: usize) -> Read<()> {
         self.nodes = self.nodes.checked_sub(1).ok_or(Flaw::TooLong(TOO_MANY))?;
         self.bytes = self.bytes.checked_sub(bytes).ok_or(Flaw::TooLong(TOO_LONG))?;
@@ -210,7 +210,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Read<Node> {
     }
 }
 
-/// As the API server gets it: JSON, which has text only.
+/// The value as JSON has it, which knows only text.
 fn binary(text: &str) -> Read<String> {
     let text: String = text.split(['\r', '\n']).collect();
     let bytes = STANDARD.decode(text).map_err(|_| Flaw::NotYaml("a value with the tag !!binary is not base64"))?;
@@ -227,7 +227,7 @@ fn is_merge(event: &Event) -> bool {
     }
 }
 
-/// Takes what a merge brings. It wins over what stands before it, as in go-yaml.
+/// Takes the fields of a merge. They replace those before it, as in go-yaml.
 fn merge(value: Node, fields: &mut Mapping, merged: &mut BTreeSet<String>) -> Read<()> {
     let no_map = Flaw::NotYaml("a merge (<<) is neither an object nor a list of objects");
     let maps = match value {
@@ -258,70 +258,14 @@ fn key_of(key: Node) -> Read<String> {
     }
 }
 
-fn flaw(error: &ScanError) -> Flaw {
-    use ErrorKind::*;
-    let words = words(error.kind());
-    match error.kind() {
-        UnclosedQuotedScalar
-        | UnclosedFlowCollection { .. }
-        | UnexpectedEofFlowSequence
-        | UnexpectedEofFlowMapping
-        | UnexpectedEofImplicitFlowMapping
-        | UnexpectedEof => Flaw::BreaksOff(words),
-        _ => Flaw::NotYaml(words),
-    }
-}
-
-/// What is wrong, in words that quote nothing.
-fn words(kind: &ErrorKind) -> &'static str {
-    use ErrorKind::*;
-    match kind {
-        TabNotAllowed | TabInBlockIndentation | TabInIndentation | TabAtBlockScalarStart | TabInPlainScalar => {
-            "a tab stands where spaces are due"
-        }
-        UnknownAnchor => "an alias (*) has no anchor (&) before it: write a text that begins with * in quotes",
-        MissingAnchorOrAliasName => "a text begins with & or *: write it in quotes",
-        UndeclaredTagHandle | InvalidTagTerminator | MissingTagUri => {
-            "a tag is unknown: write a text that begins with ! in quotes"
-        }
-        UnclosedQuotedScalar | DocumentIndicatorInQuotedScalar => "a quote is not closed",
-        InvalidTrailingSingleQuotedScalar | InvalidTrailingDoubleQuotedScalar => "text stands behind a closing quote",
-        UnknownQuotedScalarEscape | InvalidQuotedScalarHexEscape => {
-            "a \\ in double quotes has no meaning: write \\\\, or single quotes"
-        }
-        UnclosedFlowCollection { .. }
-        | UnexpectedEofFlowSequence
-        | UnexpectedEofFlowMapping
-        | UnexpectedEofImplicitFlowMapping
-        | ExpectedFlowMappingSeparator
-        | ExpectedFlowSequenceSeparator => "a comma, a closing bracket or a closing brace is missing",
-        MisplacedFlowCollectionEnd | MismatchedFlowCollectionEnd { .. } => "a bracket or brace closes what is not open",
-        MappingValueNotAllowed | MappingKeyNotAllowed | InvalidColonPlacement => {
-            "a colon stands where no value may: write a text with a colon in quotes"
-        }
-        SimpleKeyExpected | InvalidSimpleKey | ExpectedBlockMappingKey => "a line has no colon, or is indented wrongly",
-        InvalidIndentation
-        | ExpectedBlockSequenceEntry
-        | BlockSequenceEntryNotAllowed
-        | InvalidBlockScalarIndent
-        | InvalidFlowScalarIndent
-        | InvalidQuotedScalarIndent => "a line is indented wrongly",
-        UnexpectedCharacter { .. } => "a character stands where it may not: write the text in quotes",
-        RecursionLimitExceeded => TOO_DEEP,
-        _ => SYNTAX,
-    }
-}
-
-const SYNTAX: &str = "the syntax is wrong";
-const TOO_MANY: &str = "over 1,000,000 values, with what its aliases stand for";
-const TOO_LONG: &str = "over 32 MiB of text, with what its aliases stand for";
-const TOO_DEEP: &str = "values lie over 100 deep in each other";
+const TOO_MANY: &str = "over 1,000,000 values, with the values of its aliases";
+const TOO_LONG: &str = "over 32 MiB of text, with the values of its aliases";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As JSON would have it, but a number and a boolean as they are written.
+    /// The value as JSON, but a number and a boolean as the text has them.
     fn shown(node: &Node) -> String {
         match node {
             Node::Null => "null".to_owned(),
@@ -336,7 +280,7 @@ mod tests {
         }
     }
 
-    /// What go-yaml 2.4.4 and sigs.k8s.io/yaml 1.6.0 make of each.
+    /// The values are those of go-yaml 2.4.4 and sigs.k8s.io/yaml 1.6.0.
     #[test]
     fn documents_read_as_kubectl_reads_them() {
         let documents = [
@@ -377,7 +321,7 @@ mod tests {
             ("text", "\"text\""),
         ];
         for (text, expected) in documents {
-            match read(text.as_bytes()) {
+            match read(text) {
                 Ok(node) => assert_eq!(shown(&node), expected, "{text}"),
                 Err(fault) => panic!("{text}: {fault:?}"),
             }
@@ -388,10 +332,10 @@ mod tests {
     fn what_is_no_document_is_refused_with_its_line_in_plain_words() {
         let deep = format!("{}1{}", "[".repeat(150), "]".repeat(150));
         let faults = [
-            ("a: 1\na: 2", 2, "not YAML: a key stands twice in one object"),
-            ("1: a\n'1': b", 2, "not YAML: a key stands twice"),
-            ("a: 1\n<<: {a: 2}\na: 3", 3, "not YAML: a key stands twice"),
-            ("a: 1\n<<: {b: 2}\nb: 3\nb: 4", 4, "not YAML: a key stands twice"),
+            ("a: 1\na: 2", 2, "not YAML: an object has a key twice"),
+            ("1: a\n'1': b", 2, "not YAML: an object has a key twice"),
+            ("a: 1\n<<: {a: 2}\na: 3", 3, "not YAML: an object has a key twice"),
+            ("a: 1\n<<: {b: 2}\nb: 3\nb: 4", 4, "not YAML: an object has a key twice"),
             ("~: a", 1, "not YAML: a key is null: write it in quotes"),
             ("[a]: b", 1, "not YAML: a key is a list or an object"),
             ("18446744073709551615: a", 1, "not YAML: a key is too large a number"),
@@ -401,21 +345,21 @@ mod tests {
             ("a: !!int 7.5", 1, "not YAML: a tag says another type"),
             ("a: !!null x", 1, "not YAML: a tag says another type"),
             ("a: !!binary x", 1, "not YAML: a value with the tag !!binary is not base64"),
-            ("a: &x {b: *x}", 1, "not YAML: an alias stands in the value that it is for"),
+            ("a: &x {b: *x}", 1, "not YAML: an alias is inside its own value"),
             ("\na: *x", 2, "not YAML: an alias (*) has no anchor"),
-            ("a: 1\n\tb: 2", 1, "not YAML: a tab stands where spaces are due"),
-            ("a: b: c", 1, "not YAML: a colon stands where no value may"),
+            ("a: 1\n\tb: 2", 1, "not YAML: a tab is used for indentation: write spaces"),
+            ("a: b: c", 1, "not YAML: a colon is not allowed here"),
             ("a: [1, 2", 1, "not YAML: a comma, a closing bracket or a closing brace is missing"),
             ("a: 'x", 1, "not YAML: a quote is not closed"),
-            ("a: 'x'y", 1, "not YAML: text stands behind a closing quote"),
+            ("a: 'x'y", 1, "not YAML: text follows a closing quote"),
             ("a: \"\\q\"", 1, "not YAML: a \\ in double quotes has no meaning"),
-            ("a: @x", 1, "not YAML: a character stands where it may not"),
+            ("a: @x", 1, "not YAML: a character is not allowed here"),
             ("a: 1\n  b: 2\n c: 3", 2, "not YAML: "),
             ("{a: b}\n{c: d}", 2, "not YAML: "),
-            (&deep, 1, "not YAML: values lie over 100 deep"),
+            (&deep, 1, "not YAML: values are nested over 100 deep"),
         ];
         for (text, line, reason) in faults {
-            let Err(fault) = read(text.as_bytes()) else { panic!("{text} is read") };
+            let Err(fault) = read(text) else { panic!("{text} is read") };
             assert!(fault.flaw.to_string().starts_with(reason), "{text}: {}", fault.flaw);
             assert_eq!(fault.line, Some(line), "{text}: {}", fault.flaw);
         }
@@ -433,7 +377,7 @@ mod tests {
         });
         let many = format!("[{}]", "1,".repeat(1_000_001));
         for (text, flaw) in [(aliases, TOO_LONG), (nest, TOO_LONG), (bomb, TOO_MANY), (many, TOO_MANY)] {
-            let fault = read(text.as_bytes()).err();
+            let fault = read(&text).err();
             assert_eq!(fault.map(|fault| fault.flaw), Some(Flaw::TooLong(flaw)));
         }
     }

@@ -1,4 +1,4 @@
-//! Where a text is due and something else stands: what to write instead.
+//! What to write for a value that must be a string and is not.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ pub(super) const TRUTH: &str = "\"True\", \"False\" or \"Unknown\"";
 pub(super) const ADDRESS: &str = "one such as \"10.0.0.1\" or \"fd00::1\"";
 pub(super) const TIME: &str = "one such as \"2026-01-02T03:04:05Z\"";
 
-/// Why a value is refused where a string is due, and what to write instead: its own text in quotes, if that fits the field.
+/// Why a value that must be a string is refused, and what to write instead: its own text in quotes, if that fits the field.
 pub(in crate::source::files) fn no_string(field: impl Display, value: &Node) -> String {
     let (field, noun) = (field.to_string(), value.noun());
     let due = match value {
@@ -27,10 +27,10 @@ pub(in crate::source::files) fn no_string(field: impl Display, value: &Node) -> 
         },
         _ => "a text in quotes".to_owned(),
     };
-    format!("{field} is {noun}, and a string is due: write {due}")
+    format!("{field} is {noun} but must be a string: write {due}")
 }
 
-/// What a text of a field has to be.
+/// The valid texts of a field.
 struct Rule {
     fits: fn(&str) -> bool,
     due: &'static str,

@@ -1,6 +1,6 @@
 //! Checks a Pod's keys and the types of its values, as the API server's strict decoding does.
 //!
-//! A key that a Pod does not have is a fault, because it is most likely a misspelt one that has a meaning.
+//! An unknown key is a fault, because it is most likely a misspelt key with a meaning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -10,10 +10,10 @@ use super::rule::{self, no_string};
 use crate::source::files::node::{Mapping, Node, Number};
 use crate::source::kube::json_pod::seconds;
 
-/// The type that a manifest's Pod has.
+/// The type of a Pod in the table.
 const POD: &str = "Pod";
 
-/// An error shows this many characters of a key.
+/// The most characters of a key that an error shows.
 const KEY_LEN_MAX: usize = 63;
 
 static TYPES: LazyLock<PodTypes> = LazyLock::new(|| PodTypes::read(include_str!("pod.keys")));
@@ -46,7 +46,7 @@ enum ValueType {
     Object(&'static str),
 }
 
-/// Where a value stands.
+/// The place of a value.
 enum ValuePath<'p> {
     Root,
     Key(&'p ValuePath<'p>, &'p str),
@@ -112,32 +112,32 @@ impl PodTypes {
         match (value_type, value) {
             (ValueType::Truth, Node::Bool(value, _)) => {
                 let due = if *value { "True" } else { "False" };
-                format!("{path} is {noun}, and a string is due: write \"{due}\"")
+                format!("{path} is {noun} but must be a string: write \"{due}\"")
             }
-            (ValueType::Truth, _) => format!("{path} is {noun}, and a string is due: write {}", rule::TRUTH),
+            (ValueType::Truth, _) => format!("{path} is {noun} but must be a string: write {}", rule::TRUTH),
             (ValueType::Text, value) => no_string(path, value),
-            (ValueType::Flag, _) => format!("{path} is {noun}, and a boolean is due: write true or false"),
+            (ValueType::Flag, _) => format!("{path} is {noun} but must be a boolean: write true or false"),
             (ValueType::Int32 | ValueType::Int64, Node::Number(_)) => {
                 let most = if matches!(value_type, ValueType::Int32) { i64::from(i32::MAX) } else { i64::MAX };
-                format!("{path} is a number, and a whole one of at most {most} is due: write one such as 1")
+                format!("{path} is a number but must be a whole number of at most {most}: write one such as 1")
             }
             (ValueType::Int32 | ValueType::Int64, _) => {
-                format!("{path} is {noun}, and a number is due: write a whole one, without quotes")
+                format!("{path} is {noun} but must be a number: write a whole one, without quotes")
             }
             (ValueType::IntOrString, _) => {
-                format!("{path} is {noun}, and a whole number or a string is due: write one such as 8080 or \"http\"")
+                format!("{path} is {noun} but must be a whole number or a string: write one such as 8080 or \"http\"")
             }
             (ValueType::Quantity, _) => {
-                format!("{path} is no quantity: write one such as \"500m\", \"1.5\" or \"64Mi\"")
+                format!("{path} is not a quantity: write one such as \"500m\", \"1.5\" or \"64Mi\"")
             }
-            (ValueType::Time, Node::Text(_)) => format!("{path} is no time: write {}", rule::TIME),
-            (ValueType::Time, _) => format!("{path} is {noun}, and a string is due: write {}", rule::TIME),
-            (ValueType::List(_), _) => format!("{path} is {noun}, and a list is due"),
+            (ValueType::Time, Node::Text(_)) => format!("{path} is not a time: write {}", rule::TIME),
+            (ValueType::Time, _) => format!("{path} is {noun} but must be a string: write {}", rule::TIME),
+            (ValueType::List(_), _) => format!("{path} is {noun} but must be a list"),
             (ValueType::Object(name), Node::Text(_)) if matches!(*name, "PodIP" | "HostIP") => {
-                format!("{path} is a string, and an object is due: write {{ip: \"...\"}}")
+                format!("{path} is a string but must be an object: write {{ip: \"...\"}}")
             }
             (ValueType::Object(_) | ValueType::Each(_) | ValueType::Any, _) => {
-                format!("{path} is {noun}, and an object is due")
+                format!("{path} is {noun} but must be an object")
             }
         }
     }
@@ -146,13 +146,13 @@ impl PodTypes {
     fn no_key(&self, keys: &BTreeMap<&'static str, ValueType>, key: &str, path: &ValuePath) -> String {
         let place = ValuePath::Key(path, key);
         if let Some(meant) = alike(keys.keys().copied(), key) {
-            return format!("{place} is no key of a Pod: write {meant}");
+            return format!("{place} is not a key of a Pod: write {meant}");
         }
         let is_in = |name: &str| self.0.get(name).is_some_and(|keys| keys.contains_key(key));
         let parts = [("metadata", "ObjectMeta"), ("spec", "PodSpec"), ("status", "PodStatus")];
         match parts.iter().find(|(_, name)| is_in(name)) {
-            Some((part, _)) => format!("{place} is no key of a Pod: write it below {part}"),
-            None => format!("{place} is no key of a Pod of Kubernetes 1.37 or older: leave it out"),
+            Some((part, _)) => format!("{place} is not a key of a Pod: write it below {part}"),
+            None => format!("{place} is not a key of a Pod of Kubernetes 1.37 or older: leave it out"),
         }
     }
 }
@@ -193,7 +193,7 @@ impl fmt::Display for ValuePath<'_> {
     }
 }
 
-/// A key as an error shows it.
+/// A key, for an error.
 fn plain(key: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     if !key.is_empty() && key.len() <= KEY_LEN_MAX && key.bytes().all(is_plain) {
