@@ -8,6 +8,7 @@ mod draft;
 mod edit;
 mod elements;
 mod encode;
+mod field;
 mod fields;
 mod keys;
 mod metadata;

@@ -4,64 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::collector::Collector;
+use super::field::Field;
 use super::keys::Keys;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
-
-/// The fields of a registration. Every other key is metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Field {
-    Interface,
-    Group,
-    Version,
-    Protocol,
-    Ip,
-    Port,
-    Method,
-    Methods,
-    Weight,
-    Application,
-    Enabled,
-    Disabled,
-}
-
-impl Field {
-    const ALL: [Field; 12] = [
-        Field::Interface,
-        Field::Group,
-        Field::Version,
-        Field::Protocol,
-        Field::Ip,
-        Field::Port,
-        Field::Method,
-        Field::Methods,
-        Field::Weight,
-        Field::Application,
-        Field::Enabled,
-        Field::Disabled,
-    ];
-
-    /// The field with this name, in any letter case.
-    pub(super) fn of(key: &str) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(key))
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Field::Interface => "interface",
-            Field::Group => "group",
-            Field::Version => "version",
-            Field::Protocol => "protocol",
-            Field::Ip => "ip",
-            Field::Port => "port",
-            Field::Method => "method",
-            Field::Methods => "methods",
-            Field::Weight => "weight",
-            Field::Application => "application",
-            Field::Enabled => "enabled",
-            Field::Disabled => "disabled",
-        }
-    }
-}
 
 /// A field's value, and the offset of its element.
 #[derive(Clone, Copy)]

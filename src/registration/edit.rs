@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::json;
 
-use super::draft::Field;
 use super::elements::Element;
+use super::field::Field;
 use super::{ANNOTATION_LEN_MAX, Problem, Reason, elements, path};
 
 /// The key of the pair or parameter that names a registration's writer.

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::draft::Field;
+use super::field::Field;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Registration};
 
 /// Encodes registrations as padded standard base64 of fields.

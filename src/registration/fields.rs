@@ -2,8 +2,9 @@
 //! one applies to the whole process.
 
 use super::collector::Collector;
-use super::draft::{Draft, Field};
+use super::draft::Draft;
 use super::elements::{BadPair, Element, Pair};
+use super::field::Field;
 use super::{Problem, Reason};
 
 /// Reads fields in the order written.

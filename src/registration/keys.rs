@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::draft::Field;
+use super::field::Field;
 use super::{PairList, secret};
 
 /// The longest key. With `.N=` after it, a value still fits into a string of 255 bytes (RFC 1035 §3.3).

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::draft::Field;
+use super::field::Field;
 use super::keys::{KeyDecision, Keys};
 use super::{Metadata, PairList, secret};
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::collector::Collector;
-use super::draft::{Draft, Field, name};
+use super::draft::{Draft, name};
 use super::elements::{Element, Pair};
+use super::field::Field;
 use super::{Consumer, Problem, Reason, secret};
 
 /// The first segment of every registry path.

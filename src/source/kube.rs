@@ -23,6 +23,7 @@
 //! events, an error.
 
 mod backoff;
+pub(super) mod body;
 mod client;
 mod event;
 mod fault;
@@ -35,7 +36,7 @@ mod list;
 mod protobuf;
 mod refetch;
 mod request;
-pub(super) mod split;
+mod split;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -48,13 +49,13 @@ use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
 pub use self::backoff::{Backoff, jitter};
+use self::body::BodyShape;
+pub use self::body::Encoding;
 pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Refusal, WatchFault};
 use self::fruitless::Fruitless;
 pub use self::list::Method;
 use self::request::{BodyTimeout, ResponseBody};
-use self::split::BodyShape;
-pub use self::split::Encoding;
 use super::health::SourceHealth;
 use super::{Arrival, Change, Event, SourceId, WatchProfile};
 use crate::registration;

@@ -13,8 +13,8 @@ use super::pod::InvalidPod;
 use super::text::{CHUNK_LEN, Start, TextReader};
 use super::{FileProblem, LoadReport, ManifestPod, pod};
 use crate::source::WatchProfile;
+use crate::source::kube::body::OBJECT_LEN_MAX;
 use crate::source::kube::json_splitter::Nesting;
-use crate::source::kube::split::OBJECT_LEN_MAX;
 
 /// The bounds of the part of a stream that is in memory.
 #[derive(Clone, Copy)]

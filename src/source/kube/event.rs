@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::body::{Encoding, Envelope};
 use super::fault::{Refusal, WatchFault};
 use super::json_pod::{PodObject, RawPod};
 use super::protobuf::{MAGIC, MessageFields, PodMessage, Value, last_bytes};
-use super::split::Encoding;
 use crate::source::Pod;
 
 /// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
@@ -113,24 +113,6 @@ impl Frame {
 /// The fault of an ERROR event.
 fn of_error(object: &[u8]) -> WatchFault {
     Refusal::of_event(object).map_or(WatchFault::Garbage("an ERROR event without a Status"), WatchFault::Refused)
-}
-
-/// A list without its items.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Envelope {
-    pub(super) kind: Option<String>,
-    pub(super) metadata: ListMeta,
-}
-
-/// `meta.v1.ListMeta`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct ListMeta {
-    pub(super) resource_version: Option<String>,
-    /// The token of the next page.
-    #[serde(rename = "continue")]
-    pub(super) more: Option<String>,
 }
 
 impl Envelope {

@@ -2,9 +2,10 @@
 
 use hyper::body::Bytes;
 
+use super::body::{BodyShape, Encoding};
 use super::fault::WatchFault;
 use super::list::{frame, item};
-use super::split::{BodyShape, Encoding, Splitter};
+use super::split::Splitter;
 
 /// The annotation of the profile `app`.
 const ANNOTATION: &str = "app.io/annotation";

@@ -6,7 +6,7 @@
 
 use hyper::body::Bytes;
 
-use super::split::{BodyShape, ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece};
+use super::body::{BodyShape, ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece};
 
 /// The body is not JSON of the requested shape.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::time::Instant;
 use tracing::info;
 
 use super::WatchTask;
+use super::body::{BodyShape, Encoding, Piece};
 use super::event::{Frame, WatchEvent};
 use super::fault::WatchFault;
 use super::json_pod::{PodObject, RawPod};
 use super::protobuf::PodMessage;
 use super::request::{BodyTimeout, PodsRequest};
-use super::split::{BodyShape, Encoding, Piece};
 use crate::source::{Change, Pod};
 
 /// The Pods of a page: the page size of kubectl and client-go.

@@ -7,10 +7,10 @@ use tracing::debug;
 
 use super::Watch;
 use super::backoff::Backoff;
+use super::body::{BodyShape, Encoding};
 use super::fault::WatchFault;
 use super::list::item;
 use super::request::{self, BodyTimeout, PodsRequest};
-use super::split::{BodyShape, Encoding};
 use crate::source::refetch::RefetchRequest;
 use crate::source::{Arrival, Change, Event};
 

@@ -11,7 +11,7 @@ use self::encode::CUT;
 use self::play::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
 use self::play::{Outcome, Step, play};
 use crate::source::health::Restart;
-use crate::source::kube::split::Encoding;
+use crate::source::kube::body::Encoding;
 
 fn pod(uid: &str, version: u64) -> String {
     format!(r#"{{"metadata":{{"name":"n","namespace":"ns","uid":"{uid}","resourceVersion":"{version}"}}}}"#)

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::WatchTask;
 use super::backoff::jitter;
+use super::body::BodyShape;
 use super::fault::WatchFault;
 use super::list::frame;
 use super::request::{BodyTimeout, PodsRequest};
-use super::split::BodyShape;
 use crate::source::health::Restart;
 
 impl WatchTask {

@@ -11,8 +11,8 @@ use super::{Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
 use crate::source::files::ManifestPod;
 use crate::source::files::node::{DocumentFault, Flaw, Mapping, Node};
 use crate::source::files::pod::{self, InvalidPod};
+use crate::source::kube::body::{BodyShape, Piece};
 use crate::source::kube::json_splitter;
-use crate::source::kube::split::{BodyShape, Piece};
 
 const BREAKS_OFF: &str = "not JSON: the list breaks off";
 

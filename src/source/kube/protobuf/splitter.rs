@@ -7,8 +7,7 @@
 use hyper::body::Bytes;
 
 use super::{MAGIC, NotProtobuf, WireType, kind, last_bytes, tag, text, varint};
-use crate::source::kube::event::Envelope;
-use crate::source::kube::split::{BodyShape, ENVELOPE_LEN_MAX, OBJECT_LEN_MAX, Piece};
+use crate::source::kube::body::{BodyShape, ENVELOPE_LEN_MAX, Envelope, OBJECT_LEN_MAX, Piece};
 
 /// The longest plausible frame. If a proxy sends text instead of a watch, its first byte is at least 9 (a tab), and
 /// the length that it stands for is longer than this.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::source::kube::body::Encoding;
 use crate::source::kube::protobuf::write::{bytes, frame, number, wrapped};
-use crate::source::kube::split::Encoding;
 
 /// Marks a body whose last bytes are missing.
 pub(super) const CUT: char = '✂';

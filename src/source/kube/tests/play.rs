@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use self::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
 use super::encode;
 use crate::source::health::SourceHealth;
-use crate::source::kube::split::Encoding;
+use crate::source::kube::body::Encoding;
 use crate::source::kube::{Timeouts, Watch};
 use crate::source::{Change, WatchProfile};
 

@@ -1,6 +1,6 @@
 //! Cuts a list of YAML in block style into its items: an item reaches from one dash to the next dash at the same depth.
 
-use crate::source::kube::split::ENVELOPE_LEN_MAX;
+use crate::source::kube::body::ENVELOPE_LEN_MAX;
 
 /// The lines of a text that arrives in chunks.
 pub(super) struct Lines {
