@@ -266,8 +266,7 @@ fn zone_of<'s>(snapshot: &'s Snapshot, name: &NamePath, rtype: Rtype) -> Option<
 pub fn glue_of_target(snapshot: &Snapshot, target: IpAddr) -> SmallVec<[(IpAddr, u32); 2]> {
     let ttl = snapshot.settings.ttl;
     if snapshot.zones.overlay().is_some() {
-        let label = TargetLabel::of(target);
-        let name = Name::from_labels([label.as_bytes(), b"p"].into_iter().chain(snapshot.settings.origin.labels()));
+        let name = TargetLabel::of(target).name(&snapshot.settings.origin);
         return name.map(|name| glue_of_name(snapshot, &name)).unwrap_or_default();
     }
     if snapshot.wide_targets.is_empty() {

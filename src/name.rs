@@ -8,19 +8,21 @@
 //! up. It returns what a name would stand for ([`ParsedName`]), and the snapshot knows whether it exists.
 
 mod address;
+mod alias;
 mod parse;
+mod selection;
 
-use std::fmt;
 use std::sync::Arc;
 
-use data_encoding::BASE32HEX_NOPAD;
-use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::dns::{Key, LABEL_LEN_MAX, NAME_LEN_MAX, Name};
 
 pub use address::{TargetLabel, reverse_name, reverse_zones};
+pub use alias::Alias;
 pub use parse::{Below, BelowNamespace, ParsedName, ReverseName, ServiceName, parse, parse_reverse};
+pub use selection::NameSelector;
+use selection::{selections, selects};
 
 /// The longest `_<protocol>._tcp.`, which must fit in front of a service's name.
 const PREFIX_LEN_MAX: usize = 22;
@@ -37,116 +39,23 @@ pub const ZONE_LEN_MAX: usize = NAME_LEN_MAX - PREFIX_LEN_MAX - ALIAS_LABEL_LEN 
 /// The most labels in an interface with a natural name.
 const INTERFACE_LABELS_MAX: usize = 16;
 
+/// The label above the targets: `<target>.p.Z`.
+pub const TARGETS_LABEL: &str = "p";
+
+/// The label above the Pods: `<pod>.<ns>.pod.Z`.
+pub const PODS_LABEL: &str = "pod";
+
+/// The label of TCP in `_<protocol>._tcp`. All protocols have it (RFC 6763 §7).
+pub const TCP_LABEL: &str = "_tcp";
+
+/// The protocol in a name under which every registration is found, whatever its own is: `_rpc._tcp`.
+pub const ANY_PROTOCOL: &str = crate::registration::DEFAULT_PROTOCOL;
+
+/// The schema's version, in the TXT record of `dns-version.Z`.
+pub const SCHEMA_VERSION: &str = "1.0.0";
+
 /// The namespaces whose names the targets and the Pods use. Services in them have only an alias.
-const TAKEN_NAMESPACES: [&str; 2] = ["p", "pod"];
-
-/// A name that every service has, whatever its parts are: 32 characters of base32hex in lower case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Alias([u8; 32]);
-
-impl Alias {
-    /// The first 160 bits of SHA-256 over group, interface and version, separated by line feeds. An absent part is
-    /// empty.
-    pub fn of(group: Option<&str>, interface: &str, version: Option<&str>) -> Alias {
-        let digest = Sha256::new()
-            .chain_update(group.unwrap_or(""))
-            .chain_update("\n")
-            .chain_update(interface)
-            .chain_update("\n")
-            .chain_update(version.unwrap_or(""))
-            .finalize();
-        let mut text = [0; 32];
-        BASE32HEX_NOPAD.encode_mut(&digest[..20], &mut text);
-        text.make_ascii_lowercase();
-        Alias(text)
-    }
-
-    /// Reads the label `x-<alias>` in lower case.
-    fn read(label: &[u8]) -> Option<Alias> {
-        let text: [u8; 32] = label.strip_prefix(b"x-")?.try_into().ok()?;
-        text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'v')).then_some(Alias(text))
-    }
-
-    /// Its 32 characters.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// The label `x-<alias>`.
-    pub fn label(&self) -> String {
-        format!("x-{self}")
-    }
-}
-
-impl fmt::Display for Alias {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Alias {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "x-{self}")
-    }
-}
-
-/// What a name says about a group or a version, in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NameSelector<V = Arc<[u8]>> {
-    /// No selector: any value matches.
-    Any,
-    /// `v--none`, `g--none`: registered without one.
-    None,
-    /// The value's label, without `v-` or `g-`.
-    Value(V),
-}
-
-impl NameSelector {
-    /// The borrowed form, for lookups.
-    pub fn as_slice(&self) -> NameSelector<&[u8]> {
-        match self {
-            NameSelector::Any => NameSelector::Any,
-            NameSelector::None => NameSelector::None,
-            NameSelector::Value(value) => NameSelector::Value(value),
-        }
-    }
-
-    /// The selector of a group or version. `None` for a value without a label.
-    fn of(value: Option<&str>) -> Option<NameSelector> {
-        match value {
-            None => Some(NameSelector::None),
-            Some(value) => selector_label(value).map(|label| NameSelector::Value(label.into())),
-        }
-    }
-
-    /// How many bytes its label takes on the wire.
-    fn wire_len(&self) -> usize {
-        match self {
-            NameSelector::Any => 0,
-            NameSelector::None => 1 + "v--none".len(),
-            NameSelector::Value(value) => 1 + "v-".len() + value.len(),
-        }
-    }
-}
-
-/// A value as the rest of a label after `v-` or `g-`, in lower case: `.` becomes `-`, and `-` becomes `--`.
-///
-/// `None` if two values could get the same label. So every `.` and `-` must be between two letters, digits or `_`.
-fn selector_label(value: &str) -> Option<Vec<u8>> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let bytes = value.as_bytes();
-    let mut label = Vec::with_capacity(bytes.len() + 2);
-    for (at, byte) in bytes.iter().enumerate() {
-        let between = at > 0 && is_plain(&bytes[at - 1]) && bytes.get(at + 1).is_some_and(is_plain);
-        match byte {
-            b'.' if between => label.push(b'-'),
-            b'-' if between => label.extend_from_slice(b"--"),
-            byte if is_plain(byte) => label.push(byte.to_ascii_lowercase()),
-            _ => return None,
-        }
-    }
-    (!label.is_empty() && "v-".len() + label.len() <= LABEL_LEN_MAX).then_some(label)
-}
+const TAKEN_NAMESPACES: [&str; 2] = [TARGETS_LABEL, PODS_LABEL];
 
 /// A service: an interface with its exact group and version in a namespace, and its names.
 #[derive(Debug)]
@@ -244,6 +153,11 @@ impl Service {
         service_name([self.alias.label().as_str()].into_iter(), &self.namespace, zone)
     }
 
+    /// The name to query for all of its endpoints, for people: `_rpc._tcp.<service>`.
+    pub fn question_name(&self, zone: &Name) -> Option<String> {
+        self.exact_name(zone).map(|name| format!("_{ANY_PROTOCOL}.{TCP_LABEL}.{name}"))
+    }
+
     /// The most exact name for people: the natural name with all selectors, or the alias.
     pub fn exact_name(&self, zone: &Name) -> Option<Name> {
         let selections = self.selections(zone);
@@ -264,6 +178,14 @@ impl Service {
     }
 }
 
+/// Appends `_<protocol>._tcp` in wire form.
+pub fn append_protocol(out: &mut SmallVec<[u8; 256]>, protocol: &str) {
+    out.extend_from_slice(&[1 + protocol.len() as u8, b'_']);
+    out.extend_from_slice(protocol.as_bytes());
+    out.push(TCP_LABEL.len() as u8);
+    out.extend_from_slice(TCP_LABEL.as_bytes());
+}
+
 impl PartialEq for Service {
     fn eq(&self, other: &Service) -> bool {
         self.alias == other.alias && self.namespace == other.namespace
@@ -281,20 +203,6 @@ impl std::hash::Hash for Service {
 fn service_name<'l>(labels: impl Iterator<Item = &'l str>, namespace: &'l str, zone: &'l Name) -> Option<Name> {
     let below = labels.chain([namespace]).map(str::as_bytes);
     Name::from_labels(below.chain(zone.labels())).ok()
-}
-
-/// Every pair of selectors whose name fits, (any, any) first and the most exact last.
-fn selections(group: Option<&str>, version: Option<&str>, room: usize) -> Vec<(NameSelector, NameSelector)> {
-    let choices = |value| [Some(NameSelector::Any), NameSelector::of(value)].into_iter().flatten();
-    let mut selections = Vec::with_capacity(4);
-    for group in choices(group) {
-        for version in choices(version) {
-            if group.wire_len() + version.wire_len() <= room {
-                selections.push((group.clone(), version));
-            }
-        }
-    }
-    selections
 }
 
 /// How many bytes a natural name has for the interface and its selectors.
@@ -319,22 +227,6 @@ pub fn is_key_of(key: &[u8], dotted: &str) -> bool {
             Some((b'.', before)) => (key, text) = (below, before),
             Some(_) => return false,
         }
-    }
-}
-
-/// Whether a selector, which must be a valid label, matches a value.
-fn selects(selector: NameSelector<&[u8]>, value: Option<&str>) -> bool {
-    match (selector, value) {
-        (NameSelector::Any, _) | (NameSelector::None, None) => true,
-        (NameSelector::Value(label), Some(value)) => {
-            let spelt = value.bytes().flat_map(|byte| match byte {
-                b'.' => [Some(b'-'), None],
-                b'-' => [Some(b'-'), Some(b'-')],
-                byte => [Some(byte.to_ascii_lowercase()), None],
-            });
-            spelt.flatten().eq(label.iter().copied())
-        }
-        _ => false,
     }
 }
 
@@ -368,7 +260,7 @@ pub fn protocol_label(protocol: &str) -> Option<String> {
         && bytes.iter().any(u8::is_ascii_alphabetic)
         && hyphens_stand_alone;
     let label = protocol.to_ascii_lowercase();
-    (is_name && label != crate::registration::DEFAULT_PROTOCOL).then_some(label)
+    (is_name && label != ANY_PROTOCOL).then_some(label)
 }
 
 /// Whether a text is a valid namespace: an RFC 1123 label in lower case (Kubernetes: "Object Names and IDs").
@@ -392,7 +284,7 @@ pub fn pod_key(pod: &str, namespace: &str, zone: &Name) -> Option<Key> {
         (1..=LABEL_LEN_MAX).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let room = NAME_LEN_MAX - zone.wire().len() - "\x03pod".len() - (1 + namespace.len());
+    let room = NAME_LEN_MAX - zone.wire().len() - (1 + PODS_LABEL.len()) - (1 + namespace.len());
     (pod.split('.').all(is_label) && pod.len() < room).then(|| Key::of(pod.split('.').map(str::as_bytes)))
 }
 

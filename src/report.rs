@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dns::Name;
 use crate::name::Service;
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
@@ -162,14 +161,9 @@ fn interface(snapshot: &Snapshot, facts: ServiceFacts<'_>) -> InterfaceRow {
         namespace: service.namespace.to_string(),
         endpoints: facts.set.endpoints().len(),
         protocols: facts.set.protocols().map(str::to_owned).collect(),
-        name: question_name(service, &snapshot.settings.origin),
+        name: service.question_name(&snapshot.settings.origin).unwrap_or_default(),
         alias: service.alias.label(),
     }
-}
-
-/// `_rpc._tcp.<service>`
-fn question_name(service: &Service, zone: &Name) -> String {
-    service.exact_name(zone).map(|name| format!("_rpc._tcp.{name}")).unwrap_or_default()
 }
 
 /// The ready endpoints, ordered by service, Pod, protocol and port.
@@ -270,7 +264,7 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> PodRow {
         protocol: registered.template.common.protocol.to_string(),
         addresses: record.claimed_addresses(registered).to_vec(),
         port: registered.port,
-        name: question_name(registered.service(), &snapshot.settings.origin),
+        name: registered.service().question_name(&snapshot.settings.origin).unwrap_or_default(),
         withheld: withheld(snapshot, record, registered),
     };
     PodRow {

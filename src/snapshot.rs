@@ -292,7 +292,7 @@ impl Snapshot {
     /// A Pod's own name below `pod.Z`. `None` if neither its name nor its address fits into one.
     pub fn pod_name(&self, pod: &PodRecord) -> Option<Name> {
         let zone = &self.settings.origin;
-        let below = [pod.namespace.as_bytes(), b"pod"];
+        let below = [pod.namespace.as_bytes(), name::PODS_LABEL.as_bytes()];
         if name::pod_key(pod.name(), &pod.namespace, zone).is_some() {
             let labels = pod.name().split('.').map(str::as_bytes).chain(below).chain(zone.labels());
             return Name::from_labels(labels).ok();

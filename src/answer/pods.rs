@@ -134,7 +134,7 @@ fn beside_alias<'s>(
     below: Below<'_>,
 ) -> Found<Records<'s>> {
     match (namespace, name, below) {
-        (b"pod", ServiceName::Alias(alias), Below::Itself) => {
+        (namespace, ServiceName::Alias(alias), Below::Itself) if namespace == name::PODS_LABEL.as_bytes() => {
             match snapshot.pods_named(alias.label().as_bytes(), b"") {
                 Found::Missing => Found::Missing,
                 _ => Found::Between,

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use smallvec::SmallVec;
 
 use crate::dns::{Name, Rtype};
-use crate::name::Service;
+use crate::name::{ANY_PROTOCOL, Service, append_protocol};
 use crate::snapshot::{Addresses, Endpoint, InstanceLabel, PodRecord, Registered, Set, Snapshot, hash, in_blocks};
 use crate::txt::TxtRecord;
 use crate::zones::{RrSet, Zone};
@@ -192,11 +192,9 @@ fn visit_protocols(
 ) -> ControlFlow<()> {
     let service = service.plain_wire(&snapshot.settings.origin);
     let (before, after) = set.protocols_at(draw_start(client, 1, set.protocol_count() + 1));
-    after.chain(std::iter::once("rpc")).chain(before).try_for_each(|protocol| {
+    after.chain(std::iter::once(ANY_PROTOCOL)).chain(before).try_for_each(|protocol| {
         let mut name: SmallVec<[u8; 256]> = SmallVec::new();
-        name.extend_from_slice(&[1 + protocol.len() as u8, b'_']);
-        name.extend_from_slice(protocol.as_bytes());
-        name.extend_from_slice(b"\x04_tcp");
+        append_protocol(&mut name, protocol);
         name.extend_from_slice(&service);
         each(Rdata::Ptr(&name))
     })

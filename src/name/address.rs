@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::TARGETS_LABEL;
 use crate::dns::{Name, NameError};
 
 /// An address as the single label of an SRV target. IPv4 is short, so that more endpoints fit into an answer; IPv6 is
@@ -52,8 +53,20 @@ impl TargetLabel {
         (TargetLabel::of(address).as_bytes() == label).then_some(address)
     }
 
+    /// The whole name of the target: `<target>.p.Z`.
+    pub fn name(&self, zone: &Name) -> Result<Name, NameError> {
+        Name::from_labels([self.as_bytes(), TARGETS_LABEL.as_bytes()].into_iter().chain(zone.labels()))
+    }
+
+    /// Appends `<target>.p` in wire form.
+    pub fn append_below_zone(&self, out: &mut Vec<u8>) {
+        const TARGETS: [u8; 2] = [TARGETS_LABEL.len() as u8, TARGETS_LABEL.as_bytes()[0]];
+        self.append_to(out);
+        out.extend_from_slice(&TARGETS);
+    }
+
     /// Appends the label in wire form, with its length first.
-    pub fn append_to(&self, out: &mut Vec<u8>) {
+    fn append_to(&self, out: &mut Vec<u8>) {
         out.push(self.len);
         let end = out.len() + usize::from(self.len);
         out.extend_from_slice(&self.text); // copying a constant length is faster; the rest is cut off

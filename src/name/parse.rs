@@ -3,8 +3,12 @@
 use std::net::IpAddr;
 
 use super::address::{TargetLabel, v4_from, v6_from};
-use super::{Alias, NameSelector};
+use super::{ANY_PROTOCOL, Alias, NameSelector, PODS_LABEL, TARGETS_LABEL, TCP_LABEL};
 use crate::dns::NamePath;
+
+const TARGETS: &[u8] = TARGETS_LABEL.as_bytes();
+const PODS: &[u8] = PODS_LABEL.as_bytes();
+const TCP: &[u8] = TCP_LABEL.as_bytes();
 
 /// What a name in the Pods' zone would stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +102,13 @@ pub fn parse(name: &NamePath, zone_labels: usize) -> ParsedName<'_> {
     let below = zone_labels + 1;
     match (namespace, name.label(below)) {
         (b"dns-version", None) => ParsedName::DnsVersion,
-        (b"p", None) => ParsedName::Targets,
-        (b"pod", None) => ParsedName::Pods,
-        (b"p", Some(label)) => match TargetLabel::read(label) {
+        (TARGETS, None) => ParsedName::Targets,
+        (PODS, None) => ParsedName::Pods,
+        (TARGETS, Some(label)) => match TargetLabel::read(label) {
             Some(address) if name.len() == below + 1 => ParsedName::Target(address),
             _ => read_service(name, namespace, below),
         },
-        (b"pod", Some(label)) if !label.starts_with(b"_") && !reads_as_alias(name, label, below) => {
+        (PODS, Some(label)) if !label.starts_with(b"_") && !reads_as_alias(name, label, below) => {
             ParsedName::Pod { namespace: label, labels: name.span(below + 1, name.len()) }
         }
         _ => read_service(name, namespace, below),
@@ -157,10 +161,10 @@ fn read_below(name: &NamePath, at: usize) -> Option<Below<'_>> {
     let label = |index| name.label(at + index);
     let below = match (label(0), label(1), label(2)) {
         (None, ..) => Below::Itself,
-        (Some(b"_tcp"), None, _) => Below::Tcp,
-        (Some(b"_tcp"), Some(protocol), instance) => {
+        (Some(TCP), None, _) => Below::Tcp,
+        (Some(TCP), Some(protocol), instance) => {
             let protocol = protocol.strip_prefix(b"_")?;
-            let protocol = (protocol != b"rpc").then_some(protocol);
+            let protocol = (protocol != ANY_PROTOCOL.as_bytes()).then_some(protocol);
             instance.map_or(Below::Protocol(protocol), |instance| Below::Instance(protocol, instance))
         }
         (Some(b"_udp"), None, _) | (Some(b"_udp"), Some(b"_dns-sd"), None) => Below::Between,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::selection::selector_label;
 use super::*;
 use crate::dns::NamePath;
 

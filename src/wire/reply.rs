@@ -1,5 +1,7 @@
 //! Composes replies from answers.
 
+mod rdata;
+
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -7,14 +9,15 @@ use smallvec::SmallVec;
 
 use crate::answer::{self, Answer, Authority, Link, Rdata, Records, ZoneSoa};
 use crate::dns::{Name, Rcode, Rtype};
-use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet};
 
 use super::compose::{Composer, MessageFull, Offset, OwnerName, Section};
-use super::edns::{EdnsTail, RECORD_HEAD_LEN, ServerOptions, push_u16s};
+use super::edns::{EdnsTail, RECORD_HEAD_LEN, ServerOptions};
 use super::query::{Edns, Malformed, Query};
 use super::{HEADER_LEN, TCP_LEN_MAX, UDP_LEN_MAX, UDP_LEN_MIN};
+
+use rdata::append_soa;
 
 const FLAG_QR: u16 = 0x8000;
 const FLAG_AA: u16 = 0x0400;
@@ -258,51 +261,6 @@ impl<'b, 's> ReplyWriter<'b, 's> {
         })
     }
 
-    fn record(&mut self, rdata: &Rdata<'_>, ttl: u32, current: Current<'_>) -> Result<Offset, MessageFull> {
-        let snapshot = self.snapshot;
-        let zone = &snapshot.settings.origin;
-        let owner = owner_of(current);
-        let parent = self.current_wire(current);
-        let composer = &mut self.composer;
-        match rdata {
-            Rdata::A(address) => composer.record(owner, Rtype::A, ttl, |out| out.extend_from_slice(&address.octets())),
-            Rdata::Aaaa(address) => {
-                composer.record(owner, Rtype::AAAA, ttl, |out| out.extend_from_slice(&address.octets()))
-            }
-            // `<target>.p.Z`, never compressed (RFC 2782).
-            Rdata::Srv { weight, port, target } => composer.record(owner, Rtype::SRV, ttl, |out| {
-                let ([w0, w1], [p0, p1]) = (weight.to_be_bytes(), port.to_be_bytes());
-                out.extend_from_slice(&[0, 0, w0, w1, p0, p1]);
-                TargetLabel::of(*target).append_to(out);
-                out.extend_from_slice(b"\x01p");
-                out.extend_from_slice(zone.wire());
-            }),
-            Rdata::Txt(text) => composer.record(owner, Rtype::TXT, ttl, |out| text.append_rdata(out)),
-            Rdata::Version => composer.record(owner, Rtype::TXT, ttl, |out| out.extend_from_slice(b"\x051.0.0")),
-            Rdata::Instance(label) => {
-                let pointed = current.is_none();
-                composer.record(owner, Rtype::PTR, ttl, |out| {
-                    out.push(label.as_bytes().len() as u8);
-                    out.extend_from_slice(label.as_bytes());
-                    if pointed { push_u16s(out, &[0xc00c]) } else { out.extend_from_slice(parent) }
-                })
-            }
-            Rdata::Ptr(wire) => composer.record(owner, Rtype::PTR, ttl, |out| out.extend_from_slice(wire)),
-            Rdata::Ns(name) => composer.record(owner, Rtype::NS, ttl, |out| out.extend_from_slice(name.wire())),
-            Rdata::Soa(soa) => composer.record(owner, Rtype::SOA, ttl, |out| append_soa(out, *soa, snapshot)),
-            Rdata::Hinfo => composer.record(owner, Rtype::HINFO, ttl, |out| out.extend_from_slice(b"\x07RFC8482\x00")),
-            Rdata::Raw(rrset, data) => composer.record(owner, rrset.rtype, ttl, |out| out.extend_from_slice(data)),
-        }
-    }
-
-    /// The wire form of the records' owner name.
-    fn current_wire<'n>(&self, current: Current<'n>) -> &'n [u8]
-    where
-        'b: 'n,
-    {
-        current.map_or(&self.question[..self.question.len() - 4], |(_, name)| name.wire())
-    }
-
     fn authority_soa(&mut self, soa: ZoneSoa<'_>) -> Result<(), MessageFull> {
         self.composer.section(Section::Authority);
         let (origin, ttl) = match soa {
@@ -427,19 +385,5 @@ impl Target {
         let head = self.offset.owner_len(self.name_len) + RECORD_HEAD_LEN;
         let glue = answer::glue_of_target(snapshot, self.address);
         glue.iter().map(|(address, _)| head + if address.is_ipv4() { 4 } else { 16 }).sum()
-    }
-}
-
-fn append_soa(out: &mut Vec<u8>, soa: ZoneSoa<'_>, snapshot: &Snapshot) {
-    match soa {
-        ZoneSoa::Static(zone) => out.extend_from_slice(&zone.soa().rdata),
-        ZoneSoa::Pods(_) => {
-            let start = snapshot.start_of_authority();
-            out.extend_from_slice(start.mname.wire());
-            out.extend_from_slice(start.rname.wire());
-            for number in [snapshot.serial, start.refresh, start.retry, start.expire, snapshot.settings.negative_ttl] {
-                out.extend_from_slice(&number.to_be_bytes());
-            }
-        }
     }
 }
