@@ -42,7 +42,10 @@ fn files_of(part: &str) -> Vec<PathBuf> {
 
 /// The code of a part without its inline tests and comments.
 fn code_of(part: &str) -> String {
-    let is_test = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == "tests" || stem == "model");
+    let is_test = |path: &PathBuf| {
+        let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().with_extension("");
+        path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "model")
+    };
     let files = files_of(part).into_iter().filter(|path| !is_test(path));
     let code = files.map(|path| fs::read_to_string(path).unwrap());
     let without_tests = code.map(|code| code.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned());
@@ -85,4 +88,24 @@ fn the_pure_parts_use_no_clock_socket_or_task() {
             assert!(!code.contains(impure), "{part} uses {impure}");
         }
     }
+}
+
+/// The name of the type that a line defines at the top of a module.
+fn type_defined_by(line: &str) -> Option<&str> {
+    let without_visibility = line.strip_prefix("pub(").and_then(|rest| Some(rest.split_once(") ")?.1));
+    let definition = without_visibility.or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
+    let (keyword, rest) = definition.split_once(' ')?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    matches!(keyword, "struct" | "enum" | "trait" | "type").then(|| &rest[..end])
+}
+
+#[test]
+fn a_types_name_has_one_meaning() {
+    let mut seen = BTreeSet::new();
+    for part in ROWS.iter().flat_map(|parts| parts.iter()) {
+        for name in code_of(part).lines().filter_map(type_defined_by) {
+            assert!(seen.insert(name.to_owned()), "{part} defines another type {name}: name it for what it is");
+        }
+    }
+    assert!(seen.len() > 300 && seen.contains("PodRecord"), "the types are not found");
 }
