@@ -11,7 +11,7 @@ use http::HeaderValue;
 use tokio::sync::Mutex;
 
 use super::ClientError;
-use super::kubeconfig::{Item, User};
+use super::kubeconfig::{ConfigEntry, User};
 use super::plugin::Plugin;
 use super::proxy::basic;
 
@@ -40,7 +40,7 @@ pub(super) struct Authorization {
 
 impl Credentials {
     /// The credentials of a kubeconfig's user, in kubectl's order. A program is run later, by [`Plugin::start`].
-    pub(super) fn of_user(user: &Item<User>) -> Result<Credentials, ClientError> {
+    pub(super) fn of_user(user: &ConfigEntry<User>) -> Result<Credentials, ClientError> {
         let User { username, password, token, token_file, .. } = &user.value;
         if !username.is_empty() {
             if !token_file.is_empty() {

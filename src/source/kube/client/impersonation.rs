@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ClientError;
-use super::kubeconfig::{Item, User};
+use super::kubeconfig::{ConfigEntry, User};
 
 /// What a header's name may hold as it is, `%` apart.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
@@ -24,7 +24,7 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The headers for a kubeconfig's user. A name may have any letters, as in Go, and no line end.
-pub(super) fn headers(user: &Item<User>) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
+pub(super) fn headers(user: &ConfigEntry<User>) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
     let User { act_as, as_uid, as_groups, as_user_extra, .. } = &user.value;
     if act_as.is_empty() {
         let has_more = !(as_uid.is_empty() && as_groups.is_empty() && as_user_extra.is_empty());

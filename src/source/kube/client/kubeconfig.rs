@@ -38,13 +38,13 @@ type Named = BTreeMap<String, (Arc<Path>, Value)>;
 /// The context in use, with what it refers to.
 pub(super) struct Chosen {
     pub namespace: Option<String>,
-    pub cluster: Item<Cluster>,
-    pub user: Item<User>,
+    pub cluster: ConfigEntry<Cluster>,
+    pub user: ConfigEntry<User>,
 }
 
 /// An entry of a kubeconfig.
 #[derive(Clone)]
-pub(super) struct Item<T> {
+pub(super) struct ConfigEntry<T> {
     /// Its kind and name, for people.
     pub what: String,
     pub file: Arc<Path>,
@@ -263,7 +263,7 @@ impl User {
     }
 }
 
-impl<T> Item<T> {
+impl<T> ConfigEntry<T> {
     /// A fault of one of its values.
     pub(super) fn fault(&self, key: &str, reason: impl std::fmt::Display) -> ClientError {
         let reason = format!("{}: {key}: {reason}", self.what);
@@ -271,8 +271,8 @@ impl<T> Item<T> {
     }
 
     /// Its kind, name and file alone.
-    pub(super) fn without_value(&self) -> Item<()> {
-        Item { what: self.what.clone(), file: self.file.clone(), value: () }
+    pub(super) fn without_value(&self) -> ConfigEntry<()> {
+        ConfigEntry { what: self.what.clone(), file: self.file.clone(), value: () }
     }
 
     /// A file that it names: from the folder of its own file, where it is no whole path.
@@ -281,8 +281,12 @@ impl<T> Item<T> {
     }
 }
 
-fn item<T: DeserializeOwned>(kind: &str, name: &str, (file, value): &(Arc<Path>, Value)) -> Result<Item<T>, String> {
-    Ok(Item { what: format!("{kind} {name}"), file: file.clone(), value: typed(value)? })
+fn item<T: DeserializeOwned>(
+    kind: &str,
+    name: &str,
+    (file, value): &(Arc<Path>, Value),
+) -> Result<ConfigEntry<T>, String> {
+    Ok(ConfigEntry { what: format!("{kind} {name}"), file: file.clone(), value: typed(value)? })
 }
 
 /// A value whose shape has been checked. What could still be wrong is left untold: serde's error would quote it.

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::ClientError;
 use super::credentials::{Authorization, bearer};
 use super::identity::{self, ClientIdentity, UnusableCertificate};
-use super::kubeconfig::{Cluster, Exec, Item, User};
+use super::kubeconfig::{Cluster, ConfigEntry, Exec, User};
 
 /// How long before their end credentials are renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_secs(60);
@@ -128,7 +128,7 @@ impl LastCredentials {
 }
 
 /// Checks what a kubeconfig says of a program, whether it is run or not.
-pub(super) fn check(user: &Item<User>, exec: &Exec) -> Result<(), ClientError> {
+pub(super) fn check(user: &ConfigEntry<User>, exec: &Exec) -> Result<(), ClientError> {
     if exec.command.is_empty() {
         return Err(user.fault("exec.command", "it is missing"));
     }
@@ -148,7 +148,7 @@ pub(super) fn check(user: &Item<User>, exec: &Exec) -> Result<(), ClientError> {
 /// What is run.
 pub(super) struct Program {
     /// Who names it, for people.
-    user: Item<()>,
+    user: ConfigEntry<()>,
     /// The version of the protocol that it speaks.
     version: String,
     path: PathBuf,
@@ -177,9 +177,9 @@ struct ExecCredentialStatus {
 
 impl Program {
     pub(super) fn of(
-        user: &Item<User>,
+        user: &ConfigEntry<User>,
         exec: &Exec,
-        cluster: &Item<Cluster>,
+        cluster: &ConfigEntry<Cluster>,
         authority: &[u8],
     ) -> Result<Program, ClientError> {
         let is_interactive = match exec.interactive_mode.as_str() {

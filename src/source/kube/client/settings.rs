@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use super::credentials::Credentials;
 use super::identity::{self, ClientIdentity, UnusableCertificate};
 use super::impersonation;
-use super::kubeconfig::{self, Chosen, Cluster, Exec, Item, User};
+use super::kubeconfig::{self, Chosen, Cluster, ConfigEntry, Exec, User};
 use super::plugin::{self, Plugin, Program};
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
@@ -151,7 +151,7 @@ impl ApiServer {
 /// The bytes that an entry holds, in a file or in Base64, and which of its two keys has them. No error has the file's
 /// path: a person may have written the secret itself there.
 fn contents<T>(
-    item: &Item<T>,
+    item: &ConfigEntry<T>,
     [file_key, data_key]: [&'static str; 2],
     [file, data]: [&str; 2],
 ) -> Result<Option<(&'static str, Vec<u8>)>, ClientError> {
@@ -173,7 +173,7 @@ fn contents<T>(
 /// By what the server's certificate is checked.
 fn verification(
     config: &mut Config,
-    cluster: &Item<Cluster>,
+    cluster: &ConfigEntry<Cluster>,
     authority: Option<&(&str, Vec<u8>)>,
 ) -> Result<(), ClientError> {
     let Cluster { certificate_authority: file, tls_server_name: name, .. } = &cluster.value;
@@ -199,7 +199,7 @@ fn verification(
 }
 
 /// The user's client certificate, if there is one.
-fn identity(user: &Item<User>) -> Result<Option<ClientIdentity>, ClientError> {
+fn identity(user: &ConfigEntry<User>) -> Result<Option<ClientIdentity>, ClientError> {
     let User { client_certificate: file, client_certificate_data: data, .. } = &user.value;
     let User { client_key: key_file, client_key_data: key_data, .. } = &user.value;
     let certificate = contents(user, ["client-certificate", "client-certificate-data"], [file, data])?;
@@ -218,7 +218,7 @@ fn identity(user: &Item<User>) -> Result<Option<ClientIdentity>, ClientError> {
 }
 
 /// What kubectl does not take of a user, whatever the server is.
-fn check_user(user: &Item<User>) -> Result<(), ClientError> {
+fn check_user(user: &ConfigEntry<User>) -> Result<(), ClientError> {
     let User { token, username, password, exec, auth_provider, .. } = &user.value;
     let has_login = !username.is_empty() || !password.is_empty();
     if has_login && !token.is_empty() {
