@@ -29,7 +29,6 @@ use tokio::task::JoinSet;
 
 use crate::answer::Freshness;
 use crate::changes::Changes;
-use crate::cli::COMMIT;
 use crate::config::ServeConfig;
 use crate::heartbeat::Heartbeat;
 use crate::http::{self, ApiState, HttpLimits, ListBudget};
@@ -40,6 +39,7 @@ use crate::sandbox::{self, SandboxNeeds};
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
 use crate::source::kube;
+use crate::version::{COMMIT, VERSION};
 use crate::writer::{self, Inputs};
 
 use sockets::Sockets;
@@ -76,7 +76,7 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
         freshness: SharedFreshness::default(),
         nsid: config.nsid.as_bytes().into(),
         clients: client_policy::of_dns(&config)?,
-        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
+        metrics: Arc::new(Metrics::new(VERSION, COMMIT)),
         logs_queries: config.log_queries,
     });
     let (closing, closed) = watch::channel(false);

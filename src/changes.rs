@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use crate::api::{Filter, WatchedChange, WatchedSet};
 use crate::index::Difference;
-use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot};
 use dirty::dirty_services;
 use past::{Past, PastEntry, PodChange};

@@ -12,17 +12,10 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::config::{Options, ServeArgs};
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
+use crate::version::{COMMIT, VERSION};
 
 pub use register_args::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 pub use source_args::{DEFAULT_SERVER, ServerArgs, SourceArgs};
-
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The git commit of the build.
-pub const COMMIT: &str = match option_env!("CALLSIGN_COMMIT") {
-    Some(commit) if !commit.is_empty() => commit,
-    _ => "unknown",
-};
 
 static VERSION_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (commit {COMMIT})"));
 

@@ -56,9 +56,8 @@ use crate::snapshot::Snapshot;
 use access::Access;
 use connection_guard::ConnectionGuard;
 use event_stream::Closing;
-pub use limits::{HttpLimits, INTERFACES_MAX};
+pub use limits::HttpLimits;
 pub use list_budget::ListBudget;
-pub use lists::LIMIT_MAX;
 use write_timeout::WriteTimeout;
 
 /// The most connections at once that have neither a list nor a stream.

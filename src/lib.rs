@@ -37,21 +37,27 @@
 //!
 //! # The parts
 //!
-//! The vocabulary: [`dns`] (names, types, codes), [`name`] (the schema's names), [`source`] (events and Pods).
+//! The vocabulary: [`dns`] (names, types, codes), [`name`] (the schema's names), [`source`] (events and Pods), [`api`]
+//! (the JSON of the HTTP API).
 //!
 //! The data path: [`source::kube`], [`source::files`], [`registration`], [`index`], [`snapshot`], [`zones`] (zone
 //! files), [`answer`], [`txt`], [`wire`], [`server`].
 //!
 //! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (recent
 //! changes and their subscribers), [`sse`] (server-sent events), [`http`], [`report`], [`metrics`], [`logging`],
-//! [`escape`] (untrusted text made safe to show), [`heartbeat`] (a task's heartbeat), [`state`] (the zone saved over a
-//! restart), [`sandbox`] (the privileges that a process drops).
+//! [`heartbeat`] (a task's heartbeat), [`state`] (the zone saved over a restart), [`sandbox`] (the privileges that a
+//! process drops), [`version`].
+//!
+//! What several parts use: [`escape`] (untrusted text made safe to show), [`url`] (URLs without their secrets),
+//! [`token`] (a token in a file), [`poll`] (files that change), [`backoff`] (waits between tries).
 //!
 //! The process's side: [`register`] (registering in its own Pod), [`remote`] (watching a server over HTTP),
 //! [`registry`] (the library).
 
 pub mod answer;
+pub mod api;
 pub mod app;
+pub mod backoff;
 pub mod changes;
 pub mod cli;
 pub mod commands;
@@ -64,6 +70,7 @@ pub mod index;
 pub mod logging;
 pub mod metrics;
 pub mod name;
+pub mod poll;
 pub mod register;
 pub mod registration;
 pub mod registry;
@@ -75,7 +82,10 @@ pub mod snapshot;
 pub mod source;
 pub mod sse;
 pub mod state;
+pub mod token;
 pub mod txt;
+pub mod url;
+pub mod version;
 pub mod wire;
 pub mod writer;
 pub mod zones;

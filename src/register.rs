@@ -25,6 +25,7 @@ pub mod sidecar;
 pub mod signals;
 mod terminal;
 pub mod wrapper;
+pub mod yaml;
 
 use std::sync::Arc;
 

@@ -57,20 +57,20 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::OnceCell;
 
+use crate::api::Filter;
 use crate::changes::TooManySubscriptions;
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
 use crate::register::{Keeper, Owner, OwnerKind, Registrar};
 use crate::remote::{ServerAddress, ServerClient};
-use crate::report::Filter;
 use crate::source::kube::{ClientError, client};
 use guard::Registrations;
 use own_watch::OwnWatch;
 use streams::Streams;
 
+pub use crate::api::{WatchedChange as Change, WatchedEndpoint as Endpoint, WatchedSet as Set};
 pub use crate::register::{Offer as Registration, Profile, RegisterError};
 pub use crate::remote::RemoteError;
-pub use crate::report::{WatchedChange as Change, WatchedEndpoint as Endpoint, WatchedSet as Set};
 pub use guard::Guard;
 pub use subscription::{Subscription, Update};
 

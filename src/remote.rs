@@ -14,11 +14,10 @@ use hyper::body::{Bytes, Incoming};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::{LIMIT_MAX, Page};
 use crate::escape::Escaped;
-use crate::http::LIMIT_MAX;
-use crate::http::access::read_token;
-use crate::report::Page;
 use crate::sse;
+use crate::token;
 use connect::PooledClient;
 
 pub use error::RemoteError;
@@ -199,7 +198,7 @@ impl ServerClient {
 
     /// Adds the token, if there is one. The file is read each time, so that the token can be rotated.
     fn authorized(&self, mut request: http::Request<Empty<Bytes>>) -> Result<http::Request<Empty<Bytes>>, RemoteError> {
-        if let Some(token) = self.address.token.as_deref().map(read_token).transpose()? {
+        if let Some(token) = self.address.token.as_deref().map(token::read).transpose()? {
             let value = HeaderValue::try_from(format!("Bearer {token}"));
             let mut value = value.expect("a token's characters are printable");
             value.set_sensitive(true);
@@ -222,7 +221,7 @@ impl ServerClient {
 
     /// The address without credentials, for errors.
     pub fn redacted_url(&self) -> String {
-        crate::source::url::redacted(&self.address.url)
+        crate::url::redacted(&self.address.url)
     }
 }
 

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::{Filter, Page};
 use crate::name::Service;
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, Refused, Registered, ServiceFacts, Snapshot, Standing};
 use crate::source::Phase;
 
-pub use page::{Cursor, Page, Paging};
+pub use page::{Cursor, Paging};
 use page::{RowKey, page};
-pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
 
 /// A service, and the names to query for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,19 +110,6 @@ pub struct RegistrationRow {
     pub name: String,
     /// Why it is not published. `None` if it is published.
     pub withheld: Option<String>,
-}
-
-/// Selects services. An absent field matches any value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Filter {
-    /// In any letter case.
-    pub interface: Option<String>,
-    /// Exact. An empty string matches services without a group.
-    pub group: Option<String>,
-    /// Exact. An empty string matches services without a version.
-    pub version: Option<String>,
-    pub namespace: Option<String>,
 }
 
 impl Filter {

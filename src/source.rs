@@ -7,10 +7,8 @@
 pub mod files;
 pub mod health;
 pub mod kube;
-pub mod poll;
 pub mod refetch;
 pub mod selector;
-pub mod url;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::ReloadSignals;
 use crate::config::ServeConfig;
-use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
+use crate::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::zones::{ZoneListing, Zones};
 
 /// Reads the zones of the folder. Logs the errors of each file.

@@ -3,9 +3,9 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::WatchedEndpoint;
 use crate::dns::Name;
 use crate::index::{Index, Now};
-use crate::report::WatchedEndpoint;
 use crate::snapshot::{TxtKeys, ZoneSettings};
 use crate::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
 use crate::zones::Zones;

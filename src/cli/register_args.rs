@@ -13,7 +13,7 @@ use super::FieldArgs;
 use crate::logging::Format;
 use crate::register::Profile;
 use crate::register::signals::stop_signal;
-use crate::source::url::redacted;
+use crate::url::redacted;
 
 pub(super) const REGISTER_HELP: &str = "\
 Three forms:

@@ -2,9 +2,10 @@
 
 use super::print::{TextTable, escaped, json};
 use super::{CommandError, CommandOutput, read_local, server_at};
+use crate::api::Filter;
 use crate::cli::LsArgs;
 use crate::config::Environment;
-use crate::report::{self, Filter, InterfaceRow, Paging, RefusalRow};
+use crate::report::{self, InterfaceRow, Paging, RefusalRow};
 
 /// Lists services or refusals, from a server or from the command's own source.
 ///
@@ -126,9 +127,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::api::Page;
     use crate::cli::{Cli, Command};
     use crate::registration::Reason;
-    use crate::report::Page;
 
     fn args(line: &str) -> LsArgs {
         let words = std::iter::once("callsign").chain(line.split_whitespace());

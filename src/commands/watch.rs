@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::print::{Columns, escaped, json_line, sockets};
 use super::{CommandError, CommandOutput, server_at};
+use crate::api::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 use crate::cli::WatchArgs;
 use crate::remote::{EventStream, Selection, StreamEvent};
-use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 
 /// Prints until the reader closes the pipe. Once a server has answered, the command waits for it to come back.
 ///

@@ -62,7 +62,7 @@ pub enum ConfigError {
     #[error(
         "which Pod is this process in? Its {missing} is unknown; in a Pod, give its container {}, anywhere else \
          --namespace NAME and --pod NAME",
-        crate::register::error::ENVIRONMENT_YAML
+        crate::register::yaml::ENVIRONMENT_YAML
     )]
     NoOwnPod {
         /// `namespace` or `name`.

@@ -1,9 +1,8 @@
 //! Access to the HTTP side: by network and by token.
 
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,13 +12,11 @@ use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
 use super::ApiError;
-use crate::source::poll::{self, Fingerprint};
+use crate::poll::{self, Fingerprint};
+use crate::token::{self, TokenError};
 
 /// The kubelet requests these without a token. They reveal only whether the server is live and ready.
 const OPEN_PATHS: [&str; 2] = ["/livez", "/readyz"];
-
-/// The longest accepted token, in bytes. Tokens of Kubernetes have some 1,000.
-const TOKEN_LEN_MAX: usize = 16 * 1024;
 
 /// Which clients may connect, and the token that they need.
 #[derive(Clone, Default)]
@@ -70,16 +67,6 @@ impl std::fmt::Debug for BearerToken {
     }
 }
 
-/// Why there is no token. It never shows the file's content.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    #[error("{}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    /// The file's content is not a token.
-    #[error("{}: it must have one token, up to {TOKEN_LEN_MAX} printable characters without a space", path.display())]
-    Malformed { path: PathBuf },
-}
-
 impl BearerToken {
     /// Reads the token from its file.
     ///
@@ -87,7 +74,7 @@ impl BearerToken {
     /// The file cannot be read, or its content is not a token.
     pub fn read(file: PathBuf) -> Result<BearerToken, TokenError> {
         let seen = Fingerprint::of(std::slice::from_ref(&file)); // first, so that a change during the read is noticed
-        let current = ArcSwap::from_pointee(read_token(&file)?);
+        let current = ArcSwap::from_pointee(token::read(&file)?);
         Ok(BearerToken { file, seen, current, keys: RandomState::new() })
     }
 
@@ -96,7 +83,7 @@ impl BearerToken {
         let mut seen = self.seen.clone();
         loop {
             poll::changed(std::slice::from_ref(&self.file), &mut seen).await;
-            match read_token(&self.file) {
+            match token::read(&self.file) {
                 Ok(token) => {
                     self.current.store(Arc::new(token));
                     tracing::info!(file = %self.file.display(), "the token has changed, and the new one is required");
@@ -111,29 +98,18 @@ impl BearerToken {
     fn is_shown(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.and_then(|value| value.split_once(' ')).filter(|(way, _)| way.eq_ignore_ascii_case("bearer"));
-        let token = self.current.load();
+        let required = self.current.load();
         shown.is_some_and(|(_, shown)| {
             let shown = shown.trim();
-            self.keys.hash_one(shown) == self.keys.hash_one(token.as_str()) && shown == token.as_str()
+            self.keys.hash_one(shown) == self.keys.hash_one(required.as_str()) && shown == required.as_str()
         })
     }
 }
 
-/// Reads the token in a file, without surrounding whitespace.
-///
-/// # Errors
-/// The file cannot be read, or its content is not a token.
-pub fn read_token(file: &Path) -> Result<String, TokenError> {
-    let text = fs::read_to_string(file).map_err(|source| TokenError::Unreadable { path: file.into(), source })?;
-    let token = text.trim();
-    let is_token = (1..=TOKEN_LEN_MAX).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-    is_token.then(|| token.to_owned()).ok_or_else(|| TokenError::Malformed { path: file.into() })
-}
-
 /// The refusal of a request that needs a token and does not have it.
 pub(super) fn refused<B>(access: &Access, request: &Request<B>) -> Option<Response> {
-    let token = access.token.as_ref().filter(|_| !OPEN_PATHS.contains(&request.uri().path()))?;
-    if token.is_shown(request.headers()) {
+    let required = access.token.as_ref().filter(|_| !OPEN_PATHS.contains(&request.uri().path()))?;
+    if required.is_shown(request.headers()) {
         return None;
     }
     let refusal = ApiError { status: StatusCode::UNAUTHORIZED, error: "send Authorization: Bearer TOKEN".into() };

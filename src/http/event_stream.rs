@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use super::feed::{Feed, FollowedInterface};
 use super::pending::PendingResponse;
 use super::{ApiError, ApiState, synced};
+use crate::api::Filter;
 use crate::metrics::ExceededLimit;
-use crate::report::Filter;
 use crate::sse;
 
 /// True once the server ends. Streams end with it.

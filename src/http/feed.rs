@@ -20,9 +20,9 @@ use super::ApiState;
 use super::event_budget::ClientBudget;
 use super::event_stream::Closing;
 use super::pending::PendingResponse;
+use crate::api::{ChangeEvent, SetEvent, WatchedSet};
 use crate::changes::{ChangeSubscription, EncodedEvent, Gap, Topic};
 use crate::escape;
-use crate::report::{ChangeEvent, SetEvent, WatchedSet};
 use crate::sse;
 
 /// The longest silence of a stream. It is shorter than the usual idle timeouts of proxies and NATs.

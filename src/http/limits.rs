@@ -13,6 +13,7 @@ use super::pending::{PendingResponse, RequestKind};
 use super::shares::{LimitReached, Share, Shares};
 use super::uncounted::UncountedResponses;
 use super::{ApiError, ApiState};
+use crate::api::INTERFACES_MAX;
 use crate::changes::SUBSCRIPTIONS_MAX;
 use crate::metrics::ExceededLimit;
 
@@ -24,9 +25,6 @@ const LISTS_PER_CLIENT_MAX: u32 = 64;
 
 /// The most subscriptions of one client: half of all. Each interface of a stream is one.
 const SUBSCRIPTIONS_PER_CLIENT_MAX: u32 = SUBSCRIPTIONS_MAX as u32 / 2;
-
-/// The most interfaces of one stream.
-pub const INTERFACES_MAX: usize = 1_024;
 
 /// A selection of more bytes counts as several subscriptions, because all of it is kept.
 const SELECTION_LEN: usize = 1_024;

@@ -11,16 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::pending::PendingResponse;
 use super::{ApiError, ApiState, JSON, synced};
+use crate::api::{Filter, LIMIT_MAX, Page};
 use crate::escape;
 use crate::metrics::ExceededLimit;
-use crate::report::{self, Cursor, Filter, Page, Paging, PodFilter};
+use crate::report::{self, Cursor, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 
 /// The default page size: that of Kubernetes' own lists.
 const LIMIT_DEFAULT: usize = 500;
-
-/// The largest page size. A page of long rows has fewer.
-pub const LIMIT_MAX: usize = 5_000;
 
 /// The query of a list of services or endpoints.
 #[derive(Debug, Deserialize)]

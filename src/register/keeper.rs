@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use check_interval::{CheckInterval, jittered};
 
 use super::{RegisterError, Registrar, WantedEntries, WriteOutcome};
-use crate::source::kube::Backoff;
+use crate::backoff::Backoff;
 
 /// How long an ending process waits for the withdrawal while the API server is away. The kubelet gives a Pod 30 s to
 /// end, and has reported the end to the API server before.

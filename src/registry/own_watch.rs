@@ -8,16 +8,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::{Config, RegistryError};
+use crate::api::{Filter, WatchedChange, WatchedSet};
 use crate::app::{Sources, zone_settings};
 use crate::changes::{self, Changes, Gap, TooManySubscriptions};
-use crate::cli::COMMIT;
 use crate::config::{Environment, Kubernetes, Namespaces, Options, ServeArgs, ServeConfig};
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::report::{Filter, WatchedChange, WatchedSet};
 use crate::server::clients::ClientPolicy;
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
+use crate::version::{COMMIT, VERSION};
 use crate::writer::{self, Inputs};
 use crate::zones::Zones;
 
@@ -41,7 +41,7 @@ impl OwnWatch {
             freshness: SharedFreshness::default(),
             nsid: Box::default(),
             clients: ClientPolicy::default(),
-            metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT)),
+            metrics: Arc::new(Metrics::new(VERSION, COMMIT)),
             logs_queries: false,
         });
         let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);

@@ -15,9 +15,8 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{Endpoint, Set};
-use crate::http::INTERFACES_MAX;
+use crate::api::{Filter, INTERFACES_MAX};
 use crate::remote::{EventStream, Selection, ServerClient, StreamEvent};
-use crate::report::Filter;
 
 /// How long a changed selection waits for further changes: a process subscribes to many interfaces when it starts.
 const COALESCE: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use http::StatusCode;
 use hyper_util::client::legacy;
 
 use super::{BODY_LEN_MAX, DEADLINE, PAGES_MAX, escaped};
-use crate::http::access::TokenError;
+use crate::token::TokenError;
 
 /// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{RemoteError, ServerClient, error};
-use crate::report::{ChangeEvent, SetEvent, WatchedChange, WatchedSet};
-use crate::source::kube::Backoff;
+use crate::api::{ChangeEvent, SetEvent, WatchedChange, WatchedSet};
+use crate::backoff::Backoff;
 use crate::sse::{self, SseDecoder, SseEvent};
 
 /// How long a stream may be silent: three of its heartbeats. A connection can die silently.

@@ -5,7 +5,9 @@ use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
 use data_encoding::BASE64URL_NOPAD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::api::Page;
 
 /// The number of texts in a place: namespace, interface, group, version, Pod, protocol, uid.
 const TEXTS: usize = 7;
@@ -87,14 +89,6 @@ impl Paging {
     pub fn within(limit: usize, after: Option<Cursor>) -> Paging {
         Paging { limit, len_max: LEN_MAX, after }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page<T> {
-    pub items: Vec<T>,
-    /// The token of the next page, for [`Cursor::read`]. Absent on the last page.
-    #[serde(rename = "continue", default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A row that is compared by its place alone.

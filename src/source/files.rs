@@ -27,8 +27,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use self::run::Manifests;
-use super::poll::{entries, has_below, is_stdin};
 use super::{Pod, WatchProfile};
+use crate::poll::{entries, has_below, is_stdin};
 
 /// The cluster name of the sources of manifests.
 pub const CLUSTER: &str = "manifests";

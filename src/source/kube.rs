@@ -22,7 +22,6 @@
 //! time. No proofs are: the head of a response, the Pods of a list in progress, a watch that ends early without
 //! events, an error.
 
-mod backoff;
 pub(super) mod body;
 mod client;
 mod event;
@@ -48,7 +47,6 @@ use kube::Client;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
-pub use self::backoff::{Backoff, jitter};
 use self::body::BodyShape;
 pub use self::body::Encoding;
 pub use self::client::{ClientError, client, plain, runs_programs};
@@ -58,6 +56,7 @@ pub use self::list::Method;
 use self::request::{BodyTimeout, ResponseBody};
 use super::health::SourceHealth;
 use super::{Arrival, Change, Event, SourceId, WatchProfile};
+use crate::backoff::Backoff;
 use crate::registration;
 
 /// A watch for one profile, in one namespace or in all.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{LoadedZone, Zones, is_zone_file};
-use crate::source::poll::has_below;
+use crate::poll::has_below;
 
 /// The content of a folder of zone files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::source::kube::jitter;
+use crate::backoff::jitter;
 
 /// The time from a write to the first check. A kubelet that has made a new sandbox may report the new address some
 /// seconds after the process starts.

@@ -16,7 +16,7 @@ use rustls::crypto::ring;
 use siphasher::sip::SipHasher24;
 use smallvec::SmallVec;
 
-use crate::source::poll::{self, Fingerprint};
+use crate::poll::{self, Fingerprint};
 use crate::wire::{CLIENT_COOKIE_LEN, SERVER_COOKIE_LEN};
 
 /// The only version (RFC 9018 §4.1).

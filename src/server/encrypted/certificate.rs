@@ -17,7 +17,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::metrics::Metrics;
-use crate::source::poll::{self, Fingerprint};
+use crate::poll::{self, Fingerprint};
 
 /// The longest file, in bytes. A chain has a few certificates of some 2 KiB each.
 const FILE_LEN_MAX: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::manifest::STREAM_BOUNDS;
 use super::{FileProblem, LoadReport, ManifestPod, manifest};
-use crate::source::poll::{entries, is_stdin};
+use crate::poll::{entries, is_stdin};
 use crate::source::{Pod, WatchProfile};
 
 /// The longest file that is checked for being white space only.

@@ -13,8 +13,8 @@ use tracing::{info, warn};
 
 use super::read::{LoadEvent, LoadState, bit};
 use super::{CLUSTER, FileProblem, LoadReport};
+use crate::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::source::health::SourceHealth;
-use crate::source::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
 
 /// One source of manifests for all profiles.

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::backoff::jitter;
+use crate::backoff::jitter;
 
 /// This many watches in a row that bring nothing lead to a relist.
 const ROW: u32 = 3;

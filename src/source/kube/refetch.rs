@@ -6,11 +6,11 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::Watch;
-use super::backoff::Backoff;
 use super::body::{BodyShape, Encoding};
 use super::fault::WatchFault;
 use super::list::item;
 use super::request::{self, BodyTimeout, PodsRequest};
+use crate::backoff::Backoff;
 use crate::source::refetch::RefetchRequest;
 use crate::source::{Arrival, Change, Event};
 

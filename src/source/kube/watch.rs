@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::WatchTask;
-use super::backoff::jitter;
 use super::body::BodyShape;
 use super::fault::WatchFault;
 use super::list::frame;
 use super::request::{BodyTimeout, PodsRequest};
+use crate::backoff::jitter;
 use crate::source::health::Restart;
 
 impl WatchTask {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
-use crate::source::url::{UNCLEAR, UrlAuthority, redacted};
+use crate::url::{UNCLEAR, UrlAuthority, redacted};
 
 /// The most bytes of a SOCKS proxy's user name and password together: one buffer of the library has them and the host's
 /// name.

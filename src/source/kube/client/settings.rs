@@ -16,7 +16,7 @@ use super::kubeconfig::{self, Chosen, Cluster, ConfigEntry, Exec, User};
 use super::plugin::{self, Plugin, Program};
 use super::proxy::{Proxy, Variables, basic};
 use super::{ClientError, plain};
-use crate::source::url::{UNCLEAR, UrlAuthority};
+use crate::url::{UNCLEAR, UrlAuthority};
 
 /// All that a client needs.
 pub(super) struct Settings {

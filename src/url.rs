@@ -19,11 +19,11 @@ fn of_text(url: &str) -> Option<String> {
 }
 
 /// The error of a URL without an [`UrlAuthority`].
-pub(super) const UNCLEAR: &str =
+pub(crate) const UNCLEAR: &str =
     "its host or port is unclear (in a password write `/`, `?`, `#` and `@` as %2F, %3F, %23 and %40)";
 
 /// The parts of a URL between its scheme and its path.
-pub(super) struct UrlAuthority<'u> {
+pub(crate) struct UrlAuthority<'u> {
     /// The user name and the password.
     pub login: Option<[String; 2]>,
     /// The host. An IPv6 address is in brackets.
@@ -33,7 +33,7 @@ pub(super) struct UrlAuthority<'u> {
 
 impl UrlAuthority<'_> {
     /// The authority of a URL that was parsed from `text`. `None` if it has no host, or if the port is not a number.
-    pub(super) fn of<'u>(uri: &'u Uri, text: &str) -> Option<UrlAuthority<'u>> {
+    pub(crate) fn of<'u>(uri: &'u Uri, text: &str) -> Option<UrlAuthority<'u>> {
         let authority = uri.authority()?.as_str();
         // A password with an unescaped `/`, `?` or `#` ends the authority early. The text then has an `@` after it.
         if authority.matches('@').count() != text.matches('@').count() {
