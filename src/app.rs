@@ -29,6 +29,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Freshness;
 use crate::changes::Changes;
+use crate::cluster;
 use crate::config::ServeConfig;
 use crate::heartbeat::Heartbeat;
 use crate::http::{self, ApiState, HttpLimits, ListBudget};
@@ -38,7 +39,6 @@ use crate::metrics::Metrics;
 use crate::sandbox::{self, SandboxNeeds};
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
-use crate::source::kube;
 use crate::version::{COMMIT, VERSION};
 use crate::writer::{self, Inputs};
 
@@ -144,7 +144,7 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
 /// `--seccomp` is set and the kubeconfig's credentials come from a program, or the kernel accepts no filter.
 async fn restrict_calls(config: &ServeConfig) -> anyhow::Result<()> {
     let runs_programs = match &config.kubernetes {
-        Some(cluster) => kube::runs_programs(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?,
+        Some(own) => cluster::runs_programs(own.kubeconfig.as_deref(), own.context.as_deref()).await?,
         None => false,
     };
     let is_possible = sandbox::IS_KNOWN_HERE && !runs_programs;

@@ -24,13 +24,13 @@ pub use watch::watch;
 pub use why::why;
 
 use crate::cli::{ServerArgs, SourceArgs};
+use crate::cluster::ClientError;
 use crate::config::{ConfigError, Environment, ServeConfig};
 use crate::logging::LoggingError;
 use crate::register::RegisterError;
 use crate::register::offer::OfferError;
 use crate::remote::{RemoteError, ServerAddress, ServerClient};
 use crate::source::files::FileProblem;
-use crate::source::kube::ClientError;
 use local::LocalRead;
 
 /// The most bytes that are read from standard input: four times the longest annotation, so that the decoder can report

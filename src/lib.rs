@@ -60,6 +60,7 @@ pub mod app;
 pub mod backoff;
 pub mod changes;
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod dns;

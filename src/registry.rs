@@ -59,11 +59,11 @@ use tokio::sync::OnceCell;
 
 use crate::api::Filter;
 use crate::changes::TooManySubscriptions;
+use crate::cluster::{ClientError, client};
 use crate::config::{ConfigError, Environment, own_pod};
 use crate::register::offer::OfferError;
 use crate::register::{Keeper, Owner, OwnerKind, Registrar};
 use crate::remote::{ServerAddress, ServerClient};
-use crate::source::kube::{ClientError, client};
 use guard::Registrations;
 use own_watch::OwnWatch;
 use streams::Streams;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use callsign::changes::Changes;
+use callsign::cluster::client;
 use callsign::config::{Environment, ServeConfig};
 use callsign::heartbeat::Heartbeat;
 use callsign::index::Index;
@@ -19,7 +20,7 @@ use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::WatchProfile;
 use callsign::source::health::SourceHealth;
-use callsign::source::kube::{Encoding, Method, Watch, client};
+use callsign::source::kube::{Encoding, Method, Watch};
 use callsign::source::refetch::RefetchSenders;
 use callsign::writer::{self, Inputs};
 use callsign::zones::Zones;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
+use crate::cluster::client;
 use crate::config::{Kubernetes, Namespaces, ServeConfig};
 use crate::metrics::SourceStats;
 use crate::source::files::Manifests;
 use crate::source::health::{Restart, SourceHealth};
-use crate::source::kube::{Watch, client};
+use crate::source::kube::Watch;
 use crate::source::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
 use crate::source::{Arrival, SourceId};
 

@@ -11,11 +11,11 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::app::{Sources, zone_settings};
+use crate::cluster::{ClientError, client};
 use crate::config::{Kubernetes, ServeConfig};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
 use crate::source::files::{self, FileProblem, LoadReport};
-use crate::source::kube::{ClientError, client};
 use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;

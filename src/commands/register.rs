@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{CommandError, CommandOutput};
 use crate::cli::{OwnPodArgs, RegisterArgs, WithdrawArgs};
+use crate::cluster::client;
 use crate::config::{Environment, own_pod};
 use crate::logging;
 use crate::register::signals::EndSignals;
@@ -11,7 +12,6 @@ use crate::register::wrapper::{Wrapper, WrapperError};
 use crate::register::{
     Keeper, Offer, Owner, OwnerKind, Probe, Profile, RegisterError, Registrar, WantedEntries, init, offer, sidecar,
 };
-use crate::source::kube::client;
 
 /// Registers as a wrapper, a sidecar or once. Returns the exit code.
 ///

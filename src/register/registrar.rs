@@ -15,8 +15,8 @@ use super::error::shortened;
 use super::offer::REGISTRAR_KIND;
 use super::{Offer, OwnPod, Owner, OwnerKind, Profile, RegisterError, proof};
 use crate::backoff::Backoff;
+use crate::cluster::plain;
 use crate::registration::{self, ANNOTATION_LEN_MAX, REGISTRAR, Reason};
-use crate::source::kube::plain;
 
 /// The time limit of a request. A Pod is small, and an ending process waits for the request.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);

@@ -23,7 +23,6 @@
 //! events, an error.
 
 pub(super) mod body;
-mod client;
 mod event;
 mod fault;
 mod fruitless;
@@ -49,7 +48,6 @@ use tracing::{info, warn};
 
 use self::body::BodyShape;
 pub use self::body::Encoding;
-pub use self::client::{ClientError, client, plain, runs_programs};
 use self::fault::{Refusal, WatchFault};
 use self::fruitless::Fruitless;
 pub use self::list::Method;

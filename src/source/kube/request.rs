@@ -10,10 +10,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::body::{BodyShape, Encoding};
-use super::client::plain;
 use super::fault::{Refusal, WatchFault};
 use super::protobuf;
 use super::split::Splitter;
+use crate::cluster::plain;
 
 /// The most bytes of an error's body that are read. A `Status` is far smaller.
 const ERROR_LEN_MAX: usize = 64 * 1024;

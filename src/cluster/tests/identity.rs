@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::server::{Answer, Authority, Issued, Server};
 use super::{Folder, PLUGIN, config, install_provider};
-use crate::source::kube::client::{client, plain};
+use crate::cluster::{client, plain};
 
 const NEVER: &str = "2099-01-01T00:00:00Z";
 
