@@ -51,9 +51,13 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let Args { interface, server, kubeconfig, namespace, rate } = Args::parse();
     let mut terminate = signal(SignalKind::terminate())?;
-    let config = Config { server, kubeconfig, namespace: namespace.clone(), ..Config::default() };
+    let (mut config, mut selector) = (Config::default(), Selector::default());
+    config.server = server;
+    config.kubeconfig = kubeconfig;
+    config.namespace.clone_from(&namespace);
+    selector.namespace = namespace;
     let registry = Registry::connect(config).await?;
-    let mut endpoints = registry.subscribe(&interface, Selector { namespace, ..Selector::default() }).await?;
+    let mut endpoints = registry.subscribe(&interface, selector).await?;
 
     let mut turn = interval(Duration::from_secs(1) / rate.unwrap_or(1).max(1));
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,5 +127,6 @@ fn show(update: &Update) {
             tell("changed", &change.changed);
             tell("added", &change.added);
         }
+        _ => {} // a later version may have other updates
     }
 }

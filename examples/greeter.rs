@@ -52,16 +52,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // First the port, then the registration, so that a caller that learns of it can call it.
     let name: Arc<str> = pod.as_deref().unwrap_or("a greeter").into();
     tokio::spawn(serve(TcpListener::bind((listen, port)).await?, name));
-    let registry = Registry::connect(Config { kubeconfig, namespace, pod, ..Config::default() }).await?;
-    let guard = registry
-        .register(Registration {
-            interface: "org.acme.Greeter".into(),
-            port: vec![port],
-            protocol: Some("line".into()),
-            weight: Some(weight),
-            ..Registration::default()
-        })
-        .await?;
+    let mut config = Config::default();
+    config.kubeconfig = kubeconfig;
+    config.namespace = namespace;
+    config.pod = pod;
+    let registry = Registry::connect(config).await?;
+    let mut greeter = Registration::new("org.acme.Greeter", port);
+    greeter.protocol = Some("line".into());
+    greeter.weight = Some(weight);
+    let guard = registry.register(greeter).await?;
     guard.registered().await?;
     println!("registered");
 

@@ -2,11 +2,12 @@
 
 mod watched;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedKey, WatchedSet};
+pub use watched::{ChangeEvent, SetEvent, WatchedChange, WatchedEndpoint, WatchedSet};
 
 /// The largest page of a list, in rows. A page of long rows has fewer.
+#[cfg(feature = "server")]
 pub const LIMIT_MAX: usize = 5_000;
 
 /// The most interfaces of one stream.
@@ -27,7 +28,8 @@ pub struct Filter {
 }
 
 /// A page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg(feature = "watch")]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub struct Page<T> {
     /// The rows, in the list's order.
     pub items: Vec<T>,

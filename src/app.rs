@@ -39,11 +39,12 @@ use crate::metrics::Metrics;
 use crate::sandbox::{self, SandboxNeeds};
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::Snapshot;
+use crate::source::Sources;
 use crate::version::{COMMIT, VERSION};
 use crate::writer::{self, Inputs};
 
 use sockets::Sockets;
-pub use sources::Sources;
+pub use sources::start_sources;
 pub use zone::zone_settings;
 
 /// The most threads that answer UDP at one address: enough for any network's rate of queries.
@@ -85,7 +86,7 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let http = sockets.serve(&responder, &closed, &mut streams)?;
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
-    let sources = Arc::new(Sources::start(&config, events, rereads.manifests.clone()).await?);
+    let sources = Arc::new(start_sources(&config, events, rereads.manifests.clone()).await?);
     let mut index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
     saved_zone::continue_serial(&config, &mut index);
     let keeper = config.state.as_ref().map(|own| {
@@ -107,7 +108,7 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
 
     let is_ending = Arc::new(AtomicBool::new(false));
-    let stats = Box::new(move || sources.stats());
+    let stats = Box::new(move || sources::stats(&sources));
     let (list_budget, limits) = (ListBudget::default(), HttpLimits::default());
     let api = ApiState {
         access,

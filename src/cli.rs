@@ -318,7 +318,9 @@ impl FieldArgs {
 fn meta_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         None | Some(("", _)) => Err("write key=value".into()),
-        Some((key, _)) if !is_meta_key(key) => Err(format!("{key} is not a metadata key: {BAD_META_KEY}")),
+        Some((key, _)) if !is_meta_key(key) => {
+            Err(format!("{key} is not a metadata key: {BAD_META_KEY}; a field has its own flag"))
+        }
         Some((key, value)) => Ok((key.into(), value.into())),
     }
 }

@@ -26,6 +26,7 @@ const KUBECONFIG: &str = "KUBECONFIG";
 
 /// Why there is no client. No secret of a kubeconfig, of a URL or of a credential plugin is in it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// A kubeconfig cannot be used.
     #[error("kubeconfig {}: {reason}", .path.display())]

@@ -8,6 +8,7 @@ mod check;
 mod codec;
 mod local;
 mod ls;
+mod offers_file;
 mod print;
 mod register;
 mod watch;
@@ -19,6 +20,7 @@ pub use check::check;
 pub use codec::{decode, encode};
 pub use local::LocalError;
 pub use ls::ls;
+pub use offers_file::OffersError;
 pub use register::{register, withdraw};
 pub use watch::watch;
 pub use why::why;
@@ -27,8 +29,8 @@ use crate::cli::{ServerArgs, SourceArgs};
 use crate::cluster::ClientError;
 use crate::config::{ConfigError, Environment, ServeConfig};
 use crate::logging::LoggingError;
-use crate::register::RegisterError;
 use crate::register::offer::OfferError;
+use crate::register::{OwnPodError, RegisterError};
 use crate::remote::{RemoteError, ServerAddress, ServerClient};
 use crate::source::files::FileProblem;
 use local::LocalRead;
@@ -37,14 +39,40 @@ use local::LocalRead;
 /// one that is too long.
 const INPUT_LEN_MAX: u64 = 4 * crate::registration::ANNOTATION_LEN_MAX as u64;
 
-/// What the user can do if no server answers.
+/// The flags that mend a request to a server.
 fn advice(error: &RemoteError) -> &'static str {
     match error {
         RemoteError::Unreachable { .. } => {
             ": start one with `callsign serve`, name another one with --server URL, or read the Pods without one, with \
              --manifests PATH or --kubeconfig FILE"
         }
+        RemoteError::NoAuthorities(_) | RemoteError::Untrusted { .. } => " with --server-ca FILE",
+        RemoteError::Unauthorized { .. } => " with --server-token FILE",
+        RemoteError::NotHttp { .. } | RemoteError::Status { .. } | RemoteError::Foreign { .. } => {
+            " It is that of --http, with https:// if it has --http-tls."
+        }
         _ => "",
+    }
+}
+
+/// An error about the own Pod, with the flag that it is about.
+fn own_pod_text(error: &OwnPodError) -> String {
+    match error {
+        OwnPodError::Unknown { .. } => format!("{error}, with --namespace NAME and --pod NAME"),
+        OwnPodError::Namespace(_) => format!("--namespace: {error}"),
+        OwnPodError::Name(_) => format!("--pod: {error}"),
+        error => error.to_string(),
+    }
+}
+
+/// The flags that mend a registration.
+fn register_advice(error: &RegisterError) -> String {
+    match error {
+        RegisterError::NoSuchPod(_) => "; or name it with --namespace and --pod".to_owned(),
+        RegisterError::Kept { container, .. } => format!(
+            ". To add entries beside them, give --container another name; to replace them, give --container {container}"
+        ),
+        _ => String::new(),
     }
 }
 
@@ -113,8 +141,14 @@ pub enum CommandError {
     /// The registration is invalid.
     #[error(transparent)]
     Offer(#[from] OfferError),
-    /// Writing the Pod failed.
+    /// The file of registrations cannot be read.
     #[error(transparent)]
+    Offers(#[from] OffersError),
+    /// It is not known which Pod this process is in.
+    #[error("{}", own_pod_text(.0))]
+    OwnPod(#[from] OwnPodError),
+    /// Writing the Pod failed.
+    #[error("{}{}", .0, register_advice(.0))]
     Register(Box<RegisterError>),
     /// The system refuses to start a process or to deliver signals.
     #[error("cannot follow the server: {0}")]

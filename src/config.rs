@@ -11,7 +11,6 @@ mod environment;
 mod error;
 mod name_server;
 mod options;
-mod own_pod;
 mod profile;
 mod size;
 mod value;
@@ -38,8 +37,6 @@ pub use error::ConfigError;
 use error::refused;
 pub use name_server::NameServer;
 pub use options::{Options, ProfileOption, ServeArgs};
-pub use own_pod::own_pod;
-pub use profile::default_profiles;
 pub use size::{ByteSize, InvalidSize};
 
 /// The kernel's copy of the host name.

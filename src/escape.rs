@@ -1,10 +1,12 @@
 //! Makes untrusted text safe to show: a terminal obeys nothing in it, and nothing reverses a line's direction.
 
 use std::fmt::{self, Write as _};
-use std::io;
 
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
+#[cfg(feature = "server")]
+mod json;
+
+#[cfg(feature = "server")]
+pub use json::json;
 
 /// Text with every character that a terminal may obey written as in JSON: `\u001b`.
 pub struct Escaped<'t>(pub &'t str);
@@ -26,27 +28,6 @@ impl fmt::Display for Escaped<'_> {
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// JSON on one line, with the unsafe characters escaped. A program reads the same value, and a terminal that shows it
-/// obeys nothing.
-pub fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::new();
-    // Serializing fails only for maps whose keys are not strings and for types that refuse it. This crate has neither.
-    let _ = value.serialize(&mut Serializer::with_formatter(&mut text, EscapingFormatter));
-    text
-}
-
-/// Compact JSON. The serializer itself escapes the controls below the space, so they never reach this formatter.
-struct EscapingFormatter;
-
-impl Formatter for EscapingFormatter {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        match fragment.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            true => writer.write_all(fragment.as_bytes()), // the usual case
-            false => write!(writer, "{}", Escaped(fragment)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,15 @@
-//! `callsign`: an authoritative DNS server for RPC processes that register themselves in their own Pod's annotation.
+//! `callsign`: an authoritative DNS server for RPC processes that register themselves in their own Pod's annotation, and
+//! the library with which they register and find each other.
 //!
 //! A process writes what it is (interface, group, version, protocol, port, methods) into its Pod's annotation. `callsign`
 //! watches those Pods and answers SRV, TXT, A, AAAA and PTR questions with the single endpoints, so that the caller does
 //! the balancing.
 //!
-//! ```text
-//! source ─► registration ─► index ─► snapshot ─► answer ─► wire ─► server
-//! (watch,    (annotation     (one      (immutable  (pure)    (bytes)  (UDP, TCP, TLS, HTTPS, QUIC)
-//!  files)     to entries)     writer)   zone)        │
-//!                                          └─► report, http, metrics
-//! ```
-//! No arrow points back, and a test checks that against the `use` lines. Everything to the right of [`index`] holds
-//! only an `Arc` of a [`snapshot::Snapshot`]. [`registration`], [`index`], [`snapshot`], [`answer`] and [`wire`] are
-//! pure: they read no clock, open no socket and start no task.
-//!
 //! # For RPC frameworks
 //!
-//! [`registry`] is the library: a process registers what it serves and subscribes to what it calls. Everything else is
-//! the server and its commands. It is public for the tests and benchmarks of this crate, and may change in any release.
+//! [`registry`] is the library. All other modules belong to the server and its commands.
 //!
-//! # Guarantees
+//! # Guarantees of the server
 //!
 //! 1. **All or nothing.** No answer comes from half a list. Before the first sync, names in the Pods' zone are
 //!    SERVFAIL. A relist replaces what was known only once it is whole.
@@ -35,58 +25,114 @@
 //! 7. **Secrets stay where they are.** Decoding an annotation drops them, so they reach no answer, list or log.
 //! 8. **Everything has a bound.** Queues, connections, messages, registrations and files each have a named constant.
 //!
-//! # The parts
-//!
-//! The vocabulary: [`dns`] (names, types, codes), [`name`] (the schema's names), [`source`] (events and Pods), [`api`]
-//! (the JSON of the HTTP API).
-//!
-//! The data path: [`source::kube`], [`source::files`], [`registration`], [`index`], [`snapshot`], [`zones`] (zone
-//! files), [`answer`], [`txt`], [`wire`], [`server`].
-//!
-//! Around it: [`config`], [`cli`], [`commands`], [`app`] (wiring), [`writer`] (the index's task), [`changes`] (recent
-//! changes and their subscribers), [`sse`] (server-sent events), [`http`], [`report`], [`metrics`], [`logging`],
-//! [`heartbeat`] (a task's heartbeat), [`state`] (the zone saved over a restart), [`sandbox`] (the privileges that a
-//! process drops), [`version`].
-//!
-//! What several parts use: [`escape`] (untrusted text made safe to show), [`url`] (URLs without their secrets),
-//! [`token`] (a token in a file), [`poll`] (files that change), [`backoff`] (waits between tries).
-//!
-//! The process's side: [`register`] (registering in its own Pod), [`remote`] (watching a server over HTTP),
-//! [`registry`] (the library).
+//! ARCHITECTURE.md is the map of the source tree.
 
-pub mod answer;
-pub mod api;
-pub mod app;
-pub mod backoff;
-pub mod changes;
-pub mod cli;
-pub mod cluster;
-pub mod commands;
-pub mod config;
-pub mod dns;
+#[cfg(not(feature = "subscribe"))]
+compile_error!("name a feature of callsign: `subscribe`, `register`, `watch` or `server`");
+
+// The parts in the order of the features. A feature's parts use only their own and those above, which the compiler checks
+// when it builds that feature alone. Parts that are `pub` and hidden are so for main.rs, tests/, benches/ and fuzz/, which
+// link this crate from outside; they may change in any release.
+
+#[cfg(feature = "subscribe")]
+mod api;
+#[cfg(feature = "subscribe")]
+mod backoff;
+#[cfg(feature = "subscribe")]
+#[doc(hidden)]
 pub mod escape;
-pub mod heartbeat;
-pub mod http;
-pub mod index;
-pub mod logging;
-pub mod metrics;
-pub mod name;
-pub mod poll;
-pub mod register;
-pub mod registration;
+#[cfg(feature = "subscribe")]
 pub mod registry;
-pub mod remote;
+#[cfg(feature = "subscribe")]
+mod remote;
+#[cfg(feature = "subscribe")]
+mod sse;
+#[cfg(feature = "subscribe")]
+mod token;
+#[cfg(feature = "subscribe")]
+mod url;
+
+#[cfg(feature = "register")]
+#[doc(hidden)]
+pub mod cluster;
+#[cfg(feature = "register")]
+mod object_name;
+#[cfg(feature = "register")]
+#[doc(hidden)]
+pub mod register;
+#[cfg(feature = "register")]
+#[doc(hidden)]
+pub mod registration;
+
+#[cfg(feature = "watch")]
+#[doc(hidden)]
+pub mod changes;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
+pub mod dns;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
+pub mod heartbeat;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
+pub mod index;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
+pub mod name;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
 pub mod report;
-pub mod sandbox;
-pub mod server;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
 pub mod snapshot;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
 pub mod source;
-pub mod sse;
-pub mod state;
-pub mod token;
-pub mod txt;
-pub mod url;
-pub mod version;
-pub mod wire;
+#[cfg(feature = "watch")]
+mod txt;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
 pub mod writer;
+#[cfg(feature = "watch")]
+#[doc(hidden)]
 pub mod zones;
+
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod answer;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod app;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod commands;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod config;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod http;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod logging;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod metrics;
+#[cfg(feature = "server")]
+mod poll;
+#[cfg(feature = "server")]
+mod sandbox;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod server;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod state;
+#[cfg(feature = "server")]
+mod version;
+#[cfg(feature = "server")]
+#[doc(hidden)]
+pub mod wire;

@@ -27,9 +27,6 @@ use selection::{selections, selects};
 /// The longest `_<protocol>._tcp.`, which must fit in front of a service's name.
 const PREFIX_LEN_MAX: usize = 22;
 
-/// The longest name that Kubernetes allows for a Pod.
-const POD_NAME_LEN_MAX: usize = 253;
-
 /// The label of an alias: its length byte, `x-` and 32 characters.
 const ALIAS_LABEL_LEN: usize = 35;
 
@@ -261,21 +258,6 @@ pub fn protocol_label(protocol: &str) -> Option<String> {
         && hyphens_stand_alone;
     let label = protocol.to_ascii_lowercase();
     (is_name && label != ANY_PROTOCOL).then_some(label)
-}
-
-/// Whether a text is a valid namespace: an RFC 1123 label in lower case (Kubernetes: "Object Names and IDs").
-pub fn is_namespace(text: &str) -> bool {
-    text.len() <= LABEL_LEN_MAX && is_lower_label(text)
-}
-
-/// Whether a text is a valid Pod name: a DNS subdomain in lower case. One of its labels may exceed 63 bytes.
-pub fn is_pod_name(text: &str) -> bool {
-    text.len() <= POD_NAME_LEN_MAX && text.split('.').all(is_lower_label)
-}
-
-fn is_lower_label(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.bytes().all(is_inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// The key of a Pod's labels. `None` if they do not fit below `<ns>.pod.Z`.

@@ -14,16 +14,23 @@
 //! in place also writes a pair `registrar-kind`.
 
 pub mod error;
+#[cfg(feature = "server")]
 pub mod init;
 pub mod keeper;
 pub mod offer;
+pub mod own_pod;
+#[cfg(feature = "server")]
 pub mod probe;
 pub mod profile;
 mod proof;
 pub mod registrar;
+#[cfg(feature = "server")]
 pub mod sidecar;
+#[cfg(feature = "server")]
 pub mod signals;
+#[cfg(feature = "server")]
 mod terminal;
+#[cfg(feature = "server")]
 pub mod wrapper;
 pub mod yaml;
 
@@ -33,40 +40,12 @@ use crate::registration;
 
 pub use error::RegisterError;
 pub use keeper::Keeper;
-pub use offer::Offer;
+pub use offer::{Offer, OfferError};
+pub use own_pod::{OwnPod, OwnPodError, PodDoubt, PodVariables, own_pod};
+#[cfg(feature = "server")]
 pub use probe::Probe;
 pub use profile::Profile;
 pub use registrar::{Registrar, WantedEntries, WriteOutcome};
-
-/// The Pod of this process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPod {
-    pub namespace: Arc<str>,
-    pub name: Arc<str>,
-    /// If the uid is known, a Pod with another uid is refused.
-    pub uid: Option<Arc<str>>,
-    /// Why the Pod may be another one. Without a uid, an address must then prove that this process is in the Pod.
-    pub doubt: Option<PodDoubt>,
-    /// There is a doubt, or a flag may contradict the uid. The Pod is then checked before a server starts.
-    pub is_doubtful: bool,
-}
-
-/// Why a Pod may be another one than this process's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PodDoubt {
-    /// The name is the host name.
-    #[error(
-        "nothing but HOSTNAME says which Pod this process is in, and the kubelet cuts host names at 63 bytes, so the name may \
-             be another Pod's"
-    )]
-    HostName,
-    /// Of name and namespace, one comes from the Pod and the other from a flag or a kubeconfig.
-    #[error(
-        "the Pod's name and its namespace come from different places (a flag, the environment, a kubeconfig), so that together \
-             they may name another Pod"
-    )]
-    Mixed,
-}
 
 /// The owner of entries in a Pod's list. The entries carry it as pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]

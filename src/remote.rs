@@ -1,7 +1,9 @@
-//! A client of a running server, over HTTP or HTTPS: lists, and the stream of changes.
+//! A client of a running server, over HTTP/1.1 with or without TLS: the stream of changes, and for commands the lists.
 
 mod connect;
 mod error;
+#[cfg(feature = "server")]
+mod lists;
 mod stream;
 
 use std::path::PathBuf;
@@ -12,13 +14,11 @@ use http::{HeaderValue, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use crate::api::{LIMIT_MAX, Page};
 use crate::escape::Escaped;
 use crate::sse;
 use crate::token;
-use connect::PooledClient;
+use connect::{PooledClient, connection};
 
 pub use error::RemoteError;
 pub use stream::{EventStream, Selection, StreamEvent};
@@ -47,7 +47,7 @@ pub struct ServerAddress {
 #[derive(Clone, Debug)]
 pub struct ServerClient {
     address: ServerAddress,
-    /// The connection that all streams share. `None` before the first stream and after a failure.
+    /// The client of all streams. `None` before the first stream and after a failure.
     streams: Arc<Mutex<Option<PooledClient>>>,
 }
 
@@ -66,48 +66,6 @@ impl ServerClient {
             (Some("http" | "https"), Some(_), None) => Err(RemoteError::BadUrl("it has a user name")),
             (Some("http" | "https"), Some(_), Some(_)) => Err(RemoteError::BadUrl("it has a query")),
             _ => Err(RemoteError::BadUrl("it does not start with http:// or https://")),
-        }
-    }
-
-    /// Requests all pages of a list. Absent parameters are left out of the query.
-    ///
-    /// # Errors
-    /// The list cannot be fetched completely.
-    pub async fn list<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, Option<&str>)],
-    ) -> Result<Vec<T>, RemoteError> {
-        let connection = PooledClient::of_lists(&self.address)?;
-        let limit = LIMIT_MAX.to_string();
-        let mut items = Vec::new();
-        let mut next: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let query = [query, &[("limit", Some(&*limit)), ("continue", next.as_deref())]].concat();
-            let mut page: Page<T> = self.page(&connection, self.uri(path, &query)?).await?;
-            items.append(&mut page.items);
-            next = page.next;
-            if next.is_none() {
-                return Ok(items);
-            }
-        }
-        Err(RemoteError::TooLarge { server: self.redacted_url() })
-    }
-
-    async fn page<T: DeserializeOwned>(&self, connection: &PooledClient, uri: Uri) -> Result<Page<T>, RemoteError> {
-        let (status, body) = match tokio::time::timeout(DEADLINE, self.fetch(connection, uri)).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(RemoteError::Late { server: self.redacted_url() }),
-        };
-        match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
-                self.foreign(format!(
-                    "the response is not such a list: line {}, column {}",
-                    error.line(),
-                    error.column()
-                ))
-            }),
-            status => Err(self.refused(status, &body)),
         }
     }
 
@@ -135,19 +93,12 @@ impl ServerClient {
         opened.inspect_err(|_| *self.streams() = None) // the next stream reads the authorities again
     }
 
-    /// Called when a stream ends: the next one tries HTTP/2 again.
-    fn stream_ended(&self) {
-        if let Some(connection) = &*self.streams() {
-            connection.forget_fallback();
-        }
-    }
-
     fn connection_of_streams(&self) -> Result<PooledClient, RemoteError> {
         let mut streams = self.streams();
         if let Some(connection) = &*streams {
             return Ok(connection.clone());
         }
-        let connection = PooledClient::of_streams(&self.address)?;
+        let connection = connection(&self.address)?;
         Ok(streams.insert(connection).clone())
     }
 
@@ -167,7 +118,11 @@ impl ServerClient {
             StatusCode::UNAUTHORIZED => {
                 RemoteError::Unauthorized { server: self.redacted_url(), reason: error_message(body, status) }
             }
-            status => RemoteError::Status { server: self.redacted_url(), status, reason: error_message(body, status) },
+            status => RemoteError::Status {
+                server: self.redacted_url(),
+                status: status.as_u16(),
+                reason: error_message(body, status),
+            },
         }
     }
 
@@ -180,12 +135,6 @@ impl ServerClient {
         format!("{base}{path}{separator}{encoded}").parse().map_err(|_| RemoteError::BadUrl("it is too long"))
     }
 
-    async fn fetch(&self, connection: &PooledClient, uri: Uri) -> Result<(StatusCode, Bytes), RemoteError> {
-        let request = http::Request::get(uri).header(header::ACCEPT, "application/json");
-        let answer = self.send(connection, request).await?;
-        Ok((answer.status(), self.body(answer.into_body()).await?))
-    }
-
     async fn send(
         &self,
         connection: &PooledClient,
@@ -193,7 +142,7 @@ impl ServerClient {
     ) -> Result<http::Response<Incoming>, RemoteError> {
         let request = request.body(Empty::new()).map_err(|_| RemoteError::BadUrl("it is not valid in a request"))?;
         let request = self.authorized(request)?;
-        connection.send(request).await.map_err(|error| error::of_request(self.redacted_url(), &error))
+        connection.request(request).await.map_err(|error| error::of_request(self.redacted_url(), &error))
     }
 
     /// Adds the token, if there is one. The file is read each time, so that the token can be rotated.
@@ -213,10 +162,6 @@ impl ServerClient {
             Err(error) if error.is::<LengthLimitError>() => Err(RemoteError::TooLarge { server: self.redacted_url() }),
             Err(error) => Err(error::of_body(self.redacted_url(), &*error)),
         }
-    }
-
-    fn foreign(&self, reason: String) -> RemoteError {
-        RemoteError::Foreign { server: self.redacted_url(), reason }
     }
 
     /// The address without credentials, for errors.
@@ -250,6 +195,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::api::Page;
 
     fn at(url: &str) -> ServerAddress {
         ServerAddress { url: url.into(), ..ServerAddress::default() }
@@ -313,7 +259,7 @@ mod tests {
         assert_eq!(found, ["name=a%2Fb&limit=5000", "name=a%2Fb&limit=5000&continue=c%2Fd"]);
         for (path, expected) in [
             ("/unsynced", "is not ready (wait\\u001b[2J)"),
-            ("/html", "is it the address of --http,"),
+            ("/html", "is it the URL of its HTTP side,"),
             ("/secret", "requires a token (show a token): name the file"),
             ("/none", "404 Not Found"),
             ("/large", "ask for one interface"),

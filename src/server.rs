@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -18,6 +19,7 @@ use crate::dns::{Rcode, Rtype};
 use crate::metrics::{DropReason, Metrics, Transport};
 use crate::snapshot::Snapshot;
 use crate::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Query, Received, ServerOptions};
+use crate::writer::Publish;
 use clients::{Admission, ClientPolicy};
 
 /// The state that all transports share: the current snapshot, and what else a reply depends on.
@@ -184,6 +186,16 @@ fn limits(transport: Transport, edns: Option<Edns>) -> Limits {
         Transport::Udp => Limits::udp(edns),
         Transport::Tcp => Limits::tcp(),
         Transport::Tls | Transport::Https | Transport::Quic => Limits::encrypted(),
+    }
+}
+
+impl Publish for Responder {
+    fn snapshot(&self) -> &ArcSwap<Snapshot> {
+        &self.snapshot
+    }
+
+    fn observe_event_lag(&self, lag: Duration) {
+        self.metrics.observe_event_lag(lag);
     }
 }
 

@@ -34,7 +34,10 @@ pub(crate) use names::{Names, SetFacts, SetSlot};
 pub use pod_record::{Addresses, KeptOut, OwnDetails, PodRecord, RareFields, Refused, Registered, Standing};
 pub use set::{Member, Set};
 pub(crate) use table::Table;
-pub use zone_settings::{SOA_EXPIRE, SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings};
+pub use zone_settings::{
+    DEFAULT_BYTES_MAX, DEFAULT_NAMESPACE_BYTES_MAX, DEFAULT_TTL, DEFAULT_TXT_KEYS, DEFAULT_ZONE, SOA_EXPIRE,
+    SOA_REFRESH, SOA_RETRY, TxtKeys, ZoneSettings,
+};
 
 /// Everything that answers are made from.
 #[derive(Clone, Debug)]

@@ -4,10 +4,12 @@
 //! and its events are in order. A relist is `Begin`, the existing Pods, and `Commit`; `Abort` means that the list is
 //! incomplete.
 
+#[cfg(feature = "server")]
 pub mod files;
 pub mod health;
 pub mod kube;
 pub mod refetch;
+mod running;
 pub mod selector;
 
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use smallvec::SmallVec;
 
 use self::selector::LabelSelector;
 use crate::registration::Decoded;
+
+pub use running::Sources;
 
 /// Identifies a watch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,4 +143,21 @@ pub struct WatchProfile {
     /// The label selector: as text for the API server, and parsed for manifests.
     pub selector: LabelSelector,
     pub annotation: String,
+}
+
+/// The profiles that apply unless the operator defines others.
+pub fn default_profiles() -> Vec<WatchProfile> {
+    let profile = |name: &str, selector: &str, annotation: &str| WatchProfile {
+        name: name.into(),
+        selector: selector.parse().expect("a selector that a test reads"),
+        annotation: annotation.into(),
+    };
+    vec![
+        profile("app", "app.io/label=app.io-value", "app.io/annotation"),
+        profile(
+            "dubbo",
+            "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)",
+            "dubbo.io/annotation",
+        ),
+    ]
 }

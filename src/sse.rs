@@ -16,12 +16,14 @@ pub const SET: &str = "set";
 pub const CHANGE: &str = "change";
 
 /// The bytes before an event's data. The id and the data must hold no line break; JSON on one line never does.
+#[cfg(feature = "server")]
 pub fn encode_head(event: &str, id: &str) -> String {
     debug_assert!(!id.contains(['\n', '\r']));
     format!("event: {event}\nid: {id}\ndata: ")
 }
 
 /// The bytes after an event's data.
+#[cfg(feature = "server")]
 pub const END: &str = "\n\n";
 
 /// Whether a stream can resume after this id. Events before the last one of a round have revision 0, and it cannot
@@ -31,6 +33,7 @@ pub fn is_resumable(id: &str) -> bool {
 }
 
 /// Encodes a heartbeat: a comment, and the id to resume after. It dispatches no event.
+#[cfg(feature = "server")]
 pub fn encode_heartbeat(id: &str) -> String {
     format!(": \nid: {id}\n\n")
 }

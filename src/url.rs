@@ -19,12 +19,14 @@ fn of_text(url: &str) -> Option<String> {
 }
 
 /// The error of a URL without an [`UrlAuthority`].
+#[cfg(feature = "register")]
 pub(crate) const UNCLEAR: &str =
     "its host or port is unclear (in a password write `/`, `?`, `#` and `@` as %2F, %3F, %23 and %40)";
 
 /// The parts of a URL between its scheme and its path.
 pub(crate) struct UrlAuthority<'u> {
     /// The user name and the password.
+    #[cfg_attr(not(feature = "register"), expect(dead_code))] // for the API server's client
     pub login: Option<[String; 2]>,
     /// The host. An IPv6 address is in brackets.
     pub host: &'u str,

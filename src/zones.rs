@@ -15,6 +15,7 @@ mod data;
 mod fault;
 mod generate;
 mod include;
+#[cfg(feature = "server")]
 mod listing;
 mod lookup;
 mod master_file;
@@ -27,6 +28,7 @@ mod tree;
 mod zone;
 
 pub use fault::{FilePosition, ZoneFault, ZoneReason};
+#[cfg(feature = "server")]
 pub use listing::ZoneListing;
 pub use lookup::{Dname, Glue, Lookup, Referral};
 pub use rrset::RrSet;

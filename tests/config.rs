@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use callsign::cli::{Cli, Command};
-use callsign::config::{Environment, Namespaces, ServeConfig, default_profiles};
+use callsign::config::{Environment, Namespaces, ServeConfig};
 use callsign::logging::Format;
 use callsign::snapshot::TxtKeys;
+use callsign::source::default_profiles;
 use callsign::source::kube::QUIET_MAX;
 use clap::{CommandFactory, Parser};
 

@@ -1,27 +1,40 @@
 //! Checks the data path against the `use crate::` lines: no part uses a part to its right.
+//!
+//! The compiler checks the order of the features (src/lib.rs), because it builds each alone. Here stands the order within
+//! the two large ones.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From left to right. Parts in one row may use each other if ARCHITECTURE.md says so.
-const ROWS: [&[&str]; 16] = [
-    &["api", "backoff", "escape", "sse", "poll", "token", "url", "version"],
-    &["cluster"],
-    &["dns"],
-    &["registration"],
-    &["name"],
-    &["source"],
-    &["zones"],
-    &["snapshot"],
-    &["index", "txt"],
-    &["answer"],
-    &["wire"],
-    &["report", "metrics", "heartbeat", "changes"],
-    &["server", "writer", "http", "register"],
-    &["state"],
-    &["config", "cli", "logging", "sandbox", "app", "remote", "registry"],
-    &["commands"],
+/// The features, and their parts from left to right. Parts in one row may use each other if ARCHITECTURE.md says so.
+const FEATURES: [(&str, &[&[&str]]); 2] = [
+    (
+        "watch",
+        &[
+            &["dns"],
+            &["name"],
+            &["source"],
+            &["zones"],
+            &["snapshot"],
+            &["index", "txt"],
+            &["report", "heartbeat", "changes"],
+            &["writer"],
+        ],
+    ),
+    (
+        "server",
+        &[
+            &["version", "poll"],
+            &["answer"],
+            &["wire"],
+            &["metrics"],
+            &["server", "http"],
+            &["state"],
+            &["config", "cli", "logging", "sandbox", "app"],
+            &["commands"],
+        ],
+    ),
 ];
 
 /// The parts that must use no clock, no socket and no task.
@@ -55,29 +68,51 @@ fn code_of(part: &str) -> String {
     lines.filter(|line| !line.trim_start().starts_with("//")).map(|line| line + "\n").collect()
 }
 
+/// Each part, with its feature, in src/lib.rs.
+fn declared() -> BTreeSet<(String, String)> {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let mut feature = "";
+    let mut parts = BTreeSet::new();
+    for line in lib.lines() {
+        feature = line.strip_prefix("#[cfg(feature = \"").and_then(|rest| rest.strip_suffix("\")]")).unwrap_or(feature);
+        let part = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+        parts.extend(part.map(|part| (feature.to_owned(), part.to_owned())));
+    }
+    parts
+}
+
 #[test]
 fn no_arrow_points_back() {
-    for (row, parts) in ROWS.iter().enumerate() {
-        let known: BTreeSet<&str> = ROWS[..=row].iter().flat_map(|parts| parts.iter().copied()).collect();
-        for part in *parts {
-            let code = code_of(part);
-            assert!(code.len() > 100, "{part} has no code");
-            for used in code.split("crate::").skip(1) {
-                assert!(!used.starts_with('{'), "{part} has a grouped `use crate::{{`, which this test does not read");
-                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                assert!(known.contains(used.as_str()), "{part} uses {used}, which is to its right");
+    for (_, rows) in FEATURES {
+        let all: BTreeSet<&str> = rows.iter().flat_map(|parts| parts.iter().copied()).collect();
+        for (row, parts) in rows.iter().enumerate() {
+            let left: BTreeSet<&str> = rows[..=row].iter().flat_map(|parts| parts.iter().copied()).collect();
+            for part in *parts {
+                let code = code_of(part);
+                assert!(code.len() > 100, "{part} has no code");
+                for used in code.split("crate::").skip(1) {
+                    assert!(
+                        !used.starts_with('{'),
+                        "{part} has a grouped `use crate::{{`, which this test does not read"
+                    );
+                    let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let is_right = all.contains(used.as_str()) && !left.contains(used.as_str());
+                    assert!(!is_right, "{part} uses {used}, which is to its right");
+                }
             }
         }
     }
 }
 
 #[test]
-fn every_part_has_its_row() {
-    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    let declared: BTreeSet<&str> =
-        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    let placed: BTreeSet<&str> = ROWS.iter().flat_map(|parts| parts.iter().copied()).collect();
-    assert_eq!(declared, placed);
+fn every_part_of_these_features_has_its_row() {
+    let placed = FEATURES.iter().flat_map(|(feature, rows)| {
+        rows.iter().flat_map(|parts| parts.iter()).map(|part| ((*feature).to_owned(), (*part).to_owned()))
+    });
+    let declared = declared();
+    assert!(declared.contains(&("subscribe".to_owned(), "registry".to_owned())), "{declared:?}");
+    let of_these = declared.into_iter().filter(|(feature, _)| FEATURES.iter().any(|(of, _)| of == feature));
+    assert_eq!(of_these.collect::<BTreeSet<_>>(), placed.collect());
 }
 
 #[test]
@@ -104,8 +139,8 @@ fn type_defined_by(line: &str) -> Option<&str> {
 #[test]
 fn a_types_name_has_one_meaning() {
     let mut seen = BTreeSet::new();
-    for part in ROWS.iter().flat_map(|parts| parts.iter()) {
-        for name in code_of(part).lines().filter_map(type_defined_by) {
+    for (_, part) in declared() {
+        for name in code_of(&part).lines().filter_map(type_defined_by) {
             assert!(seen.insert(name.to_owned()), "{part} defines another type {name}: name it for what it is");
         }
     }

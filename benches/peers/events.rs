@@ -35,12 +35,10 @@ type Heard = (u16, Instant);
 pub(crate) fn measure(cluster: &'static Cluster) {
     world::write_single(cluster, TELLING, 2);
     let server = Server::start(&["--kubeconfig", cluster.kubeconfig(), "--namespace", SMALL]);
-    let stream = Config { server: Some(format!("http://{}", server.http)), ..Config::default() };
-    let own = Config {
-        kubeconfig: Some(cluster.kubeconfig().into()),
-        namespaces: vec![SMALL.to_owned()],
-        ..Config::default()
-    };
+    let stream = Config::of_server(format!("http://{}", server.http));
+    let mut own = Config::default();
+    own.kubeconfig = Some(cluster.kubeconfig().into());
+    own.namespaces = vec![SMALL.to_owned()];
     let listeners = [
         ("callsign: a subscription by the server's stream", subscribe(cluster, stream)),
         ("callsign: a subscription by a watch inside the process", subscribe(cluster, own)),
@@ -95,6 +93,7 @@ fn subscribe(cluster: &'static Cluster, config: Config) -> Receiver<Heard> {
             let endpoints = match subscription.next().await {
                 Update::Set(set) => set.endpoints,
                 Update::Change(change) => change.added,
+                other => panic!("{other:?}"),
             };
             let at = Instant::now();
             if endpoints.into_iter().any(|one| sender.send((one.port, at)).is_err()) {

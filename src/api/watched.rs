@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A ready endpoint. [`WatchedEndpoint::key`] identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WatchedEndpoint {
     /// The name of its Pod.
     pub pod: String,
@@ -45,6 +46,7 @@ impl WatchedEndpoint {
 
 /// All endpoints of a selection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WatchedSet {
     /// In order, and each once.
     pub endpoints: Vec<WatchedEndpoint>,
@@ -52,6 +54,7 @@ pub struct WatchedSet {
 
 /// The difference from an earlier set. Each list is in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WatchedChange {
     /// Endpoints that the earlier set does not have.
     pub added: Vec<WatchedEndpoint>,
@@ -85,6 +88,7 @@ pub struct ChangeEvent {
 
 impl SetEvent {
     /// The event of an interface's set.
+    #[cfg(feature = "server")]
     pub fn of(interface: String, WatchedSet { endpoints }: WatchedSet) -> SetEvent {
         SetEvent { interface, endpoints }
     }
@@ -97,6 +101,7 @@ impl SetEvent {
 
 impl ChangeEvent {
     /// The event of an interface's change.
+    #[cfg(feature = "server")]
     pub fn of(interface: String, WatchedChange { added, changed, removed }: WatchedChange) -> ChangeEvent {
         ChangeEvent { interface, added, changed, removed }
     }
@@ -111,6 +116,7 @@ impl ChangeEvent {
 impl WatchedSet {
     /// Services that differ only in letter case may have the same endpoint, each with its own weight. The larger
     /// weight wins, as in SRV.
+    #[cfg(feature = "watch")]
     pub fn from_unordered(mut endpoints: Vec<WatchedEndpoint>) -> WatchedSet {
         endpoints.sort_unstable_by(|one, other| other.cmp(one));
         endpoints.dedup_by(|next, kept| next.key() == kept.key());

@@ -7,11 +7,9 @@ use crate::config::{ServeConfig, StateOptions};
 use crate::index::Index;
 use crate::server::Responder;
 use crate::snapshot::{Snapshot, ZoneSettings};
-use crate::source::SourceId;
+use crate::source::{SourceId, Sources};
 use crate::state::{self, StateError, StateSaver};
 use crate::zones::Zones;
-
-use super::Sources;
 
 /// Waits for the first sync, and serves the saved zone if there is none in time. The first sync replaces the saved zone.
 ///

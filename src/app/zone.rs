@@ -38,8 +38,6 @@ pub fn zone_settings(config: &ServeConfig) -> anyhow::Result<ZoneSettings> {
         trust_addresses: config.trust_addresses,
         namespace_bytes_max: config.namespace_bytes_max,
         bytes_max: config.bytes_max,
-        key: origin.key(),
-        labels: origin.label_count(),
-        origin,
+        ..ZoneSettings::of_zone(origin)
     })
 }

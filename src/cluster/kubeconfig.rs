@@ -204,7 +204,7 @@ impl Kubeconfig {
             (None, Some((file, name))) => (name.as_str(), Some(file.to_path_buf())),
             (None, None) => {
                 let path = self.files.first().map(|file| file.to_path_buf()).unwrap_or_default();
-                let reason = "current-context is not set: set it, or name a context with --context NAME".into();
+                let reason = "current-context is not set: set it, or name a context".into();
                 return Err(ClientError::Kubeconfig { path, reason });
             }
         };

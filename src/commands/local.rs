@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
-use crate::app::{Sources, zone_settings};
+use crate::app::{start_sources, zone_settings};
 use crate::cluster::{ClientError, client};
 use crate::config::{Kubernetes, ServeConfig};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
 use crate::source::files::{self, FileProblem, LoadReport};
-use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
+use crate::source::{Arrival, Change, Event, SourceId, Sources, WatchProfile};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
 
@@ -79,7 +79,7 @@ impl LocalRead {
     pub(super) async fn read(config: ServeConfig) -> Result<LocalRead, LocalError> {
         let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
         let watched = ServeConfig { manifests: Vec::new(), ..config.clone() };
-        let watches = Sources::start(&watched, sender, Arc::default()).await.map_err(LocalError::Setup)?;
+        let watches = start_sources(&watched, sender, Arc::default()).await?;
         let of_files = config.profiles.iter().map(|profile| manifest_source(&profile.name));
         let ids = watches.ids().into_iter().chain(of_files).collect();
         let settings = zone_settings(&config).map_err(LocalError::Setup)?;

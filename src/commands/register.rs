@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::{CommandError, CommandOutput};
+use super::{CommandError, CommandOutput, offers_file};
 use crate::cli::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 use crate::cluster::client;
-use crate::config::{Environment, own_pod};
+use crate::config::Environment;
 use crate::logging;
 use crate::register::signals::EndSignals;
 use crate::register::wrapper::{Wrapper, WrapperError};
 use crate::register::{
-    Keeper, Offer, Owner, OwnerKind, Probe, Profile, RegisterError, Registrar, WantedEntries, init, offer, sidecar,
+    Keeper, Offer, Owner, OwnerKind, Probe, Profile, RegisterError, Registrar, WantedEntries, init, own_pod, sidecar,
 };
 
 /// Registers as a wrapper, a sidecar or once. Returns the exit code.
@@ -73,7 +73,7 @@ fn offers(args: &RegisterArgs) -> Result<Vec<Offer>, CommandError> {
     let mut offers: Vec<Offer> =
         args.interface.iter().map(|interface| args.fields.offer(interface, &args.port)).collect();
     if let Some(path) = &args.from {
-        offers.extend(offer::read(path)?);
+        offers.extend(offers_file::read(path)?);
     }
     Ok(offers)
 }
@@ -118,7 +118,7 @@ async fn registrar(
     let is_named = kubeconfig.is_some() || context.is_some();
     let reach = client(kubeconfig.as_deref(), context.as_deref()).await;
     let of_context = reach.as_ref().ok().filter(|_| is_named).map(|(_, namespace)| namespace.clone());
-    let pod = own_pod(namespace.as_deref(), pod.as_deref(), of_context.as_deref(), environment)?;
+    let pod = own_pod(namespace.as_deref(), pod.as_deref(), of_context.as_deref(), &environment.pod_variables())?;
     let (client, _) = reach?;
     Ok(Registrar::new(client, pod, profile, owner))
 }

@@ -8,10 +8,10 @@ use super::local::{Absence, LocalRead};
 use super::print::{TextTable, count, escaped, json, sockets};
 use super::{CommandError, CommandOutput, read_local, server_at};
 use crate::cli::{PodRef, WhyArgs};
-use crate::config::{Environment, default_profiles};
+use crate::config::Environment;
 use crate::remote::ServerClient;
 use crate::report::{self, Paging, PodFilter, PodRow, RefusalRow, RegistrationRow};
-use crate::source::WatchProfile;
+use crate::source::{WatchProfile, default_profiles};
 
 /// The namespace of a Pod without one, if no kubeconfig has a namespace.
 const DEFAULT_NAMESPACE: &str = "default";

@@ -2,15 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-pub const DEFAULT_ZONE: &str = "rpc.cluster.local.";
+pub use crate::snapshot::{
+    DEFAULT_BYTES_MAX, DEFAULT_NAMESPACE_BYTES_MAX, DEFAULT_TTL, DEFAULT_TXT_KEYS, DEFAULT_ZONE,
+};
 
 /// A port that needs no root, on the loopback alone.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
 
 pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
-
-/// The TTL of every record, in seconds.
-pub const DEFAULT_TTL: u32 = 5;
 
 /// In seconds: three missed bookmarks.
 pub const DEFAULT_STALE_AFTER: u32 = 180;
@@ -23,16 +22,6 @@ pub const DEFAULT_STATE_MAX_AGE: u32 = 86_400;
 
 /// Seconds for which the server goes on answering after SIGTERM.
 pub const DEFAULT_LAME_DUCK: u32 = 5;
-
-/// The metadata keys that TXT records show besides the named fields.
-pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
-
-/// The most bytes that all Pods may take. The sum in ARCHITECTURE.md ("Bytes") fits the memory limit of `deploy/`.
-pub const DEFAULT_BYTES_MAX: u64 = 576 * 1024 * 1024;
-
-/// The most bytes that the Pods of one namespace may take. 100,000 ordinary Pods fit. If all Pods take more than
-/// [`DEFAULT_BYTES_MAX`], the largest namespace gives way first.
-pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = 544 * 1024 * 1024;
 
 pub const DEFAULT_LOG_LEVEL: &str = "info";
 

@@ -3,6 +3,7 @@
 //! A variable is another spelling of a flag: both go through the same parser, so they cannot differ.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::IpAddr;
 
@@ -11,6 +12,7 @@ use clap::{Arg, ArgAction, Args, Command, FromArgMatches};
 use super::options::{ServeArgs, split_list};
 use super::{ConfigError, HOST_NAME_FILE};
 use crate::escape::Escaped;
+use crate::register::PodVariables;
 
 /// The prefix of every option's variable.
 const PREFIX: &str = "CALLSIGN_";
@@ -102,8 +104,14 @@ impl Environment {
         Ok(addresses)
     }
 
+    /// The variables that say which Pod this process is in.
+    pub fn pod_variables(&self) -> PodVariables {
+        let Ok(variables) = PodVariables::try_read(|name| Ok::<_, Infallible>(self.fact(name).map(str::to_owned)));
+        variables
+    }
+
     /// The value of a kept variable.
-    pub(super) fn fact(&self, name: &str) -> Option<&str> {
+    fn fact(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 

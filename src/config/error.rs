@@ -58,16 +58,6 @@ pub enum ConfigError {
         /// What is wrong, and what to write instead.
         message: String,
     },
-    /// Nothing says which Pod this process is in.
-    #[error(
-        "which Pod is this process in? Its {missing} is unknown; in a Pod, give its container {}, anywhere else \
-         --namespace NAME and --pod NAME",
-        crate::register::yaml::ENVIRONMENT_YAML
-    )]
-    NoOwnPod {
-        /// `namespace` or `name`.
-        missing: &'static str,
-    },
     /// No option names a source of Pods, and this process is not in a cluster.
     #[error(
         "no source of Pods: give --manifests PATH to read them from files, or --kubeconfig FILE, --context NAME, \

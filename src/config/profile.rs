@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{ConfigError, ProfileOption, refused};
-use crate::source::WatchProfile;
+use crate::source::{WatchProfile, default_profiles};
 
 /// The most profiles. Each is one watch per namespace, which costs the API server.
 const PROFILES_MAX: usize = 16;
@@ -13,23 +13,6 @@ const SELECTOR_LEN_MAX: usize = 4096;
 
 /// The longest annotation key by the API server's rules: a DNS subdomain, a slash and a name.
 const ANNOTATION_KEY_LEN_MAX: usize = 253 + 1 + 63;
-
-/// The profiles that apply unless the file defines its own.
-pub fn default_profiles() -> Vec<WatchProfile> {
-    let profile = |name: &str, selector: &str, annotation: &str| WatchProfile {
-        name: name.into(),
-        selector: selector.parse().expect("a selector that a test reads"),
-        annotation: annotation.into(),
-    };
-    vec![
-        profile("app", "app.io/label=app.io-value", "app.io/annotation"),
-        profile(
-            "dubbo",
-            "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)",
-            "dubbo.io/annotation",
-        ),
-    ]
-}
 
 /// The profiles of the file, or the default ones.
 pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<WatchProfile>, ConfigError> {

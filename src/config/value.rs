@@ -17,7 +17,8 @@ use super::{
 };
 use crate::dns::Name;
 use crate::logging;
-use crate::name::{ZONE_LEN_MAX, is_namespace};
+use crate::name::ZONE_LEN_MAX;
+use crate::object_name::is_namespace;
 use crate::snapshot::TxtKeys;
 use crate::source::kube::QUIET_MAX;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::intern::Interner;
-use crate::name::{is_namespace, is_pod_name};
+use crate::object_name::{is_namespace, is_pod_name};
 use crate::registration::{DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
 use crate::snapshot::{OwnDetails, PodRecord, Refused, Registered, Standing, ZoneSettings};
 

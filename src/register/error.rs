@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::PodDoubt;
 use super::yaml::{ENVIRONMENT_YAML, role_yaml};
-use crate::registration::Problem;
 
 /// The most characters of a server's message that an error repeats.
 const MESSAGE_LEN_MAX: usize = 600;
 
 /// Why writing the own Pod failed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// There is no connection, or no response.
     #[error("waiting for the API server: {0}")]
@@ -31,7 +31,7 @@ pub enum RegisterError {
     #[error("waiting for other writers of the Pod {0}: it changed before each of our writes")]
     Contended(String),
     /// The kubelet has not reported the Pod's address yet.
-    #[error("waiting for the Pod {0} to have an address, which a registry path must name (or give --ip)")]
+    #[error("waiting for the Pod {0} to have an address, which a registry path must name unless the registration does")]
     NoAddress(String),
     /// The kubelet has not yet reported the address that could prove the Pod to be our own.
     #[error(
@@ -58,10 +58,7 @@ pub enum RegisterError {
         reason: &'static str,
     },
     /// A running process keeps the entries in place that the write would replace.
-    #[error(
-        "the Pod {pod} already has entries of the container {container}, and a {kind} keeps them in place. To add entries beside \
-             them, give --container another name; to replace them, give --container {container}"
-    )]
+    #[error("the Pod {pod} already has entries of the container {container}, and a {kind} keeps them in place")]
     Kept {
         /// Namespace and name.
         pod: String,
@@ -100,7 +97,7 @@ pub enum RegisterError {
         message: String,
     },
     /// There is no such Pod.
-    #[error("there is no Pod {0}; say which one this process is in, with --namespace and --pod or: {ENVIRONMENT_YAML}")]
+    #[error("there is no Pod {0}; say which one this process is in: {ENVIRONMENT_YAML}")]
     NoSuchPod(String),
     /// The Pod with this name has another uid.
     #[error(
@@ -116,8 +113,10 @@ pub enum RegisterError {
         wanted: String,
     },
     /// The annotation's value cannot be decoded, so nothing can be added to it.
-    #[error("the annotation {annotation} of the Pod {pod} cannot be read, at byte {}: {}; mend it where it is written, or remove it: \
-             kubectl -n {namespace} annotate pod {name} {annotation}-", problem.offset, problem.reason)]
+    #[error(
+        "the annotation {annotation} of the Pod {pod} cannot be read, at byte {offset}: {reason}; mend it where it is written, or remove it: \
+             kubectl -n {namespace} annotate pod {name} {annotation}-"
+    )]
     Unreadable {
         /// Namespace and name.
         pod: String,
@@ -127,8 +126,10 @@ pub enum RegisterError {
         name: String,
         /// The annotation's key.
         annotation: &'static str,
+        /// Where in the value it stands, in bytes.
+        offset: usize,
         /// What is wrong with the value.
-        problem: Problem,
+        reason: String,
     },
     /// The Pod's annotations would exceed 256 KiB, the most that the API server accepts.
     #[error(
@@ -151,7 +152,7 @@ pub enum RegisterError {
     )]
     TooMany {
         /// The reason that the server would give.
-        reason: crate::registration::Reason,
+        reason: String,
     },
     /// The API server refuses for any other reason.
     #[error("the API server refuses to {verb} the Pod {pod} ({code}): {message}")]

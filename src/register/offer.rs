@@ -1,12 +1,9 @@
-//! The offers of a process, from a command line or a file, and the annotation entries that they become.
+//! The offers of a process, and the annotation entries that they become.
 
 #![warn(missing_docs)]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,9 +14,6 @@ use serde_json::{Value, json};
 use super::{Owner, Profile};
 use crate::registration::{self, Metadata, REGISTRAR};
 
-/// The largest file of offers, in bytes: four times the longest annotation.
-const FILE_LEN_MAX: u64 = 4 * registration::ANNOTATION_LEN_MAX as u64;
-
 /// The key of the pair, or parameter, with the kind of registrar that keeps a registration in place.
 pub const REGISTRAR_KIND: &str = "registrar-kind";
 
@@ -29,13 +23,22 @@ const ENABLED: &str = "enabled";
 /// The protocol of a registry path if the offer names none: a URL must have one.
 const DUBBO_PROTOCOL: &str = "dubbo";
 
-/// Keys that metadata may not use, because a flag or field of their own sets them.
+/// Keys that metadata may not use, because a field of their own sets them.
 const FIELDS: [&str; 10] =
     ["interface", "group", "version", "protocol", "ip", "port", "method", "methods", "weight", "application"];
 
 /// An interface at one or more ports.
+///
+/// ```
+/// use callsign::registry::Registration;
+///
+/// let mut greeter = Registration::new("org.acme.Greeter", 50051);
+/// greeter.version = Some("1.0.0".into());
+/// greeter.methods = vec!["SayHello".into()];
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Offer {
     /// The interface's name, such as `org.acme.Greeter`.
     pub interface: String,
@@ -62,36 +65,23 @@ pub struct Offer {
     pub meta: Vec<(String, String)>,
 }
 
-/// Why offers cannot be read or registered.
-#[derive(Debug, thiserror::Error)]
-pub enum OfferError {
-    /// Reading the file failed.
-    #[error("--from {}: {source}", path.display())]
-    Unreadable {
-        /// The file of offers.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The file's content is not offers.
-    #[error("--from {}: {message}", path.display())]
-    BadFile {
-        /// The file of offers.
-        path: PathBuf,
-        /// What is wrong. It does not quote the file's text.
-        message: String,
-    },
-    /// A server would refuse the registration.
-    #[error("{interface:?} cannot be registered: {message}")]
-    Refused {
-        /// The interface's name.
-        interface: String,
-        /// Why a server would refuse it.
-        message: String,
-    },
+/// Why an offer cannot be registered: a server would refuse it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{interface:?} cannot be registered: {reason}")]
+#[non_exhaustive]
+pub struct OfferError {
+    /// The interface's name.
+    pub interface: String,
+    /// Why a server would refuse it.
+    pub reason: String,
 }
 
 impl Offer {
+    /// An interface at a port, without further fields.
+    pub fn new(interface: impl Into<String>, port: u16) -> Offer {
+        Offer { interface: interface.into(), port: vec![port], ..Offer::default() }
+    }
+
     /// The registrations as fields, one per port: each a list of pairs that begins with `interface`.
     pub fn fields(&self) -> impl Iterator<Item = Vec<(String, String)>> {
         self.port.iter().map(|port| {
@@ -158,9 +148,9 @@ impl Offer {
     /// Decodes the entries as a server does, and refuses what a server would refuse, before anything is written.
     ///
     /// # Errors
-    /// [`OfferError::Refused`] with the first reason.
+    /// The first reason to refuse it.
     pub fn check(&self, profile: Profile, owner: &Owner) -> Result<(), OfferError> {
-        let refused = |message: String| Err(OfferError::Refused { interface: self.interface.clone(), message });
+        let refused = |reason: String| Err(OfferError { interface: self.interface.clone(), reason });
         if self.port.is_empty() || self.port.contains(&0) {
             return refused("it needs a port from 1 to 65535".into());
         }
@@ -196,8 +186,7 @@ impl Offer {
 }
 
 /// Why a key of metadata is refused.
-pub const BAD_META_KEY: &str =
-    "a field has its own flag, `registrar` and `registrar-kind` are reserved, and no key begins with /";
+pub const BAD_META_KEY: &str = "a field of the registration has this name, `registrar` and `registrar-kind` are reserved, and no key begins with /";
 
 /// Whether metadata may have this key.
 pub fn is_meta_key(key: &str) -> bool {
@@ -207,40 +196,6 @@ pub fn is_meta_key(key: &str) -> bool {
         && !is_taken(REGISTRAR)
         && !is_taken(REGISTRAR_KIND)
         && !FIELDS.into_iter().any(is_taken)
-}
-
-/// The content of a file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Offers {
-    registration: Vec<Offer>,
-}
-
-/// Reads offers from a file: JSON if its name ends in `.json`, else TOML with `[[registration]]` tables.
-///
-/// # Errors
-/// The file cannot be read or is something else. The error never quotes the file: a path typed wrong may name a file
-/// with secrets.
-pub fn read(path: &Path) -> Result<Vec<Offer>, OfferError> {
-    let unreadable = |source| OfferError::Unreadable { path: path.into(), source };
-    let bad = |message: String| OfferError::BadFile { path: path.into(), message };
-    let mut text = String::new();
-    File::open(path).and_then(|file| file.take(FILE_LEN_MAX + 1).read_to_string(&mut text)).map_err(unreadable)?;
-    if text.len() as u64 > FILE_LEN_MAX {
-        return Err(bad(format!("it has more than {FILE_LEN_MAX} bytes")));
-    }
-    let form = "it must have a list `registration`, each with `interface`, `port` and optionally `group`, `version`, \
-                `protocol`, `ip`, `methods`, `weight`, `application`, `meta`";
-    let offers: Offers = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-        serde_json::from_str(&text)
-            .map_err(|error| bad(format!("line {}: not JSON of this form; {form}", error.line())))?
-    } else {
-        toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            bad(format!("line {}: not TOML of this form; {form}", before.matches('\n').count() + 1))
-        })?
-    };
-    if offers.registration.is_empty() { Err(bad("it has no registration".into())) } else { Ok(offers.registration) }
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {

@@ -3,7 +3,9 @@
 #![warn(missing_docs)]
 
 /// A profile for writing registrations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "server", derive(clap::ValueEnum))]
+#[non_exhaustive]
 pub enum Profile {
     /// Registrations as fields, for callsign.
     #[default]

@@ -3,29 +3,24 @@
 //! The containers of a Pod share its network: if this process has an address of the Pod, it is in that Pod. A Pod on
 //! its node's network shares its addresses with all others there, so they prove nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use k8s_openapi::api::core::v1::Pod;
-use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::SockaddrStorage;
 
 use super::{PodDoubt, RegisterError};
 
-/// The addresses of this process's network interfaces. Empty if the system does not list them.
-pub(super) fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = match getifaddrs() {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            tracing::warn!("listing the network interfaces failed: {error}");
-            return Vec::new();
-        }
-    };
-    interfaces.filter_map(|interface| ip(&interface.address?)).collect()
-}
+/// A port for [`is_own`], which sends nothing to it (RFC 863).
+const DISCARD: u16 = 9;
 
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+/// Whether an address is one of this process's network interfaces, on any system: packets to an own address leave from
+/// that address. Connecting a UDP socket selects the route and sends nothing.
+pub(super) fn is_own(address: IpAddr) -> bool {
+    let any = if address.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address)
 }
 
 /// Compares the Pod's addresses with this process's. `name` is the Pod's name for the error.
@@ -33,7 +28,12 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// # Errors
 /// [`RegisterError::Unproven`] if the Pod has no address yet, [`RegisterError::NotProven`] if it has only other
 /// addresses.
-pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: PodDoubt) -> Result<(), RegisterError> {
+pub(super) fn check(
+    pod: &Pod,
+    is_own: impl Fn(IpAddr) -> bool,
+    name: &str,
+    doubt: PodDoubt,
+) -> Result<(), RegisterError> {
     let refused = |reason| Err(RegisterError::NotProven { pod: name.to_owned(), doubt, reason });
     if pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
         return refused("that Pod is on its node's network, where addresses prove nothing");
@@ -45,7 +45,7 @@ pub(super) fn check(pod: &Pod, own: &[IpAddr], name: &str, doubt: PodDoubt) -> R
     if its.peek().is_none() {
         return Err(RegisterError::Unproven { pod: name.to_owned(), doubt });
     }
-    if its.any(|ip| own.contains(&ip)) { Ok(()) } else { refused("this process has none of that Pod's addresses") }
+    if its.any(is_own) { Ok(()) } else { refused("this process has none of that Pod's addresses") }
 }
 
 #[cfg(test)]
@@ -56,8 +56,8 @@ mod tests {
 
     fn checked(spec: Value, status: Value) -> Result<(), RegisterError> {
         let pod = json!({ "metadata": { "name": "a" }, "spec": spec, "status": status });
-        let own = ["127.0.0.1", "10.244.0.81", "fd00::81"].map(|ip| ip.parse().unwrap());
-        check(&serde_json::from_value(pod).unwrap(), &own, "default/a", PodDoubt::HostName)
+        let own = ["127.0.0.1", "10.244.0.81", "fd00::81"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        check(&serde_json::from_value(pod).unwrap(), |ip| own.contains(&ip), "default/a", PodDoubt::HostName)
     }
 
     #[test]
@@ -78,8 +78,12 @@ mod tests {
         }
     }
 
+    /// TEST-NET-2 and the documentation prefix of IPv6 (RFC 5737, RFC 3849) are on no interface.
     #[test]
-    fn the_loopback_is_an_own_address() {
-        assert!(own_addresses().contains(&IpAddr::from([127, 0, 0, 1])), "{:?}", own_addresses());
+    fn the_loopback_is_an_own_address_and_one_for_documentation_is_not() {
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
+        for other in ["198.51.100.1", "2001:db8::1", "0.0.0.0", "::"] {
+            assert!(!is_own(other.parse().unwrap()), "{other}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::offer::REGISTRAR_KIND;
 use super::{Offer, OwnPod, Owner, OwnerKind, Profile, RegisterError, proof};
 use crate::backoff::Backoff;
 use crate::cluster::plain;
-use crate::registration::{self, ANNOTATION_LEN_MAX, REGISTRAR, Reason};
+use crate::registration::{self, ANNOTATION_LEN_MAX, Problem, REGISTRAR, Reason};
 
 /// The time limit of a request. A Pod is small, and an ending process waits for the request.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ impl Registrar {
             Some(_) => {}
             None => {
                 if let Some(doubt) = self.pod.doubt {
-                    proof::check(&pod, &proof::own_addresses(), &self.pod(), doubt)?;
+                    proof::check(&pod, proof::is_own, &self.pod(), doubt)?;
                 }
                 self.pod.uid = Some(found.into());
             }
@@ -195,12 +195,13 @@ impl Registrar {
     /// The annotation's value with the wanted entries. `None` if the value is empty.
     fn value(&self, pod: &Pod, current: Option<&str>, wanted: &WantedEntries) -> Result<Option<String>, RegisterError> {
         let name = &*self.owner.name;
-        let unreadable = |problem| RegisterError::Unreadable {
+        let unreadable = |problem: Problem| RegisterError::Unreadable {
             pod: self.pod(),
             namespace: self.pod.namespace.to_string(),
             name: self.pod.name.to_string(),
             annotation: self.profile.annotation(),
-            problem,
+            offset: problem.offset,
+            reason: problem.reason.to_string(),
         };
         let entries = match wanted {
             WantedEntries::Offers(offers) => {
@@ -262,7 +263,7 @@ impl Registrar {
         }
         let problems = registration::decode(value).problems;
         let beyond = problems.iter().find(|problem| matches!(problem.reason, Reason::TooMany | Reason::TooLarge));
-        beyond.map_or(Ok(()), |problem| Err(RegisterError::TooMany { reason: problem.reason }))
+        beyond.map_or(Ok(()), |problem| Err(RegisterError::TooMany { reason: problem.reason.to_string() }))
     }
 
     /// Maps an error of the client.

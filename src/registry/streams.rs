@@ -3,7 +3,7 @@
 //! ```text
 //! Subscription ─┐                    ┌─► the set of each interface ─► Subscription
 //! Subscription ─┼─► Lane ─► EventStream
-//! Subscription ─┘   (another lane beyond 1,024 interfaces; HTTP/2 carries all on one connection)
+//! Subscription ─┘   (another lane beyond 1,024 interfaces)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

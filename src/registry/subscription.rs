@@ -6,12 +6,14 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "watch")]
 use super::own_watch::{WatchSubscription, WatchUpdate};
 use super::streams::StreamSubscription;
 use super::{Change, Endpoint, Set};
 
 /// An update of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Update {
     /// The whole set. It comes once, first.
     Set(Set),
@@ -30,6 +32,7 @@ enum SetSource {
     /// The task that follows a server's stream.
     Streamed(StreamSubscription),
     /// The process's own watch.
+    #[cfg(feature = "watch")]
     Watched(WatchSubscription),
 }
 
@@ -38,6 +41,7 @@ impl Subscription {
         Subscription { received: None, source: SetSource::Streamed(listening) }
     }
 
+    #[cfg(feature = "watch")]
     pub(super) fn watched(watched: WatchSubscription) -> Subscription {
         Subscription { received: None, source: SetSource::Watched(watched) }
     }
@@ -52,6 +56,7 @@ impl Subscription {
                     }
                     latest.borrow_and_update().as_ref().and_then(|set| update_since(self.received.as_ref(), set))
                 }
+                #[cfg(feature = "watch")]
                 SetSource::Watched(watched) => match watched.next().await {
                     WatchUpdate::Set(set) => update_since(self.received.as_ref(), &set),
                     WatchUpdate::Change(change) => Some(Update::Change(change)),

@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::io;
 
-use http::StatusCode;
 use hyper_util::client::legacy;
 
 use super::{BODY_LEN_MAX, DEADLINE, PAGES_MAX, escaped};
@@ -13,6 +12,7 @@ use crate::token::TokenError;
 
 /// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RemoteError {
     /// The server's URL is invalid.
     #[error("the server's URL: {0}; write it as http://127.0.0.1:8053 or https://callsign.example:8053")]
@@ -23,8 +23,11 @@ pub enum RemoteError {
     /// The certificate authorities cannot be read.
     #[error("the server's certificate authorities: {0}")]
     Authorities(String),
+    /// The system has no certificate authorities, and none are named.
+    #[error("the system has no certificate authorities ({0}): name the server's own")]
+    NoAuthorities(String),
     /// The server's certificate is not valid.
-    #[error("{server} is not trusted ({reason}): name the authority of its certificate with --server-ca FILE")]
+    #[error("{server} is not trusted ({reason}): name the authority of its certificate")]
     Untrusted {
         /// The server's URL.
         server: String,
@@ -32,7 +35,7 @@ pub enum RemoteError {
         reason: String,
     },
     /// The server requires a token, or another one.
-    #[error("{server} requires a token ({reason}): name the file of its --http-token with --server-token FILE")]
+    #[error("{server} requires a token ({reason}): name the file of its token")]
     Unauthorized {
         /// The server's URL.
         server: String,
@@ -62,7 +65,7 @@ pub enum RemoteError {
         reason: String,
     },
     /// The TLS handshake failed.
-    #[error("no TLS with {server} ({reason}): has it --http-tls? If not, write its URL with http://")]
+    #[error("no TLS with {server} ({reason}): if it serves plain HTTP, write its URL with http://")]
     NoTls {
         /// The server's URL.
         server: String,
@@ -79,7 +82,7 @@ pub enum RemoteError {
     },
     /// The response is not HTTP.
     #[error(
-        "the response of {server} is not HTTP ({reason}): is it the address of --http, with https:// if it has --http-tls?"
+        "the response of {server} is not HTTP ({reason}): is it the URL of its HTTP side, with https:// if that has TLS?"
     )]
     NotHttp {
         /// The server's URL.
@@ -88,12 +91,12 @@ pub enum RemoteError {
         reason: String,
     },
     /// An HTTP server answers with an unexpected status.
-    #[error("{server} answers {status} ({reason}): is it the address of callsign's --http?")]
+    #[error("{server} answers {status} ({reason}): is it the URL of a callsign server's HTTP side?")]
     Status {
         /// The server's URL.
         server: String,
         /// The HTTP status.
-        status: StatusCode,
+        status: u16,
         /// The server's message.
         reason: String,
     },
@@ -107,7 +110,7 @@ pub enum RemoteError {
     },
     /// Another kind of server, or another version of callsign.
     #[error(
-        "{server} does not answer as callsign's HTTP API does ({reason}): is it the address of --http, with https:// if it has --http-tls?"
+        "{server} does not answer as callsign's HTTP API does ({reason}): is it the URL of its HTTP side, with https:// if that has TLS?"
     )]
     Foreign {
         /// The server's URL.
@@ -168,7 +171,7 @@ fn of_answer(server: String, error: &(dyn Error + 'static)) -> RemoteError {
 /// How an established connection ended. `None` if the error has another cause.
 pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
     // One I/O error may wrap another.
-    let kinds = causes(error).filter_map(io_error).map(io::Error::kind);
+    let kinds = causes(error).filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
     let of_kind = kinds.filter_map(|kind| match kind {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
             Some("the connection was reset")
@@ -180,11 +183,6 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> Option<&'static str> {
     of_kind
         .last()
         .or_else(|| find::<hyper::Error>(error).filter(|error| is_closed(error)).map(|_| "the connection was closed"))
-}
-
-/// The error as an I/O error, or the I/O error that an HTTP/2 error has besides its causes.
-fn io_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
-    error.downcast_ref::<io::Error>().or_else(|| error.downcast_ref::<h2::Error>()?.get_io())
 }
 
 /// The first error of a type among an error and its causes, including those that an I/O error wraps.
@@ -259,7 +257,7 @@ mod tests {
             ("http", |stream| say(stream, "HTTP/1.1 200"), "the connection was closed before the response came"),
             ("http", |stream| say(stream, CUT), "the connection was closed in the middle of the response"),
             ("http", |stream| say(stream, "SSH-2.0-OpenSSH_9\r\n"), "is not HTTP"),
-            ("http", |stream| say(stream, "\u{15}\u{3}\u{3}\0\u{2}\u{2}F"), "with https:// if it has --http-tls"),
+            ("http", |stream| say(stream, "\u{15}\u{3}\u{3}\0\u{2}\u{2}F"), "with https:// if that has TLS"),
             ("http", |stream| say(stream, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), "answers 500"),
             (
                 "http",
@@ -272,7 +270,7 @@ mod tests {
         ] {
             let text = told(scheme, does).await;
             assert!(text.contains(expected), "{text}: not {expected}");
-            assert!(!text.contains("not as callsign's"), "{text}");
+            assert!(!text.contains("not as callsign's") && !text.contains("--"), "{text}");
         }
     }
 
@@ -287,7 +285,6 @@ mod tests {
         let _ = stream.write_all(b"x").await;
     }
 
-    /// hyper's HTTP/2 errors have the I/O error, but not among their causes.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_stream_that_is_reset_says_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -304,9 +301,8 @@ mod tests {
                 let handle = stream.try_clone().expect("a second handle");
                 let stream = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::from_std(stream).expect("a socket"));
                 let service = hyper::service::service_fn(answer);
-                let builder = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
-                let _ =
-                    tokio::time::timeout(Duration::from_millis(300), builder.serve_connection(stream, service)).await;
+                let connection = hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
+                let _ = tokio::time::timeout(Duration::from_millis(300), connection).await;
                 reset(handle);
             }
         });

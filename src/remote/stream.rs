@@ -133,7 +133,6 @@ impl EventStream {
             }
             if let Err(error) = self.step().await {
                 self.close();
-                self.server.stream_ended();
                 self.try_at = self.try_at.max(Instant::now() + self.backoff.wait(None));
                 return StreamEvent::Lost(error);
             }

@@ -5,6 +5,22 @@ use std::net::IpAddr;
 
 use crate::dns::{Key, Name};
 
+/// The Pods' zone if the operator names no other.
+pub const DEFAULT_ZONE: &str = "rpc.cluster.local.";
+
+/// The TTL of every record, in seconds.
+pub const DEFAULT_TTL: u32 = 5;
+
+/// The metadata keys that TXT records show besides the named fields.
+pub const DEFAULT_TXT_KEYS: [&str; 7] = ["weight", "serialization", "release", "region", "zone", "environment", "tag"];
+
+/// The most bytes that all Pods may take. The sum in ARCHITECTURE.md ("Bytes") fits the memory limit of `deploy/`.
+pub const DEFAULT_BYTES_MAX: u64 = 576 * 1024 * 1024;
+
+/// The most bytes that the Pods of one namespace may take. 100,000 ordinary Pods fit. If all Pods take more than
+/// [`DEFAULT_BYTES_MAX`], the largest namespace gives way first.
+pub const DEFAULT_NAMESPACE_BYTES_MAX: u64 = 544 * 1024 * 1024;
+
 /// The Pods' zone, its reverse zones, and what applies to all of their records.
 #[derive(Clone, Debug)]
 pub struct ZoneSettings {
@@ -38,27 +54,32 @@ pub struct ZoneSettings {
     pub bytes_max: u64,
 }
 
-#[cfg(test)]
 impl ZoneSettings {
-    /// Settings for unit tests.
-    pub(crate) fn of_tests() -> ZoneSettings {
-        let origin: Name = "rpc.cluster.local.".parse().expect("a name");
+    /// The defaults for a zone, without name servers and reverse zones. Its RNAME is the zone's own name.
+    pub fn of_zone(origin: Name) -> ZoneSettings {
         ZoneSettings {
-            ttl: 5,
-            negative_ttl: 5,
-            ns_addresses: Default::default(),
+            ttl: DEFAULT_TTL,
+            negative_ttl: DEFAULT_TTL,
             ns: Vec::new(),
+            ns_addresses: BTreeMap::new(),
             rname: origin.clone(),
-            reverse: Default::default(),
-            txt_keys: TxtKeys::All,
+            reverse: HashMap::new(),
+            txt_keys: TxtKeys::Only(DEFAULT_TXT_KEYS.map(str::to_owned).to_vec()),
             publish_not_ready: false,
             trust_addresses: false,
-            namespace_bytes_max: u64::MAX,
-            bytes_max: u64::MAX,
+            namespace_bytes_max: DEFAULT_NAMESPACE_BYTES_MAX,
+            bytes_max: DEFAULT_BYTES_MAX,
             key: origin.key(),
             labels: origin.label_count(),
             origin,
         }
+    }
+
+    /// Settings for unit tests.
+    #[cfg(test)]
+    pub(crate) fn of_tests() -> ZoneSettings {
+        let of_zone = ZoneSettings::of_zone(DEFAULT_ZONE.parse().expect("a name"));
+        ZoneSettings { txt_keys: TxtKeys::All, namespace_bytes_max: u64::MAX, bytes_max: u64::MAX, ..of_zone }
     }
 }
 

@@ -4,8 +4,8 @@ use arc_swap::ArcSwap;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::server::SharedFreshness;
 use crate::server::clients::ClientPolicy;
+use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::ZoneSettings;
 use crate::source::{Change, Event, Pod, PodStatus, SourceId};
 

@@ -101,14 +101,13 @@ fn an_entry_that_returns_while_the_server_is_down_is_withdrawn_again() {
 fn a_guards_entry_is_written_again_and_a_dropped_guards_is_not() {
     let (cluster, site) = (Cluster::shared(), Site::new("keeper"));
     let pod = site.namespace.pod("greeter-0");
-    let registry = cluster.block_on(Registry::connect(Config {
-        kubeconfig: Some(site.kubeconfig.clone().into()),
-        namespace: Some(site.namespace.name.clone()),
-        pod: Some(pod.name.clone()),
-        ..Config::default()
-    }));
+    let mut config = Config::default();
+    config.kubeconfig = Some(site.kubeconfig.clone().into());
+    config.namespace = Some(site.namespace.name.clone());
+    config.pod = Some(pod.name.clone());
+    let registry = cluster.block_on(Registry::connect(config));
     let registry = registry.expect("a registry");
-    let offer = Registration { interface: "a.B".into(), port: vec![1], ..Registration::default() };
+    let offer = Registration::new("a.B", 1);
     let guard = cluster.block_on(registry.register(offer)).expect("a registration");
     cluster.block_on(guard.registered()).expect("written");
     let before = metadata(&pod);

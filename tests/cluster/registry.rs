@@ -10,24 +10,24 @@ use crate::harness::eventually;
 use crate::harness::kubelet::Pod;
 use crate::harness::process::free_port;
 
-fn registration(interface: &str, port: u16) -> Registration {
-    Registration { interface: interface.into(), port: vec![port], ..Registration::default() }
+fn with_meta(interface: &str, port: u16, meta: &[(&str, &str)]) -> Registration {
+    let mut registration = Registration::new(interface, port);
+    registration.meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    registration
 }
 
 /// A registry for the Pod's container with this name.
 fn registry(site: &Site, pod: &Pod, container: &str) -> Registry {
-    let config = Config {
-        kubeconfig: Some(site.kubeconfig.clone().into()),
-        namespace: Some(site.namespace.name.clone()),
-        pod: Some(pod.name.clone()),
-        container: Some(container.into()),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.kubeconfig = Some(site.kubeconfig.clone().into());
+    config.namespace = Some(site.namespace.name.clone());
+    config.pod = Some(pod.name.clone());
+    config.container = Some(container.into());
     Cluster::shared().block_on(Registry::connect(config)).expect("a registry")
 }
 
 fn register(registry: &Registry, interface: &str, port: u16) -> Guard {
-    Cluster::shared().block_on(registry.register(registration(interface, port))).expect("a guard")
+    Cluster::shared().block_on(registry.register(Registration::new(interface, port))).expect("a guard")
 }
 
 fn written(guard: &Guard) {
@@ -107,15 +107,14 @@ fn an_invalid_registration_is_refused_and_harms_no_other() {
         Err(RegistryError::Refused(error)) => error.to_string(),
         other => panic!("{other:?}"),
     };
-    assert!(refused(registration("", 1)).contains("no interface"));
-    let secret = [("api-token".to_owned(), "hunter2".to_owned())];
-    let told = refused(Registration { meta: secret.into(), ..registration("a.B", 1) });
+    assert!(refused(Registration::new("", 1)).contains("no interface"));
+    let told = refused(with_meta("a.B", 1, &[("api-token", "hunter2")]));
     assert!(told.contains("looks like a secret") && !told.contains("hunter2"), "{told}");
 
     let fine = register(&own, "a.Fine", 1);
     written(&fine);
-    let meta = vec![("note".to_owned(), "x".repeat(300 * 1024))];
-    let large = cluster.block_on(own.register(Registration { meta, ..registration("a.Large", 2) }));
+    let note = "x".repeat(300 * 1024);
+    let large = cluster.block_on(own.register(with_meta("a.Large", 2, &[("note", &note)])));
     match large {
         Ok(guard) => {
             let error = cluster.block_on(guard.registered()).expect_err("too large");
@@ -133,7 +132,7 @@ fn an_invalid_registration_is_refused_and_harms_no_other() {
     let error = cluster.block_on(guard.registered()).expect_err("no such Pod");
     assert!(matches!(error, RegisterError::NoSuchPod(_)), "{error}");
     for server in ["ftp://127.0.0.1", "callsign:8053"] {
-        let config = Config { server: Some(server.into()), ..Config::default() };
+        let config = Config::of_server(server);
         assert!(cluster.block_on(Registry::connect(config)).is_err(), "{server}");
     }
 }

@@ -29,12 +29,18 @@ enum Way<'s> {
 fn subscribe(namespace: &Namespace, way: &Way<'_>) -> (Registry, Subscription) {
     let namespace = Some(namespace.name.clone());
     let config = match way {
-        Way::Stream(url) => Config { server: Some((*url).to_owned()), ..Config::default() },
-        Way::Own(path) => Config { kubeconfig: Some(path.into()), namespace: namespace.clone(), ..Config::default() },
+        Way::Stream(url) => Config::of_server(*url),
+        Way::Own(path) => {
+            let mut config = Config::default();
+            config.kubeconfig = Some(path.into());
+            config.namespace.clone_from(&namespace);
+            config
+        }
     };
     Cluster::shared().block_on(async {
         let registry = Registry::connect(config).await.expect("a registry");
-        let selector = Selector { namespace, ..Selector::default() };
+        let mut selector = Selector::default();
+        selector.namespace = namespace;
         let subscription = registry.subscribe(&INTERFACE.to_lowercase(), selector).await.expect("a subscription");
         (registry, subscription)
     })
@@ -86,6 +92,7 @@ fn take(known: &mut Option<BTreeMap<String, Endpoint>>, update: Update) {
             return;
         }
         Update::Change(change) => change,
+        other => panic!("{other:?}"),
     };
     let known = known.as_mut().expect("a set comes first");
     assert!(!change.is_empty());

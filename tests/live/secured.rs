@@ -100,18 +100,18 @@ fn a_subscription_shows_the_token_and_trusts_the_authority() {
     let token = scratch("secured").join("token");
     fs::write(&token, "s3cr3t\n").expect("write");
     let server = secured(&authority, &token);
-    let config = Config {
-        server: Some(format!("https://{}", server.http)),
-        server_ca: Some(authority.file.clone()),
-        server_token: Some(token),
-        ..Config::default()
-    };
+    let mut config = Config::of_server(format!("https://{}", server.http));
+    config.server_ca = Some(authority.file.clone());
+    config.server_token = Some(token);
     match first(config.clone()) {
         Some(Update::Set(set)) => assert!(!set.endpoints.is_empty()),
         other => panic!("{other:?}"),
     }
-    assert_eq!(first(Config { server_token: None, ..config.clone() }), None, "nothing without the token");
-    assert_eq!(first(Config { server_ca: None, ..config }), None, "a server with an unknown authority");
+    let [mut without_token, mut without_authority] = [config.clone(), config];
+    without_token.server_token = None;
+    without_authority.server_ca = None;
+    assert_eq!(first(without_token), None, "nothing without the token");
+    assert_eq!(first(without_authority), None, "a server with an unknown authority");
 }
 
 /// Clients without the token take no place of clients with it.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use callsign::cli::{self, Cli, RegisterArgs};
-use callsign::config::default_profiles;
 use callsign::register::{Owner, OwnerKind, Profile};
+use callsign::source::default_profiles;
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Container;

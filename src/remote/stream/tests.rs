@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -121,32 +120,4 @@ async fn a_pause_continues_while_subscribers_come_and_go() {
     let seen = disturbed(EventStream::new(server, of(&["a.b"])), Duration::from_secs(4)).await;
     let asked = ids.lock().expect("the ids").len();
     assert!((2..=5).contains(&asked) && seen.len() >= 2, "it was asked {asked} times in four seconds: {seen:?}");
-}
-
-/// Found as: one closed connection made a process use HTTP/1.1 for good.
-#[tokio::test]
-async fn http2_is_tried_again_once_a_stream_has_ended() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let methods = Arc::new(Mutex::new(Vec::new()));
-    let seen = methods.clone();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut bytes = [0; 1024];
-            let len = stream.read(&mut bytes).await.expect("a request");
-            let method = String::from_utf8_lossy(&bytes[..len.min(3)]).into_owned();
-            if method == "GET" {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nretry: 1\n\n").await;
-            }
-            seen.lock().expect("the methods").push(method);
-        }
-    });
-    let server = ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
-        .expect("a URL");
-    let mut stream = EventStream::new(server, of(&["a.b"]));
-    for _ in 0..2 {
-        let StreamEvent::Lost(error) = stream.next().await else { panic!("nothing is told") };
-        assert!(error.to_string().contains("the stream ended"), "{error}");
-    }
-    assert_eq!(*methods.lock().expect("the methods"), ["PRI", "GET", "PRI", "GET"]);
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 pub(super) use self::rule::no_string;
 use super::ManifestPod;
 use super::node::{Mapping, Node};
-use crate::name::{is_namespace, is_pod_name};
+use crate::object_name::{is_namespace, is_pod_name};
 use crate::source::kube::json_pod::{addresses, seconds};
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};

@@ -109,6 +109,7 @@ impl JsonSplitter {
     }
 
     /// The part of the chunk that was not read: what follows the list, or what is not JSON.
+    #[cfg(feature = "server")]
     pub(in crate::source) fn rest(&self) -> &[u8] {
         self.chunk.get(self.at..).unwrap_or_default()
     }

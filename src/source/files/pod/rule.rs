@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::name::{is_namespace, is_pod_name};
+use crate::object_name::{is_namespace, is_pod_name};
 use crate::source::files::node::Node;
 use crate::source::selector::check_value;
 

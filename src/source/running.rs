@@ -1,0 +1,88 @@
+//! The running sources of a process, and the state of each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+#[cfg(feature = "server")]
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+
+#[cfg(feature = "server")]
+use super::files::Manifests;
+use super::health::SourceHealth;
+use super::kube::Watch;
+use super::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
+use super::{Arrival, SourceId, WatchProfile};
+
+/// The name of the watched cluster in source labels.
+const CLUSTER: &str = "kubernetes";
+
+/// Running sources. The task of each ends when the receiver of the events is dropped.
+#[derive(Debug, Default)]
+pub struct Sources {
+    watches: Vec<(SourceId, Arc<SourceHealth>)>,
+    /// Only the server reads manifests.
+    manifests: Vec<(SourceId, Arc<SourceHealth>)>,
+    refetch_senders: RefetchSenders,
+}
+
+impl Sources {
+    /// Starts one watch for each profile and namespace. `None` is all namespaces.
+    pub fn watch(
+        &mut self,
+        client: &Client,
+        namespaces: &[Option<Arc<str>>],
+        profiles: &[WatchProfile],
+        events: &mpsc::Sender<Arrival>,
+    ) {
+        let started = Instant::now();
+        for namespace in namespaces {
+            for profile in profiles {
+                let watch = Watch::new(CLUSTER.into(), profile.clone(), namespace.clone());
+                let health = Arc::new(SourceHealth::new(started));
+                self.watches.push((watch.id().clone(), health.clone()));
+                let (sender, wanted) = mpsc::channel(REFETCH_MAX);
+                self.refetch_senders.add(watch.id().clone(), RefetchSender::Cluster(sender));
+                tokio::spawn(watch.clone().refetch(client.clone(), events.clone(), wanted));
+                tokio::spawn(watch.run(client.clone(), events.clone(), health));
+            }
+        }
+    }
+
+    /// Starts to read manifests, again whenever they change and whenever `reread` says so.
+    #[cfg(feature = "server")]
+    pub fn read(&mut self, manifests: Manifests, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) {
+        let health = Arc::new(SourceHealth::new(Instant::now()));
+        self.manifests = manifests.ids().map(|id| (id, health.clone())).collect();
+        manifests.ids().for_each(|id| self.refetch_senders.add(id, RefetchSender::Files(reread.clone())));
+        tokio::spawn(manifests.run(events, health, reread));
+    }
+
+    /// Each source with its state.
+    pub fn states(&self) -> impl Iterator<Item = &(SourceId, Arc<SourceHealth>)> {
+        self.watches.iter().chain(&self.manifests)
+    }
+
+    /// The sources that send events.
+    pub fn ids(&self) -> Vec<SourceId> {
+        self.states().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The sources' handles that ask for a Pod again.
+    pub fn refetch_senders(&self) -> RefetchSenders {
+        self.refetch_senders.clone()
+    }
+
+    /// The age of the data: the largest age of any watch, counted from when its Pods were last known to be complete.
+    /// Manifest files do not count.
+    pub fn age(&self) -> Option<Duration> {
+        self.watches.iter().filter_map(|(_, health)| health.age()).max()
+    }
+
+    /// The current errors of the sources, as text for a person.
+    pub fn errors(&self) -> String {
+        let errors = self.states().filter_map(|(_, health)| health.error());
+        errors.collect::<Vec<_>>().join("; ")
+    }
+}
