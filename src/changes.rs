@@ -15,7 +15,6 @@
 //! **The past is bounded.** An entry that falls out of it marks the topics that it touched. A subscriber that had not
 //! read it by then gets a [`Gap`], and starts again from the whole set.
 
-mod dirty;
 mod past;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,8 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::api::{Filter, WatchedChange, WatchedSet};
 use crate::index::Difference;
 use crate::snapshot::{PodRecord, PodSlot, Snapshot};
-use dirty::dirty_services;
-use past::{Past, PastEntry, PodChange};
+use past::{Past, PastEntry};
 
 /// The most subscriptions at once; an event stream has one per interface. It is about as many connections as a process
 /// can have in addition to its others.
@@ -117,16 +115,10 @@ impl Changes {
             state.begin(after.revision);
             return;
         }
-        let mut entry = PastEntry { revision: after.revision, pods: Vec::new() };
-        for &slot in &difference.pods {
-            let (before, after) = (before.pod(slot), after.pod(slot));
-            let services = dirty_services(before.map(|pod| &**pod), after.map(|pod| &**pod));
-            if !services.is_empty() {
-                entry.pods.push(PodChange { slot, before: before.cloned(), after: after.cloned(), services });
-            }
-        }
-        if !entry.pods.is_empty() {
-            state.record(entry);
+        let seen = difference.pods.iter().filter(|(_, change)| !change.services.is_empty());
+        let pods: Vec<_> = seen.map(|(slot, change)| (*slot, change.clone())).collect();
+        if !pods.is_empty() {
+            state.record(PastEntry { revision: after.revision, pods });
         }
     }
 
@@ -289,8 +281,8 @@ impl ChangeSubscription {
             missed
         };
         let mut pods: BTreeMap<PodSlot, (Option<&PodRecord>, Option<&PodRecord>)> = BTreeMap::new();
-        for change in missed.iter().filter_map(|(entry, at)| entry.pods.get(*at)) {
-            let first = pods.entry(change.slot).or_insert((change.before.as_deref(), None));
+        for (slot, change) in missed.iter().filter_map(|(entry, at)| entry.pods.get(*at)) {
+            let first = pods.entry(*slot).or_insert((change.before.as_deref(), None));
             first.1 = change.after.as_deref();
         }
         let before = WatchedSet::of_pods(pods.values().filter_map(|(before, _)| *before), &self.topic.filter);

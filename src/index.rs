@@ -19,6 +19,8 @@
 
 mod apply;
 mod claims;
+mod diff;
+mod difference;
 mod facts;
 mod intern;
 mod marks;
@@ -29,7 +31,7 @@ mod settle;
 mod slots;
 mod visible;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -40,6 +42,8 @@ use crate::source::{Change, Event, SourceId};
 use crate::zones::Zones;
 
 use claims::Claims;
+use difference::DirtyNames;
+pub use difference::{Difference, PodChange, ServiceId, SetChange};
 use intern::Interner;
 use marks::PodMarks;
 use quota::NamespaceQuota;
@@ -69,7 +73,8 @@ pub struct Index {
     quota: NamespaceQuota,
     /// The Pods that the quota admits and whose annotations are not in memory.
     missing: BTreeSet<PodSlot>,
-    dirty: BTreeSet<PodSlot>,
+    /// The Pods to settle before the next snapshot.
+    due: BTreeSet<PodSlot>,
     /// What the waiting Pods cost, in bytes.
     staged: u64,
     /// What the Pods cost that were replaced or removed since the last sweep, in bytes.
@@ -78,10 +83,11 @@ pub struct Index {
     /// Hashes the fingerprints of annotations and the keys of the tables.
     keys: RandomState,
     serial: Serial,
-    difference: Difference,
+    /// What the Pods that were settled since the last snapshot may have changed.
+    dirty: DirtyNames,
     is_changed: bool,
-    /// The snapshot that was published last. It shares its memory with the `Arc` that readers hold.
-    last: Snapshot,
+    /// The snapshot that was published last.
+    last: Arc<Snapshot>,
 }
 
 /// What the index knows about a source.
@@ -95,20 +101,6 @@ struct SourceState {
     generation: u32,
     /// The Pods that its current list changed, until the `Commit`.
     pending: BTreeSet<PodSlot>,
-}
-
-/// What a snapshot changes compared to the one before it. Only `pods` is filled if the one before was not synced.
-#[derive(Clone, Debug, Default)]
-pub struct Difference {
-    /// The services whose answers changed. For one Pod these are the services whose own sets changed, or if none did,
-    /// the services whose DNS-SD instances changed.
-    pub services: HashSet<ServiceId>,
-    /// The Pods whose records changed.
-    pub pods: BTreeSet<PodSlot>,
-    /// The addresses whose forward or reverse names changed.
-    pub addresses: BTreeSet<std::net::IpAddr>,
-    /// A Pod's own name appeared or disappeared.
-    pub is_named_anew: bool,
 }
 
 /// A Pod that the quota admits, and whose annotation must be read again.
@@ -131,16 +123,6 @@ enum ApplyReason {
     Refetched,
 }
 
-/// A service's namespace and alias.
-pub type ServiceId = (Arc<str>, crate::name::Alias);
-
-impl Difference {
-    /// Whether an answer changed.
-    pub fn is_visible(&self) -> bool {
-        !self.services.is_empty() || !self.addresses.is_empty() || self.is_named_anew
-    }
-}
-
 impl Index {
     /// An empty index. The zone is synced once each of these sources has committed a list.
     pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
@@ -148,7 +130,7 @@ impl Index {
             |id| SourceState { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
         let next = Snapshot::empty(settings, zones);
         Index {
-            last: next.clone(),
+            last: Arc::new(next.clone()),
             next,
             sources: sources.into_iter().map(source).collect(),
             lists: 0,
@@ -159,13 +141,13 @@ impl Index {
             claims: Claims::default(),
             quota: NamespaceQuota::default(),
             missing: BTreeSet::new(),
-            dirty: BTreeSet::new(),
+            due: BTreeSet::new(),
             staged: 0,
             replaced: 0,
             interner: Interner::default(),
             keys: RandomState::new(),
             serial: Serial::default(),
-            difference: Difference::default(),
+            dirty: DirtyNames::default(),
             is_changed: true,
         }
     }
@@ -214,10 +196,8 @@ impl Index {
     /// in place.
     pub fn publish(&mut self, now: Now) -> Option<(Arc<Snapshot>, Difference)> {
         self.settle();
-        if self.last.is_synced {
-            visible::compare(&self.last, &self.next, &mut self.difference);
-        }
-        self.serial.is_due |= self.difference.is_visible();
+        let difference = visible::compare(&self.last, &self.next, std::mem::take(&mut self.dirty));
+        self.serial.is_due |= difference.is_visible();
         let is_synced = self.sources.iter().all(|source| source.is_synced);
         if is_synced != self.next.is_synced {
             self.next.is_synced = is_synced;
@@ -232,12 +212,12 @@ impl Index {
             return None;
         }
         self.next.revision += 1;
-        self.last = self.next.clone();
+        self.last = Arc::new(self.next.clone());
         if self.replaced > SWEPT_MAX {
             self.replaced = 0;
             self.interner.sweep();
         }
-        Some((Arc::new(self.next.clone()), std::mem::take(&mut self.difference)))
+        Some((self.last.clone(), difference))
     }
 
     /// When the serial may move for a change that is already published, on the clock of [`Now::monotonic`].

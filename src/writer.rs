@@ -116,7 +116,11 @@ pub async fn run(
             received.iter().for_each(|received| readers.observe_event_lag(received.elapsed()));
         }
         log_publication(&before, &snapshot, &difference);
-        refusals.report(&before, &snapshot, &difference);
+        if before.is_synced {
+            refusals.report(&difference);
+        } else if snapshot.is_synced {
+            refusals.report_all(&snapshot);
+        }
     }
 }
 

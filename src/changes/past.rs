@@ -7,8 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use crate::index::PodChange;
 use crate::name::Service;
-use crate::snapshot::{PodRecord, PodSlot};
+use crate::snapshot::PodSlot;
 
 /// The most bytes of records that the past may keep alive. At 200 changes of ordinary Pods a second it covers a quarter
 /// of a minute. The index takes another 16 bytes per service.
@@ -18,16 +19,7 @@ pub(super) const BYTES_MAX: u64 = 32 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct PastEntry {
     pub revision: u64,
-    pub pods: Vec<PodChange>,
-}
-
-#[derive(Debug)]
-pub(super) struct PodChange {
-    pub slot: PodSlot,
-    pub before: Option<Arc<PodRecord>>,
-    pub after: Option<Arc<PodRecord>>,
-    /// The services that it touches.
-    pub services: Vec<Arc<Service>>,
+    pub pods: Vec<(PodSlot, PodChange)>,
 }
 
 /// The entries, oldest first.
@@ -45,12 +37,12 @@ pub(super) struct Past {
 impl PastEntry {
     /// The services that it touches. Some may come twice.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.pods.iter().flat_map(|pod| &pod.services)
+        self.pods.iter().flat_map(|(_, pod)| &pod.services)
     }
 
     /// What its records cost, both before and after.
     fn bytes(&self) -> u64 {
-        let records = self.pods.iter().flat_map(|pod| [&pod.before, &pod.after]).flatten();
+        let records = self.pods.iter().flat_map(|(_, pod)| [&pod.before, &pod.after]).flatten();
         records.map(|pod| pod.cost()).sum()
     }
 }
@@ -59,7 +51,7 @@ impl Past {
     /// Adds the latest entry.
     pub fn add(&mut self, entry: Arc<PastEntry>) {
         self.bytes += entry.bytes();
-        for (at, pod) in entry.pods.iter().enumerate() {
+        for (at, (_, pod)) in entry.pods.iter().enumerate() {
             for service in &pod.services {
                 let places = self.places.entry(hash(&self.keys, &service.interface)).or_default();
                 if places.back() != Some(&(entry.revision, at)) {

@@ -73,7 +73,7 @@ impl Index {
         self.staged -= marks.staged.replace(Box::new(record)).map_or(0, |staged| staged.cost());
         self.touch(source, slot);
         if self.staged > STAGED_MAX {
-            self.sources.iter_mut().for_each(|source| self.dirty.append(&mut source.pending));
+            self.sources.iter_mut().for_each(|source| self.due.append(&mut source.pending));
             self.settle();
         }
     }
@@ -149,6 +149,6 @@ impl Index {
         for source in &mut self.sources {
             source.pending.remove(&slot);
         }
-        self.dirty.insert(slot);
+        self.due.insert(slot);
     }
 }

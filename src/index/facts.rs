@@ -2,34 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use super::{Difference, services};
+use super::diff::PodDiff;
+use super::difference::DirtyNames;
+use super::services;
 use crate::name;
 use crate::snapshot::{Addresses, PodKey, PodRecord, PodSlot, Snapshot, Tally};
 
-/// Replaces a Pod's record, and updates everything that follows from it.
-pub(super) fn apply_diff(
-    next: &mut Snapshot,
-    difference: &mut Difference,
-    slot: PodSlot,
-    old: Option<&PodRecord>,
-    new: Option<Arc<PodRecord>>,
-) {
-    let record = new.as_deref();
-    difference.pods.insert(slot);
-    change_tally(&mut next.tally, old, record);
-    services::apply_diff(next, slot, old, record);
-    if old.zip(record).is_some_and(|(old, new)| old.has_same_sockets(new)) {
-        next.pods.set(slot as usize, new);
-        return; // most changes are of readiness
+/// Replaces a Pod's record, and updates everything that follows from it. Marks the names that this changes, unless no
+/// answer shows them yet.
+pub(super) fn apply_diff(next: &mut Snapshot, dirty: &mut DirtyNames, diff: &PodDiff<'_>) {
+    let (slot, old, new) = (diff.slot, diff.old.map(|old| &**old), diff.new.map(|new| &**new));
+    if next.is_synced {
+        dirty.mark_pod(diff);
     }
-    let names = [pod_name_key(next, old), pod_name_key(next, record)];
-    let (before, after) = (targets_of(old), targets_of(record));
-    apply_name(next, slot, names);
-    apply_pointers(next, slot, old, record);
-    next.pods.set(slot as usize, new);
-    apply_targets(next, slot, &before, &after);
+    change_tally(&mut next.tally, old, new);
+    services::apply_diff(next, dirty, &diff.services);
+    next.pods.set(slot as usize, diff.new.cloned());
+    if diff.is_moved {
+        let names = [old, new].map(|pod| pod_name_key(next, pod));
+        let targets = [old, new].map(targets_of);
+        if next.is_synced {
+            let pod_ips = [old, new].into_iter().flatten().flat_map(|pod| &pod.status.pod_ips);
+            dirty.addresses.extend(pod_ips.chain(targets.iter().flat_map(BTreeMap::keys)));
+            dirty.keys.extend(names.iter().flatten().cloned());
+        }
+        apply_name(next, slot, names);
+        apply_pointers(next, slot, old, new);
+        apply_targets(next, slot, &targets);
+    }
 }
 
 /// `<pod>.<ns>.pod.Z`
@@ -46,7 +47,7 @@ fn apply_name(next: &mut Snapshot, slot: PodSlot, [before, after]: [Option<PodKe
 }
 
 /// The key of a Pod's name below `pod.Z`, if it has one.
-pub(super) fn pod_name_key(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
+fn pod_name_key(next: &Snapshot, pod: Option<&PodRecord>) -> Option<PodKey> {
     pod.filter(|pod| pod.is_named()).and_then(|pod| pod_key(next, pod))
 }
 
@@ -77,7 +78,7 @@ fn apply_pointers(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, n
 }
 
 /// The targets of a Pod's registrations, and the addresses behind each.
-pub(super) fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
+fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses> {
     let mut targets: BTreeMap<IpAddr, Addresses> = BTreeMap::new();
     let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return targets };
     for registered in pod.registrations.iter().filter(|registered| registered.is_admitted()) {
@@ -94,12 +95,7 @@ pub(super) fn targets_of(pod: Option<&PodRecord>) -> BTreeMap<IpAddr, Addresses>
     targets
 }
 
-fn apply_targets(
-    next: &mut Snapshot,
-    slot: PodSlot,
-    before: &BTreeMap<IpAddr, Addresses>,
-    after: &BTreeMap<IpAddr, Addresses>,
-) {
+fn apply_targets(next: &mut Snapshot, slot: PodSlot, [before, after]: &[BTreeMap<IpAddr, Addresses>; 2]) {
     let changed = before.keys().chain(after.keys()).filter(|target| before.get(target) != after.get(target));
     let changed: std::collections::BTreeSet<IpAddr> = changed.copied().collect();
     if !changed.is_empty() {

@@ -1,27 +1,29 @@
 //! Applies one Pod's difference to the services that it registers, and to the names that select them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+use super::diff::ServiceDiff;
+use super::difference::DirtyNames;
 use crate::dns::Name;
 use crate::name::{NameSelector, Service};
-use crate::snapshot::{
-    Endpoint, EndpointParts, Member, PodRecord, PodSlot, ServiceKeyRef, Set, SetFacts, SetKey, SetKeyRef, SetSlot,
-    Snapshot, order_seed,
-};
+use crate::snapshot::{Set, SetFacts, SetKey, SetKeyRef, SetSlot, Snapshot};
 
 /// Replaces what a Pod registered before with what it registers now.
-pub(super) fn apply_diff(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRecord>, new: Option<&PodRecord>) {
-    let changes = changes(memberships(old, slot), memberships(new, slot));
+pub(super) fn apply_diff(next: &mut Snapshot, dirty: &mut DirtyNames, diffs: &[ServiceDiff<'_>]) {
     // A Pod's endpoints may move between two services that share a name. So all changes of one name are applied at
     // once.
-    let mut by_name: BTreeMap<SetKey, Vec<&ServiceChange<'_>>> = BTreeMap::new();
+    let mut by_name: BTreeMap<SetKey, Vec<&ServiceDiff<'_>>> = BTreeMap::new();
     let mut gone = Vec::new();
-    for change in &changes {
+    for change in diffs {
         let service = change.service;
-        let own = change_own_set(next, change);
+        let slot = slot_of(next, service);
+        if next.is_synced {
+            dirty.mark_service(change, slot.and_then(|slot| next.names.sets.shared(slot)));
+        }
+        if !change.is_of_set() {
+            continue;
+        }
+        let own = change_own_set(next, slot, change);
         gone.extend(own.is_gone.then_some((service, own.slot)));
         if own.is_new || own.is_gone || !has_names_alone(next, service, own.slot) {
             set_keys(service, &next.settings.origin).for_each(|key| by_name.entry(key).or_default().push(change));
@@ -29,19 +31,6 @@ pub(super) fn apply_diff(next: &mut Snapshot, slot: PodSlot, old: Option<&PodRec
     }
     by_name.into_iter().for_each(|(key, changes)| change_name(next, &key.as_ref(), &changes));
     gone.into_iter().for_each(|(service, slot)| forget(next, service, slot));
-}
-
-/// A Pod's members in one service, usually one.
-type ServiceMembers = SmallVec<[Member; 1]>;
-
-/// A Pod's members, by service.
-type Memberships<'p> = BTreeMap<ServiceKeyRef<'p>, (&'p Arc<Service>, ServiceMembers)>;
-
-/// What one service loses and gains.
-struct ServiceChange<'p> {
-    service: &'p Arc<Service>,
-    take: ServiceMembers,
-    add: ServiceMembers,
 }
 
 /// A service's own set, changed.
@@ -52,63 +41,10 @@ struct OwnSet {
     is_gone: bool,
 }
 
-fn changes<'p>(mut before: Memberships<'p>, after: Memberships<'p>) -> Vec<ServiceChange<'p>> {
-    let mut changes = Vec::new();
-    for (key, (service, add)) in after {
-        let take = before.remove(&key).map(|(_, take)| take).unwrap_or_default();
-        if take != add {
-            changes.push(ServiceChange { service, take, add });
-        }
-    }
-    changes.extend(before.into_values().map(|(service, take)| ServiceChange {
-        service,
-        take,
-        add: ServiceMembers::new(),
-    }));
-    changes
-}
-
-fn memberships(pod: Option<&PodRecord>, slot: PodSlot) -> Memberships<'_> {
-    let mut memberships = Memberships::new();
-    let Some(pod) = pod.filter(|pod| pod.is_registering()) else { return memberships };
-    for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
-        let service = registered.service();
-        let endpoint = endpoint_of(pod, slot, place).filter(|_| pod.is_published(registered));
-        let member = Member { protocol: registered.protocol_label().cloned(), endpoint };
-        let key = ServiceKeyRef { namespace: service.namespace.as_bytes(), alias: service.alias };
-        memberships.entry(key).or_insert_with(|| (service, ServiceMembers::new())).1.push(member);
-    }
-    memberships
-}
-
-/// The endpoint of a Pod's registration. `None` if the registration has no address or does not exist.
-pub(super) fn endpoint_of(pod: &PodRecord, slot: PodSlot, place: usize) -> Option<Endpoint> {
-    let registered = pod.registrations.get(place)?;
-    Endpoint::new(EndpointParts {
-        seed: seed_of(registered.service()),
-        addresses: &pod.addresses(registered),
-        port: registered.port,
-        weight: registered.weight,
-        protocol: registered.protocol_label().map(|label| &**label),
-        pod: slot,
-        registration: place as u16,
-    })
-}
-
-/// Services that share a natural name share an order, so that their endpoints fit into one set.
-fn seed_of(service: &Service) -> u64 {
-    match service.natural() {
-        Some(natural) => order_seed(&service.namespace, natural.as_bytes()),
-        None => order_seed(&service.namespace, service.interface.as_bytes()),
-    }
-}
-
 /// Changes a service's own set. Creates the set if the service is new.
-fn change_own_set(next: &mut Snapshot, change: &ServiceChange<'_>) -> OwnSet {
-    let service = change.service;
-    let slot = slot_of(next, service);
+fn change_own_set(next: &mut Snapshot, slot: Option<SetSlot>, change: &ServiceDiff<'_>) -> OwnSet {
     let is_new = slot.is_none();
-    let slot = slot.unwrap_or_else(|| next.names.add_service(service, &next.settings.origin));
+    let slot = slot.unwrap_or_else(|| next.names.add_service(change.service, &next.settings.origin));
     let Some(facts) = next.names.sets.get_mut(slot) else {
         return OwnSet { slot, is_new, is_gone: false };
     };
@@ -118,9 +54,11 @@ fn change_own_set(next: &mut Snapshot, change: &ServiceChange<'_>) -> OwnSet {
 
 /// Whether every natural name of a service selects it alone. The name without selectors covers the others.
 fn has_names_alone(next: &Snapshot, service: &Service, slot: SetSlot) -> bool {
-    let Some(interface) = service.natural() else { return true };
+    if !service.is_natural() {
+        return true;
+    }
     let (namespace, group, version) = (service.namespace.as_bytes(), NameSelector::Any, NameSelector::Any);
-    next.names.natural(&SetKeyRef { namespace, group, version, interface: interface.as_bytes() }) == Some(slot)
+    next.names.natural(&SetKeyRef { namespace, group, version, interface: &service.interface_key() }) == Some(slot)
 }
 
 /// Removes a service that no Pod registers any more. Its names are already gone.
@@ -130,12 +68,12 @@ fn forget(next: &mut Snapshot, service: &Service, slot: SetSlot) {
 
 /// Changes the set of a natural name: the own set of the only service that it selects, or the union of several. The
 /// services' own sets are already up to date.
-fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&ServiceChange<'_>]) {
+fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&ServiceDiff<'_>]) {
     let before = next.names.natural(key);
     let mut services = before.and_then(|slot| next.names.sets.get(slot)).map(|facts| facts.services.clone());
     let services = services.get_or_insert_default();
     let union = before.filter(|_| services.len() > 1);
-    for ServiceChange { service, .. } in changes {
+    for ServiceDiff { service, .. } in changes {
         let own = slot_of(next, service).and_then(|slot| own_set(next, slot));
         let is_there = own.is_some_and(|set| !set.is_unregistered());
         match services.binary_search_by(|other| other.alias.cmp(&service.alias)) {
@@ -168,9 +106,9 @@ fn change_name(next: &mut Snapshot, key: &SetKeyRef<'_>, changes: &[&ServiceChan
 }
 
 /// Removes all members that go, then adds all that come.
-fn apply(set: &mut Set, changes: &[&ServiceChange<'_>]) {
-    changes.iter().flat_map(|change| &change.take).for_each(|member| set.remove(member));
-    changes.iter().flat_map(|change| &change.add).for_each(|member| set.add(member));
+fn apply(set: &mut Set, changes: &[&ServiceDiff<'_>]) {
+    changes.iter().flat_map(|change| &change.old).for_each(|member| set.remove(member));
+    changes.iter().flat_map(|change| &change.new).for_each(|member| set.add(member));
 }
 
 fn slot_of(next: &Snapshot, service: &Service) -> Option<SetSlot> {

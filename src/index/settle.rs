@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::claims::claims_of;
+use super::diff::PodDiff;
 use super::slots::names;
 use super::{Index, facts};
 use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
@@ -22,7 +23,7 @@ impl Index {
     /// Settles every Pod that is due: which Pod bears a name, which Pods the quota admits, which Pod holds an address
     /// and port. It then applies the difference between the old and the new record to the facts, once per Pod.
     pub(super) fn settle(&mut self) {
-        let mut due = std::mem::take(&mut self.dirty);
+        let mut due = std::mem::take(&mut self.due);
         let mut to_age: Vec<PodSlot> = due.iter().copied().collect();
         while let Some(slot) = to_age.pop() {
             to_age.extend(self.update_version(slot).into_iter().filter(|namesake| due.insert(*namesake)));
@@ -103,7 +104,8 @@ impl Index {
         let new = (!is_gone).then(|| Arc::new(record));
         if new != old {
             self.is_changed |= self.next.is_synced; // before the first sync nothing is visible
-            facts::apply_diff(&mut self.next, &mut self.difference, slot, old.as_deref(), new);
+            let diff = PodDiff::of(slot, old.as_ref(), new.as_ref());
+            facts::apply_diff(&mut self.next, &mut self.dirty, &diff);
         }
     }
 

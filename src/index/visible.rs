@@ -1,11 +1,11 @@
 //! Finds the answers that differ between two snapshots.
 //!
-//! The comparison looks at what both snapshots show, not at the changes between them. If a Pod replaces another one
-//! with the same records, no answer changes, and neither if a registration repeats another one's records.
+//! The comparison looks at what both snapshots show at the dirty names, not at the changes between them. If a Pod
+//! replaces another one with the same records, no answer changes, and neither if a registration repeats another one's
+//! records.
 //!
-//! Only a changed Pod can change an answer. So the records of the changed Pods name everything to compare: their own
-//! names, their addresses, and their targets in each service. All names of a service follow from the own sets of the
-//! services that they select, except the DNS-SD instances: an instance lists its registrations in its Pod's order.
+//! All names of a service follow from the own sets of the services that they select, except the DNS-SD instances: an
+//! instance lists its registrations in its Pod's order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,55 +13,31 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::services::endpoint_of;
-use super::{Difference, facts};
+use super::difference::{Difference, DirtyNames, DirtyService, ServiceId, SetChange};
 use crate::dns::{Name, NamePath};
 use crate::name::{self, NameSelector, Service, ServiceName};
-use crate::snapshot::{
-    Addresses, Endpoint, Found, InstanceLabel, MetadataView, PodKey, PodRecord, PodSlot, Registered, Set, SetFacts,
-    Snapshot,
-};
+use crate::snapshot::{Endpoint, Found, InstanceLabel, PodKey, PodRecord, PodSlot, Registered, Set, Snapshot};
 use crate::txt::TxtRecord;
 
-/// Adds to the difference what the two snapshots show differently. `difference.pods` says which Pods to look at.
-pub(super) fn compare(last: &Snapshot, next: &Snapshot, difference: &mut Difference) {
-    let pods = std::mem::take(&mut difference.pods);
-    for &slot in &pods {
-        let records = [last.pod(slot), next.pod(slot)].map(|pod| pod.map(|pod| &**pod));
-        compare_names(last, next, records, difference);
-        compare_services(last, next, slot, records, difference);
-    }
-    difference.pods = pods;
-}
-
-/// A Pod's record in the old and the new snapshot.
-type RecordPair<'s> = [Option<&'s PodRecord>; 2];
-
-/// Compares a Pod's own name, its reverse names and its targets.
-fn compare_names(last: &Snapshot, next: &Snapshot, records: RecordPair<'_>, difference: &mut Difference) {
-    if let [Some(old), Some(new)] = records
-        && old.has_same_sockets(new)
-    {
-        return; // another changed Pod of the same name is compared in its turn
-    }
-    let keys: BTreeSet<PodKey> = records.iter().filter_map(|pod| facts::pod_name_key(next, *pod)).collect();
-    for key in &keys {
+/// Compares two snapshots at the names that may have changed.
+pub(super) fn compare(last: &Snapshot, next: &Snapshot, dirty: DirtyNames) -> Difference {
+    let mut difference = Difference { pods: dirty.pods, ..Difference::default() };
+    for key in &dirty.keys {
         let (old, new) = (addresses_of_name(last, key), addresses_of_name(next, key));
         if old != new {
             difference.is_named_anew |= old.is_none() || new.is_none();
             difference.addresses.extend(old.into_iter().chain(new).flatten());
         }
     }
-    let pod_ips = records.into_iter().flatten().flat_map(|pod| pod.status.pod_ips.iter().copied());
-    let targets = records.into_iter().flat_map(|pod| facts::targets_of(pod).into_keys());
-    let addresses: BTreeSet<IpAddr> = pod_ips.chain(targets).collect();
-    for address in addresses {
+    for address in dirty.addresses {
         let has_other_target = last.target_addresses(address) != next.target_addresses(address);
         if has_other_target || (reverse_names(last, address) != reverse_names(next, address) && is_asked(next, address))
         {
             difference.addresses.insert(address);
         }
     }
+    compare_services(last, next, dirty.services, &mut difference);
+    difference
 }
 
 /// The addresses of a name below `pod.Z`, or `None` if the name does not exist.
@@ -86,61 +62,53 @@ fn is_asked(snapshot: &Snapshot, address: IpAddr) -> bool {
     name.is_ok_and(|name| snapshot.reverse_zone(&NamePath::of(name.labels())).is_some())
 }
 
-/// Compares the services that a Pod registers in either record, at the targets of its registrations.
+/// Compares services at the targets of the endpoints that changed. The instances of a Pod are compared only if none of
+/// its services differs.
 fn compare_services(
     last: &Snapshot,
     next: &Snapshot,
-    slot: PodSlot,
-    records: RecordPair<'_>,
+    services: BTreeMap<ServiceId, DirtyService>,
     difference: &mut Difference,
 ) {
-    // Services are interned, so their addresses distinguish them. Two records of a Pod mostly share their services.
-    let mut seen: HashSet<(*const Service, Option<SocketAddr>)> = HashSet::new();
-    let mut is_shown = false;
-    for pod in records.into_iter().flatten().filter(|pod| pod.is_registering()) {
-        for (place, registered) in pod.registrations.iter().enumerate().filter(|(_, one)| one.is_admitted()) {
-            let service = registered.service();
-            let socket = if pod.is_published(registered) { pod.socket(registered) } else { None };
-            if !seen.insert((Arc::as_ptr(service), socket)) {
-                continue;
-            }
-            let endpoint = socket.and_then(|_| endpoint_of(pod, slot, place));
-            let id = (service.namespace.clone(), service.alias);
-            if difference.services.contains(&id) {
-                is_shown = true;
-            } else if is_visibly_different(last, next, service, endpoint.as_ref()) {
-                is_shown = true;
-                difference.services.insert(id);
-            }
+    let (mut shown, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for (id, DirtyService { before, endpoints }) in services {
+        let change = SetChange { before, after: next.names.own_set(id.0.as_bytes(), id.1).cloned() };
+        let pods = endpoints.iter().map(Endpoint::pod);
+        if is_changed(last, next, &change, &endpoints) {
+            shown.extend(pods);
+            difference.services.insert(id, change);
+        } else {
+            others.extend(pods);
         }
     }
-    if !is_shown {
-        compare_instances(last, next, records, difference);
+    for slot in others.difference(&shown) {
+        compare_instances(last, next, *slot, difference);
     }
 }
 
-/// Whether a service's own names, or its records at one target, differ.
-fn is_visibly_different(last: &Snapshot, next: &Snapshot, service: &Service, endpoint: Option<&Endpoint>) -> bool {
-    let own_set = |snapshot| own_facts(snapshot, service).map(|facts| &facts.set);
-    let (old, new) = match (own_set(last), own_set(next)) {
+/// Whether a service's own names, or its records at the targets of these endpoints, differ.
+fn is_changed(last: &Snapshot, next: &Snapshot, change: &SetChange, endpoints: &[Endpoint]) -> bool {
+    let (old, new) = match (&change.before, &change.after) {
         (None, None) => return false,
-        (Some(old), Some(new)) if old.labels().eq(new.labels()) => (old, new),
+        (Some(old), Some(new)) if old.set.labels().eq(new.set.labels()) => (&old.set, &new.set),
         _ => return true,
     };
-    let Some(endpoint) = endpoint else { return false };
-    let (before, after) = (TargetRecords::of(last, old, endpoint), TargetRecords::of(next, new, endpoint));
-    if before.0.len() == after.0.len() && before.0.iter().zip(&after.0).all(|(one, other)| one.has_same_content(other))
-    {
-        return false; // for example if another Pod at this target changed
-    }
-    before.weights() != after.weights()
-        || (before.texts() != after.texts() && before.rendered() != after.rendered())
-        || (before.addresses() != after.addresses() && all_addresses(last, old) != all_addresses(next, new))
+    let mut targets: SmallVec<[&Endpoint; 2]> = endpoints.iter().collect();
+    targets.sort_unstable_by_key(|endpoint| endpoint.target());
+    targets.dedup_by_key(|endpoint| endpoint.target());
+    targets.into_iter().any(|endpoint| is_changed_at(last, next, [old, new], endpoint))
 }
 
-fn own_facts<'s>(snapshot: &'s Snapshot, service: &Service) -> Option<&'s SetFacts> {
-    let slot = snapshot.names.alias(service.namespace.as_bytes(), service.alias)?;
-    snapshot.names.sets.get(slot)
+/// Whether a service's records at one target differ.
+fn is_changed_at(last: &Snapshot, next: &Snapshot, [old, new]: [&Set; 2], endpoint: &Endpoint) -> bool {
+    let (before, after) = (at_target(last, old, endpoint), at_target(next, new, endpoint));
+    if have_same_content(&before, &after) {
+        return false; // for example if another Pod at this target changed
+    }
+    before.is_empty() != after.is_empty()
+        || weights(&before) != weights(&after)
+        || texts(&before) != texts(&after)
+        || (addresses(&before) != addresses(&after) && all_addresses(last, old) != all_addresses(next, new))
 }
 
 fn all_addresses(snapshot: &Snapshot, set: &Set) -> BTreeSet<IpAddr> {
@@ -150,73 +118,41 @@ fn all_addresses(snapshot: &Snapshot, set: &Set) -> BTreeSet<IpAddr> {
 /// The protocol in a name, or `None` for `_rpc`.
 type Protocol<'s> = Option<&'s str>;
 
-/// What a service's names publish about one target, one member per registration.
-struct TargetRecords<'s>(SmallVec<[TargetMember<'s>; 2]>);
+/// A published registration and its Pod.
+type PublishedRegistration<'s> = (&'s PodRecord, &'s Registered);
 
-/// One registration at a target.
-struct TargetMember<'s> {
-    weight: u16,
-    pod: &'s PodRecord,
-    registered: &'s Registered,
-    addresses: Addresses,
+/// A service's registrations at the target of an endpoint.
+fn at_target<'s>(snapshot: &'s Snapshot, set: &'s Set, of: &Endpoint) -> SmallVec<[PublishedRegistration<'s>; 2]> {
+    let registered = set.endpoints().at_target(of).filter_map(|endpoint| snapshot.registered(endpoint));
+    registered.map(|(pod, registered)| (&**pod, registered)).collect()
 }
 
-impl TargetMember<'_> {
-    fn has_same_content(&self, other: &TargetMember<'_>) -> bool {
-        let (one, two) = (self.registered, other.registered);
-        (self.weight, one.port, one.protocol_label()) == (other.weight, two.port, two.protocol_label())
-            && self.addresses == other.addresses
-            && self.pod.name() == other.pod.name()
-            && one.published() == two.published()
-    }
+/// Each registration, once for each name that publishes it.
+fn by_name<'s>(
+    registrations: &[PublishedRegistration<'s>],
+) -> impl Iterator<Item = (Protocol<'s>, PublishedRegistration<'s>)> {
+    let names = |&(pod, one): &PublishedRegistration<'s>| protocols_of(one).map(move |protocol| (protocol, (pod, one)));
+    registrations.iter().flat_map(names)
 }
 
-impl<'s> TargetRecords<'s> {
-    fn of(snapshot: &'s Snapshot, set: &'s Set, of: &Endpoint) -> TargetRecords<'s> {
-        let member = |endpoint: &'s Endpoint| {
-            let (pod, registered) = snapshot.registered(endpoint)?;
-            Some(TargetMember {
-                weight: endpoint.weight(),
-                pod,
-                registered,
-                addresses: snapshot.addresses_of(endpoint),
-            })
-        };
-        TargetRecords(set.endpoints().at_target(of).filter_map(member).collect())
+/// The SRV records at one target: the largest weight for each port.
+fn weights<'s>(registrations: &[PublishedRegistration<'s>]) -> BTreeMap<(Protocol<'s>, u16), u16> {
+    let mut weights = BTreeMap::new();
+    for (protocol, (_, registered)) in by_name(registrations) {
+        let weight = weights.entry((protocol, registered.port)).or_default();
+        *weight = registered.weight.max(*weight);
     }
+    weights
+}
 
-    /// Each registration, once for each name that publishes it.
-    fn by_name(&self) -> impl Iterator<Item = (Protocol<'s>, &TargetMember<'s>)> {
-        self.0.iter().flat_map(|member| protocols_of(member.registered).map(move |protocol| (protocol, member)))
-    }
+/// The TXT records byte for byte. They may be equal though the content differs, because rendering cuts long texts.
+fn texts<'s>(registrations: &[PublishedRegistration<'s>]) -> HashSet<(Protocol<'s>, Vec<u8>)> {
+    let text = |(pod, registered)| rendered(pod, std::iter::once(registered).collect());
+    by_name(registrations).map(|(protocol, registration)| (protocol, text(registration))).collect()
+}
 
-    /// The SRV records: the largest weight for each port.
-    fn weights(&self) -> BTreeMap<(Protocol<'s>, u16), u16> {
-        let mut weights = BTreeMap::new();
-        for (protocol, member) in self.by_name() {
-            let weight = weights.entry((protocol, member.registered.port)).or_default();
-            *weight = member.weight.max(*weight);
-        }
-        weights
-    }
-
-    /// The TXT records by content, before rendering.
-    fn texts(&self) -> HashSet<(Protocol<'s>, u16, &'s str, MetadataView<'s>)> {
-        let text =
-            |member: &TargetMember<'s>| (member.registered.port, member.pod.name(), member.registered.published());
-        let texts = self.by_name().map(|(protocol, member)| (protocol, text(member)));
-        texts.map(|(protocol, (port, name, metadata))| (protocol, port, name, metadata)).collect()
-    }
-
-    /// The TXT records byte for byte. They may be equal though the content differs, because rendering cuts long texts.
-    fn rendered(&self) -> HashSet<(Protocol<'s>, Vec<u8>)> {
-        let text = |member: &TargetMember<'s>| rendered(member.pod, std::iter::once(member.registered).collect());
-        self.by_name().map(|(protocol, member)| (protocol, text(member))).collect()
-    }
-
-    fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.0.iter().flat_map(|member| member.addresses.iter().copied()).collect()
-    }
+fn addresses(registrations: &[PublishedRegistration<'_>]) -> BTreeSet<IpAddr> {
+    registrations.iter().flat_map(|(pod, registered)| pod.addresses(registered)).collect()
 }
 
 /// The protocols whose names publish a registration.
@@ -230,13 +166,9 @@ fn rendered<'s>(pod: &'s PodRecord, registered: SmallVec<[&'s Registered; 1]>) -
     text
 }
 
-/// A published registration and its Pod.
-type PublishedRegistration<'s> = (&'s PodRecord, &'s Registered);
-
-/// Compares a Pod's DNS-SD instances if its services are unchanged: an instance may list its registrations in another
-/// order.
-fn compare_instances(last: &Snapshot, next: &Snapshot, records: RecordPair<'_>, difference: &mut Difference) {
-    let [old, new] = records.map(published);
+/// Compares a Pod's DNS-SD instances: one may list its registrations in another order.
+fn compare_instances(last: &Snapshot, next: &Snapshot, slot: PodSlot, difference: &mut Difference) {
+    let [old, new] = [last, next].map(|snapshot| published(snapshot.pod(slot)));
     if have_same_content(&old, &new) {
         return;
     }
@@ -257,23 +189,26 @@ fn compare_instances(last: &Snapshot, next: &Snapshot, records: RecordPair<'_>, 
         let Some(service) = metadata().next().map(|(_, one)| one.service()) else { continue };
         let says = |snapshot, label| instance(snapshot, service, *protocol, label);
         if labels.iter().any(|label| says(last, label) != says(next, label)) {
-            difference.services.insert((service.namespace.clone(), service.alias));
+            let id = (service.namespace.clone(), service.alias);
+            let [before, after] = [last, next].map(|snapshot| snapshot.names.own_set(id.0.as_bytes(), id.1).cloned());
+            difference.services.insert(id, SetChange { before, after });
             return;
         }
     }
 }
 
 /// A Pod's published registrations, in the Pod's order.
-fn published(pod: Option<&PodRecord>) -> Vec<PublishedRegistration<'_>> {
+fn published(pod: Option<&Arc<PodRecord>>) -> Vec<PublishedRegistration<'_>> {
     let Some(pod) = pod else { return Vec::new() };
-    pod.registrations.iter().filter(|one| pod.is_published(one)).map(|one| (pod, one)).collect()
+    pod.registrations.iter().filter(|one| pod.is_published(one)).map(|one| (&**pod, one)).collect()
 }
 
+/// Whether two lists publish the same in the same order.
 fn have_same_content(old: &[PublishedRegistration<'_>], new: &[PublishedRegistration<'_>]) -> bool {
     let is_same = |((pod, one), (other_pod, other)): (&PublishedRegistration<'_>, &PublishedRegistration<'_>)| {
-        (pod.name(), one.service(), one.weight, one.protocol_label())
-            == (other_pod.name(), other.service(), other.weight, other.protocol_label())
-            && pod.socket(one) == other_pod.socket(other)
+        (pod.name(), one.service(), one.port, one.weight, one.protocol_label())
+            == (other_pod.name(), other.service(), other.port, other.weight, other.protocol_label())
+            && pod.addresses(one) == other_pod.addresses(other)
             && one.published() == other.published()
     };
     old.len() == new.len() && old.iter().zip(new).all(is_same)

@@ -76,20 +76,21 @@ fn room_for(count: u64) -> u64 {
 }
 
 fn of_registrations<'r>(registrations: impl Iterator<Item = &'r Registered> + Clone) -> u64 {
-    let mut services: SmallVec<[(u64, Alias); 8]> = registrations.clone().map(name_of).collect();
+    let names: SmallVec<[(u64, Alias); 8]> = registrations.clone().map(name_of).collect();
+    let mut services = names.clone();
     services.sort_unstable();
     services.dedup();
-    let has_namesake = |(name, _)| {
+    let has_namesake = |(name, _): (u64, Alias)| {
         let first = services.partition_point(|(other, _)| *other < name);
         services.get(first + 1).is_some_and(|(next, _)| *next == name)
     };
     let mut cost = 0;
     let (mut pairs_of, mut last): (Option<MetadataView<'_>>, Option<&Registered>) = (None, None);
-    for registered in registrations {
+    for (registered, name) in registrations.zip(names) {
         let metadata = registered.metadata();
         cost += match last {
             Some(last) if last.service() == registered.service() => ANOTHER_PLACE,
-            _ => of_service(registered.service()) + if has_namesake(name_of(registered)) { SHARED_NAMES } else { 0 },
+            _ => of_service(registered.service()) + if has_namesake(name) { SHARED_NAMES } else { 0 },
         };
         cost += registered.address().map_or(0, |_| ADDRESS);
         cost += pairs_of.and_then(|first| of_values(first, metadata)).unwrap_or_else(|| {
@@ -128,29 +129,8 @@ fn name_of(registered: &Registered) -> (u64, Alias) {
 
 /// What a list of pairs costs that equals an earlier one except for a few values. `None` if it differs in more.
 fn of_values(earlier: MetadataView<'_>, metadata: MetadataView<'_>) -> Option<u64> {
-    let (mut count, mut cost) = (0, 0);
-    let mut add = |value: &str| {
-        count += 1;
-        cost += VALUE + block(value.len());
-    };
-    match metadata.differing_values(earlier) {
-        Some(values) => values.for_each(add),
-        None => {
-            let mut pairs = metadata.pairs();
-            for (key, value) in earlier.pairs() {
-                let (own_key, own_value) = pairs.next()?;
-                if own_key != key {
-                    return None;
-                }
-                if own_value != value {
-                    add(own_value);
-                }
-            }
-            if pairs.next().is_some() {
-                return None;
-            }
-        }
-    }
+    let values = metadata.differing_values(earlier)?;
+    let (count, cost) = values.fold((0, 0), |(count, cost), value| (count + 1, cost + VALUE + block(value.len())));
     (count <= VALUES_SHARED_MAX).then_some(cost)
 }
 

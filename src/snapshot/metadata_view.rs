@@ -67,8 +67,8 @@ pub struct CommonMetadata {
 pub struct MetadataView<'r> {
     template: &'r Template,
     own: &'r Overrides,
-    from: usize,
-    to: usize,
+    /// How many of the pairs it has.
+    len: usize,
 }
 
 impl Pairs {
@@ -133,12 +133,12 @@ impl Template {
 
     /// The whole content, with a Pod's own values.
     pub fn metadata<'r>(&'r self, own: &'r Overrides) -> MetadataView<'r> {
-        MetadataView { template: self, own, from: 0, to: self.common.pairs.pairs.len() }
+        MetadataView { template: self, own, len: self.common.pairs.pairs.len() }
     }
 
     /// The content of the TXT record, with a Pod's own values.
     pub fn published<'r>(&'r self, own: &'r Overrides) -> MetadataView<'r> {
-        MetadataView { to: self.common.pairs.published, ..self.metadata(own) }
+        MetadataView { len: self.common.pairs.published, ..self.metadata(own) }
     }
 
     /// Whether both are equal apart from metadata.
@@ -162,29 +162,36 @@ impl<'r> MetadataView<'r> {
 
     /// The number of pairs, and the length of all their keys and values in bytes. It looks only at overridden values.
     pub fn counts(self) -> (usize, usize) {
-        debug_assert_eq!((self.from, self.to), (0, self.template.common.pairs.pairs.len()), "the whole content");
         let pairs = &self.template.common.pairs.pairs;
+        debug_assert_eq!(self.len, pairs.len(), "the whole content");
         let overridden = self.overridden().filter_map(|at| Some((pairs.get(at)?.1.len(), self.value(at)?.len())));
         let text_len = overridden.fold(pairs.text_len(), |sum, (shared, own)| sum + own - shared);
         (pairs.len(), text_len)
     }
 
-    /// The values in which it differs from another view of the same shared pairs. `None` if the pairs are not shared.
+    /// The values in which it differs from another view. `None` if their keys differ. If both have the same shared
+    /// pairs, it looks only at overridden values.
     pub fn differing_values(self, other: MetadataView<'_>) -> Option<impl Iterator<Item = &'r str>> {
-        let is_shared = Arc::ptr_eq(&self.template.common.pairs, &other.template.common.pairs) && self.to == other.to;
-        let places: SmallVec<[usize; 16]> = self.overridden().chain(other.overridden()).collect();
-        is_shared.then(|| {
-            unique(places).into_iter().filter_map(move |at| {
-                let value = self.value(at)?;
-                (other.value(at) != Some(value)).then_some(value)
-            })
-        })
+        let is_shared = Arc::ptr_eq(&self.template.common.pairs, &other.template.common.pairs) && self.len == other.len;
+        let places = match is_shared {
+            true => unique(self.overridden().chain(other.overridden()).collect()),
+            false if self.keys().eq(other.keys()) => (0..self.len).collect(),
+            false => return None,
+        };
+        Some(places.into_iter().filter_map(move |at| {
+            let value = self.value(at)?;
+            (other.value(at) != Some(value)).then_some(value)
+        }))
+    }
+
+    fn keys(self) -> impl Iterator<Item = &'r str> {
+        self.template.common.pairs.keys().take(self.len)
     }
 
     /// The indexes of the pairs whose values are not the shared ones, each once.
     fn overridden(self) -> impl Iterator<Item = usize> + use<'r> {
-        let places = self.own.iter().chain(&*self.template.own).map(|(at, _)| usize::from(*at)).collect();
-        unique(places).into_iter()
+        let places = self.own.iter().chain(&*self.template.own).map(|(at, _)| usize::from(*at));
+        unique(places.filter(|at| *at < self.len).collect()).into_iter()
     }
 
     fn value(self, at: usize) -> Option<&'r str> {
@@ -194,17 +201,17 @@ impl<'r> MetadataView<'r> {
 
     /// The metadata: first the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        (self.from..self.to).filter_map(move |at| Some((self.template.common.pairs.pairs.get(at)?.0, self.value(at)?)))
+        (0..self.len).filter_map(move |at| Some((self.template.common.pairs.pairs.get(at)?.0, self.value(at)?)))
     }
 }
 
 impl PartialEq for MetadataView<'_> {
     fn eq(&self, other: &MetadataView<'_>) -> bool {
-        let is_shared = std::ptr::eq(self.template, other.template) && self.to == other.to;
-        (is_shared && self.own == other.own)
+        let is_same_view = std::ptr::eq(self.template, other.template) && self.len == other.len;
+        (is_same_view && self.own == other.own)
             || (self.application() == other.application()
                 && self.methods() == other.methods()
-                && self.pairs().eq(other.pairs()))
+                && self.differing_values(*other).is_some_and(|mut values| values.next().is_none()))
     }
 }
 

@@ -76,6 +76,11 @@ impl Names {
         self.aliases.find(self.hash_of_alias(namespace, alias)).find(is_it)
     }
 
+    /// A service's own set.
+    pub fn own_set(&self, namespace: &[u8], alias: Alias) -> Option<&Arc<SetFacts>> {
+        self.sets.shared(self.alias(namespace, alias)?)
+    }
+
     /// The set of a natural name.
     pub fn natural(&self, key: &SetKeyRef<'_>) -> Option<SetSlot> {
         // The hash includes which selectors are `Any`. So comparing one of a set's services is enough.

@@ -108,7 +108,7 @@ pub enum Standing {
 }
 
 /// A registration, or a whole annotation, that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refused {
     /// The annotation's profile.
     pub profile: Arc<str>,
@@ -274,17 +274,6 @@ impl PodRecord {
         own.or(claimed.first()).copied()
     }
 
-    /// Whether both have the same name, and their registrations the same targets with the same addresses behind them.
-    pub fn has_same_sockets(&self, other: &PodRecord) -> bool {
-        let of = |pod: &PodRecord| (pod.is_registering(), pod.status.host_network);
-        let at = |one: &Registered| (one.address(), one.port, one.standing, one.is_repeated, one.is_enabled);
-        of(self) == of(other)
-            && self.status.pod_ips == other.status.pod_ips
-            && (self.name(), &self.namespace) == (other.name(), &other.namespace)
-            && self.rare().lost == other.rare().lost
-            && self.registrations.iter().map(at).eq(other.registrations.iter().map(at))
-    }
-
     /// Whether any of its registrations has this target.
     pub fn has_target(&self, target: IpAddr) -> bool {
         let is_at = |one: &Registered| one.is_admitted() && self.target(one) == Some(target);
@@ -293,8 +282,15 @@ impl PodRecord {
 
     /// Whether a registration is published.
     pub fn is_published(&self, registered: &Registered) -> bool {
-        let may_be = registered.is_claiming() && !self.addresses(registered).is_empty();
-        self.is_registering() && self.is_serving && may_be
+        !self.published_addresses(registered).is_empty()
+    }
+
+    /// The addresses in a registration's answers. Empty if it is not published.
+    pub fn published_addresses(&self, registered: &Registered) -> Addresses {
+        match self.is_registering() && self.is_serving && registered.is_claiming() {
+            true => self.addresses(registered),
+            false => Addresses::new(),
+        }
     }
 
     /// All refusals, including foreign addresses and annotations that are kept out.

@@ -116,7 +116,12 @@ impl<T> Default for Slots<T> {
 impl<T: Clone> Slots<T> {
     /// The value in a slot.
     pub fn get(&self, slot: u32) -> Option<&T> {
-        self.values.get(slot as usize)?.as_deref()
+        self.shared(slot).map(|value| &**value)
+    }
+
+    /// The value in a slot, to be kept while the table goes on to change.
+    pub fn shared(&self, slot: u32) -> Option<&Arc<T>> {
+        self.values.get(slot as usize)?.as_ref()
     }
 
     /// The value in a slot, for changing. A value that an earlier snapshot shares is copied first.

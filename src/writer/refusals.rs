@@ -1,10 +1,9 @@
 //! Logs refused registrations: enough to find them, and no more per second than a person can read.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::index::Difference;
-use crate::registration::Reason;
+use crate::index::{Difference, PodChange};
 use crate::snapshot::{PodRecord, PodSlot, Refused, Snapshot};
 
 /// How long a Pod waits for its next line. A Pod that changes faster cannot fill the log.
@@ -35,16 +34,21 @@ impl RefusalLog {
     }
 
     /// Logs one line for each Pod with a newly refused registration. Counts its other new refusals.
-    pub fn report(&mut self, before: &Snapshot, after: &Snapshot, difference: &Difference) {
-        for slot in &difference.pods {
-            let Some(pod) = after.pod(*slot) else { continue };
-            let old = before.pod(*slot).filter(|old| is_same(old, pod));
-            let known = old.map(|old| old.refusals().collect::<Vec<_>>()).unwrap_or_default();
-            let known: BTreeSet<_> = known.iter().map(identity).collect();
-            let mut refused = pod.refusals().filter(|refused| !known.contains(&identity(refused)));
-            if let Some(first) = refused.next() {
-                self.log_refusal(*slot, pod, &first, refused.count());
-            }
+    pub fn report(&mut self, difference: &Difference) {
+        difference.pods.iter().for_each(|(slot, change)| self.report_pod(*slot, change));
+    }
+
+    /// The same for every Pod of the first lists.
+    pub fn report_all(&mut self, snapshot: &Snapshot) {
+        for (slot, pod) in (0..).zip(snapshot.pods.iter()) {
+            self.report_pod(slot, &PodChange { before: None, after: pod.clone(), services: Vec::new() });
+        }
+    }
+
+    fn report_pod(&mut self, slot: PodSlot, change: &PodChange) {
+        let mut refused = change.new_refusals();
+        if let (Some(pod), Some(first)) = (&change.after, refused.next()) {
+            self.log_refusal(slot, pod, &first, refused.count());
         }
     }
 
@@ -58,12 +62,4 @@ impl RefusalLog {
         let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
         tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
     }
-}
-
-fn identity(refused: &Refused) -> (&str, usize, Option<&'static str>, Reason) {
-    (&refused.profile, refused.offset, refused.key, refused.reason)
-}
-
-fn is_same(old: &PodRecord, new: &PodRecord) -> bool {
-    old.uid() == new.uid() && old.cluster == new.cluster
 }

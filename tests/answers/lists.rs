@@ -133,7 +133,8 @@ fn an_event_of_another_profile_adds_and_removes_its_own() {
     index.apply(Event { source: source("app"), change: Change::Remove("uid-one".into()) });
     let (snapshot, difference) = index.publish(now(2)).unwrap();
     assert_eq!((snapshot.tally.pods, snapshot.tally.endpoints, snapshot.service_count()), (1, 1, 1));
-    assert_eq!(difference.services.len(), 1);
+    let sets = difference.services.values().map(|change| (change.before.is_some(), change.after.is_some()));
+    assert_eq!(sets.collect::<Vec<_>>(), [(true, false)], "the service of the profile that is gone, and no other");
     index.apply(Event { source: source("dubbo"), change: Change::Remove("uid-one".into()) });
     let (snapshot, _) = index.publish(now(3)).unwrap();
     assert_eq!((snapshot.tally.pods, snapshot.tally.endpoints, snapshot.service_count()), (0, 0, 0));
