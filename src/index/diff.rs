@@ -27,17 +27,17 @@ pub(super) struct PodDiff<'p> {
 /// A Pod's registrations of one service in both records.
 pub(super) struct ServiceDiff<'p> {
     pub service: &'p Arc<Service>,
-    pub old: Members,
-    pub new: Members,
+    pub old: ServiceMembers,
+    pub new: ServiceMembers,
     /// Subscribers see other endpoints than before.
     pub is_seen: bool,
 }
 
 /// A Pod's members in one service, usually one.
-pub(super) type Members = SmallVec<[Member; 1]>;
+pub(super) type ServiceMembers = SmallVec<[Member; 1]>;
 
 /// What subscribers see of one endpoint, besides its service.
-type Seen<'p> = (&'p str, &'p str, Addresses, u16, u16, MetadataView<'p>);
+type VisibleEndpoint<'p> = (&'p str, &'p str, Addresses, u16, u16, MetadataView<'p>);
 
 impl<'p> PodDiff<'p> {
     pub fn of(slot: PodSlot, old: Option<&'p Arc<PodRecord>>, new: Option<&'p Arc<PodRecord>>) -> PodDiff<'p> {
@@ -63,7 +63,7 @@ impl<'p> PodDiff<'p> {
 
 impl<'p> ServiceDiff<'p> {
     fn of(service: &'p Arc<Service>) -> ServiceDiff<'p> {
-        ServiceDiff { service, old: Members::new(), new: Members::new(), is_seen: false }
+        ServiceDiff { service, old: ServiceMembers::new(), new: ServiceMembers::new(), is_seen: false }
     }
 
     /// Whether the service's set changes, and not only content that a set does not hold.
@@ -99,7 +99,7 @@ fn seed_of(service: &Service) -> u64 {
     }
 }
 
-fn seen<'p>(pod: Option<&'p Arc<PodRecord>>, members: &[Member]) -> impl Iterator<Item = Seen<'p>> {
+fn seen<'p>(pod: Option<&'p Arc<PodRecord>>, members: &[Member]) -> impl Iterator<Item = VisibleEndpoint<'p>> {
     members.iter().filter_map(move |member| {
         let pod = pod?;
         let one = pod.registrations.get(member.endpoint?.registration())?;
