@@ -1,4 +1,5 @@
-//! What a framework takes with the library: the crates of each feature, on each system. `cargo fetch` makes them known.
+//! What a framework takes with the library: the crates of each feature, on each system, which `cargo fetch` makes known; and
+//! the package.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -65,4 +66,15 @@ fn subscribing_and_registering_are_not_bound_to_linux() {
             }
         }
     }
+}
+
+#[test]
+fn the_package_is_made_without_a_warning() {
+    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/boundary");
+    let mut package = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    package.current_dir(env!("CARGO_MANIFEST_DIR")).args(["package", "--no-verify", "--allow-dirty"]);
+    let output = package.args(["--locked", "--offline", "--target-dir", folder]).output().expect("run cargo");
+    let complaints = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.success() && !complaints.contains("warning"), "{complaints}");
+    std::fs::remove_dir_all(folder).expect("remove the package");
 }
