@@ -37,8 +37,9 @@ const PTR: u16 = 12;
 
 fn decode(criterion: &mut Criterion) {
     let annotation = Provider::recorded().annotation(7, 7, [10, 244, 0, 7].into(), INTERFACES);
-    criterion
-        .bench_function("decode/5 registry paths", |bench| bench.iter(|| registration::decode(black_box(&annotation))));
+    criterion.bench_function("decode/5 registry paths", |bench| {
+        bench.iter(|| registration::decode_value(black_box(&annotation)))
+    });
 }
 
 /// The first list of an empty zone, from parsed Pods to the published snapshot, and the same list again.

@@ -1,31 +1,50 @@
-//! Decodes an annotation's value into registrations. It is pure and accepts any bytes.
+//! Decodes what a Pod says of itself into registrations. It is pure and accepts any bytes.
 //!
-//! Two encodings share one JSON array of `{"k": …, "v": …}` pairs (`fields`, `path`). What cannot be decoded becomes a
-//! [`Problem`] with the offset and the reason, never with a value. Everything else in the annotation is kept.
+//! An annotation's value is JSON, in base64 or as it stands: pairs of `{"k": …, "v": …}` (`fields`, `path`), or one object
+//! for each registration (`object`). Other encodings read plain annotations (`plain`) and what other registrars write
+//! (`mapped`, `micro`, `dubbo3`). What cannot be decoded becomes a [`Problem`] with the key and the reason, never with a
+//! value. Everything else is kept.
 
 mod collector;
 mod draft;
+mod dubbo3;
 mod edit;
 mod elements;
 mod encode;
+mod encoding;
 mod field;
 mod fields;
 mod keys;
+mod mapped;
+mod mapping;
 mod metadata;
+mod micro;
+mod object;
 mod pairs;
 mod path;
+mod plain;
+mod ports;
+mod presets;
+mod problem;
 mod secret;
+mod table;
+mod text;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use collector::Collector;
+use elements::Content;
+use ports::Ports;
 
 pub use edit::{REGISTRAR, has_entries, replace};
-pub use encode::{encode, pairs};
+pub use encode::{PlainError, encode, encode_objects, encode_plain, pairs};
+pub use encoding::Encoding;
+pub use mapping::{Mapping, MappingError, MappingTable};
 pub use pairs::PairList;
+pub use presets::{PRESETS, Preset};
+pub use problem::{Problem, ProblemKey, Reason};
+pub use text::{ContainerPort, PodParts, ProfileText, Wanted};
 
 /// The largest annotation value that is decoded, in bytes. It is the API server's own limit on all annotations of an
 /// object.
@@ -43,7 +62,7 @@ pub const DEFAULT_WEIGHT: u16 = 100;
 /// The protocol of a registration that gives none. It is found only under `_rpc`.
 pub const DEFAULT_PROTOCOL: &str = "rpc";
 
-/// A decoded annotation.
+/// What a Pod says of itself under one profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// The endpoints that the process offers, in the order written.
@@ -52,7 +71,7 @@ pub struct Decoded {
     pub consumers: Vec<Consumer>,
     /// What could not be decoded.
     pub problems: Vec<Problem>,
-    /// The length of the JSON inside the base64, in bytes.
+    /// The length of the decoded JSON and of the Pod's other parts, in bytes.
     pub decoded_len: usize,
 }
 
@@ -88,7 +107,7 @@ pub struct Registration {
     pub enabled: bool,
     /// Everything else that it publishes.
     pub metadata: Metadata,
-    /// Where it begins, in bytes of the decoded JSON.
+    /// Where it begins, in bytes of the decoded JSON. 0 if it is not from an annotation's value.
     pub offset: usize,
 }
 
@@ -121,191 +140,73 @@ pub struct Consumer {
     pub application: Option<Box<str>>,
 }
 
-/// A part of an annotation that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The offset in bytes: into the annotation's value for [`Reason::BadBase64`] and [`Reason::TooLarge`], otherwise
-    /// into the decoded JSON.
-    pub offset: usize,
-    /// The key at fault, if it is a single one: a field's name, `k` or `v`. Never text from the annotation.
-    pub key: Option<&'static str>,
-    /// What is wrong.
-    pub reason: Reason,
-}
-
-/// Why something was refused. The text never quotes a value. The label is for metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The value is not base64 in either alphabet.
-    #[error("bad base64")]
-    BadBase64,
-    /// The decoded bytes are not UTF-8.
-    #[error("invalid UTF-8")]
-    BadUtf8,
-    /// The decoded text is not JSON.
-    #[error("bad JSON")]
-    BadJson,
-    /// The JSON is not an array.
-    #[error("not a JSON array")]
-    NotAnArray,
-    /// An element of the array is not an object, or its `k` is not a string.
-    #[error("not a pair of k and v")]
-    NotAPair,
-    /// A pair without `k`.
-    #[error("a pair without k")]
-    NoKey,
-    /// A `v` is null, an array or an object.
-    #[error("v is not a string, number or boolean")]
-    BadValue,
-    /// There are pairs, and no interface among them.
-    #[error("no interface")]
-    NoInterface,
-    /// A registration without a port.
-    #[error("no port")]
-    NoPort,
-    /// A port is not a number from 1 to 65535.
-    #[error("port is not a number from 1 to 65535")]
-    BadPort,
-    /// A weight is not a whole number.
-    #[error("weight is not a whole number")]
-    BadWeight,
-    /// An address is not an IP address.
-    #[error("address is not an IP address")]
-    BadAddress,
-    /// A field that may appear once is given twice.
-    #[error("given twice")]
-    Repeated,
-    /// A name has control characters.
-    #[error("control characters")]
-    ControlCharacters,
-    /// An interface, group, version or protocol that looks like a secret.
-    #[error("looks like a secret")]
-    Secret,
-    /// A path is not a registry path that we know, or its URL cannot be decoded.
-    #[error("not a registry path")]
-    BadPath,
-    /// The value exceeds [`ANNOTATION_LEN_MAX`], or the Pod's values together exceed [`DECODED_LEN_MAX`]. Also if the
-    /// registrations of a value would exceed it when each is written with all the pairs that it inherits.
-    #[error("too large")]
-    TooLarge,
-    /// The Pod has more than [`REGISTRATIONS_MAX`] registrations.
-    #[error("too many")]
-    TooMany,
-    /// The older Pods of its namespace use the namespace's whole quota.
-    #[error("namespace full")]
-    NamespaceFull,
-    /// All namespaces together use the whole quota, and this one is among those that use the most.
-    #[error("server full")]
-    ServerFull,
-    /// The address is not the Pod's own.
-    #[error("foreign address")]
-    ForeignAddress,
-    /// The Pod's name or namespace is not a valid Kubernetes name.
-    #[error("not a valid name of a Pod or namespace")]
-    BadPodName,
-}
-
-impl Reason {
-    /// The label in metrics, equal to the serialized form.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Reason::BadBase64 => "bad-base64",
-            Reason::BadUtf8 => "bad-utf8",
-            Reason::BadJson => "bad-json",
-            Reason::NotAnArray => "not-an-array",
-            Reason::NotAPair => "not-a-pair",
-            Reason::NoKey => "no-key",
-            Reason::BadValue => "bad-value",
-            Reason::NoInterface => "no-interface",
-            Reason::NoPort => "no-port",
-            Reason::BadPort => "bad-port",
-            Reason::BadWeight => "bad-weight",
-            Reason::BadAddress => "bad-address",
-            Reason::Repeated => "repeated",
-            Reason::ControlCharacters => "control-characters",
-            Reason::Secret => "secret",
-            Reason::BadPath => "bad-path",
-            Reason::TooLarge => "too-large",
-            Reason::TooMany => "too-many",
-            Reason::NamespaceFull => "namespace-full",
-            Reason::ServerFull => "server-full",
-            Reason::ForeignAddress => "foreign-address",
-            Reason::BadPodName => "bad-pod-name",
-        }
+/// Decodes what a Pod says of itself under one profile. Accepts any text, and uses bounded time and memory.
+pub fn decode(text: &ProfileText, encoding: &Encoding) -> Decoded {
+    let mut collector = Collector::default();
+    let empty = PodParts::default();
+    let parts = text.parts.as_deref().unwrap_or(&empty);
+    let is_too_large = parts.len() > ANNOTATION_LEN_MAX;
+    let parts = if is_too_large { &empty } else { parts };
+    collector.add_len(parts.len());
+    if is_too_large {
+        collector.problem(Problem { offset: 0, key: None, reason: Reason::TooLarge });
     }
-}
-
-/// Decodes an annotation's value. Accepts any text, and uses bounded time and memory.
-pub fn decode(value: &str) -> Decoded {
-    if value.len() > ANNOTATION_LEN_MAX {
-        return refused(Problem { offset: 0, key: None, reason: Reason::TooLarge }, 0);
+    if parts.ports.len() > ports::PORTS_MAX {
+        collector.problem(Problem { offset: 0, key: Some(ProblemKey::every_port()), reason: Reason::TooMany });
     }
-    let bytes = match elements::bytes(value) {
-        Ok(bytes) => bytes,
-        Err(problem) => return refused(problem, 0),
-    };
-    let decoded_len = bytes.len();
-    let decoded = elements::text(&bytes)
-        .and_then(|text| elements::elements(text))
-        .map(|elements| registrations(&elements, decoded_len));
-    decoded.unwrap_or_else(|problem| refused(problem, decoded_len))
-}
-
-fn refused(problem: Problem, decoded_len: usize) -> Decoded {
-    Decoded { problems: vec![problem], decoded_len, ..Decoded::default() }
-}
-
-fn registrations(elements: &[elements::Element<'_>], decoded_len: usize) -> Decoded {
-    let mut collector = Collector::new(decoded_len);
-    let mut fields = fields::FieldsDecoder::default();
-    let mut has_paths = false;
-    for element in elements {
-        match path::pair(element) {
-            Some(pair) => {
-                has_paths = true;
-                path::read(pair, element, &mut collector);
+    match encoding {
+        Encoding::Pairs { plain } => {
+            if let Some(value) = &text.value {
+                read_value(value, Ports::of(parts), &mut collector);
             }
-            None => fields.element(element, &mut collector),
+            if let Some(prefix) = plain {
+                plain::read(prefix, parts, &mut collector);
+            }
         }
+        _ if is_too_large => {}
+        Encoding::Keys(mapping) => mapped::read(mapping, parts, &mut collector),
+        Encoding::Kratos => mapped::read(&mapping::KRATOS, parts, &mut collector),
+        Encoding::Micro => micro::read(parts, &mut collector),
+        Encoding::Dubbo3(mapping) => dubbo3::read(mapping, parts, &mut collector),
     }
-    fields.finish(has_paths, &mut collector);
     collector.finish()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Decodes an annotation's value alone: nothing else of the Pod is known. Accepts any text, and uses bounded time and
+/// memory.
+pub fn decode_value(value: &str) -> Decoded {
+    let mut collector = Collector::default();
+    read_value(value, Ports::default(), &mut collector);
+    collector.finish()
+}
 
-    #[test]
-    fn a_reason_is_serialized_as_its_label() {
-        for reason in [
-            Reason::BadBase64,
-            Reason::BadUtf8,
-            Reason::BadJson,
-            Reason::NotAnArray,
-            Reason::NotAPair,
-            Reason::NoKey,
-            Reason::BadValue,
-            Reason::NoInterface,
-            Reason::NoPort,
-            Reason::BadPort,
-            Reason::BadWeight,
-            Reason::BadAddress,
-            Reason::Repeated,
-            Reason::ControlCharacters,
-            Reason::Secret,
-            Reason::BadPath,
-            Reason::TooLarge,
-            Reason::TooMany,
-            Reason::NamespaceFull,
-            Reason::ServerFull,
-            Reason::ForeignAddress,
-            Reason::BadPodName,
-        ] {
-            let json = serde_json::to_string(&reason).unwrap();
-            assert_eq!(json, format!("\"{}\"", reason.kind()));
-            assert_eq!(serde_json::from_str::<Reason>(&json).unwrap(), reason);
+fn read_value(value: &str, ports: Ports<'_>, collector: &mut Collector) {
+    if value.len() > ANNOTATION_LEN_MAX {
+        return collector.problem(Problem { offset: 0, key: None, reason: Reason::TooLarge });
+    }
+    let elements = elements::text(value).map(|text| {
+        collector.add_len(text.len());
+        elements::elements(&text).map(|elements| read_elements(&elements, ports, collector))
+    });
+    if let Err(problem) | Ok(Err(problem)) = elements {
+        collector.problem(problem);
+    }
+}
+
+fn read_elements(elements: &[elements::Element<'_>], ports: Ports<'_>, collector: &mut Collector) {
+    let mut fields = fields::FieldsDecoder::default();
+    let mut has_paths = false;
+    for element in elements {
+        match &element.content {
+            Content::Pair(pair) if pair.key.starts_with('/') => {
+                has_paths = true;
+                path::read(pair, element, collector);
+            }
+            Content::Pair(pair) => fields.pair(pair, element, collector),
+            Content::Object(object) => object::read(object, element, ports, collector),
+            Content::Bad(bad) => fields.bad(*bad, element.offset, collector),
         }
     }
+    fields.finish(has_paths, collector);
+    collector.sort();
 }

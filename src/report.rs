@@ -211,18 +211,14 @@ pub fn refusals(snapshot: &Snapshot, paging: &Paging) -> Page<RefusalRow> {
 
 /// A refusal with its reason as a sentence.
 pub fn refusal(pod: &PodRecord, refused: &Refused) -> RefusalRow {
-    let message = match refused.key {
-        Some(key) => format!("{key}: {}", refused.reason),
-        None => refused.reason.to_string(),
-    };
     RefusalRow {
         namespace: pod.namespace.to_string(),
         pod: pod.name().to_owned(),
         profile: refused.profile.to_string(),
         offset: refused.offset,
-        key: refused.key.map(str::to_owned),
+        key: refused.key.as_ref().map(ToString::to_string),
         reason: refused.reason,
-        message,
+        message: refused.reason.about(refused.key.as_ref()),
     }
 }
 

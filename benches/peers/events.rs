@@ -129,7 +129,7 @@ fn send(pod: &Pod, sender: &Sender<Heard>) {
     let value = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get("app.io/annotation"));
     let (Some(TELLING), Some(value)) = (pod.metadata.name.as_deref(), value) else { return };
     let at = Instant::now();
-    for one in callsign::registration::decode(value).registrations {
+    for one in callsign::registration::decode_value(value).registrations {
         let _ = sender.send((one.port, at)); // the measurement may have ended
     }
 }

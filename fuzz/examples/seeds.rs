@@ -136,7 +136,42 @@ fn annotations() -> Vec<Vec<u8>> {
         "{}",
     ];
     let odd = odd.map(|json| json.as_bytes().to_vec());
-    values.into_iter().chain(decoded).chain(pairs).chain(odd).collect()
+    let objects = [
+        r#"{"interface":"a","group":"g","port":[1,"http"],"weight":"7","methods":["x"],"ip":"::1","enabled":false,"meta":{"zone":"a","api-token":"x"}}"#,
+        r#"[{"k":"zone","v":"a"},{"interface":"a","prot":"x"},{"k":"interface","v":"b"},{"k":"port","v":1}]"#,
+    ];
+    let objects = objects.map(|json| json.as_bytes().to_vec());
+    values.into_iter().chain(decoded).chain(pairs).chain(odd).chain(objects).chain(pods()).collect()
+}
+
+/// The Pods of `tests/fixtures/registrars.json`, each under the preset or the encoding that reads it.
+fn pods() -> Vec<Vec<u8>> {
+    let cases: Value =
+        serde_json::from_str(include_str!("../../tests/fixtures/registrars.json")).expect("the fixtures");
+    let which = |profile: &Value| match profile.as_str().or(profile["encoding"].as_str()) {
+        Some("app") => 0,
+        Some("kratos") => 2,
+        Some("micro") => 3,
+        Some("labels") => 4,
+        Some("dubbo3") => 6,
+        _ => 5,
+    };
+    let record = |kind: &str, key: &str, value: &str| format!("{kind}{key}\x1f{value}");
+    let pairs = |kind: &str, pairs: &Value| -> Vec<String> {
+        let pairs = pairs.as_object().expect("an object");
+        pairs.iter().map(|(key, value)| record(kind, key, value.as_str().unwrap_or_default())).collect()
+    };
+    let pod = |case: &Value| {
+        let mut records = [pairs("l", &case["labels"]), pairs("a", &case["annotations"])].concat();
+        records.push(record("l", "l", "a"));
+        let ports = case["ports"].as_array().into_iter().flatten();
+        records
+            .extend(ports.map(|port| {
+                record("p", port["name"].as_str().unwrap_or_default(), &port["containerPort"].to_string())
+            }));
+        [&[which(&case["profile"])], records.join("\x1e").as_bytes()].concat()
+    };
+    cases.as_array().expect("an array").iter().map(pod).collect()
 }
 
 /// The example of `zones`, and one file for each valid and each invalid element of a master file.

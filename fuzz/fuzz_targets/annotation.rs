@@ -1,32 +1,81 @@
-//! Any bytes as an annotation's value, and as the JSON in it: the decoded registrations keep their guarantees, and are the
-//! same after encoding and decoding.
+//! Any bytes as an annotation's value, as the JSON in it, and as the labels, annotations and container ports of a Pod under
+//! each profile: the decoded registrations keep their guarantees, and are the same after encoding and decoding.
 
 #![no_main]
 
 #[path = "../../tests/sound/mod.rs"]
 mod sound;
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{ANNOTATION_LEN_MAX, decode, encode};
+use callsign::registration::{
+    ANNOTATION_LEN_MAX, ContainerPort, Decoded, Encoding, MappingTable, PRESETS, ProfileText, decode, decode_value,
+    encode, encode_objects,
+};
 use libfuzzer_sys::fuzz_target;
-use sound::{assert_sound, bare};
+use sound::{assert_in_order, assert_sound, bare};
+
+/// The presets, a mapping of each kind of source, and Dubbo 3.
+static ENCODINGS: LazyLock<Vec<Encoding>> = LazyLock::new(|| {
+    let text = |text: &str| Some(text.to_owned());
+    let table = MappingTable {
+        interface: text("label:l"),
+        version: text("=1"),
+        port: text("annotation:p"),
+        ports: text("annotation:m"),
+        weight: text("label:w"),
+        metadata: vec!["annotation:a".to_owned(), "prefix:x-".to_owned()],
+        ..MappingTable::default()
+    };
+    let dubbo3 = MappingTable { interface: text("label:l"), ..MappingTable::default() };
+    let parse = |name, table| Encoding::parse(Some(name), None, false, table).expect("a valid table");
+    let own = [parse("keys", &table), parse("dubbo3", &dubbo3)];
+    PRESETS.iter().map(|preset| preset.encoding()).chain(own).collect()
+});
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = std::str::from_utf8(bytes) {
-        judge(value);
+        judge_value(value);
     }
-    judge(&STANDARD.encode(bytes));
+    judge_value(&STANDARD.encode(bytes));
+    if let Some((which, pod)) = bytes.split_first()
+        && let Some(encoding) = ENCODINGS.get(usize::from(*which))
+        && let Ok(pod) = std::str::from_utf8(pod)
+    {
+        judge_pod(encoding, pod);
+    }
 });
 
-fn judge(value: &str) {
-    let decoded = decode(value);
-    assert_sound(&decoded);
-    let written = encode(&decoded.registrations);
-    if written.len() > ANNOTATION_LEN_MAX {
-        return; // the value may be longer in this encoding
+fn judge_value(value: &str) {
+    let decoded = decode_value(value);
+    assert_in_order(&decoded);
+    judge(&decoded);
+}
+
+/// Each record of the Pod begins with its kind: `l` a label, `a` an annotation, `p` a container port. Key and value, or
+/// name and number, follow.
+fn judge_pod(encoding: &Encoding, pod: &str) {
+    let records = || pod.split('\x1e').filter_map(|record| record.split_at_checked(1));
+    let pairs = |kind: &'static str| {
+        records().filter(move |(of, _)| *of == kind).map(|(_, pair)| pair.split_once('\x1f').unwrap_or((pair, "")))
+    };
+    let ports =
+        pairs("p").filter_map(|(name, number)| Some(ContainerPort { name: name.into(), number: number.parse().ok()? }));
+    let text = ProfileText::of(Some("app.io/annotation"), &encoding.wanted(), pairs("l"), pairs("a"), ports);
+    let decoded = decode(&text, encoding);
+    judge(&decoded);
+}
+
+fn judge(decoded: &Decoded) {
+    assert_sound(decoded);
+    for written in [encode(&decoded.registrations), encode_objects(&decoded.registrations)] {
+        if written.len() > ANNOTATION_LEN_MAX {
+            continue; // the value may be longer in this encoding
+        }
+        let again = decode_value(&written);
+        assert_eq!(again.problems, [], "the encoded value has problems");
+        assert_eq!(bare(again.registrations), bare(decoded.registrations.clone()));
     }
-    let again = decode(&written);
-    assert_eq!(again.problems, [], "the encoded value has problems");
-    assert_eq!(bare(again.registrations), bare(decoded.registrations));
 }

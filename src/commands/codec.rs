@@ -24,7 +24,7 @@ pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<CommandOutput, 
         "-" => Cow::Owned(read_input(input)?),
         value => Cow::Borrowed(value),
     };
-    let decoded = registration::decode(&value);
+    let decoded = registration::decode_value(&value);
     let text = if args.json { json(&DecodedView::of(&decoded)) } else { decoded_text(&decoded) };
     Ok(CommandOutput { text, notes: String::new(), has_findings: !decoded.problems.is_empty() })
 }
@@ -40,7 +40,7 @@ pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, 
         None => json_pairs(&args.pairs()),
     };
     let value = STANDARD.encode(&pairs);
-    let decoded = registration::decode(&value);
+    let decoded = registration::decode_value(&value);
     if decoded.problems.is_empty() {
         return Ok(CommandOutput { text: format!("{value}\n"), notes: unpublished(&decoded), has_findings: false });
     }
@@ -89,10 +89,7 @@ fn kept_back(registrations: &[Registration]) -> (usize, usize) {
 }
 
 fn message(problem: &Problem) -> String {
-    match problem.key {
-        Some(key) => format!("{key}: {}", problem.reason),
-        None => problem.reason.to_string(),
-    }
+    problem.reason.about(problem.key.as_ref())
 }
 
 /// Tables of registrations, consumers and problems, and a summary line.
@@ -195,7 +192,7 @@ struct ConsumerView<'d> {
 #[derive(Serialize)]
 struct ProblemView {
     offset: usize,
-    key: Option<&'static str>,
+    key: Option<String>,
     reason: Reason,
     message: String,
 }
@@ -243,8 +240,8 @@ impl ConsumerView<'_> {
 
 impl ProblemView {
     fn of(problem: &Problem) -> ProblemView {
-        let Problem { offset, key, reason } = *problem;
-        ProblemView { offset, key, reason, message: message(problem) }
+        let key = problem.key.as_ref().map(ToString::to_string);
+        ProblemView { offset: problem.offset, key, reason: problem.reason, message: message(problem) }
     }
 }
 
@@ -384,7 +381,7 @@ OFFSET  COULD-NOT-BE-READ
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let encoded = run(&words, "");
             prop_assume!(!encoded.notes.contains("withheld"));
-            let decoded = registration::decode(encoded.text.trim_end());
+            let decoded = registration::decode_value(encoded.text.trim_end());
             prop_assert_eq!(decoded.registrations.len(), ports.len());
             for (registration, port) in decoded.registrations.iter().zip(&ports) {
                 prop_assert_eq!(&*registration.interface, interface.as_str());

@@ -60,7 +60,8 @@ impl Index {
         }
         let Some(marks) = self.marks[slot as usize].as_mut() else { return };
         if is_reread || is_renamed {
-            let decoded = pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode(&annotation)));
+            let decoded =
+                pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode_value(&annotation)));
             marks.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
         }
         self.stage(source, slot, record);

@@ -182,7 +182,7 @@ impl PodMarks {
         let refused = decoded.problems.iter().map(|problem| Refused {
             profile: profile.clone(),
             offset: problem.offset,
-            key: problem.key,
+            key: problem.key.clone(),
             reason: problem.reason,
         });
         let consumers = decoded.consumers.into_iter().map(|consumer| (profile.clone(), consumer));

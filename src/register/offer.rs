@@ -165,10 +165,9 @@ impl Offer {
         let address = IpAddr::from([127, 0, 0, 1]); // any address: the write uses the own Pod's
         let entries = self.entries(profile, owner, address).concat();
         let pairs = entries.iter().map(|(key, value)| json!({ "k": key, "v": value }));
-        let decoded = registration::decode(&STANDARD.encode(Value::from_iter(pairs).to_string()));
+        let decoded = registration::decode_value(&STANDARD.encode(Value::from_iter(pairs).to_string()));
         if let Some(problem) = decoded.problems.first() {
-            let key = problem.key.map(|key| format!("{key}: ")).unwrap_or_default();
-            return Err(format!("{key}{}", problem.reason));
+            return Err(problem.reason.about(problem.key.as_ref()));
         }
         let sum =
             |number: fn(&Metadata) -> u32| decoded.registrations.iter().map(|one| number(&one.metadata)).sum::<u32>();
@@ -230,7 +229,7 @@ mod tests {
 
     fn decoded(offer: &Offer, profile: Profile) -> registration::Decoded {
         let entries = offer.entries(profile, &main(), "fd00::7".parse().unwrap());
-        registration::decode(&registration::replace(None, "main", &entries).unwrap().unwrap())
+        registration::decode_value(&registration::replace(None, "main", &entries).unwrap().unwrap())
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Registrar {
         if self.owner.kind != (OwnerKind::Once { is_named: false }) {
             return Ok(());
         }
-        let decoded = registration::decode(current.unwrap_or_default().trim());
+        let decoded = registration::decode_value(current.unwrap_or_default().trim());
         let kind = decoded.registrations.iter().filter(|one| one.enabled).find_map(|one| {
             let told = |key: &str| one.metadata.pairs.iter().find(|(of, _)| *of == key).map(|(_, value)| value);
             told(REGISTRAR_KIND).filter(|_| told(REGISTRAR) == Some(&*self.owner.name))
@@ -261,7 +261,7 @@ impl Registrar {
         if len > ANNOTATION_LEN_MAX {
             return Err(RegisterError::TooLarge { len, ours: value.len(), annotation });
         }
-        let problems = registration::decode(value).problems;
+        let problems = registration::decode_value(value).problems;
         let beyond = problems.iter().find(|problem| matches!(problem.reason, Reason::TooMany | Reason::TooLarge));
         beyond.map_or(Ok(()), |problem| Err(RegisterError::TooMany { reason: problem.reason.to_string() }))
     }

@@ -1,7 +1,7 @@
-//! Collects what is decoded from one annotation, within bounds.
+//! Collects what is decoded from a Pod under one profile, within bounds.
 
 use super::keys::Keys;
-use super::{Consumer, DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
+use super::{Consumer, DECODED_LEN_MAX, Decoded, Problem, ProblemKey, REGISTRATIONS_MAX, Reason, Registration};
 
 /// The most consumers in one annotation: as many as registrations.
 const CONSUMERS_MAX: usize = REGISTRATIONS_MAX;
@@ -24,8 +24,9 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(decoded_len: usize) -> Collector {
-        Collector { decoded: Decoded { decoded_len, ..Decoded::default() }, ..Collector::default() }
+    /// Counts bytes that are decoded.
+    pub(super) fn add_len(&mut self, decoded_len: usize) {
+        self.decoded.decoded_len += decoded_len;
     }
 
     /// Makes room for one more registration. `written_out_len` is its length if it were written with all that it
@@ -65,17 +66,33 @@ impl Collector {
         }
     }
 
+    pub(super) fn problem_count(&self) -> usize {
+        self.decoded.problems.len()
+    }
+
+    /// Replaces the fields that problems name, from the problem at `from` on, with the keys as they are written.
+    pub(super) fn name_keys(&mut self, from: usize, written: impl Fn(&'static str) -> ProblemKey) {
+        for problem in self.decoded.problems.iter_mut().skip(from) {
+            if let Some(ProblemKey::Field(field)) = problem.key {
+                problem.key = Some(written(field));
+            }
+        }
+    }
+
     fn too_many(&mut self, offset: usize) {
         self.too_many.get_or_insert(Problem { offset, key: None, reason: Reason::TooMany });
     }
 
-    /// Everything in the order written. Sorting is needed because a registration in fields ends only when the next one
-    /// begins, and paths may come in between.
-    pub(super) fn finish(self) -> Decoded {
-        let mut decoded = self.decoded;
-        decoded.problems.extend(self.too_many);
-        decoded.problems.sort_by_key(|problem| problem.offset);
-        decoded.registrations.sort_by_key(|registration| registration.offset);
-        decoded
+    /// Puts what an annotation's value has into the order written. A registration in fields ends only when the next one
+    /// begins, and paths and objects may come in between.
+    pub(super) fn sort(&mut self) {
+        self.decoded.problems.extend(self.too_many.take());
+        self.decoded.problems.sort_by_key(|problem| problem.offset);
+        self.decoded.registrations.sort_by_key(|registration| registration.offset);
+    }
+
+    pub(super) fn finish(mut self) -> Decoded {
+        self.decoded.problems.extend(self.too_many);
+        self.decoded
     }
 }

@@ -1,4 +1,4 @@
-//! A registration as written, and the checks that turn it into a [`Registration`]. Both encodings use them.
+//! A registration as written, and the checks that turn it into a [`Registration`]. All encodings use them.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -6,7 +6,14 @@ use std::sync::Arc;
 use super::collector::Collector;
 use super::field::Field;
 use super::keys::Keys;
-use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, Reason, Registration, metadata, secret};
+use super::ports::{Port, Ports, port_number};
+use super::table::Table;
+use super::{
+    DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, ProblemKey, REGISTRATIONS_MAX, Reason, Registration, metadata, secret,
+};
+
+/// The most ports of one registration that are looked at. One more than there may be registrations, so that it is refused.
+const PORTS_MAX: usize = REGISTRATIONS_MAX + 1;
 
 /// A field's value, and the offset of its element.
 #[derive(Clone, Copy)]
@@ -27,6 +34,8 @@ pub(super) struct Draft<'t> {
     pairs: Vec<(&'t str, &'t str)>,
     /// The bytes of JSON that it takes.
     written_len: usize,
+    /// How many pairs of metadata were left out because of their values.
+    left_out: u32,
 }
 
 impl<'t> Draft<'t> {
@@ -72,12 +81,67 @@ impl<'t> Draft<'t> {
         self.pairs.push((key, text));
     }
 
+    /// Adds metadata, after all fields. If no weight is given, that of the metadata counts.
+    pub(super) fn put_metadata(&mut self, pairs: impl IntoIterator<Item = (&'t str, &'t str)>) {
+        for (key, text) in pairs {
+            let is_weight = key == Field::Weight.name() && matches!(weight(text), Some(Some(_)));
+            if is_weight && !self.has(Field::Weight) {
+                self.put(Field::Weight, text, 0);
+            } else {
+                self.put_pair(key, text);
+            }
+        }
+    }
+
+    /// Adds metadata that another registrar wrote, after all fields.
+    pub(super) fn put_table(&mut self, table: &'t Table<'_>) {
+        self.add_len(table.len());
+        self.left_out += table.left_out;
+        self.put_metadata(table.entries.iter().map(|(key, value)| (&**key, &**value)));
+    }
+
     /// Creates one registration for each port. `self` is what was written at `offset`, `process` what applies to the
     /// whole process.
+    pub(super) fn register(&self, process: &Draft<'_>, offset: usize, collector: &mut Collector) {
+        let is_own = !self.ports.is_empty();
+        let ports = if is_own { &self.ports } else { &process.ports };
+        let ports = ports.iter().map(|port| Port {
+            offset: if is_own { port.offset } else { offset },
+            number: port_number(port.text),
+            protocol: None,
+        });
+        self.register_ports(process, ports, offset, collector);
+    }
+
+    /// Creates one registration for each port. Container ports stand in for ports that are not numbers, and for a
+    /// protocol that is not given.
+    pub(super) fn register_at(&self, ports: Ports<'_>, offset: usize, collector: &mut Collector) {
+        let has_protocol = self.first(Field::Protocol).is_some_and(|protocol| !protocol.text.is_empty());
+        let found = self.ports_at(ports, offset).into_iter();
+        let found = found.map(|port| Port { protocol: port.protocol.filter(|_| !has_protocol), ..port });
+        self.register_ports(&Draft::default(), found, offset, collector);
+    }
+
+    /// Its ports, and the container ports that stand in for them. Each has the name of the container port found.
+    pub(super) fn ports_at<'p>(&self, ports: Ports<'p>, offset: usize) -> Vec<Port<'p>> {
+        let protocol = self.first(Field::Protocol).map_or("", |protocol| protocol.text);
+        match self.ports.is_empty() {
+            true => ports.standing_in(protocol, offset).into_iter().collect(),
+            false => self.ports.iter().take(PORTS_MAX).map(|port| ports.written(port.text, port.offset)).collect(),
+        }
+    }
+
+    /// Creates one registration for each of these ports.
     ///
     /// A problem's offset is that of the element at fault if the registration has it, otherwise that of the
     /// registration.
-    pub(super) fn register(&self, process: &Draft<'_>, offset: usize, collector: &mut Collector) {
+    pub(super) fn register_ports<'p>(
+        &self,
+        process: &Draft<'_>,
+        ports: impl ExactSizeIterator<Item = Port<'p>>,
+        offset: usize,
+        collector: &mut Collector,
+    ) {
         let written_out_len = self.written_len + process.written_len;
         if !collector.make_room(offset, written_out_len) {
             return; // before any work on it
@@ -87,22 +151,23 @@ impl<'t> Draft<'t> {
             Ok(registration) => Some(registration),
             Err(problem) => return collector.problem(problem),
         };
-        let is_own = !self.ports.is_empty();
-        let ports = if is_own { &self.ports } else { &process.ports };
-        if ports.is_empty() {
+        let count = ports.len();
+        if count == 0 {
             collector.problem(problem(offset, Field::Port, Reason::NoPort));
         }
-        for (index, port) in ports.iter().enumerate() {
-            let place = if is_own { port.offset } else { offset };
-            match port_number(port.text) {
-                None => collector.problem(problem(place, Field::Port, Reason::BadPort)),
-                Some(_) if index > 0 && !collector.make_room(place, written_out_len) => {}
-                Some(port) => {
-                    let is_last = index + 1 == ports.len();
+        for (index, port) in ports.enumerate() {
+            let protocol = port.protocol.map(|protocol| name(protocol, Field::Protocol, port.offset)).transpose();
+            match (port.number, protocol) {
+                (None, _) => collector.problem(problem(port.offset, Field::Port, Reason::BadPort)),
+                (_, Err(problem)) => collector.problem(problem),
+                (Some(_), _) if index > 0 && !collector.make_room(port.offset, written_out_len) => {}
+                (Some(number), Ok(protocol)) => {
+                    let is_last = index + 1 == count;
                     let written = if is_last { portless.take() } else { portless.clone() };
-                    let offset = if index == 0 { offset } else { place };
+                    let offset = if index == 0 { offset } else { port.offset };
                     if let Some(registration) = written {
-                        collector.registration(Registration { port, offset, ..registration });
+                        let protocol = protocol.flatten().unwrap_or_else(|| registration.protocol.clone());
+                        collector.registration(Registration { port: number, protocol, offset, ..registration });
                     }
                 }
             }
@@ -136,6 +201,8 @@ impl Merged<'_, '_, '_> {
             process: &self.process.pairs,
             weight: weight.map(|weight| weight.max(1)),
         };
+        let mut metadata = written.metadata(keys);
+        metadata.left_out += self.own.left_out + self.process.left_out;
         Ok(Registration {
             interface: self.name(Field::Interface)?.ok_or(no_interface)?,
             group: self.name(Field::Group)?,
@@ -145,7 +212,7 @@ impl Merged<'_, '_, '_> {
             port: 0, // the caller sets the port
             weight: weight.unwrap_or(DEFAULT_WEIGHT).max(1),
             enabled: weight != Some(0) && !says(Field::Enabled, "false") && !says(Field::Disabled, "true"),
-            metadata: written.metadata(keys),
+            metadata,
             offset: self.offset,
         })
     }
@@ -188,7 +255,7 @@ impl Merged<'_, '_, '_> {
 }
 
 fn problem(offset: usize, field: Field, reason: Reason) -> Problem {
-    Problem { offset, key: Some(field.name()), reason }
+    Problem { offset, key: Some(ProblemKey::Field(field.name())), reason }
 }
 
 /// Checks an interface, group, version or protocol. `None` if it is empty.
@@ -217,11 +284,6 @@ fn address(text: &str) -> Option<Option<IpAddr>> {
     };
     let address = address.to_canonical(); // IPv4-mapped is IPv4
     Some((!address.is_unspecified()).then_some(address))
-}
-
-fn port_number(text: &str) -> Option<u16> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    is_plain.then(|| text.parse().ok())?
 }
 
 /// `Some(None)` if no weight is given, `None` if it is not a whole number. A value that is too large becomes the

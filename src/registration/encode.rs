@@ -1,4 +1,4 @@
-//! Encodes registrations as an annotation's value, in fields.
+//! Encodes registrations: as an annotation's value, in fields or objects, and as plain annotations.
 
 use std::iter;
 
@@ -6,12 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::field::Field;
+use super::field::{Field, META, META_PREFIX};
+use super::mapping::is_annotation_key;
 use super::{DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Registration};
 
 /// Encodes registrations as padded standard base64 of fields.
 ///
-/// [`decode`](super::decode) returns the same registrations, except for their offsets and for what was withheld or left
+/// [`decode_value`](super::decode_value) returns the same registrations, except for their offsets and for what was withheld or left
 /// out. This function checks no bounds: the value may exceed [`ANNOTATION_LEN_MAX`](super::ANNOTATION_LEN_MAX).
 pub fn encode(registrations: &[Registration]) -> String {
     STANDARD.encode(pairs(registrations).to_string())
@@ -20,6 +21,103 @@ pub fn encode(registrations: &[Registration]) -> String {
 /// The JSON array of pairs in such a value.
 pub fn pairs(registrations: &[Registration]) -> Value {
     registrations.iter().flat_map(pairs_of).map(|(key, value)| json!({ "k": key, "v": value })).collect()
+}
+
+/// Encodes registrations as JSON as it stands: an object, or an array of objects.
+///
+/// [`decode`](super::decode) returns the same registrations, as of [`encode`].
+pub fn encode_objects(registrations: &[Registration]) -> String {
+    let objects: Vec<String> = registrations.iter().map(|one| object_of(&pairs_of(one))).collect();
+    if objects.len() == 1 { objects.concat() } else { format!("[{}]", objects.join(",")) }
+}
+
+/// Why a registration cannot be written in plain annotations.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlainError {
+    /// It names an address.
+    #[error("plain annotations have no address: the Pod's own count")]
+    Address,
+    /// A method's name has a comma, or white space around it.
+    #[error("a method's name has a comma or white space around it, and commas separate the methods")]
+    Method,
+    /// A key of the metadata cannot be part of an annotation's key.
+    #[error("a metadata key is not 58 letters, digits, `-`, `_` and `.` at most, a letter or digit last")]
+    MetadataKey,
+}
+
+/// The plain annotations of a registration under a prefix, such as `app.io/`, each key with its value.
+///
+/// [`decode`](super::decode) returns the same registration, as of [`encode`].
+///
+/// # Errors
+/// Plain annotations cannot say it.
+pub fn encode_plain(prefix: &str, registration: &Registration) -> Result<Vec<(String, String)>, PlainError> {
+    let methods = &registration.metadata.methods;
+    if registration.address.is_some() {
+        return Err(PlainError::Address);
+    }
+    if methods.iter().any(|method| method.contains(',') || method.trim() != &**method) {
+        return Err(PlainError::Method);
+    }
+    let mut annotations = Vec::new();
+    for (key, value) in with_protocol(&pairs_of(registration)) {
+        let name = match Field::of(key) {
+            Some(Field::Method) => continue,
+            Some(field) => field.name().to_owned(),
+            None => format!("{}{key}", META_PREFIX),
+        };
+        if !is_annotation_key(&name) {
+            return Err(PlainError::MetadataKey);
+        }
+        annotations.push((format!("{prefix}{name}"), value.to_owned()));
+    }
+    let methods = (!methods.is_empty()).then(|| (format!("{prefix}{}", Field::Methods.name()), methods.join(",")));
+    annotations.extend(methods);
+    Ok(annotations)
+}
+
+/// Pairs that give a protocol. Objects and plain annotations without one have the name of their container port.
+fn with_protocol<'p, V: AsRef<str>>(pairs: &'p [(&'p str, V)]) -> Vec<(&'p str, &'p str)> {
+    let is_protocol = |key: &str| Field::of(key) == Some(Field::Protocol);
+    let mut pairs: Vec<(&'p str, &'p str)> = pairs.iter().map(|(key, value)| (*key, value.as_ref())).collect();
+    if !pairs.iter().any(|(key, value)| is_protocol(key) && !value.is_empty()) {
+        pairs.retain(|(key, _)| !is_protocol(key));
+        pairs.insert(pairs.len().min(1), (Field::Protocol.name(), DEFAULT_PROTOCOL));
+    }
+    pairs
+}
+
+/// The object that says the same as the pairs of one registration, with its members in the pairs' order.
+pub(super) fn object_of<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
+    let (mut members, mut methods, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
+    let mut enabled = None;
+    for (key, value) in with_protocol(pairs) {
+        match Field::of(key) {
+            None => metadata.push((key, json!(value))),
+            Some(Field::Method) => methods.push(value),
+            Some(Field::Methods) => methods.extend(value.split(',').map(str::trim).filter(|name| !name.is_empty())),
+            Some(Field::Enabled) if value.eq_ignore_ascii_case("false") => enabled = Some(false),
+            Some(Field::Disabled) if value.eq_ignore_ascii_case("true") => enabled = Some(false),
+            Some(Field::Enabled | Field::Disabled) => {}
+            Some(field @ (Field::Port | Field::Weight)) => {
+                members.push((field.name(), value.parse().map_or(json!(value), |number: u64| json!(number))));
+            }
+            Some(field) => members.push((field.name(), json!(value))),
+        }
+    }
+    members.extend(enabled.map(|enabled| (Field::Enabled.name(), json!(enabled))));
+    members.extend((!methods.is_empty()).then(|| (Field::Methods.name(), json!(methods))));
+    let metadata = (!metadata.is_empty()).then(|| format!("{}:{}", json!(META), object_text(&metadata)));
+    let text = object_text(&members);
+    match (metadata, text.strip_suffix('}')) {
+        (Some(metadata), Some(open)) => format!("{open},{metadata}}}"),
+        _ => text,
+    }
+}
+
+fn object_text(members: &[(&str, Value)]) -> String {
+    let members: Vec<String> = members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 fn pairs_of(registration: &Registration) -> Vec<(&str, String)> {
@@ -44,7 +142,7 @@ fn pairs_of(registration: &Registration) -> Vec<(&str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Metadata, decode};
+    use super::super::{Metadata, decode_value};
     use super::*;
 
     #[test]
@@ -63,9 +161,9 @@ mod tests {
                 offset: 1,
             };
             let metadata = Metadata { pairs: pairs.into_iter().collect(), ..Metadata::default() };
-            let decoded = decode(&encode(std::slice::from_ref(&registration)));
+            let decoded = decode_value(&encode(std::slice::from_ref(&registration)));
             assert_eq!(decoded.registrations, [Registration { metadata, ..registration }]);
         }
-        assert_eq!(decode(&encode(&[])).problems, []);
+        assert_eq!(decode_value(&encode(&[])).problems, []);
     }
 }

@@ -55,3 +55,25 @@ impl Field {
         }
     }
 }
+
+/// The member of an object with the metadata.
+pub(super) const META: &str = "meta";
+
+/// The members that a registration may have as an object.
+pub(super) const MEMBERS: [&str; 11] =
+    ["interface", "group", "version", "protocol", "ip", "port", "methods", "weight", "application", "enabled", META];
+
+/// With the value `true` the plain annotations are a wrapper's offer, and register nothing by themselves.
+pub(super) const REGISTER: &str = "register";
+
+/// The beginning of the name of a plain annotation with metadata.
+pub(super) const META_PREFIX: &str = "meta.";
+
+/// The names that a plain annotation may have after the prefix, besides `meta.<key>`.
+pub(super) const NAMES: [&str; 10] =
+    ["interface", "group", "version", "protocol", "port", "weight", "methods", "application", "enabled", REGISTER];
+
+/// Whether a text is `true`, `false` or empty.
+pub(super) fn is_boolean(text: &str) -> bool {
+    ["true", "false", ""].iter().any(|word| text.eq_ignore_ascii_case(word))
+}

@@ -5,7 +5,7 @@ use super::collector::Collector;
 use super::draft::Draft;
 use super::elements::{BadPair, Element, Pair};
 use super::field::Field;
-use super::{Problem, Reason};
+use super::{Problem, ProblemKey, Reason};
 
 /// Reads fields in the order written.
 #[derive(Default)]
@@ -26,26 +26,8 @@ struct OpenRegistration<'t> {
 }
 
 impl<'t> FieldsDecoder<'t> {
-    /// Takes the next element that is not a registry path.
-    pub(super) fn element(&mut self, element: &'t Element<'_>, collector: &mut Collector) {
-        match &element.pair {
-            Ok(pair) => self.pair(pair, element, collector),
-            Err(BadPair { member, reason }) => {
-                self.fault(Problem { offset: element.offset, key: *member, reason: *reason }, collector);
-            }
-        }
-    }
-
-    /// Ends the last registration. Reports pairs without an interface, unless the annotation has registry paths.
-    pub(super) fn finish(mut self, has_paths: bool, collector: &mut Collector) {
-        self.close(collector);
-        if let (Some(offset), false) = (self.homeless, has_paths) {
-            let key = Some(Field::Interface.name());
-            collector.problem(Problem { offset, key, reason: Reason::NoInterface });
-        }
-    }
-
-    fn pair(&mut self, pair: &'t Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
+    /// Takes the next pair that is not a registry path.
+    pub(super) fn pair(&mut self, pair: &'t Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
         let field = Field::of(&pair.key);
         if field == Some(Field::Interface) {
             self.close(collector);
@@ -57,7 +39,7 @@ impl<'t> FieldsDecoder<'t> {
         let value = match &pair.value {
             Ok(value) => value,
             Err(reason) => {
-                let key = field.map(Field::name);
+                let key = field.map(|field| ProblemKey::Field(field.name()));
                 return self.fault(Problem { offset: element.offset, key, reason: *reason }, collector);
             }
         };
@@ -66,6 +48,20 @@ impl<'t> FieldsDecoder<'t> {
         match field {
             Some(field) => draft.put(field, value, element.offset),
             None => draft.put_pair(&pair.key, value),
+        }
+    }
+
+    /// Takes the next element, which could not be decoded.
+    pub(super) fn bad(&mut self, BadPair { member, reason }: BadPair, offset: usize, collector: &mut Collector) {
+        self.fault(Problem { offset, key: member.map(ProblemKey::Field), reason }, collector);
+    }
+
+    /// Ends the last registration. Reports pairs without an interface, unless the annotation has registry paths.
+    pub(super) fn finish(mut self, has_paths: bool, collector: &mut Collector) {
+        self.close(collector);
+        if let (Some(offset), false) = (self.homeless, has_paths) {
+            let key = Some(ProblemKey::Field(Field::Interface.name()));
+            collector.problem(Problem { offset, key, reason: Reason::NoInterface });
         }
     }
 

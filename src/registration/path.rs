@@ -6,18 +6,13 @@ use super::collector::Collector;
 use super::draft::{Draft, name};
 use super::elements::{Element, Pair};
 use super::field::Field;
-use super::{Consumer, Problem, Reason, secret};
+use super::{Consumer, Problem, ProblemKey, Reason, secret};
 
 /// The first segment of every registry path.
 const ROOT: &str = "dubbo";
 
 /// The version that means none in a registry path.
 const NO_VERSION: &str = "0.0.0";
-
-/// The pair of an element, if it is a registry path.
-pub(super) fn pair<'e, 't>(element: &'e Element<'t>) -> Option<&'e Pair<'t>> {
-    element.pair.as_ref().ok().filter(|pair| pair.key.starts_with('/'))
-}
 
 /// Reads a registry path. Parent paths, and categories other than providers and consumers, contain no registration.
 pub(super) fn read(pair: &Pair<'_>, element: &Element<'_>, collector: &mut Collector) {
@@ -80,7 +75,8 @@ fn consumer(path_interface: &str, encoded: &str, offset: usize, collector: &mut 
     let interface = url.interface(path_interface)?;
     let named = |field: Field| name(url.first(field.name()).unwrap_or_default(), field, offset);
     let consumer = || {
-        let no_interface = Problem { offset, key: Some(Field::Interface.name()), reason: Reason::NoInterface };
+        let no_interface =
+            Problem { offset, key: Some(ProblemKey::Field(Field::Interface.name())), reason: Reason::NoInterface };
         let application = url.first(Field::Application.name()).filter(|text| !text.is_empty());
         Ok(Consumer {
             interface: name(&interface, Field::Interface, offset)?.ok_or(no_interface)?,
@@ -115,20 +111,13 @@ impl<'t> Url<'t> {
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let authority = place.split_once('/').map_or(place, |(authority, _)| authority);
         let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-        let (host, port) = match address.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (address, None),
-        };
-        if host.contains(':') && !host.starts_with('[') {
-            return None; // it is not clear where the port begins
-        }
+        let (host, port) = host_and_port(address)?;
         let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
         let mut decoded = Vec::with_capacity(query.bytes().filter(|byte| *byte == b'&').count() + 1);
         for parameter in parameters {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             decoded.push((form_decoded(key)?, form_decoded(value)?));
         }
-        let port = port.filter(|port| !port.is_empty());
         Some(Url { scheme, host, port, parameters: decoded })
     }
 
@@ -143,6 +132,17 @@ impl<'t> Url<'t> {
             _ => form_decoded(path_interface),
         }
     }
+}
+
+/// Splits a host, in brackets if it is an IPv6 address, from the port after it. `None` if it is not clear where the port
+/// begins.
+pub(super) fn host_and_port(address: &str) -> Option<(&str, Option<&str>)> {
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    let is_clear = !host.contains(':') || host.starts_with('[');
+    is_clear.then_some((host, port.filter(|port| !port.is_empty())))
 }
 
 /// Decodes `application/x-www-form-urlencoded` text. A `%` without two hexadecimal digits after it stays. `None` if the

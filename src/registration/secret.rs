@@ -15,8 +15,8 @@ pub(super) fn is_secret_key(key: &str) -> bool {
     is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading))
 }
 
-/// Whether a text has `://user:password@`, or a secret's key before a `=`, also after percent-decoding it once or
-/// twice.
+/// Whether a text has `://user:password@`, or a secret's key before a `=` or, in JSON, before a `:`, also after
+/// percent-decoding it once or twice.
 pub(super) fn is_secret(text: &str) -> bool {
     is_any_reading(text, holds_secret)
 }
@@ -34,11 +34,11 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 fn holds_secret(text: &[u8]) -> bool {
-    // A shortcut: most texts have neither character, and every pair of every Pod comes here.
-    if !text.iter().any(|byte| matches!(byte, b'@' | b'=')) {
+    // A shortcut: most texts have none of these characters, and every pair of every Pod comes here.
+    if !text.iter().any(|byte| matches!(byte, b'@' | b'=' | b'"')) {
         return false;
     }
-    text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text)
+    text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text) || holds_member(text)
 }
 
 /// Whether a word has `://`, then a `:`, then an `@`. Anything may come between, because a password may have any
@@ -59,6 +59,16 @@ fn holds_assignment(text: &[u8]) -> bool {
     let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'=').collect();
     parts.pop(); // no `=` follows it
     parts.iter().any(|part| part.trim_ascii_end().rsplit(is_between).next().is_some_and(names_secret))
+}
+
+/// Whether a `:` comes after a secret's key in quotation marks, as in JSON.
+fn holds_member(text: &[u8]) -> bool {
+    let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b':').collect();
+    parts.pop(); // no `:` follows it
+    parts.iter().any(|part| {
+        let key = part.trim_ascii_end().strip_suffix(b"\"").and_then(|key| key.rsplit(|byte| *byte == b'"').next());
+        key.is_some_and(names_secret)
+    })
 }
 
 fn names_secret(key: &[u8]) -> bool {
@@ -149,6 +159,9 @@ mod tests {
             "url?pass%77ord%3Dx",
             "secret%253Dx",
             "\"password\"=\"x\"",
+            "{\"port\":1,\"password\" : \"x\"}",
+            "{\\\"api-token\\\":\\\"x\\\"}",
+            "%7B%22token%22%3A1%7D",
             "a b=1,c=2,my.to-ken=3",
         ] {
             assert!(is_secret(value), "{value}");
@@ -161,6 +174,8 @@ mod tests {
             "=token",
             "filter=token",
             "token,a=b",
+            "{\"a\":\"token\",\"b\":1}",
+            "the \"token\" is: none",
             "http://host:80/path",
             "http://user@host/",
             "http://host:80/ a@b",

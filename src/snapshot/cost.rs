@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::metadata_view::MetadataView;
 use super::pod_record::{PodRecord, Refused, Registered};
 use crate::name::{Alias, Service};
-use crate::registration::Consumer;
+use crate::registration::{Consumer, ProblemKey};
 
 /// A Pod without registrations: its record, the index's marks, its names, and its rank in the namespace.
 const POD: u64 = 448;
@@ -64,10 +64,12 @@ pub(super) fn of_record(record: &PodRecord) -> u64 {
 /// What one profile's annotation adds to that.
 pub(super) fn of_profile(record: &PodRecord, profile: &str) -> u64 {
     let registered = record.registrations.iter().filter(|one| &*one.template.common.profile == profile);
-    let refused = record.rare().refused.iter().filter(|refused| &*refused.profile == profile).count() as u64;
+    let refused = record.rare().refused.iter().filter(|refused| &*refused.profile == profile);
+    let keys: u64 = refused.clone().map(|refused| block(refused.key.as_ref().map_or(0, ProblemKey::text_len))).sum();
+    let refused = REFUSED * room_for(refused.count() as u64) + keys;
     let consumers = record.rare().consumers.iter().filter(|(of, _)| &**of == profile);
     let consumers: u64 = consumers.map(|(_, consumer)| of_consumer(consumer)).sum();
-    of_registrations(registered) + REFUSED * room_for(refused) + consumers
+    of_registrations(registered) + refused + consumers
 }
 
 /// The capacity of a list that grew to `count` by doubling.

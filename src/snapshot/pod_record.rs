@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::cost;
 use super::metadata_view::{MetadataView, Overrides, OwnValues, Template};
 use crate::name::Service;
-use crate::registration::{Consumer, Reason};
+use crate::registration::{Consumer, ProblemKey, Reason};
 use crate::source::PodStatus;
 
 /// The addresses of one endpoint: one, or two in a dual-stack network.
@@ -115,7 +115,7 @@ pub struct Refused {
     /// Where in the annotation, in bytes.
     pub offset: usize,
     /// The key at fault, if it is a single one.
-    pub key: Option<&'static str>,
+    pub key: Option<ProblemKey>,
     /// Shown to people, and a label in metrics.
     pub reason: Reason,
 }
@@ -299,7 +299,7 @@ impl PodRecord {
         let foreign = foreign.map(|registered| Refused {
             profile: registered.template.common.profile.clone(),
             offset: registered.offset as usize,
-            key: Some("ip"),
+            key: Some(ProblemKey::Field("ip")),
             reason: Reason::ForeignAddress,
         });
         let kept_out = self.rare().kept_out.iter().filter_map(|one| {

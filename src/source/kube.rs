@@ -284,7 +284,7 @@ impl WatchTask {
 
     async fn send(&self, change: Change) -> Result<(), WatchFault> {
         let decoded = match &change {
-            Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode),
+            Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode_value),
             _ => None,
         };
         let decoded = decoded.filter(|decoded| decoded.len_in_memory() <= DECODED_LEN_MAX);

@@ -46,7 +46,8 @@ impl RefusalLog {
     }
 
     fn report_pod(&mut self, slot: PodSlot, change: &PodChange) {
-        let mut refused = change.new_refusals();
+        let is_due = |refused: &Refused| refused.reason.is_logged(refused.key.as_ref());
+        let mut refused = change.new_refusals().filter(is_due);
         if let (Some(pod), Some(first)) = (&change.after, refused.next()) {
             self.log_refusal(slot, pod, &first, refused.count());
         }
@@ -59,7 +60,8 @@ impl RefusalLog {
             return;
         }
         let (namespace, name, profile) = (&*pod.namespace, pod.name(), &*refused.profile);
-        let (offset, key, reason) = (refused.offset, refused.key.unwrap_or_default(), refused.reason);
+        let key = refused.key.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (offset, reason) = (refused.offset, refused.reason);
         tracing::warn!(?namespace, pod = ?name, ?profile, offset, key, %reason, "registration refused");
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn published(pod: &Pod) -> Vec<String> {
 }
 
 fn registered_as(pod: &Pod, is_it: impl Fn(&Registration) -> bool) -> Vec<String> {
-    let decoded = registration::decode(&value(pod, "app.io/annotation").unwrap_or_else(|| STANDARD.encode("[]")));
+    let decoded = registration::decode_value(&value(pod, "app.io/annotation").unwrap_or_else(|| STANDARD.encode("[]")));
     assert_eq!(decoded.problems, []);
     decoded
         .registrations
@@ -103,7 +103,7 @@ fn a_withdrawal_restores_the_pod() {
     let told =
         site.succeeds(&pod, &[&["register", "--once", "--group", "gray", "--meta", "zone=a"], &GREETER[..]].concat());
     assert!(told.contains("registered") && told.contains(&format!("{}/greeter-0", site.namespace.name)), "{told}");
-    let decoded = registration::decode(&value(&pod, "app.io/annotation").expect("an annotation"));
+    let decoded = registration::decode_value(&value(&pod, "app.io/annotation").expect("an annotation"));
     let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
     assert_eq!((&*one.interface, one.group.as_deref(), one.port), ("org.acme.Greeter", Some("gray"), 20880));
     assert_eq!(registrar(one), "20880", "the container's name is the first port");
@@ -189,7 +189,7 @@ fn a_restart_replaces_the_containers_own_entry() {
         );
     }
     assert_eq!(registered(&pod), ["org.acme.Greeter server"]);
-    let decoded = registration::decode(&value(&pod, "app.io/annotation").expect("an annotation"));
+    let decoded = registration::decode_value(&value(&pod, "app.io/annotation").expect("an annotation"));
     assert_eq!(decoded.registrations[0].version.as_deref(), Some("49"));
 }
 

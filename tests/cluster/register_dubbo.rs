@@ -67,7 +67,7 @@ fn dubbo_go_finds_what_was_registered() {
     assert_eq!(consumer(&program, &site, url, 1), [expected], "of one Pod's two containers");
 
     // And so does callsign.
-    let decoded = registration::decode(&value(&one, "dubbo.io/annotation").expect("an annotation"));
+    let decoded = registration::decode_value(&value(&one, "dubbo.io/annotation").expect("an annotation"));
     assert_eq!(decoded.problems, []);
     let [found] = &decoded.registrations[..] else { panic!("{decoded:?}") };
     let selectors = (&*found.interface, &*found.protocol, found.group.as_deref(), found.version.as_deref());

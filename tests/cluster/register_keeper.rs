@@ -125,7 +125,7 @@ fn a_registry_path_follows_the_pods_address() {
     let pod = site.namespace.pod("greeter-0");
     let (first, second) = (site.namespace.ip(1), site.namespace.ip(2));
     let address = || {
-        let decoded = registration::decode(&value(&pod, "dubbo.io/annotation")?);
+        let decoded = registration::decode_value(&value(&pod, "dubbo.io/annotation")?);
         let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
         one.address.map(|address| address.to_string())
     };

@@ -131,7 +131,7 @@ fn listed(namespace: &Namespace) -> Vec<String> {
         }
         let value = pod.metadata.annotations.unwrap_or_default().remove("app.io/annotation").unwrap_or_default();
         let name = pod.metadata.name.unwrap_or_default();
-        let mine = registration::decode(&value).registrations;
+        let mine = registration::decode_value(&value).registrations;
         let mine = mine.into_iter().filter(|one| one.interface.eq_ignore_ascii_case(INTERFACE));
         shown.extend(mine.map(|one| format!("{name}:{}:{}", one.port, one.weight)));
     }

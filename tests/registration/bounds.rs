@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{DECODED_LEN_MAX, REGISTRATIONS_MAX, decode};
+use callsign::registration::{DECODED_LEN_MAX, REGISTRATIONS_MAX, decode_value};
 
 use super::{problems, value_of};
 
@@ -10,20 +10,20 @@ use super::{problems, value_of};
 fn one_annotation_holds_so_many_registrations() {
     let shorts: Vec<String> = (0..REGISTRATIONS_MAX + 2).map(|number| format!("interface=i{number}")).collect();
     let (value, offsets) = value_of(&[&["port=1".to_owned()], &shorts[..]].concat());
-    let decoded = decode(&value);
+    let decoded = decode_value(&value);
     assert_eq!(decoded.registrations.len(), REGISTRATIONS_MAX);
     assert_eq!(problems(&decoded), [("too-many", None, offsets[REGISTRATIONS_MAX + 1])]);
 
     let shorts: Vec<String> = (0..1200).map(|number| format!("CONSUMER i{number} consumer://h")).collect();
     let (value, offsets) = value_of(&shorts);
-    let decoded = decode(&value);
+    let decoded = decode_value(&value);
     assert_eq!(decoded.consumers.len(), REGISTRATIONS_MAX);
     assert_eq!(problems(&decoded), [("too-many", None, offsets[REGISTRATIONS_MAX])]);
 }
 
 #[test]
 fn problems_have_a_bound() {
-    let decoded = decode(&STANDARD.encode(format!("[{}0]", "0,".repeat(90_000))));
+    let decoded = decode_value(&STANDARD.encode(format!("[{}0]", "0,".repeat(90_000))));
     assert_eq!(decoded.problems.len(), REGISTRATIONS_MAX);
 }
 
@@ -33,7 +33,7 @@ fn shared_pairs_do_not_multiply_without_bound() {
     let mut shorts = vec!["port=1".to_owned(), format!("note={}", "x".repeat(100_000))];
     shorts.extend((0..20).map(|number| format!("interface=i{number}")));
     let (value, offsets) = value_of(&shorts);
-    let decoded = decode(&value);
+    let decoded = decode_value(&value);
     let fitting = DECODED_LEN_MAX / 100_100;
     assert_eq!(decoded.registrations.len(), fitting);
     let refused: Vec<_> = offsets[2 + fitting..].iter().map(|offset| ("too-large", None, *offset)).collect();

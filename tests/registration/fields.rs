@@ -1,6 +1,6 @@
 //! Registrations written as fields, and their metadata.
 
-use callsign::registration::{Metadata, decode};
+use callsign::registration::{Metadata, decode_value};
 
 use super::{check, problems, shown_pairs, value_of};
 
@@ -128,7 +128,7 @@ fn metadata() {
         ("PROVIDER a tri://:1?z=%C3%A9+1&side=provider&pod=x&pass-wd=x&side=y", "side=provider z=é 1", 1, 2),
     ] {
         let shorts: Vec<String> = elements.split(" | ").map(String::from).collect();
-        let decoded = decode(&value_of(&shorts).0);
+        let decoded = decode_value(&value_of(&shorts).0);
         assert_eq!(problems(&decoded), [], "{elements}");
         let [registration] = &decoded.registrations[..] else { panic!("{elements}") };
         assert_eq!(shown_pairs(registration).join(" "), pairs, "{elements}");

@@ -1,13 +1,17 @@
-//! The registrations of an annotation's value: recorded values, tables of cases, and bounds.
+//! The registrations of a Pod: recorded values and Pods, tables of cases, and bounds.
 
 mod bounds;
 mod fields;
+mod mappings;
+mod objects;
 mod paths;
+mod plain;
+mod registrars;
 mod values;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{Consumer, Decoded, Registration, decode};
+use callsign::registration::{Consumer, Decoded, Problem, Registration, decode_value};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
@@ -75,8 +79,10 @@ fn shown_pairs(registration: &Registration) -> Vec<String> {
     registration.metadata.pairs.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-fn problems(decoded: &Decoded) -> Vec<(&'static str, Option<&'static str>, usize)> {
-    decoded.problems.iter().map(|problem| (problem.reason.kind(), problem.key, problem.offset)).collect()
+/// Each problem's reason, key and offset.
+fn problems(decoded: &Decoded) -> Vec<(&'static str, Option<String>, usize)> {
+    let key = |problem: &Problem| problem.key.as_ref().map(ToString::to_string);
+    decoded.problems.iter().map(|problem| (problem.reason.kind(), key(problem), problem.offset)).collect()
 }
 
 /// Elements, registrations and problems, each separated by ` | `. A problem is its reason, its key, and the element.
@@ -86,12 +92,12 @@ fn check(cases: &[Case]) {
     for (elements, registrations, expected) in cases {
         let shorts: Vec<String> = elements.split(" | ").filter(|short| !short.is_empty()).map(String::from).collect();
         let (value, offsets) = value_of(&shorts);
-        let decoded = decode(&value);
+        let decoded = decode_value(&value);
         let read: Vec<String> = decoded.registrations.iter().map(|one| shown(one, &offsets)).collect();
         assert_eq!(read.join(" | "), *registrations, "{elements}");
         let told = problems(&decoded).into_iter().map(|(reason, key, offset)| {
             let place = offsets.iter().position(|place| *place == offset).expect("a problem is at an element");
-            format!("{reason} {} #{place}", key.unwrap_or("-"))
+            format!("{reason} {} #{place}", key.as_deref().unwrap_or("-"))
         });
         assert_eq!(told.collect::<Vec<_>>().join(" | "), *expected, "{elements}");
     }

@@ -1,6 +1,6 @@
 //! Registry paths as dubbo-go writes them: providers and consumers.
 
-use callsign::registration::decode;
+use callsign::registration::decode_value;
 
 use super::{check, problems, shown_consumer, value_of};
 
@@ -80,7 +80,7 @@ fn consumers() {
         ("CONSUMER a consumer://h?interface=token%3Dhunter2", "", "secret"),
     ] {
         let shorts: Vec<String> = elements.split(" | ").map(String::from).collect();
-        let decoded = decode(&value_of(&shorts).0);
+        let decoded = decode_value(&value_of(&shorts).0);
         assert_eq!(decoded.registrations, [], "{elements}");
         assert_eq!(
             decoded.consumers.iter().map(shown_consumer).collect::<Vec<_>>().join(" | "),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use callsign::registration::{ANNOTATION_LEN_MAX, Reason, decode};
+use callsign::registration::{ANNOTATION_LEN_MAX, Reason, decode_value};
 
 use super::{problems, shown, shown_consumer, shown_pairs};
 
@@ -23,7 +23,7 @@ fn recorded_values() {
     let cases: Vec<Recorded> = serde_json::from_str(include_str!("../fixtures/dubbo-go.json")).unwrap();
     assert_eq!(cases.len(), 5);
     for Recorded { what, annotation, registrations, pairs, consumers } in cases {
-        let decoded = decode(&annotation);
+        let decoded = decode_value(&annotation);
         assert_eq!(problems(&decoded), [], "{what}");
         assert_eq!(
             decoded.registrations.iter().map(|one| shown(one, &[])).collect::<Vec<_>>(),
@@ -53,12 +53,16 @@ fn a_value_that_cannot_be_read_says_why_and_where() {
         (&torn, Reason::BadJson, 51),
         (&too_large, Reason::TooLarge, 0),
     ] {
-        let decoded = decode(value);
+        let decoded = decode_value(value);
         assert_eq!(problems(&decoded), [(reason.kind(), None, offset)], "{reason}");
         assert_eq!((decoded.registrations.len(), decoded.consumers.len()), (0, 0), "{reason}");
     }
     assert_eq!(Reason::BadJson.to_string(), "bad JSON");
-    assert_eq!(decode(&"\n".repeat(ANNOTATION_LEN_MAX)).problems[0].reason, Reason::BadJson, "the largest is read");
+    assert_eq!(
+        decode_value(&"\n".repeat(ANNOTATION_LEN_MAX)).problems[0].reason,
+        Reason::BadJson,
+        "the largest is read"
+    );
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn base64_may_be_written_in_several_ways() {
     let wrapped: String =
         padded.as_bytes().chunks(10).map(|line| std::str::from_utf8(line).unwrap().to_owned() + "\r\n").collect();
     for value in [padded.clone(), url_safe.clone(), padded.replace('=', ""), url_safe.replace('=', ""), wrapped] {
-        let decoded = decode(&value);
+        let decoded = decode_value(&value);
         assert_eq!(decoded.decoded_len, json.len(), "{value}");
         assert_eq!(shown(&decoded.registrations[0], &[]), "a>>>??? rpc *:20880 w=100", "{value}");
     }

@@ -95,6 +95,6 @@ async fn a_check_that_writes_does_not_undo_a_withdrawal() {
     keeper.request(WantedEntries::Withdrawn(offers));
     keeper.written().await;
     sleep(PATCH_TIME + Duration::from_millis(100)).await; // less than the time to the next look
-    let published = registration::decode(&server.value()).registrations.iter().any(|one| one.enabled);
+    let published = registration::decode_value(&server.value()).registrations.iter().any(|one| one.enabled);
     assert!(!published, "the look's write came after the withdrawal");
 }
