@@ -44,8 +44,8 @@ pub struct SetChange {
     pub after: Option<Arc<SetFacts>>,
 }
 
-/// A service's namespace and alias.
-pub type ServiceId = (Arc<str>, Alias);
+/// A service's alias and namespace. The alias comes first, because it distinguishes nearly all.
+pub type ServiceId = (Alias, Arc<str>);
 
 /// The names that may answer otherwise than in the last snapshot, because of the Pods that changed since.
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl DirtyNames {
     /// Adds a service. `before` is its own set, which the change has not reached yet.
     pub fn mark_service(&mut self, diff: &ServiceDiff<'_>, before: Option<&Arc<SetFacts>>) {
         let first = || DirtyService { before: before.cloned(), endpoints: SmallVec::new() };
-        let id = (diff.service.namespace.clone(), diff.service.alias);
+        let id = (diff.service.alias, diff.service.namespace.clone());
         self.services.entry(id).or_insert_with(first).endpoints.extend(diff.endpoints());
     }
 }

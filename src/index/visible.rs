@@ -71,16 +71,15 @@ fn compare_services(
     difference: &mut Difference,
 ) {
     let (mut shown, mut others) = (BTreeSet::new(), BTreeSet::new());
-    for (id, DirtyService { before, endpoints }) in services {
-        let change = SetChange { before, after: next.names.own_set(id.0.as_bytes(), id.1).cloned() };
+    let changed = services.into_iter().filter_map(|(id, DirtyService { before, endpoints })| {
+        let change = SetChange { before, after: next.names.own_set(id.1.as_bytes(), id.0).cloned() };
         let pods = endpoints.iter().map(Endpoint::pod);
-        if is_changed(last, next, &change, &endpoints) {
-            shown.extend(pods);
-            difference.services.insert(id, change);
-        } else {
-            others.extend(pods);
-        }
-    }
+        let is_changed = is_changed(last, next, &change, &endpoints);
+        let seen = if is_changed { &mut shown } else { &mut others };
+        seen.extend(pods);
+        is_changed.then_some((id, change))
+    });
+    difference.services = changed.collect();
     for slot in others.difference(&shown) {
         compare_instances(last, next, *slot, difference);
     }
@@ -189,8 +188,8 @@ fn compare_instances(last: &Snapshot, next: &Snapshot, slot: PodSlot, difference
         let Some(service) = metadata().next().map(|(_, one)| one.service()) else { continue };
         let says = |snapshot, label| instance(snapshot, service, *protocol, label);
         if labels.iter().any(|label| says(last, label) != says(next, label)) {
-            let id = (service.namespace.clone(), service.alias);
-            let [before, after] = [last, next].map(|snapshot| snapshot.names.own_set(id.0.as_bytes(), id.1).cloned());
+            let id = (service.alias, service.namespace.clone());
+            let [before, after] = [last, next].map(|snapshot| snapshot.names.own_set(id.1.as_bytes(), id.0).cloned());
             difference.services.insert(id, SetChange { before, after });
             return;
         }

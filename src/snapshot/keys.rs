@@ -46,13 +46,13 @@ impl SetKey {
     }
 }
 
-/// A service's namespace and alias.
+/// A service's namespace and alias. The alias comes first, because it distinguishes nearly all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceKeyRef<'k> {
-    /// The bytes of its label, in lower case.
-    pub namespace: &'k [u8],
     /// The alias of group, interface and version.
     pub alias: Alias,
+    /// The bytes of its label, in lower case.
+    pub namespace: &'k [u8],
 }
 
 /// A Pod's name below `pod.Z`.
