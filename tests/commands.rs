@@ -114,7 +114,7 @@ org.acme.Greeter  -      1.0.0    tri       <pod>:20880   100     methods=hello 
 fn bad_input_exits_with_1_and_a_failed_command_with_2() {
     for (args, code, out, err) in [
         (&["decode", "%%%"][..], 1, "bad base64", ""),
-        (&["decode", "--json", "e30="], 1, "\"not-an-array\"", ""),
+        (&["decode", "--json", "Nw=="], 1, "\"not-an-array\"", ""),
         (&["encode", "-"], 1, "", "bad JSON, at byte 0"),
         (&["check", "--config", "/no/such"], 1, "config file /no/such", "No such file"),
         (&["check", "--manifests", "/no/such"], 1, "/no/such", ""),

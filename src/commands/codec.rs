@@ -306,9 +306,13 @@ OFFSET  COULD-NOT-BE-READ
     #[test]
     fn findings() {
         let chinese = "5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u";
-        for (value, expected) in
-            [(chinese, "bad JSON"), ("%%%", "bad base64"), ("", "bad JSON"), ("e30=", "not a JSON array")]
-        {
+        for (value, expected) in [
+            (chinese, "bad JSON"),
+            ("%%%", "bad base64"),
+            ("", "bad JSON"),
+            ("Nw==", "not a JSON array"),
+            ("{}", "no interface"),
+        ] {
             for output in [run(&["decode"], value), run(&["decode", "--json"], value)] {
                 assert!(output.has_findings && output.text.contains(expected), "{value}: {}", output.text);
             }
@@ -345,7 +349,8 @@ OFFSET  COULD-NOT-BE-READ
             (&["encode", "-"][..], fine, ""),
             (&["encode", "-"], r#"[{"k":"port","v":1}]"#, "no interface, at byte 1 of the JSON"),
             (&["encode", "-"], r#"[{"k":"interface","v":"a.B"}]"#, "no port"),
-            (&["encode", "-"], "{}", "not a JSON array"),
+            (&["encode", "-"], "{}", "no interface"),
+            (&["encode", "-"], "7", "not a JSON array"),
             (&["encode", "-"], "[", "bad JSON"),
             (&["encode", "--interface", "a\u{1b}B", "--port", "1"], "", "control characters"),
         ] {
