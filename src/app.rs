@@ -87,7 +87,8 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
 
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let sources = Arc::new(start_sources(&config, events, rereads.manifests.clone()).await?);
-    let mut index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    let index = Index::new(settings.clone(), zones.borrow().clone(), sources.ids());
+    let mut index = index.of_profiles(&config.profiles);
     saved_zone::continue_serial(&config, &mut index);
     let keeper = config.state.as_ref().map(|own| {
         let restored = saved_zone::restore(

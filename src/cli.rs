@@ -63,15 +63,22 @@ Every option can also be set in the environment or in the --config file:
 --publish-not-ready is CALLSIGN_PUBLISH_NOT_READY=true or `publish-not-ready = true`.
 Lists are comma-separated in the environment and arrays in the file. A flag overrides
 the environment, which overrides the file. A list replaces the whole lower list.
-Profiles can be set only in the file, and replace the default ones:
+--profiles chooses presets. Other profiles are tables in the file. They come before the
+presets of the list, and without a list they replace the default ones:
 
     [[profile]]
-    name = \"app\"
-    selector = \"app.io/label=app.io-value\"
-    annotation = \"app.io/annotation\"
+    name = \"vault\"
+    selector = \"vault-active=true\"
+    encoding = \"keys\"
+    interface = \"=vault\"
+    version = \"label:vault-version\"
+    port = \"=8200\"
+
+Each distinct selector is one watch per namespace, or one with --all-namespaces.
 
 Examples:
     callsign serve --manifests zones/demo
+    callsign serve --all-namespaces --profiles labels
     callsign serve --all-namespaces --listen 0.0.0.0:1053 --reverse 10.244.0.0/16
     callsign serve --manifests zones/demo --listen-tls 127.0.0.1:8853 \\
         --tls-cert tls.crt --tls-key tls.key

@@ -2,8 +2,8 @@
 //! touches.
 //!
 //! **One copy.** The index builds the snapshot itself. For each Pod it adds only marks to the snapshot's record: which
-//! sources hold the Pod, at which resource version, and a fingerprint of the annotation. The fingerprint makes an
-//! unchanged Pod cheap: its annotation is hashed and not decoded.
+//! sources hold the Pod, at which resource version, and a fingerprint of what its profile names. The fingerprint makes
+//! an unchanged Pod cheap: its text is hashed and not decoded.
 //!
 //! **In place, and whole.** The index applies a relist while it streams in. A Pod that the relist changes waits beside
 //! its published record until the relist's `Commit`. If another source reports that Pod first, the index publishes
@@ -35,10 +35,10 @@ use std::collections::BTreeSet;
 use std::hash::RandomState;
 use std::sync::Arc;
 
-use crate::registration::Decoded;
+use crate::registration::{Decoded, Encoding};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
 use crate::source::refetch::RefetchRequest;
-use crate::source::{Change, Event, SourceId};
+use crate::source::{Change, Event, SourceId, WatchProfile};
 use crate::zones::Zones;
 
 use claims::Claims;
@@ -61,6 +61,8 @@ const SWEPT_MAX: u64 = 64 * 1024 * 1024;
 pub struct Index {
     next: Snapshot,
     sources: Vec<SourceState>,
+    /// The profiles in their order. Of two that register the same, the earlier one counts.
+    profiles: Vec<Arc<str>>,
     /// How many lists have begun, over all sources.
     lists: u32,
     /// The Pods by a hash of cluster and uid.
@@ -80,7 +82,7 @@ pub struct Index {
     /// What the Pods cost that were replaced or removed since the last sweep, in bytes.
     replaced: u64,
     interner: Interner,
-    /// Hashes the fingerprints of annotations and the keys of the tables.
+    /// Hashes the fingerprints of texts and the keys of the tables.
     keys: RandomState,
     serial: Serial,
     /// What the Pods that were settled since the last snapshot may have changed.
@@ -93,6 +95,8 @@ pub struct Index {
 /// What the index knows about a source.
 struct SourceState {
     id: SourceId,
+    /// How its profile's registrations are written.
+    encoding: Encoding,
     /// It has committed a list.
     is_synced: bool,
     /// True from `Begin` to `Commit`. An `Abort` does not end it.
@@ -125,14 +129,30 @@ enum ApplyReason {
 
 impl Index {
     /// An empty index. The zone is synced once each of these sources has committed a list.
+    ///
+    /// The registrations of every profile are pairs, and the profiles are in the order of the sources, unless
+    /// [`Index::of_profiles`] says otherwise.
     pub fn new(settings: Arc<ZoneSettings>, zones: Arc<Zones>, sources: Vec<SourceId>) -> Index {
-        let source =
-            |id| SourceState { id, is_synced: false, is_listing: false, generation: 0, pending: BTreeSet::new() };
+        let source = |id| SourceState {
+            id,
+            encoding: Encoding::Pairs { plain: None },
+            is_synced: false,
+            is_listing: false,
+            generation: 0,
+            pending: BTreeSet::new(),
+        };
+        let mut profiles: Vec<Arc<str>> = Vec::new();
+        for SourceId { profile, .. } in &sources {
+            if !profiles.contains(profile) {
+                profiles.push(profile.clone());
+            }
+        }
         let next = Snapshot::empty(settings, zones);
         Index {
             last: Arc::new(next.clone()),
             next,
             sources: sources.into_iter().map(source).collect(),
+            profiles,
             lists: 0,
             slots: Table::default(),
             marks: Vec::new(),
@@ -152,6 +172,17 @@ impl Index {
         }
     }
 
+    /// Sets the order of the profiles, and how the registrations of each are written.
+    pub fn of_profiles(mut self, profiles: &[WatchProfile]) -> Index {
+        self.profiles = profiles.iter().map(|profile| profile.name.clone()).collect();
+        for source in &mut self.sources {
+            if let Some(profile) = profiles.iter().find(|profile| profile.name == source.id.profile) {
+                source.encoding = profile.encoding.clone();
+            }
+        }
+        self
+    }
+
     /// Continues from the serial of an earlier run, so that the serial does not go back if the clock did.
     pub fn continue_from(&mut self, serial: u32) {
         self.next.serial = serial;
@@ -162,7 +193,7 @@ impl Index {
         self.apply_decoded(event, None);
     }
 
-    /// Like [`Index::apply`], with the annotation of the event's Pod already decoded.
+    /// Like [`Index::apply`], with the text of the event's Pod already decoded.
     pub fn apply_decoded(&mut self, event: Event, decoded: Option<Decoded>) {
         let Some(source) = self.sources.iter().position(|source| source.id == event.source) else {
             debug_assert!(false, "an event of a source that the index was not made with");

@@ -40,7 +40,7 @@ use ports::Ports;
 pub use edit::{REGISTRAR, has_entries, replace};
 pub use encode::{PlainError, encode, encode_objects, encode_plain, pairs};
 pub use encoding::Encoding;
-pub use mapping::{Mapping, MappingError, MappingTable};
+pub use mapping::{Mapping, MappingError, MappingTable, is_port_name};
 pub use pairs::PairList;
 pub use presets::{PRESETS, Preset};
 pub use problem::{Problem, ProblemKey, Reason};

@@ -1,13 +1,14 @@
 //! The sources of Pods. All of them send a stream of [`Event`]s.
 //!
-//! A source is one watch: of one cluster, for one profile, in one namespace or in all. It reports only its own Pods,
-//! and its events are in order. A relist is `Begin`, the existing Pods, and `Commit`; `Abort` means that the list is
-//! incomplete.
+//! A source is of one cluster and one profile, in one namespace or in all. It reports only its own Pods, and its events
+//! are in order. Profiles with the same selector share a watch, which sends each of its events once for each of them. A
+//! relist is `Begin`, the existing Pods, and `Commit`; `Abort` means that the list is incomplete.
 
 #[cfg(feature = "server")]
 pub mod files;
 pub mod health;
 pub mod kube;
+mod profile;
 pub mod refetch;
 mod running;
 pub mod selector;
@@ -18,9 +19,9 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use self::selector::LabelSelector;
-use crate::registration::Decoded;
+use crate::registration::{Decoded, ProfileText};
 
+pub use profile::{ProfilePods, WatchProfile, default_profiles};
 pub use running::Sources;
 
 /// Identifies a watch.
@@ -28,7 +29,7 @@ pub use running::Sources;
 pub struct SourceId {
     /// The cluster's name. Pod networks of several clusters may overlap.
     pub cluster: Arc<str>,
-    /// The profile whose label and annotation this watch reads.
+    /// The profile whose Pods it reports.
     pub profile: Arc<str>,
     /// The watched namespace. `None`: all namespaces.
     pub namespace: Option<Arc<str>>,
@@ -50,8 +51,8 @@ pub struct Arrival {
     pub event: Event,
     /// When its bytes were received, or when the file was read.
     pub received: Instant,
-    /// The decoded annotation of a Pod in a source's first list, where every Pod is new. Decoding in the sources runs
-    /// in parallel. `None` otherwise: the annotation may be known already, and then nothing decodes it.
+    /// The decoded text of a Pod in a source's first list, where every Pod is new. Decoding in the sources runs in
+    /// parallel. `None` otherwise: the text may be known already, and then nothing decodes it.
     pub decoded: Option<Decoded>,
 }
 
@@ -87,8 +88,8 @@ pub struct Pod {
     /// `metadata.resourceVersion` as a number, or 0 if it is not a number. Within one cluster larger is later.
     pub resource_version: u64,
     pub status: PodStatus,
-    /// The value of the annotation of the source's profile, if the Pod has it.
-    pub annotation: Option<Arc<str>>,
+    /// What the source's profile names of the Pod.
+    pub text: ProfileText,
 }
 
 /// A Pod's own addresses: usually one, or two in a dual-stack network.
@@ -134,30 +135,4 @@ impl Phase {
     pub fn is_finished(self) -> bool {
         matches!(self, Phase::Succeeded | Phase::Failed)
     }
-}
-
-/// Selects Pods by a label selector, and names the annotation with their registrations.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchProfile {
-    pub name: Arc<str>,
-    /// The label selector: as text for the API server, and parsed for manifests.
-    pub selector: LabelSelector,
-    pub annotation: String,
-}
-
-/// The profiles that apply unless the operator defines others.
-pub fn default_profiles() -> Vec<WatchProfile> {
-    let profile = |name: &str, selector: &str, annotation: &str| WatchProfile {
-        name: name.into(),
-        selector: selector.parse().expect("a selector that a test reads"),
-        annotation: annotation.into(),
-    };
-    vec![
-        profile("app", "app.io/label=app.io-value", "app.io/annotation"),
-        profile(
-            "dubbo",
-            "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)",
-            "dubbo.io/annotation",
-        ),
-    ]
 }

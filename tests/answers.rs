@@ -17,6 +17,7 @@ mod answers {
     mod naive;
     mod names;
     mod pods;
+    mod profiles;
     mod properties;
     mod records;
     mod renames;

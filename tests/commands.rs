@@ -389,3 +389,32 @@ fn check_reports_each_path_without_a_content() {
     let ran = run(&["check", "--zones", &all], "");
     assert!(ran.err.contains(&format!("{all}: not read, since subfolders are not read: other\n")), "{}", ran.err);
 }
+
+#[test]
+fn a_charts_pods_are_listed_by_their_labels() {
+    let pod = |name: &str, port: &str| {
+        let labels =
+            "app.kubernetes.io/name: nginx, app.kubernetes.io/instance: web, app.kubernetes.io/version: 1.27.0";
+        format!(
+            "---\nkind: Pod\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n\
+             spec: {{containers: [{{name: c, image: nginx, ports: [{port}]}}]}}\nstatus: {{podIP: 10.0.0.1}}\n"
+        )
+    };
+    let pods = pod("web-0", "{name: http, containerPort: 8080}") + &pod("portless", "{containerPort: 80}");
+    let of_charts = |command: &[&str]| run(&[command, &["--manifests", "-", "--profiles", "labels"]].concat(), &pods);
+
+    let listed = of_charts(&["ls"]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let words: Vec<&str> = listed.out.lines().nth(1).expect("a service").split_whitespace().collect();
+    assert_eq!(words[..5], ["nginx", "web", "1.27.0", "default", "1"], "{}", listed.out);
+
+    let bad = of_charts(&["ls", "--bad"]).out;
+    assert!(bad.contains("default/portless") && bad.contains("no port: no TCP container port has a name"), "{bad}");
+    assert!(!bad.contains("web-0"), "{bad}");
+    let why = of_charts(&["why", "portless"]).out;
+    assert!(why.contains("no port: no TCP container port has a name"), "{why}");
+
+    let unknown = run(&["ls", "--manifests", "-", "--profiles", "chart"], &pods);
+    let expected = "--profiles: no preset is called \"chart\": write some of app, dubbo, kratos, micro, labels";
+    assert!(unknown.code != 0 && unknown.err.contains(expected), "{}", unknown.err);
+}

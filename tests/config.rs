@@ -7,6 +7,7 @@ use std::time::Duration;
 use callsign::cli::{Cli, Command};
 use callsign::config::{Environment, Namespaces, ServeConfig};
 use callsign::logging::Format;
+use callsign::registration::Encoding;
 use callsign::snapshot::TxtKeys;
 use callsign::source::default_profiles;
 use callsign::source::kube::QUIET_MAX;
@@ -76,7 +77,7 @@ fn defaults() {
 }
 
 /// Every option, spelled in three ways. The next test checks that none is missing.
-const SPELLINGS: [(&str, &str, &str); 44] = [
+const SPELLINGS: [(&str, &str, &str); 45] = [
     ("--zone=a.b", "ZONE=a.b", "zone = 'a.b'"),
     ("--ns=x --ns=y=10.0.0.9", "NS=x,y=10.0.0.9", "ns = ['x', 'y=10.0.0.9']"),
     ("--reverse=10.9.0.0/8 --reverse=fd00::/8", "REVERSE=10.0.0.0/8, fd00::/8", "reverse = ['10.0.0.0/8', 'fd00::/8']"),
@@ -118,6 +119,7 @@ const SPELLINGS: [(&str, &str, &str); 44] = [
         "TLS_KEY=k\nCALLSIGN_TLS_CERT=c\nCALLSIGN_LISTEN_TLS=[::1]:0",
         "tls-key = 'k'\ntls-cert = 'c'\nlisten-tls = '[::1]:0'",
     ),
+    ("--profiles=labels,app", "PROFILES=labels,app", "profiles = ['labels', 'app']"),
     ("--http=[::]:80", "HTTP=[::]:80", "http = '[::]:80'"),
     ("--stale-after=99", "STALE_AFTER=99", "stale-after = 99"),
     ("--max-stale=200", "MAX_STALE=200", "max-stale = 200"),
@@ -226,21 +228,73 @@ fn where_pods_come_from() {
 fn profiles_of_the_file_replace_the_defaults() {
     let file = "[[profile]]\nname = 'x'\nselector = 'a in (b)'\nannotation = 'x.io/y'\n";
     let profiles = load("", "", file).unwrap().profiles;
-    let parts: Vec<_> = profiles.iter().map(|one| (&*one.name, one.selector.as_str(), &*one.annotation)).collect();
-    assert_eq!(parts, [("x", "a in (b)", "x.io/y")]);
+    let parts: Vec<_> =
+        profiles.iter().map(|one| (&*one.name, one.selector.as_str(), one.annotation.as_deref())).collect();
+    assert_eq!(parts, [("x", "a in (b)", Some("x.io/y"))]);
     for (file, expected) in [
         (format!("{file}{file}"), "given twice"),
         (file.replace("'x'", "'X'"), "its name"),
         (file.replace("a in (b)", " "), "its selector"),
         (file.replace("a in (b)", "a in b"), "label selector, character 6"),
-        (file.replace("x.io/y", "x.io/y/z"), "its annotation"),
-        (file.replace("x.io/y", "/y"), "its annotation"),
-        (file.replace("annotation = 'x.io/y'", ""), "missing field `annotation`"),
+        (file.replace("x.io/y", "x.io/y/z"), "`annotation`: it is not a key"),
+        (file.replace("x.io/y", "/y"), "`annotation`: it is not a key"),
+        (file.replace("annotation = 'x.io/y'", ""), "`annotation`: it must be given"),
         (file.replace("name", "names"), "line 2: unknown field `names`"),
     ] {
         let error = load("", "", &file).unwrap_err();
         assert!(error.contains(expected), "{file}: {error}");
     }
+}
+
+#[test]
+fn presets_come_after_the_tables_of_the_file() {
+    let table = |name: &str| format!("[[profile]]\nname = '{name}'\nselector = 'a'\nannotation = 'x.io/y'\n");
+    let listed = |list: &str, name: &str| format!("profiles = {list}\n{}", table(name));
+    for (flags, variables, file, expected) in [
+        ("", "", String::new(), "app dubbo"),
+        ("--profiles labels", "", String::new(), "labels"),
+        ("--profiles labels,app --profiles kratos", "", String::new(), "labels app kratos"),
+        ("", "CALLSIGN_PROFILES=micro,labels", String::new(), "micro labels"),
+        ("--profiles app", "CALLSIGN_PROFILES=micro,labels", String::new(), "app"),
+        ("", "", "profiles = ['labels']".to_owned(), "labels"),
+        ("", "", listed("'labels,app'", "x"), "x labels app"),
+        ("--profiles dubbo", "", table("x") + &table("app"), "x app dubbo"),
+    ] {
+        let profiles = load(flags, variables, &file).unwrap().profiles;
+        let names: Vec<&str> = profiles.iter().map(|profile| &*profile.name).collect();
+        assert_eq!(names.join(" "), expected, "{flags} {variables} {file}");
+    }
+    for (flags, file, expected) in [
+        ("--profiles app,app", String::new(), "\"app\" is given twice"),
+        ("--profiles app", table("app"), "\"app\" is given twice: in this list, or in it and in a [[profile]] table"),
+        ("--profiles x", table("x"), "no preset is called \"x\": write some of app, dubbo, kratos, micro, labels"),
+        ("--profiles app", (0..16).map(|n| table(&format!("n{n}"))).collect(), "17 profiles, at most 16"),
+    ] {
+        let error = load(flags, "", &file).unwrap_err();
+        assert!(error.contains(expected), "{flags} {file}: {error}");
+    }
+}
+
+#[test]
+fn an_error_in_a_mapping_names_the_key_and_what_may_stand_there() {
+    for (keys, expected) in [
+        ("", "profile \"x\": `annotation`: it must be given"),
+        ("encoding = 'yaml'", "`encoding`: write `pairs`"),
+        ("encoding = 'keys'", "`interface`: it must be given: `=TEXT`, `label:KEY` or `annotation:KEY`"),
+        ("encoding = 'keys'\ninterface = 'lable:x'", "`interface`: write `=TEXT`, `label:KEY` or `annotation:KEY`"),
+        ("encoding = 'keys'\ninterface = '=x'\nport = 'port:HTTP'", "`port`: after `port:` stands `*`"),
+        ("encoding = 'keys'\ninterface = '=x'\nmetadata = ['x']", "`metadata`: each is `annotation:KEY`"),
+        ("encoding = 'keys'\ninterface = '=x'\nannotation = 'x.io/y'", "`annotation`: only `encoding = \"pairs\"`"),
+        ("annotation = 'x.io/y'\nport = '=1'", "`port`: only `encoding = \"keys\"` and `encoding = \"dubbo3\"`"),
+        ("annotation = 'y'\nplain = true", "`annotation`: with `plain = true` it needs a slash"),
+        ("encoding = 'keys'\ninterfce = '=x'", "unknown field `interfce`"),
+    ] {
+        let error = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap_err();
+        assert!(error.contains(expected), "{keys}: {error}");
+    }
+    let keys = "encoding = 'keys'\ninterface = 'label:a'\nport = 'port:*'\nmetadata = ['prefix:x.io/meta-']";
+    let config = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap();
+    assert!(matches!(config.profiles[0].encoding, Encoding::Keys(_)));
 }
 
 #[test]

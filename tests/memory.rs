@@ -17,6 +17,7 @@ use budget::manifest;
 use budget::provider::Provider;
 use budget::zone::{INTERFACES, REPLICAS, Zone, pod, settings, source};
 use callsign::index::Index;
+use callsign::registration::ProfileText;
 use callsign::snapshot::Snapshot;
 use callsign::source::Pod;
 use callsign::state::{self, FILE_NAME};
@@ -139,5 +140,5 @@ fn started_later(provider: &Provider, number: usize, pod: Pod) -> Pod {
     let Some(IpAddr::V4(address)) = pod.status.pod_ips.first().copied() else { panic!("an address") };
     let address: Ipv4Addr = address;
     let annotation = provider.annotation(number / REPLICAS, number + 1_000_000, address, INTERFACES);
-    Pod { resource_version: 2, annotation: Some(annotation.into()), ..pod }
+    Pod { resource_version: 2, text: ProfileText::of_value(annotation), ..pod }
 }

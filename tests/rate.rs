@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use budget::zone::{Zone, source};
 use callsign::changes::Changes;
 use callsign::index::Index;
+use callsign::registration::ProfileText;
 use callsign::server::Responder;
 use callsign::snapshot::Snapshot;
 use callsign::source::refetch::RefetchSenders;
@@ -140,7 +141,7 @@ fn pod(number: usize, version: u64, port: u16) -> Change {
         uid: format!("uid-{number}").into(),
         resource_version: version,
         status,
-        annotation: Some(BASE64.encode(json.as_bytes()).into()),
+        text: ProfileText::of_value(BASE64.encode(json.as_bytes())),
     }))
 }
 

@@ -15,12 +15,13 @@ use callsign::config::{Environment, ServeConfig};
 use callsign::heartbeat::Heartbeat;
 use callsign::index::Index;
 use callsign::metrics::Metrics;
+use callsign::registration;
 use callsign::server::clients::ClientPolicy;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::Snapshot;
 use callsign::source::WatchProfile;
 use callsign::source::health::SourceHealth;
-use callsign::source::kube::{Encoding, Method, Watch};
+use callsign::source::kube::{BodyEncoding, Method, Watch};
 use callsign::source::refetch::RefetchSenders;
 use callsign::writer::{self, Inputs};
 use callsign::zones::Zones;
@@ -47,13 +48,13 @@ const REST: Duration = Duration::from_secs(3);
 const SELECTOR: &str = "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)";
 
 /// The ways to ask.
-const WAYS: [(&str, Encoding, Method); 6] = [
-    ("JSON, whole", Encoding::Json, Method::Whole),
-    ("JSON, pages of 500", Encoding::Json, Method::Pages),
-    ("JSON, streaming list", Encoding::Json, Method::Streaming),
-    ("protobuf, whole", Encoding::Protobuf, Method::Whole),
-    ("protobuf, pages of 500", Encoding::Protobuf, Method::Pages),
-    ("protobuf, streaming list", Encoding::Protobuf, Method::Streaming),
+const WAYS: [(&str, BodyEncoding, Method); 6] = [
+    ("JSON, whole", BodyEncoding::Json, Method::Whole),
+    ("JSON, pages of 500", BodyEncoding::Json, Method::Pages),
+    ("JSON, streaming list", BodyEncoding::Json, Method::Streaming),
+    ("protobuf, whole", BodyEncoding::Protobuf, Method::Whole),
+    ("protobuf, pages of 500", BodyEncoding::Protobuf, Method::Pages),
+    ("protobuf, streaming list", BodyEncoding::Protobuf, Method::Streaming),
 ];
 
 /// The result of one run: seconds and bytes.
@@ -71,7 +72,9 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
     let mut runs: Vec<Vec<Run>> = WAYS.iter().map(|_| Vec::new()).collect();
     let mut downloads = [(Vec::new(), 0.0), (Vec::new(), 0.0)];
     for round in 0..ROUNDS {
-        for (of_encoding, (seconds, bytes)) in [Encoding::Json, Encoding::Protobuf].into_iter().zip(&mut downloads) {
+        for (of_encoding, (seconds, bytes)) in
+            [BodyEncoding::Json, BodyEncoding::Protobuf].into_iter().zip(&mut downloads)
+        {
             let (took, len) = download(cluster, of_encoding);
             seconds.push(took);
             *bytes = len;
@@ -83,7 +86,7 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
     }
     let mib = |bytes: f64| format!("{:.1}", bytes / 1_048_576.0);
     let rows = WAYS.iter().zip(&runs).map(|((name, encoding, _), runs)| {
-        let (seconds, bytes) = &downloads[usize::from(*encoding == Encoding::Protobuf)];
+        let (seconds, bytes) = &downloads[usize::from(*encoding == BodyEncoding::Protobuf)];
         let median = |part: fn(&Run) -> f64| Sample::new(&runs.iter().map(part).collect::<Vec<_>>()).median();
         let curl = Sample::new(seconds);
         let firsts = Sample::new(&runs.iter().map(|run| run.first).collect::<Vec<_>>());
@@ -124,15 +127,15 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
 }
 
 /// Downloads the whole list with curl. Returns seconds and bytes.
-fn download(cluster: &Cluster, encoding: Encoding) -> (f64, f64) {
+fn download(cluster: &Cluster, encoding: BodyEncoding) -> (f64, f64) {
     let text = fs::read_to_string(cluster.kubeconfig()).expect("callsign's kubeconfig");
     let config: Value = serde_json::from_str(&text).expect("a kubeconfig of JSON");
     let part = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).expect("a kubeconfig's part").to_owned();
     let selector: String = form_urlencoded::byte_serialize(SELECTOR.as_bytes()).collect();
     let url = format!("{}/api/v1/namespaces/{SYNC}/pods?labelSelector={selector}", part("/clusters/0/cluster/server"));
     let accept = match encoding {
-        Encoding::Json => "application/json",
-        Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+        BodyEncoding::Json => "application/json",
+        BodyEncoding::Protobuf => "application/vnd.kubernetes.protobuf",
     };
     let arguments = [
         "-sSf",
@@ -171,14 +174,15 @@ pub(crate) fn client_main(way: &str, pods: &str, kubeconfig: &str) {
     runtime.block_on(list_twice(kubeconfig, pods, encoding, method));
 }
 
-async fn list_twice(kubeconfig: &str, pods: usize, encoding: Encoding, method: Method) {
+async fn list_twice(kubeconfig: &str, pods: usize, encoding: BodyEncoding, method: Method) {
     let pid = std::process::id();
     let used = || process::cpu_time(pid).user + process::cpu_time(pid).system;
     let started = Instant::now();
     let (client, _) = client(Some(Path::new(kubeconfig)), None).await.expect("a client");
     let selector = SELECTOR.parse().expect("a selector");
-    let profile = WatchProfile { name: "dubbo".into(), selector, annotation: "dubbo.io/annotation".into() };
-    let watch = Watch::new("kubernetes".into(), profile, Some(SYNC.into())).preferring(encoding, method);
+    let pairs = registration::Encoding::Pairs { plain: None };
+    let profile = WatchProfile::new("dubbo", selector, Some("dubbo.io/annotation"), pairs);
+    let watch = Watch::new("kubernetes".into(), vec![profile], Some(SYNC.into())).preferring(encoding, method);
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
     let responder = start_writer(&watch, incoming);
 
@@ -222,7 +226,7 @@ fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arriva
         metrics: Arc::new(Metrics::new("", "")),
         logs_queries: false,
     });
-    let index = Index::new(settings, zones.clone(), vec![watch.id().clone()]);
+    let index = Index::new(settings, zones.clone(), watch.ids().to_vec());
     let (_, zones) = watch::channel(zones);
     let changes = Arc::new(Changes::new(0));
     let inputs = Inputs { events: incoming, zones, refetch_senders: RefetchSenders::default() };

@@ -5,13 +5,13 @@
 
 #![no_main]
 
-use callsign::source::kube::Encoding;
+use callsign::source::kube::BodyEncoding;
 use callsign::source::kube::fuzzing::read;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let [kind, cut, body @ ..] = bytes else { return };
-    let encoding = if kind & 1 == 0 { Encoding::Json } else { Encoding::Protobuf };
+    let encoding = if kind & 1 == 0 { BodyEncoding::Json } else { BodyEncoding::Protobuf };
     let is_list = kind & 2 != 0;
     let whole = read(encoding, is_list, [body]);
     let pieces = read(encoding, is_list, body.chunks(usize::from(*cut) + 1));

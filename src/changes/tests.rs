@@ -6,6 +6,7 @@ use super::*;
 use crate::api::WatchedEndpoint;
 use crate::dns::Name;
 use crate::index::{Index, Now};
+use crate::registration::ProfileText;
 use crate::snapshot::{TxtKeys, ZoneSettings};
 use crate::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
 use crate::zones::Zones;
@@ -101,7 +102,7 @@ fn pod(name: &str, address: u8, version: u64, fields: &str) -> Pod {
             start_time: Some(1),
             ..PodStatus::default()
         },
-        annotation: Some(BASE64_STANDARD.encode(serde_json::to_vec(&pairs).expect("JSON")).into()),
+        text: ProfileText::of_value(BASE64_STANDARD.encode(serde_json::to_vec(&pairs).expect("JSON"))),
     }
 }
 

@@ -41,6 +41,9 @@ pub struct SourceArgs {
     /// Read the cluster of this context of the kubeconfig instead
     #[arg(long, value_name = "NAME", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub context: Option<String>,
+    /// Read with these presets, as `serve --profiles` does, instead of asking a server: app, dubbo, kratos, micro, labels
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
+    pub profiles: Vec<String>,
     /// Use the zone and profiles of this file, as `serve --config` does, and read a source instead of asking a server
     #[arg(long, value_name = "FILE", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub config: Option<PathBuf>,
@@ -49,7 +52,9 @@ pub struct SourceArgs {
 impl SourceArgs {
     /// Whether the command asks a server: no option names another source.
     pub fn asks_server(&self) -> bool {
-        self.manifests.is_empty() && self.kubeconfig.is_none() && self.context.is_none() && self.config.is_none()
+        let Self { server: _, manifests, kubeconfig, context, profiles, config } = self;
+        let names_file = kubeconfig.is_some() || context.is_some() || config.is_some();
+        !names_file && manifests.is_empty() && profiles.is_empty()
     }
 
     /// The same source as options of `serve`. Without namespaces it is the context's namespace.
@@ -60,6 +65,7 @@ impl SourceArgs {
             context: self.context.clone(),
             namespace: namespaces.to_vec(),
             all_namespaces: all_namespaces.then_some(true),
+            profiles: self.profiles.clone(),
             ..Options::default()
         };
         ServeArgs { config: self.config.clone(), options }

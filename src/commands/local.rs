@@ -84,6 +84,7 @@ impl LocalRead {
         let ids = watches.ids().into_iter().chain(of_files).collect();
         let settings = zone_settings(&config).map_err(LocalError::Setup)?;
         let index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
+        let index = index.of_profiles(&config.profiles);
         let (paths, profiles) = (config.manifests.clone(), config.profiles.clone());
         let read = tokio::task::spawn_blocking(move || read_manifests(index, &paths, &profiles));
         let (mut index, manifests, unlabelled) = read.await?;

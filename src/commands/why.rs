@@ -95,7 +95,7 @@ fn label_hint(opening: &str, profiles: &[WatchProfile]) -> String {
 
 /// Where a registration would be.
 fn annotation_hint() -> String {
-    let keys: Vec<String> = default_profiles().into_iter().map(|profile| profile.annotation).collect();
+    let keys: Vec<Box<str>> = default_profiles().into_iter().filter_map(|profile| profile.annotation).collect();
     format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
 }
 

@@ -82,6 +82,12 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Source")]
     pub all_namespaces: Option<bool>,
 
+    /// Which presets find Pods, in this order: app, dubbo, kratos, micro, labels. They come after the file's `[[profile]]`
+    /// tables [default: app,dubbo, or the file's tables alone]
+    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', help_heading = "Source")]
+    #[serde(deserialize_with = "list")]
+    pub profiles: Vec<String>,
+
     /// Also publish Pods that are not ready. Terminating and finished Pods are never published
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         hide_possible_values = true, help_heading = "Source")]
@@ -242,19 +248,30 @@ pub struct Options {
         hide_possible_values = true, help_heading = "Logs")]
     pub log_queries: Option<bool>,
 
-    /// `[[profile]]` tables, only in the file. They replace the default profiles.
+    /// `[[profile]]` tables, only in the file. Without `profiles` they replace the default ones.
     #[arg(skip)]
     pub profile: Vec<ProfileOption>,
 }
 
-/// A `[[profile]]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A `[[profile]]` table. The keys from `interface` on are those of a mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ProfileOption {
     /// The name in metrics and messages.
-    pub name: String,
-    pub selector: String,
-    pub annotation: String,
+    pub name: Option<String>,
+    pub selector: Option<String>,
+    pub annotation: Option<String>,
+    pub encoding: Option<String>,
+    pub plain: bool,
+    pub interface: Option<String>,
+    pub group: Option<String>,
+    pub version: Option<String>,
+    pub protocol: Option<String>,
+    pub port: Option<String>,
+    pub ports: Option<String>,
+    pub weight: Option<String>,
+    pub application: Option<String>,
+    pub metadata: Vec<String>,
 }
 
 impl ServeArgs {
@@ -285,6 +302,7 @@ impl Options {
             context: self.context.or(lower.context),
             namespace: list_over(self.namespace, lower.namespace),
             all_namespaces: self.all_namespaces.or(lower.all_namespaces),
+            profiles: list_over(self.profiles, lower.profiles),
             publish_not_ready: self.publish_not_ready.or(lower.publish_not_ready),
             trust_addresses: self.trust_addresses.or(lower.trust_addresses),
             max_registrations_per_namespace: self

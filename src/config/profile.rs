@@ -1,67 +1,90 @@
-//! Profiles: the label selector and the annotation of registrations.
-
-use std::collections::HashSet;
+//! Profiles: which Pods are read, and how their registrations are written.
 
 use super::{ConfigError, ProfileOption, refused};
+use crate::registration::{Encoding, MappingTable, PRESETS};
+use crate::source::selector::LabelSelector;
 use crate::source::{WatchProfile, default_profiles};
 
-/// The most profiles. Each is one watch per namespace, which costs the API server.
+/// The most profiles. Each selector is one watch per namespace, which costs the API server.
 const PROFILES_MAX: usize = 16;
 
 /// The longest label selector, in bytes. It fits into a request line with the rest at any proxy (8 KiB).
 const SELECTOR_LEN_MAX: usize = 4096;
 
-/// The longest annotation key by the API server's rules: a DNS subdomain, a slash and a name.
-const ANNOTATION_KEY_LEN_MAX: usize = 253 + 1 + 63;
-
-/// The profiles of the file, or the default ones.
-pub(super) fn read(options: Vec<ProfileOption>) -> Result<Vec<WatchProfile>, ConfigError> {
-    if options.is_empty() {
+/// The profiles of the file's tables, then the presets of the list. The default ones if there are neither.
+pub(super) fn read(tables: Vec<ProfileOption>, presets: &[String]) -> Result<Vec<WatchProfile>, ConfigError> {
+    if tables.is_empty() && presets.is_empty() {
         return Ok(default_profiles());
     }
-    if options.len() > PROFILES_MAX {
-        let message = format!("{} tables, at most {PROFILES_MAX}: each is one more watch per namespace", options.len());
+    let count = tables.len() + presets.len();
+    if count > PROFILES_MAX {
+        let message =
+            format!("there are {count} profiles, at most {PROFILES_MAX}: each is one more watch per namespace");
         return Err(refused("[[profile]]", message));
     }
-    let mut names = HashSet::new();
-    let mut profiles = Vec::with_capacity(options.len());
-    for ProfileOption { name, selector, annotation } in options {
-        let wrong = |what: &str| Err(refused("[[profile]]", format!("profile {name:?}: {what}")));
-        if !is_name(&name) {
-            return wrong("its name must be up to 63 lower-case letters, digits and hyphens");
+    let mut profiles: Vec<WatchProfile> = Vec::with_capacity(count);
+    for table in tables {
+        let profile = of_table(table)?;
+        if is_named(&profiles, &profile.name) {
+            return Err(wrong(&profile.name, "the name is given twice"));
         }
-        if !names.insert(name.clone()) {
-            return wrong("the name is given twice");
-        }
-        if selector.trim().is_empty() {
-            return wrong("its selector is empty; without one every Pod would be watched");
-        }
-        if selector.len() > SELECTOR_LEN_MAX || selector.chars().any(char::is_control) {
-            return wrong("its selector is longer than 4096 bytes or has control characters");
-        }
-        if !is_annotation_key(&annotation) {
-            return wrong("its annotation is not an annotation key such as app.io/annotation");
-        }
-        let selector = match selector.parse() {
-            Ok(selector) => selector,
-            Err(error) => return wrong(&format!("{error}")),
+        profiles.push(profile);
+    }
+    for name in presets {
+        let Some(profile) = WatchProfile::preset(name) else {
+            let known = PRESETS.map(|preset| preset.name).join(", ");
+            return Err(refused("--profiles", format!("no preset is called {name:?}: write some of {known}")));
         };
-        profiles.push(WatchProfile { name: name.into(), selector, annotation });
+        if is_named(&profiles, name) {
+            let message = format!("profile {name:?} is given twice: in this list, or in it and in a [[profile]] table");
+            return Err(refused("--profiles", message));
+        }
+        profiles.push(profile);
     }
     Ok(profiles)
+}
+
+fn is_named(profiles: &[WatchProfile], name: &str) -> bool {
+    profiles.iter().any(|profile| *profile.name == *name)
+}
+
+fn of_table(table: ProfileOption) -> Result<WatchProfile, ConfigError> {
+    let ProfileOption { name, selector, annotation, encoding, plain, .. } = &table;
+    let Some(name) = name else {
+        return Err(refused("[[profile]]", "`name` must be given: what metrics and messages call the profile"));
+    };
+    if !is_name(name) {
+        return Err(wrong(name, "its name must be up to 63 lower-case letters, digits and hyphens"));
+    }
+    let Some(selector) = selector else {
+        return Err(wrong(
+            name,
+            "`selector` must be given: the label selector of its Pods, such as `app.io/label=app.io-value`",
+        ));
+    };
+    if selector.trim().is_empty() {
+        return Err(wrong(name, "its selector is empty; without one every Pod would be watched"));
+    }
+    if selector.len() > SELECTOR_LEN_MAX || selector.chars().any(char::is_control) {
+        return Err(wrong(name, "its selector is longer than 4096 bytes or has control characters"));
+    }
+    let selector = selector.parse::<LabelSelector>().map_err(|error| wrong(name, error))?;
+    let encoding = Encoding::parse(encoding.as_deref(), annotation.as_deref(), *plain, &mapping(&table))
+        .map_err(|error| wrong(name, error))?;
+    Ok(WatchProfile::new(name, selector, annotation.as_deref(), encoding))
+}
+
+fn mapping(table: &ProfileOption) -> MappingTable {
+    let ProfileOption { interface, group, version, protocol, port, ports, weight, application, metadata, .. } =
+        table.clone();
+    MappingTable { interface, group, version, protocol, port, ports, weight, application, metadata }
+}
+
+fn wrong(name: &str, what: impl std::fmt::Display) -> ConfigError {
+    refused("[[profile]]", format!("profile {name:?}: {what}"))
 }
 
 fn is_name(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(is_word)
-}
-
-/// Whether the API server accepts the key: `[prefix/]name`.
-fn is_annotation_key(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let (prefix, name) = text.split_once('/').unwrap_or(("x", text));
-    text.len() <= ANNOTATION_KEY_LEN_MAX
-        && !prefix.is_empty()
-        && (1..=63).contains(&name.len())
-        && prefix.bytes().chain(name.bytes()).all(is_plain)
 }

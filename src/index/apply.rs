@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::marks::{self, PodMarks, SourceMark};
 use super::slots::names;
 use super::{ApplyReason, Index, STAGED_MAX, SourceState};
-use crate::registration::{self, Decoded};
+use crate::registration::{self, Decoded, Encoding, ProfileText};
 use crate::snapshot::{PodRecord, PodSlot};
 use crate::source::Pod;
 
@@ -27,7 +27,7 @@ impl Index {
         let slot = self.slot_of(source, &pod);
         let SourceState { id, generation, is_listing, .. } = &self.sources[source];
         let (profile, generation, is_listing) = (id.profile.clone(), *generation, *is_listing);
-        let fingerprint = NonZeroU64::new(self.keys.hash_one(&pod.annotation)).unwrap_or(NonZeroU64::MIN);
+        let fingerprint = NonZeroU64::new(self.keys.hash_one(&pod.text)).unwrap_or(NonZeroU64::MIN);
         let Some(marks) = self.marks[slot as usize].as_mut() else { return };
         let mark = marks.mark_of(source);
         if pod.resource_version < mark.resource_version && (!is_listing || reason == ApplyReason::Refetched) {
@@ -60,9 +60,9 @@ impl Index {
         }
         let Some(marks) = self.marks[slot as usize].as_mut() else { return };
         if is_reread || is_renamed {
-            let decoded =
-                pod.annotation.map(|annotation| decoded.unwrap_or_else(|| registration::decode_value(&annotation)));
-            marks.reread(&mut record, source, &profile, decoded, &mut self.interner, &self.next.settings);
+            let decoded = decoded.or_else(|| decode(&pod.text, &self.sources[source].encoding));
+            let of_profile = (&profile, self.profiles.as_slice());
+            marks.reread(&mut record, source, of_profile, decoded, &mut self.interner, &self.next.settings);
         }
         self.stage(source, slot, record);
     }
@@ -152,4 +152,10 @@ impl Index {
         }
         self.due.insert(slot);
     }
+}
+
+/// Decodes a text. `None` for a Pod without the annotation of its profile: it says nothing, and nothing of it is refused.
+fn decode(text: &ProfileText, encoding: &Encoding) -> Option<Decoded> {
+    let is_silent = *text == ProfileText::default() && matches!(encoding, Encoding::Pairs { .. });
+    (!is_silent).then(|| registration::decode(text, encoding))
 }

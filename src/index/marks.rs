@@ -33,9 +33,9 @@ pub(super) struct SourceMark {
     /// The number of the source's list that last named the Pod.
     pub generation: u32,
     pub resource_version: u64,
-    /// The fingerprint of the annotation that was read last. `None` if it must be read (again).
+    /// The fingerprint of the text that was read last. `None` if it must be read (again).
     pub fingerprint: Option<NonZeroU64>,
-    /// Bytes of decoded JSON in that annotation.
+    /// Bytes of decoded JSON and of the Pod's other parts in that text.
     pub decoded_len: u32,
 }
 
@@ -145,19 +145,19 @@ impl PodMarks {
         record.recount();
     }
 
-    /// Replaces what an annotation said before.
+    /// Replaces what the Pod said before under a profile. `profiles` are all of them in their order.
     pub fn reread(
         &mut self,
         record: &mut PodRecord,
         source: usize,
-        profile: &Arc<str>,
-        annotation: Option<Decoded>,
+        (profile, profiles): (&Arc<str>, &[Arc<str>]),
+        decoded: Option<Decoded>,
         interner: &mut Interner,
         settings: &ZoneSettings,
     ) {
         forget(record, profile);
-        let is_there = annotation.is_some();
-        let mut decoded = annotation.unwrap_or_default();
+        let is_there = decoded.is_some();
+        let mut decoded = decoded.unwrap_or_default();
         let others: usize = self
             .sources
             .iter()
@@ -190,16 +190,19 @@ impl PodMarks {
             rare.refused.extend(refused);
             rare.consumers.extend(consumers);
         });
-        let mut registrations = record.registrations.to_vec();
+        let mut added: Vec<Registered> = Vec::with_capacity(decoded.registrations.len());
         for registration in decoded.registrations {
             let mut registered = registered(registration, profile, &record.namespace, interner, settings);
-            if let Some(last) = registrations.last().filter(|last: &&Registered| last.own == registered.own) {
+            if let Some(last) = added.last().filter(|last| last.own == registered.own) {
                 registered.own = last.own.clone(); // a process repeats the same own values in each of its registrations
             }
-            registrations.push(registered);
+            added.push(registered);
         }
-        // The sort is stable. It makes the order independent of which source sent first.
-        registrations.sort_by(|one, other| one.template.common.profile.cmp(&other.template.common.profile));
+        // In the order of the profiles, whichever source sent first.
+        let rank = |profile: &Arc<str>| profiles.iter().position(|known| known == profile);
+        let mut registrations = record.registrations.to_vec();
+        let at = registrations.partition_point(|one| rank(&one.template.common.profile) < rank(profile));
+        registrations.splice(at..at, added);
         record.registrations = registrations.into();
         record.recount();
     }

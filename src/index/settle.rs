@@ -156,11 +156,13 @@ fn apply_status(record: &mut PodRecord, settings: &ZoneSettings) {
     mark_repeats(&mut record.registrations, &pod_ips);
 }
 
-/// Registries append: of several registrations with the same service, protocol, address and port, the last one counts.
-/// A registration without an address uses the Pod's own, and the case of a protocol does not matter.
+/// Marks the registrations that another one of the same service, protocol, address and port stands for. Of several of one
+/// profile the last one counts, because registries append. Of several profiles the first one counts. A registration
+/// without an address uses the Pod's own, and the case of a protocol does not matter.
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
-    for registered in registrations.iter_mut().rev() {
+    let is_of_one = |one: &Registered, next: &Registered| one.template.common.profile == next.template.common.profile;
+    for registered in registrations.chunk_by_mut(is_of_one).flat_map(|of_profile| of_profile.iter_mut().rev()) {
         let Registered { template, port, .. } = &*registered;
         let protocol = template.common.protocol_label.as_ref().unwrap_or(&template.common.protocol);
         let addresses: Addresses =

@@ -7,7 +7,7 @@ use super::collector::Collector;
 use super::field::Field;
 use super::keys::Keys;
 use super::ports::{Port, Ports, port_number};
-use super::table::Table;
+use super::table::MetadataTable;
 use super::{
     DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, ProblemKey, REGISTRATIONS_MAX, Reason, Registration, metadata, secret,
 };
@@ -94,7 +94,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Adds metadata that another registrar wrote, after all fields.
-    pub(super) fn put_table(&mut self, table: &'t Table<'_>) {
+    pub(super) fn put_table(&mut self, table: &'t MetadataTable<'_>) {
         self.add_len(table.len());
         self.left_out += table.left_out;
         self.put_metadata(table.entries.iter().map(|(key, value)| (&**key, &**value)));

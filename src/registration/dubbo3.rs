@@ -6,7 +6,7 @@ use super::elements::Object;
 use super::field::Field;
 use super::mapped;
 use super::mapping::Mapping;
-use super::table::{Entry, Table};
+use super::table::{Entry, MetadataTable};
 use super::{PodParts, Problem, ProblemKey, Reason, elements};
 
 /// The key of the annotation.
@@ -23,7 +23,7 @@ pub(super) fn read(mapping: &Mapping, parts: &PodParts, collector: &mut Collecto
         return;
     }
     let problem = |reason| Problem { offset: 0, key: Some(ProblemKey::annotation(ANNOTATION)), reason };
-    let mut metadata = Table::default();
+    let mut metadata = MetadataTable::default();
     if let Err(problem) = metadata.add(text, ANNOTATION) {
         return collector.problem(problem);
     }

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::field::Field;
 use super::mapping::{Mapping, MetadataSource, PortSource};
 use super::ports::{Port, Ports, port_number};
-use super::table::{self, Entry, Table};
+use super::table::{self, Entry, MetadataTable};
 
 /// Reads what a mapping names. Nothing is registered, and nothing is a problem, without an interface.
 pub(super) fn read(mapping: &Mapping, parts: &PodParts, collector: &mut Collector) {
@@ -15,7 +15,7 @@ pub(super) fn read(mapping: &Mapping, parts: &PodParts, collector: &mut Collecto
     }
     let ports = mapping.ports.as_deref().map(|key| table::ports(parts.annotation(key), key));
     match ports.unwrap_or_else(|| Ok(Vec::new())) {
-        Ok(ports) => register(mapping, parts, &ports, Table::default(), collector),
+        Ok(ports) => register(mapping, parts, &ports, MetadataTable::default(), collector),
         Err(problem) => collector.problem(problem),
     }
 }
@@ -25,7 +25,7 @@ pub(super) fn register<'p>(
     mapping: &'p Mapping,
     parts: &'p PodParts,
     written: &[Entry<'_>],
-    mut metadata: Table<'p>,
+    mut metadata: MetadataTable<'p>,
     collector: &mut Collector,
 ) {
     add_metadata(mapping, parts, &mut metadata, collector);
@@ -50,7 +50,12 @@ pub(super) fn register<'p>(
 }
 
 /// Adds the metadata that a mapping names. Where some cannot be read, the rest holds.
-fn add_metadata<'p>(mapping: &'p Mapping, parts: &'p PodParts, metadata: &mut Table<'p>, collector: &mut Collector) {
+fn add_metadata<'p>(
+    mapping: &'p Mapping,
+    parts: &'p PodParts,
+    metadata: &mut MetadataTable<'p>,
+    collector: &mut Collector,
+) {
     for source in &mapping.metadata {
         match source {
             MetadataSource::Object(key) => {

@@ -338,7 +338,7 @@ fn is_name(text: &str, len_max: usize, marks: &[u8]) -> bool {
 }
 
 /// Whether the API server takes a text as the name of a container port.
-fn is_port_name(text: &str) -> bool {
+pub fn is_port_name(text: &str) -> bool {
     let is_fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let has_letter = text.bytes().any(|byte| byte.is_ascii_lowercase());
     is_name(text, 15, b"-") && text.bytes().all(is_fit) && has_letter && !text.contains("--")

@@ -8,7 +8,7 @@ use super::collector::Collector;
 use super::draft::Draft;
 use super::elements::Object;
 use super::field::Field;
-use super::table::{self, Table};
+use super::table::{self, MetadataTable};
 use super::{PodParts, Problem, ProblemKey, Reason, elements, path};
 
 /// The beginning of the annotations' keys. The rest is the service's name, with `_` for what a key cannot have.
@@ -42,7 +42,7 @@ fn service(text: &str, key: &str, collector: &mut Collector) -> Result<(), Probl
     methods.iter().for_each(|method| shared.put(Field::Method, method, 0));
     shared.put_table(&metadata);
     for raw in service.items("nodes") {
-        match Node::of(raw) {
+        match MicroNode::of(raw) {
             Some(node) => node.register(&shared, collector),
             None => collector.problem(bad_json(raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr()))),
         }
@@ -51,20 +51,20 @@ fn service(text: &str, key: &str, collector: &mut Collector) -> Result<(), Probl
 }
 
 /// A process that offers a service.
-struct Node<'t> {
+struct MicroNode<'t> {
     address: Cow<'t, str>,
     /// Written apart from the address by go-micro 1.0. Empty or 0 by later ones.
     port: Cow<'t, str>,
     protocol: Cow<'t, str>,
-    metadata: Table<'t>,
+    metadata: MetadataTable<'t>,
 }
 
-impl<'t> Node<'t> {
-    fn of(raw: &'t RawValue) -> Option<Node<'t>> {
+impl<'t> MicroNode<'t> {
+    fn of(raw: &'t RawValue) -> Option<MicroNode<'t>> {
         let object = Object::of(raw)?;
         let mut metadata = metadata(&object)?;
         let protocol = metadata.take(Field::Protocol.name()).unwrap_or_default();
-        Some(Node { address: object.text("address")?, port: object.text("port")?, protocol, metadata })
+        Some(MicroNode { address: object.text("address")?, port: object.text("port")?, protocol, metadata })
     }
 
     fn register(&self, shared: &Draft<'_>, collector: &mut Collector) {
@@ -84,8 +84,8 @@ impl<'t> Node<'t> {
 }
 
 /// The metadata of a service or node. `None` if it is no object.
-fn metadata<'t>(object: &Object<'t>) -> Option<Table<'t>> {
-    let mut table = Table::default();
+fn metadata<'t>(object: &Object<'t>) -> Option<MetadataTable<'t>> {
+    let mut table = MetadataTable::default();
     if let Some(metadata) = object.member("metadata") {
         table.add_members(elements::members(metadata)?);
     }

@@ -10,17 +10,17 @@ use super::{Problem, ProblemKey, Reason, elements};
 pub(super) type Entry<'t> = (Cow<'t, str>, Cow<'t, str>);
 
 /// A member of a JSON object.
-type Member<'t> = (Cow<'t, str>, &'t RawValue);
+type JsonMember<'t> = (Cow<'t, str>, &'t RawValue);
 
 /// Metadata from the annotations of another registrar.
 #[derive(Default)]
-pub(super) struct Table<'t> {
+pub(super) struct MetadataTable<'t> {
     pub entries: Vec<Entry<'t>>,
     /// How many members were left out: their values are arrays or objects.
     pub left_out: u32,
 }
 
-impl<'t> Table<'t> {
+impl<'t> MetadataTable<'t> {
     /// Adds the members of a JSON object in an annotation, in the order written.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
-    pub(super) fn add_members(&mut self, members: Vec<Member<'t>>) {
+    pub(super) fn add_members(&mut self, members: Vec<JsonMember<'t>>) {
         for (name, value) in members {
             match text_of(value) {
                 Some(value) => self.entries.push((name, value)),
@@ -57,7 +57,7 @@ impl<'t> Table<'t> {
 /// # Errors
 /// [`Reason::BadJson`]
 pub(super) fn ports<'t>(text: &'t str, key: &str) -> Result<Vec<Entry<'t>>, Problem> {
-    let entry = |(number, value): Member<'t>| match text_of(value) {
+    let entry = |(number, value): JsonMember<'t>| match text_of(value) {
         Some(protocol) => Ok((number, protocol)),
         None => Err(bad_json(value.get().as_ptr().addr().saturating_sub(text.as_ptr().addr()), key)),
     };
@@ -73,7 +73,7 @@ pub(super) fn parse<'t>(text: &'t str, key: &str) -> Result<&'t RawValue, Proble
 }
 
 /// The members of an object. An absent or empty annotation has none, and so has what Kratos takes for empty.
-fn members<'t>(text: &'t str, key: &str) -> Result<Vec<Member<'t>>, Problem> {
+fn members<'t>(text: &'t str, key: &str) -> Result<Vec<JsonMember<'t>>, Problem> {
     if matches!(text.trim_ascii(), "" | "{}" | "null" | "nil" | "[]") {
         return Ok(Vec::new());
     }

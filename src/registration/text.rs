@@ -70,6 +70,20 @@ impl ProfileText {
         let parts = PodParts { labels: sorted(labels), annotations: sorted(others), ports };
         ProfileText { value, parts: (parts != PodParts::default()).then(|| Arc::new(parts)) }
     }
+
+    /// The value of the profile's annotation alone.
+    pub fn of_value(value: impl Into<Arc<str>>) -> ProfileText {
+        ProfileText { value: Some(value.into()), parts: None }
+    }
+
+    /// Roughly what it takes in memory, in bytes.
+    pub fn len_in_memory(&self) -> usize {
+        let parts = self.parts.as_ref().map_or(0, |parts| {
+            let pairs = size_of_val(&*parts.labels) + size_of_val(&*parts.annotations);
+            size_of::<PodParts>() + pairs + size_of_val(&*parts.ports) + parts.len()
+        });
+        self.value.as_deref().map_or(0, str::len) + parts
+    }
 }
 
 fn sorted(mut pairs: Vec<(Box<str>, Box<str>)>) -> Box<[(Box<str>, Box<str>)]> {

@@ -45,9 +45,10 @@ impl OwnWatch {
         let zone = Arc::new(WatchedSnapshot(ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone()))));
         let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
         let namespaces: Vec<_> = namespaces.iter().cloned().map(Some).collect();
+        let profiles = default_profiles();
         let mut sources = Sources::default();
-        sources.watch(client, &namespaces, &default_profiles(), &events);
-        let index = Index::new(settings, zones.clone(), sources.ids());
+        sources.watch(client, &namespaces, &profiles, &events);
+        let index = Index::new(settings, zones.clone(), sources.ids()).of_profiles(&profiles);
         let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
         let (_, zones) = watch::channel(zones);
         let inputs = Inputs { events: incoming, zones, refetch_senders: sources.refetch_senders() };

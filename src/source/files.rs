@@ -22,13 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use self::run::Manifests;
 use super::{Pod, WatchProfile};
 use crate::poll::{entries, has_below, is_stdin};
+use crate::registration::ProfileText;
 
 /// The cluster name of the sources of manifests.
 pub const CLUSTER: &str = "manifests";
@@ -39,20 +39,20 @@ pub const PROBLEMS_MAX: usize = 1000;
 /// The most kinds that are counted by name. The others are counted together.
 const KINDS_MAX: usize = 100;
 
-/// A Pod of a manifest, with the values of the profiles' annotations.
+/// A Pod of a manifest, with what each profile names of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ManifestPod {
-    /// The Pod, without an annotation. Its resource version is 1 from [`load`]. [`Manifests`] raises it with each change.
+    /// The Pod, without a text. Its resource version is 1 from [`load`]. [`Manifests`] raises it with each change.
     pub pod: Pod,
-    /// The indexes of the profiles whose selectors match, each with the value of its annotation.
-    pub by_profile: Vec<(usize, Option<Arc<str>>)>,
+    /// The indexes of the profiles whose selectors match, each with what the profile names of the Pod.
+    pub by_profile: Vec<(usize, ProfileText)>,
 }
 
 impl ManifestPod {
     /// The Pod as a profile's source sends it. `None` if the profile's selector does not match.
     pub fn of_profile(&self, profile: usize) -> Option<Box<Pod>> {
-        let (_, annotation) = self.by_profile.iter().find(|(at, _)| *at == profile)?;
-        Some(Box::new(Pod { annotation: annotation.clone(), ..self.pod.clone() }))
+        let (_, text) = self.by_profile.iter().find(|(at, _)| *at == profile)?;
+        Some(Box::new(Pod { text: text.clone(), ..self.pod.clone() }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pods of a cluster: a LIST and a WATCH of our own over kube's client.
 //!
-//! One [`Watch`] is one task for one profile in one namespace, or in all. It lists, then watches from the list's
+//! One [`Watch`] is one task for the profiles of one selector in one namespace, or in all. It lists, then watches from the list's
 //! resource version. When a watch ends, the next one continues from the last version that it received. It lists again
 //! only if the server no longer knows that version. Bodies are read as streams, one object at a time, so that memory
 //! use stays flat.
@@ -46,24 +46,26 @@ use kube::Client;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 
+pub use self::body::BodyEncoding;
 use self::body::BodyShape;
-pub use self::body::Encoding;
 use self::fault::{Refusal, WatchFault};
 use self::fruitless::Fruitless;
 pub use self::list::Method;
 use self::request::{BodyTimeout, ResponseBody};
 use super::health::SourceHealth;
-use super::{Arrival, Change, Event, SourceId, WatchProfile};
+use super::{Arrival, Change, Event, ProfilePods, SourceId, WatchProfile};
 use crate::backoff::Backoff;
-use crate::registration;
+use crate::registration::{self, Decoded, ProfileText};
 
-/// A watch for one profile, in one namespace or in all.
+/// A watch for profiles with the same selector, in one namespace or in all. Each profile is a source, and gets each event.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    id: SourceId,
-    profile: WatchProfile,
+    /// The sources, in the order of the profiles.
+    ids: Vec<SourceId>,
+    /// At least one.
+    profiles: Vec<WatchProfile>,
     timeouts: Timeouts,
-    encoding: Encoding,
+    encoding: BodyEncoding,
     method: Method,
 }
 
@@ -115,21 +117,35 @@ const FRUITLESS: &str =
 const DECODED_LEN_MAX: usize = 64 * 1024;
 
 impl Watch {
-    /// A watch of the Pods that the profile's selector matches, in one namespace or in all.
-    pub fn new(cluster: Arc<str>, profile: WatchProfile, namespace: Option<Arc<str>>) -> Watch {
-        let id = SourceId { cluster, profile: profile.name.clone(), namespace };
-        Watch { id, profile, timeouts: TIMEOUTS, encoding: Encoding::Protobuf, method: Method::Streaming }
+    /// A watch of the Pods that the selector of these profiles matches, in one namespace or in all.
+    pub fn new(cluster: Arc<str>, profiles: Vec<WatchProfile>, namespace: Option<Arc<str>>) -> Watch {
+        debug_assert!(profiles.iter().all(|profile| profile.selector == profiles[0].selector), "one selector");
+        let id = |profile: &WatchProfile| SourceId {
+            cluster: cluster.clone(),
+            profile: profile.name.clone(),
+            namespace: namespace.clone(),
+        };
+        let ids = profiles.iter().map(id).collect();
+        Watch { ids, profiles, timeouts: TIMEOUTS, encoding: BodyEncoding::Protobuf, method: Method::Streaming }
     }
 
     /// Requests objects and the first list in the given way instead of the best one. The watch falls back to it by
     /// itself on a server without the best one.
-    pub fn preferring(self, encoding: Encoding, method: Method) -> Watch {
+    pub fn preferring(self, encoding: BodyEncoding, method: Method) -> Watch {
         Watch { encoding, method, ..self }
     }
 
-    /// The source of its events.
-    pub fn id(&self) -> &SourceId {
-        &self.id
+    /// The sources of its events, one a profile.
+    pub fn ids(&self) -> &[SourceId] {
+        &self.ids
+    }
+
+    fn selector(&self) -> &str {
+        self.profiles[0].selector.as_str()
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.ids[0].namespace.as_deref()
     }
 
     /// Runs until the receiver of the events is gone. Faults never end it: they are logged once per change, and set in
@@ -189,7 +205,7 @@ struct WatchTask {
     /// When the current bytes were received.
     received: Instant,
     /// The encoding that is requested.
-    encoding: Encoding,
+    encoding: BodyEncoding,
     /// The method of the next list.
     method: Method,
 }
@@ -260,7 +276,7 @@ impl WatchTask {
 
     /// The rights that are missing if the server forbids a request.
     fn forbidden(&self, verb: &str, message: &str) -> String {
-        let (place, role) = match &self.watch.id.namespace {
+        let (place, role) = match self.watch.namespace() {
             Some(namespace) => (format!("in namespace {namespace}"), "Role and RoleBinding in that namespace"),
             None => ("in all namespaces".to_owned(), "ClusterRole and ClusterRoleBinding"),
         };
@@ -282,20 +298,34 @@ impl WatchTask {
         }
     }
 
+    /// Sends a change to each profile.
     async fn send(&self, change: Change) -> Result<(), WatchFault> {
-        let decoded = match &change {
-            Change::Apply(pod) if !self.health.is_synced() => pod.annotation.as_deref().map(registration::decode_value),
-            _ => None,
-        };
-        let decoded = decoded.filter(|decoded| decoded.len_in_memory() <= DECODED_LEN_MAX);
-        let event = Event { source: self.watch.id.clone(), change };
+        for id in &self.watch.ids {
+            self.send_to(id, change.clone(), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends each profile its Pod.
+    async fn send_pods(&self, pods: ProfilePods) -> Result<(), WatchFault> {
+        for ((id, profile), pod) in self.watch.ids.iter().zip(&self.watch.profiles).zip(pods) {
+            let is_ahead = !self.health.is_synced() && pod.text != ProfileText::default();
+            let decoded = is_ahead.then(|| registration::decode(&pod.text, &profile.encoding));
+            let decoded = decoded.filter(|decoded| decoded.len_in_memory() <= DECODED_LEN_MAX);
+            self.send_to(id, Change::Apply(pod), decoded).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_to(&self, id: &SourceId, change: Change, decoded: Option<Decoded>) -> Result<(), WatchFault> {
+        let event = Event { source: id.clone(), change };
         self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| WatchFault::Closed)
     }
 
-    /// The source in a log line: `cluster/profile/namespace`.
+    /// The sources in a log line: `cluster/profile/namespace`, with a `+` between the profiles.
     fn name(&self) -> String {
-        let SourceId { cluster, profile, namespace } = &self.watch.id;
-        format!("{cluster}/{profile}/{}", namespace.as_deref().unwrap_or("*"))
+        let profiles: Vec<&str> = self.watch.ids.iter().map(|id| &*id.profile).collect();
+        format!("{}/{}/{}", self.watch.ids[0].cluster, profiles.join("+"), self.watch.namespace().unwrap_or("*"))
     }
 
     /// Sends a request. Falls back to JSON for good if the server does not know protobuf.
@@ -308,9 +338,9 @@ impl WatchTask {
     ) -> Result<ResponseBody, WatchFault> {
         let response = request::fetch(&self.client, uri, (self.encoding, shape), header, body_timeout).await;
         match response {
-            Err(WatchFault::Refused(refusal)) if refusal.code == 406 && self.encoding == Encoding::Protobuf => {
+            Err(WatchFault::Refused(refusal)) if refusal.code == 406 && self.encoding == BodyEncoding::Protobuf => {
                 info!(source = %self.name(), "the server does not send protobuf, so objects come in JSON ({refusal})");
-                self.encoding = Encoding::Json;
+                self.encoding = BodyEncoding::Json;
                 request::fetch(&self.client, uri, (self.encoding, shape), header, body_timeout).await
             }
             response => response,
@@ -318,6 +348,6 @@ impl WatchTask {
     }
 
     fn uri(&self, request: request::PodsRequest<'_>) -> String {
-        request::uri(self.watch.id.namespace.as_deref(), self.watch.profile.selector.as_str(), request)
+        request::uri(self.watch.namespace(), self.watch.selector(), request)
     }
 }

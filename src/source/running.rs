@@ -28,7 +28,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Starts one watch for each profile and namespace. `None` is all namespaces.
+    /// Starts one watch for each selector and namespace. `None` is all namespaces. Profiles with the same selector share a
+    /// watch.
     pub fn watch(
         &mut self,
         client: &Client,
@@ -38,15 +39,21 @@ impl Sources {
     ) {
         let started = Instant::now();
         for namespace in namespaces {
-            for profile in profiles {
-                let watch = Watch::new(CLUSTER.into(), profile.clone(), namespace.clone());
+            let mut watches = Vec::with_capacity(profiles.len());
+            for of_selector in by_selector(profiles) {
+                let watch = Watch::new(CLUSTER.into(), of_selector, namespace.clone());
                 let health = Arc::new(SourceHealth::new(started));
-                self.watches.push((watch.id().clone(), health.clone()));
                 let (sender, wanted) = mpsc::channel(REFETCH_MAX);
-                self.refetch_senders.add(watch.id().clone(), RefetchSender::Cluster(sender));
+                for id in watch.ids() {
+                    watches.push((id.clone(), health.clone()));
+                    self.refetch_senders.add(id.clone(), RefetchSender::Cluster(sender.clone()));
+                }
                 tokio::spawn(watch.clone().refetch(client.clone(), events.clone(), wanted));
                 tokio::spawn(watch.run(client.clone(), events.clone(), health));
             }
+            // In the order of the profiles, whichever share a watch.
+            watches.sort_by_key(|(id, _)| profiles.iter().position(|profile| profile.name == id.profile));
+            self.watches.append(&mut watches);
         }
     }
 
@@ -84,5 +91,33 @@ impl Sources {
     pub fn errors(&self) -> String {
         let errors = self.states().filter_map(|(_, health)| health.error());
         errors.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The profiles of each selector, in the order of the first of each.
+fn by_selector(profiles: &[WatchProfile]) -> Vec<Vec<WatchProfile>> {
+    let mut watches: Vec<Vec<WatchProfile>> = Vec::new();
+    for profile in profiles {
+        match watches.iter_mut().find(|watch| watch[0].selector == profile.selector) {
+            Some(watch) => watch.push(profile.clone()),
+            None => watches.push(vec![profile.clone()]),
+        }
+    }
+    watches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registration::Encoding;
+
+    #[test]
+    fn profiles_share_a_watch_by_their_selectors() {
+        let profile = |name: &str, selector: &str| {
+            WatchProfile::new(name, selector.parse().expect("a selector"), Some("k"), Encoding::Pairs { plain: None })
+        };
+        let profiles = [profile("a", "x=y"), profile("b", "z"), profile("c", "x=y"), profile("d", "x")];
+        let names = |watch: Vec<WatchProfile>| watch.iter().map(|profile| profile.name.to_string()).collect::<String>();
+        assert_eq!(by_selector(&profiles).into_iter().map(names).collect::<Vec<_>>(), ["ac", "b", "d"]);
     }
 }

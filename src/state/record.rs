@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::registration::{self, ANNOTATION_LEN_MAX, Metadata, Registration};
+use crate::registration::{self, ANNOTATION_LEN_MAX, Metadata, ProfileText, Registration};
 use crate::snapshot::{PodRecord, Registered};
 use crate::source::{Phase, Pod, PodStatus, SourceId};
 
@@ -104,7 +104,7 @@ impl SavedPod {
                 host_ips: self.host_ips.as_slice().into(),
                 start_time: self.start_time,
             },
-            annotation: Some(annotation.into()),
+            text: ProfileText::of_value(annotation),
         }
     }
 }

@@ -69,7 +69,7 @@ fn write(file: File, head: &StateHeader, snapshot: &Snapshot) -> io::Result<File
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
-/// Loads a folder's zone through an empty index of these sources.
+/// Loads a folder's zone through an empty index of these sources. Whatever a profile's encoding is, the file has pairs.
 ///
 /// `now` is Unix time in seconds.
 ///

@@ -217,11 +217,11 @@ impl PodQueue {
 
 /// What a change counts, in bytes.
 pub(super) fn len_of(arrival: &Arrival) -> usize {
-    let annotation = match &arrival.event.change {
-        Change::Apply(pod) | Change::Refetched(pod) => pod.annotation.as_deref().map_or(0, str::len),
+    let text = match &arrival.event.change {
+        Change::Apply(pod) | Change::Refetched(pod) => pod.text.len_in_memory(),
         _ => 0,
     };
-    annotation + CHANGE_LEN
+    text + CHANGE_LEN
 }
 
 #[cfg(test)]

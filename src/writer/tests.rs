@@ -4,6 +4,7 @@ use arc_swap::ArcSwap;
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::registration::ProfileText;
 use crate::server::clients::ClientPolicy;
 use crate::server::{Responder, SharedFreshness};
 use crate::snapshot::ZoneSettings;
@@ -15,7 +16,8 @@ fn pod(uid: &str) -> Change {
 
 fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
     let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
-    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
+    let text = ProfileText { value: annotation, parts: None };
+    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, text }))
 }
 
 /// A large annotation in two versions, each with 64 services that the other does not have.

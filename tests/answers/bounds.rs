@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use callsign::registration::{ANNOTATION_LEN_MAX, DECODED_LEN_MAX, REGISTRATIONS_MAX, Reason};
+use callsign::registration::{ANNOTATION_LEN_MAX, DECODED_LEN_MAX, ProfileText, REGISTRATIONS_MAX, Reason};
 use callsign::report::{self, Paging, PodFilter, RefusalRow};
 use callsign::source::{Change, Pod};
 
@@ -40,8 +40,8 @@ impl Note {
             .map(|port| format!(r#"{{"k":"interface","v":"{profile}.I"}},{{"k":"port","v":{port}}}"#));
         let mut json = format!("[{}]", pairs.collect::<Vec<_>>().join(","));
         json.extend(std::iter::repeat_n(' ', self.len.saturating_sub(json.len())));
-        let annotation = Some(BASE64_STANDARD.encode(&json).into());
-        Pod { annotation, resource_version: version, ..pod("one", "10.244.0.1") }
+        let text = ProfileText::of_value(BASE64_STANDARD.encode(&json));
+        Pod { text, resource_version: version, ..pod("one", "10.244.0.1") }
     }
 }
 

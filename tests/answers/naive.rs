@@ -178,18 +178,25 @@ impl Model {
 }
 
 impl Known {
-    /// The registrations by profile and in the order written. Of repeated ones the last counts.
+    /// The registrations by profile and in the order written. Of repeated ones the last one of the first profile counts.
     fn registrations(&self) -> impl Iterator<Item = (u16, bool, &Offer)> {
-        let told = self.holds.values().map(|(state, _)| state.registered());
-        let all: Vec<(u16, bool, &Offer)> = told
-            .flat_map(|(port, is_disabled, offers)| offers.iter().map(move |offer| (port, is_disabled, offer)))
+        let told = self.holds.iter().map(|(profile, (state, _))| (*profile, state.registered()));
+        let all: Vec<(usize, (u16, bool, &Offer))> = told
+            .flat_map(|(profile, (port, is_disabled, offers))| {
+                offers.iter().map(move |offer| (profile, (port, is_disabled, offer)))
+            })
             .collect();
-        let place = |(port, _, (interface, group, tells)): &(u16, bool, &Offer)| {
+        let place = |(_, (port, _, (interface, group, tells))): &(usize, (u16, bool, &Offer))| {
             (*port, *interface, *group, TELLS[*tells].protocol.to_ascii_lowercase())
         };
-        let is_last = |at: &usize| !all[at + 1..].iter().any(|later| place(later) == place(&all[*at]));
-        let last: Vec<_> = (0..all.len()).filter(is_last).map(|at| all[at]).collect();
-        last.into_iter()
+        let counts = |at: &usize| {
+            let one = &all[*at];
+            let is_earlier = |other: &(usize, _)| other.0 < one.0 && place(other) == place(one);
+            let is_later = |other: &(usize, _)| other.0 == one.0 && place(other) == place(one);
+            !all[..*at].iter().any(is_earlier) && !all[at + 1..].iter().any(is_later)
+        };
+        let counting: Vec<_> = (0..all.len()).filter(counts).map(|at| all[at].1).collect();
+        counting.into_iter()
     }
 }
 

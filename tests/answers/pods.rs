@@ -1,5 +1,6 @@
 //! Which Pods are in the zone.
 
+use callsign::registration::ProfileText;
 use callsign::report::{self, Paging, PodFilter, RefusalRow};
 use callsign::snapshot::ZoneSettings;
 use callsign::source::{Change, Phase, Pod};
@@ -32,7 +33,7 @@ fn the_state_of_a_pod_decides_which_of_its_names_exist() {
         ("succeeded", |pod| pod.status.phase = Phase::Succeeded, "NXDOMAIN", "NXDOMAIN"),
         ("failed", |pod| pod.status.phase = Phase::Failed, "NXDOMAIN", "NXDOMAIN"),
         ("no address", |pod| pod.status.pod_ips.clear(), "NODATA", "NXDOMAIN"),
-        ("no annotation", |pod| pod.annotation = None, "NXDOMAIN", "NXDOMAIN"),
+        ("no annotation", |pod| pod.text = ProfileText::default(), "NXDOMAIN", "NXDOMAIN"),
         ("host network", |pod| pod.status.host_network = true, "DATA", "DATA"),
     ] {
         let mut world = World::of([one()]);
@@ -114,7 +115,7 @@ fn a_pod_replaced_under_its_name() {
 #[test]
 fn a_bad_registration_harms_no_other_registration() {
     let mut garbled = pod("bad", "10.244.0.2");
-    garbled.annotation = Some("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u".into());
+    garbled.text = ProfileText::of_value("5LiN55So55yL5LqG5bCx5piv5LiA5Liq5paH5pys5Y2P6K6u");
     let mixed = endpoint("mixed", "10.244.0.3", "interface=a.B port=0 interface=a.B port=1");
     let world = World::of([one(), garbled, mixed]);
     assert_eq!(world.data(NAME, Rtype::SRV).1, ["0 100 1 10-244-0-1.p.Z", "0 100 1 10-244-0-3.p.Z"]);
@@ -151,7 +152,7 @@ fn the_consumers_of_each_profile_are_kept() {
     let mut world = World::of_profiles(settings(), &["app", "dubbo"]);
     let consumer = r#"[{"k": "/dubbo/a.B/consumers/consumer%3A%2F%2F10.244.0.1%2Fa.B%3Finterface%3Da.B"}]"#;
     let consumer = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, consumer);
-    world.list_of("dubbo", [Pod { annotation: Some(consumer.into()), ..one() }]);
+    world.list_of("dubbo", [Pod { text: ProfileText::of_value(consumer), ..one() }]);
     world.list_of("app", [one()]);
     world.publish();
     let consumes = |world: &World| pods_named(world, None)[0].consumes.clone();

@@ -1,5 +1,6 @@
 //! Tests every row of the schema's table of records.
 
+use callsign::registration::ProfileText;
 use callsign::source::Pod;
 use domain::base::iana::Rtype;
 
@@ -151,7 +152,7 @@ fn registrations_that_change_places_are_all_kept() {
         assert_eq!(world.data("_rpc._tcp.a.b.default.Z", Rtype::TXT).1.len(), count, "{fields}");
         assert_eq!(world.data("_rpc._tcp.a.b.g-x.default.Z", Rtype::TXT).1.len(), usize::from(count > 1), "{fields}");
     }
-    world.apply(Pod { resource_version: 5, annotation: None, ..endpoint("one", "10.244.0.1", "") });
+    world.apply(Pod { resource_version: 5, text: ProfileText::default(), ..endpoint("one", "10.244.0.1", "") });
     assert_eq!(world.verdict("_rpc._tcp.a.b.default.Z", Rtype::TXT), "NXDOMAIN");
 }
 

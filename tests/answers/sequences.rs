@@ -226,7 +226,7 @@ fn before_every_source_has_synced_only_static_zones_are_served() {
     let mut index = Index::new(Arc::new(settings()), zones.clone(), vec![source("app"), source("dubbo")]);
     assert!(index.publish(now(1)).is_some_and(|(snapshot, _)| !snapshot.is_synced));
     let pod = endpoint("one", "10.244.0.1", "interface=a.A port=1");
-    let decoded = pod.annotation.as_deref().map(decode_value);
+    let decoded = pod.text.value.as_deref().map(decode_value);
     index.apply(Event { source: source("app"), change: Change::Begin });
     index.apply_decoded(Event { source: source("app"), change: Change::Apply(Box::new(pod)) }, decoded);
     assert!(index.publish(now(2)).is_none(), "half a list");

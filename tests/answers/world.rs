@@ -12,8 +12,9 @@ use callsign::answer::{self, Answer, Freshness, Question};
 use callsign::dns::{Name, Rcode};
 use callsign::index::{Index, Now};
 use callsign::name;
+use callsign::registration::ProfileText;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
-use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
+use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId, WatchProfile};
 use callsign::wire::{self, Limits, Query, Received, ServerOptions};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
@@ -110,6 +111,13 @@ impl World {
         let index = Index::new(settings, zones, profiles.iter().map(|profile| source(profile)).collect());
         let (told, listed) = (BTreeMap::new(), BTreeMap::new());
         World { index, snapshot, millis: 0, told, listed, client: [127, 0, 0, 1].into(), freshness: Freshness::Fresh }
+    }
+
+    /// The same with these profiles, as an operator configures them.
+    pub(crate) fn reading(settings: ZoneSettings, profiles: &[WatchProfile]) -> World {
+        let names: Vec<&str> = profiles.iter().map(|profile| &*profile.name).collect();
+        let world = World::of_profiles(settings, &names);
+        World { index: world.index.of_profiles(profiles), ..world }
     }
 
     /// Sends the index one change.
@@ -301,7 +309,7 @@ pub(crate) fn pod(name: &str, address: &str) -> Pod {
             start_time: Some(1),
             ..PodStatus::default()
         },
-        annotation: None,
+        text: ProfileText::default(),
     }
 }
 
@@ -313,7 +321,7 @@ pub(crate) fn registering(pod: Pod, fields: &str) -> Pod {
         .map(|(k, v)| serde_json::json!({ "k": k, "v": v }))
         .collect();
     let value = BASE64_STANDARD.encode(serde_json::to_vec(&pairs).unwrap());
-    Pod { annotation: Some(value.into()), ..pod }
+    Pod { text: ProfileText::of_value(value), ..pod }
 }
 
 /// A Pod that registers, in one call.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use callsign::registration::Encoding;
 use callsign::source::files::Manifests;
 use callsign::source::health::SourceHealth;
 use callsign::source::{Change, WatchProfile};
@@ -16,11 +17,8 @@ use super::zone::{Zone, pod};
 
 /// Reads a file as the server does.
 pub(crate) fn read(path: PathBuf) -> Zone {
-    let profile = WatchProfile {
-        name: "dubbo".into(),
-        selector: "".parse().expect("a selector"),
-        annotation: "dubbo.io/a".to_owned(),
-    };
+    let encoding = Encoding::Pairs { plain: None };
+    let profile = WatchProfile::new("dubbo", "".parse().expect("a selector"), Some("dubbo.io/a"), encoding);
     let mut zone = Zone::empty();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -69,7 +67,7 @@ fn object(provider: &Provider, number: usize) -> Value {
         "kind": "Pod",
         "metadata": {
             "namespace": &*pod.namespace, "name": &*pod.name, "uid": &*pod.uid,
-            "annotations": { "dubbo.io/a": pod.annotation.as_deref() },
+            "annotations": { "dubbo.io/a": pod.text.value.as_deref() },
         },
         "status": { "phase": "Running", "podIP": pod.status.pod_ips[0].to_string(), "startTime": "2023-11-14T22:13:20Z" },
     })

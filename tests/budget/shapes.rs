@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use callsign::registration::ProfileText;
 use callsign::source::{Phase, Pod, PodStatus};
 use serde_json::{Value, json};
 
@@ -147,7 +148,7 @@ pub(crate) fn shaped(shape: Shape, namespace: &str, n: usize, is_running: bool) 
             start_time: is_running.then_some(1_700_000_000 + n as i64),
             ..PodStatus::default()
         },
-        annotation: Some(STANDARD.encode(Value::Array(shape.1(n)).to_string()).into()),
+        text: ProfileText::of_value(STANDARD.encode(Value::Array(shape.1(n)).to_string())),
         name: format!("hostile-6d5f7c9b8-{n:05}").into(),
     }
 }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
 use callsign::metrics::Metrics;
+use callsign::registration::ProfileText;
 use callsign::server::clients::ClientPolicy;
 use callsign::server::{Responder, SharedFreshness};
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
@@ -67,17 +68,17 @@ impl Zone {
             [("interface", interface), ("protocol", protocol), ("port", "20880")]
                 .map(|(k, v)| json!({ "k": k, "v": v }))
         };
-        let annotation = |offers: Vec<Value>| Some(STANDARD.encode(Value::Array(offers).to_string()).into());
+        let text = |offers: Vec<Value>| ProfileText::of_value(STANDARD.encode(Value::Array(offers).to_string()));
         let wide = (0..interfaces / INTERFACES_OF_WIDE).map(|number| {
             let names =
                 (0..INTERFACES_OF_WIDE).map(|at| format!("org.acme.shop.Service{}", number * INTERFACES_OF_WIDE + at));
             let offers = names.flat_map(|name| offer(&name, "dubbo")).collect();
-            Pod { namespace: "wide".into(), annotation: annotation(offers), ..pod(&provider, number, true) }
+            Pod { namespace: "wide".into(), text: text(offers), ..pod(&provider, number, true) }
         });
         let large = (0..endpoints).map(|number| {
             let protocol = if number % 1_000 == 7 { "rare" } else { "dubbo" };
             let offers = LARGE.iter().flat_map(|interface| offer(interface, protocol)).collect();
-            Pod { namespace: "large".into(), annotation: annotation(offers), ..pod(&provider, 50_000 + number, true) }
+            Pod { namespace: "large".into(), text: text(offers), ..pod(&provider, 50_000 + number, true) }
         });
         let mut zone = Zone::empty();
         zone.list(wide.chain(large));
@@ -138,7 +139,7 @@ impl Zone {
             .collect();
         let annotation = STANDARD.encode(Value::Array(pairs).to_string());
         let resource_version = self.steps + 1;
-        let pod = Pod { annotation: Some(annotation.into()), resource_version, ..pod(&self.provider, 0, true) };
+        let pod = Pod { text: ProfileText::of_value(annotation), resource_version, ..pod(&self.provider, 0, true) };
         self.send(Change::Apply(Box::new(pod)));
         self.publish();
     }
@@ -210,7 +211,7 @@ pub(crate) fn pod(provider: &Provider, number: usize, ready: bool) -> Pod {
             start_time: Some(1_700_000_000),
             ..PodStatus::default()
         },
-        annotation: Some(provider.annotation(kind, number, address, INTERFACES).into()),
+        text: ProfileText::of_value(provider.annotation(kind, number, address, INTERFACES)),
         name: name.into(),
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use callsign::registration;
 use callsign::source::health::{Restart, SourceHealth};
-use callsign::source::kube::{Encoding, Method, Watch};
+use callsign::source::kube::{BodyEncoding, Method, Watch};
 use callsign::source::{Arrival, Change, Phase, Pod, WatchProfile};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -19,13 +20,13 @@ const KEY: &str = "odd.example/annotation";
 /// The number of Pods. Each list below repeats with a different period, so that most pairs of odd values meet.
 const PODS: usize = 72;
 
-const WAYS: [(Encoding, Method); 6] = [
-    (Encoding::Json, Method::Whole),
-    (Encoding::Json, Method::Pages),
-    (Encoding::Json, Method::Streaming),
-    (Encoding::Protobuf, Method::Whole),
-    (Encoding::Protobuf, Method::Pages),
-    (Encoding::Protobuf, Method::Streaming),
+const WAYS: [(BodyEncoding, Method); 6] = [
+    (BodyEncoding::Json, Method::Whole),
+    (BodyEncoding::Json, Method::Pages),
+    (BodyEncoding::Json, Method::Streaming),
+    (BodyEncoding::Protobuf, Method::Whole),
+    (BodyEncoding::Protobuf, Method::Pages),
+    (BodyEncoding::Protobuf, Method::Streaming),
 ];
 
 /// The annotation's value. `None` without the annotation.
@@ -87,10 +88,11 @@ fn write(namespace: &Namespace) {
 }
 
 /// A watch of the namespace's odd Pods, running.
-fn watch(namespace: &Namespace, (encoding, method): (Encoding, Method)) -> (Receiver<Arrival>, Arc<SourceHealth>) {
+fn watch(namespace: &Namespace, (encoding, method): (BodyEncoding, Method)) -> (Receiver<Arrival>, Arc<SourceHealth>) {
     let selector = "odd=yes".parse().expect("a selector");
-    let profile = WatchProfile { name: "odd".into(), selector, annotation: KEY.into() };
-    let watch = Watch::new("test".into(), profile, Some(namespace.name.as_str().into())).preferring(encoding, method);
+    let profile = WatchProfile::new("odd", selector, Some(KEY), registration::Encoding::Pairs { plain: None });
+    let watch =
+        Watch::new("test".into(), vec![profile], Some(namespace.name.as_str().into())).preferring(encoding, method);
     let (sender, events) = channel(16);
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (cluster, run_health) = (Cluster::shared(), health.clone());
@@ -133,8 +135,8 @@ fn both_encodings_give_the_same_for_every_odd_pod() {
     let count = |is_so: fn(&Pod) -> bool| lists[0].values().filter(|pod| is_so(pod)).count();
     assert_eq!(count(|pod| pod.status.terminating), PODS / 12);
     assert_eq!(count(|pod| pod.status.host_network), PODS / 4);
-    assert_eq!(count(|pod| pod.annotation.is_some()), PODS / 8 * 6);
-    assert_eq!(count(|pod| pod.annotation.as_ref().is_some_and(|text| text.len() == 200_000)), PODS / 8);
+    assert_eq!(count(|pod| pod.text.value.is_some()), PODS / 8 * 6);
+    assert_eq!(count(|pod| pod.text.value.as_ref().is_some_and(|text| text.len() == 200_000)), PODS / 8);
     assert_eq!(count(|pod| pod.status.start_time == Some(-2)), PODS / 4);
     assert_eq!(count(|pod| pod.status.phase == Phase::Running), PODS / 6);
     assert_eq!(count(|pod| pod.status.pod_ips.len() == 2), PODS / 5 * 2);

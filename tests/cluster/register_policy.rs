@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use callsign::source::default_profiles;
+use callsign::source::{WatchProfile, default_profiles};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1 as core;
@@ -53,7 +53,8 @@ fn annotated(key: &str, value: Value) -> Value {
 /// The label and annotation keys of the default profiles.
 fn profile_keys() -> Vec<(String, String)> {
     let key = |selector: &str| selector.split(['=', ' ']).next().unwrap_or_default().to_owned();
-    default_profiles().into_iter().map(|profile| (key(profile.selector.as_str()), profile.annotation)).collect()
+    let annotation = |profile: &WatchProfile| profile.annotation.as_deref().expect("an annotation").to_owned();
+    default_profiles().iter().map(|profile| (key(profile.selector.as_str()), annotation(profile))).collect()
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn a_server_finds_the_labels_that_register_writes() {
     let profiles = default_profiles();
     for (name, profile) in [("app", Profile::App), ("dubbo", Profile::Dubbo)] {
         let read = profiles.iter().find(|profile| *profile.name == *name).expect("the profile");
-        assert_eq!(read.annotation, profile.annotation());
+        assert_eq!(read.annotation.as_deref(), Some(profile.annotation()));
         for value in ["app.io-value", "dubbo.io-value", "dubbo.io.provider", "dubbo.io.consumer", "other"] {
             let labels = BTreeMap::from([(profile.label().to_owned(), value.to_owned())]);
             assert_eq!(read.selector.matches(&labels), profile.is_found_by(value), "{name} {value}");

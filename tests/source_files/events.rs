@@ -42,7 +42,7 @@ async fn round(events: &mut Receiver<Arrival>, profiles: usize) -> BTreeMap<Stri
             Change::Apply(pod) => of_profile.applied.push((
                 pod.uid.to_string(),
                 pod.resource_version,
-                pod.annotation.as_deref().map(str::to_owned),
+                pod.text.value.as_deref().map(str::to_owned),
             )),
             Change::Remove(uid) => of_profile.removed.push(uid.to_string()),
             Change::Commit => of_profile.is_whole = true,

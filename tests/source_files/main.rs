@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod long;
 mod pods;
+mod registrars;
 mod streams;
 mod strict;
 mod texts;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use callsign::registration::Encoding;
 use callsign::source::WatchProfile;
 use callsign::source::files::{FileProblem, LoadReport, ManifestPod, load};
 
@@ -88,9 +90,7 @@ fn problems(text: &str) -> Vec<(Option<usize>, Option<u64>, String)> {
 }
 
 fn profile(name: &str, selector: &str) -> WatchProfile {
-    WatchProfile {
-        name: name.into(),
-        selector: selector.parse().expect("a selector"),
-        annotation: format!("{name}.io/annotation"),
-    }
+    let annotation = format!("{name}.io/annotation");
+    let encoding = Encoding::Pairs { plain: None };
+    WatchProfile::new(name, selector.parse().expect("a selector"), Some(&annotation), encoding)
 }

@@ -1,5 +1,6 @@
 //! What a Pod of a manifest is.
 
+use callsign::registration::ProfileText;
 use callsign::source::Phase;
 
 use super::{Folder, names, pod};
@@ -14,8 +15,8 @@ fn fills_in_values_that_a_manifest_omits() {
     assert_eq!((&*found.pod.namespace, &*found.pod.name), ("default", "p"));
     assert!(found.pod.status.ready && found.pod.status.phase == Phase::Running);
     assert_eq!(found.pod.status.pod_ips[..], ["10.0.0.1".parse::<std::net::IpAddr>().expect("an address")]);
-    assert_eq!(found.by_profile, [(0, Some("W10=".into())), (1, None)]);
-    assert_eq!(found.pod.annotation, None);
+    assert_eq!(found.by_profile, [(0, ProfileText::of_value("W10=")), (1, ProfileText::default())]);
+    assert_eq!(found.pod.text, ProfileText::default());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::manifest::{self, STREAM_BOUNDS, StreamBounds};
 use super::{LoadReport, WatchProfile};
+use crate::registration::PRESETS;
 
 /// The content of a stream.
 #[derive(Debug, PartialEq)]
@@ -22,14 +23,14 @@ pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> Str
         chunk: chunk.unwrap_or(STREAM_BOUNDS.chunk),
         document: document.unwrap_or(STREAM_BOUNDS.document),
     };
-    let profile = WatchProfile {
-        name: "app".into(),
-        selector: "".parse().expect("a selector"),
-        annotation: "app.io/annotation".into(),
-    };
+    let everything = || "".parse().expect("a selector");
+    let profiles: Vec<WatchProfile> = PRESETS
+        .iter()
+        .map(|preset| WatchProfile::new(preset.name, everything(), preset.annotation, preset.encoding()))
+        .collect();
     let (file, mut report, mut pods) = (Path::new("file"), LoadReport::default(), Vec::new());
     let mut found = |pod, document| pods.push(format!("{document}: {pod:?}"));
-    let result = manifest::read(file, stream, bounds, &[profile], &mut report, &mut found);
+    let result = manifest::read(file, stream, bounds, &profiles, &mut report, &mut found);
     report.end(file, pods.len(), result);
     let problems = report.problems.iter().map(ToString::to_string).collect();
     StreamContents { pods, problems, ignored: report.ignored.to_string() }

@@ -8,7 +8,7 @@ mod long_list;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{DocumentFault, Flaw, Mapping, Node};
+use super::node::{DocumentFault, Flaw, Node, NodeMap};
 use super::pod::InvalidPod;
 use super::text::{CHUNK_LEN, Start, TextReader};
 use super::{FileProblem, LoadReport, ManifestPod, pod};
@@ -233,7 +233,7 @@ impl Objects<'_> {
     }
 
     /// Reads an object. An item of a `PodList` may leave out its kind, which is `implied`.
-    fn object(&mut self, object: &Mapping, implied: Option<&str>, depth: usize) {
+    fn object(&mut self, object: &NodeMap, implied: Option<&str>, depth: usize) {
         let kind = match (object.get("kind"), implied) {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
             (Some(Node::Text(_)) | None, Some(implied)) => implied,
@@ -251,7 +251,7 @@ impl Objects<'_> {
         }
     }
 
-    fn list(&mut self, list: &Mapping, kind: &str, depth: usize) {
+    fn list(&mut self, list: &NodeMap, kind: &str, depth: usize) {
         let items = match list.get("items") {
             Some(Node::Null) => return,
             None => return self.refuse_field("items is missing: write the list's objects below it"),
@@ -326,7 +326,7 @@ fn implied_by(list: &str) -> Option<&'static str> {
 }
 
 /// Whether an object has another `apiVersion` than v1. A missing one means v1.
-fn is_of_another_api(object: &Mapping) -> bool {
+fn is_of_another_api(object: &NodeMap) -> bool {
     match object.get("apiVersion") {
         None | Some(Node::Null) => false,
         Some(Node::Text(version)) => !version.is_empty() && version != "v1",

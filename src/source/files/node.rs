@@ -27,11 +27,11 @@ pub(super) enum Node {
     Number(Box<str>),
     Text(String),
     List(Vec<Node>),
-    Map(Mapping),
+    Map(NodeMap),
 }
 
 /// The keys and values of an object.
-pub(super) type Mapping = BTreeMap<String, Node>;
+pub(super) type NodeMap = BTreeMap<String, Node>;
 
 /// Why a text is not a document.
 #[derive(Debug)]

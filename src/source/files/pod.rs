@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(super) use self::rule::no_string;
+use self::types::whole;
 use super::ManifestPod;
-use super::node::{Mapping, Node};
+use super::node::{Node, NodeMap};
 use crate::object_name::{is_namespace, is_pod_name};
-use crate::source::kube::json_pod::{addresses, seconds};
+use crate::registration::{ProfileText, is_port_name};
+use crate::source::kube::json_pod::{addresses, is_tcp, keeps_running, seconds};
+use crate::source::profile::TextCollector;
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
 
@@ -34,7 +37,7 @@ pub(super) struct InvalidPod {
 }
 
 /// Reads a Pod, and fills in the values that a manifest may leave out.
-pub(super) fn read(object: &Mapping, profiles: &[WatchProfile]) -> Result<ManifestPod, InvalidPod> {
+pub(super) fn read(object: &NodeMap, profiles: &[WatchProfile]) -> Result<ManifestPod, InvalidPod> {
     let mut reader = PodReader { faults: Vec::new(), left_out: 0 };
     types::check(object, &mut |fault| reader.refuse(fault));
     // A value of a wrong type reads as absent below, which would lead to a second, wrong fault.
@@ -44,7 +47,7 @@ pub(super) fn read(object: &Mapping, profiles: &[WatchProfile]) -> Result<Manife
 }
 
 /// The Pod's name for an error.
-fn title(object: &Mapping) -> Option<String> {
+fn title(object: &NodeMap) -> Option<String> {
     let metadata = fields(object.get("metadata"))?;
     let name = text(metadata.get("name")).filter(|name| is_pod_name(name))?;
     let namespace = match metadata.get("namespace") {
@@ -61,8 +64,8 @@ struct PodReader {
 }
 
 impl PodReader {
-    fn pod(&mut self, object: &Mapping, profiles: &[WatchProfile]) -> Option<ManifestPod> {
-        let nothing = Mapping::new();
+    fn pod(&mut self, object: &NodeMap, profiles: &[WatchProfile]) -> Option<ManifestPod> {
+        let nothing = NodeMap::new();
         if text(object.get("apiVersion")).is_some_and(|version| version != "v1") {
             self.refuse(format!("apiVersion is not that of a Pod: write {}", rule::VERSION));
         }
@@ -85,16 +88,60 @@ impl PodReader {
         let name = name?;
         let uid = uid.map_or_else(|| format!("{namespace}/{name}").into(), Into::into);
         let (namespace, name) = (namespace.into(), name.into());
+        let ports = self.ports(spec);
+        let text = |profile: &WatchProfile| {
+            let mut texts = TextCollector::new(std::slice::from_ref(profile));
+            labels.iter().for_each(|(key, value)| texts.put_label(key, Some(value)));
+            annotations.iter().for_each(|(key, value)| texts.put_annotation(key, Some(value)));
+            ports.iter().for_each(|(name, number)| texts.put_port(name, *number));
+            texts.finish().next().unwrap_or_default()
+        };
         let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&labels));
-        let by_profile =
-            chosen.map(|(at, profile)| (at, annotations.get(&*profile.annotation).map(|value| (*value).into())));
-        Some(ManifestPod {
-            by_profile: by_profile.collect(),
-            pod: Pod { namespace, name, uid, resource_version: 1, status, annotation: None },
-        })
+        let by_profile = chosen.map(|(at, profile)| (at, text(profile))).collect();
+        let text = ProfileText::default();
+        Some(ManifestPod { by_profile, pod: Pod { namespace, name, uid, resource_version: 1, status, text } })
     }
 
-    fn namespace<'n>(&mut self, metadata: &'n Mapping) -> &'n str {
+    /// The names and numbers of the TCP ports of the containers, then those of the init containers that keep running
+    /// beside them.
+    fn ports<'n>(&mut self, spec: &'n NodeMap) -> Vec<(&'n str, u16)> {
+        let mut ports = Vec::new();
+        for (list, is_init) in [("containers", false), ("initContainers", true)] {
+            for (at, container) in items(spec.get(list)).iter().enumerate() {
+                let Some(container) = object(container) else { continue };
+                let is_kept = keeps_running(is_init, text(container.get("restartPolicy")));
+                for (port_at, port) in items(container.get("ports")).iter().enumerate() {
+                    let field = format!("spec.{list}[{at}].ports[{port_at}]");
+                    let port = object(port).and_then(|port| self.port(port, &field));
+                    ports.extend(port.filter(|_| is_kept));
+                }
+            }
+        }
+        ports
+    }
+
+    /// The name and number of a port. `None` if it is not TCP, or if the API server refuses it.
+    fn port<'n>(&mut self, port: &'n NodeMap, field: &str) -> Option<(&'n str, u16)> {
+        let number = match port.get("containerPort") {
+            Some(Node::Number(text)) => whole(text).and_then(|number| u16::try_from(number).ok()),
+            _ => None,
+        };
+        let number = number.filter(|number| *number != 0);
+        if number.is_none() {
+            self.refuse(format!("{field}.containerPort is not a port: write a number from 1 to 65535"));
+        }
+        let protocol = text(port.get("protocol"));
+        if !matches!(protocol, None | Some("TCP" | "UDP" | "SCTP")) {
+            self.refuse(format!("{field}.protocol is not a protocol: write {}", rule::PROTOCOL));
+        }
+        let name = text(port.get("name"));
+        if name.is_some_and(|name| !is_port_name(name)) {
+            self.refuse(format!("{field}.name is not a port's name: write {}", rule::PORT_NAME));
+        }
+        Some((name.unwrap_or_default(), number.filter(|_| is_tcp(protocol))?))
+    }
+
+    fn namespace<'n>(&mut self, metadata: &'n NodeMap) -> &'n str {
         let namespace = text(metadata.get("namespace")).unwrap_or(NAMESPACE);
         if !is_namespace(namespace) {
             self.refuse(format!("metadata.namespace is not a DNS label: write {}", rule::NAMESPACE));
@@ -102,7 +149,7 @@ impl PodReader {
         namespace
     }
 
-    fn name<'n>(&mut self, metadata: &'n Mapping) -> Option<&'n str> {
+    fn name<'n>(&mut self, metadata: &'n NodeMap) -> Option<&'n str> {
         let name = text(metadata.get("name"));
         match name {
             Some(name) if !is_pod_name(name) => {
@@ -114,7 +161,7 @@ impl PodReader {
         name
     }
 
-    fn labels(&mut self, metadata: &Mapping) -> BTreeMap<String, String> {
+    fn labels(&mut self, metadata: &NodeMap) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         for (key, value) in texts(metadata.get("labels")) {
             if let Err(reason) = check_key(key) {
@@ -129,7 +176,7 @@ impl PodReader {
     }
 
     /// Checks and collects the annotations. Their keys have the form of label keys, but in any letter case.
-    fn annotations<'n>(&mut self, metadata: &'n Mapping) -> BTreeMap<&'n str, &'n str> {
+    fn annotations<'n>(&mut self, metadata: &'n NodeMap) -> BTreeMap<&'n str, &'n str> {
         let annotations: BTreeMap<_, _> = texts(metadata.get("annotations")).collect();
         for key in annotations.keys() {
             let lower: String = key.chars().filter_map(|c| c.to_lowercase().next()).collect();
@@ -145,7 +192,7 @@ impl PodReader {
         annotations
     }
 
-    fn phase(&mut self, status: &Mapping) -> Phase {
+    fn phase(&mut self, status: &NodeMap) -> Phase {
         match text(status.get("phase")) {
             None | Some("Running") => Phase::Running,
             Some("Pending") => Phase::Pending,
@@ -160,7 +207,7 @@ impl PodReader {
     }
 
     /// Whether the Pod is ready. A Pod without conditions is.
-    fn is_ready(&mut self, status: &Mapping) -> bool {
+    fn is_ready(&mut self, status: &NodeMap) -> bool {
         let Some(Node::List(conditions)) = status.get("conditions") else { return true };
         let mut is_ready = false;
         for (at, condition) in conditions.iter().enumerate() {
@@ -179,7 +226,7 @@ impl PodReader {
     }
 
     /// The Pod's addresses. If `podIP` is not the first address of `podIPs`, the API server keeps only `podIP`.
-    fn pod_ips(&mut self, status: &Mapping) -> PodIps {
+    fn pod_ips(&mut self, status: &NodeMap) -> PodIps {
         let (single, mut list) = self.addresses(status, "podIP", "podIPs");
         if single.is_some() && single != list.first().copied() {
             list.clear();
@@ -189,7 +236,7 @@ impl PodReader {
     }
 
     /// The node's addresses. The API server refuses a `hostIP` that is not the first address of `hostIPs`.
-    fn host_ips(&mut self, status: &Mapping) -> PodIps {
+    fn host_ips(&mut self, status: &NodeMap) -> PodIps {
         let (single, list) = self.addresses(status, "hostIP", "hostIPs");
         if single.is_some() && list.first().is_some_and(|first| Some(*first) != single) {
             self.refuse("status.hostIPs[0].ip is not status.hostIP: write the same address in both".to_owned());
@@ -199,7 +246,7 @@ impl PodReader {
     }
 
     /// The single address, and the addresses of the list.
-    fn addresses<'n>(&mut self, status: &'n Mapping, single: &str, list: &str) -> (Option<&'n str>, Vec<&'n str>) {
+    fn addresses<'n>(&mut self, status: &'n NodeMap, single: &str, list: &str) -> (Option<&'n str>, Vec<&'n str>) {
         let mut texts = Vec::new();
         for (at, item) in items(status.get(list)).iter().enumerate() {
             let Some(item) = object(item) else { continue };
@@ -255,7 +302,7 @@ fn text(value: Option<&Node>) -> Option<&str> {
     }
 }
 
-fn fields(value: Option<&Node>) -> Option<&Mapping> {
+fn fields(value: Option<&Node>) -> Option<&NodeMap> {
     match value? {
         Node::Map(fields) => Some(fields),
         _ => None,
@@ -263,8 +310,8 @@ fn fields(value: Option<&Node>) -> Option<&Mapping> {
 }
 
 /// An item of a list of objects. Null means an object without keys.
-fn object(item: &Node) -> Option<&Mapping> {
-    static NOTHING: Mapping = Mapping::new();
+fn object(item: &Node) -> Option<&NodeMap> {
+    static NOTHING: NodeMap = NodeMap::new();
     match item {
         Node::Map(fields) => Some(fields),
         Node::Null => Some(&NOTHING),

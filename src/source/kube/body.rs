@@ -10,7 +10,7 @@ pub(in crate::source) const ENVELOPE_LEN_MAX: usize = 64 * 1024;
 
 /// The encoding of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum BodyEncoding {
     /// `application/vnd.kubernetes.protobuf`, or JSON if the server has nothing else.
     Protobuf,
     /// `application/json`

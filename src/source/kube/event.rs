@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::body::{Encoding, Envelope};
+use super::body::{BodyEncoding, Envelope};
 use super::fault::{Refusal, WatchFault};
 use super::json_pod::{PodObject, RawPod};
 use super::protobuf::{MAGIC, MessageFields, PodMessage, Value, last_bytes};
-use crate::source::Pod;
+use crate::source::{ProfilePods, WatchProfile};
 
 /// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -16,7 +16,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 #[derive(Debug, PartialEq)]
 pub(super) enum WatchEvent {
     /// ADDED or MODIFIED.
-    Apply(Box<Pod>),
+    Apply(ProfilePods),
     /// DELETED. Only the uid matters; the last state is ignored.
     Remove(std::sync::Arc<str>),
     /// BOOKMARK. `ends_list` if it marks the end of the initial events.
@@ -45,14 +45,14 @@ struct RawEvent<'j> {
 
 impl Frame {
     /// Parses an event. An ERROR event, an object of another kind, and anything that is not an event are faults.
-    pub(super) fn read(event: &[u8], encoding: Encoding, annotation: &str) -> Result<Frame, WatchFault> {
+    pub(super) fn read(event: &[u8], encoding: BodyEncoding, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
         match encoding {
-            Encoding::Json => Frame::of_json(event, annotation),
-            Encoding::Protobuf => Frame::of_protobuf(event, annotation),
+            BodyEncoding::Json => Frame::of_json(event, profiles),
+            BodyEncoding::Protobuf => Frame::of_protobuf(event, profiles),
         }
     }
 
-    fn of_json(json: &[u8], annotation: &str) -> Result<Frame, WatchFault> {
+    fn of_json(json: &[u8], profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
             // Some servers send a bare Status instead of an event.
             return Err(Refusal::of_event(json).map_or(WatchFault::Garbage("not a watch event"), WatchFault::Refused));
@@ -62,14 +62,14 @@ impl Frame {
             return Err(of_error(object.as_bytes()));
         }
         match RawPod::read(object.as_bytes()) {
-            Ok(pod) => Frame::of_object(&event.kind, &pod, annotation),
+            Ok(pod) => Frame::of_object(&event.kind, &pod, profiles),
             Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
         }
     }
 
     /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`. Field 1 of that is a self-contained
     /// object.
-    fn of_protobuf(event: &[u8], annotation: &str) -> Result<Frame, WatchFault> {
+    fn of_protobuf(event: &[u8], profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
         let no_event = || WatchFault::Garbage("not a watch event");
         if event.starts_with(MAGIC) {
             return Err(Refusal::of_event(event).map_or_else(no_event, WatchFault::Refused));
@@ -87,20 +87,20 @@ impl Frame {
             return Err(of_error(object));
         }
         match PodMessage::of_wrapped(object) {
-            Ok(pod) => Frame::of_object(kind, &pod, annotation),
+            Ok(pod) => Frame::of_object(kind, &pod, profiles),
             Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
         }
     }
 
-    fn of_object(kind: &str, pod: &impl PodObject, annotation: &str) -> Result<Frame, WatchFault> {
+    fn of_object(kind: &str, pod: &impl PodObject, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
         if pod.kind().is_some_and(|kind| kind != "Pod") {
             return Err(WatchFault::Garbage("an event of another kind than Pod"));
         }
         let known = match kind {
-            "ADDED" | "MODIFIED" => pod.to_pod(annotation).map(|pod| WatchEvent::Apply(Box::new(pod))),
+            "ADDED" | "MODIFIED" => pod.to_pods(profiles).map(WatchEvent::Apply),
             "DELETED" => pod.uid().map(|uid| WatchEvent::Remove(uid.into())),
             "BOOKMARK" => {
-                let ends_list = pod.annotation(INITIAL_EVENTS_END).as_deref() == Some("true");
+                let ends_list = pod.has_annotation(INITIAL_EVENTS_END, "true");
                 Some(WatchEvent::Bookmark { ends_list })
             }
             _ => None,
@@ -145,9 +145,11 @@ fn is_version(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::profile::pairs;
 
     fn read(json: &str) -> Result<(WatchEvent, Option<String>), String> {
-        let frame = Frame::read(json.as_bytes(), Encoding::Json, "k").map_err(|fault| fault.to_string())?;
+        let frame =
+            Frame::read(json.as_bytes(), BodyEncoding::Json, &[pairs("k")]).map_err(|fault| fault.to_string())?;
         Ok((frame.event, frame.version))
     }
 
@@ -156,7 +158,7 @@ mod tests {
         let sound = r#"{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"u","resourceVersion":"7"}}"#;
         for kind in ["ADDED", "MODIFIED"] {
             let (event, version) = read(&format!(r#"{{"type":"{kind}","object":{sound}}}"#)).expect(kind);
-            assert!(matches!(event, WatchEvent::Apply(pod) if &*pod.uid == "u" && pod.resource_version == 7));
+            assert!(matches!(event, WatchEvent::Apply(pods) if &*pods[0].uid == "u" && pods[0].resource_version == 7));
             assert_eq!(version.as_deref(), Some("7"));
         }
         let cases = [

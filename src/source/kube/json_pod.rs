@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::source::{Phase, Pod, PodIps, PodStatus};
+use crate::registration::ProfileText;
+use crate::source::profile::{TextCollector, with_texts};
+use crate::source::{Phase, Pod, PodIps, PodStatus, ProfilePods, WatchProfile};
 
 /// The most addresses that are read from `podIPs` or `hostIPs`. Kubernetes allows one per family.
 const ADDRESSES_MAX: usize = 16;
@@ -29,10 +30,22 @@ pub(in crate::source) trait PodObject {
     /// `metadata.resourceVersion`, an opaque text by the API's convention.
     fn resource_version(&self) -> Option<&str>;
 
-    fn annotation(&self, key: &str) -> Option<Arc<str>>;
+    /// Whether an annotation has this value.
+    fn has_annotation(&self, key: &str, value: &str) -> bool;
 
-    /// The Pod with one annotation. `None` without a name, a namespace or a uid, because these identify it.
-    fn to_pod(&self, annotation: &str) -> Option<Pod>;
+    /// The Pod without a text. `None` without a name, a namespace or a uid, because these identify it.
+    fn pod(&self) -> Option<Pod>;
+
+    /// Puts what profiles name of the Pod into a collector.
+    fn collect(&self, texts: &mut TextCollector<'_>);
+
+    /// The Pod as the source of each profile sends it. `None` without a name, a namespace or a uid.
+    fn to_pods(&self, profiles: &[WatchProfile]) -> Option<ProfilePods> {
+        let pod = self.pod()?;
+        let mut texts = TextCollector::new(profiles);
+        self.collect(&mut texts);
+        Some(with_texts(pod, texts))
+    }
 }
 
 /// A Pod's JSON, split into the needed fields. Borrows from the text.
@@ -43,7 +56,8 @@ pub(in crate::source) struct RawPod<'j> {
     kind: Lenient<JsonText<'j>>,
     #[serde(borrow)]
     metadata: Lenient<RawMetadata<'j>>,
-    spec: Lenient<RawSpec>,
+    #[serde(borrow)]
+    spec: Lenient<RawSpec<'j>>,
     #[serde(borrow)]
     status: Lenient<RawStatus<'j>>,
 }
@@ -63,13 +77,39 @@ struct RawMetadata<'j> {
     #[serde(borrow)]
     deletion_timestamp: Option<&'j RawValue>,
     #[serde(borrow)]
+    labels: Option<&'j RawValue>,
+    #[serde(borrow)]
     annotations: Option<&'j RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct RawSpec {
+struct RawSpec<'j> {
     host_network: Lenient<bool>,
+    /// Parsed only if a profile needs the ports.
+    #[serde(borrow)]
+    containers: Option<&'j RawValue>,
+    #[serde(borrow)]
+    init_containers: Option<&'j RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawContainer<'j> {
+    #[serde(borrow)]
+    restart_policy: Lenient<JsonText<'j>>,
+    #[serde(borrow)]
+    ports: Lenient<Vec<Lenient<RawPort<'j>>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawPort<'j> {
+    #[serde(borrow)]
+    name: Lenient<JsonText<'j>>,
+    container_port: Lenient<u16>,
+    #[serde(borrow)]
+    protocol: Lenient<JsonText<'j>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +183,33 @@ impl<'j> RawPod<'j> {
     fn metadata(&self) -> Option<&RawMetadata<'j>> {
         self.metadata.0.as_ref()
     }
+
+    /// The TCP ports of the containers, then those of the init containers that keep running beside them.
+    fn collect_ports(&self, texts: &mut TextCollector<'_>) {
+        let Some(spec) = &self.spec.0 else { return };
+        for (list, is_init) in [(spec.containers, false), (spec.init_containers, true)] {
+            let Some(list) = list else { continue };
+            let Ok(containers) = serde_json::from_str::<Lenient<Vec<Lenient<RawContainer<'_>>>>>(list.get()) else {
+                continue;
+            };
+            let stays = |container: &&RawContainer<'_>| keeps_running(is_init, container.restart_policy.text());
+            for port in containers.iter().filter(stays).flat_map(|container| container.ports.iter()) {
+                if is_tcp(port.protocol.text()) {
+                    texts.put_port(port.name.text().unwrap_or_default(), port.container_port.0.unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a container runs as long as the Pod does.
+pub(in crate::source) fn keeps_running(is_init: bool, restart_policy: Option<&str>) -> bool {
+    !is_init || restart_policy == Some("Always")
+}
+
+/// Whether a container port has TCP, which is the default.
+pub(in crate::source) fn is_tcp(protocol: Option<&str>) -> bool {
+    protocol.is_none_or(|protocol| protocol == "TCP")
 }
 
 impl PodObject for RawPod<'_> {
@@ -158,20 +225,34 @@ impl PodObject for RawPod<'_> {
         self.metadata()?.resource_version.text()
     }
 
-    fn annotation(&self, key: &str) -> Option<Arc<str>> {
-        let annotations = self.metadata()?.annotations?;
-        serde_json::Deserializer::from_str(annotations.get()).deserialize_map(ValueOfKey(key)).ok().flatten()
+    fn has_annotation(&self, key: &str, value: &str) -> bool {
+        let mut has_value = false;
+        let annotations = self.metadata().and_then(|metadata| metadata.annotations);
+        each_text(annotations, |of| of == key, |_, text| has_value = text == Some(value));
+        has_value
     }
 
-    fn to_pod(&self, annotation: &str) -> Option<Pod> {
+    fn pod(&self) -> Option<Pod> {
         Some(Pod {
             namespace: self.namespace()?.into(),
             name: self.name()?.into(),
             uid: self.uid()?.into(),
             resource_version: self.resource_version().and_then(|version| version.parse().ok()).unwrap_or(0),
             status: self.status(),
-            annotation: self.annotation(annotation),
+            text: ProfileText::default(),
         })
+    }
+
+    fn collect(&self, texts: &mut TextCollector<'_>) {
+        let Some(metadata) = self.metadata() else { return };
+        let keys = texts.keys();
+        if keys.have_labels() {
+            each_text(metadata.labels, |key| keys.take_label(key), |key, value| texts.put_label(key, value));
+        }
+        each_text(metadata.annotations, |key| keys.take_annotation(key), |key, value| texts.put_annotation(key, value));
+        if texts.takes_ports() {
+            self.collect_ports(texts);
+        }
     }
 }
 
@@ -257,49 +338,64 @@ impl<T> Lenient<Vec<Lenient<T>>> {
 #[derive(Debug, Deserialize)]
 struct JsonText<'j>(#[serde(borrow)] Cow<'j, str>);
 
-/// Deserializes the value of one key of an object and skips the others.
-struct ValueOfKey<'k>(&'k str);
+/// Calls `put` for each key of an object that is taken, with its value if that is a text. Skips the others.
+fn each_text(object: Option<&RawValue>, takes: impl Fn(&str) -> bool, put: impl FnMut(&str, Option<&str>)) {
+    if let Some(object) = object {
+        // An object that is none has no keys.
+        _ = serde_json::Deserializer::from_str(object.get()).deserialize_map(TextVisitor { takes, put });
+    }
+}
 
-impl<'de> Visitor<'de> for ValueOfKey<'_> {
-    type Value = Option<Arc<str>>;
+struct TextVisitor<T, P> {
+    takes: T,
+    put: P,
+}
+
+impl<'de, T: Fn(&str) -> bool, P: FnMut(&str, Option<&str>)> Visitor<'de> for TextVisitor<T, P> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Arc<str>>, A::Error> {
-        let mut picked = None;
-        while let Some(is_it) = map.next_key_seed(Equals(self.0))? {
-            if is_it {
-                picked = map.next_value::<Lenient<JsonText<'de>>>()?.0.map(|text| Arc::from(text.0.as_ref()));
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(TakenKey(&self.takes))? {
+            match key {
+                Some(key) => {
+                    let value = map.next_value::<Lenient<JsonText<'de>>>()?.0;
+                    (self.put)(&key, value.as_ref().map(|text| text.0.as_ref()));
+                }
+                None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
-        Ok(picked)
+        Ok(())
     }
 }
 
-/// Deserializes a key as whether it equals this one.
-struct Equals<'k>(&'k str);
+/// Deserializes a key. `None` if it is not taken.
+struct TakenKey<'t, T>(&'t T);
 
-impl<'de> DeserializeSeed<'de> for Equals<'_> {
-    type Value = bool;
+impl<'de, T: Fn(&str) -> bool> DeserializeSeed<'de> for TakenKey<'_, T> {
+    type Value = Option<Cow<'de, str>>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Equals<'_> {
-    type Value = bool;
+impl<'de, T: Fn(&str) -> bool> Visitor<'de> for TakenKey<'_, T> {
+    type Value = Option<Cow<'de, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok((self.0)(key).then_some(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok((self.0)(key).then(|| Cow::Owned(key.to_owned())))
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 use tracing::info;
 
 use super::WatchTask;
-use super::body::{BodyShape, Encoding, Piece};
+use super::body::{BodyEncoding, BodyShape, Piece};
 use super::event::{Frame, WatchEvent};
 use super::fault::WatchFault;
 use super::json_pod::{PodObject, RawPod};
 use super::protobuf::PodMessage;
 use super::request::{BodyTimeout, PodsRequest};
-use crate::source::{Change, Pod};
+use crate::source::{Change, ProfilePods, WatchProfile};
 
 /// The Pods of a page: the page size of kubectl and client-go.
 const PAGE_LEN: u32 = 500;
@@ -89,7 +89,7 @@ impl WatchTask {
         while response.fill().await? {
             self.received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
+                let frame = frame(piece, encoding, &self.watch.profiles)?;
                 match (frame.event, frame.version) {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
                     (event, _) => self.apply(event).await?,
@@ -128,12 +128,12 @@ impl WatchTask {
         while response.fill().await? {
             self.received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let pod = item(piece, encoding, &self.watch.profile.annotation);
+                let pods = item(piece, encoding, &self.watch.profiles);
                 if !is_checked && response.splitter.envelope()?.is_foreign() {
                     return Err(WatchFault::Garbage("the list is of another kind than Pods"));
                 }
                 is_checked = true;
-                self.apply(pod.map_or(WatchEvent::Unreadable, |pod| WatchEvent::Apply(Box::new(pod)))).await?;
+                self.apply(pods.map_or(WatchEvent::Unreadable, WatchEvent::Apply)).await?;
             }
         }
         response.splitter.envelope()?.end()
@@ -143,7 +143,7 @@ impl WatchTask {
     pub(super) async fn apply(&mut self, event: WatchEvent) -> Result<(), WatchFault> {
         self.health.record_frame();
         match event {
-            WatchEvent::Apply(pod) => self.send(Change::Apply(pod)).await,
+            WatchEvent::Apply(pods) => self.send_pods(pods).await,
             WatchEvent::Remove(uid) => self.send(Change::Remove(uid)).await,
             WatchEvent::Bookmark { .. } => Ok(()),
             WatchEvent::Unreadable => {
@@ -154,19 +154,19 @@ impl WatchTask {
     }
 }
 
-/// Parses a list's item with one annotation. `None` if it is not a Pod.
-pub(super) fn item(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Option<Pod> {
+/// Parses a list's item. `None` if it is not a Pod.
+pub(super) fn item(piece: Piece<'_>, encoding: BodyEncoding, profiles: &[WatchProfile]) -> Option<ProfilePods> {
     let Piece::Object(bytes) = piece else { return None };
     match encoding {
-        Encoding::Json => RawPod::read(bytes).ok()?.to_pod(annotation),
-        Encoding::Protobuf => PodMessage::read(bytes).ok()?.to_pod(annotation),
+        BodyEncoding::Json => RawPod::read(bytes).ok()?.to_pods(profiles),
+        BodyEncoding::Protobuf => PodMessage::read(bytes).ok()?.to_pods(profiles),
     }
 }
 
 /// Parses a watch's event. One that is too large is as unreadable as a broken one.
-pub(super) fn frame(piece: Piece<'_>, encoding: Encoding, annotation: &str) -> Result<Frame, WatchFault> {
+pub(super) fn frame(piece: Piece<'_>, encoding: BodyEncoding, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
     match piece {
-        Piece::Object(event) => Frame::read(event, encoding, annotation),
+        Piece::Object(event) => Frame::read(event, encoding, profiles),
         Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
     }
 }

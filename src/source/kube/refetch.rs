@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::Watch;
-use super::body::{BodyShape, Encoding};
+use super::body::{BodyEncoding, BodyShape};
 use super::fault::WatchFault;
 use super::list::item;
 use super::request::{self, BodyTimeout, PodsRequest};
@@ -42,23 +42,24 @@ impl Watch {
         events: &Sender<Arrival>,
         wanted: &RefetchRequest,
     ) -> Result<(), WatchFault> {
-        let uri = request::uri(Some(&wanted.namespace), self.profile.selector.as_str(), PodsRequest::Pod(&wanted.name));
+        let uri = request::uri(Some(&wanted.namespace), self.selector(), PodsRequest::Pod(&wanted.name));
         let (header, body_timeout) = (self.timeouts.header, BodyTimeout::Between(self.timeouts.quiet));
         let response = request::fetch(client, &uri, (self.encoding, BodyShape::List), header, body_timeout).await;
         if let Err(WatchFault::Refused(refusal)) = &response
             && refusal.code == 406
         {
-            self.encoding = Encoding::Json;
+            self.encoding = BodyEncoding::Json;
         }
         let mut response = response?;
         let encoding = response.splitter.encoding();
         while response.fill().await? {
             let received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let pod = item(piece, encoding, &self.profile.annotation);
-                let Some(pod) = pod.filter(|pod| *pod.uid == *wanted.uid) else { continue };
-                let event = Event { source: self.id.clone(), change: Change::Refetched(Box::new(pod)) };
-                events.send(Arrival { event, received, decoded: None }).await.map_err(|_| WatchFault::Closed)?;
+                let pods = item(piece, encoding, &self.profiles).unwrap_or_default();
+                for (id, pod) in self.ids.iter().zip(pods).filter(|(_, pod)| *pod.uid == *wanted.uid) {
+                    let event = Event { source: id.clone(), change: Change::Refetched(pod) };
+                    events.send(Arrival { event, received, decoded: None }).await.map_err(|_| WatchFault::Closed)?;
+                }
             }
         }
         response.splitter.envelope()?.end().map(drop)

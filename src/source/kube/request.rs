@@ -9,7 +9,7 @@ use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
-use super::body::{BodyShape, Encoding};
+use super::body::{BodyEncoding, BodyShape};
 use super::fault::{Refusal, WatchFault};
 use super::protobuf;
 use super::split::Splitter;
@@ -109,13 +109,13 @@ pub(super) enum BodyTimeout {
 pub(super) async fn fetch(
     client: &Client,
     uri: &str,
-    (encoding, shape): (Encoding, BodyShape),
+    (encoding, shape): (BodyEncoding, BodyShape),
     header: Duration,
     body_timeout: BodyTimeout,
 ) -> Result<ResponseBody, WatchFault> {
     let accepted = match encoding {
-        Encoding::Protobuf => PROTOBUF_OR_JSON,
-        Encoding::Json => "application/json",
+        BodyEncoding::Protobuf => PROTOBUF_OR_JSON,
+        BodyEncoding::Json => "application/json",
     };
     let request = Request::get(uri)
         .header(header::ACCEPT, accepted)
@@ -137,10 +137,10 @@ pub(super) async fn fetch(
 }
 
 /// The encoding of a body. Any other media type is read as JSON, which reports it as garbage.
-fn encoding_of(headers: &HeaderMap) -> Encoding {
+fn encoding_of(headers: &HeaderMap) -> BodyEncoding {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) { Encoding::Protobuf } else { Encoding::Json }
+    if essence.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) { BodyEncoding::Protobuf } else { BodyEncoding::Json }
 }
 
 impl ResponseBody {

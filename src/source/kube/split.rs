@@ -3,7 +3,7 @@
 
 use hyper::body::Bytes;
 
-use super::body::{BodyShape, Encoding, Envelope, Piece};
+use super::body::{BodyEncoding, BodyShape, Envelope, Piece};
 use super::fault::WatchFault;
 use super::{json_splitter, protobuf};
 
@@ -15,18 +15,18 @@ pub(super) enum Splitter {
 }
 
 impl Splitter {
-    pub(super) fn new(encoding: Encoding, shape: BodyShape) -> Splitter {
+    pub(super) fn new(encoding: BodyEncoding, shape: BodyShape) -> Splitter {
         match encoding {
-            Encoding::Json => Splitter::Json(json_splitter::JsonSplitter::new(shape)),
-            Encoding::Protobuf => Splitter::Protobuf(protobuf::ProtobufSplitter::new(shape)),
+            BodyEncoding::Json => Splitter::Json(json_splitter::JsonSplitter::new(shape)),
+            BodyEncoding::Protobuf => Splitter::Protobuf(protobuf::ProtobufSplitter::new(shape)),
         }
     }
 
     /// The encoding of the objects.
-    pub(super) fn encoding(&self) -> Encoding {
+    pub(super) fn encoding(&self) -> BodyEncoding {
         match self {
-            Splitter::Json(_) => Encoding::Json,
-            Splitter::Protobuf(_) => Encoding::Protobuf,
+            Splitter::Json(_) => BodyEncoding::Json,
+            Splitter::Protobuf(_) => BodyEncoding::Protobuf,
         }
     }
 

@@ -4,14 +4,15 @@
 mod encode;
 mod fruitless;
 mod play;
+mod registrars;
 
 use std::time::Duration;
 
 use self::encode::CUT;
 use self::play::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
-use self::play::{Outcome, Step, play};
+use self::play::{Outcome, Step, play, play_for};
 use crate::source::health::Restart;
-use crate::source::kube::body::Encoding;
+use crate::source::kube::body::BodyEncoding;
 
 fn pod(uid: &str, version: u64) -> String {
     format!(r#"{{"metadata":{{"name":"n","namespace":"ns","uid":"{uid}","resourceVersion":"{version}"}}}}"#)
@@ -61,8 +62,8 @@ const WATCH_9: &str = "allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion
 
 /// Plays a script in both encodings at once, and checks the events and the counters.
 async fn check(name: &str, script: Vec<Step>, told: &str, restarts: &[(Restart, u64)]) -> [Outcome; 2] {
-    let (protobuf, json) = tokio::join!(play(script.clone(), Encoding::Protobuf), play(script, Encoding::Json));
-    let outcomes = [(Encoding::Protobuf, protobuf), (Encoding::Json, json)];
+    let (protobuf, json) = tokio::join!(play(script.clone(), BodyEncoding::Protobuf), play(script, BodyEncoding::Json));
+    let outcomes = [(BodyEncoding::Protobuf, protobuf), (BodyEncoding::Json, json)];
     outcomes.map(|(encoding, outcome)| {
         assert_eq!(outcome.told, told, "{name} in {encoding:?}");
         for reason in Restart::ALL {
@@ -101,6 +102,20 @@ async fn only_the_first_list_is_decoded_by_the_watch() {
     ];
     let expected = "begin u1@5! u2@6 commit u1@8 begin u1@8 commit";
     check("decoded", script, expected, &[(Restart::Expired, 1)]).await;
+}
+
+#[tokio::test]
+async fn each_profile_of_a_selector_gets_each_event_of_one_watch() {
+    let changes = event("MODIFIED", "u1", 8) + &event("DELETED", "u1", 9);
+    for encoding in [BodyEncoding::Protobuf, BodyEncoding::Json] {
+        let script = vec![listed(), (WATCH_7, Open(changes.clone()))];
+        let told = play_for(&["p", "q"], script, encoding).await.told;
+        let [p, q] = ["p", "q"].map(|profile| {
+            let events = told.split(' ').filter_map(|event| event.strip_prefix(profile)?.strip_prefix(':'));
+            events.collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!((p.as_str(), &p), ("begin u1@5 commit u1@8 -u1", &q), "{encoding:?}: {told}");
+    }
 }
 
 /// Events of other sources before the list's first object may be newer than that object.

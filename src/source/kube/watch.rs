@@ -34,7 +34,7 @@ impl WatchTask {
         while response.fill().await? {
             self.received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let frame = frame(piece, encoding, &self.watch.profile.annotation)?;
+                let frame = frame(piece, encoding, &self.watch.profiles)?;
                 let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
                 if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
                     continue; // an old event: applying it again would bring back Pods that are gone

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::registration::ProfileText;
 use crate::source::{Event, Pod, PodStatus};
 
 /// Plays a script with a manual clock: at each step's millisecond its words arrive.
@@ -44,7 +45,8 @@ fn arrival(word: &str) -> Arrival {
 
 fn apply(uid: &str, namespace: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
     let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
-    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, annotation }))
+    let text = ProfileText { value: annotation, parts: None };
+    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, text }))
 }
 
 fn arrival_of(change: Change, profile: &str) -> Arrival {

@@ -9,7 +9,7 @@ use hyper::body::Bytes;
 use self::cutter::{Cutter, Item, Lines};
 use super::{Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
 use crate::source::files::ManifestPod;
-use crate::source::files::node::{DocumentFault, Flaw, Mapping, Node};
+use crate::source::files::node::{DocumentFault, Flaw, Node, NodeMap};
 use crate::source::files::pod::{self, InvalidPod};
 use crate::source::kube::body::{BodyShape, Piece};
 use crate::source::kube::json_splitter;
@@ -55,7 +55,7 @@ impl Listed {
 fn len_of(pod: &ReadPod) -> usize {
     let texts: Vec<usize> = match pod {
         Ok(ManifestPod { pod, by_profile }) => {
-            let by_profile = by_profile.iter().filter_map(|(_, value)| value.as_ref()).map(|value| value.len());
+            let by_profile = by_profile.iter().map(|(_, text)| text.len_in_memory());
             [pod.namespace.len(), pod.name.len(), pod.uid.len()].into_iter().chain(by_profile).collect()
         }
         Err(InvalidPod { pod, faults, .. }) => faults.iter().chain(pod).map(String::len).collect(),
@@ -210,7 +210,7 @@ impl Objects<'_> {
     }
 }
 
-fn has_kind(object: &Mapping) -> bool {
+fn has_kind(object: &NodeMap) -> bool {
     object.get("kind").is_some_and(|kind| *kind != Node::Text(String::new()))
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{DocumentFault, Flaw, Mapping, Node, yaml};
+use super::{DocumentFault, Flaw, Node, NodeMap, yaml};
 
 pub(super) fn read(text: &str) -> Result<Node, DocumentFault> {
     match parse(text) {
@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for &JsonSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
-        let mut fields = Mapping::new();
+        let mut fields = NodeMap::new();
         while let Some(key) = entries.next_key()? {
             if fields.insert(key, entries.next_value_seed(self)?).is_some() {
                 self.twice.set(true);

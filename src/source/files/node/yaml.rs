@@ -13,7 +13,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use self::words::{SYNTAX, TOO_DEEP, flaw};
 use super::scalar::{self, Number};
-use super::{DocumentFault, Flaw, Mapping, Node};
+use super::{DocumentFault, Flaw, Node, NodeMap};
 
 /// The most values of a document, and their greatest depth.
 const NODES_MAX: usize = 1_000_000;
@@ -135,9 +135,9 @@ impl<'t> YamlReader<'t> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Read<Mapping> {
+    fn map(&mut self, depth: usize) -> Read<NodeMap> {
         self.left.take(0)?;
-        let mut fields = Mapping::new();
+        let mut fields = NodeMap::new();
         // The keys of merges: each may stand once more.
         let mut merged = BTreeSet::new();
         loop {
@@ -181,7 +181,7 @@ impl Budget {
         Ok(match node {
             Node::List(items) => Node::List(items.iter().map(|item| self.copy(item)).collect::<Read<_>>()?),
             Node::Map(fields) => {
-                let mut copies = Mapping::new();
+                let mut copies = NodeMap::new();
                 for (key, value) in fields {
                     self.take(key.len())?;
                     copies.insert(key.clone(), self.copy(value)?);
@@ -228,7 +228,7 @@ fn is_merge(event: &Event) -> bool {
 }
 
 /// Takes the fields of a merge. They replace those before it, as in go-yaml.
-fn merge(value: Node, fields: &mut Mapping, merged: &mut BTreeSet<String>) -> Read<()> {
+fn merge(value: Node, fields: &mut NodeMap, merged: &mut BTreeSet<String>) -> Read<()> {
     let no_map = Flaw::NotYaml("a merge (<<) is neither an object nor a list of objects");
     let maps = match value {
         Node::List(items) => items,

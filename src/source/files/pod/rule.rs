@@ -14,6 +14,9 @@ pub(super) const NAME: &str = "lower case letters, digits, and - and . inside, u
 pub(super) const PHASE: &str = "\"Pending\", \"Running\", \"Succeeded\", \"Failed\" or \"Unknown\"";
 pub(super) const TRUTH: &str = "\"True\", \"False\" or \"Unknown\"";
 pub(super) const ADDRESS: &str = "one such as \"10.0.0.1\" or \"fd00::1\"";
+pub(super) const PROTOCOL: &str = "\"TCP\", \"UDP\" or \"SCTP\"";
+pub(super) const PORT_NAME: &str =
+    "up to 15 lower-case letters, digits and hyphens, with a letter, and without a hyphen at an end or beside another";
 pub(super) const TIME: &str = "one such as \"2026-01-02T03:04:05Z\"";
 
 /// Why a value that must be a string is refused, and what to write instead: its own text in quotes, if that fits the field.

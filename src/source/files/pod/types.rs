@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::rule::{self, no_string};
-use crate::source::files::node::{Mapping, Node, Number};
+use crate::source::files::node::{Node, NodeMap, Number};
 use crate::source::kube::json_pod::seconds;
 
 /// The type of a Pod in the table.
@@ -19,7 +19,7 @@ const KEY_LEN_MAX: usize = 63;
 static TYPES: LazyLock<PodTypes> = LazyLock::new(|| PodTypes::read(include_str!("pod.keys")));
 
 /// Calls `refuse` for each value of a wrong type, and for each key that a Pod does not have.
-pub(super) fn check(pod: &Mapping, refuse: &mut dyn FnMut(String)) {
+pub(super) fn check(pod: &NodeMap, refuse: &mut dyn FnMut(String)) {
     TYPES.check_object(POD, pod, &ValuePath::Root, refuse);
 }
 
@@ -72,7 +72,7 @@ impl PodTypes {
         PodTypes(types)
     }
 
-    fn check_object(&self, name: &str, object: &Mapping, path: &ValuePath, refuse: &mut dyn FnMut(String)) {
+    fn check_object(&self, name: &str, object: &NodeMap, path: &ValuePath, refuse: &mut dyn FnMut(String)) {
         let Some(keys) = self.0.get(name) else { return };
         for (key, value) in object {
             match keys.get(key.as_str()) {
@@ -212,14 +212,17 @@ fn alike(keys: impl Iterator<Item = &'static str>, key: &str) -> Option<&'static
     keys.map(|known| (distance(known), known)).min().filter(|(distance, _)| *distance <= slips).map(|(_, known)| known)
 }
 
-/// Whether a number is an integer in a range. kubectl reads `80.0`, `8e1`, `0x50`, `0120` and `8_0` as 80.
+/// Whether a number is an integer in a range.
 fn is_whole(text: &str, least: impl Into<i128>, most: impl Into<i128>) -> bool {
-    let value = match Number::of(text) {
-        Some(Number::Whole(value)) => value,
-        Some(Number::Float(value)) if value.fract() == 0.0 => value as i128,
-        _ => return false,
-    };
-    (least.into()..=most.into()).contains(&value)
+    whole(text).is_some_and(|value| (least.into()..=most.into()).contains(&value))
+}
+
+/// A number that is an integer. kubectl reads `80.0`, `8e1`, `0x50`, `0120` and `8_0` as 80.
+pub(super) fn whole(text: &str) -> Option<i128> {
+    match Number::of(text)? {
+        Number::Whole(value) => Some(value),
+        Number::Float(value) => (value.fract() == 0.0).then_some(value as i128),
+    }
 }
 
 /// Whether the API server takes a text as a quantity.

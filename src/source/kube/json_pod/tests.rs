@@ -1,11 +1,13 @@
 //! Valid Pods, malformed ones, and objects that are not Pods.
 
 use super::*;
+use crate::source::profile::pairs;
 
 const KEY: &str = "app.io/annotation";
 
 fn pod(json: &str) -> Option<Pod> {
-    RawPod::read(json.as_bytes()).expect(json).to_pod(KEY)
+    let pods = RawPod::read(json.as_bytes()).expect(json).to_pods(&[pairs(KEY)]);
+    pods.map(|pods| *pods.into_iter().next().expect("a profile"))
 }
 
 #[test]
@@ -39,7 +41,7 @@ fn reads_what_a_pod_is() {
             host_ips: vec!["192.0.2.1".parse().unwrap()].into(),
             start_time: Some(1_704_164_645),
         },
-        annotation: Some("W10=".into()),
+        text: ProfileText::of_value("W10="),
     };
     assert_eq!(pod(json), Some(expected));
 }
@@ -67,7 +69,7 @@ fn an_odd_field_counts_as_absent_and_poisons_nothing() {
     let sound = r#""metadata":{"name":"p","namespace":"n","uid":"u"}"#;
     let plain = pod(&format!("{{{sound}}}")).expect("a Pod");
     assert_eq!(plain.status, PodStatus::default());
-    assert_eq!((plain.resource_version, plain.annotation.clone()), (0, None));
+    assert_eq!((plain.resource_version, &plain.text), (0, &ProfileText::default()));
     for odd in [
         "null",
         "7",
@@ -98,7 +100,7 @@ fn an_odd_field_counts_as_absent_and_poisons_nothing() {
         let json =
             format!(r#"{{"metadata":{{"name":"p","namespace":"n","uid":"u","annotations":{{"{KEY}":{odd}}}}}}}"#);
         let is_text = odd.starts_with('"');
-        assert_eq!(pod(&json).and_then(|pod| pod.annotation).as_deref(), is_text.then_some("x"), "{json}");
+        assert_eq!(pod(&json).and_then(|pod| pod.text.value).as_deref(), is_text.then_some("x"), "{json}");
         let json = format!(r#"{{{sound},"spec":{{"hostNetwork":{odd}}}}}"#);
         assert_eq!(pod(&json).map(|pod| pod.status.host_network), Some(odd == "true"), "{json}");
     }

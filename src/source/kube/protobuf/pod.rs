@@ -4,10 +4,11 @@
 //! it is not a message at all, or has no name or uid.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::{MessageFields, NotProtobuf, Value, Wrapped, last_bytes, text};
-use crate::source::kube::json_pod::{PodObject, addresses, phase};
+use crate::registration::ProfileText;
+use crate::source::kube::json_pod::{PodObject, addresses, is_tcp, keeps_running, phase};
+use crate::source::profile::TextCollector;
 use crate::source::{Pod, PodIps, PodStatus};
 
 /// A Pod's message, split into the needed fields.
@@ -15,7 +16,8 @@ use crate::source::{Pod, PodIps, PodStatus};
 pub(in crate::source::kube) struct PodMessage<'b> {
     kind: Option<Cow<'b, str>>,
     metadata: MetadataMessage<'b>,
-    host_network: bool,
+    /// `core.v1.PodSpec`. Its containers are looked at only if a profile needs their ports.
+    spec: &'b [u8],
     status: StatusMessage<'b>,
 }
 
@@ -58,7 +60,7 @@ impl<'b> PodMessage<'b> {
         for field in MessageFields::of(message) {
             match field? {
                 (1, Value::Bytes(message)) => pod.metadata = MetadataMessage::read(message).unwrap_or_default(),
-                (2, Value::Bytes(message)) => pod.host_network = host_network(message).unwrap_or_default(),
+                (2, Value::Bytes(message)) => pod.spec = message,
                 (3, Value::Bytes(message)) => pod.status = StatusMessage::read(message).unwrap_or_default(),
                 _ => {}
             }
@@ -80,19 +82,13 @@ impl PodObject for PodMessage<'_> {
         self.metadata.resource_version.get()
     }
 
-    fn annotation(&self, key: &str) -> Option<Arc<str>> {
-        let mut found = None;
-        for field in MessageFields::of(self.metadata.message) {
-            if let Ok((12, Value::Bytes(entry))) = field
-                && last_bytes(entry, 1) == Some(key.as_bytes())
-            {
-                found = Some(text(last_bytes(entry, 2).unwrap_or_default()));
-            }
-        }
-        found.map(Arc::from)
+    fn has_annotation(&self, key: &str, value: &str) -> bool {
+        let mut has_value = false;
+        self.metadata.each_text(12, |of| of == key, |_, text| has_value = text == Some(value));
+        has_value
     }
 
-    fn to_pod(&self, annotation: &str) -> Option<Pod> {
+    fn pod(&self) -> Option<Pod> {
         let MetadataMessage { name, namespace, .. } = &self.metadata;
         Some(Pod {
             namespace: namespace.get()?.into(),
@@ -103,13 +99,26 @@ impl PodObject for PodMessage<'_> {
                 phase: phase(self.status.phase.get()),
                 ready: self.status.is_ready,
                 terminating: self.metadata.is_terminating,
-                host_network: self.host_network,
+                host_network: host_network(self.spec).unwrap_or_default(),
                 pod_ips: self.status.addresses(12, &self.status.pod_ip),
                 host_ips: self.status.addresses(16, &self.status.host_ip).into_vec().into(),
                 start_time: self.status.start_time,
             },
-            annotation: self.annotation(annotation),
+            text: ProfileText::default(),
         })
+    }
+
+    fn collect(&self, texts: &mut TextCollector<'_>) {
+        let keys = texts.keys();
+        if keys.have_labels() {
+            self.metadata.each_text(11, |key| keys.take_label(key), |key, value| texts.put_label(key, value));
+        }
+        self.metadata.each_text(12, |key| keys.take_annotation(key), |key, value| texts.put_annotation(key, value));
+        if texts.takes_ports() {
+            for (containers, is_init) in [(2, false), (20, true)] {
+                messages(self.spec, containers).for_each(|container| collect_ports(container, is_init, texts));
+            }
+        }
     }
 }
 
@@ -128,6 +137,16 @@ impl<'b> MetadataMessage<'b> {
             }
         }
         Ok(metadata)
+    }
+
+    /// Calls `put` for each entry of a map whose key is taken. Skips the others.
+    fn each_text(&self, map: u64, takes: impl Fn(&str) -> bool, mut put: impl FnMut(&str, Option<&str>)) {
+        for entry in messages(self.message, map) {
+            let key = last_bytes(entry, 1).map(text);
+            if let Some(key) = key.filter(|key| takes(key)) {
+                put(&key, Some(&text(last_bytes(entry, 2).unwrap_or_default())));
+            }
+        }
     }
 }
 
@@ -149,11 +168,8 @@ impl<'b> StatusMessage<'b> {
 
     /// The addresses of `PodIP` or `HostIP` messages in a field, or else the single one.
     fn addresses(&self, number: u64, single: &ProtobufText<'_>) -> PodIps {
-        let list = MessageFields::of(self.message).filter_map(|field| match field {
-            Ok((this, Value::Bytes(address))) if this == number => std::str::from_utf8(last_bytes(address, 1)?).ok(),
-            _ => None,
-        });
-        addresses(list, single.get())
+        let list = messages(self.message, number);
+        addresses(list.filter_map(|address| std::str::from_utf8(last_bytes(address, 1)?).ok()), single.get())
     }
 }
 
@@ -174,6 +190,36 @@ fn host_network(spec: &[u8]) -> Result<bool, NotProtobuf> {
     Ok(is_set)
 }
 
+/// Puts the TCP ports of a `core.v1.Container` into a collector.
+fn collect_ports(container: &[u8], is_init: bool, texts: &mut TextCollector<'_>) {
+    let restart_policy = last_bytes(container, 24).and_then(|policy| std::str::from_utf8(policy).ok());
+    if !keeps_running(is_init, restart_policy) {
+        return;
+    }
+    for port in messages(container, 6) {
+        let (mut name, mut number, mut protocol) = (ProtobufText::default(), 0, ProtobufText::default());
+        for field in MessageFields::of(port) {
+            match field {
+                Ok((1, Value::Bytes(bytes))) => name = ProtobufText(text(bytes)),
+                Ok((3, Value::Number(value))) => number = u16::try_from(value).unwrap_or_default(),
+                Ok((4, Value::Bytes(bytes))) => protocol = ProtobufText(text(bytes)),
+                Ok(_) | Err(NotProtobuf) => {}
+            }
+        }
+        if is_tcp(protocol.get()) {
+            texts.put_port(name.get().unwrap_or_default(), number);
+        }
+    }
+}
+
+/// The messages, entries or texts in a field of a message.
+fn messages(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
+    MessageFields::of(message).filter_map(move |field| match field {
+        Ok((this, Value::Bytes(bytes))) if this == number => Some(bytes),
+        _ => None,
+    })
+}
+
 /// Whether a `core.v1.PodCondition` is `Ready` and `True`.
 fn is_ready(condition: &[u8]) -> bool {
     last_bytes(condition, 1) == Some(b"Ready") && last_bytes(condition, 2) == Some(b"True")
@@ -189,9 +235,12 @@ fn seconds(time: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::write::{bytes, number, wrapped};
     use super::*;
     use crate::source::Phase;
+    use crate::source::profile::pairs;
 
     const KEY: &str = "app.io/annotation";
 
@@ -208,7 +257,12 @@ mod tests {
     }
 
     fn pod(message: &[u8]) -> Option<Pod> {
-        PodMessage::read(message).expect("a message").to_pod(KEY)
+        let pods = PodMessage::read(message).expect("a message").to_pods(&[pairs(KEY)]);
+        pods.map(|pods| *pods.into_iter().next().expect("a profile"))
+    }
+
+    fn value(pod: Option<Pod>) -> Option<Arc<str>> {
+        pod.and_then(|pod| pod.text.value)
     }
 
     #[test]
@@ -242,7 +296,7 @@ mod tests {
                 host_ips: vec!["192.0.2.1".parse().unwrap()].into(),
                 start_time: Some(1_704_164_645),
             },
-            annotation: Some("W10=".into()),
+            text: ProfileText::of_value("W10="),
         };
         assert_eq!(pod(&message), Some(expected));
         let wrapped = wrapped("Pod", &message);
@@ -270,7 +324,10 @@ mod tests {
     #[test]
     fn an_odd_field_counts_as_absent_and_poisons_nothing() {
         let plain = pod(&metadata(&[])).expect("a Pod");
-        assert_eq!((&plain.status, plain.resource_version, &plain.annotation), (&PodStatus::default(), 0, &None));
+        assert_eq!(
+            (&plain.status, plain.resource_version, &plain.text),
+            (&PodStatus::default(), 0, &ProfileText::default())
+        );
         let broken: &[u8] = &[0x0a, 0xff];
         for message in [
             [metadata(&[]), bytes(2, broken), bytes(3, broken)].concat(),
@@ -284,8 +341,8 @@ mod tests {
         ] {
             assert_eq!(pod(&message).as_ref(), Some(&plain), "{message:x?}");
         }
-        assert_eq!(pod(&metadata(&entry(KEY, b"a\xff"))).and_then(|pod| pod.annotation).as_deref(), Some("a\u{fffd}"));
-        assert_eq!(pod(&metadata(&entry(KEY, b""))).and_then(|pod| pod.annotation).as_deref(), Some(""));
+        assert_eq!(value(pod(&metadata(&entry(KEY, b"a\xff")))).as_deref(), Some("a\u{fffd}"));
+        assert_eq!(value(pod(&metadata(&entry(KEY, b"")))).as_deref(), Some(""));
         let ending = pod(&metadata(&bytes(9, &number(1, 1)))).expect("a Pod");
         assert!(ending.status.terminating);
     }

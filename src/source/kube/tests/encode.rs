@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::source::kube::body::Encoding;
+use crate::source::kube::body::BodyEncoding;
 use crate::source::kube::protobuf::write::{bytes, frame, number, wrapped};
 
 /// Marks a body whose last bytes are missing.
@@ -13,11 +13,11 @@ pub(super) const CUT: char = '✂';
 const CUT_LEN: usize = 10;
 
 /// A body in an encoding. Text that is not JSON is sent as it is.
-pub(super) fn body(text: &str, encoding: Encoding) -> Vec<u8> {
+pub(super) fn body(text: &str, encoding: BodyEncoding) -> Vec<u8> {
     let whole = text.trim_end_matches(CUT).trim_end();
     let mut sent = match encoding {
-        Encoding::Json => whole.as_bytes().to_vec(),
-        Encoding::Protobuf => protobuf(whole),
+        BodyEncoding::Json => whole.as_bytes().to_vec(),
+        BodyEncoding::Protobuf => protobuf(whole),
     };
     if text.ends_with(CUT) {
         sent.truncate(sent.len() - CUT_LEN);
@@ -83,10 +83,29 @@ pub(super) fn pod(pod: &Value) -> Vec<u8> {
     let metadata = &pod["metadata"];
     let names = [(1, "name"), (3, "namespace"), (5, "uid"), (6, "resourceVersion")];
     let names = names.map(|(field, name)| string(field, &metadata[name])).concat();
-    let annotations = metadata["annotations"].as_object().into_iter().flatten();
-    let annotations: Vec<_> =
-        annotations.map(|(key, value)| bytes(12, &[bytes(1, key.as_bytes()), string(2, value)].concat())).collect();
-    bytes(1, &[names, annotations.concat()].concat())
+    let maps = [(11, "labels"), (12, "annotations")].map(|(field, name)| map(field, &metadata[name]));
+    let spec = &pod["spec"];
+    let containers = [(2, "containers"), (20, "initContainers")];
+    let containers = containers.map(|(field, name)| list_of(&spec[name], |one| bytes(field, &container(one))));
+    [bytes(1, &[names, maps.concat()].concat()), bytes(2, &containers.concat())].concat()
+}
+
+fn container(container: &Value) -> Vec<u8> {
+    let port = |port: &Value| {
+        let number = number(3, port["containerPort"].as_u64().unwrap_or_default());
+        bytes(6, &[string(1, &port["name"]), number, string(4, &port["protocol"])].concat())
+    };
+    [list_of(&container["ports"], port), string(24, &container["restartPolicy"])].concat()
+}
+
+fn list_of(list: &Value, encode: impl FnMut(&Value) -> Vec<u8>) -> Vec<u8> {
+    list.as_array().into_iter().flatten().map(encode).collect::<Vec<_>>().concat()
+}
+
+fn map(field: u64, entries: &Value) -> Vec<u8> {
+    let entries = entries.as_object().into_iter().flatten();
+    let entry = |(key, value): (&String, &Value)| bytes(field, &[bytes(1, key.as_bytes()), string(2, value)].concat());
+    entries.map(entry).collect::<Vec<_>>().concat()
 }
 
 /// A string's field. A number if the value is not a string.

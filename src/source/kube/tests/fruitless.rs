@@ -91,7 +91,7 @@ async fn a_proxy_that_cuts_idle_watches_leaves_a_quiet_zone_proved() {
     let end = [(long, Open(String::new()))];
     let script: Vec<Step> = [listed()].into_iter().chain(round()).chain(round()).chain(end).collect();
     let play = |encoding| super::play::play_at(super::play::IDLE_CUT, script.clone(), encoding);
-    let (one, other) = tokio::join!(play(super::Encoding::Protobuf), play(super::Encoding::Json));
+    let (one, other) = tokio::join!(play(super::BodyEncoding::Protobuf), play(super::BodyEncoding::Json));
     for outcome in [one, other] {
         let restarts = [Restart::Empty, Restart::Ended].map(|reason| outcome.health.restarts(reason));
         assert_eq!((outcome.told.as_str(), restarts), ("begin u1@5 commit", [2, 2]));
@@ -132,8 +132,8 @@ async fn only_a_whole_list_an_event_or_a_full_watch_proves_that_the_zone_is_whol
     for (name, steps, is_proof) in cases {
         let script: Vec<Step> = [listed(), (WATCH_7, Open(String::new())), at(7)].into_iter().chain(steps).collect();
         let (one, other) = tokio::join!(
-            super::play::play(script.clone(), super::Encoding::Protobuf),
-            super::play::play(script, super::Encoding::Json)
+            super::play::play(script.clone(), super::BodyEncoding::Protobuf),
+            super::play::play(script, super::BodyEncoding::Json)
         );
         for outcome in [one, other] {
             let unproved_for = outcome.unproved_for.expect("a whole list");

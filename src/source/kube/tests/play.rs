@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use self::Reply::{Cut, Hangup, Late, Mute, Open, Status, Whole};
 use super::encode;
 use crate::source::health::SourceHealth;
-use crate::source::kube::body::Encoding;
+use crate::source::kube::body::BodyEncoding;
 use crate::source::kube::{Timeouts, Watch};
+use crate::source::profile::pairs;
 use crate::source::{Change, WatchProfile};
 
 /// Short, so that the tests are fast, but not so short that a busy machine looks like a dead server.
@@ -63,21 +64,33 @@ pub(super) struct Outcome {
 
 /// Plays a script to its end. Events are abbreviated: `begin`, `u1@7` for a Pod and its version, `u1@7!` if its
 /// annotation is decoded, `-u1`, `commit`, `abort`.
-pub(super) async fn play(script: Vec<Step>, encoding: Encoding) -> Outcome {
+pub(super) async fn play(script: Vec<Step>, encoding: BodyEncoding) -> Outcome {
     play_at(FAST, script, encoding).await
 }
 
+/// Plays a script for several profiles of one selector. Each event begins with its profile and a colon.
+pub(super) async fn play_for(profiles: &[&str], script: Vec<Step>, encoding: BodyEncoding) -> Outcome {
+    play_with(FAST, profiles, script, encoding).await
+}
+
 /// Plays a script with other timeouts.
-pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: Encoding) -> Outcome {
+pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: BodyEncoding) -> Outcome {
+    play_with(timeouts, &[], script, encoding).await
+}
+
+async fn play_with(timeouts: Timeouts, profiles: &[&str], script: Vec<Step>, encoding: BodyEncoding) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let mut config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
     config.default_retry = false;
     let client = Client::try_from(config).expect("a client");
-    let profile =
-        WatchProfile { name: "p".into(), selector: "a=b".parse().expect("a selector"), annotation: "k".into() };
-    let watch = Watch { timeouts, ..Watch::new("c".into(), profile, None) };
+    let is_shared = !profiles.is_empty();
+    let profiles: Vec<WatchProfile> = match profiles {
+        [] => vec![pairs("k")],
+        names => names.iter().map(|name| named(name)).collect(),
+    };
+    let watch = Watch { timeouts, ..Watch::new("c".into(), profiles, None) };
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let (sender, mut events) = channel(4);
 
@@ -87,7 +100,8 @@ pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: Enc
     let listed = told.clone();
     let listen = tokio::spawn(async move {
         while let Some(arrival) = events.recv().await {
-            listed.lock().expect("no panic").push(match arrival.event.change {
+            let profile = if is_shared { format!("{}:", arrival.event.source.profile) } else { String::new() };
+            let event = match arrival.event.change {
                 Change::Begin => "begin".to_owned(),
                 Change::Apply(pod) => {
                     let decoded = if arrival.decoded.is_some() { "!" } else { "" };
@@ -98,7 +112,8 @@ pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: Enc
                 Change::Refetched(pod) => format!("again {}", pod.uid),
                 Change::Abort => "abort".to_owned(),
                 Change::Close => "close".to_owned(),
-            });
+            };
+            listed.lock().expect("no panic").push(profile + &event);
         }
     });
     serve(listener, script.into(), encoding).await;
@@ -111,8 +126,14 @@ pub(super) async fn play_at(timeouts: Timeouts, script: Vec<Step>, encoding: Enc
     Outcome { told, health, took, unproved_for }
 }
 
+fn named(name: &str) -> WatchProfile {
+    let mut profile = pairs("k");
+    profile.name = name.into();
+    profile
+}
+
 /// Answers requests by the script, and stays a moment longer, so that the events of the last reply are sent.
-async fn serve(listener: TcpListener, mut script: VecDeque<Step>, encoding: Encoding) {
+async fn serve(listener: TcpListener, mut script: VecDeque<Step>, encoding: BodyEncoding) {
     let mut held = Vec::new();
     while let Some((expected, reply)) = script.pop_front() {
         let (mut stream, _) =
@@ -137,10 +158,10 @@ async fn target(stream: &mut TcpStream) -> String {
     format!("{}{accept}", line.trim_start_matches("GET ").trim_end_matches("HTTP/1.1"))
 }
 
-async fn respond(stream: &mut TcpStream, reply: Reply, encoding: Encoding) {
+async fn respond(stream: &mut TcpStream, reply: Reply, encoding: BodyEncoding) {
     let media_type = match encoding {
-        Encoding::Json => "application/json",
-        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        BodyEncoding::Json => "application/json",
+        BodyEncoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
     };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\nconnection: close\r\n");
     let (head, body, end) = match &reply {
