@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use collector::Collector;
 use elements::Content;
-use ports::Ports;
+use ports::ContainerPorts;
 
 pub use edit::{REGISTRAR, has_entries, replace};
 pub use encode::{PlainError, encode, encode_objects, encode_plain, pairs};
@@ -157,7 +157,7 @@ pub fn decode(text: &ProfileText, encoding: &Encoding) -> Decoded {
     match encoding {
         Encoding::Pairs { plain } => {
             if let Some(value) = &text.value {
-                read_value(value, Ports::of(parts), &mut collector);
+                read_value(value, ContainerPorts::of(parts), &mut collector);
             }
             if let Some(prefix) = plain {
                 plain::read(prefix, parts, &mut collector);
@@ -176,11 +176,11 @@ pub fn decode(text: &ProfileText, encoding: &Encoding) -> Decoded {
 /// memory.
 pub fn decode_value(value: &str) -> Decoded {
     let mut collector = Collector::default();
-    read_value(value, Ports::default(), &mut collector);
+    read_value(value, ContainerPorts::default(), &mut collector);
     collector.finish()
 }
 
-fn read_value(value: &str, ports: Ports<'_>, collector: &mut Collector) {
+fn read_value(value: &str, ports: ContainerPorts<'_>, collector: &mut Collector) {
     if value.len() > ANNOTATION_LEN_MAX {
         return collector.problem(Problem { offset: 0, key: None, reason: Reason::TooLarge });
     }
@@ -193,7 +193,7 @@ fn read_value(value: &str, ports: Ports<'_>, collector: &mut Collector) {
     }
 }
 
-fn read_elements(elements: &[elements::Element<'_>], ports: Ports<'_>, collector: &mut Collector) {
+fn read_elements(elements: &[elements::Element<'_>], ports: ContainerPorts<'_>, collector: &mut Collector) {
     let mut fields = fields::FieldsDecoder::default();
     let mut has_paths = false;
     for element in elements {

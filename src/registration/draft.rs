@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::collector::Collector;
 use super::field::Field;
 use super::keys::Keys;
-use super::ports::{Port, Ports, port_number};
+use super::ports::{ContainerPorts, Port, port_number};
 use super::table::MetadataTable;
 use super::{
     DEFAULT_PROTOCOL, DEFAULT_WEIGHT, Problem, ProblemKey, REGISTRATIONS_MAX, Reason, Registration, metadata, secret,
@@ -115,7 +115,7 @@ impl<'t> Draft<'t> {
 
     /// Creates one registration for each port. Container ports stand in for ports that are not numbers, and for a
     /// protocol that is not given.
-    pub(super) fn register_at(&self, ports: Ports<'_>, offset: usize, collector: &mut Collector) {
+    pub(super) fn register_at(&self, ports: ContainerPorts<'_>, offset: usize, collector: &mut Collector) {
         let has_protocol = self.first(Field::Protocol).is_some_and(|protocol| !protocol.text.is_empty());
         let found = self.ports_at(ports, offset).into_iter();
         let found = found.map(|port| Port { protocol: port.protocol.filter(|_| !has_protocol), ..port });
@@ -123,7 +123,7 @@ impl<'t> Draft<'t> {
     }
 
     /// Its ports, and the container ports that stand in for them. Each has the name of the container port found.
-    pub(super) fn ports_at<'p>(&self, ports: Ports<'p>, offset: usize) -> Vec<Port<'p>> {
+    pub(super) fn ports_at<'p>(&self, ports: ContainerPorts<'p>, offset: usize) -> Vec<Port<'p>> {
         let protocol = self.first(Field::Protocol).map_or("", |protocol| protocol.text);
         match self.ports.is_empty() {
             true => ports.standing_in(protocol, offset).into_iter().collect(),

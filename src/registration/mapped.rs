@@ -5,7 +5,7 @@ use super::collector::Collector;
 use super::draft::Draft;
 use super::field::Field;
 use super::mapping::{Mapping, MetadataSource, PortSource};
-use super::ports::{Port, Ports, port_number};
+use super::ports::{ContainerPorts, Port, port_number};
 use super::table::{self, Entry, MetadataTable};
 
 /// Reads what a mapping names. Nothing is registered, and nothing is a problem, without an interface.
@@ -44,7 +44,7 @@ pub(super) fn register<'p>(
             .for_each(|text| draft.put(Field::Port, text, 0));
     }
     let from = collector.problem_count();
-    let ports = ports(mapping, Ports::of(parts), written, &draft);
+    let ports = ports(mapping, ContainerPorts::of(parts), written, &draft);
     draft.register_ports(&Draft::default(), ports.into_iter(), 0, collector);
     collector.name_keys(from, |field| mapping.key_of(field, !written.is_empty()));
 }
@@ -74,7 +74,7 @@ fn add_metadata<'p>(
 /// The ports, each with its protocol if the registration gives none.
 fn ports<'p>(
     mapping: &Mapping,
-    container_ports: Ports<'p>,
+    container_ports: ContainerPorts<'p>,
     written: &'p [Entry<'_>],
     draft: &Draft<'p>,
 ) -> Vec<Port<'p>> {
@@ -101,7 +101,7 @@ fn ports<'p>(
 
 /// The ports that are written with their protocols, by number: their writer orders them differently each time.
 fn written_ports<'p>(
-    container_ports: Ports<'p>,
+    container_ports: ContainerPorts<'p>,
     written: &'p [Entry<'_>],
     of_container: impl Fn(Port<'p>) -> Port<'p>,
 ) -> Vec<Port<'p>> {

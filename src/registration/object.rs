@@ -8,11 +8,11 @@ use super::collector::Collector;
 use super::draft::Draft;
 use super::elements::{self, Element, Object};
 use super::field::{Field, MEMBERS, META, is_boolean};
-use super::ports::Ports;
+use super::ports::ContainerPorts;
 use super::{Problem, ProblemKey, Reason};
 
 /// Reads the registrations of an object: one for each of its ports.
-pub(super) fn read(object: &RawValue, element: &Element<'_>, ports: Ports<'_>, collector: &mut Collector) {
+pub(super) fn read(object: &RawValue, element: &Element<'_>, ports: ContainerPorts<'_>, collector: &mut Collector) {
     let offset = element.offset;
     let Some(members) = elements::members(object) else {
         return collector.problem(Problem { offset, key: None, reason: Reason::BadJson });

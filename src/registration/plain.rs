@@ -3,7 +3,7 @@
 use super::collector::Collector;
 use super::draft::Draft;
 use super::field::{Field, META_PREFIX, NAMES, REGISTER, is_boolean};
-use super::ports::Ports;
+use super::ports::ContainerPorts;
 use super::{PodParts, Problem, ProblemKey, Reason};
 
 /// Reads the registration of the annotations under a prefix.
@@ -43,7 +43,7 @@ pub(super) fn read(prefix: &str, parts: &PodParts, collector: &mut Collector) {
     }
     draft.put_metadata(metadata);
     let from = collector.problem_count();
-    draft.register_at(Ports::of(parts), 0, collector);
+    draft.register_at(ContainerPorts::of(parts), 0, collector);
     collector.name_keys(from, |field| ProblemKey::annotation(&format!("{prefix}{field}")));
 }
 

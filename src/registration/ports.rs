@@ -7,7 +7,7 @@ pub(super) const PORTS_MAX: usize = REGISTRATIONS_MAX;
 
 /// The TCP ports of a Pod's containers.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Ports<'p>(&'p [ContainerPort]);
+pub(super) struct ContainerPorts<'p>(&'p [ContainerPort]);
 
 /// A port of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(super) struct Port<'p> {
     pub protocol: Option<&'p str>,
 }
 
-impl<'p> Ports<'p> {
-    pub(super) fn of(parts: &'p PodParts) -> Ports<'p> {
-        Ports(parts.ports.get(..PORTS_MAX).unwrap_or(&parts.ports))
+impl<'p> ContainerPorts<'p> {
+    pub(super) fn of(parts: &'p PodParts) -> ContainerPorts<'p> {
+        ContainerPorts(parts.ports.get(..PORTS_MAX).unwrap_or(&parts.ports))
     }
 
     /// The port that is written as a number or as a container port's name.
