@@ -69,6 +69,17 @@ fn status(n: usize) -> Value {
     })
 }
 
+/// The ports of a container, and init containers of which one keeps running.
+fn containers_with_ports() -> (Value, Value) {
+    let ports = json!([{ "name": "http", "containerPort": 8080 }, { "name": "dns", "containerPort": 53, "protocol": "UDP" },
+        { "containerPort": 9090 }]);
+    let init = json!([
+        { "name": "job", "image": "process", "ports": [{ "name": "job", "containerPort": 1 }] },
+        { "name": "proxy", "image": "process", "restartPolicy": "Always", "ports": [{ "name": "admin", "containerPort": 15001 }] },
+    ]);
+    (ports, init)
+}
+
 /// Writes odd Pods. Every twelfth is terminating and runs: others would go at once.
 fn write(namespace: &Namespace) {
     for n in 0..PODS {
@@ -76,8 +87,9 @@ fn write(namespace: &Namespace) {
         let name = if n % 7 == 0 { format!("odd-{n}{long}") } else { format!("odd-{n}") };
         let metadata = json!({ "name": name, "labels": { "odd": "yes", "n": n.to_string() },
             "annotations": annotations(n) });
-        let spec = json!({ "nodeName": "node", "hostNetwork": n % 4 == 0,
-            "containers": [{ "name": "main", "image": "process", "env": [{ "name": "A", "value": "b" }] }] });
+        let (ports, init) = if n % 3 == 0 { containers_with_ports() } else { (json!([]), json!([])) };
+        let spec = json!({ "nodeName": "node", "hostNetwork": n % 4 == 0, "initContainers": init,
+            "containers": [{ "name": "main", "image": "process", "env": [{ "name": "A", "value": "b" }], "ports": ports }] });
         let pod = serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("a Pod");
         let pod = namespace.create(&pod);
         pod.patch_status(status(n));
@@ -90,7 +102,12 @@ fn write(namespace: &Namespace) {
 /// A watch of the namespace's odd Pods, running.
 fn watch(namespace: &Namespace, (encoding, method): (BodyEncoding, Method)) -> (Receiver<Arrival>, Arc<SourceHealth>) {
     let selector = "odd=yes".parse().expect("a selector");
-    let profile = WatchProfile::new("odd", selector, Some(KEY), registration::Encoding::Pairs { plain: None });
+    let profile = WatchProfile::new(
+        "odd",
+        selector,
+        Some(KEY),
+        registration::Encoding::Pairs { plain: Some("odd.example/".into()) },
+    );
     let watch =
         Watch::new("test".into(), vec![profile], Some(namespace.name.as_str().into())).preferring(encoding, method);
     let (sender, events) = channel(16);
@@ -137,6 +154,13 @@ fn both_encodings_give_the_same_for_every_odd_pod() {
     assert_eq!(count(|pod| pod.status.host_network), PODS / 4);
     assert_eq!(count(|pod| pod.text.value.is_some()), PODS / 8 * 6);
     assert_eq!(count(|pod| pod.text.value.as_ref().is_some_and(|text| text.len() == 200_000)), PODS / 8);
+    let ports = [("http", 8080), ("", 9090), ("admin", 15001)].map(|(name, number)| (name.to_owned(), number)).to_vec();
+    let ports_of = |pod: &Pod| -> Option<Vec<(String, u16)>> {
+        let ports = &pod.text.parts.as_ref()?.ports;
+        Some(ports.iter().map(|port| (port.name.to_string(), port.number)).collect())
+    };
+    // A Pod without a text has none.
+    assert_eq!(lists[0].values().filter(|pod| ports_of(pod).as_ref() == Some(&ports)).count(), PODS / 24 * 7);
     assert_eq!(count(|pod| pod.status.start_time == Some(-2)), PODS / 4);
     assert_eq!(count(|pod| pod.status.phase == Phase::Running), PODS / 6);
     assert_eq!(count(|pod| pod.status.pod_ips.len() == 2), PODS / 5 * 2);
