@@ -258,8 +258,8 @@ impl<'de> Visitor<'de> for AllMembersVisitor {
     }
 }
 
-/// The members `k` and `v` of an object, and whether it has an `interface`. A derived implementation would accept an array too, and would take `null` for
-/// an absent member.
+/// The members `k` and `v` of an object, and whether it has an `interface`. A derived implementation would accept an array
+/// too, and would take `null` for an absent member.
 #[derive(Default)]
 struct RawPair<'t> {
     k: Option<&'t RawValue>,

@@ -309,7 +309,7 @@ mod tests {
         let server = ServerClient::new(ServerAddress { url, ..ServerAddress::default() }).expect("a URL");
         let interfaces = ["a.b".to_owned()].into();
         let mut stream = EventStream::new(server, Selection { interfaces, ..Selection::default() });
-        let StreamEvent::Lost(error) = stream.next().await else { panic!("nothing is told") };
+        let StreamEvent::Lost(error) = stream.next().await else { panic!("the stream reports no loss") };
         serving.abort();
         assert!(error.to_string().contains("the stream broke off (the connection was reset)"), "{error}");
     }

@@ -18,12 +18,12 @@ pub(crate) const GROUPS: [&str; 3] = ["", "x", "-odd"];
 const NAMESPACES: [&str; 2] = ["default", "n2"];
 pub(crate) const PHASES: [Phase; 4] = [Phase::Running, Phase::Succeeded, Phase::Failed, Phase::Pending];
 
-/// What one profile's annotation registers: the interface, the group, and an index into [`TELLS`].
+/// What one profile's annotation registers: the interface, the group, and an index into [`METADATA`].
 pub(crate) type Offer = (usize, usize, usize);
 
 /// A registration's metadata.
 #[derive(Debug)]
-struct Tells {
+struct Metadata {
     protocol: &'static str,
     weight: &'static str,
     methods: &'static str,
@@ -32,15 +32,15 @@ struct Tells {
     unpublished: &'static str,
 }
 
-const NOTHING: Tells = Tells { protocol: "", weight: "", methods: "", zone: "", unpublished: "" };
-const TELLS: [Tells; TELLS_LEN] = [
+const NOTHING: Metadata = Metadata { protocol: "", weight: "", methods: "", zone: "", unpublished: "" };
+const METADATA: [Metadata; METADATA_LEN] = [
     NOTHING,
-    Tells { protocol: "tri", ..NOTHING },
-    Tells { protocol: "tri", weight: "7", methods: "f,g", ..NOTHING },
-    Tells { weight: "300", methods: "g", zone: "z", ..NOTHING },
-    Tells { protocol: "TRI", unpublished: "1", ..NOTHING },
+    Metadata { protocol: "tri", ..NOTHING },
+    Metadata { protocol: "tri", weight: "7", methods: "f,g", ..NOTHING },
+    Metadata { weight: "300", methods: "g", zone: "z", ..NOTHING },
+    Metadata { protocol: "TRI", unpublished: "1", ..NOTHING },
 ];
-pub(crate) const TELLS_LEN: usize = 5;
+pub(crate) const METADATA_LEN: usize = 5;
 
 /// A Pod as one source sends it.
 #[derive(Clone, Debug)]
@@ -79,9 +79,9 @@ impl State {
     }
 
     pub(crate) fn pod(&self, version: u64) -> Pod {
-        let field = |(interface, group, tells): &Offer| {
+        let field = |(interface, group, metadata): &Offer| {
             let (interface, group) = (INTERFACES[*interface], GROUPS[*group]);
-            let Tells { protocol, weight, methods, zone, unpublished } = &TELLS[*tells];
+            let Metadata { protocol, weight, methods, zone, unpublished } = &METADATA[*metadata];
             let told = [("weight", weight), ("methods", methods), ("zone", zone), ("other", unpublished)];
             let told = told.into_iter().filter(|(_, value)| !value.is_empty());
             let told: String = told.map(|(key, value)| format!(" {key}={value}")).collect();
@@ -186,8 +186,8 @@ impl Known {
                 offers.iter().map(move |offer| (profile, (port, is_disabled, offer)))
             })
             .collect();
-        let place = |(_, (port, _, (interface, group, tells))): &(usize, (u16, bool, &Offer))| {
-            (*port, *interface, *group, TELLS[*tells].protocol.to_ascii_lowercase())
+        let place = |(_, (port, _, (interface, group, metadata))): &(usize, (u16, bool, &Offer))| {
+            (*port, *interface, *group, METADATA[*metadata].protocol.to_ascii_lowercase())
         };
         let counts = |at: &usize| {
             let one = &all[*at];
@@ -225,8 +225,8 @@ impl Naive {
 
     /// A registration's names, and its records if it is published.
     fn add_services(&mut self, place: (&str, &str), offer: &Offer, at: Option<(u8, u16)>) {
-        let ((pod, namespace), (interface, group, tells)) = (place, offer);
-        let is_tri = !TELLS[*tells].protocol.is_empty();
+        let ((pod, namespace), (interface, group, metadata)) = (place, offer);
+        let is_tri = !METADATA[*metadata].protocol.is_empty();
         let (interface, group): (&'static str, &'static str) = (INTERFACES[*interface], GROUPS[*group]);
         let alias = Alias::of((!group.is_empty()).then_some(group), interface, None).label().to_string();
         let natural = interface.to_ascii_lowercase();
@@ -267,9 +267,9 @@ impl Naive {
     }
 
     /// An SRV record. Of several with one target and port, the largest weight counts.
-    fn weigh(&mut self, name: &str, (address, port): (u8, u16), (_, _, tells): &Offer) {
+    fn weigh(&mut self, name: &str, (address, port): (u8, u16), (_, _, metadata): &Offer) {
         self.add_name(name);
-        let weight = TELLS[*tells].weight.parse().unwrap_or(100);
+        let weight = METADATA[*metadata].weight.parse().unwrap_or(100);
         let largest = self.weights.entry((name.to_owned(), address, port)).or_default();
         *largest = weight.max(*largest);
     }
@@ -305,8 +305,8 @@ fn text(pod: &str, addr: &str, told: &[Offer]) -> String {
         values.join(",")
     };
     let groups = listed(&|(_, group, _)| GROUPS[*group]);
-    let methods = listed(&|(_, _, tells)| TELLS[*tells].methods);
-    let Tells { weight, zone, .. } = &TELLS[first.2];
+    let methods = listed(&|(_, _, metadata)| METADATA[*metadata].methods);
+    let Metadata { weight, zone, .. } = &METADATA[first.2];
     let entries = [
         ("pod", pod),
         ("addr", addr),

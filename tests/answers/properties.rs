@@ -8,7 +8,7 @@ use callsign::source::Change;
 use domain::base::iana::Rtype;
 use proptest::prelude::*;
 
-use super::naive::{GROUPS, INTERFACES, Model, Naive, Offer, PHASES, State, TELLS_LEN};
+use super::naive::{GROUPS, INTERFACES, METADATA_LEN, Model, Naive, Offer, PHASES, State};
 use super::world::{World, settings};
 use crate::seeds::{config, seeds_of};
 
@@ -40,7 +40,7 @@ fn state() -> impl Strategy<Value = State> {
     let place = (0..UIDS, ADDRESSES, PORTS, 0i64..3, prop_oneof![4 => Just(0usize), 1 => 1..PHASES.len()]);
     let called = prop_oneof![6 => Just(None), 1 => (0..2usize, 0..2usize).prop_map(Some)];
     let health = [0.8, 0.2, 0.2, 0.2].map(prop::bool::weighted);
-    let offers = prop::collection::btree_set((0..INTERFACES.len(), 0..GROUPS.len(), 0..TELLS_LEN), 0..4);
+    let offers = prop::collection::btree_set((0..INTERFACES.len(), 0..GROUPS.len(), 0..METADATA_LEN), 0..4);
     (place, called, health, offers).prop_map(
         |((uid, address, port, start, phase), called, [is_ready, is_terminating, is_host, is_disabled], offers)| {
             State { uid, called, address, port, start, phase, is_ready, is_terminating, is_host, is_disabled, offers }
