@@ -31,6 +31,7 @@ mod cluster {
     mod register_policy;
     mod register_rolling;
     mod register_wrapper;
+    mod registrars_run;
     mod registry;
     mod registry_examples;
     mod registry_watch;

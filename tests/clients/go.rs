@@ -1,10 +1,10 @@
 //! Go's resolver, and gRPC's for Go.
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use crate::clients::pods::{Pods, pod};
-use crate::harness::process::{built, free_address, free_port, output, scratch};
+use crate::harness::container::go_program;
+use crate::harness::process::{built, free_address, free_port, output};
 use crate::harness::server::Server;
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/zones/demo");
@@ -14,20 +14,12 @@ const GO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go");
 #[track_caller]
 fn go(server: &Server, args: &[&str]) -> Vec<String> {
     let server = server.dns.to_string();
-    let text = output(program(), [server.as_str()].iter().chain(args));
+    let text = output(&*PROGRAM, [server.as_str()].iter().chain(args));
     text.lines().map(str::to_owned).collect()
 }
 
 /// The program. Go builds it once for this test process.
-fn program() -> PathBuf {
-    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-        let file = scratch("go").join("clients");
-        let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/go");
-        built(GO, ["build", "-C", sources, "-mod=readonly", "-o", file.to_str().expect("a path of UTF-8"), "."]);
-        file
-    });
-    PROGRAM.clone()
-}
+static PROGRAM: LazyLock<String> = LazyLock::new(|| go_program("go"));
 
 #[test]
 fn lookups_of_the_demo() {
@@ -122,7 +114,7 @@ fn grpc_calls_every_endpoint() {
 #[test]
 fn silence_is_no_answer() {
     // Not `not-found`: no server listens here.
-    let text = output(program(), [&free_address().to_string(), "host", "web.shop.rpc.cluster.local."]);
+    let text = output(&*PROGRAM, [&free_address().to_string(), "host", "web.shop.rpc.cluster.local."]);
     assert_eq!(text, "error: temporary\n");
 }
 

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::harness::cluster::{Cluster, binaries};
+use crate::harness::container::container;
 use crate::harness::control_plane::{ADMIN_TOKEN, admin_certificate};
 use crate::harness::process::{clean, scratch};
 use crate::harness::proxies::OtherProxy;
@@ -339,20 +340,8 @@ fn a_server_watches_by_a_proxy_and_by_a_list_of_kubeconfigs() {
 
 #[test]
 fn a_pod_reads_its_own_token_and_skips_the_proxy() {
-    let [local, _] = entries();
-    let dir = scratch("account");
-    let authority = std::fs::read(local["certificate-authority"].as_str().expect("a path")).expect("a certificate");
-    for (name, contents) in
-        [("ca.crt", authority), ("token", format!("{ADMIN_TOKEN}\n").into()), ("namespace", b"default\n".to_vec())]
-    {
-        std::fs::write(dir.join(name), contents).expect("write a file");
-    }
-    let (dir, port) = (dir.display().to_string(), Cluster::shared().api_server.port.to_string());
-    let account = "/run/secrets/kubernetes.io/serviceaccount";
-    let mount = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/run", "--bind", &dir, account];
-    let port = format!("KUBERNETES_SERVICE_PORT={port}");
-    let variables =
-        ["KUBERNETES_SERVICE_HOST=127.0.0.1", &port, "HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1"];
-    let command = [&mount[..], &["env"], &variables, &[CALLSIGN]].concat();
+    let container = container(Cluster::shared(), "default\n", &format!("{ADMIN_TOKEN}\n"));
+    let container: Vec<&str> = container.iter().map(String::as_str).collect();
+    let command = [&container[..], &["HTTPS_PROXY=http://127.0.0.1:9", "NO_PROXY=127.0.0.1", CALLSIGN]].concat();
     Server::launch(&command, &["--namespace", "default"]).wait_for("/readyz");
 }

@@ -4,19 +4,9 @@ use std::fs;
 
 use super::register::{Site, metadata, value};
 use crate::harness::cluster::Cluster;
-use crate::harness::process::{built, output, scratch};
+use crate::harness::container::go_program;
+use crate::harness::process::{output, scratch};
 use callsign::registration;
-
-/// Builds the program of `tests/clients/dubbo`. It takes a minute the first time. After that Go has it in its cache.
-fn program() -> String {
-    let file = scratch("dubbo").join("dubbo").to_str().expect("a path of UTF-8").to_owned();
-    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dubbo");
-    built(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go"),
-        ["build", "-C", sources, "-mod=readonly", "-o", &file, "."],
-    );
-    file
-}
 
 /// A consumer's output for the current Pods: protocol, address, service key, parameters.
 #[track_caller]
@@ -46,7 +36,7 @@ fn dubbo_go_finds_what_was_registered() {
     site.succeeds(&two, &[&register[..], &plain].concat());
     assert_eq!(metadata(&one)["labels"]["dubbo.io/label"], "dubbo.io.provider");
 
-    let program = program();
+    let program = go_program("dubbo");
     let url = "tri://127.0.0.1/org.acme.Greeter?interface=org.acme.Greeter&version=1.0.0&group=gray";
     let common = "interface=org.acme.Greeter";
     let expected = [

@@ -122,6 +122,11 @@ impl Cluster {
         path.to_str().expect("a path of UTF-8").to_owned()
     }
 
+    /// The certificate of the API server's authority.
+    pub(crate) fn authority(&self) -> String {
+        fs::read_to_string(self.dir.join("apiserver.crt")).expect("read a certificate")
+    }
+
     /// Opens another port to the API server, until the proxy is dropped.
     pub(crate) fn proxy(&self, port: u16) -> Proxy {
         Proxy::start(port, self.api_server.port)

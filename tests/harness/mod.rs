@@ -4,6 +4,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod cluster;
+pub(crate) mod container;
 pub(crate) mod control_plane;
 pub(crate) mod coredns;
 pub(crate) mod dig;
