@@ -126,10 +126,16 @@ server is away, the command reconnects, and then prints what changed in between.
 const DECODE_HELP: &str = "\
 Examples:
     callsign decode W3siayI6ImludGVyZmFjZSIsInYiOiJHcmVldGVyIn0seyJrIjoicG9ydCIsInYiOjIwODgwfV0=
+    callsign decode '{\"interface\": \"org.acme.Greeter\", \"port\": 50051}'
+    kubectl get pod greeter-0 -o yaml | callsign decode
+    kubectl get pod greeter-0 -o jsonpath='{.metadata.annotations}' | callsign decode
     kubectl get pod greeter-0 -o jsonpath='{.metadata.annotations.app\\.io/annotation}' | callsign decode
 
-It prints the registrations, and then the reason and offset of whatever it cannot read.
-With --json it prints one JSON object. The exit code is 1 if anything cannot be read.";
+It takes an annotation's value in base64 or as JSON, a Pod's annotations as YAML or JSON, or
+whole Pods. Of annotations and Pods it reads what the presets app, dubbo, kratos and micro
+name, whatever the Pod's labels. It prints the registrations, and then the reason and offset
+of whatever it cannot read. With --json it prints one JSON object. The exit code is 1 if
+anything cannot be read.";
 
 const ENCODE_HELP: &str = "\
 Examples:
@@ -137,10 +143,14 @@ Examples:
     kubectl annotate pod greeter-0 \\
         app.io/annotation=\"$(callsign encode --interface org.acme.Greeter --port 20880)\"
     kubectl label pod greeter-0 app.io/label=app.io-value
-    echo '[{\"k\":\"interface\",\"v\":\"org.acme.Greeter\"},{\"k\":\"port\",\"v\":20880}]' | callsign encode -
+    callsign encode --plain --interface org.acme.Greeter --port 50051 --protocol grpc
+    echo '{\"interface\": \"org.acme.Greeter\", \"port\": [8080, 8081]}' | callsign encode - --objects
 
-It prints the value on one line: base64 of a JSON array of pairs. Each port makes a
-registration.";
+It prints the value of app.io/annotation on one line: base64 of a JSON array of pairs, or
+that JSON with --pairs, or objects with --objects. With --plain it prints the annotations
+app.io/interface, app.io/port and so on as YAML, to paste into a Pod template. They make one
+registration. In the other forms each port makes a registration. `callsign decode` reads
+each form.";
 
 const CHECK_HELP: &str = "\
 Examples:
@@ -262,7 +272,7 @@ pub struct DecodeArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("origin").args(["input", "interface"]).required(true))]
 pub struct EncodeArgs {
-    /// Read a JSON array of {"k": …, "v": …} pairs from standard input
+    /// Read JSON from standard input: objects, such as {"interface": …, "port": …}, or pairs of {"k": …, "v": …}
     #[arg(value_parser = ["-"])]
     pub input: Option<String>,
     /// The interface, such as org.acme.Greeter
@@ -273,6 +283,49 @@ pub struct EncodeArgs {
     pub port: Vec<u16>,
     #[command(flatten)]
     pub fields: FieldArgs,
+    #[command(flatten)]
+    pub form: FormArgs,
+}
+
+/// How `callsign encode` writes registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedForm {
+    /// Base64 of pairs.
+    Base64,
+    /// Pairs as JSON.
+    Pairs,
+    /// Objects as JSON.
+    Objects,
+    /// An annotation for each field.
+    Plain,
+}
+
+/// The form that is not base64.
+#[derive(Clone, Debug, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Form")]
+pub struct FormArgs {
+    /// Write JSON as it stands, with an object for each registration, instead of base64
+    #[arg(long)]
+    pub objects: bool,
+    /// Write JSON as it stands, with pairs of {"k": …, "v": …}, instead of base64
+    #[arg(long)]
+    pub pairs: bool,
+    /// Write the YAML of an annotation for each field, to paste into a Pod template, instead of one value
+    #[arg(long)]
+    pub plain: bool,
+}
+
+impl FormArgs {
+    /// The form.
+    pub fn form(&self) -> EncodedForm {
+        match *self {
+            FormArgs { plain: true, .. } => EncodedForm::Plain,
+            FormArgs { objects: true, .. } => EncodedForm::Objects,
+            FormArgs { pairs: true, .. } => EncodedForm::Pairs,
+            FormArgs { .. } => EncodedForm::Base64,
+        }
+    }
 }
 
 /// The optional fields of a registration.

@@ -5,7 +5,9 @@
 //! terminal.
 
 mod check;
-mod codec;
+mod decode;
+mod decoded;
+mod encode;
 mod local;
 mod ls;
 mod offers_file;
@@ -17,7 +19,8 @@ mod why;
 use std::io::{self, Read, Write};
 
 pub use check::check;
-pub use codec::{decode, encode};
+pub use decode::decode;
+pub use encode::encode;
 pub use local::LocalError;
 pub use ls::ls;
 pub use offers_file::OffersError;

@@ -110,12 +110,31 @@ org.acme.Greeter  -      1.0.0    tri       <pod>:20880   100     methods=hello 
     );
 }
 
+/// What `encode` prints in any form is what `decode` reads.
+#[test]
+fn each_form_goes_from_encode_to_decode() {
+    let flags =
+        ["encode", "--interface", "org.acme.Greeter", "--port", "20880", "--protocol", "no", "--meta", "zone=a: #b"];
+    let of_base64 = run(&["decode"], &run(&flags, "").out).out;
+    assert!(of_base64.contains("org.acme.Greeter  -      -        no        <pod>:20880"), "{of_base64}");
+    for form in ["--pairs", "--objects", "--plain"] {
+        let written = run(&[&flags[..], &[form]].concat(), "");
+        let read = run(&["decode"], &written.out);
+        assert_eq!((written.code, read.code, read.out, read.err), (0, 0, of_base64.clone(), String::new()), "{form}");
+    }
+    let both = run(&[&flags[..], &["--plain", "--objects"]].concat(), "");
+    assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
+}
+
 #[test]
 fn bad_input_exits_with_1_and_a_failed_command_with_2() {
     for (args, code, out, err) in [
-        (&["decode", "%%%"][..], 1, "bad base64", ""),
+        (&["decode", "%%%"][..], 1, "bad base64", "give the value of an annotation"),
+        (&["decode"], 1, "nothing is given", "give the value of an annotation"),
         (&["decode", "--json", "Nw=="], 1, "\"not-an-array\"", ""),
         (&["encode", "-"], 1, "", "bad JSON, at byte 0"),
+        (&["encode", "-"], 1, "", "give JSON, such as [{"),
+        (&["encode", "--plain", "--interface", "a", "--port", "1", "--port", "2"], 2, "", "write --objects"),
         (&["check", "--config", "/no/such"], 1, "config file /no/such", "No such file"),
         (&["check", "--manifests", "/no/such"], 1, "/no/such", ""),
         (&["ls", "--manifests", "/no/such"], 1, "", "/no/such"),

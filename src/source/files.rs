@@ -10,6 +10,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod given;
 mod manifest;
 mod node;
 mod pod;
@@ -25,6 +26,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use self::given::{Given, GivenError, Texts, given};
+use self::manifest::STREAM_BOUNDS;
 pub use self::run::Manifests;
 use super::{Pod, WatchProfile};
 use crate::poll::{entries, has_below, is_stdin};
@@ -249,4 +252,17 @@ pub fn load(paths: &[PathBuf], profiles: &[WatchProfile], mut found: impl FnMut(
             found(pod);
         }
     })
+}
+
+/// Reads the Pods of a text as of standard input, and calls `found` for each.
+pub fn read_text(text: &str, profiles: &[WatchProfile], mut found: impl FnMut(ManifestPod)) -> LoadReport {
+    let (file, mut report, mut pods) = (Path::new("-"), LoadReport::default(), 0);
+    let mut count = |pod, _| {
+        pods += 1;
+        found(pod);
+    };
+    let result = manifest::read(file, text.as_bytes(), STREAM_BOUNDS, profiles, &mut report, &mut count);
+    report.end(file, pods, result);
+    report.pods = pods;
+    report
 }
