@@ -292,9 +292,56 @@ fn an_error_in_a_mapping_names_the_key_and_what_may_stand_there() {
         let error = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap_err();
         assert!(error.contains(expected), "{keys}: {error}");
     }
-    let keys = "encoding = 'keys'\ninterface = 'label:a'\nport = 'port:*'\nmetadata = ['prefix:x.io/meta-']";
+    let keys = "encoding = 'keys'\ninterface = 'label:a'\nport = 'port:*'\nmetadata = 'prefix:x.io/meta-'";
     let config = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap();
     assert!(matches!(config.profiles[0].encoding, Encoding::Keys(_)));
+}
+
+/// Whatever stands there instead, a number or a list too: the error names the profile, the key, and what may stand there.
+#[test]
+fn each_key_of_a_mapping_has_its_error() {
+    let text = "`=TEXT`, `label:KEY` or `annotation:KEY`";
+    let number = "`=NUMBER`, `label:KEY` or `annotation:KEY`";
+    let port = "`=NUMBER`, `label:KEY`, `annotation:KEY`, `port:NAME` for a container port, or `port:*`";
+    let object = "`annotation:KEY`, an annotation with a JSON object";
+    let keys = [("interface", text), ("group", text), ("version", text), ("protocol", text), ("application", text)];
+    let keys = keys.into_iter().chain([("weight", number), ("port", port), ("ports", object), ("metadata", object)]);
+    for (key, may_stand) in keys {
+        let interface = if key == "interface" { "" } else { "interface = '=x'\n" };
+        for wrong in ["'x'", "''", "'lable:x'", "'label'", "'prefix'", "80", "1.5", "true", "[1]", "{ label = 'x' }"] {
+            let file =
+                format!("[[profile]]\nname = 'x'\nselector = 'a'\nencoding = 'keys'\n{interface}{key} = {wrong}\n");
+            if key == "metadata" && wrong == "''" {
+                load("", "", &file).expect("an empty list");
+                continue;
+            }
+            let error = load("", "", &file).expect_err(&file);
+            let expected = format!("profile \"x\": `{key}`: ");
+            assert!(error.contains(&expected) && error.contains(may_stand), "{key} = {wrong}: {error}");
+        }
+        if key != "ports" && key != "metadata" {
+            let file = format!("[[profile]]\nname = 'x'\nselector = 'a'\nencoding = 'keys'\n{interface}{key} = '='\n");
+            let error = load("", "", &file).expect_err(&file);
+            assert!(error.contains(&format!("`{key}`: no text stands after `=`: write {may_stand}")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_by_its_key() {
+    for (file, expected) in [
+        ("[[profile]]\nname = 'x'\nplain = 'yes'", "line 3: `plain`: invalid type"),
+        ("[[profile]]\nname = 5", "line 2: `name`: invalid type"),
+        (
+            "[profile]\nname = 'x'",
+            "line 1: `profile`: invalid type: map, expected tables, each under a line `[[profile]]`",
+        ),
+        ("[[profiles]]\nname = 'x'", "line 1: `profiles`: invalid type"),
+        ("\n  ttl = [5]", "line 2: `ttl`: invalid type"),
+    ] {
+        let error = load("", "", file).unwrap_err();
+        assert!(error.contains(expected), "{file}: {error}");
+    }
 }
 
 #[test]
@@ -405,7 +452,7 @@ fn what_is_refused() {
         ("", "", "\nttl = -1", "line 2: "),
         ("", "", "\n\nlisten = ['10.0.0.1:53', 'here']", "line 3: \"here\": invalid socket address"),
         ("", "", "config = 'x'", "line 1: unknown field `config`"),
-        ("", "", "publish-not-ready = 'true'", "line 1: invalid type"),
+        ("", "", "publish-not-ready = 'true'", "line 1: `publish-not-ready`: invalid type"),
         ("", "", "publish_not_ready = true", "unknown field"),
     ] {
         let error = load(flags, variables, file).map(|_| "accepted").unwrap_err();

@@ -30,6 +30,7 @@ mod live {
     mod lists;
     mod openapi;
     mod privileges;
+    mod profiles;
     mod rfc8906;
     mod secured;
     mod site;

@@ -25,10 +25,19 @@ pub(super) fn read(path: &Path) -> Result<Options, ConfigError> {
     }
     toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        ConfigError::BadFile {
-            path: path.into(),
-            line: before.matches('\n').count() + 1,
-            message: Escaped(error.message()).to_string(),
-        }
+        let line = before.matches('\n').count();
+        let message = Escaped(error.message());
+        let key = text.lines().nth(line).and_then(key).filter(|_| error.message().starts_with("invalid type"));
+        let message = key.map_or_else(|| message.to_string(), |key| format!("`{key}`: {message}"));
+        ConfigError::BadFile { path: path.into(), line: line + 1, message }
     })
+}
+
+/// The key of a line `key = value` or `[key]`, if it can be one of ours.
+fn key(line: &str) -> Option<&str> {
+    let line = line.trim_start().trim_start_matches('[');
+    let (key, _) = line.split_once(['=', ']'])?;
+    let key = key.trim_end();
+    let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    (is_key && (1..=40).contains(&key.len())).then_some(key)
 }

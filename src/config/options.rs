@@ -10,6 +10,7 @@ use clap::ArgAction;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
+use super::profile_option::{self, ProfileOption};
 use super::size::ByteSize;
 use crate::logging::Format;
 
@@ -250,28 +251,8 @@ pub struct Options {
 
     /// `[[profile]]` tables, only in the file. Without `profiles` they replace the default ones.
     #[arg(skip)]
+    #[serde(deserialize_with = "profile_option::tables")]
     pub profile: Vec<ProfileOption>,
-}
-
-/// A `[[profile]]` table. The keys from `interface` on are those of a mapping.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProfileOption {
-    /// The name in metrics and messages.
-    pub name: Option<String>,
-    pub selector: Option<String>,
-    pub annotation: Option<String>,
-    pub encoding: Option<String>,
-    pub plain: bool,
-    pub interface: Option<String>,
-    pub group: Option<String>,
-    pub version: Option<String>,
-    pub protocol: Option<String>,
-    pub port: Option<String>,
-    pub ports: Option<String>,
-    pub weight: Option<String>,
-    pub application: Option<String>,
-    pub metadata: Vec<String>,
 }
 
 impl ServeArgs {

@@ -142,17 +142,12 @@ impl Mapping {
         let Some(interface) = source("interface", interface)? else {
             return Err(error("interface", format!("it must be given: {SOURCES}")));
         };
-        let weight = source("weight", weight)?;
-        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if matches!(&weight, Some(Source::Text(text)) if !is_number(text)) {
-            return Err(error("weight", format!("after `=` stands a whole number; or write {SOURCES}")));
-        }
         Ok(Mapping {
             interface,
             group: source("group", group)?,
             version: source("version", version)?,
             protocol: source("protocol", protocol)?,
-            weight,
+            weight: weight.as_deref().map(weight_source).transpose()?,
             application: source("application", application)?,
             port: port.as_deref().map(port_source).transpose()?,
             ports: ports.as_deref().map(ports_annotation).transpose()?,
@@ -233,6 +228,7 @@ impl Source {
 }
 
 const SOURCES: &str = "`=TEXT`, `label:KEY` or `annotation:KEY`";
+const WEIGHT_SOURCES: &str = "`=NUMBER`, `label:KEY` or `annotation:KEY`";
 const PORT_SOURCES: &str =
     "`=NUMBER`, `label:KEY`, `annotation:KEY`, `port:NAME` for a container port, or `port:*` for every named one";
 const PORTS_SOURCES: &str = "`annotation:KEY`, an annotation with a JSON object of ports and protocols";
@@ -254,7 +250,7 @@ fn source(key: &'static str, text: &Option<String>) -> Result<Option<Source>, Ma
 fn source_of(key: &'static str, text: &str, choices: &str) -> Result<Source, MappingError> {
     if let Some(text) = text.strip_prefix('=') {
         if text.is_empty() {
-            return Err(error(key, "no text stands after `=`"));
+            return Err(error(key, format!("no text stands after `=`: write {choices}")));
         }
         if text.chars().any(char::is_control) || secret::is_secret(text) {
             return Err(error(key, "the text has control characters or looks like a secret"));
@@ -265,6 +261,16 @@ fn source_of(key: &'static str, text: &str, choices: &str) -> Result<Source, Map
         Some(("label", label)) => Ok(Source::Label(checked(key, label, is_label_key(label))?)),
         Some(("annotation", annotation)) => annotation_key(key, annotation).map(Source::Annotation),
         _ => Err(error(key, format!("write {choices}"))),
+    }
+}
+
+fn weight_source(text: &str) -> Result<Source, MappingError> {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match source_of("weight", text, WEIGHT_SOURCES)? {
+        Source::Text(text) if !is_number(&text) => {
+            Err(error("weight", format!("no whole number stands after `=`: write {WEIGHT_SOURCES}")))
+        }
+        source => Ok(source),
     }
 }
 

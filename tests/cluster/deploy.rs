@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, PostParams};
 use kube::core::NamespaceResourceScope;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::cluster::{Cluster, OWN_NAMESPACE};
 use crate::harness::coredns::{SERVICE_ADDRESS, stub};
@@ -41,16 +41,20 @@ where
     cluster.block_on(api.get("callsign")).expect("an object of deploy/")
 }
 
-/// A copy of `deploy/` with the encrypted transports, which are a comment there.
-fn encrypted() -> String {
+/// A copy of `deploy/` with these components, which are a comment there.
+fn with_components(components: &str) -> String {
     let copy = scratch("deploy").join("deploy").display().to_string();
     output("cp", ["-r", DEPLOY, &copy]);
     let file = format!("{copy}/kustomization.yaml");
     let plain = fs::read_to_string(&file).expect("read a file");
-    let changed = plain.replace("# components: [encrypted]", "components: [encrypted]");
+    let changed = plain.replace("# components: [encrypted]", &format!("components: [{components}]"));
     assert_ne!(plain, changed);
     fs::write(&file, changed).expect("write a file");
     copy
+}
+
+fn encrypted() -> String {
+    with_components("encrypted")
 }
 
 #[test]
@@ -64,6 +68,31 @@ fn kustomize_renders_it_and_the_api_server_accepts_it() {
         let accepted = answer.lines().filter(|line| line.ends_with(" (server dry run)"));
         let accepted: BTreeSet<&str> = accepted.filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(accepted, BTreeSet::from(OBJECTS), "{answer}");
+    }
+}
+
+/// The container gets the configuration of `deploy/profiles`, also beside the encrypted transports, in either order.
+#[test]
+fn the_component_of_profiles_adds_its_configuration() {
+    let cluster = Cluster::shared();
+    for components in ["profiles", "encrypted, profiles", "profiles, encrypted"] {
+        let folder = with_components(components);
+        let rendered = cluster.kubectl(&["kustomize", &folder]);
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&rendered).expect("YAML");
+        let named = |kind: &str| documents.iter().find(|document| document["kind"] == kind).expect("a document");
+        let map = named("ConfigMap");
+        let file = fs::read_to_string(format!("{DEPLOY}/profiles/callsign.toml")).expect("a file");
+        assert_eq!(map["data"]["callsign.toml"], file);
+        let pod = &named("Deployment")["spec"]["template"]["spec"];
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let of_config = volumes.iter().find(|volume| volume["name"] == "config").expect("a volume");
+        assert_eq!(of_config["configMap"]["name"], map["metadata"]["name"]);
+        assert_eq!(volumes.len(), components.split(", ").count(), "{rendered}");
+        let container = &pod["containers"][0];
+        assert_eq!(container["volumeMounts"].as_array().map(Vec::len), Some(volumes.len()));
+        let env = container["env"].as_array().expect("variables");
+        assert!(env.contains(&json!({ "name": "CALLSIGN_CONFIG", "value": "/config/callsign.toml" })), "{env:?}");
+        cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", &folder]);
     }
 }
 

@@ -14,6 +14,9 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 struct Case {
     id: String,
+    #[serde(default)]
+    registrar: String,
+    /// A preset, the keys of a table, or in `profiles.json` a file of `deploy/profiles`.
     profile: Value,
     #[serde(rename = "podIPs")]
     pod_ips: Vec<IpAddr>,
@@ -57,6 +60,7 @@ fn profile_of(profile: &Value) -> (LabelSelector, Option<String>, Encoding) {
     }
     let mut keys = profile.as_object().unwrap().clone();
     let mut text = |key: &str| keys.remove(key).map(|value| value.as_str().unwrap().to_owned());
+    let _name = text("name");
     let (encoding, selector, annotation) = (text("encoding"), text("selector").unwrap(), text("annotation"));
     let is_plain = keys.remove("plain").is_some_and(|plain| plain == true);
     let table: MappingTable = serde_json::from_value(keys.into()).unwrap();
@@ -127,6 +131,59 @@ fn recorded_pods() {
         *passed.entry(case.profile.as_str().unwrap_or("a table").to_owned()).or_default() += 1;
     }
     println!("{passed:?}");
+}
+
+/// The file of `deploy/profiles` that reads a recorded Pod.
+fn file_of(case: &Case) -> Option<&str> {
+    match (&*case.registrar, &case.profile) {
+        ("", profile) => profile.as_str(),
+        ("patroni", _) if case.id.contains("spilo") => Some("spilo"),
+        (registrar @ ("vault" | "openbao" | "patroni" | "consul" | "dubbo3"), _) => Some(registrar),
+        _ => None,
+    }
+}
+
+/// What the tables of a file register and refuse.
+fn read_by_file(file: &str, case: &Case) -> (Vec<Expected>, Vec<&'static str>) {
+    let path = format!("{}/deploy/profiles/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+    let tables: Value = toml::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path);
+    let (mut registered, mut refused) = (Vec::new(), Vec::new());
+    for table in tables["profile"].as_array().expect(&path) {
+        let (selector, annotation, encoding) = profile_of(table);
+        if selector.matches(&case.labels) {
+            let decoded = decode(&text_of(case, annotation.as_deref(), &encoding), &encoding);
+            registered.extend(published(&decoded, &case.pod_ips));
+            refused.extend(decoded.problems.iter().map(|problem| problem.reason.kind()));
+        }
+    }
+    registered.sort();
+    (registered, refused)
+}
+
+/// Each file reads what its registrar has written, whatever the mapping is that the recorded Pod comes with.
+#[test]
+fn the_files_of_deploy_read_their_registrars_pods() {
+    let mut cases: Vec<Case> = serde_json::from_str(include_str!("../fixtures/registrars.json")).unwrap();
+    cases.extend(serde_json::from_str::<Vec<Case>>(include_str!("../fixtures/profiles.json")).unwrap());
+    let mut passed: BTreeMap<String, usize> = BTreeMap::new();
+    for case in &mut cases {
+        case.expect.sort();
+        let Some(file) = file_of(case) else { continue };
+        let (registered, refused) = read_by_file(file, case);
+        assert_eq!((&registered, &refused[..]), (&case.expect, &as_str(&case.refused)[..]), "{}", case.id);
+        *passed.entry(file.to_owned()).or_default() += 1;
+    }
+    println!("{passed:?}");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/profiles");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    let names: std::collections::BTreeSet<String> = names.filter(|name| name != "callsign").collect();
+    assert!(names.iter().eq(passed.keys()), "each file has its Pods: {names:?}");
+}
+
+fn as_str(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// A registrar's heartbeat, and the position in a log that Patroni writes each second, are no change.
