@@ -24,6 +24,9 @@ mod cluster {
     mod oracle;
     mod pods;
     mod reading;
+    #[allow(dead_code, reason = "every test binary uses a part of it")]
+    #[path = "../fixtures/registrars.rs"]
+    mod recorded;
     mod register;
     mod register_dubbo;
     mod register_identity;
@@ -31,6 +34,7 @@ mod cluster {
     mod register_policy;
     mod register_rolling;
     mod register_wrapper;
+    mod registrars;
     mod registrars_run;
     mod registry;
     mod registry_examples;

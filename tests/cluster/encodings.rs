@@ -10,6 +10,7 @@ use callsign::source::kube::{BodyEncoding, Method, Watch};
 use callsign::source::{Arrival, Change, Phase, Pod, WatchProfile};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::harness::cluster::Cluster;
@@ -20,7 +21,7 @@ const KEY: &str = "odd.example/annotation";
 /// The number of Pods. Each list below repeats with a different period, so that most pairs of odd values meet.
 const PODS: usize = 72;
 
-const WAYS: [(BodyEncoding, Method); 6] = [
+pub(super) const WAYS: [(BodyEncoding, Method); 6] = [
     (BodyEncoding::Json, Method::Whole),
     (BodyEncoding::Json, Method::Pages),
     (BodyEncoding::Json, Method::Streaming),
@@ -99,51 +100,65 @@ fn write(namespace: &Namespace) {
     }
 }
 
-/// A watch of the namespace's odd Pods, running.
-fn watch(namespace: &Namespace, (encoding, method): (BodyEncoding, Method)) -> (Receiver<Arrival>, Arc<SourceHealth>) {
-    let selector = "odd=yes".parse().expect("a selector");
-    let profile = WatchProfile::new(
-        "odd",
-        selector,
-        Some(KEY),
-        registration::Encoding::Pairs { plain: Some("odd.example/".into()) },
-    );
-    let watch =
-        Watch::new("test".into(), vec![profile], Some(namespace.name.as_str().into())).preferring(encoding, method);
-    let (sender, events) = channel(16);
-    let health = Arc::new(SourceHealth::new(Instant::now()));
-    let (cluster, run_health) = (Cluster::shared(), health.clone());
-    let client = cluster.own_client();
-    cluster.block_on(async {
-        tokio::spawn(watch.run(client, sender, run_health));
-    });
-    (events, health)
+/// A running watch. Dropping it ends it.
+pub(super) struct RunningWatch {
+    events: Receiver<Arrival>,
+    health: Arc<SourceHealth>,
+    task: JoinHandle<()>,
 }
 
-fn next(events: &mut Receiver<Arrival>) -> Change {
-    let arrival = Cluster::shared().block_on(async { timeout(Duration::from_secs(20), events.recv()).await });
-    arrival.expect("in time").expect("an event").event.change
-}
+impl RunningWatch {
+    /// Starts a watch of the namespace's Pods.
+    pub(super) fn start(
+        namespace: &Namespace,
+        profile: WatchProfile,
+        (encoding, method): (BodyEncoding, Method),
+    ) -> RunningWatch {
+        let watch =
+            Watch::new("test".into(), vec![profile], Some(namespace.name.as_str().into())).preferring(encoding, method);
+        let (sender, events) = channel(16);
+        let health = Arc::new(SourceHealth::new(Instant::now()));
+        let (cluster, run_health) = (Cluster::shared(), health.clone());
+        let task = cluster.spawn(watch.run(cluster.own_client(), sender, run_health));
+        RunningWatch { events, health, task }
+    }
 
-/// The Pods of a whole list, by their names.
-fn list(events: &mut Receiver<Arrival>) -> BTreeMap<String, Pod> {
-    let mut pods = BTreeMap::new();
-    assert!(matches!(next(events), Change::Begin));
-    loop {
-        match next(events) {
-            Change::Apply(pod) => assert!(pods.insert(pod.name.to_string(), *pod).is_none(), "listed twice"),
-            Change::Commit => return pods,
-            other => panic!("{other:?} in a list"),
+    fn next(&mut self) -> Change {
+        let arrival = Cluster::shared().block_on(async { timeout(Duration::from_secs(20), self.events.recv()).await });
+        arrival.expect("in time").expect("an event").event.change
+    }
+
+    /// The Pods of a whole list, by their names.
+    pub(super) fn list(&mut self) -> BTreeMap<String, Pod> {
+        let mut pods = BTreeMap::new();
+        assert!(matches!(self.next(), Change::Begin));
+        loop {
+            match self.next() {
+                Change::Apply(pod) => assert!(pods.insert(pod.name.to_string(), *pod).is_none(), "listed twice"),
+                Change::Commit => return pods,
+                other => panic!("{other:?} in a list"),
+            }
         }
     }
+}
+
+impl Drop for RunningWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn odd_profile() -> WatchProfile {
+    let encoding = registration::Encoding::Pairs { plain: Some("odd.example/".into()) };
+    WatchProfile::new("odd", "odd=yes".parse().expect("a selector"), Some(KEY), encoding)
 }
 
 #[test]
 fn both_encodings_give_the_same_for_every_odd_pod() {
     let namespace = Cluster::shared().namespace("odd");
     write(&namespace);
-    let mut watches = WAYS.map(|way| watch(&namespace, way));
-    let lists = watches.each_mut().map(|(events, _)| list(events));
+    let mut watches = WAYS.map(|way| RunningWatch::start(&namespace, odd_profile(), way));
+    let lists = watches.each_mut().map(RunningWatch::list);
     assert_eq!(lists[0].len(), PODS);
     for (way, pods) in WAYS.iter().zip(&lists) {
         assert_eq!(pods, &lists[0], "{way:?}");
@@ -178,15 +193,15 @@ fn both_encodings_give_the_same_for_every_odd_pod() {
     }
     moving.terminate();
     moving.patch(json!({ "metadata": { "labels": { "odd": "no" } } }));
-    let changes = watches.each_mut().map(|(events, _)| {
+    let changes = watches.each_mut().map(|watch| {
         let mut changes = Vec::new();
         while !matches!(changes.last(), Some(Change::Remove(_))) {
-            changes.push(next(events));
+            changes.push(watch.next());
         }
         changes.iter().map(|change| format!("{change:?}")).collect::<Vec<_>>()
     });
     assert!(changes[0].len() > 10, "{:?}", changes[0]);
-    for ((way, changes), (_, health)) in WAYS.iter().zip(&changes[..]).zip(&watches) {
+    for ((way, changes), RunningWatch { health, .. }) in WAYS.iter().zip(&changes[..]).zip(&watches) {
         assert!(changes.ends_with(&[format!("{:?}", Change::Remove(moving.uid.as_str().into()))]), "{way:?}");
         assert_eq!((health.skipped(), health.lists(), health.error()), (0, 1, None), "{way:?}");
         assert!(

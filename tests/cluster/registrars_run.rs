@@ -75,11 +75,9 @@ impl Site {
         format!("_{protocol}._tcp.shop.order.{selectors}{}.rpc.cluster.local.", self.namespace.name)
     }
 
-    /// The serial and the number of snapshots so far.
-    fn moves(&self) -> [String; 2] {
-        let (_, text) = self.server.get("/metrics");
-        ["callsign_zone_serial ", "callsign_snapshot_revision "]
-            .map(|name| text.lines().find_map(|line| line.strip_prefix(name)).expect("a metric").to_owned())
+    /// The serial, and the number of snapshots so far.
+    fn moves(&self) -> [u64; 2] {
+        ["callsign_zone_serial", "callsign_snapshot_revision"].map(|name| self.server.metric(name))
     }
 
     /// Checks that nothing is refused, and that no line of the log is a warning.

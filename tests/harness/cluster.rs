@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use super::control_plane::{ADMIN_TOKEN, ApiServer, Etcd};
 use super::process::{built, output, scratch};
@@ -158,8 +159,8 @@ impl Cluster {
     }
 
     /// Starts a task that runs in parallel to the test.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(work);
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.runtime.spawn(work)
     }
 
     /// Waits for a future.

@@ -88,6 +88,14 @@ impl Server {
         http_get(self.http, path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// A metric's value. The name has its labels.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()

@@ -6,6 +6,9 @@ mod mappings;
 mod objects;
 mod paths;
 mod plain;
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[path = "../fixtures/registrars.rs"]
+mod recorded;
 mod registrars;
 mod values;
 

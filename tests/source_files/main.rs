@@ -6,6 +6,9 @@ mod files;
 mod keys;
 mod long;
 mod pods;
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[path = "../fixtures/registrars.rs"]
+mod recorded;
 mod registrars;
 mod streams;
 mod strict;

@@ -1,14 +1,11 @@
 //! Pods that were written for other readers, in manifests.
 
-use callsign::registration::{PRESETS, decode};
+use callsign::registration::decode;
 use callsign::source::WatchProfile;
 use callsign::source::files::ManifestPod;
 
+use super::recorded::{pods_of_files, profiles_of_file, recorded_pods};
 use super::{Folder, Held};
-
-fn preset(name: &str) -> WatchProfile {
-    WatchProfile::of_preset(PRESETS.iter().find(|preset| preset.name == name).expect("a preset"))
-}
 
 /// The registrations of a Pod under a profile.
 fn registered(pod: &ManifestPod, profiles: &[WatchProfile]) -> Vec<String> {
@@ -17,37 +14,25 @@ fn registered(pod: &ManifestPod, profiles: &[WatchProfile]) -> Vec<String> {
 }
 
 #[test]
-fn recorded_pods_of_presets_are_read_from_manifests() {
-    let cases: Vec<serde_json::Value> =
-        serde_json::from_str(include_str!("../fixtures/registrars.json")).expect("the fixtures");
+fn recorded_pods_are_read_from_manifests() {
     let folder = Folder::new("registrars");
-    let mut count = 0;
-    for case in cases.iter().filter(|case| case["profile"].is_string()) {
-        let pod = serde_json::json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": "p", "labels": case["labels"], "annotations": case["annotations"] },
-            "spec": { "containers": [{ "name": "c", "image": "i", "ports": case["ports"] }] },
-            "status": { "podIPs": case["podIPs"].as_array().expect("addresses").iter().map(|ip| serde_json::json!({ "ip": ip })).collect::<Vec<_>>() },
-        });
-        let path = folder.write("pod.json", &pod.to_string());
-        let profiles = [preset(case["profile"].as_str().expect("a name"))];
+    let recorded = recorded_pods().into_iter().map(|pod| (vec![pod.profile()], pod));
+    let of_files = pods_of_files().into_iter().map(|(file, pod)| (profiles_of_file(&file), pod));
+    for (profiles, recorded) in recorded.chain(of_files) {
+        let path = folder.write("pod.json", &recorded.object("p").to_string());
         let held = Held::load_for(&[path], &profiles);
-        assert_eq!(held.problems(), [], "{}", case["id"]);
-        let is_selected = !held.pods[0].by_profile.is_empty();
-        let texts = held.pods[0].by_profile.iter().map(|(_, text)| decode(text, &profiles[0].encoding));
-        let refused: Vec<&str> =
-            texts.flat_map(|decoded| decoded.problems).map(|problem| problem.reason.kind()).collect();
-        let expected: Vec<&str> =
-            case["refused"].as_array().expect("reasons").iter().filter_map(|reason| reason.as_str()).collect();
-        assert_eq!(refused, if is_selected { expected } else { Vec::new() }, "{}", case["id"]);
-        count += usize::from(is_selected);
+        assert_eq!(held.problems(), [], "{}", recorded.id);
+        let [pod] = &held.pods[..] else { panic!("{}: {} Pods", recorded.id, held.pods.len()) };
+        let selected = profiles.iter().filter(|profile| profile.selector.matches(&recorded.labels));
+        assert_eq!(pod.by_profile.len(), selected.count(), "{}", recorded.id);
+        let decoded = pod.by_profile.iter().map(|(at, text)| decode(text, &profiles[*at].encoding));
+        recorded.check(&decoded.collect::<Vec<_>>());
     }
-    assert!(count > 20, "{count} were selected");
 }
 
 #[test]
 fn container_ports_stand_in_for_names() {
-    let profiles = [preset("app"), preset("labels")];
+    let profiles = ["app", "labels"].map(|name| WatchProfile::preset(name).expect("a preset"));
     let pod = "\
 kind: Pod
 metadata:
