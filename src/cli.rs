@@ -154,14 +154,19 @@ each form.";
 
 const CHECK_HELP: &str = "\
 Examples:
+    callsign check --manifests deployment.yaml
+    helm template shop ./chart | callsign check --manifests - --profiles labels
     callsign check --manifests zones/demo --zones zones
     callsign check --config /etc/callsign.toml
 
-It prints a line per mistake: file, line or Pod, and reason. Then it prints to standard
-error how many things it checked. Manifests without a Pod and a folder without a zone
+It prints a line per mistake: file, line or object, and reason. Then it prints to standard
+error what the manifests would register, and how many things it checked. It reads Pods, and
+the Pod templates of Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs and CronJobs,
+with the profiles that `serve` would have: those of --profiles, of --config or of the
+environment. <pod> is an address that only the running Pod has. Manifests without a Pod and a folder without a zone
 file are mistakes too, because then nothing is checked. The exit code is 0 without
 mistakes, 1 with mistakes, and 2 if no option names anything to check. With --json it
-prints one JSON object of the mistakes, the warnings and the counts.";
+prints one JSON object of the mistakes, the warnings, the counts and the registrations.";
 
 /// `callsign ls`
 #[derive(Debug, Args)]
@@ -390,6 +395,9 @@ fn meta_pair(text: &str) -> Result<(String, String), String> {
 pub struct CheckArgs {
     #[command(flatten)]
     pub what: CheckWhat,
+    /// Read the manifests with these presets, as `serve --profiles` does: app, dubbo, kratos, micro, labels
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub profiles: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -412,9 +420,9 @@ pub struct CheckWhat {
 
 impl CheckWhat {
     /// The same inputs as options of `serve`.
-    pub fn serve_args(self) -> ServeArgs {
+    pub fn serve_args(self, profiles: Vec<String>) -> ServeArgs {
         let CheckWhat { manifests, zones, config } = self;
-        ServeArgs { config, options: Options { manifests, zones, ..Options::default() } }
+        ServeArgs { config, options: Options { manifests, zones, profiles, ..Options::default() } }
     }
 }
 

@@ -3,6 +3,7 @@
 //! It prints how many things it checked. If it had something to check and found nothing to read, that is a mistake.
 
 mod counts;
+mod registered;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use self::counts::{CheckCounts, ConfigCounts, ManifestCounts, ZoneCounts};
+pub(super) use self::registered::ManifestRegistrations;
+use self::registered::RegisteredView;
 use super::local::LocalRead;
 use super::print::{escaped, json};
 use super::{CommandError, CommandOutput};
@@ -27,12 +30,23 @@ const NAMES_MAX: usize = 10;
 /// Why a folder in a folder is not read.
 const SUBFOLDERS: &str = "subfolders are not read";
 
-/// The result of a check, and the JSON of `--json`.
+/// The result of a check.
 #[derive(Debug, Default, Serialize)]
 struct Findings {
     mistakes: Vec<String>,
     warnings: Vec<String>,
     checked: CheckCounts,
+    /// What the manifests would register.
+    #[serde(skip)]
+    registered: Option<ManifestRegistrations>,
+}
+
+/// The JSON of `--json`.
+#[derive(Serialize)]
+struct FindingsView<'f> {
+    #[serde(flatten)]
+    findings: &'f Findings,
+    registrations: Vec<RegisteredView<'f>>,
 }
 
 /// Prints a line per mistake. A mistake is a finding.
@@ -42,10 +56,10 @@ struct Findings {
 /// # Errors
 /// A check could not run.
 pub async fn check(args: CheckArgs, environment: &Environment) -> Result<CommandOutput, CommandError> {
-    let CheckArgs { what, json } = args;
+    let CheckArgs { what, profiles, json } = args;
     let has_file = what.config.is_some();
     let mut findings = Findings::default();
-    match ServeConfig::load(what.serve_args(), environment) {
+    match ServeConfig::load(what.serve_args(profiles), environment) {
         Ok(config) => {
             let profiles = config.profiles.len();
             findings.checked.configuration = has_file.then_some(ConfigCounts { files: 1, profiles });
@@ -65,13 +79,14 @@ impl Findings {
         if config.manifests.is_empty() {
             return Ok(());
         }
-        let local = LocalRead::read(ServeConfig { kubernetes: None, ..config.clone() }).await?;
-        let LoadReport { files, pods, ignored, .. } = &local.manifests;
-        let registrations = local.snapshot.pods().map(|pod| pod.registrations.len()).sum();
-        let selected = local.snapshot.pods().count();
+        let mut local = LocalRead::read_templates(config.clone()).await?;
+        let registered = local.registered.take().unwrap_or_else(|| ManifestRegistrations::new(config.profiles.clone()));
+        let LoadReport { files, pods, templates, ignored, .. } = &local.manifests;
+        let registrations = registered.registrations;
+        let selected = local.snapshot.pods().count() + registered.templates;
         let (other_objects, other_kinds) = (ignored.total(), ignored.clone());
-        let (files, pods) = (*files, *pods);
-        let manifests = ManifestCounts { files, pods, selected, registrations, other_objects, other_kinds };
+        let (files, pods, templates) = (*files, *pods, *templates);
+        let manifests = ManifestCounts { files, pods, templates, selected, registrations, other_objects, other_kinds };
         let count_before = self.mistakes.len();
         self.mistakes.extend(local.problems().iter().map(ToString::to_string));
         if local.manifests.problems_left_out > 0 {
@@ -82,11 +97,16 @@ impl Findings {
             let report::RefusalRow { namespace, pod, profile, offset, key: _, reason: _, message } = bad;
             format!("Pod {namespace}/{pod}, profile {profile}, offset {offset}: {message}")
         }));
+        let count_of_others = self.mistakes.len();
+        self.mistakes.extend(registered.mistakes());
+        let names_label = self.mistakes.len() > count_of_others;
+        self.registered = Some(registered);
         config.manifests.iter().for_each(|path| self.check_content(path, &local.manifests.empty));
         let is_sound = self.mistakes.len() == count_before;
-        if manifests.pods == 0 && is_sound {
+        let is_empty = pods + templates == 0;
+        if is_empty && is_sound {
             self.mistakes.push(manifests.without_pods());
-        } else if manifests.pods > 0 && selected == 0 {
+        } else if !is_empty && selected == 0 && !names_label {
             self.mistakes.push(without_label(&config.profiles));
         } else if registrations == 0 && is_sound {
             self.warnings.push("no Pod in the manifests has a registration".to_owned());
@@ -143,7 +163,9 @@ impl Findings {
     }
 
     fn as_json(&self) -> CommandOutput {
-        CommandOutput { text: json(self), notes: String::new(), has_findings: !self.mistakes.is_empty() }
+        let registrations = self.registered.iter().flat_map(ManifestRegistrations::views).collect();
+        let view = FindingsView { findings: self, registrations };
+        CommandOutput { text: json(&view), notes: String::new(), has_findings: !self.mistakes.is_empty() }
     }
 
     /// Mistakes go to standard output, everything else to standard error.
@@ -152,6 +174,7 @@ impl Findings {
         for mistake in &self.mistakes {
             let _ = writeln!(output.text, "{}", escaped(mistake));
         }
+        output.notes.extend(self.registered.iter().map(ManifestRegistrations::table));
         for warning in &self.warnings {
             let _ = writeln!(output.notes, "warning: {}", escaped(warning));
         }
@@ -184,5 +207,5 @@ fn names(files: &[PathBuf]) -> Option<String> {
 fn without_label(profiles: &[WatchProfile]) -> String {
     let labels = profiles.iter().map(|WatchProfile { name, selector, .. }| format!("{name} selects {selector}"));
     let labels = labels.collect::<Vec<_>>().join("; ");
-    format!("manifests: nothing is checked: no Pod in them has a profile's label: {labels}")
+    format!("manifests: nothing is checked: no Pod or Pod template in them has a profile's label: {labels}")
 }

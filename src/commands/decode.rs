@@ -13,7 +13,7 @@ use super::{CommandError, CommandOutput, read_input};
 use crate::cli::DecodeArgs;
 use crate::registration::{self, Consumer, Decoded, Encoding, PRESETS, Problem, ProfileText, Reason, Registration};
 use crate::source::WatchProfile;
-use crate::source::files::{self, Given, GivenError, LoadReport, Texts};
+use crate::source::files::{self, GivenError, GivenText, LoadReport, ManifestObject, Texts};
 
 /// What may be given, for whoever gave something else.
 const INPUTS: &str = "\
@@ -53,9 +53,9 @@ impl Contents {
             return Contents::unread("empty", None, "nothing is given: the input is empty");
         }
         match files::given(text) {
-            Ok(Given::Value) => Contents::of_value(text),
-            Ok(Given::Metadata { labels, annotations }) => Contents::of_metadata(&labels, &annotations),
-            Ok(Given::Objects) => Contents::of_objects(text),
+            Ok(GivenText::Value) => Contents::of_value(text),
+            Ok(GivenText::Metadata { labels, annotations }) => Contents::of_metadata(&labels, &annotations),
+            Ok(GivenText::Objects) => Contents::of_objects(text),
             Err(GivenError::NotYaml(reason)) => {
                 Contents::unread("not-yaml", None, &format!("not base64, and {reason}"))
             }
@@ -106,8 +106,14 @@ impl Contents {
     fn of_objects(text: &str) -> Contents {
         let profiles: Vec<WatchProfile> = profiles().collect();
         let mut contents = Contents::default();
-        let LoadReport { pods, problems, problems_left_out, .. } = files::read_text(text, &profiles, |pod| {
-            for (at, text) in pod.by_profile {
+        let mut objects = 0;
+        let LoadReport { problems, problems_left_out, .. } = files::read_text(text, &profiles, |found| {
+            objects += 1;
+            let by_profile = match found {
+                ManifestObject::Pod(pod) => pod.by_profile,
+                ManifestObject::Template(template) => template.by_profile,
+            };
+            for (at, text) in by_profile {
                 if let Some(profile) = profiles.get(at) {
                     contents = std::mem::take(&mut contents).with_text(&text, &profile.encoding);
                 }
@@ -117,8 +123,8 @@ impl Contents {
         if problems_left_out > 0 {
             contents.problems.push(ProblemView::of_manifest(format!("{problems_left_out} more problems")));
         }
-        if pods == 0 && contents.problems.is_empty() {
-            return Contents::unread("no-pod", None, "no Pod is in it");
+        if objects == 0 && contents.problems.is_empty() {
+            return Contents::unread("no-pod", None, "no Pod and no Pod template is in it");
         }
         let is_empty = contents.registrations.is_empty() && contents.consumers.is_empty();
         if is_empty && contents.problems.is_empty() && contents.advice.is_empty() {

@@ -17,14 +17,22 @@ pub(super) fn kept_back(registrations: &[Registration]) -> (usize, usize) {
 pub(super) fn registrations_table(registrations: &[Registration]) -> TextTable {
     let mut table =
         TextTable::new(&["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "WEIGHT", "METADATA"]);
-    for row in registrations {
-        let Registration { interface, group, version, protocol, address, port, weight, enabled, .. } = row;
-        let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
-        let sockets = sockets(address.as_slice(), "<pod>", *port);
-        let weight = if *enabled { weight.to_string() } else { "disabled".to_owned() };
-        table.push([interface, group, version, protocol, &sockets, &weight, &metadata_text(row)]);
+    for registration in registrations {
+        let [interface, group, version, protocol, sockets, weight, metadata] = &registration_cells(registration, &[]);
+        table.push([interface, group, version, protocol, sockets, weight, metadata]);
     }
     table
+}
+
+/// The cells of a registration. `own` are the Pod's addresses, as far as they are known.
+pub(super) fn registration_cells(registration: &Registration, own: &[IpAddr]) -> [String; 7] {
+    let Registration { interface, group, version, protocol, address, port, weight, enabled, .. } = registration;
+    let text = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
+    let addresses = address.as_ref().map_or(own, std::slice::from_ref);
+    let weight = if *enabled { weight.to_string() } else { "disabled".to_owned() };
+    let (interface, protocol) = (interface.to_string(), protocol.to_string());
+    let sockets = sockets(addresses, "<pod>", *port);
+    [interface, text(group), text(version), protocol, sockets, weight, metadata_text(registration)]
 }
 
 /// `application=shop methods=hello,bye region=eu`

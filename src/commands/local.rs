@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
+use super::check::ManifestRegistrations;
 use crate::app::{start_sources, zone_settings};
 use crate::cluster::{ClientError, client};
 use crate::config::{Kubernetes, ServeConfig};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
-use crate::source::files::{self, FileProblem, LoadReport};
+use crate::source::files::{self, FileProblem, LoadReport, ManifestObject, ManifestPod};
 use crate::source::{Arrival, Change, Event, SourceId, Sources, WatchProfile};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
@@ -57,6 +58,8 @@ pub(super) struct LocalRead {
     pub(super) manifests: LoadReport,
     /// The namespaces and names of the manifests' Pods that no profile selects.
     unlabelled: PodNames,
+    /// What the manifests would register, if templates were read.
+    pub(super) registered: Option<ManifestRegistrations>,
     config: ServeConfig,
 }
 
@@ -77,6 +80,19 @@ impl LocalRead {
     /// Reads everything that the configuration names: manifests once, because standard input can be read only once,
     /// and a cluster until each watch has committed its first list.
     pub(super) async fn read(config: ServeConfig) -> Result<LocalRead, LocalError> {
+        LocalRead::read_into(config, None).await
+    }
+
+    /// Reads the manifests with their Pod templates, and no cluster.
+    pub(super) async fn read_templates(config: ServeConfig) -> Result<LocalRead, LocalError> {
+        let registered = ManifestRegistrations::new(config.profiles.clone());
+        LocalRead::read_into(ServeConfig { kubernetes: None, ..config }, Some(registered)).await
+    }
+
+    async fn read_into(
+        config: ServeConfig,
+        registered: Option<ManifestRegistrations>,
+    ) -> Result<LocalRead, LocalError> {
         let (sender, mut events) = mpsc::channel(QUEUE_LEN_MAX);
         let watched = ServeConfig { manifests: Vec::new(), ..config.clone() };
         let watches = start_sources(&watched, sender, Arc::default()).await?;
@@ -86,10 +102,10 @@ impl LocalRead {
         let index = Index::new(Arc::new(settings), Arc::new(Zones::none(config.zone.clone())), ids);
         let index = index.of_profiles(&config.profiles);
         let (paths, profiles) = (config.manifests.clone(), config.profiles.clone());
-        let read = tokio::task::spawn_blocking(move || read_manifests(index, &paths, &profiles));
-        let (mut index, manifests, unlabelled) = read.await?;
+        let read = tokio::task::spawn_blocking(move || read_manifests(index, &paths, &profiles, registered));
+        let (mut index, manifests, unlabelled, registered) = read.await?;
         let snapshot = snapshot(&mut index, &watches, &mut events).await?;
-        Ok(LocalRead { snapshot, manifests, unlabelled, config })
+        Ok(LocalRead { snapshot, manifests, unlabelled, registered, config })
     }
 
     /// The problems of the manifests.
@@ -132,13 +148,19 @@ impl LocalRead {
     }
 }
 
-/// Reads the manifests into the index. Also returns the names of the Pods that no profile selects.
-fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[WatchProfile]) -> (Index, LoadReport, PodNames) {
+/// Reads the manifests into the index. Also returns the names of the Pods that no profile selects. With `registered`
+/// Pod templates are read too.
+fn read_manifests(
+    mut index: Index,
+    paths: &[PathBuf],
+    profiles: &[WatchProfile],
+    mut registered: Option<ManifestRegistrations>,
+) -> (Index, LoadReport, PodNames, Option<ManifestRegistrations>) {
     let sources: Vec<SourceId> = profiles.iter().map(|profile| manifest_source(&profile.name)).collect();
     let mut unlabelled = PodNames::new();
     let mut apply = |source: &SourceId, change| index.apply(Event { source: source.clone(), change });
     sources.iter().for_each(|source| apply(source, Change::Begin));
-    let manifests = files::load(paths, profiles, |found| {
+    let mut add = |found: ManifestPod| {
         for (source, at) in sources.iter().zip(0..) {
             // An earlier Pod may have had the same uid.
             apply(source, found.of_profile(at).map_or_else(|| Change::Remove(found.pod.uid.clone()), Change::Apply));
@@ -146,9 +168,18 @@ fn read_manifests(mut index: Index, paths: &[PathBuf], profiles: &[WatchProfile]
         if found.by_profile.is_empty() {
             unlabelled.insert((found.pod.namespace, found.pod.name));
         }
-    });
+    };
+    let manifests = match &mut registered {
+        None => files::load(paths, profiles, add),
+        Some(registered) => files::load_with_templates(paths, profiles, |found| {
+            registered.add(&found);
+            if let ManifestObject::Pod(pod) = found {
+                add(pod);
+            }
+        }),
+    };
     sources.iter().for_each(|source| apply(source, Change::Commit));
-    (index, manifests, unlabelled)
+    (index, manifests, unlabelled, registered)
 }
 
 /// The snapshot of the manifests in the index and of a cluster's lists.

@@ -1,5 +1,6 @@
 //! How a profile's registrations are written.
 
+use super::field::REGISTER;
 use super::mapping::{KRATOS, Mapping, MappingError, MappingTable, is_annotation_key};
 use super::{Wanted, dubbo3, micro};
 
@@ -61,6 +62,14 @@ impl Encoding {
             }
             "dubbo3" => Mapping::parse(table).map(Encoding::Dubbo3),
             _ => error("encoding", "write `pairs`, which is the default, `keys`, `kratos`, `micro` or `dubbo3`"),
+        }
+    }
+
+    /// The key of the plain annotation that leaves the others to `callsign register`, if it reads plain annotations.
+    pub fn register_key(&self) -> Option<String> {
+        match self {
+            Encoding::Pairs { plain: Some(prefix) } => Some(format!("{prefix}{REGISTER}")),
+            _ => None,
         }
     }
 

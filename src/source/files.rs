@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-pub use self::given::{Given, GivenError, Texts, given};
-use self::manifest::STREAM_BOUNDS;
+pub use self::given::{GivenError, GivenText, Texts, given};
+use self::manifest::{Reading, STREAM_BOUNDS};
+pub use self::pod::PodTemplate;
 pub use self::run::Manifests;
 use super::{Pod, WatchProfile};
 use crate::poll::{entries, has_below, is_stdin};
@@ -39,6 +40,9 @@ pub const CLUSTER: &str = "manifests";
 /// The most problems of one load that are reported one by one. The others are counted.
 pub const PROBLEMS_MAX: usize = 1000;
 
+/// The kind of a Pod.
+const POD: &str = "Pod";
+
 /// The most kinds that are counted by name. The others are counted together.
 const KINDS_MAX: usize = 100;
 
@@ -49,6 +53,28 @@ pub struct ManifestPod {
     pub pod: Pod,
     /// The indexes of the profiles whose selectors match, each with what the profile names of the Pod.
     pub by_profile: Vec<(usize, ProfileText)>,
+    /// The profiles that do not select the Pod, although it has an annotation for them.
+    pub unselected: Vec<Unselected>,
+}
+
+/// A profile that does not select a Pod with an annotation for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unselected {
+    /// The profile's index.
+    pub profile: usize,
+    /// The first such annotation's key.
+    pub key: Box<str>,
+    /// Whether the workload has the label that its template lacks.
+    pub has_label_above: bool,
+}
+
+/// What a manifest has for [`load_with_templates`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestObject {
+    /// A Pod.
+    Pod(ManifestPod),
+    /// The Pod template of a workload.
+    Template(PodTemplate),
 }
 
 impl ManifestPod {
@@ -68,7 +94,9 @@ pub struct FileProblem {
     pub document: Option<usize>,
     /// The line, counted from 1, if known.
     pub line: Option<u64>,
-    /// The Pod, if it has a valid name: `namespace/name`, or the name alone if the namespace is invalid.
+    /// The kind of the object that `pod` names: `Pod`, or that of a workload.
+    pub kind: &'static str,
+    /// The object, if it has a valid name: `namespace/name`, or the name alone if the namespace is invalid.
     pub pod: Option<String>,
     /// What is wrong, and what to write instead. It quotes keys, numbers, booleans and addresses of the file, and never a text.
     pub reason: String,
@@ -77,7 +105,7 @@ pub struct FileProblem {
 impl FileProblem {
     /// A problem of the whole file.
     fn of_file(file: &Path, reason: String) -> FileProblem {
-        FileProblem { file: file.to_owned(), document: None, line: None, pod: None, reason }
+        FileProblem { file: file.to_owned(), document: None, line: None, kind: POD, pod: None, reason }
     }
 }
 
@@ -91,7 +119,7 @@ impl fmt::Display for FileProblem {
             write!(f, ", document {document}")?;
         }
         if let Some(pod) = &self.pod {
-            write!(f, ", Pod {pod}")?;
+            write!(f, ", {} {pod}", self.kind)?;
         }
         write!(f, ": {}", self.reason)
     }
@@ -104,6 +132,8 @@ pub struct LoadReport {
     pub files: usize,
     /// The number of Pods, each uid once.
     pub pods: usize,
+    /// The number of Pod templates, if they are read.
+    pub templates: usize,
     /// The first [`PROBLEMS_MAX`] problems.
     pub problems: Vec<FileProblem>,
     /// The number of further problems.
@@ -212,6 +242,7 @@ impl LoadReport {
     fn add(&mut self, other: &LoadReport) {
         other.problems.iter().cloned().for_each(|problem| self.add_problem(problem));
         self.files += other.files;
+        self.templates += other.templates;
         self.problems_left_out += other.problems_left_out;
         self.ignored.add(&other.ignored);
         let room = PROBLEMS_MAX.saturating_sub(self.empty.len());
@@ -221,7 +252,7 @@ impl LoadReport {
 
     /// Whether a file with this many Pods has no object, and no problem that may be of one.
     fn is_empty(&self, pods: usize) -> bool {
-        pods + self.ignored.total() + self.problems.len() == 0
+        pods + self.templates + self.ignored.total() + self.problems.len() == 0
     }
 
     /// Adds how the reading of a file ended. A file that is gone has no Pods; any other may be readable later.
@@ -254,15 +285,28 @@ pub fn load(paths: &[PathBuf], profiles: &[WatchProfile], mut found: impl FnMut(
     })
 }
 
-/// Reads the Pods of a text as of standard input, and calls `found` for each.
-pub fn read_text(text: &str, profiles: &[WatchProfile], mut found: impl FnMut(ManifestPod)) -> LoadReport {
-    let (file, mut report, mut pods) = (Path::new("-"), LoadReport::default(), 0);
-    let mut count = |pod, _| {
-        pods += 1;
-        found(pod);
+/// [`load`] that also calls `found` for the Pod template of each workload.
+pub fn load_with_templates(
+    paths: &[PathBuf],
+    profiles: &[WatchProfile],
+    mut found: impl FnMut(ManifestObject),
+) -> LoadReport {
+    read::LoadState::with_templates(profiles.to_vec()).load(paths, &mut |news| match news {
+        read::LoadEvent::Found { pod, .. } => found(ManifestObject::Pod(pod)),
+        read::LoadEvent::Template(template) => found(ManifestObject::Template(template)),
+        read::LoadEvent::Gone(_) => {}
+    })
+}
+
+/// Reads the Pods and Pod templates of a text as of standard input, and calls `found` for each.
+pub fn read_text(text: &str, profiles: &[WatchProfile], mut found: impl FnMut(ManifestObject)) -> LoadReport {
+    let (file, mut report, mut objects) = (Path::new("-"), LoadReport::default(), 0);
+    let mut count = |object, _| {
+        objects += 1;
+        found(object);
     };
-    let result = manifest::read(file, text.as_bytes(), STREAM_BOUNDS, profiles, &mut report, &mut count);
-    report.end(file, pods, result);
-    report.pods = pods;
+    let reading = Reading { profiles, has_templates: true };
+    let result = manifest::read(file, text.as_bytes(), STREAM_BOUNDS, reading, &mut report, &mut count);
+    report.end(file, objects, result);
     report
 }

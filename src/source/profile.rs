@@ -46,6 +46,16 @@ impl WatchProfile {
         WatchProfile::new(preset.name, selector, preset.annotation, preset.encoding())
     }
 
+    /// Whether its registrations are pairs, and may stand in this annotation.
+    pub(super) fn takes_pairs_from(&self, key: &str) -> bool {
+        matches!(self.encoding, Encoding::Pairs { .. }) && self.takes_annotation(key)
+    }
+
+    /// The key of the annotation that leaves the plain annotations to `callsign register`.
+    pub(super) fn register_key(&self) -> Option<String> {
+        self.encoding.register_key()
+    }
+
     fn takes_annotation(&self, key: &str) -> bool {
         self.annotation.as_deref() == Some(key) || self.wanted.takes_annotation(key)
     }

@@ -25,10 +25,12 @@ pub(super) struct ConfigCounts {
 pub(super) struct ManifestCounts {
     pub(super) files: usize,
     pub(super) pods: usize,
-    /// The Pods with a profile's label.
+    /// The Pod templates of workloads.
+    pub(super) templates: usize,
+    /// The Pods and Pod templates with a profile's label.
     pub(super) selected: usize,
     pub(super) registrations: usize,
-    /// Objects that are not Pods.
+    /// Objects that are neither Pods nor workloads.
     pub(super) other_objects: usize,
     /// The same objects by kind.
     pub(super) other_kinds: Kinds,
@@ -49,7 +51,7 @@ impl ManifestCounts {
     pub(super) fn without_pods(&self) -> String {
         let found = match self.other_objects {
             0 => "they have no objects".to_owned(),
-            others => format!("they have no Pods, and {others} objects of other kinds, whose Pods the cluster creates"),
+            others => format!("they have no Pods and no Pod templates, but {others} objects of other kinds"),
         };
         format!("manifests: nothing is checked: {found}")
     }
@@ -75,9 +77,11 @@ impl CheckCounts {
             rows.extend([("configuration files", files), ("profiles", profiles)]);
         }
         if let Some(manifests) = &self.manifests {
-            let &ManifestCounts { files, pods, selected, registrations, other_objects, other_kinds: _ } = manifests;
-            rows.extend([("manifest files", files), ("Pods", pods), ("Pods with a profile's label", selected)]);
-            rows.extend([("registrations", registrations), ("objects other than Pods", other_objects)]);
+            let &ManifestCounts { files, pods, templates, selected, registrations, other_objects, other_kinds: _ } =
+                manifests;
+            rows.extend([("manifest files", files), ("Pods", pods), ("Pod templates", templates)]);
+            rows.extend([("Pods with a profile's label", selected), ("registrations", registrations)]);
+            rows.push(("other objects", other_objects));
         }
         if let Some(ZoneCounts { files, included_files, zones, records }) = self.static_zones {
             rows.extend([("zone files", files), ("files that they include", included_files)]);

@@ -74,7 +74,7 @@ fn nonsense_says_what_may_be_given() {
         ("app.io/interface: a.B\napp.io/port: 50051", "it is a number but must be a string: write \"50051\""),
         ("{\"example.com/a\": \"b\"}", "no annotation in it is one of a registration"),
         ("kind: Pod\nmetadata: {name: p}\n", "no annotation in it is one of a registration"),
-        ("kind: Service\nmetadata: {name: p}\n", "no Pod is in it"),
+        ("kind: Service\nmetadata: {name: p}\n", "no Pod and no Pod template is in it"),
     ] {
         for output in [run(&["decode"], value), run(&["decode", "--json"], value)] {
             assert!(output.has_findings, "{value}");

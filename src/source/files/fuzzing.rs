@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::manifest::{self, STREAM_BOUNDS, StreamBounds};
+use super::manifest::{self, Reading, STREAM_BOUNDS, StreamBounds};
 use super::{LoadReport, WatchProfile};
 use crate::registration::PRESETS;
 
 /// The content of a stream.
 #[derive(Debug, PartialEq)]
 pub struct StreamContents {
-    /// Each with its document.
+    /// The Pods and Pod templates, each with its document.
     pub pods: Vec<String>,
     /// As the log has them.
     pub problems: Vec<String>,
@@ -29,8 +29,9 @@ pub fn read(stream: &[u8], chunk: Option<usize>, document: Option<usize>) -> Str
         .map(|preset| WatchProfile::new(preset.name, everything(), preset.annotation, preset.encoding()))
         .collect();
     let (file, mut report, mut pods) = (Path::new("file"), LoadReport::default(), Vec::new());
-    let mut found = |pod, document| pods.push(format!("{document}: {pod:?}"));
-    let result = manifest::read(file, stream, bounds, &profiles, &mut report, &mut found);
+    let mut found = |object, document| pods.push(format!("{document}: {object:?}"));
+    let reading = Reading { profiles: &profiles, has_templates: true };
+    let result = manifest::read(file, stream, bounds, reading, &mut report, &mut found);
     report.end(file, pods.len(), result);
     let problems = report.problems.iter().map(ToString::to_string).collect();
     StreamContents { pods, problems, ignored: report.ignored.to_string() }

@@ -10,7 +10,7 @@ pub type Texts = BTreeMap<String, String>;
 
 /// What a text is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum GivenText {
     /// An annotation's value, if it is anything.
     Value,
     /// The annotations of a Pod, and its labels if the text has them.
@@ -37,26 +37,26 @@ pub enum GivenError {
 ///
 /// # Errors
 /// It has annotations that cannot be read.
-pub fn given(text: &str) -> Result<Given, GivenError> {
+pub fn given(text: &str) -> Result<GivenText, GivenError> {
     let text = text.trim();
     let is_in_braces = text.starts_with('{');
     if text.starts_with('[') || !text.contains(':') {
-        return Ok(Given::Value); // a value in base64 has no colon
+        return Ok(GivenText::Value); // a value in base64 has no colon
     }
     if !is_in_braces && text.lines().any(|line| line.starts_with("kind:") || line.starts_with("---")) {
-        return Ok(Given::Objects);
+        return Ok(GivenText::Objects);
     }
     let node = if is_in_braces { Node::in_braces(text.as_bytes()) } else { Node::of_yaml(text.as_bytes()) };
     match node {
         Ok(Node::Map(map)) => of_map(&map, is_in_braces),
         Err(fault) if !is_in_braces => Err(GivenError::NotYaml(fault.flaw.to_string())),
-        Ok(_) | Err(_) => Ok(Given::Value),
+        Ok(_) | Err(_) => Ok(GivenText::Value),
     }
 }
 
-fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<Given, GivenError> {
+fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<GivenText, GivenError> {
     if map.contains_key("kind") || map.contains_key("apiVersion") {
-        return Ok(Given::Objects);
+        return Ok(GivenText::Objects);
     }
     let metadata = match map.get("metadata") {
         Some(Node::Map(metadata)) => metadata,
@@ -68,13 +68,13 @@ fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<Given, GivenError> {
     };
     if let Some(annotations) = part("annotations") {
         let labels = part("labels").map(texts).transpose()?.unwrap_or_default();
-        return Ok(Given::Metadata { labels, annotations: texts(annotations)? });
+        return Ok(GivenText::Metadata { labels, annotations: texts(annotations)? });
     }
     // A member of a registration has no slash, and an annotation of ours has one.
     if is_in_braces && !map.keys().any(|key| key.contains('/')) {
-        return Ok(Given::Value);
+        return Ok(GivenText::Value);
     }
-    Ok(Given::Metadata { labels: Texts::new(), annotations: texts(map)? })
+    Ok(GivenText::Metadata { labels: Texts::new(), annotations: texts(map)? })
 }
 
 fn texts(map: &NodeMap) -> Result<Texts, GivenError> {
@@ -89,10 +89,10 @@ fn texts(map: &NodeMap) -> Result<Texts, GivenError> {
 mod tests {
     use super::*;
 
-    fn metadata(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Given {
+    fn metadata(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> GivenText {
         let texts =
             |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        Given::Metadata { labels: texts(labels), annotations: texts(annotations) }
+        GivenText::Metadata { labels: texts(labels), annotations: texts(annotations) }
     }
 
     #[test]
@@ -100,22 +100,22 @@ mod tests {
         let plain = metadata(&[], &[("app.io/interface", "a.B"), ("app.io/port", "1")]);
         let labelled = metadata(&[("a", "b")], &[("app.io/port", "1")]);
         for (text, expected) in [
-            ("", Given::Value),
-            ("W10=", Given::Value),
-            ("nonsense", Given::Value),
-            ("http://example.com", Given::Value),
-            (r#"[{"k":"interface","v":"a"}]"#, Given::Value),
-            (r#"{"interface":"a","port":1}"#, Given::Value),
-            (r#"{"interface":"a","port":1"#, Given::Value),
+            ("", GivenText::Value),
+            ("W10=", GivenText::Value),
+            ("nonsense", GivenText::Value),
+            ("http://example.com", GivenText::Value),
+            (r#"[{"k":"interface","v":"a"}]"#, GivenText::Value),
+            (r#"{"interface":"a","port":1}"#, GivenText::Value),
+            (r#"{"interface":"a","port":1"#, GivenText::Value),
             ("app.io/interface: a.B\napp.io/port: \"1\"\n", plain.clone()),
             (r#" {"app.io/interface":"a.B","app.io/port":"1"}"#, plain.clone()),
             ("annotations:\n  app.io/interface: a.B\n  app.io/port: '1'\n", plain.clone()),
             ("metadata:\n  annotations: {app.io/interface: a.B, app.io/port: '1'}\n", plain),
             (r#"{"labels":{"a":"b"},"annotations":{"app.io/port":"1"}}"#, labelled),
-            ("kind: Pod\n", Given::Objects),
-            ("apiVersion: v1\nkind: Pod\n", Given::Objects),
-            ("---\na: b\n---\nkind: Pod\n", Given::Objects),
-            (r#"{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"app.io/port":"1"}}}"#, Given::Objects),
+            ("kind: Pod\n", GivenText::Objects),
+            ("apiVersion: v1\nkind: Pod\n", GivenText::Objects),
+            ("---\na: b\n---\nkind: Pod\n", GivenText::Objects),
+            (r#"{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"app.io/port":"1"}}}"#, GivenText::Objects),
         ] {
             assert_eq!(given(text), Ok(expected), "{text}");
         }

@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::node::{DocumentFault, Flaw, Node, NodeMap};
-use super::pod::InvalidPod;
+use super::pod::{InvalidPod, WORKLOADS, Workload};
 use super::text::{CHUNK_LEN, Start, TextReader};
-use super::{FileProblem, LoadReport, ManifestPod, pod};
+use super::{FileProblem, LoadReport, ManifestObject, ManifestPod, POD, pod};
 use crate::source::WatchProfile;
 use crate::source::kube::body::OBJECT_LEN_MAX;
 use crate::source::kube::json_splitter::Nesting;
@@ -43,7 +43,15 @@ const NO_KIND: &str = "kind is missing: write one such as \"Pod\"";
 /// A Pod, or what is wrong with it.
 type ReadPod = Result<ManifestPod, InvalidPod>;
 
-/// Reads a stream, and hands each Pod and the number of its document to `found`.
+/// What is read of the objects.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'p> {
+    pub(super) profiles: &'p [WatchProfile],
+    /// Whether the Pod templates of workloads are read, besides Pods.
+    pub(super) has_templates: bool,
+}
+
+/// Reads a stream, and hands each Pod or template and the number of its document to `found`.
 ///
 /// # Errors
 /// Reading failed. The Pods before that are already found.
@@ -51,12 +59,12 @@ pub(super) fn read(
     file: &Path,
     source: impl Read,
     bounds: StreamBounds,
-    profiles: &[WatchProfile],
+    reading: Reading<'_>,
     report: &mut LoadReport,
-    found: &mut dyn FnMut(ManifestPod, usize),
+    found: &mut dyn FnMut(ManifestObject, usize),
 ) -> io::Result<()> {
     let text = TextReader::new(source, bounds.chunk);
-    let objects = Objects { file, profiles, report, found, document: 0, place: String::new() };
+    let objects = Objects { file, reading, report, found, document: 0, place: String::new() };
     Documents { text, objects, document: Vec::new(), start: 1, no_yaml: 0, len_max: bounds.document }.read()
 }
 
@@ -214,9 +222,9 @@ fn is_like_json(document: &[u8]) -> bool {
 /// Hands on Pods, reads lists, and counts other objects.
 struct Objects<'r> {
     file: &'r Path,
-    profiles: &'r [WatchProfile],
+    reading: Reading<'r>,
     report: &'r mut LoadReport,
-    found: &'r mut dyn FnMut(ManifestPod, usize),
+    found: &'r mut dyn FnMut(ManifestObject, usize),
     /// The current document, counted from 1.
     document: usize,
     /// The current item of a list, such as `items[3]`. Empty outside of a list.
@@ -241,12 +249,13 @@ impl Objects<'_> {
             (Some(kind), _) => return self.refuse_field(&pod::no_string("kind", kind)),
         };
         match kind {
-            "Pod" => self.take(pod::read(object, self.profiles)),
+            POD => self.take(pod::read(object, self.reading.profiles)),
             "List" | "PodList" if is_of_another_api(object) => self.refuse_field(OTHER_API),
             "List" | "PodList" => self.list(object, kind, depth),
-            other => match meant(other) {
-                Some(kind) => self.refuse_field(&format!("kind is misspelt: write \"{kind}\"")),
-                None => self.ignore(other),
+            other => match (self.workload(other, object), self.meant(other)) {
+                (Some(workload), _) => self.take_template(workload, object),
+                (None, Some(kind)) => self.refuse_field(&format!("kind is misspelt: write \"{kind}\"")),
+                (None, None) => self.ignore(other),
             },
         }
     }
@@ -271,20 +280,43 @@ impl Objects<'_> {
     fn item(&mut self, item: &Node, implied: Option<&str>, depth: usize) {
         match item {
             Node::Map(object) => self.object(object, implied, depth),
-            other => self.add_problem(None, None, " ", &format!("is {} but must be an object", other.noun())),
+            other => self.add_problem((POD, None), None, " ", &format!("is {} but must be an object", other.noun())),
         }
     }
 
     fn take(&mut self, pod: ReadPod) {
         match pod {
-            Ok(pod) => (self.found)(pod, self.document),
-            Err(InvalidPod { pod, faults, left_out }) => {
-                faults.iter().for_each(|fault| self.add_problem(pod.clone(), None, ".", fault));
-                if left_out > 0 {
-                    self.add_problem(pod, None, ": ", &format!("{left_out} more faults"));
-                }
-            }
+            Ok(pod) => (self.found)(ManifestObject::Pod(pod), self.document),
+            Err(invalid) => self.refuse_object(POD, invalid),
         }
+    }
+
+    fn workload(&self, kind: &str, object: &NodeMap) -> Option<Workload> {
+        if self.reading.has_templates { Workload::of(kind, object) } else { None }
+    }
+
+    fn take_template(&mut self, workload: Workload, object: &NodeMap) {
+        self.report.templates += 1;
+        match workload.read(object, self.reading.profiles, (self.file, self.document)) {
+            Ok(template) => (self.found)(ManifestObject::Template(template), self.document),
+            Err(invalid) => self.refuse_object(workload.kind, invalid),
+        }
+    }
+
+    fn refuse_object(&mut self, kind: &'static str, InvalidPod { pod, faults, left_out }: InvalidPod) {
+        faults.iter().for_each(|fault| self.add_problem((kind, pod.clone()), None, ".", fault));
+        if left_out > 0 {
+            self.add_problem((kind, pod), None, ": ", &format!("{left_out} more faults"));
+        }
+    }
+
+    /// The kind that a misspelt kind stands for.
+    fn meant(&self, kind: &str) -> Option<&'static str> {
+        let workloads = if self.reading.has_templates { &WORKLOADS[..] } else { &[] };
+        let kinds = [POD, "List", "PodList"].into_iter().chain(workloads.iter().map(|workload| workload.kind));
+        let singular = kind.strip_suffix(['s', 'S']).unwrap_or(kind);
+        let is_meant = |known: &&str| known.eq_ignore_ascii_case(singular) && *known != kind;
+        kinds.into_iter().find(is_meant)
     }
 
     fn ignore(&mut self, kind: &str) {
@@ -297,27 +329,27 @@ impl Objects<'_> {
 
     /// Reports a fault of the current document or item.
     fn refuse(&mut self, line: Option<u64>, reason: &str) {
-        self.add_problem(None, line, ": ", reason);
+        self.add_problem((POD, None), line, ": ", reason);
     }
 
     /// Reports a fault of a field, whose name the reason begins with.
     fn refuse_field(&mut self, reason: &str) {
-        self.add_problem(None, None, ".", reason);
+        self.add_problem((POD, None), None, ".", reason);
     }
 
     /// Reports a fault. `joint` is written between the item and the reason.
-    fn add_problem(&mut self, pod: Option<String>, line: Option<u64>, joint: &str, reason: &str) {
+    fn add_problem(
+        &mut self,
+        (kind, pod): (&'static str, Option<String>),
+        line: Option<u64>,
+        joint: &str,
+        reason: &str,
+    ) {
         let (file, document) = (self.file.to_owned(), Some(self.document));
         let joint = if self.place.is_empty() { "" } else { joint };
         let reason = format!("{}{joint}{reason}", self.place);
-        self.report.refuse(FileProblem { file, document, line, pod, reason });
+        self.report.refuse(FileProblem { file, document, line, kind, pod, reason });
     }
-}
-
-/// The kind that a misspelt kind stands for.
-fn meant(kind: &str) -> Option<&'static str> {
-    let singular = kind.strip_suffix(['s', 'S']).unwrap_or(kind);
-    ["Pod", "List", "PodList"].into_iter().find(|known| known.eq_ignore_ascii_case(singular))
 }
 
 /// The kind of a list's items that have no kind.

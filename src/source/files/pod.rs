@@ -1,15 +1,18 @@
 //! Reads a Pod from an object of the kind Pod, or lists what the API server would refuse in it.
 
 mod rule;
+mod template;
 mod types;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(super) use self::rule::no_string;
+pub use self::template::PodTemplate;
+pub(super) use self::template::{WORKLOADS, Workload};
 use self::types::whole;
-use super::ManifestPod;
 use super::node::{Node, NodeMap};
+use super::{ManifestPod, Unselected};
 use crate::object_name::{is_namespace, is_pod_name};
 use crate::registration::{ProfileText, is_port_name};
 use crate::source::kube::json_pod::{addresses, is_tcp, keeps_running, seconds};
@@ -74,8 +77,7 @@ impl PodReader {
         let namespace = self.namespace(metadata);
         let name = self.name(metadata);
         let uid = text(metadata.get("uid"));
-        let labels = self.labels(metadata);
-        let annotations = self.annotations(metadata);
+        let texts = self.texts(metadata, spec);
         let status = PodStatus {
             phase: self.phase(status),
             ready: self.is_ready(status),
@@ -88,18 +90,15 @@ impl PodReader {
         let name = name?;
         let uid = uid.map_or_else(|| format!("{namespace}/{name}").into(), Into::into);
         let (namespace, name) = (namespace.into(), name.into());
-        let ports = self.ports(spec);
-        let text = |profile: &WatchProfile| {
-            let mut texts = TextCollector::new(std::slice::from_ref(profile));
-            labels.iter().for_each(|(key, value)| texts.put_label(key, Some(value)));
-            annotations.iter().for_each(|(key, value)| texts.put_annotation(key, Some(value)));
-            ports.iter().for_each(|(name, number)| texts.put_port(name, *number));
-            texts.finish().next().unwrap_or_default()
-        };
-        let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&labels));
-        let by_profile = chosen.map(|(at, profile)| (at, text(profile))).collect();
+        let (by_profile, unselected) = (texts.by_profile(profiles), texts.unselected(profiles));
         let text = ProfileText::default();
-        Some(ManifestPod { by_profile, pod: Pod { namespace, name, uid, resource_version: 1, status, text } })
+        let pod = Pod { namespace, name, uid, resource_version: 1, status, text };
+        Some(ManifestPod { pod, by_profile, unselected })
+    }
+
+    /// What profiles may name of a Pod or of a template.
+    fn texts<'n>(&mut self, metadata: &'n NodeMap, spec: &'n NodeMap) -> PodTexts<'n> {
+        PodTexts { labels: self.labels(metadata), annotations: self.annotations(metadata), ports: self.ports(spec) }
     }
 
     /// The names and numbers of the TCP ports of the containers, then those of the init containers that keep running
@@ -287,6 +286,45 @@ impl PodReader {
         } else {
             self.left_out += 1;
         }
+    }
+}
+
+/// What profiles may name of a Pod or of a template.
+#[derive(Default)]
+struct PodTexts<'n> {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<&'n str, &'n str>,
+    ports: Vec<(&'n str, u16)>,
+}
+
+impl PodTexts<'_> {
+    /// What each profile names, for the profiles whose selectors match.
+    fn by_profile(&self, profiles: &[WatchProfile]) -> Vec<(usize, ProfileText)> {
+        let text = |profile: &WatchProfile| {
+            let mut texts = TextCollector::new(std::slice::from_ref(profile));
+            self.labels.iter().for_each(|(key, value)| texts.put_label(key, Some(value)));
+            self.annotations.iter().for_each(|(key, value)| texts.put_annotation(key, Some(value)));
+            self.ports.iter().for_each(|(name, number)| texts.put_port(name, *number));
+            texts.finish().next().unwrap_or_default()
+        };
+        let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&self.labels));
+        chosen.map(|(at, profile)| (at, text(profile))).collect()
+    }
+
+    /// The profiles that do not select it, although it has an annotation for them that no other profile reads.
+    fn unselected(&self, profiles: &[WatchProfile]) -> Vec<Unselected> {
+        let (chosen, others): (Vec<_>, Vec<_>) =
+            profiles.iter().enumerate().partition(|(_, profile)| profile.selector.matches(&self.labels));
+        let is_read = |key: &str| chosen.iter().any(|(_, profile)| profile.takes_pairs_from(key));
+        let missed = others.into_iter().filter_map(|(profile, of)| {
+            let is_own = |key: &&str| of.takes_pairs_from(key) && !is_read(key);
+            let is_offer = of.register_key().is_some_and(|key| {
+                self.annotations.get(key.as_str()).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            });
+            let key = self.annotations.keys().copied().find(is_own).filter(|_| !is_offer)?;
+            Some(Unselected { profile, key: key.into(), has_label_above: false })
+        });
+        missed.collect()
     }
 }
 

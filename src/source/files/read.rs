@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::STREAM_BOUNDS;
-use super::{FileProblem, LoadReport, ManifestPod, manifest};
+use super::manifest::{Reading, STREAM_BOUNDS};
+use super::{FileProblem, LoadReport, ManifestObject, ManifestPod, POD, PodTemplate, manifest};
 use crate::poll::{entries, is_stdin};
 use crate::source::{Pod, WatchProfile};
 
@@ -25,6 +25,8 @@ pub(super) enum LoadEvent {
         /// The profiles that have the Pod already, a bit each.
         before: u64,
     },
+    /// A Pod template, if they are read.
+    Template(PodTemplate),
     /// The Pod with this uid is gone. Sent only if the load is not whole.
     Gone(Arc<str>),
 }
@@ -32,6 +34,7 @@ pub(super) enum LoadEvent {
 /// The result of the loads so far: a mark of each Pod, and all Pods of standard input, which can be read only once.
 pub(super) struct LoadState {
     profiles: Vec<WatchProfile>,
+    has_templates: bool,
     /// By uid.
     known: HashMap<Arc<str>, KnownPod>,
     /// The uid of each Pod, by a hash of namespace and name.
@@ -70,6 +73,7 @@ impl LoadState {
     pub(super) fn new(profiles: Vec<WatchProfile>) -> LoadState {
         LoadState {
             profiles,
+            has_templates: false,
             known: HashMap::new(),
             names: HashMap::new(),
             keys: RandomState::new(),
@@ -77,6 +81,11 @@ impl LoadState {
             loads: 0,
             is_whole: true,
         }
+    }
+
+    /// Also reads the Pod templates of workloads.
+    pub(super) fn with_templates(profiles: Vec<WatchProfile>) -> LoadState {
+        LoadState { has_templates: true, ..LoadState::new(profiles) }
     }
 
     pub(super) fn profiles(&self) -> &[WatchProfile] {
@@ -110,16 +119,20 @@ impl LoadState {
 
     fn load_file(&mut self, path: &Path, report: &mut LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let (file, profiles) = (Arc::from(path), self.profiles.clone());
+        let reading = Reading { profiles: &profiles, has_templates: self.has_templates };
         let mut own = LoadReport::default();
         let mut pods = 0;
-        let mut found = |pod, document| {
-            pods += 1;
-            self.place(pod, &file, document, report, emit);
+        let mut found = |object, document| match object {
+            ManifestObject::Pod(pod) => {
+                pods += 1;
+                self.place(pod, &file, document, report, emit);
+            }
+            ManifestObject::Template(template) => emit(LoadEvent::Template(template)),
         };
         let result = File::open(path).and_then(|source| {
             own.files = 1;
             let is_void = is_void(path, source.metadata()?.len());
-            manifest::read(path, source, STREAM_BOUNDS, &profiles, &mut own, &mut found).map(|()| is_void)
+            manifest::read(path, source, STREAM_BOUNDS, reading, &mut own, &mut found).map(|()| is_void)
         });
         let is_void = matches!(result, Ok(true)) && own.is_empty(pods);
         // An editor empties a file before it writes it again.
@@ -136,9 +149,13 @@ impl LoadState {
     fn load_stdin(&mut self, path: &Path, report: &mut LoadReport, emit: &mut dyn FnMut(LoadEvent)) {
         let stdin = self.stdin.take().unwrap_or_else(|| {
             let mut stdin = Stdin::default();
-            let mut found = |pod, document| stdin.pods.push((pod, document));
+            let mut found = |object, document| match object {
+                ManifestObject::Pod(pod) => stdin.pods.push((pod, document)),
+                ManifestObject::Template(template) => emit(LoadEvent::Template(template)),
+            };
             let source = io::stdin().lock();
-            let result = manifest::read(path, source, STREAM_BOUNDS, &self.profiles, &mut stdin.report, &mut found);
+            let reading = Reading { profiles: &self.profiles, has_templates: self.has_templates };
+            let result = manifest::read(path, source, STREAM_BOUNDS, reading, &mut stdin.report, &mut found);
             stdin.report.files = 1;
             stdin.report.end(path, stdin.pods.len(), result);
             stdin
@@ -275,7 +292,7 @@ fn name_clash(pod: &ManifestPod, file: &Path, document: u32, earlier: &KnownPod)
 fn clash(pod: &ManifestPod, file: &Path, document: u32, reason: String) -> FileProblem {
     let Pod { namespace, name, .. } = &pod.pod;
     let pod = Some(format!("{namespace}/{name}"));
-    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, pod, reason }
+    FileProblem { file: file.to_owned(), document: usize::try_from(document).ok(), line: None, kind: POD, pod, reason }
 }
 
 fn place_of(KnownPod { file, document, .. }: &KnownPod) -> String {

@@ -104,6 +104,7 @@ fn emit(state: &mut LoadState, paths: &[PathBuf], events: &Sender<Arrival>) -> O
                 }
             }
         }
+        LoadEvent::Template(_) => {} // not asked for
         LoadEvent::Gone(uid) => profiles.iter().for_each(|source| send(source, Change::Remove(uid.clone()))),
     });
     let is_whole = state.is_whole();

@@ -54,9 +54,11 @@ impl Listed {
 
 fn len_of(pod: &ReadPod) -> usize {
     let texts: Vec<usize> = match pod {
-        Ok(ManifestPod { pod, by_profile }) => {
+        Ok(ManifestPod { pod, by_profile, unselected }) => {
             let by_profile = by_profile.iter().map(|(_, text)| text.len_in_memory());
-            [pod.namespace.len(), pod.name.len(), pod.uid.len()].into_iter().chain(by_profile).collect()
+            let unselected = unselected.iter().map(|one| size_of_val(one) + one.key.len());
+            let names = [pod.namespace.len(), pod.name.len(), pod.uid.len()];
+            names.into_iter().chain(by_profile).chain(unselected).collect()
         }
         Err(InvalidPod { pod, faults, .. }) => faults.iter().chain(pod).map(String::len).collect(),
     };
@@ -165,7 +167,7 @@ impl Objects<'_> {
         match (item, list.kind.as_deref()) {
             (_, Some(kind)) if !is_list(kind) => {} // counted at the end, as one object
             (Err(fault), _) => self.refuse(fault.line, &fault.flaw.to_string()),
-            (Ok(Node::Map(object)), None) if !has_kind(&object) => list.hold(pod::read(&object, self.profiles)),
+            (Ok(Node::Map(object)), None) if !has_kind(&object) => list.hold(pod::read(&object, self.reading.profiles)),
             (Ok(item), kind) => self.item(&item, kind.and_then(implied_by), 1),
         }
         self.place.clear();
@@ -238,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::source::files::LoadReport;
+    use crate::source::files::manifest::Reading;
 
     #[test]
     fn pods_that_wait_for_their_kind_are_bounded() {
@@ -246,9 +249,9 @@ mod tests {
         let mut report = LoadReport::default();
         let mut found = 0;
         let mut count = |_, _| found += 1;
-        let (file, profiles) = (Path::new("a.yaml"), &[]);
+        let (file, reading) = (Path::new("a.yaml"), Reading { profiles: &[], has_templates: false });
         let mut objects =
-            Objects { file, profiles, report: &mut report, found: &mut count, document: 1, place: String::new() };
+            Objects { file, reading, report: &mut report, found: &mut count, document: 1, place: String::new() };
         let mut list = Listed::default();
         let item = || Ok(Node::Map(object.clone()));
         (0..3).for_each(|_| objects.list_item(&mut list, item()));
