@@ -33,6 +33,7 @@ mod cluster {
     mod register_keeper;
     mod register_policy;
     mod register_rolling;
+    mod register_warnings;
     mod register_wrapper;
     mod registrars;
     mod registrars_run;
@@ -40,4 +41,5 @@ mod cluster {
     mod registry_examples;
     mod registry_watch;
     mod state;
+    mod watches;
 }

@@ -77,3 +77,21 @@ pub(super) const NAMES: [&str; 10] =
 pub(super) fn is_boolean(text: &str) -> bool {
     ["true", "false", ""].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The admission policy warns of every other name.
+    #[test]
+    fn the_admission_policy_knows_the_same_names() {
+        let policy = include_str!("../../deploy/register/annotations.yaml");
+        let (_, after) = policy.split_once("- name: known").expect("the variable");
+        let (list, _) = after.split_once(']').expect("a list");
+        let (_, list) = list.split_once('[').expect("a list");
+        let names: Vec<&str> = list.split(',').map(|name| name.trim().trim_matches('\'')).collect();
+        assert_eq!(names, NAMES);
+        assert!(policy.contains(&format!("!name.startsWith('{META_PREFIX}')")));
+        assert!(policy.contains(&format!("variables.prefix + '{REGISTER}'")));
+    }
+}

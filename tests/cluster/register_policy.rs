@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use callsign::registration::Encoding;
 use callsign::source::{WatchProfile, default_profiles};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -67,6 +68,8 @@ fn kustomize_renders_it_and_the_api_server_accepts_it() {
                 "role.rbac.authorization.k8s.io/callsign-register",
                 "validatingadmissionpolicy.admissionregistration.k8s.io/callsign-register",
                 "validatingadmissionpolicybinding.admissionregistration.k8s.io/callsign-register",
+                "validatingadmissionpolicy.admissionregistration.k8s.io/callsign-annotations",
+                "validatingadmissionpolicybinding.admissionregistration.k8s.io/callsign-annotations",
             ]),
         ),
         (
@@ -102,6 +105,15 @@ fn its_keys_are_those_of_the_default_profiles() {
     };
     let keys: Vec<_> = keys("profileLabels").into_iter().zip(keys("profileAnnotations")).collect();
     assert_eq!(keys, profile_keys());
+    let prefix = &variables.iter().find(|variable| variable.name == "plainPrefix").expect("a variable").expression;
+    let of_profiles: Vec<String> = default_profiles()
+        .iter()
+        .filter_map(|profile| match &profile.encoding {
+            Encoding::Pairs { plain } => plain.as_ref().map(|prefix| format!("'{prefix}'")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(of_profiles, [prefix.as_str()]);
 }
 
 #[test]
@@ -175,6 +187,60 @@ fn only_the_pod_itself_may_change_its_registration() {
         let message = user.refused(&pod, subresource, &annotated("app.io/annotation", Value::Null));
         assert!(message.contains("annotation app.io/annotation of Pod"), "{who} removes it: {message}");
     }
+}
+
+/// Plain annotations are registrations too. People write them into templates, so not even a process that registers changes
+/// those of its own Pod.
+#[test]
+fn nobody_who_registers_changes_plain_annotations() {
+    let tenant = Tenant::new("policy-plain");
+    let (pod, neighbour) = (tenant.pod("greeter-0"), tenant.pod("greeter-1"));
+    pod.patch(annotated("app.io/group", json!("gray")));
+    let itself = tenant.inside(&pod);
+    let controller = tenant.with_role("controller", "*", "pods,pods/status", &pod);
+    let kubelet = tenant.with_role("kubelet", "get,patch", "pods,pods/status", &pod);
+    let changes = [
+        ("app.io/interface", json!("forged")),
+        ("app.io/meta.zone", json!("b")),
+        ("app.io/interfce", json!("x")),
+        ("app.io/register", json!("true")),
+        ("app.io/group", json!("blue")),
+        ("app.io/group", Value::Null),
+    ];
+    let others =
+        [(tenant.inside(&neighbour), ""), (tenant.unbound(ACCOUNT), ""), (controller, ""), (kubelet, "status")];
+    for (key, value) in &changes {
+        let message = itself.refused(&pod, "", &annotated(key, value.clone()));
+        assert!(message.contains(&format!("this would change annotation {key} of Pod")), "{message}");
+        for (user, subresource) in &others {
+            let message = user.refused(&pod, subresource, &annotated(key, value.clone()));
+            for part in [
+                &format!("callsign: annotation {key} of Pod"),
+                "Plain annotations are changed in the template of the Pod",
+            ] {
+                assert!(message.contains(part), "no {part:?} in {message:?}");
+            }
+        }
+    }
+    // Together with its registration, and among a thousand others.
+    let mut both = registration();
+    both["metadata"]["annotations"]["app.io/weight"] = json!("9");
+    let message = itself.refused(&pod, "", &both);
+    assert!(message.contains("annotation app.io/weight of Pod"), "{message}");
+    // What only looks like one.
+    let (controller, _) = &others[2];
+    for key in ["app.iox/interface", "sub.app.io/interface", "app.io", "example.com/app.io"] {
+        controller.patch(&pod, "", &annotated(key, json!("x"))).expect(key);
+    }
+    // Its own registration, and an administrator's change.
+    itself.patch(&pod, "", &registration()).expect("its own registration");
+    pod.patch(annotated("app.io/interface", json!("org.acme.Greeter")));
+
+    let keys: serde_json::Map<_, _> = (0..1001).map(|at| (format!("key-{at}"), json!(""))).collect();
+    pod.patch(json!({ "metadata": { "annotations": keys } }));
+    let message = controller.refused(&pod, "", &annotated("note", json!("d")));
+    assert!(message.contains("one of more than 1000 annotations"), "{message}");
+    controller.patch(&pod, "", &label("team", json!("b"))).expect("all else goes on");
 }
 
 #[test]
