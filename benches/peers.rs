@@ -6,14 +6,20 @@
 //! benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-
-#[allow(dead_code, reason = "the benchmark uses a part of it")]
-#[path = "../tests/budget"]
-mod budget {
-    pub(crate) mod provider;
-    pub(crate) mod zone;
+#[path = "../tests/harness"]
+mod harness {
+    pub(crate) mod ask;
+    pub(crate) mod budget {
+        pub(crate) mod provider;
+        pub(crate) mod zone;
+    }
+    pub(crate) mod cluster;
+    pub(crate) mod control_plane;
+    pub(crate) mod dig;
+    pub(crate) mod kubelet;
+    pub(crate) mod process;
+    pub(crate) mod proxy;
+    pub(crate) mod server;
 }
 
 mod peers {

@@ -1,10 +1,10 @@
 //! The pure parts, one at a time: decoding an annotation, applying a change, answering a question, composing a reply.
 //!
 //! `cargo bench --bench pure`, and a word to select: no socket, no kernel, one thread. It measures time, so compare only runs
-//! of one machine. tests/budget.rs asserts what does not depend on the machine.
+//! of one machine. tests/measured/budget.rs asserts what does not depend on the machine.
 
-#[allow(dead_code, reason = "the test uses more of it")]
-#[path = "../tests/budget"]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/harness/budget"]
 mod budget {
     pub(crate) mod provider;
     pub(crate) mod zone;

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::change::{CHANGES, Kind, MOVING, PAUSE, behind_table};
 use super::process;
 use super::world;
-use crate::budget::provider::Provider;
+use crate::harness::budget::provider::Provider;
 use crate::harness::cluster::Cluster;
 use crate::harness::server::Server;
 

@@ -12,7 +12,7 @@ use super::report::table;
 use super::side::{Load, ROUND_SECONDS, SERVER, Side};
 use super::world;
 use super::zone::ZoneServer;
-use crate::budget::zone::{INTERFACES, REPLICAS, service_name};
+use crate::harness::budget::zone::{INTERFACES, REPLICAS, service_name};
 use crate::harness::cluster::Cluster;
 
 /// Pods of each zone.

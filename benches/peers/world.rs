@@ -9,7 +9,7 @@ use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::budget::provider::Provider;
+use crate::harness::budget::provider::Provider;
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{NODE_ADDRESS, annotation};
 

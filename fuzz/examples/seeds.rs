@@ -6,9 +6,9 @@
 #[path = "../../tests/harness/ask.rs"]
 mod ask;
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/source_files/cases.rs"]
+#[path = "../../tests/harness/cases.rs"]
 mod cases;
-#[path = "../../tests/source_files/texts.rs"]
+#[path = "../../tests/pure/source_files/texts.rs"]
 mod texts;
 
 use std::fs;

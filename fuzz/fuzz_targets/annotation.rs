@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../../tests/sound/mod.rs"]
+#[path = "../../tests/harness/sound.rs"]
 mod sound;
 
 use std::sync::LazyLock;

@@ -4,13 +4,15 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/harness/ask.rs"]
-mod ask;
+#[path = "../../tests/harness"]
+mod harness {
+    pub(crate) mod ask;
+}
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/answers/hickory/mod.rs"]
+#[path = "../../tests/pure/answers/hickory/mod.rs"]
 mod hickory;
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/answers/world.rs"]
+#[path = "../../tests/pure/answers/world.rs"]
 mod world;
 
 use std::net::SocketAddr;
@@ -18,7 +20,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ask::Reply;
 use callsign::metrics::{Metrics, Transport};
 use callsign::server::clients::ClientPolicy;
 use callsign::server::clients::cookies::Cookies;
@@ -28,6 +29,7 @@ use callsign::snapshot::Snapshot;
 use callsign::source::Pod;
 use callsign::wire::{Edns, Limits};
 use domain::base::Message;
+use harness::ask::Reply;
 use libfuzzer_sys::fuzz_target;
 use world::{OWN, World, endpoint};
 

@@ -6,10 +6,12 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/harness/ask.rs"]
-mod ask;
+#[path = "../../tests/harness"]
+mod harness {
+    pub(crate) mod ask;
+}
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/answers/world.rs"]
+#[path = "../../tests/pure/answers/world.rs"]
 mod world;
 
 use std::fs;

@@ -4,13 +4,15 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/harness/ask.rs"]
-mod ask;
+#[path = "../../tests/harness"]
+mod harness {
+    pub(crate) mod ask;
+}
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/answers/hickory/mod.rs"]
+#[path = "../../tests/pure/answers/hickory/mod.rs"]
 mod hickory;
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/answers/world.rs"]
+#[path = "../../tests/pure/answers/world.rs"]
 mod world;
 
 use std::cell::RefCell;
@@ -18,10 +20,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ask::{Ask, Reply};
 use callsign::wire::Limits;
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
+use harness::ask::{Ask, Reply};
 use libfuzzer_sys::fuzz_target;
 use world::{World, ZONE, endpoint};
 

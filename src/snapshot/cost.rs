@@ -2,7 +2,7 @@
 //!
 //! The cost is an upper estimate. It counts nothing as shared with other Pods, because their content may change. It
 //! does count what the registrations of one annotation share, because those stay together. Blocks of memory are rounded
-//! up as allocators do. `tests/bytes.rs` compares the estimate to counted bytes.
+//! up as allocators do. `tests/measured/bytes.rs` compares the estimate to counted bytes.
 
 use smallvec::SmallVec;
 

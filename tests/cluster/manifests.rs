@@ -1,15 +1,12 @@
 //! The reader of manifests and a real API server agree on a Pod's keys, its types, and what is refused.
 
-#[path = "../source_files/cases.rs"]
-mod cases;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use callsign::source::files::load;
 use serde_json::{Value, json};
 
-use self::cases::{ADDRESSES, HOST_ADDRESSES, REFUSED, TAKEN, annotations, with};
+use crate::harness::cases::{ADDRESSES, HOST_ADDRESSES, REFUSED, TAKEN, annotations, with};
 use crate::harness::cluster::Cluster;
 use crate::harness::process::scratch;
 

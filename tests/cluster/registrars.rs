@@ -7,9 +7,9 @@ use callsign::source::{self, WatchProfile};
 use serde_json::json;
 
 use super::encodings::{RunningWatch, WAYS};
-use super::recorded::{RecordedPod, pods_of_files, profiles_of_file, recorded_pods};
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::Namespace;
+use crate::harness::recorded::{RecordedPod, pods_of_files, profiles_of_file, recorded_pods};
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 

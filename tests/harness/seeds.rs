@@ -1,6 +1,6 @@
 //! How many cases a property runs, and where the seeds of its failures are kept.
 //!
-//! The seeds of `tests/<target>/<module>.rs` are in `proptest-regressions/<target>/<module>.txt`, in the repository. Each
+//! The seeds of `tests/<path>.rs` are in `proptest-regressions/<path>.txt`, in the repository. Each
 //! run replays them first. `PROPTEST_CASES` overrides the number of cases.
 
 use std::any::Any;
@@ -15,7 +15,7 @@ pub(crate) fn config(cases: u32, seeds: &'static str) -> Config {
     Config { cases, failure_persistence: Some(Box::new(Seeds(seeds))), ..Config::default() }
 }
 
-/// The path of a property's seeds, from its target and module. It is absolute, because proptest looks for its default folder
+/// The path of a property's seeds, from the path of its module. It is absolute, because proptest looks for its default folder
 /// beside a `lib.rs`, which an integration test does not have.
 macro_rules! seeds_of {
     ($property:literal) => {

@@ -1,4 +1,4 @@
-// Prints a Go program's view of the server, for tests/clients.rs to check: through the standard library's resolver (`lookup`),
+// Prints a Go program's view of the server, for tests/live/other_clients.rs to check: through the standard library's resolver (`lookup`),
 // and through gRPC's.
 package main
 

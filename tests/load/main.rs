@@ -1,0 +1,24 @@
+//! What needs the whole machine: the highest load, and the static binary, which a script builds with every processor.
+//!
+//! They are a separate binary, because they leave no processor for others. Its tests run one at a time.
+
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[path = "../harness"]
+mod harness {
+    pub(crate) mod alone;
+    pub(crate) mod ask;
+    pub(crate) mod cluster;
+    pub(crate) mod control_plane;
+    pub(crate) mod coredns;
+    pub(crate) mod dig;
+    pub(crate) mod kubelet;
+    pub(crate) mod process;
+    pub(crate) mod proxy;
+    pub(crate) mod server;
+    mod wait;
+
+    pub(crate) use wait::eventually;
+}
+
+mod load;
+mod static_binary;

@@ -1,0 +1,35 @@
+//! What is measured of a whole process: bytes a registration, allocations a query, the cost that the quotas count, the peaks,
+//! and a thousand events a second.
+//!
+//! They are a separate binary, because its allocator counts for the whole process. Its tests run one at a time for the same
+//! reason.
+
+#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[path = "../harness"]
+mod harness {
+    pub(crate) mod alone;
+    pub(crate) mod budget {
+        pub(crate) mod manifest;
+        pub(crate) mod provider;
+        pub(crate) mod shapes;
+        pub(crate) mod zone;
+    }
+}
+
+mod budget;
+mod bytes;
+mod memory;
+mod rate;
+
+use peak_alloc::PeakAlloc;
+use stats_alloc::StatsAlloc;
+
+/// Counts allocations and bytes. [`PeakAlloc`] below it keeps the peak.
+#[global_allocator]
+static ALLOCATOR: StatsAlloc<PeakAlloc> = StatsAlloc::new(PeakAlloc);
+
+/// The bytes that are allocated now.
+fn allocated() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
