@@ -2,7 +2,7 @@
 //! same records, and a UDP echo.
 //!
 //! `cargo bench --bench peers` measures all of [`SECTIONS`]. Words after `--` select some of them, and a number sets the Pods
-//! of `sync` and `churn`. The servers of a table take turns, because two runs on a shared machine are not comparable.
+//! of `sync`, `charts` and `churn`. The servers of a table take turns, because two runs on a shared machine are not comparable.
 //! benches/README.md says what each number means.
 
 #[allow(dead_code, reason = "the benchmark uses a part of it")]
@@ -13,6 +13,7 @@ mod harness {
         pub(crate) mod provider;
         pub(crate) mod zone;
     }
+    pub(crate) mod charts;
     pub(crate) mod cluster;
     pub(crate) mod control_plane;
     pub(crate) mod dig;
@@ -27,6 +28,7 @@ mod peers {
     pub(crate) mod batch;
     pub(crate) mod builds;
     pub(crate) mod change;
+    pub(crate) mod charts;
     pub(crate) mod churn;
     pub(crate) mod coredns;
     pub(crate) mod echo;
@@ -54,10 +56,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use harness::cluster::Cluster;
 use peers::coredns::Reader;
-use peers::{batch, builds, change, churn, echo, events, growth, guards, load, memory, report, sync, world, zone};
+use peers::{
+    batch, builds, change, charts, churn, echo, events, growth, guards, load, memory, report, sync, world, zone,
+};
 
 /// The sections, in the order in which they run.
-const SECTIONS: [&str; 9] = ["change", "events", "load", "builds", "guards", "memory", "sync", "churn", "growth"];
+const SECTIONS: [&str; 10] =
+    ["change", "events", "load", "builds", "guards", "memory", "sync", "charts", "churn", "growth"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -126,6 +131,9 @@ fn main() {
     }
     if is_wanted("sync") {
         sync::measure(cluster, sync_pods);
+    }
+    if is_wanted("charts") {
+        charts::measure(cluster, sync_pods);
     }
     if is_wanted("churn") {
         churn::measure(cluster, sync_pods, is_wanted("change"));

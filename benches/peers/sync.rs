@@ -40,10 +40,10 @@ use crate::harness::process::output;
 pub(crate) const COMMAND: &str = "sync-client";
 
 /// How often each way is measured.
-const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 3;
 
 /// How long the client rests before its memory counts as memory at rest.
-const REST: Duration = Duration::from_secs(3);
+pub(crate) const REST: Duration = Duration::from_secs(3);
 
 const SELECTOR: &str = "dubbo.io/label in (dubbo.io-value, dubbo.io.provider, dubbo.io.consumer)";
 
@@ -75,7 +75,8 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
         for (of_encoding, (seconds, bytes)) in
             [BodyEncoding::Json, BodyEncoding::Protobuf].into_iter().zip(&mut downloads)
         {
-            let (took, len) = download(cluster, of_encoding);
+            let path = format!("/api/v1/namespaces/{SYNC}/pods");
+            let (took, len) = download(cluster, of_encoding, &path, SELECTOR);
             seconds.push(took);
             *bytes = len;
         }
@@ -126,13 +127,13 @@ pub(crate) fn measure(cluster: &'static Cluster, pods: usize) {
     );
 }
 
-/// Downloads the whole list with curl. Returns seconds and bytes.
-fn download(cluster: &Cluster, encoding: BodyEncoding) -> (f64, f64) {
+/// Downloads the whole list of a label selector with curl. Returns seconds and bytes.
+pub(crate) fn download(cluster: &Cluster, encoding: BodyEncoding, path: &str, selector: &str) -> (f64, f64) {
     let text = fs::read_to_string(cluster.kubeconfig()).expect("callsign's kubeconfig");
     let config: Value = serde_json::from_str(&text).expect("a kubeconfig of JSON");
     let part = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).expect("a kubeconfig's part").to_owned();
-    let selector: String = form_urlencoded::byte_serialize(SELECTOR.as_bytes()).collect();
-    let url = format!("{}/api/v1/namespaces/{SYNC}/pods?labelSelector={selector}", part("/clusters/0/cluster/server"));
+    let selector: String = form_urlencoded::byte_serialize(selector.as_bytes()).collect();
+    let url = format!("{}{path}?labelSelector={selector}", part("/clusters/0/cluster/server"));
     let accept = match encoding {
         BodyEncoding::Json => "application/json",
         BodyEncoding::Protobuf => "application/vnd.kubernetes.protobuf",

@@ -10,6 +10,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::harness::budget::provider::Provider;
+use crate::harness::charts::{HTTP, chart_of, chart_pod};
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::{NODE_ADDRESS, annotation};
 
@@ -33,6 +34,9 @@ pub(crate) const LARGE: &str = "large";
 
 /// The namespace of the Pods for the measurements of first lists.
 pub(crate) const SYNC: &str = "sync";
+
+/// The namespace of the Pods of charts.
+pub(crate) const CHARTS: &str = "charts";
 
 /// The port of every registration that has fields.
 pub(crate) const PORT: u16 = 20_880;
@@ -91,6 +95,22 @@ pub(crate) fn write_sync(cluster: &Cluster, count: usize) {
     cluster.kubectl(&["create", "namespace", SYNC]);
     let provider = Provider::recorded();
     write_all(cluster, "sync", (0..count).map(|n| large_pod(SYNC, &provider, n)));
+}
+
+/// Writes this many Pods of charts. Each also registers its port for the profile `app`, under the name that the profile
+/// `labels` gives it.
+pub(crate) fn write_charts(cluster: &Cluster, count: usize) {
+    cluster.kubectl(&["create", "namespace", CHARTS]);
+    let pods = (0..count).map(|n| {
+        let mut body = chart_pod(n);
+        let (release, port) = (format!("release-{}", n / ENDPOINTS), HTTP.to_string());
+        let chart = chart_of(n / ENDPOINTS);
+        let fields = [("interface", &*chart), ("group", &release), ("protocol", "http"), ("port", &port)];
+        body["metadata"]["labels"]["app.io/label"] = "app.io-value".into();
+        body["metadata"]["annotations"]["app.io/annotation"] = annotation(&fields).into();
+        Object { collection: format!("/api/v1/namespaces/{CHARTS}/pods"), body, status: Some(status(address(n))) }
+    });
+    write_all(cluster, CHARTS, pods);
 }
 
 /// Changes all registrations of one of those Pods, and removes some.
@@ -199,16 +219,21 @@ fn pod(
         collection: format!("/api/v1/namespaces/{namespace}/pods"),
         body: json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
             "spec": { "nodeName": "node", "containers": [{ "name": "main", "image": "process" }] } }),
-        status: Some(json!({
-            "phase": "Running",
-            "startTime": "2026-01-01T00:00:00Z",
-            "hostIP": NODE_ADDRESS,
-            "hostIPs": [{ "ip": NODE_ADDRESS }],
-            "podIP": address,
-            "podIPs": [{ "ip": address }],
-            "conditions": conditions(true),
-        })),
+        status: Some(status(address)),
     }
+}
+
+/// The status of a Pod that runs and is ready.
+fn status(address: Ipv4Addr) -> Value {
+    json!({
+        "phase": "Running",
+        "startTime": "2026-01-01T00:00:00Z",
+        "hostIP": NODE_ADDRESS,
+        "hostIPs": [{ "ip": NODE_ADDRESS }],
+        "podIP": address,
+        "podIPs": [{ "ip": address }],
+        "conditions": conditions(true),
+    })
 }
 
 /// A headless Service and its EndpointSlice, as a cluster's controllers would write them.

@@ -27,7 +27,7 @@ const SECONDS: u64 = 8;
 const GROWTH_MAX: u64 = 8 * 1024;
 
 const PODS: u8 = 12;
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[allow(clippy::disallowed_methods, reason = "an option of this test, not of the program")]
 fn seconds() -> u64 {
@@ -91,7 +91,7 @@ fn questions(lines: impl Iterator<Item = String>) -> PathBuf {
     path
 }
 
-fn resident_kib(server: &Server) -> u64 {
+pub(super) fn resident_kib(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")

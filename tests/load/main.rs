@@ -1,4 +1,5 @@
-//! What needs the whole machine: the highest load, and the static binary, which a script builds with every processor.
+//! What needs the whole machine: the highest load, a cluster of thousands of Pods, and the static binary, which a script
+//! builds with every processor.
 //!
 //! They are a separate binary, because they leave no processor for others. Its tests run one at a time.
 
@@ -7,6 +8,7 @@
 mod harness {
     pub(crate) mod alone;
     pub(crate) mod ask;
+    pub(crate) mod charts;
     pub(crate) mod cluster;
     pub(crate) mod control_plane;
     pub(crate) mod coredns;
@@ -20,5 +22,6 @@ mod harness {
     pub(crate) use wait::eventually;
 }
 
+mod charts;
 mod load;
 mod static_binary;
