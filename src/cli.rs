@@ -273,12 +273,15 @@ pub struct DecodeArgs {
     pub json: bool,
 }
 
+/// The arguments of [`FieldArgs`].
+const FIELD_ARGS: [&str; 8] = ["group", "version", "protocol", "ip", "method", "weight", "application", "meta"];
+
 /// `callsign encode`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("origin").args(["input", "interface"]).required(true))]
 pub struct EncodeArgs {
     /// Read JSON from standard input: objects, such as {"interface": …, "port": …}, or pairs of {"k": …, "v": …}
-    #[arg(value_parser = ["-"])]
+    #[arg(value_parser = ["-"], conflicts_with_all = FIELD_ARGS)]
     pub input: Option<String>,
     /// The interface, such as org.acme.Greeter
     #[arg(long, value_name = "NAME", requires = "port")]
@@ -337,29 +340,29 @@ impl FormArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct FieldArgs {
     /// The group
-    #[arg(long, value_name = "NAME", requires = "interface")]
+    #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// The version of the interface
     // A command has no `--version` of its own: clap's `--version` works only before a command.
-    #[arg(long, value_name = "TEXT", requires = "interface")]
+    #[arg(long, value_name = "TEXT")]
     pub version: Option<String>,
     /// The protocol, such as dubbo, tri, grpc or http [default: rpc]
-    #[arg(long, value_name = "NAME", requires = "interface")]
+    #[arg(long, value_name = "NAME")]
     pub protocol: Option<String>,
     /// One of the Pod's own addresses [default: all of them]
-    #[arg(long, value_name = "ADDRESS", requires = "interface")]
+    #[arg(long, value_name = "ADDRESS")]
     pub ip: Option<IpAddr>,
     /// A method; repeats
-    #[arg(long, value_name = "NAME", requires = "interface")]
+    #[arg(long, value_name = "NAME")]
     pub method: Vec<String>,
     /// The weight; 0 publishes nothing [default: 100]
-    #[arg(long, value_name = "NUMBER", requires = "interface")]
+    #[arg(long, value_name = "NUMBER")]
     pub weight: Option<u16>,
     /// The application's name
-    #[arg(long, value_name = "NAME", requires = "interface")]
+    #[arg(long, value_name = "NAME")]
     pub application: Option<String>,
     /// Any other metadata for clients; repeats
-    #[arg(long, value_name = "KEY=VALUE", requires = "interface", value_parser = meta_pair)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = meta_pair)]
     pub meta: Vec<(String, String)>,
 }
 
@@ -372,6 +375,13 @@ impl EncodeArgs {
 }
 
 impl FieldArgs {
+    /// Whether any is given.
+    pub fn is_given(&self) -> bool {
+        let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = self;
+        let texts = [group, version, protocol, application].into_iter().any(Option::is_some);
+        texts || ip.is_some() || weight.is_some() || !method.is_empty() || !meta.is_empty()
+    }
+
     /// The registrations of an interface with these fields at these ports.
     pub fn offer(&self, interface: &str, port: &[u16]) -> Offer {
         let FieldArgs { group, version, protocol, ip, method, weight, application, meta } = self.clone();

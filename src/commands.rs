@@ -71,6 +71,7 @@ fn own_pod_text(error: &OwnPodError) -> String {
 /// The flags that mend a registration.
 fn register_advice(error: &RegisterError) -> String {
     match error {
+        RegisterError::NotLeftToUs(_) => ", with --interface NAME and --port NUMBER".to_owned(),
         RegisterError::NoSuchPod(_) => "; or name it with --namespace and --pod".to_owned(),
         RegisterError::Kept { container, .. } => format!(
             ". To add entries beside them, give --container another name; to replace them, give --container {container}"

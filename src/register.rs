@@ -13,6 +13,7 @@
 //! replaces its own entries, and the containers of a Pod share one list. A registrar that stays and keeps its entries
 //! in place also writes a pair `registrar-kind`.
 
+mod annotated;
 pub mod error;
 #[cfg(feature = "server")]
 pub mod init;

@@ -42,6 +42,18 @@ TOML or in JSON of the same shape:
     methods = [\"SayHello\", \"SayBye\"]
     meta = { zone = \"a\" }
 
+What the flags leave open the Pod template may say, so that image and template say a
+thing once. Without --interface or --port, callsign reads its Pod before it starts the
+server, and waits for the API server. Without app.io/register the annotations register by
+themselves, and callsign ends with an error:
+    metadata:
+      labels: {app.io/label: app.io-value}
+      annotations:
+        app.io/register: \"true\"
+        app.io/interface: org.acme.Greeter
+        app.io/port: http               # a number or a container port's name
+    callsign register -- ./server
+
 The process must know which Pod it is in, so give its container:
     env:
       - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
@@ -85,14 +97,14 @@ again within minutes. It prints log lines to standard error.";
 
 /// `callsign register`
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("offered").args(["interface", "from"]).required(true).multiple(true))]
 #[command(group = ArgGroup::new("readiness").args(["ready_http", "ready_exec", "no_wait"]))]
 pub struct RegisterArgs {
-    /// An interface, such as org.acme.Greeter; repeats, and all share the ports and the fields
-    #[arg(long, value_name = "NAME", requires = "port", help_heading = "Registration")]
+    /// An interface, such as org.acme.Greeter; repeats, and all share the ports and the fields [default: the Pod's
+    /// annotation app.io/interface]
+    #[arg(long, value_name = "NAME", help_heading = "Registration")]
     pub interface: Vec<String>,
-    /// A port; repeats, and each port is a separate registration
-    #[arg(long, value_name = "NUMBER", requires = "interface", help_heading = "Registration",
+    /// A port; repeats, and each port is a separate registration [default: the Pod's annotation app.io/port]
+    #[arg(long, value_name = "NUMBER", help_heading = "Registration",
         value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Vec<u16>,
     #[command(flatten, next_help_heading = "Registration")]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{CommandError, CommandOutput, offers_file};
+use crate::backoff::Backoff;
 use crate::cli::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 use crate::cluster::client;
 use crate::config::Environment;
@@ -23,14 +24,8 @@ pub async fn register(args: RegisterArgs, environment: &Environment) -> Result<u
         return init::run(std::env::args_os(), &ends).await.map_err(CommandError::System);
     }
     logging::init(args.logging.log_format, &args.logging.log_level)?;
-    let offers = offers(&args)?;
+    let (registrar, offers) = prepared(&args, environment).await?;
     let probe = probe(&args, &offers, environment)?;
-    let owner = owner(&args, &offers);
-    offers.iter().try_for_each(|offer| offer.check(args.profile, &owner))?;
-    let mut registrar = registrar(&args.pod, args.profile, owner, environment).await?;
-    if registrar.is_doubtful() {
-        refuse_another_pod(&mut registrar).await?;
-    }
     let keeper = Keeper::start(registrar);
     if args.once {
         keeper.request(WantedEntries::Offers(offers.into()));
@@ -68,10 +63,66 @@ pub async fn withdraw(args: WithdrawArgs, environment: &Environment) -> Result<C
     Ok(CommandOutput::default())
 }
 
-/// The offers of the flags and of the file.
+/// The registrar, and the offers with what the Pod's annotations say of them.
+async fn prepared(args: &RegisterArgs, environment: &Environment) -> Result<(Registrar, Vec<Offer>), CommandError> {
+    let offers = offers(args)?;
+    let is_open = offers.iter().any(Offer::is_open);
+    let check = |offers: &[Offer], owner: &Owner| offers.iter().try_for_each(|offer| offer.check(args.profile, owner));
+    let owned = owner(args, &offers);
+    if !is_open {
+        check(&offers, &owned)?;
+    }
+    let mut registrar = registrar(&args.pod, args.profile, owned, environment).await?;
+    if registrar.is_doubtful() {
+        refuse_another_pod(&mut registrar).await?;
+    }
+    if is_open {
+        let offers = completed(&mut registrar, &offers).await?;
+        let owned = owner(args, &offers);
+        check(&offers, &owned)?;
+        return Ok((registrar.owned_by(owned), offers));
+    }
+    // What a file says is all that it registers.
+    let registrar = if args.from.is_some() { registrar } else { registrar.completing() };
+    Ok((registrar, offers))
+}
+
+/// The offers with what the Pod's annotations say of them. Waits while the API server is away: without the annotations
+/// nobody knows what to register.
+async fn completed(registrar: &mut Registrar, offers: &[Offer]) -> Result<Vec<Offer>, RegisterError> {
+    let mut backoff = Backoff::default();
+    let mut told = String::new();
+    loop {
+        match registrar.complete(offers).await {
+            Err(error) if error.is_passing() => {
+                let text = error.to_string();
+                if text != told {
+                    tracing::warn!(pod = %registrar.pod(), "reading the Pod's annotations, before the server starts: {text}");
+                }
+                told = text;
+                tokio::time::sleep(backoff.wait(error.retry_after())).await;
+            }
+            completed => return completed,
+        }
+    }
+}
+
+/// The offers of the flags and of the file. Without a file, the flags may leave interface and port to the Pod's
+/// annotations.
 fn offers(args: &RegisterArgs) -> Result<Vec<Offer>, CommandError> {
-    let mut offers: Vec<Offer> =
-        args.interface.iter().map(|interface| args.fields.offer(interface, &args.port)).collect();
+    let open = [String::new()];
+    let interfaces = match (args.interface.as_slice(), &args.from) {
+        ([], Some(_)) if args.fields.is_given() || !args.port.is_empty() => {
+            let text = "the flags of a registration need --interface, because --from says all of its own: give --interface and --port, or write them into the file";
+            return Err(CommandError::Usage(text.into()));
+        }
+        ([_, ..], Some(_)) if args.port.is_empty() => {
+            return Err(CommandError::Usage("beside --from, --interface needs --port".into()));
+        }
+        ([], None) => &open[..],
+        (interfaces, _) => interfaces,
+    };
+    let mut offers: Vec<Offer> = interfaces.iter().map(|interface| args.fields.offer(interface, &args.port)).collect();
     if let Some(path) = &args.from {
         offers.extend(offers_file::read(path)?);
     }

@@ -112,6 +112,20 @@ pub enum RegisterError {
         /// The uid of our Pod.
         wanted: String,
     },
+    /// Only the Pod's plain annotations could say what is registered, and they register by themselves.
+    #[error(
+        "the Pod {0} does not leave its annotations to a registrar, and the flags do not say what to register: write app.io/register: \"true\" \
+             beside them in the Pod template (without it they register by themselves), or say interface and port"
+    )]
+    NotLeftToUs(String),
+    /// The Pod's plain annotations cannot be registered.
+    #[error("the annotations of the Pod {pod} cannot be registered: {reason}")]
+    BadAnnotations {
+        /// Namespace and name.
+        pod: String,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
     /// The annotation's value cannot be decoded, so nothing can be added to it.
     #[error(
         "the annotation {annotation} of the Pod {pod} cannot be read, at byte {offset}: {reason}; mend it where it is written, or remove it: \

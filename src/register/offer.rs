@@ -18,7 +18,7 @@ use crate::registration::{self, Metadata, REGISTRAR};
 pub const REGISTRAR_KIND: &str = "registrar-kind";
 
 /// The key of the field that a withdrawal sets to `false`.
-const ENABLED: &str = "enabled";
+pub(super) const ENABLED: &str = "enabled";
 
 /// The protocol of a registry path if the offer names none: a URL must have one.
 const DUBBO_PROTOCOL: &str = "dubbo";
@@ -80,6 +80,11 @@ impl Offer {
     /// An interface at a port, without further fields.
     pub fn new(interface: impl Into<String>, port: u16) -> Offer {
         Offer { interface: interface.into(), port: vec![port], ..Offer::default() }
+    }
+
+    /// Whether it lacks what only the Pod's annotations can say: its interface or a port.
+    pub(crate) fn is_open(&self) -> bool {
+        self.interface.is_empty() || self.port.is_empty()
     }
 
     /// The registrations as fields, one per port: each a list of pairs that begins with `interface`.

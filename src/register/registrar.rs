@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::shortened;
 use super::offer::REGISTRAR_KIND;
-use super::{Offer, OwnPod, Owner, OwnerKind, Profile, RegisterError, proof};
+use super::{Offer, OwnPod, Owner, OwnerKind, Profile, RegisterError, annotated, proof};
 use crate::backoff::Backoff;
 use crate::cluster::plain;
 use crate::registration::{self, ANNOTATION_LEN_MAX, Problem, REGISTRAR, Reason};
@@ -58,11 +58,35 @@ pub struct Registrar {
     is_known: bool,
     profile: Profile,
     owner: Owner,
+    /// Whether the Pod's plain annotations say what offers leave open.
+    completes: bool,
 }
 
 impl Registrar {
     pub fn new(client: Client, pod: OwnPod, profile: Profile, owner: Owner) -> Registrar {
-        Registrar { pods: Api::namespaced(client, &pod.namespace), pod, is_known: false, profile, owner }
+        let pods = Api::namespaced(client, &pod.namespace);
+        Registrar { pods, pod, is_known: false, profile, owner, completes: false }
+    }
+
+    /// Lets the Pod's plain annotations say what offers leave open, if they are left to a registrar.
+    pub fn completing(self) -> Registrar {
+        Registrar { completes: true, ..self }
+    }
+
+    /// Replaces the owner, before anything is written.
+    pub fn owned_by(self, owner: Owner) -> Registrar {
+        Registrar { owner, ..self }
+    }
+
+    /// The offers with what the Pod's plain annotations say. One try.
+    ///
+    /// # Errors
+    /// Why the Pod cannot be read, or why its annotations say too little.
+    pub async fn complete(&mut self, offers: &[Offer]) -> Result<Vec<Offer>, RegisterError> {
+        let pod = self.read(&GetParams::default()).await?;
+        let offers: Vec<Vec<Offer>> =
+            offers.iter().map(|offer| annotated::completed(&pod, offer)).collect::<Result<_, _>>()?;
+        Ok(offers.concat())
     }
 
     /// The Pod as `namespace/name`.
@@ -206,12 +230,12 @@ impl Registrar {
         let entries = match wanted {
             WantedEntries::Offers(offers) => {
                 self.refuse_to_replace(current)?;
-                self.entries(pod, offers)?
+                self.entries(pod, offers, Offer::clone)?
             }
             WantedEntries::Withdrawn(offers)
                 if self.profile == Profile::App && registration::has_entries(current, name).map_err(unreadable)? =>
             {
-                self.entries(pod, &offers.iter().map(Offer::disabled).collect::<Vec<_>>())?
+                self.entries(pod, offers, Offer::disabled)?
             }
             WantedEntries::Withdrawn(_) | WantedEntries::Nothing => Vec::new(),
         };
@@ -219,10 +243,17 @@ impl Registrar {
     }
 
     /// The entries of these offers, each a list of pairs.
-    fn entries(&self, pod: &Pod, offers: &[Offer]) -> Result<Vec<Vec<(String, String)>>, RegisterError> {
+    fn entries(
+        &self,
+        pod: &Pod,
+        offers: &[Offer],
+        turned: fn(&Offer) -> Offer,
+    ) -> Result<Vec<Vec<(String, String)>>, RegisterError> {
         let address = || -> Option<IpAddr> { pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok() };
         let mut entries = Vec::new();
-        for offer in offers {
+        let completed = |offer| if self.completes { annotated::completed(pod, offer) } else { Ok(vec![offer.clone()]) };
+        let offers: Vec<Vec<Offer>> = offers.iter().map(completed).collect::<Result<_, _>>()?;
+        for offer in offers.iter().flatten().map(turned) {
             let address = match (self.profile, offer.ip) {
                 (_, Some(ip)) => ip,
                 (Profile::Dubbo, None) => address().ok_or_else(|| RegisterError::NoAddress(self.pod()))?,

@@ -3,9 +3,11 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use callsign::registration::decode_value;
 use nix::sys::signal::Signal;
+use serde_json::json;
 
-use super::register::{PATIENCE, Site, metadata, published, registered};
+use super::register::{PATIENCE, Site, metadata, published, registered, value};
 use crate::harness::cluster::Cluster;
 use crate::harness::kubelet::Pod;
 use crate::harness::process::{Process, free_port, http_get};
@@ -116,6 +118,49 @@ fn a_server_is_found_and_withdrawn_before_it_ends() {
         ["registered", "withdrawing first", "withdrew", "drained", "ending: no longer ready", "the server has ended"];
     let places = order.map(|text| place(&log, text));
     assert!(places.is_sorted(), "{places:?}\n{log}");
+}
+
+/// A Pod template says what the server is, and a wrapper without a flag of it registers that. Without the annotation that
+/// leaves them to it, the annotations register by themselves, and the wrapper ends.
+#[test]
+fn annotations_say_what_the_flags_leave_open() {
+    let scene = Scene::new("wrapper");
+    let ports = json!([{ "name": "http", "containerPort": scene.port }]);
+    let containers = json!({ "containers": [{ "name": "main", "image": "process", "ports": ports }] });
+    let pod = scene.site.namespace.pod_with("annotated-0", containers);
+    pod.run(&["127.0.0.1"]);
+    let annotate = |register: &str| {
+        let annotations =
+            json!({ "app.io/register": register, "app.io/interface": "org.acme.Greeter", "app.io/port": "http" });
+        pod.patch(json!({ "metadata": { "labels": { "app.io/label": "app.io-value" }, "annotations": annotations } }));
+    };
+    annotate("true");
+    let server = scene.server();
+    let start = |flags: &[&str]| {
+        let mut args: Vec<String> = ["register"].iter().chain(flags).map(|word| (*word).to_owned()).collect();
+        args.extend(scene.site.of(&pod));
+        args.push("--".into());
+        args.extend(server.iter().cloned());
+        Process::start(PROGRAM, args)
+    };
+    let mut wrapper = start(&["--group", "gray", "--drain", "0"]);
+    eventually(PATIENCE, || scene.is_found());
+    let decoded = decode_value(&value(&pod, "app.io/annotation").expect("an annotation"));
+    let [one] = &decoded.registrations[..] else { panic!("{decoded:?}") };
+    assert_eq!((&*one.interface, one.group.as_deref(), one.port), ("org.acme.Greeter", Some("gray"), scene.port));
+    wrapper.signal(Signal::SIGTERM);
+    assert!(wrapper.ended(PATIENCE).expect("its end").success(), "{}", wrapper.log());
+    within_a_second(|| scene.is_gone());
+    scene.site.succeeds(&pod, &["withdraw", "--container", &scene.port.to_string()]);
+
+    annotate("false");
+    eventually(PATIENCE, || scene.is_found());
+    let mut refused = start(&[]);
+    let status = refused.ended(PATIENCE).expect("its end");
+    let log = refused.log();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("does not leave its annotations to a registrar") && log.contains("--interface NAME"), "{log}");
+    assert!(!scene.answers(), "no server was started");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 
 use callsign::cli::{self, Cli, RegisterArgs};
 use callsign::register::{Owner, OwnerKind, Profile};
+use callsign::registration::{ContainerPort, Encoding, ProfileText, Registration, decode, decode_value};
 use callsign::source::default_profiles;
 use clap::Parser;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -77,6 +78,41 @@ fn the_program_accepts_the_examples() {
         }
     }
     assert_eq!(seen, ["wrapper", "sidecar"]);
+}
+
+/// The patch says in annotations what the wrapper's flags say.
+#[test]
+fn the_annotated_example_says_what_the_wrapper_says() {
+    let read = |name: &str| fs::read_to_string(format!("{EXAMPLES}/{name}.yaml")).expect("an example");
+    let patch: serde_json::Value = serde_saphyr::from_str(&read("annotated")).expect("a patch");
+    let template = &patch["spec"]["template"];
+    let annotations = template["metadata"]["annotations"].as_object().expect("annotations");
+    assert_eq!(annotations["app.io/register"], "true");
+    let said: Vec<(&str, &str)> = annotations
+        .iter()
+        .filter(|(key, _)| *key != "app.io/register")
+        .map(|(key, value)| (key.as_str(), value.as_str().expect("a string")))
+        .collect();
+    let app = Encoding::Pairs { plain: Some("app.io/".into()) };
+    let port = ContainerPort { name: "http".into(), number: 20880 };
+    let decoded = decode(&ProfileText::of(None, &app.wanted(), [], said, [port]), &app);
+    assert_eq!(decoded.problems, []);
+
+    let wrapper: Deployment = serde_saphyr::from_str(&read("wrapper")).expect("a Deployment");
+    let container = wrapper.spec.and_then(|spec| spec.template.spec).expect("a spec").containers.remove(0);
+    let flags = register_args(&command_line(&container).expect("a command line"));
+    let offer = flags.fields.offer(&flags.interface[0], &flags.port);
+    let pairs: Vec<_> = offer.fields().flatten().map(|(k, v)| serde_json::json!({ "k": k, "v": v })).collect();
+    let by_flags = decode_value(&serde_json::Value::from(pairs).to_string()).registrations;
+    let placed = |one: &Registration| Registration { offset: 0, ..one.clone() };
+    let [said, flagged] = [&decoded.registrations, &by_flags].map(|all| all.iter().map(placed).collect::<Vec<_>>());
+    assert_eq!(said, flagged);
+
+    let args = template["spec"]["containers"][0]["args"].as_array().expect("arguments");
+    let words = args.iter().map(|word| word.as_str().expect("a string").to_owned());
+    let line: Vec<String> = ["register".to_owned()].into_iter().chain(words).collect();
+    let args = register_args(&line);
+    assert!(args.interface.is_empty() && args.command == flags.command, "{line:?}");
 }
 
 #[test]
