@@ -5,11 +5,13 @@
 //! of `sync`, `charts` and `churn`. The servers of a table take turns, because two runs on a shared machine are not comparable.
 //! benches/README.md says what each number means.
 
-#[allow(dead_code, reason = "the benchmark uses a part of it")]
+#[allow(dead_code, reason = "the tests of `cluster` do more with an API server and replies")]
 #[path = "../tests/harness"]
 mod harness {
+    pub(crate) mod annotation;
     pub(crate) mod ask;
     pub(crate) mod budget {
+        pub(crate) mod pods;
         pub(crate) mod provider;
         pub(crate) mod zone;
     }
@@ -17,7 +19,9 @@ mod harness {
     pub(crate) mod cluster;
     pub(crate) mod control_plane;
     pub(crate) mod dig;
+    pub(crate) mod exchange;
     pub(crate) mod kubelet;
+    mod metric;
     pub(crate) mod process;
     pub(crate) mod proxy;
     pub(crate) mod server;

@@ -3,18 +3,24 @@
 //! `cargo bench --bench pure`, and a word to select: no socket, no kernel, one thread. It measures time, so compare only runs
 //! of one machine. tests/measured/budget.rs asserts what does not depend on the machine.
 
-#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/harness/budget"]
 mod budget {
+    pub(crate) mod changes;
+    pub(crate) mod extremes;
+    pub(crate) mod pods;
     pub(crate) mod provider;
+    pub(crate) mod query;
     pub(crate) mod zone;
 }
 
 use std::hint::black_box;
 use std::net::SocketAddr;
 
-use budget::provider::Provider;
-use budget::zone::{INTERFACES, LARGE, REPLICAS, Zone, client, pod, query, service_name};
+use budget::extremes::{LARGE, client};
+use budget::pods::{REPLICAS, pod, service_name};
+use budget::provider::{INTERFACES, Provider};
+use budget::query::query;
+use budget::zone::Zone;
 use callsign::answer::{self, Freshness, Question};
 use callsign::metrics::Transport;
 use callsign::registration;
@@ -65,11 +71,12 @@ fn zones(criterion: &mut Criterion) {
     for pods in SIZES {
         let mut zone = Zone::of_pods(pods);
         questions(criterion, &zone, pods);
+        let provider = Provider::recorded();
         let mut at = 0;
         criterion.bench_with_input(BenchmarkId::new("apply and publish a Pod's change", pods), &(), |bench, ()| {
             bench.iter(|| {
                 at += 1;
-                zone.turn(at / 2 * 17 % pods, at % 2 == 0);
+                zone.apply(pod(&provider, at / 2 * 17 % pods, at % 2 == 0));
             });
         });
     }
@@ -78,12 +85,13 @@ fn zones(criterion: &mut Criterion) {
 /// One Pod replaces all its services. Meanwhile no other change is published.
 fn hostile(criterion: &mut Criterion) {
     let mut zone = Zone::of_pods(SIZES[0]);
+    let provider = Provider::recorded();
     let mut version = 0;
     let id = BenchmarkId::new("a Pod replaces services", HOSTILE_SERVICES);
     criterion.bench_with_input(id, &(), |bench, ()| {
         bench.iter(|| {
             version += 1;
-            zone.write_anew(version, HOSTILE_SERVICES);
+            zone.write_anew(&provider, version, HOSTILE_SERVICES);
         });
     });
     assert!(zone.snapshot.tally.registrations > HOSTILE_SERVICES, "it was read: {:?}", zone.snapshot.tally);

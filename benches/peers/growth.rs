@@ -12,7 +12,8 @@ use super::report::table;
 use super::side::{Load, ROUND_SECONDS, SERVER, Side};
 use super::world;
 use super::zone::ZoneServer;
-use crate::harness::budget::zone::{INTERFACES, REPLICAS, service_name};
+use crate::harness::budget::pods::{REPLICAS, service_name};
+use crate::harness::budget::provider::INTERFACES;
 use crate::harness::cluster::Cluster;
 
 /// Pods of each zone.

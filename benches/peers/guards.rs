@@ -7,8 +7,9 @@ use super::report::table;
 use super::side::{CLIENTS, Load, SERVER, Side};
 use super::wire::EDNS_SIZE;
 use super::world::{SMALL_SERVICES, callsign_name, small_service};
-use crate::harness::ask::{Ask, Edns, Reply, exchange_udp};
+use crate::harness::ask::{Ask, Edns, Reply};
 use crate::harness::cluster::Cluster;
+use crate::harness::exchange::exchange_udp;
 use crate::harness::server::Server;
 
 /// The option of a DNS cookie (RFC 7873 §4).

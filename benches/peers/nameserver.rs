@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
-use crate::harness::ask::{Ask, Reply, exchange_udp, read_message};
+use crate::harness::ask::{Ask, Reply};
+use crate::harness::exchange::{exchange_udp, read_message};
 use crate::harness::process::{Process, free_address, scratch};
 
 /// The zone of both.

@@ -8,7 +8,8 @@ use domain::base::iana::Rtype;
 
 use super::wire::{EDNS_SIZE, srv_ports};
 use super::world::ENDPOINTS;
-use crate::harness::ask::{Ask, Edns, exchange_udp};
+use crate::harness::ask::{Ask, Edns};
+use crate::harness::exchange::exchange_udp;
 use crate::harness::process::scratch;
 
 /// The number of messages in a file. The load generator repeats them.

@@ -9,8 +9,8 @@ use callsign::server::listen::Listen;
 use callsign::server::{tcp, udp};
 use tokio::sync::watch;
 
-use crate::harness::ask::exchange_udp;
 use crate::harness::budget::zone::Zone;
+use crate::harness::exchange::exchange_udp;
 use crate::harness::process::{Process, free_address};
 
 /// The argument that makes this program the server.

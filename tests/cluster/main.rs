@@ -1,8 +1,8 @@
 //! All tests that need a real API server. They are one test binary, so that they share one cluster.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
 #[path = "../harness"]
 mod harness {
+    pub(crate) mod annotation;
     pub(crate) mod ask;
     pub(crate) mod cases;
     pub(crate) mod cluster;
@@ -10,23 +10,29 @@ mod harness {
     pub(crate) mod control_plane;
     pub(crate) mod coredns;
     pub(crate) mod dig;
+    pub(crate) mod exchange;
     pub(crate) mod faults;
+    pub(crate) mod go;
     pub(crate) mod kubelet;
+    mod metric;
     pub(crate) mod oracle;
     pub(crate) mod order;
     pub(crate) mod process;
     pub(crate) mod proxies;
     pub(crate) mod proxy;
     pub(crate) mod recorded;
+    mod second;
     pub(crate) mod server;
     pub(crate) mod tenant;
     pub(crate) mod tls;
     mod wait;
 
-    pub(crate) use wait::{eventually, within_a_second};
+    pub(crate) use second::within_a_second;
+    pub(crate) use wait::eventually;
 }
 
 mod again;
+mod checks;
 mod commands;
 mod coredns;
 mod deploy;

@@ -38,10 +38,12 @@ type Harm = fn(&mut Vec<u8>);
 
 #[test]
 fn the_strict_reader_notices_every_fault() {
-    let faults: [(&str, Harm); 14] = [
+    let faults: [(&str, Harm); 16] = [
         ("another id", |reply| reply[0] ^= 1),
         ("QR is clear", |reply| reply[2] &= 0x7f),
         ("another opcode", |reply| reply[2] |= 0x20),
+        ("an answer without AA", |reply| reply[2] &= !0x04),
+        ("RD that nobody asked for", |reply| reply[2] |= 0x01),
         ("RA", |reply| reply[3] |= 0x80),
         ("Z", |reply| reply[3] |= 0x40),
         ("AD", |reply| reply[3] |= 0x20),

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::register::{Site, metadata, value};
 use crate::harness::cluster::Cluster;
-use crate::harness::container::go_program;
+use crate::harness::go::go_program;
 use crate::harness::process::{output, scratch};
 use callsign::registration;
 

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::harness::cluster::Cluster;
-use crate::harness::container::go_program;
+use crate::harness::go::go_program;
 use crate::harness::kubelet::{Namespace, Pod};
 use crate::harness::process::Process;
 use crate::harness::server::Server;

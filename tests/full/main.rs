@@ -3,7 +3,6 @@
 //!
 //! It is a separate binary, because it has the image's allocator and reads the highest memory of its whole process.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
 #[path = "../harness"]
 mod harness {
     pub(crate) mod budget {
@@ -29,7 +28,7 @@ use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use crate::harness::budget::shapes::{Shape, shape_of, shaped};
+use crate::harness::budget::shapes::{SHAPES, Shape, shaped};
 use crate::harness::budget::zone::{Zone, settings, source};
 
 /// The image's allocator. The limit in `deploy/` is for the image. What glibc keeps of freed memory varies from machine to
@@ -133,6 +132,11 @@ async fn two_hostile_namespaces_at_the_default_bounds_fit_the_memory_of_deploy()
         mib(limit)
     );
     assert!(peak + OTHERS <= limit, "at most {} MiB, and others {} MiB, of {} MiB", mib(peak), mib(OTHERS), mib(limit));
+}
+
+/// The kind with this name.
+fn shape_of(name: &str) -> Shape {
+    *SHAPES.iter().find(|shape| shape.0 == name).expect("a shape")
 }
 
 /// The cost of a Pod of a shape.

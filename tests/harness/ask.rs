@@ -1,11 +1,8 @@
 //! Queries as bytes, and a strict reader of every reply, with the `domain` crate.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 
 use domain::base::iana::{Class, Rtype};
 use domain::base::message::RecordSection;
@@ -13,12 +10,6 @@ use domain::base::name::ParsedName;
 use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
 use domain::base::{Message, Name};
 use domain::rdata::AllRecordData;
-
-/// After this time without a reply there is none.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The most that a client without EDNS accepts over UDP (RFC 1035 §4.2.1).
-const UDP_LEN: usize = 512;
 
 /// Bits of the header's second and third byte (RFC 1035 §4.1.1, RFC 4035 §3).
 pub(crate) mod flag {
@@ -38,9 +29,9 @@ pub(crate) mod flag {
 pub(crate) struct Ask {
     name: Name<Vec<u8>>,
     rtype: Rtype,
-    class: Class,
-    flags: u16,
-    edns: Option<Edns>,
+    pub(super) class: Class,
+    pub(super) flags: u16,
+    pub(super) edns: Option<Edns>,
 }
 
 /// An OPT record.
@@ -60,16 +51,6 @@ impl Ask {
     pub(crate) fn new(name: &str, rtype: Rtype) -> Ask {
         let name = Name::from_str(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         Ask { name, rtype, class: Class::IN, flags: 0, edns: None }
-    }
-
-    /// Sets header flags and the opcode (see [`flag`]).
-    pub(crate) fn flags(self, flags: u16) -> Ask {
-        Ask { flags, ..self }
-    }
-
-    /// Sets another class.
-    pub(crate) fn class(self, class: Class) -> Ask {
-        Ask { class, ..self }
     }
 
     /// Adds EDNS version 0 with this UDP size.
@@ -95,26 +76,6 @@ impl Ask {
             edns.push_onto(&mut wire);
         }
         wire
-    }
-
-    /// Asks over UDP and reads the reply strictly. The reply must not exceed the client's limit.
-    #[track_caller]
-    pub(crate) fn udp(&self, server: SocketAddr) -> Reply {
-        let query = self.to_wire();
-        let wire = exchange_udp(server, &query).unwrap_or_else(|error| panic!("{self:?} over UDP: {error}"));
-        let limit = self.edns.as_ref().map_or(UDP_LEN, |edns| usize::from(edns.size).max(UDP_LEN));
-        assert!(wire.len() <= limit, "{} bytes to a client that accepts {limit}: {self:?}", wire.len());
-        Reply::read(&query, wire)
-    }
-
-    /// Asks over TCP and reads the reply strictly.
-    #[track_caller]
-    pub(crate) fn tcp(&self, server: SocketAddr) -> Reply {
-        let query = self.to_wire();
-        let wire = exchange_tcp(server, &query).unwrap_or_else(|error| panic!("{self:?} over TCP: {error}"));
-        let reply = Reply::read(&query, wire);
-        assert!(!reply.has(flag::TC), "TC over TCP: {reply:?}");
-        reply
     }
 }
 
@@ -202,6 +163,12 @@ fn check_header(query: &[u8], wire: &[u8]) -> Result<u16, String> {
     if flags & (flag::RA | flag::Z | flag::AD | flag::CD) != 0 {
         return Err("RA, Z, AD or CD is set".into());
     }
+    if flags & flag::RD != asked & flag::RD {
+        return Err("RD is not that of the query".into());
+    }
+    if got[3] > 0 && flags & flag::AA == 0 {
+        return Err("an answer without AA".into());
+    }
     if got[2] > 0 {
         let end = skip_questions(query, sent[2])?;
         if got[2] != sent[2] || wire.get(12..end) != query.get(12..end) {
@@ -284,40 +251,6 @@ fn skip_name(wire: &[u8], mut at: usize) -> Result<usize, String> {
             Some(_) => return Err(format!("a label of an unknown kind at {at}")),
         }
     }
-}
-
-/// Sends bytes over UDP from a new port. The reply must come from the address that they were sent to.
-pub(crate) fn exchange_udp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let here: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(here)?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.send(query)?;
-    let mut reply = vec![0; 65_535];
-    let len = socket.recv(&mut reply)?;
-    reply.truncate(len);
-    Ok(reply)
-}
-
-/// Sends bytes as one message over a new TCP connection.
-pub(crate) fn exchange_tcp(server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let len = u16::try_from(query.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&len.to_be_bytes(), query].concat())?;
-    read_message(&mut stream)
-}
-
-/// Reads one message, after its length, from a TCP connection.
-pub(crate) fn read_message(stream: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut len = [0; 2];
-    stream.read_exact(&mut len)?;
-    let mut reply = vec![0; usize::from(u16::from_be_bytes(len))];
-    stream.read_exact(&mut reply)?;
-    Ok(reply)
 }
 
 fn hex(bytes: &[u8]) -> String {

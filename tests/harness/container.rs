@@ -6,7 +6,7 @@ use std::fs;
 use super::cluster::Cluster;
 use super::control_plane::ADMIN_TOKEN;
 use super::kubelet::Pod;
-use super::process::{Process, built, scratch};
+use super::process::{Process, scratch};
 
 /// Where the kubelet mounts the service account's folder. `/var/run` is a link to `/run`.
 const ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
@@ -39,14 +39,4 @@ impl Pod {
         let words = command[1..].iter().map(String::as_str).chain([&*host_name, program]).chain(args.iter().copied());
         Process::start(&command[0], words)
     }
-}
-
-/// Builds the Go program of a folder of `tests/clients`. The first build compiles its modules and may take some minutes.
-/// After that Go has them in its cache.
-pub(crate) fn go_program(folder: &str) -> String {
-    let file = scratch(folder).join(folder).to_str().expect("a path of UTF-8").to_owned();
-    let sources = format!("{}/tests/clients/{folder}", env!("CARGO_MANIFEST_DIR"));
-    let go = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/go");
-    built(go, ["build", "-C", &sources, "-mod=readonly", "-ldflags=-s -w", "-o", &file, "."]);
-    file
 }

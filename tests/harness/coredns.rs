@@ -31,20 +31,6 @@ impl CoreDns {
         )
     }
 
-    /// The same in front of several servers, without its cache, so that each query reaches a server. No Service keeps queries
-    /// from a replica that is not ready here, so `failover` does, as `deploy/README.md` says.
-    pub(crate) fn start_before(upstreams: &[SocketAddr]) -> CoreDns {
-        let all: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
-        let block = stub("coredns-stub.Corefile");
-        let (before, cache) = block.split_once("    cache ").expect("a cache");
-        let (_, behind) = cache.split_once("\n    }\n").expect("its end");
-        let block = format!("{before}{behind}");
-        let from = format!("forward . {SERVICE_ADDRESS} {{\n");
-        let replaced = block.replace(&from, &format!("forward . {} {{\n        failover SERVFAIL\n", all.join(" ")));
-        assert_ne!(replaced, block);
-        CoreDns::start_with(&replaced)
-    }
-
     /// The same with the block that forwards over TLS, with a trusted authority.
     pub(crate) fn start_tls(upstream: SocketAddr, authority: &Path, server_name: &str) -> CoreDns {
         let block = stub("encrypted/coredns-tls.Corefile");
@@ -60,7 +46,7 @@ impl CoreDns {
     }
 
     /// Starts it with server blocks for port 53, at a free port.
-    fn start_with(blocks: &str) -> CoreDns {
+    pub(crate) fn start_with(blocks: &str) -> CoreDns {
         let (dns, metrics, health) = (free_address(), free_address(), free_address());
         let blocks = blocks
             .replace(":53 {\n", &format!(":{} {{\n    bind {}\n    prometheus {metrics}\n", dns.port(), dns.ip()));

@@ -94,11 +94,6 @@ impl Http2 {
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
-
-    /// Whether the connection has ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
 }
 
 async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

@@ -2,13 +2,12 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+pub(crate) use super::annotation::annotation;
 use super::cluster::Cluster;
 
 /// The Pod network, as in `deploy/coredns-reverse.Corefile`.
@@ -173,12 +172,6 @@ impl Pod {
         let params = DeleteParams { grace_period_seconds: Some(grace_seconds), ..DeleteParams::default() };
         self.cluster.block_on(self.api.delete(&self.name, &params)).expect("delete a Pod");
     }
-}
-
-/// An annotation's value with these fields.
-pub(crate) fn annotation(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<Value> = pairs.iter().map(|(k, v)| json!({ "k": k, "v": v })).collect();
-    STANDARD.encode(Value::Array(pairs).to_string())
 }
 
 /// A Pod's conditions as the kubelet writes them.

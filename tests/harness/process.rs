@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -195,14 +195,6 @@ pub(crate) fn free_port() -> u16 {
 /// The loopback address at a free port.
 pub(crate) fn free_address() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, free_port()).into()
-}
-
-/// The IPv6 loopback address. On a machine without IPv6 it is another IPv4 address, so that only the family is untested.
-pub(crate) fn other_loopback() -> IpAddr {
-    match UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
-        Ok(_) => Ipv6Addr::LOCALHOST.into(),
-        Err(_) => Ipv4Addr::new(127, 0, 0, 6).into(),
-    }
 }
 
 /// GETs a path over HTTP/1.0, where the connection's end ends the body. Returns status and body.

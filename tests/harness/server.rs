@@ -39,20 +39,12 @@ impl Server {
         server
     }
 
-    /// The same at these addresses, to replace a server that has ended.
-    #[track_caller]
-    pub(crate) fn start_at(dns: SocketAddr, http: SocketAddr, args: &[&str]) -> Server {
-        let mut server = Server::launch_at(dns, http, &[env!("CARGO_BIN_EXE_callsign")], args);
-        server.wait_for("/readyz");
-        server
-    }
-
     /// The same with a command line (a program and the arguments before `serve`), without waiting.
     pub(crate) fn launch(command: &[&str], args: &[&str]) -> Server {
         Server::launch_at(free_address(), free_address(), command, args)
     }
 
-    /// The same at these addresses.
+    /// The same at these addresses, as of a server that has ended.
     pub(crate) fn launch_at(dns: SocketAddr, http: SocketAddr, command: &[&str], args: &[&str]) -> Server {
         let (program, before) = command.split_first().expect("a program");
         let mut all: Vec<OsString> = before.iter().map(OsString::from).collect();
@@ -86,14 +78,6 @@ impl Server {
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http_get(self.http, path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
-    }
-
-    /// A metric's value. The name has its labels.
-    #[track_caller]
-    pub(crate) fn metric(&self, name: &str) -> u64 {
-        let (_, text) = self.get("/metrics");
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_else(|| panic!("no {name} in {text}"))
     }
 
     /// The log so far.

@@ -12,7 +12,6 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::ask::read_message;
 use super::process::scratch;
 
 /// The host name in the certificates.
@@ -80,18 +79,6 @@ impl Authority {
 pub(crate) struct Tls(StreamOwned<ClientConnection, TcpStream>);
 
 impl Tls {
-    /// Sends a query after its length, and reads the reply's bytes.
-    pub(crate) fn exchange(&mut self, query: &[u8]) -> io::Result<Vec<u8>> {
-        self.0.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat())?;
-        self.0.flush()?;
-        read_message(&mut self.0)
-    }
-
-    /// Whether the server ends the connection without another byte.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
-    }
-
     /// The certificate that the server has shown.
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         let chain = self.0.conn.peer_certificates().expect("a chain");

@@ -18,9 +18,3 @@ pub(crate) fn eventually<E: Display>(within: Duration, mut check: impl FnMut() -
         sleep(POLL);
     }
 }
-
-/// [`eventually`] within the second that a Pod's change may take to reach DNS.
-#[track_caller]
-pub(crate) fn within_a_second(check: impl FnMut() -> Result<(), String>) -> Duration {
-    eventually(Duration::from_secs(1), check)
-}

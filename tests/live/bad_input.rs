@@ -3,7 +3,8 @@
 //!
 //! After each datagram the same socket asks a plain question, which must be answered.
 
-use crate::harness::ask::{Reply, exchange_tcp, flag};
+use crate::harness::ask::{Reply, flag};
+use crate::harness::exchange::exchange_tcp;
 
 use super::site::{SITE, STATIC, Z, ask, dns, gave_up_nothing, options, provoke};
 use domain::base::iana::Rtype;

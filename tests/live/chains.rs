@@ -83,7 +83,7 @@ impl Other {
     fn start(program: &str, args: &[&str], address: SocketAddr) -> Other {
         let mut process = Process::start(program, args);
         let soa = Ask::new("a.test.", Rtype::SOA).to_wire();
-        process.wait_until(PATIENCE, || crate::harness::ask::exchange_udp(address, &soa).is_ok());
+        process.wait_until(PATIENCE, || crate::harness::exchange::exchange_udp(address, &soa).is_ok());
         Other { address, _process: process }
     }
 

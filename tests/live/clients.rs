@@ -12,8 +12,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::cookies::cookie_alone;
 use super::site::{NSID, ask, manifests};
-use crate::harness::ask::{Ask, Edns, Reply, flag, read_message};
+use crate::harness::ask::{Ask, Edns, Reply, flag};
 use crate::harness::eventually;
+use crate::harness::exchange::read_message;
 use crate::harness::process::scratch;
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, Mounted};

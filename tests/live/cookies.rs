@@ -6,8 +6,9 @@ use domain::base::iana::Rtype;
 
 use super::clients::{Client, NAME, PATIENCE, cookie_of, start, with_cookie};
 use super::site::ask;
-use crate::harness::ask::{Ask, Reply, exchange_tcp};
+use crate::harness::ask::{Ask, Reply};
 use crate::harness::eventually;
+use crate::harness::exchange::exchange_tcp;
 use crate::harness::process::scratch;
 use crate::harness::server::Server;
 

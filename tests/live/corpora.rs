@@ -6,7 +6,8 @@ use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 
-use crate::harness::ask::{Reply, read_message};
+use crate::harness::ask::Reply;
+use crate::harness::exchange::read_message;
 use crate::harness::process::built;
 
 use super::site::{PATIENCE, SITE, dns, gave_up_nothing, provoke};

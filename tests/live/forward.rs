@@ -3,7 +3,8 @@
 
 use domain::base::iana::Rtype;
 
-use crate::harness::ask::{Reply, exchange_udp, flag};
+use crate::harness::ask::{Reply, flag};
+use crate::harness::exchange::exchange_udp;
 
 use super::site::{SITE, Z, ask, data, dns, extended_error, negative_soa, provoke};
 

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rtype;
 use socket2::SockRef;
 
-use crate::harness::ask::{Reply, read_message};
+use crate::harness::ask::Reply;
 use crate::harness::eventually;
+use crate::harness::exchange::read_message;
 use crate::harness::server::Server;
 
 use super::encrypted::Encrypted;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rtype;
 use nix::sys::signal::Signal;
 
-use crate::harness::ask::{Reply, read_message};
+use crate::harness::ask::Reply;
 use crate::harness::eventually;
+use crate::harness::exchange::read_message;
 use crate::harness::process::{http_get, scratch};
 use crate::harness::server::Server;
 

@@ -3,22 +3,22 @@
 //! Each table has the name of its source, and each row the name of its check. If the schema differs from the source, the row
 //! says so. dig and kdig ask if they can, and raw bytes otherwise. The `domain` crate reads every reply again.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
 #[path = "../harness"]
 mod harness {
+    pub(crate) mod annotation;
     pub(crate) mod ask;
     pub(crate) mod budget {
+        pub(crate) mod pods;
         pub(crate) mod provider;
+        pub(crate) mod query;
         pub(crate) mod zone;
     }
-    pub(crate) mod cluster;
-    pub(crate) mod container;
-    pub(crate) mod control_plane;
     pub(crate) mod dig;
+    pub(crate) mod exchange;
+    pub(crate) mod go;
+    pub(crate) mod header;
     pub(crate) mod http2;
-    pub(crate) mod kubelet;
     pub(crate) mod process;
-    pub(crate) mod proxy;
     pub(crate) mod quic;
     pub(crate) mod server;
     pub(crate) mod tls;
@@ -38,6 +38,7 @@ mod dnsviz;
 mod encrypted;
 mod encrypted_hostile;
 mod encrypted_memory;
+mod family;
 mod field_issues;
 mod first_sync;
 mod forward;
@@ -64,6 +65,7 @@ mod static_zones;
 mod stream;
 mod subscriptions;
 mod texts;
+mod tls;
 mod transports;
 mod types;
 mod udp_send;

@@ -22,7 +22,9 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::harness::budget::zone::{Zone, query, service_name};
+use crate::harness::budget::pods::service_name;
+use crate::harness::budget::query::query;
+use crate::harness::budget::zone::Zone;
 use crate::harness::quic::Quic;
 use crate::harness::tls::{Authority, Mounted};
 

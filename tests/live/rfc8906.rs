@@ -1,7 +1,8 @@
 //! RFC 8906 §8, by the ids of the tools that check it (genreport, ednscomp): each row with dig, and as bytes.
 
-use crate::harness::ask::{Ask, Edns, Reply, exchange_udp, flag};
+use crate::harness::ask::{Ask, Edns, Reply, flag};
 use crate::harness::dig::dig;
+use crate::harness::exchange::exchange_udp;
 use domain::base::iana::Rtype;
 
 use super::site::{NSID, ask, data, dns, options, whole};

@@ -10,8 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::base::iana::Rtype;
 
+use super::family::other_loopback;
 use crate::harness::ask::{Ask, Edns, Reply};
-use crate::harness::process::{free_port, other_loopback, scratch};
+use crate::harness::process::{free_port, scratch};
 use crate::harness::server::Server;
 
 /// The Pods' zone.

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use domain::base::iana::Rtype;
 
+use super::family::other_loopback;
 use crate::harness::ask::{Ask, Reply, flag};
 use crate::harness::dig::dig;
-use crate::harness::process::{free_port, other_loopback};
+use crate::harness::process::free_port;
 use crate::harness::server::Server;
 
 use super::clients::Client;

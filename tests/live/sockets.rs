@@ -12,8 +12,9 @@ use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp};
 use seccompiler::{SeccompCondition, SeccompFilter, SeccompRule};
 
+use super::family::other_loopback;
 use crate::harness::dig::{dig, kdig};
-use crate::harness::process::{free_address, free_port, http_get, other_loopback, scratch};
+use crate::harness::process::{free_address, free_port, http_get, scratch};
 use crate::harness::server::Server;
 use crate::harness::tls::{Authority, Mounted, SERVER_NAME};
 
@@ -118,7 +119,9 @@ fn a_client_over_ipv4_is_the_same_client_at_either_wildcard() {
     let wildcards: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     let answers = wildcards.map(|wildcard| {
         let port = free_port();
-        let mut server = Server::start_at((wildcard, port).into(), free_address(), &args);
+        let program = [env!("CARGO_BIN_EXE_callsign")];
+        let mut server = Server::launch_at((wildcard, port).into(), free_address(), &program, &args);
+        server.wait_for("/readyz");
         server.dns = at("127.0.0.1", port);
         let other = Client::at("127.0.0.3", &server).ask(&set);
         assert_eq!([other.rcode, set.tcp(server.dns).rcode], ["REFUSED"; 2], "{wildcard}");

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use domain::base::iana::{Class, Rtype};
 
-use crate::harness::ask::{Ask, Reply, exchange_tcp, flag, read_message};
+use crate::harness::ask::{Ask, Reply, flag};
 use crate::harness::eventually;
+use crate::harness::exchange::{exchange_tcp, read_message};
 use crate::harness::process::output;
 use crate::harness::server::Server;
 

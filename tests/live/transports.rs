@@ -10,8 +10,9 @@ use super::clients::{Client, NAME, PATIENCE, with_cookie};
 use super::cookies::cookie_alone;
 use super::encrypted::{Encrypted, framed, url};
 use super::site::{ask, manifests, options, provoke};
-use crate::harness::ask::{Edns, Reply, exchange_tcp, flag};
+use crate::harness::ask::{Edns, Reply, flag};
 use crate::harness::eventually;
+use crate::harness::exchange::exchange_tcp;
 use crate::harness::http2::Http2;
 use crate::harness::quic::Quic;
 

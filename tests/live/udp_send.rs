@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use callsign::server::{Responder, udp};
 
-use crate::harness::budget::zone::{Zone, query, service_name};
+use crate::harness::budget::pods::service_name;
+use crate::harness::budget::query::query;
+use crate::harness::budget::zone::Zone;
 
 /// The number of replies that could not be sent.
 fn dropped(responder: &Responder) -> u64 {

@@ -3,8 +3,9 @@
 
 use domain::base::iana::{Class, Rtype};
 
-use crate::harness::ask::{Edns, Reply, exchange_udp, flag};
+use crate::harness::ask::{Edns, Reply, flag};
 use crate::harness::dig::{dig, kdig};
+use crate::harness::exchange::exchange_udp;
 use crate::harness::process::output;
 
 use super::site::{SITE, Z, ask, data, dns, negative_soa, options};

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::harness::alone::alone;
 use crate::harness::ask::Ask;
 use crate::harness::cluster::Cluster;
-use crate::harness::coredns::CoreDns;
+use crate::harness::coredns::{CoreDns, SERVICE_ADDRESS, stub};
 use crate::harness::eventually;
 use crate::harness::kubelet::Namespace;
 use crate::harness::process::{output, scratch};
@@ -57,6 +58,27 @@ fn start(stem: &str, more: &[&str]) -> (Namespace, Vec<crate::harness::kubelet::
     (namespace, pods, server)
 }
 
+/// CoreDNS in front of several servers, without its cache, so that each query reaches a server. No Service keeps queries
+/// from a replica that is not ready here, so `failover` does, as `deploy/README.md` says.
+fn coredns_before(upstreams: &[SocketAddr]) -> CoreDns {
+    let all: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
+    let block = stub("coredns-stub.Corefile");
+    let (before, cache) = block.split_once("    cache ").expect("a cache");
+    let (_, behind) = cache.split_once("\n    }\n").expect("its end");
+    let block = format!("{before}{behind}");
+    let from = format!("forward . {SERVICE_ADDRESS} {{\n");
+    let replaced = block.replace(&from, &format!("forward . {} {{\n        failover SERVFAIL\n", all.join(" ")));
+    assert_ne!(replaced, block);
+    CoreDns::start_with(&replaced)
+}
+
+/// A ready server at the addresses of one that has ended.
+fn start_at(dns: SocketAddr, http: SocketAddr, args: &[&str]) -> Server {
+    let mut server = Server::launch_at(dns, http, &[env!("CARGO_BIN_EXE_callsign")], args);
+    server.wait_for("/readyz");
+    server
+}
+
 /// dnsperf's report of its run.
 struct Load {
     completed: u64,
@@ -65,7 +87,7 @@ struct Load {
 }
 
 /// Sends queries in the background, for a time or until every question was sent once.
-fn dnsperf(server: std::net::SocketAddr, questions: &Path, more: &[&str]) -> JoinHandle<Load> {
+fn dnsperf(server: SocketAddr, questions: &Path, more: &[&str]) -> JoinHandle<Load> {
     let (ip, port) = (server.ip().to_string(), server.port().to_string());
     let own = ["-s", &ip, "-p", &port, "-d", questions.to_str().expect("a plain path"), "-e", "-b", "1232", "-c", "8"];
     let args: Vec<String> = own.iter().chain(more).map(|&arg| arg.to_owned()).collect();
@@ -180,7 +202,7 @@ fn a_rolling_restart_loses_no_query() {
     let cluster = Cluster::shared();
     let args = ["--kubeconfig", cluster.kubeconfig(), "--namespace", &namespace.name, "--lame-duck", "3"];
     let second = Server::start(&args);
-    let coredns = CoreDns::start_before(&[first.dns, second.dns]);
+    let coredns = coredns_before(&[first.dns, second.dns]);
     let file = questions([format!("{} SRV", service(&namespace))].into_iter());
     let load = dnsperf(coredns.dns, &file, &["-Q", "2000", "-q", "200", "-l", "22"]);
     sleep(Duration::from_secs(2));
@@ -195,7 +217,7 @@ fn a_rolling_restart_loses_no_query() {
         assert!(old.ended(PATIENCE).expect("its end").success());
         assert!(start.elapsed() >= Duration::from_secs(3));
         sleep(Duration::from_millis(500));
-        *replica = Some(Server::start_at(dns, http, &args));
+        *replica = Some(start_at(dns, http, &args));
         sleep(Duration::from_secs(2));
     }
     let load = load.join().expect("a load");

@@ -3,17 +3,20 @@
 //!
 //! They are a separate binary, because they leave no processor for others. Its tests run one at a time.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
+#[allow(dead_code, reason = "the tests of `cluster` do more with an API server, CoreDNS and replies")]
 #[path = "../harness"]
 mod harness {
     pub(crate) mod alone;
+    pub(crate) mod annotation;
     pub(crate) mod ask;
     pub(crate) mod charts;
     pub(crate) mod cluster;
     pub(crate) mod control_plane;
     pub(crate) mod coredns;
     pub(crate) mod dig;
+    pub(crate) mod exchange;
     pub(crate) mod kubelet;
+    mod metric;
     pub(crate) mod process;
     pub(crate) mod proxy;
     pub(crate) mod server;

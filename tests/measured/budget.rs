@@ -7,7 +7,11 @@ use callsign::snapshot::{OwnValues, PodRecord, Registered, Set, Template};
 use crate::ALLOCATOR;
 use crate::allocated;
 use crate::harness::alone::alone;
-use crate::harness::budget::zone::{INTERFACES, LARGE, Zone, client, query, service_name};
+use crate::harness::budget::extremes::{LARGE, client};
+use crate::harness::budget::pods::service_name;
+use crate::harness::budget::provider::{INTERFACES, Provider};
+use crate::harness::budget::query::query;
+use crate::harness::budget::zone::Zone;
 
 /// The highest number of bytes per registration that are requested from the allocator: a twentieth above the last
 /// count.
@@ -37,10 +41,11 @@ fn a_pod_that_writes_something_new_each_time_costs_what_its_last_says() {
     const KIB_MAX: usize = 4 * 1024;
     let mut zone = Zone::empty();
     zone.list([]);
+    let provider = Provider::recorded();
     let before = allocated();
     let mut peaks = [0; 2];
     for version in 0..VERSIONS {
-        zone.write_anew(version, 4);
+        zone.write_anew(&provider, version, 4);
         let peak = &mut peaks[version * 2 / VERSIONS];
         *peak = (allocated() - before).max(*peak);
     }

@@ -4,13 +4,16 @@
 //! They are a separate binary, because its allocator counts for the whole process. Its tests run one at a time for the same
 //! reason.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
 #[path = "../harness"]
 mod harness {
     pub(crate) mod alone;
     pub(crate) mod budget {
+        pub(crate) mod changes;
+        pub(crate) mod extremes;
         pub(crate) mod manifest;
+        pub(crate) mod pods;
         pub(crate) mod provider;
+        pub(crate) mod query;
         pub(crate) mod shapes;
         pub(crate) mod zone;
     }

@@ -16,8 +16,9 @@ use peak_alloc::PeakAlloc;
 
 use crate::harness::alone::alone;
 use crate::harness::budget::manifest;
-use crate::harness::budget::provider::Provider;
-use crate::harness::budget::zone::{INTERFACES, REPLICAS, Zone, pod, settings, source};
+use crate::harness::budget::pods::{REPLICAS, pod};
+use crate::harness::budget::provider::{INTERFACES, Provider};
+use crate::harness::budget::zone::{Zone, settings, source};
 
 /// The most memory of a save, for any zone: the frame's blocks and the tables of the compression.
 const SAVE_MAX: usize = 512 * 1024;

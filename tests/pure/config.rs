@@ -1,5 +1,8 @@
 //! Options: they mean the same in three places, and a refusal says what to do.
 
+mod profiles;
+mod refusals;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +10,6 @@ use std::time::Duration;
 use callsign::cli::{Cli, Command};
 use callsign::config::{Environment, Namespaces, ServeConfig};
 use callsign::logging::Format;
-use callsign::registration::Encoding;
 use callsign::snapshot::TxtKeys;
 use callsign::source::default_profiles;
 use callsign::source::kube::QUIET_MAX;
@@ -225,126 +227,6 @@ fn where_pods_come_from() {
 }
 
 #[test]
-fn profiles_of_the_file_replace_the_defaults() {
-    let file = "[[profile]]\nname = 'x'\nselector = 'a in (b)'\nannotation = 'x.io/y'\n";
-    let profiles = load("", "", file).unwrap().profiles;
-    let parts: Vec<_> =
-        profiles.iter().map(|one| (&*one.name, one.selector.as_str(), one.annotation.as_deref())).collect();
-    assert_eq!(parts, [("x", "a in (b)", Some("x.io/y"))]);
-    for (file, expected) in [
-        (format!("{file}{file}"), "given twice"),
-        (file.replace("'x'", "'X'"), "its name"),
-        (file.replace("a in (b)", " "), "its selector"),
-        (file.replace("a in (b)", "a in b"), "label selector, character 6"),
-        (file.replace("x.io/y", "x.io/y/z"), "`annotation`: it is not a key"),
-        (file.replace("x.io/y", "/y"), "`annotation`: it is not a key"),
-        (file.replace("annotation = 'x.io/y'", ""), "`annotation`: it must be given"),
-        (file.replace("name", "names"), "line 2: unknown field `names`"),
-    ] {
-        let error = load("", "", &file).unwrap_err();
-        assert!(error.contains(expected), "{file}: {error}");
-    }
-}
-
-#[test]
-fn presets_come_after_the_tables_of_the_file() {
-    let table = |name: &str| format!("[[profile]]\nname = '{name}'\nselector = 'a'\nannotation = 'x.io/y'\n");
-    let listed = |list: &str, name: &str| format!("profiles = {list}\n{}", table(name));
-    for (flags, variables, file, expected) in [
-        ("", "", String::new(), "app dubbo"),
-        ("--profiles labels", "", String::new(), "labels"),
-        ("--profiles labels,app --profiles kratos", "", String::new(), "labels app kratos"),
-        ("", "CALLSIGN_PROFILES=micro,labels", String::new(), "micro labels"),
-        ("--profiles app", "CALLSIGN_PROFILES=micro,labels", String::new(), "app"),
-        ("", "", "profiles = ['labels']".to_owned(), "labels"),
-        ("", "", listed("'labels,app'", "x"), "x labels app"),
-        ("--profiles dubbo", "", table("x") + &table("app"), "x app dubbo"),
-    ] {
-        let profiles = load(flags, variables, &file).unwrap().profiles;
-        let names: Vec<&str> = profiles.iter().map(|profile| &*profile.name).collect();
-        assert_eq!(names.join(" "), expected, "{flags} {variables} {file}");
-    }
-    for (flags, file, expected) in [
-        ("--profiles app,app", String::new(), "\"app\" is given twice"),
-        ("--profiles app", table("app"), "\"app\" is given twice: in this list, or in it and in a [[profile]] table"),
-        ("--profiles x", table("x"), "no preset is called \"x\": write some of app, dubbo, kratos, micro, labels"),
-        ("--profiles app", (0..16).map(|n| table(&format!("n{n}"))).collect(), "17 profiles, at most 16"),
-    ] {
-        let error = load(flags, "", &file).unwrap_err();
-        assert!(error.contains(expected), "{flags} {file}: {error}");
-    }
-}
-
-#[test]
-fn an_error_in_a_mapping_names_the_key_and_what_may_stand_there() {
-    for (keys, expected) in [
-        ("", "profile \"x\": `annotation`: it must be given"),
-        ("encoding = 'yaml'", "`encoding`: write `pairs`"),
-        ("encoding = 'keys'", "`interface`: it must be given: `=TEXT`, `label:KEY` or `annotation:KEY`"),
-        ("encoding = 'keys'\ninterface = 'lable:x'", "`interface`: write `=TEXT`, `label:KEY` or `annotation:KEY`"),
-        ("encoding = 'keys'\ninterface = '=x'\nport = 'port:HTTP'", "`port`: after `port:` stands `*`"),
-        ("encoding = 'keys'\ninterface = '=x'\nmetadata = ['x']", "`metadata`: each is `annotation:KEY`"),
-        ("encoding = 'keys'\ninterface = '=x'\nannotation = 'x.io/y'", "`annotation`: only `encoding = \"pairs\"`"),
-        ("annotation = 'x.io/y'\nport = '=1'", "`port`: only `encoding = \"keys\"` and `encoding = \"dubbo3\"`"),
-        ("annotation = 'y'\nplain = true", "`annotation`: with `plain = true` it needs a slash"),
-        ("encoding = 'keys'\ninterfce = '=x'", "unknown field `interfce`"),
-    ] {
-        let error = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap_err();
-        assert!(error.contains(expected), "{keys}: {error}");
-    }
-    let keys = "encoding = 'keys'\ninterface = 'label:a'\nport = 'port:*'\nmetadata = 'prefix:x.io/meta-'";
-    let config = load("", "", &format!("[[profile]]\nname = 'x'\nselector = 'a'\n{keys}\n")).unwrap();
-    assert!(matches!(config.profiles[0].encoding, Encoding::Keys(_)));
-}
-
-/// Whatever stands there instead, a number or a list too: the error names the profile, the key, and what may stand there.
-#[test]
-fn each_key_of_a_mapping_has_its_error() {
-    let text = "`=TEXT`, `label:KEY` or `annotation:KEY`";
-    let number = "`=NUMBER`, `label:KEY` or `annotation:KEY`";
-    let port = "`=NUMBER`, `label:KEY`, `annotation:KEY`, `port:NAME` for a container port, or `port:*`";
-    let object = "`annotation:KEY`, an annotation with a JSON object";
-    let keys = [("interface", text), ("group", text), ("version", text), ("protocol", text), ("application", text)];
-    let keys = keys.into_iter().chain([("weight", number), ("port", port), ("ports", object), ("metadata", object)]);
-    for (key, may_stand) in keys {
-        let interface = if key == "interface" { "" } else { "interface = '=x'\n" };
-        for wrong in ["'x'", "''", "'lable:x'", "'label'", "'prefix'", "80", "1.5", "true", "[1]", "{ label = 'x' }"] {
-            let file =
-                format!("[[profile]]\nname = 'x'\nselector = 'a'\nencoding = 'keys'\n{interface}{key} = {wrong}\n");
-            if key == "metadata" && wrong == "''" {
-                load("", "", &file).expect("an empty list");
-                continue;
-            }
-            let error = load("", "", &file).expect_err(&file);
-            let expected = format!("profile \"x\": `{key}`: ");
-            assert!(error.contains(&expected) && error.contains(may_stand), "{key} = {wrong}: {error}");
-        }
-        if key != "ports" && key != "metadata" {
-            let file = format!("[[profile]]\nname = 'x'\nselector = 'a'\nencoding = 'keys'\n{interface}{key} = '='\n");
-            let error = load("", "", &file).expect_err(&file);
-            assert!(error.contains(&format!("`{key}`: no text stands after `=`: write {may_stand}")), "{error}");
-        }
-    }
-}
-
-#[test]
-fn a_value_of_the_wrong_type_is_named_by_its_key() {
-    for (file, expected) in [
-        ("[[profile]]\nname = 'x'\nplain = 'yes'", "line 3: `plain`: invalid type"),
-        ("[[profile]]\nname = 5", "line 2: `name`: invalid type"),
-        (
-            "[profile]\nname = 'x'",
-            "line 1: `profile`: invalid type: map, expected tables, each under a line `[[profile]]`",
-        ),
-        ("[[profiles]]\nname = 'x'", "line 1: `profiles`: invalid type"),
-        ("\n  ttl = [5]", "line 2: `ttl`: invalid type"),
-    ] {
-        let error = load("", "", file).unwrap_err();
-        assert!(error.contains(expected), "{file}: {error}");
-    }
-}
-
-#[test]
 fn reverse_networks_are_normalised() {
     for (flags, expected, warnings) in [
         ("--reverse 10.244.3.7/16", "[10.244.0.0/16]", 0),
@@ -363,110 +245,6 @@ fn a_stale_after_below_a_quiet_clusters_age_is_warned_of() {
         let warnings = load(flags, "", "").unwrap().warnings;
         let told = warnings.iter().any(|warning| warning.contains("sends nothing for up to 50 s"));
         assert_eq!((told, warnings.len()), (is_warned, usize::from(is_warned)), "{flags}: {warnings:?}");
-    }
-}
-
-#[test]
-fn what_is_refused() {
-    let long = |len: usize| format!("--zone {}.{}.{}", "a".repeat(63), "b".repeat(63), "c".repeat(len - 64 - 64 - 2));
-    assert_eq!(load(&long(134), "", "").unwrap().zone.wire().len(), 134);
-    let too_long = long(135);
-    for (flags, variables, file, expected) in [
-        (too_long.as_str(), "", "", "takes 135 bytes on the wire; at most 134"),
-        ("--zone .", "", "", "--zone: \".\" is not a zone name: it is the root"),
-        ("--zone a..b", "", "", "empty label"),
-        ("--zone a/b", "", "", "letters, digits"),
-        ("--ttl 0", "", "", "--ttl: 0 is not from 1 to 86400 seconds"),
-        ("--ttl 86401", "", "", "--ttl"),
-        ("--stale-after 0", "", "", "--stale-after"),
-        (
-            "--max-registrations-per-namespace 9",
-            "",
-            "",
-            "in bytes now; remove this option, or write --max-namespace-bytes",
-        ),
-        ("", "CALLSIGN_MAX_REGISTRATIONS_PER_NAMESPACE=9", "", "is in bytes now"),
-        ("", "", "max-registrations-per-namespace = 9", "is in bytes now"),
-        ("--max-bytes 3MiB", "", "", "--max-bytes: a single Pod may need 4MiB"),
-        ("--max-namespace-bytes 1", "", "", "--max-namespace-bytes: a single Pod may need 4MiB"),
-        ("--max-namespace-bytes 1GiB", "", "", "raise --max-bytes too"),
-        ("", "", "max-bytes = -1", "not a size"),
-        ("", "", "max-bytes = '1 pound'", "write 256MiB"),
-        ("--max-stale 100", "", "", "less than --stale-after 180"),
-        ("--state-wait 3", "", "", "--state-wait: it has no effect without --state-dir"),
-        ("--state-dir d --state-wait 601", "", "", "--state-wait: 601 is not from 0 to 600 seconds"),
-        ("--lame-duck 3601", "", "", "--lame-duck"),
-        ("--reverse 10.0.0.1", "", "", "10.244.0.0/16"),
-        ("--reverse 0.0.0.0/0", "", "", "every address"),
-        ("--txt-keys a,all", "", "", "must be the only value"),
-        ("--txt-keys a=b", "", "", "is not a key"),
-        ("--txt-keys a,,b", "", "", "is not a key"),
-        ("--namespace A", "", "", "is not a namespace"),
-        ("--namespace a --all-namespaces", "", "", "contradicts --all-namespaces"),
-        ("", "", "namespace = 'a'\nall-namespaces = true", "contradicts --all-namespaces"),
-        ("--listen 10.0.0.1:53 --listen 10.0.0.1:53", "", "", "given twice"),
-        ("--listen [::ffff:10.0.0.1]:53 --listen 10.0.0.1:53", "", "", "10.0.0.1:53 is given twice"),
-        ("--listen 127.0.0.1:8053", "", "", "also the address of --http"),
-        ("--listen-tls 10.0.0.1:853", "", "", "--listen-tls: it needs a certificate: give --tls-cert FILE"),
-        ("--listen-quic 10.0.0.1:853 --tls-cert c", "", "", "--listen-quic: it needs the certificate's key"),
-        (
-            "--tls-cert c --tls-key k",
-            "",
-            "",
-            "no effect without --listen-tls, --listen-https, --listen-quic or --http-tls",
-        ),
-        ("--tls-cert c --tls-key k --listen-tls 127.0.0.1:5354", "", "", "also an address of --listen"),
-        ("--tls-cert c --tls-key k --listen-https 127.0.0.1:8053", "", "", "also an address of --http"),
-        (
-            "--tls-cert c --tls-key k --listen-tls [::]:1 --listen-https [::]:1",
-            "",
-            "",
-            "also an address of --listen-tls",
-        ),
-        ("--tls-cert c --tls-key k --listen-https [::]:1 --listen-quic [::]:1", "", "", "of --listen-https; give one"),
-        ("--tls-cert c --tls-key k --listen-quic [::]:1 --listen-quic [::]:1", "", "", "[::]:1 is given twice"),
-        ("--allow 10.0.0.0/33", "", "", "--allow: \"10.0.0.0/33\" is not a network; write 10.244.0.0/16"),
-        ("--trusted-client coredns", "", "", "--trusted-client: \"coredns\" is not a network"),
-        ("--client-prefix6 0", "", "", "--client-prefix6: 0 is not from 1 to 128"),
-        ("--client-prefix6 129", "", "", "--client-prefix6: 129 is not from 1 to 128"),
-        ("--tcp-clients 0", "", "", "--tcp-clients: 0 is not from 1 to 1000000"),
-        ("--tcp-clients 9 --tcp-per-client 10", "", "", "--tcp-per-client: 10 is not from 1 to 9"),
-        ("--rrl 0", "", "", "--rrl: 0 is not from 1"),
-        ("--cookies=false --cookie-secret s", "", "", "--cookie-secret: it has no effect with --cookies=false"),
-        ("--http-tls", "", "", "--http-tls: it needs a certificate"),
-        ("--log-level loud", "", "", "is not a log filter"),
-        ("", "HOSTNAME=a\u{1b}b", "", "the host name must have"),
-        ("--config /nonexistent.toml", "", "", "config file /nonexistent.toml: No such file"),
-        ("", "CALLSIGN_TTL=soon", "", "CALLSIGN_TTL: invalid value 'soon' for '--ttl <SECONDS>'"),
-        ("", "CALLSIGN_LISTEN=10.0.0.1:53,here", "", "CALLSIGN_LISTEN: invalid value 'here'"),
-        ("", "CALLSIGN_PUBLISH_NOT_READY=1", "", "CALLSIGN_PUBLISH_NOT_READY: invalid value '1'"),
-        ("", "CALLSIGN_LOG_FORMAT=xml", "", "[possible values: text, json]"),
-        (
-            "",
-            "CALLSIGN_ZONNE=a",
-            "",
-            "CALLSIGN_ZONNE; unset it, or use one of: CALLSIGN_ALLOW CALLSIGN_ALL_NAMESPACES ",
-        ),
-        ("", "CALLSIGN_PROFILE=a", "", "CALLSIGN_PROFILE"),
-        ("", "", "ttl = 1\n\nttll = 1", "line 3: unknown field `ttll`"),
-        ("", "", "\nttl = -1", "line 2: "),
-        ("", "", "\n\nlisten = ['10.0.0.1:53', 'here']", "line 3: \"here\": invalid socket address"),
-        ("", "", "config = 'x'", "line 1: unknown field `config`"),
-        ("", "", "publish-not-ready = 'true'", "line 1: `publish-not-ready`: invalid type"),
-        ("", "", "publish_not_ready = true", "unknown field"),
-    ] {
-        let error = load(flags, variables, file).map(|_| "accepted").unwrap_err();
-        assert!(error.contains(expected), "{flags} {variables} {file}: {error}");
-        assert!(!error.contains(char::is_control), "{error:?}");
-    }
-}
-
-#[test]
-fn an_error_of_the_file_does_not_show_its_lines() {
-    let kubeconfig = "apiVersion: v1\nusers:\n- user:\n    token: s3cr3t\n";
-    for file in [kubeconfig, "token = 's3cr3t'", "a = 's3cr3t", "s3cr3t s3cr3t", "[s3cr3t", "ttl = s3cr3t"] {
-        let error = load("", "", file).unwrap_err();
-        assert!(error.contains("line 1: ") && !error.contains("s3cr3t"), "{file}: {error}");
     }
 }
 

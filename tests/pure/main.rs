@@ -1,10 +1,10 @@
 //! The library's parts without a socket and without the program: tables, properties, the layers and the package.
 
-#[allow(dead_code, reason = "every test binary uses a part of it")]
 #[path = "../harness"]
 mod harness {
     pub(crate) mod ask;
     pub(crate) mod cases;
+    pub(crate) mod header;
     pub(crate) mod recorded;
     pub(crate) mod seeds;
     pub(crate) mod sound;

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::channel;
 
+use super::pods::pod;
 use super::provider::Provider;
-use super::zone::{Zone, pod};
+use super::zone::Zone;
 
 /// Reads a file as the server does.
 pub(crate) fn read(path: PathBuf) -> Zone {

@@ -12,6 +12,9 @@ const FIXTURES: &str = include_str!("../../fixtures/dubbo-go.json");
 /// The provider's entry in the fixture.
 const PROVIDER: &str = "a provider whose path ends in a bean's name";
 
+/// The number of interfaces that one Pod registers.
+pub(crate) const INTERFACES: usize = 5;
+
 /// The recorded provider's registry path.
 pub(crate) struct Provider(String);
 

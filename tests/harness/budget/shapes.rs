@@ -8,8 +8,7 @@ use callsign::registration::ProfileText;
 use callsign::source::{Phase, Pod, PodStatus};
 use serde_json::{Value, json};
 
-use super::provider::Provider;
-use super::zone::INTERFACES;
+use super::provider::{INTERFACES, Provider};
 
 /// The name of a kind of Pod, and the JSON of the `n`-th Pod of that kind.
 pub(crate) type Shape = (&'static str, fn(usize) -> Vec<Value>);
@@ -123,11 +122,6 @@ pub(crate) const SHAPES: [Shape; 19] = [
     }),
     ("nothing registered", |_| Vec::new()),
 ];
-
-/// The kind with this name.
-pub(crate) fn shape_of(name: &str) -> Shape {
-    *SHAPES.iter().find(|shape| shape.0 == name).expect("a shape")
-}
 
 /// The `n`-th Pod of a kind in a namespace. It is running and ready, or Pending without an address.
 pub(crate) fn shaped(shape: Shape, namespace: &str, n: usize, is_running: bool) -> Pod {

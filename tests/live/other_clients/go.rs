@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::pods::{Pods, pod};
-use crate::harness::container::go_program;
+use crate::harness::go::go_program;
 use crate::harness::process::{built, free_address, free_port, output};
 use crate::harness::server::Server;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::harness::kubelet::annotation;
+use crate::harness::annotation::annotation;
 use crate::harness::process::scratch;
 
 /// A folder with one manifest.
