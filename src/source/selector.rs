@@ -3,7 +3,7 @@
 //! The text form is that of `kubectl -l`: requirements joined by commas, all of which must hold. A profile's selector
 //! is parsed at start, so that a typing error is reported there instead of as an API server's 400 later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,11 +13,12 @@ const NAME_LEN_MAX: usize = 63;
 /// The longest prefix of a label's key, a DNS subdomain.
 const PREFIX_LEN_MAX: usize = 253;
 
-/// A label selector. The empty one selects everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A label selector. The empty one selects everything. Two are equal if they have the same requirements, in whatever order
+/// and spelling.
+#[derive(Clone, Debug)]
 pub struct LabelSelector {
     text: String,
-    requirements: Vec<Requirement>,
+    requirements: BTreeSet<Requirement>,
 }
 
 /// Why a selector cannot be parsed.
@@ -30,18 +31,18 @@ pub struct SelectorError {
     pub reason: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Requirement {
     key: String,
     test: Operator,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Operator {
     Exists,
     Missing,
-    In(Vec<String>),
-    NotIn(Vec<String>),
+    In(BTreeSet<String>),
+    NotIn(BTreeSet<String>),
 }
 
 impl LabelSelector {
@@ -65,6 +66,14 @@ impl LabelSelector {
     }
 }
 
+impl PartialEq for LabelSelector {
+    fn eq(&self, other: &LabelSelector) -> bool {
+        self.requirements == other.requirements
+    }
+}
+
+impl Eq for LabelSelector {}
+
 impl fmt::Display for LabelSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -76,11 +85,11 @@ impl FromStr for LabelSelector {
 
     fn from_str(text: &str) -> Result<LabelSelector, SelectorError> {
         let mut parser = SelectorParser { text, at: 0 };
-        let mut requirements = Vec::new();
+        let mut requirements = BTreeSet::new();
         if parser.peek().is_some() {
-            requirements.push(parser.requirement()?);
+            requirements.insert(parser.requirement()?);
             while parser.take(",") {
-                requirements.push(parser.requirement()?);
+                requirements.insert(parser.requirement()?);
             }
             if parser.peek().is_some() {
                 return Err(parser.error("expected a comma or the end"));
@@ -104,10 +113,10 @@ impl<'t> SelectorParser<'t> {
         let key = self.key()?;
         let test = match self.peek() {
             None | Some(',') => Operator::Exists,
-            Some('!') if self.take("!=") => Operator::NotIn(vec![self.value()?]),
+            Some('!') if self.take("!=") => Operator::NotIn([self.value()?].into()),
             Some('=') => {
                 let _ = self.take("==") || self.take("=");
-                Operator::In(vec![self.value()?])
+                Operator::In([self.value()?].into())
             }
             Some('<' | '>') => return Err(self.error("< and > are not supported")),
             Some(_) => {
@@ -137,16 +146,16 @@ impl<'t> SelectorParser<'t> {
         Ok(value.to_owned())
     }
 
-    fn values(&mut self) -> Result<Vec<String>, SelectorError> {
+    fn values(&mut self) -> Result<BTreeSet<String>, SelectorError> {
         if !self.take("(") {
             return Err(self.error("expected ( and a list of values"));
         }
         if self.peek() == Some(')') {
             return Err(self.error("a list of values must not be empty"));
         }
-        let mut values = vec![self.value()?];
+        let mut values = BTreeSet::from([self.value()?]);
         while self.take(",") {
-            values.push(self.value()?);
+            values.insert(self.value()?);
         }
         if !self.take(")") {
             return Err(self.error("expected a comma or )"));
@@ -276,6 +285,25 @@ mod tests {
             let parsed: LabelSelector = selector.parse().expect(selector);
             assert_eq!(parsed.matches(&labels(given)), expected, "{selector:?} on {given:?}");
             assert_eq!(parsed.as_str(), selector);
+        }
+    }
+
+    #[test]
+    fn selectors_of_the_same_requirements_are_equal() {
+        let parsed = |text: &str| text.parse::<LabelSelector>().expect(text);
+        for (one, other, is_equal) in [
+            ("a=b,c", "c , a == b", true),
+            ("a=b", "a in (b)", true),
+            ("a in (b,c)", "a in (c, b, c)", true),
+            ("a!=b", "a notin (b)", true),
+            ("a,a", "a", true),
+            ("a=b", "a=c", false),
+            ("a=b", "a", false),
+            ("a", "!a", false),
+            ("a in (b,c)", "a notin (b,c)", false),
+            ("a,b", "a", false),
+        ] {
+            assert_eq!(parsed(one) == parsed(other), is_equal, "{one:?} and {other:?}");
         }
     }
 

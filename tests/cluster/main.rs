@@ -22,6 +22,7 @@ mod harness {
     pub(crate) mod proxy;
     pub(crate) mod recorded;
     mod second;
+    pub(crate) mod seeds;
     pub(crate) mod server;
     pub(crate) mod tenant;
     pub(crate) mod tls;

@@ -7,12 +7,14 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use callsign::dns::Name;
 use callsign::name::{ANY_PROTOCOL, Service, protocol_label};
 use callsign::registration::{ContainerPort, Decoded, PRESETS, Problem, ProblemKey, ProfileText, Reason, decode};
 use kube::client::Body;
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::{Value, json};
 
 use table::PLAIN;
@@ -21,6 +23,8 @@ use crate::harness::cluster::Cluster;
 use crate::harness::eventually;
 use crate::harness::kubelet::Namespace;
 use crate::harness::process::scratch;
+use crate::harness::seeds::{config, seeds_of};
+
 use crate::harness::tenant::{POLICY_PATIENCE, Tenant};
 
 /// What stands in front of each of the policy's messages.
@@ -167,6 +171,85 @@ fn plain_annotations_are_warned_of_where_the_program_cannot_read_them() {
     assert_eq!(natural_names(&read(&at_room), &tenant.namespace.name), [1]);
     assert_eq!(natural_names(&read(&beyond), &tenant.namespace.name), [0]);
     check(&tenant, &beyond, "has no name but its alias");
+}
+
+/// Some of each, so that many combinations are read well.
+const NAMES: [&str; 15] = [
+    "interface",
+    "interface",
+    "group",
+    "version",
+    "protocol",
+    "port",
+    "port",
+    "weight",
+    "methods",
+    "application",
+    "enabled",
+    "register",
+    "meta.zone",
+    "meta.a.b",
+    "portt",
+];
+const VALUES: [&str; 28] = [
+    "",
+    "a",
+    "a.b",
+    "org.acme.Greeter",
+    "http",
+    "HTTP",
+    "grpc",
+    "grpc",
+    "1",
+    "8080",
+    "8080",
+    "65536",
+    "0",
+    "007",
+    "-1",
+    "false",
+    "TRUE",
+    "yes",
+    "a b",
+    "a--b",
+    "1.0.0-rc1",
+    "_a",
+    "v-1",
+    "a.g-",
+    "größe",
+    "a\nb",
+    "x-00000000000000000000000000000000",
+    "a-b_c",
+];
+
+proptest! {
+    #![proptest_config(config(300, seeds_of!("cluster/register_warnings")))]
+
+    /// Of any plain annotations and ports the policy says what the program says. (Of an offer it says more: nobody has read
+    /// it yet.)
+    #[test]
+    fn any_plain_annotations_are_judged_alike(
+        annotations in prop::collection::btree_map(select(&NAMES[..]), select(&VALUES[..]), 0..6),
+        named in prop::collection::btree_map(select(&["http", "grpc", "a", "dns"][..]), (1_u16..4, any::<bool>()), 0..3),
+        unnamed in prop::collection::btree_set(8080_u16..8083, 0..3),
+    ) {
+        static TENANT: LazyLock<Tenant> = LazyLock::new(|| tenant("warn-any"));
+        prop_assume!(annotations.get("register") != Some(&"TRUE"));
+        let mut pod = pod("", "");
+        for (name, value) in &annotations {
+            pod["metadata"]["annotations"][format!("app.io/{name}")] = json!(value);
+        }
+        let protocol = |is_tcp: bool| if is_tcp { "TCP" } else { "UDP" };
+        let mut ports: Vec<Value> = named
+            .iter()
+            .map(|(name, (number, is_tcp))| json!({ "name": name, "containerPort": number, "protocol": protocol(*is_tcp) }))
+            .collect();
+        ports.extend(unnamed.iter().map(|number| json!({ "containerPort": number, "protocol": "TCP" })));
+        pod["spec"]["containers"][0]["ports"] = ports.into();
+        let (warnings, decoded) = (warnings(&TENANT.namespace, &pod), read(&pod));
+        let is_fine = decoded.problems.is_empty() && has_all_names(&decoded, &TENANT.namespace.name);
+        prop_assert_eq!(warnings.is_empty(), is_fine, "{}: {:?}, but {:?}", pod, warnings, decoded);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::harness::process::scratch;
 use crate::harness::server::Server;
 use crate::harness::within_a_second;
 
-/// Tables whose selectors are that of the preset `app`, that of `labels`, and one of their own, twice.
+/// Tables with the selector of the preset `app`, twice, and with one of their own, twice. Its second spelling means the same.
 const TABLES: &str = "
 [[profile]]
 name = 'other-annotation'
@@ -33,7 +33,7 @@ port = '=7001'
 
 [[profile]]
 name = 'team'
-selector = 'team,version'
+selector = 'version, team'
 encoding = 'keys'
 interface = 'label:team'
 port = '=7002'
