@@ -1,6 +1,7 @@
 //! Keys and values in one block of text. A Pod has some two hundred pairs, and each relist decodes them again.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Pairs of a key and a value, in order.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -28,16 +29,33 @@ impl PairList {
 
     /// Each key with its value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        (0..self.len()).filter_map(|at| self.get(at))
+        self.range(0..self.len())
+    }
+
+    /// The pairs at some indexes, in order. None if there are fewer.
+    #[inline] // each pair of each list is read here
+    pub fn range(&self, indexes: Range<usize>) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let mut start = self.start(indexes.start);
+        self.ends.get(indexes).unwrap_or_default().iter().map(move |(key_end, value_end)| {
+            let (key_end, value_end) = (*key_end as usize, *value_end as usize);
+            let pair = (self.part(start, key_end), self.part(key_end, value_end));
+            start = value_end;
+            pair
+        })
     }
 
     /// The pair at an index.
-    #[inline] // each pair of each list is read here
     pub fn get(&self, at: usize) -> Option<(&str, &str)> {
-        let (key_end, value_end) = self.ends.get(at).map(|(key, value)| (*key as usize, *value as usize))?;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end as usize);
-        let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
-        Some((part(start, key_end), part(key_end, value_end)))
+        self.range(at..at.checked_add(1)?).next()
+    }
+
+    /// Where a pair's key starts in the text.
+    fn start(&self, at: usize) -> usize {
+        at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end as usize)
+    }
+
+    fn part(&self, from: usize, to: usize) -> &str {
+        self.text.get(from..to).unwrap_or_default()
     }
 }
 

@@ -6,6 +6,7 @@
 //! Pod.
 
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -195,13 +196,18 @@ impl<'r> MetadataView<'r> {
     }
 
     fn value(self, at: usize) -> Option<&'r str> {
-        let shared = || self.template.common.pairs.pairs.get(at).map(|(_, value)| value);
-        of(self.own, at).or_else(|| of(&self.template.own, at)).or_else(shared)
+        self.own_value(at).or_else(|| self.template.common.pairs.pairs.get(at).map(|(_, value)| value))
+    }
+
+    /// The value that replaces the shared one at an index.
+    fn own_value(self, at: usize) -> Option<&'r str> {
+        of(self.own, at).or_else(|| of(&self.template.own, at))
     }
 
     /// The metadata: first the published pairs by key, then the others by key.
     pub fn pairs(self) -> impl Iterator<Item = (&'r str, &'r str)> {
-        (0..self.len).filter_map(move |at| Some((self.template.common.pairs.pairs.get(at)?.0, self.value(at)?)))
+        let shared = self.template.common.pairs.pairs.range(0..self.len);
+        shared.enumerate().map(move |(at, (key, value))| (key, self.own_value(at).unwrap_or(value)))
     }
 }
 
@@ -237,17 +243,13 @@ fn of(overrides: &Overrides, place: usize) -> Option<&str> {
 
 /// The values in which a list, sorted by key, differs from a shared list with some values overridden.
 fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Overrides>> {
-    let (mut published, mut others) = (0..shared.published, shared.published..shared.pairs.len());
+    let part = |part: Range<usize>| part.clone().zip(shared.pairs.range(part)).peekable();
+    let (mut published, mut others) = (part(0..shared.published), part(shared.published..shared.pairs.len()));
     let mut differ: SmallVec<[(u16, Box<str>); 1]> = SmallVec::new();
     for (key, value) in list.iter() {
         // The list is sorted by key, and so are both parts. So its next key is the next key of one part.
-        let next = |part: &std::ops::Range<usize>| {
-            let first = part.clone().next().and_then(|at| shared.pairs.get(at));
-            first.filter(|(next, _)| *next == key)
-        };
-        let part = if next(&others).is_some() { &mut others } else { &mut published };
-        let (_, said) = next(part)?;
-        let at = part.next()?;
+        let is_next = |(_, (next, _)): &(usize, (&str, &str))| *next == key;
+        let (at, (_, said)) = others.next_if(is_next).or_else(|| published.next_if(is_next))?;
         if of(own, at).unwrap_or(said) != value {
             if differ.len() == OVERRIDES_MAX {
                 return None;
@@ -256,5 +258,5 @@ fn overrides(shared: &Pairs, own: &Overrides, list: &PairList) -> Option<Box<Ove
         }
     }
     differ.sort_unstable_by_key(|(at, _)| *at);
-    (published.is_empty() && others.is_empty()).then(|| differ.into_vec().into())
+    (published.next().is_none() && others.next().is_none()).then(|| differ.into_vec().into())
 }
