@@ -21,17 +21,17 @@ pub struct SetKey {
     pub interface: Key,
 }
 
-/// A borrowed [`SetKey`].
+/// A borrowed [`SetKey`]. The interface comes first, because it distinguishes most names of a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetKeyRef<'k> {
-    /// The bytes of its label, in lower case.
-    pub namespace: &'k [u8],
+    /// The interface, or its first labels, as key bytes.
+    pub interface: &'k [u8],
     /// Which groups the name selects.
     pub group: NameSelector<&'k [u8]>,
     /// Which versions the name selects.
     pub version: NameSelector<&'k [u8]>,
-    /// The interface, or its first labels, as key bytes.
-    pub interface: &'k [u8],
+    /// The bytes of its label, in lower case.
+    pub namespace: &'k [u8],
 }
 
 impl SetKey {

@@ -4,7 +4,7 @@
 //! the service below it if there is exactly one, and otherwise in a count of names by hash. So a lookup of a random
 //! name costs no more than that of an existing one.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -157,7 +157,8 @@ impl Names {
     pub fn remove_service(&mut self, service: &Service, slot: SetSlot, zone: &Name) {
         self.count_above(service, slot, zone, false);
         self.by_interface.remove(&(self.hash_of_interface(&service.interface), slot));
-        if self.plain.remove(&plain_alias(service, slot)).is_some() {
+        if !service.is_natural() {
+            self.plain.remove(&plain_alias(service, slot));
             self.alias_only -= 1;
         }
         self.aliases.remove(self.hash_of_alias(service.namespace.as_bytes(), service.alias), slot);
@@ -171,7 +172,9 @@ impl Names {
         let is_plain = key.group == NameSelector::Any && key.version == NameSelector::Any;
         if let Some(slot) = before {
             self.natural.remove(hash, slot);
-            self.plain.remove(&plain(slot));
+            if is_plain {
+                self.plain.remove(&plain(slot));
+            }
         }
         if let Some(slot) = after {
             self.natural.insert(hash, slot);
@@ -291,9 +294,7 @@ impl Names {
     }
 
     fn hash_of_interface(&self, interface: &str) -> u32 {
-        let mut hasher = self.keys.build_hasher();
-        interface.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
-        hasher.finish() as u32
+        self.keys.hash_one(interface.to_ascii_lowercase()) as u32
     }
 
     fn hash_of_above(&self, above: &SetKeyRef<'_>) -> u64 {
