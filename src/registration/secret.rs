@@ -18,7 +18,8 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 /// Whether a text has `://user:password@`, or a secret's key before a `=` or, in JSON, before a `:`, also after
 /// percent-decoding it once or twice.
 pub(super) fn is_secret(text: &str) -> bool {
-    is_any_reading(text, holds_secret)
+    // A shortcut: most values have no such character, and every value of every Pod comes here.
+    text.bytes().any(|byte| byte == b'%' || is_mark(byte)) && is_any_reading(text, holds_secret)
 }
 
 fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
@@ -34,11 +35,15 @@ fn is_any_reading(text: &str, is_secret: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 fn holds_secret(text: &[u8]) -> bool {
-    // A shortcut: most texts have none of these characters, and every pair of every Pod comes here.
-    if !text.iter().any(|byte| matches!(byte, b'@' | b'=' | b'"')) {
-        return false;
+    if !text.iter().any(|byte| is_mark(*byte)) {
+        return false; // a shortcut: most keys have none
     }
     text.split(u8::is_ascii_whitespace).any(holds_password) || holds_assignment(text) || holds_member(text)
+}
+
+/// Whether a character is one of those without which a text holds no secret.
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'@' | b'=' | b'"')
 }
 
 /// Whether a word has `://`, then a `:`, then an `@`. Anything may come between, because a password may have any
