@@ -31,7 +31,7 @@ const SHARED_NAMES: u64 = 424;
 const COMMON: u64 = 192;
 
 /// A list of pairs and the references to it, and a pair in it, without their texts.
-const PAIRS: u64 = 192;
+const PAIRS: u64 = 200;
 const PAIR: u64 = 8;
 
 /// A value that replaces a shared one, without its text.
