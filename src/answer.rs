@@ -16,7 +16,7 @@ use crate::name::TargetLabel;
 use crate::snapshot::Snapshot;
 use crate::zones::{Referral, RrSet, Zone};
 
-pub use crate::snapshot::InstanceLabel;
+pub use crate::snapshot::{Freshness, InstanceLabel};
 pub use records::{Members, Rdata, Records, ZoneSoa};
 
 /// The most links of an alias chain that an answer follows within our zones.
@@ -37,18 +37,6 @@ pub struct Question<'q> {
     pub client: IpAddr,
     /// Whether the data about Pods is current.
     pub freshness: Freshness,
-}
-
-/// How long the quietest source of Pods has been silent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Freshness {
-    /// Not longer than `--stale-after`.
-    #[default]
-    Fresh,
-    /// Longer than `--stale-after`: answers carry an extended error that says so.
-    Stale,
-    /// Longer than `--max-stale`: questions about Pods get SERVFAIL.
-    Expired,
 }
 
 /// What to reply.

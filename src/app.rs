@@ -1,8 +1,8 @@
 //! Wiring: tasks, signals, and the end.
 //!
 //! ```text
-//! sources ─(events)─► writer ─(snapshots)─► responder ◄─ UDP, TCP, TLS, HTTPS, QUIC
-//! zone files ─(zones)─┘                         └─► HTTP
+//! sources ─(events)─► writer ─(snapshots)─► published zone ─► responder ─► UDP, TCP, TLS, HTTPS, QUIC
+//! zone files ─(zones)─┘                              └─► HTTP, the saved zone
 //! ```
 
 mod client_policy;
@@ -21,25 +21,24 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::answer::Freshness;
 use crate::changes::Changes;
 use crate::cluster;
 use crate::config::ServeConfig;
 use crate::heartbeat::Heartbeat;
-use crate::http::{self, ApiState, HttpLimits, ListBudget};
+use crate::http::{self, ApiState, HttpCounters, HttpLimits, ListBudget};
 use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::sandbox::{self, SandboxNeeds};
-use crate::server::{Responder, SharedFreshness};
-use crate::snapshot::Snapshot;
+use crate::server::{Responder, ServerCounters};
+use crate::snapshot::{Freshness, PublishedZone, Snapshot};
 use crate::source::Sources;
+use crate::state::StateCounters;
 use crate::version::{COMMIT, VERSION};
 use crate::writer::{self, Inputs};
 
@@ -72,12 +71,17 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let rereads = Arc::new(ReloadSignals::default());
     let zones = zone_files::watch(&config, rereads.clone());
 
+    let zone = Arc::new(PublishedZone::new(Arc::new(Snapshot::empty(settings.clone(), zones.borrow().clone()))));
+    let server_counters = Arc::new(ServerCounters::default());
+    let http_counters = Arc::new(HttpCounters::default());
+    let state_counters = Arc::new(StateCounters::default());
+    let metrics = Metrics::new(VERSION, COMMIT).with(server_counters.clone()).with(http_counters.clone());
+    let metrics = Arc::new(metrics.with(state_counters.clone()));
     let responder = Arc::new(Responder {
-        snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.borrow().clone())),
-        freshness: SharedFreshness::default(),
+        zone: zone.clone(),
         nsid: config.nsid.as_bytes().into(),
         clients: client_policy::of_dns(&config)?,
-        metrics: Arc::new(Metrics::new(VERSION, COMMIT)),
+        counters: server_counters.clone(),
         logs_queries: config.log_queries,
     });
     let (closing, closed) = watch::channel(false);
@@ -97,23 +101,28 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
             settings,
             zones.borrow().clone(),
             sources.ids(),
-            responder.clone(),
+            zone.clone(),
         );
         tokio::spawn(restored);
-        saved_zone::start_saving(own, &sources, &responder)
+        saved_zone::start_saving(own, &sources, &zone, state_counters.clone())
     });
     let heartbeat = Arc::new(Heartbeat::default());
     let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
     let inputs = Inputs { events: incoming, zones, refetch_senders: sources.refetch_senders() };
-    tokio::spawn(writer::run(index, inputs, responder.clone(), changes.clone(), heartbeat.clone()));
-    tokio::spawn(watch_freshness(config.clone(), sources.clone(), responder.clone()));
+    let of_lag = metrics.clone();
+    let observe_lag = move |lag| of_lag.observe_event_lag(lag);
+    tokio::spawn(writer::run(index, inputs, zone.clone(), changes.clone(), heartbeat.clone(), observe_lag));
+    tokio::spawn(watch_freshness(config.clone(), sources.clone(), zone.clone()));
 
     let is_ending = Arc::new(AtomicBool::new(false));
     let stats = Box::new(move || sources::stats(&sources));
     let (list_budget, limits) = (ListBudget::default(), HttpLimits::default());
     let api = ApiState {
         access,
-        responder,
+        zone,
+        metrics,
+        counters: http_counters,
+        server_counters,
         changes,
         heartbeat,
         is_ending: is_ending.clone(),
@@ -215,13 +224,13 @@ fn raise_file_limit() {
     }
 }
 
-/// Keeps the responder's freshness up to date.
-async fn watch_freshness(config: ServeConfig, sources: Arc<Sources>, responder: Arc<Responder>) {
+/// Keeps the zone's freshness up to date.
+async fn watch_freshness(config: ServeConfig, sources: Arc<Sources>, zone: Arc<PublishedZone>) {
     let mut last = Freshness::Fresh;
     loop {
         tokio::time::sleep(FRESHNESS_INTERVAL).await;
         // A restored zone is as old as its last contact with the cluster in the earlier run.
-        let heard_at = responder.snapshot.load().heard_at;
+        let heard_at = zone.snapshot.load().heard_at;
         let restored = heard_at.map(|heard_at| Duration::from_secs(saved_zone::now().saturating_sub(heard_at)));
         let age = restored.or_else(|| sources.age());
         let freshness = match age {
@@ -229,7 +238,7 @@ async fn watch_freshness(config: ServeConfig, sources: Arc<Sources>, responder: 
             Some(age) if restored.is_some() || age > config.stale_after => Freshness::Stale,
             _ => Freshness::Fresh,
         };
-        responder.freshness.store(freshness);
+        zone.freshness.store(freshness);
         if freshness != last {
             tracing::warn!(?age, "the data about Pods is now {freshness:?}");
             last = freshness;

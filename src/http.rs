@@ -17,6 +17,7 @@
 pub mod access;
 mod connection;
 mod connection_guard;
+mod counters;
 mod event_budget;
 mod event_stream;
 mod feed;
@@ -47,14 +48,15 @@ use tokio::task::JoinSet;
 use crate::changes::Changes;
 use crate::escape;
 use crate::heartbeat::Heartbeat;
-use crate::metrics::{DropReason, SourceStats};
-use crate::server::Responder;
+use crate::metrics::{Metrics, SourceStats};
 use crate::server::clients::permits::{ConnectionPermits, client_of};
 use crate::server::encrypted::tls::shake_hands;
 use crate::server::listen::canonical;
-use crate::snapshot::Snapshot;
+use crate::server::{DropReason, ServerCounters};
+use crate::snapshot::{PublishedZone, Snapshot};
 use access::Access;
 use connection_guard::ConnectionGuard;
+pub use counters::HttpCounters;
 use event_stream::Closing;
 pub use limits::HttpLimits;
 pub use list_budget::ListBudget;
@@ -76,8 +78,12 @@ const RETRY_AFTER: &str = "1";
 pub struct ApiState {
     /// Which clients may connect, and the token that they need.
     pub access: Access,
-    /// The current snapshot and the counters.
-    pub responder: Arc<Responder>,
+    pub zone: Arc<PublishedZone>,
+    /// All metrics of the process, for `/metrics`.
+    pub metrics: Arc<Metrics>,
+    pub counters: Arc<HttpCounters>,
+    /// These count connections without a reply, as they do for DNS.
+    pub server_counters: Arc<ServerCounters>,
     /// The recent changes of the zone, and their subscribers.
     pub changes: Arc<Changes>,
     /// The heartbeat of the zone's writer.
@@ -101,7 +107,7 @@ impl std::fmt::Debug for ApiState {
 /// Accepts connections until `closing` is true, then waits for the running responses.
 pub async fn serve(listener: TcpListener, api: Arc<ApiState>, mut closing: Closing) {
     let router = router(api.clone());
-    let prefix6 = api.responder.clients.prefix6;
+    let prefix6 = api.access.prefix6;
     // Clients are counted only after a request's head is read, so that a client's streams do not keep out its probes.
     let permits = Arc::new(ConnectionPermits::new(CONNECTIONS_MAX, u32::MAX, prefix6));
     let mut visits = JoinSet::new();
@@ -117,7 +123,7 @@ pub async fn serve(listener: TcpListener, api: Arc<ApiState>, mut closing: Closi
         };
         let ip = canonical(client).ip();
         if !api.access.allows(ip) {
-            api.responder.metrics.dropped(DropReason::NotAllowed);
+            api.server_counters.dropped(DropReason::NotAllowed);
             continue;
         }
         // If all places are taken, this connection waits for the place of the connection that was silent the longest.
@@ -127,12 +133,12 @@ pub async fn serve(listener: TcpListener, api: Arc<ApiState>, mut closing: Closi
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Some(permit) = permit else {
-            api.responder.metrics.dropped(DropReason::ClientFull);
+            api.server_counters.dropped(DropReason::ClientFull);
             continue;
         };
         let _ = stream.set_nodelay(true); // send events at once; on failure they are only a little later
         let counted_as = (!api.access.trusts(ip)).then(|| client_of(ip, prefix6));
-        let guard = ConnectionGuard::new(ip, counted_as, permit, api.responder.metrics.clone());
+        let guard = ConnectionGuard::new(ip, counted_as, permit, api.counters.clone());
         visits.spawn(serve_connection(stream, router.clone(), guard, api.clone(), closing.clone()));
     }
     drop(listener);
@@ -147,18 +153,18 @@ async fn serve_connection(
     api: Arc<ApiState>,
     mut closing: Closing,
 ) {
-    let metrics = api.responder.metrics.clone();
     let Some(acceptor) = &api.access.tls else {
-        let stream = WriteTimeout::new(stream, WRITE_WAIT, metrics);
+        let stream = WriteTimeout::new(stream, WRITE_WAIT, api.counters.clone());
         return connection::serve(stream, router, guard, api, closing).await;
     };
     let shaken = tokio::select! {
-        shaken = shake_hands(acceptor, stream, &api.responder) => shaken,
-        () = guard.reclaimed() => return metrics.dropped(DropReason::Silent),
+        shaken = shake_hands(acceptor, stream, &api.server_counters) => shaken,
+        () = guard.reclaimed() => return api.server_counters.dropped(DropReason::Silent),
         _ = closing.wait_for(|closing| *closing) => return,
     };
     let Ok(stream) = shaken else { return };
-    connection::serve(WriteTimeout::new(stream, WRITE_WAIT, metrics), router, guard, api, closing).await;
+    let stream = WriteTimeout::new(stream, WRITE_WAIT, api.counters.clone());
+    connection::serve(stream, router, guard, api, closing).await;
 }
 
 /// All routes.
@@ -184,7 +190,7 @@ fn router(api: Arc<ApiState>) -> Router {
 
 /// The current snapshot. 503 before the first sync.
 fn synced(api: &ApiState) -> Result<Arc<Snapshot>, ApiError> {
-    let snapshot = api.responder.snapshot.load_full();
+    let snapshot = api.zone.snapshot.load_full();
     match snapshot.is_synced {
         true => Ok(snapshot),
         false => Err(ApiError::unavailable("not all Pods are known yet; try again soon")),

@@ -1,61 +1,37 @@
 //! Turns queries into replies: one [`Responder`] for all transports.
 
 pub mod clients;
+mod counters;
+mod drop_reason;
 pub mod encrypted;
 pub mod listen;
 pub mod tcp;
+mod transport;
 pub mod udp;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
-use crate::answer::{self, Answer, ExtendedError, Freshness, Question};
+use crate::answer::{self, Answer, ExtendedError, Question};
 use crate::dns::{Rcode, Rtype};
-use crate::metrics::{DropReason, Metrics, Transport};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PublishedZone, Snapshot};
 use crate::wire::{self, Edns, HEADER_LEN, Limits, Malformed, Outcome, Query, Received, ServerOptions};
-use crate::writer::Publish;
 use clients::{Admission, ClientPolicy};
+pub use counters::{OpenConnection, ServerCounters};
+pub use drop_reason::DropReason;
+pub use transport::Transport;
 
-/// The state that all transports share: the current snapshot, and what else a reply depends on.
+/// The state that all transports share: the zone, and what else a reply depends on.
 pub struct Responder {
-    /// The current snapshot.
-    pub snapshot: ArcSwap<Snapshot>,
-    /// Whether the data about Pods is current. A task of `app` updates it.
-    pub freshness: SharedFreshness,
+    pub zone: Arc<PublishedZone>,
     /// The server's identity (RFC 5001).
     pub nsid: Box<[u8]>,
     /// The rules for clients.
     pub clients: ClientPolicy,
-    /// The metrics that replies count in.
-    pub metrics: Arc<Metrics>,
+    pub counters: Arc<ServerCounters>,
     /// Whether each query that gets a reply is a log line (`--log-queries`).
     pub logs_queries: bool,
-}
-
-/// A [`Freshness`] that one task sets and all threads read.
-#[derive(Debug, Default)]
-pub struct SharedFreshness(AtomicU8);
-
-impl SharedFreshness {
-    /// The current value.
-    pub fn load(&self) -> Freshness {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Freshness::Fresh,
-            1 => Freshness::Stale,
-            _ => Freshness::Expired,
-        }
-    }
-
-    /// Sets the value for all later queries.
-    pub fn store(&self, freshness: Freshness) {
-        self.0.store(freshness as u8, Ordering::Relaxed);
-    }
 }
 
 impl Responder {
@@ -81,7 +57,7 @@ impl Responder {
 
     /// Appends a SERVFAIL header, made from the query's header alone.
     fn fail_reply(&self, message: &[u8], out: &mut Vec<u8>) -> Option<Outcome> {
-        self.metrics.panicked();
+        self.counters.panicked();
         let header = message.first_chunk::<HEADER_LEN>()?;
         let kept = header[2] & 0b0111_1001; // the opcode and RD
         let rcode = Rcode::SERVFAIL;
@@ -147,14 +123,14 @@ impl Responder {
     }
 
     fn count_dropped(&self, reason: DropReason) -> Option<Outcome> {
-        self.metrics.dropped(reason);
+        self.counters.dropped(reason);
         None
     }
 
     fn count(&self, rtype: Rtype, transport: Transport, outcome: Outcome) {
-        self.metrics.query(rtype, transport, outcome.rcode);
+        self.counters.query(rtype, transport, outcome.rcode);
         if outcome.is_cut {
-            self.metrics.truncated(transport);
+            self.counters.truncated(transport);
         }
     }
 
@@ -168,7 +144,7 @@ impl Responder {
             rtype: query.rtype,
             class: query.class,
             client: client.ip(),
-            freshness: self.freshness.load(),
+            freshness: self.zone.freshness.load(),
         };
         answer::answer(snapshot, &question)
     }
@@ -186,16 +162,6 @@ fn limits(transport: Transport, edns: Option<Edns>) -> Limits {
         Transport::Udp => Limits::udp(edns),
         Transport::Tcp => Limits::tcp(),
         Transport::Tls | Transport::Https | Transport::Quic => Limits::encrypted(),
-    }
-}
-
-impl Publish for Responder {
-    fn snapshot(&self) -> &ArcSwap<Snapshot> {
-        &self.snapshot
-    }
-
-    fn observe_event_lag(&self, lag: Duration) {
-        self.metrics.observe_event_lag(lag);
     }
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod metadata_view;
 mod names;
 mod pod_record;
+mod published_zone;
 mod set;
 mod table;
 mod zone_settings;
@@ -32,6 +33,7 @@ pub use keys::{PodKey, PodKeyRef, ServiceKeyRef, SetKey, SetKeyRef};
 pub use metadata_view::{CommonMetadata, MetadataView, Overrides, OwnValues, Pairs, Template};
 pub(crate) use names::{Names, SetFacts, SetSlot};
 pub use pod_record::{Addresses, KeptOut, OwnDetails, PodRecord, RareFields, Refused, Registered, Standing};
+pub use published_zone::{Freshness, PublishedZone, SharedFreshness};
 pub use set::{Member, Set};
 pub(crate) use table::Table;
 pub use zone_settings::{

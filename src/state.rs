@@ -11,12 +11,14 @@
 //! once the new one is on the disk (write, fsync, rename, fsync of the folder). It uses at most a twentieth of a
 //! processor.
 
+mod counters;
 mod record;
 mod saver;
 mod state_file;
 
 use std::path::PathBuf;
 
+pub use counters::StateCounters;
 pub use saver::StateSaver;
 pub use state_file::{load, save, serial};
 

@@ -7,7 +7,6 @@ mod refusals;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{block_in_place, yield_now};
@@ -16,7 +15,7 @@ use tokio::time::sleep;
 use crate::changes::Changes;
 use crate::heartbeat::Heartbeat;
 use crate::index::{Difference, Index, Now};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{PublishedZone, Snapshot};
 use crate::source::Arrival;
 use crate::source::refetch::RefetchSenders;
 use crate::zones::Zones;
@@ -54,27 +53,20 @@ pub struct Inputs {
     pub refetch_senders: RefetchSenders,
 }
 
-/// Where the writer publishes.
-pub trait Publish: Send + Sync {
-    /// The snapshot that all readers read.
-    fn snapshot(&self) -> &ArcSwap<Snapshot>;
-
-    /// Records the time from an event's receipt to the snapshot that shows it.
-    fn observe_event_lag(&self, lag: Duration);
-}
-
-/// Applies events until no source can send any more.
+/// Applies events until no source can send any more, and publishes each snapshot to `zone` and `changes`. Calls `observe_lag` with the
+/// time from an event's receipt to the snapshot that shows it.
 pub async fn run(
     mut index: Index,
     inputs: Inputs,
-    readers: Arc<impl Publish>,
+    zone: Arc<PublishedZone>,
     changes: Arc<Changes>,
     heartbeat: Arc<Heartbeat>,
+    observe_lag: impl Fn(Duration),
 ) {
     let started = Instant::now();
     let Inputs { mut events, mut zones, refetch_senders } = inputs;
     let mut refetch_queue = RefetchQueue::new(refetch_senders);
-    let mut last = readers.snapshot().load_full();
+    let mut last = zone.snapshot.load_full();
     let (mut queue, mut refusals) = (FairQueue::default(), RefusalLog::default());
     let mut is_open = true;
     let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -109,11 +101,11 @@ pub async fn run(
         let published = if is_long { in_place(apply_slice) } else { apply_slice() };
         let Some((snapshot, difference)) = published else { continue };
         let before = std::mem::replace(&mut last, snapshot.clone());
-        publish(&*readers, &snapshot);
+        publish(&zone, &snapshot);
         changes.publish(&before, &snapshot, &difference);
         // The first lists are not visible before they end, so their Pods have no lag.
         if before.is_synced {
-            received.iter().for_each(|received| readers.observe_event_lag(received.elapsed()));
+            received.iter().for_each(|received| observe_lag(received.elapsed()));
         }
         log_publication(&before, &snapshot, &difference);
         if before.is_synced {
@@ -157,8 +149,8 @@ fn in_place<T>(work: impl FnOnce() -> T) -> T {
 
 /// Publishes a snapshot for answers. An unsynced snapshot does not replace the zone of an earlier run, but its static
 /// zones do.
-fn publish(readers: &impl Publish, snapshot: &Arc<Snapshot>) {
-    readers.snapshot().rcu(|shown| match shown.is_synced && !snapshot.is_synced {
+fn publish(zone: &PublishedZone, snapshot: &Arc<Snapshot>) {
+    zone.snapshot.rcu(|shown| match shown.is_synced && !snapshot.is_synced {
         true => Arc::new(Snapshot { zones: snapshot.zones.clone(), ..Snapshot::clone(shown) }),
         false => snapshot.clone(),
     });

@@ -8,17 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use callsign::changes::Changes;
 use callsign::cluster::client;
 use callsign::config::{Environment, ServeConfig};
 use callsign::heartbeat::Heartbeat;
 use callsign::index::Index;
-use callsign::metrics::Metrics;
 use callsign::registration;
-use callsign::server::clients::ClientPolicy;
-use callsign::server::{Responder, SharedFreshness};
-use callsign::snapshot::Snapshot;
+use callsign::snapshot::{PublishedZone, Snapshot};
 use callsign::source::WatchProfile;
 use callsign::source::health::SourceHealth;
 use callsign::source::kube::{BodyEncoding, Method, Watch};
@@ -185,16 +181,16 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: BodyEncoding, metho
     let profile = WatchProfile::new("dubbo", selector, Some("dubbo.io/annotation"), pairs);
     let watch = Watch::new("kubernetes".into(), vec![profile], Some(SYNC.into())).preferring(encoding, method);
     let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
-    let responder = start_writer(&watch, incoming);
+    let zone = start_writer(&watch, incoming);
 
     let health = Arc::new(SourceHealth::new(Instant::now()));
     let first = tokio::spawn(watch.clone().run(client.clone(), events.clone(), health.clone()));
-    while !responder.snapshot.load().is_synced {
+    while !zone.snapshot.load().is_synced {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let (first_seconds, first_cpu) = (started.elapsed().as_secs_f64(), used());
     let peak = process::memory(pid).peak;
-    assert_eq!(responder.snapshot.load().tally.endpoints, pods * LARGE_INTERFACES, "not all endpoints");
+    assert_eq!(zone.snapshot.load().tally.endpoints, pods * LARGE_INTERFACES, "not all endpoints");
     tokio::time::sleep(REST).await;
     let rest = process::memory(pid).resident;
 
@@ -208,29 +204,21 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: BodyEncoding, metho
     }
     let relist = started.elapsed().as_secs_f64();
     let relist_peak = process::memory(pid).peak;
-    assert_eq!(responder.metrics.slow_readers(), 0);
     println!("{first_seconds} {first_cpu} {peak} {rest} {relist} {relist_peak}");
 }
 
-/// Starts the index's task, which publishes to the responder.
-fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<Responder> {
+/// Starts the index's task. Returns the zone that it publishes to.
+fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<PublishedZone> {
     let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
     let environment = Environment::of_variables([]).expect("an environment");
     let config = ServeConfig::load(*arguments, &environment).expect("a configuration");
     let settings = Arc::new(app::zone_settings(&config).expect("settings"));
     let zones = Arc::new(Zones::none(settings.origin.clone()));
-    let responder = Arc::new(Responder {
-        snapshot: ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone())),
-        freshness: SharedFreshness::default(),
-        nsid: Box::default(),
-        clients: ClientPolicy::default(),
-        metrics: Arc::new(Metrics::new("", "")),
-        logs_queries: false,
-    });
+    let zone = Arc::new(PublishedZone::new(Arc::new(Snapshot::empty(settings.clone(), zones.clone()))));
     let index = Index::new(settings, zones.clone(), watch.ids().to_vec());
     let (_, zones) = watch::channel(zones);
     let changes = Arc::new(Changes::new(0));
     let inputs = Inputs { events: incoming, zones, refetch_senders: RefetchSenders::default() };
-    tokio::spawn(writer::run(index, inputs, responder.clone(), changes, Arc::new(Heartbeat::default())));
-    responder
+    tokio::spawn(writer::run(index, inputs, zone.clone(), changes, Arc::new(Heartbeat::default()), |_| {}));
+    zone
 }

@@ -19,13 +19,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use callsign::metrics::{Metrics, Transport};
 use callsign::server::clients::ClientPolicy;
 use callsign::server::clients::cookies::Cookies;
 use callsign::server::clients::rate::RateLimit;
-use callsign::server::{Responder, SharedFreshness};
-use callsign::snapshot::Snapshot;
+use callsign::server::{Responder, Transport};
+use callsign::snapshot::{PublishedZone, Snapshot};
 use callsign::source::Pod;
 use callsign::wire::{Edns, Limits};
 use domain::base::Message;
@@ -83,11 +81,10 @@ impl Server {
             ..ClientPolicy::default()
         };
         let responder = |clients| Responder {
-            snapshot: ArcSwap::new(snapshot.clone()),
-            freshness: SharedFreshness::default(),
+            zone: Arc::new(PublishedZone::new(snapshot.clone())),
             nsid: OWN.nsid.into(),
             clients,
-            metrics: Arc::new(Metrics::new("0", "0")),
+            counters: Arc::default(),
             logs_queries: false,
         };
         Server { plain: responder(ClientPolicy::default()), guarded: responder(guards), world, snapshot }

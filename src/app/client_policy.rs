@@ -51,5 +51,11 @@ pub(super) fn of_http(config: &ServeConfig, certificate: Option<&Arc<Certificate
     }
     let certificate = certificate.filter(|_| config.http_tls);
     let tls = certificate.map(|certificate| https_acceptor(certificate.clone())).transpose()?;
-    Ok(Access { allowed: rules.http_allowed.clone(), trusted: rules.trusted.clone(), token, tls })
+    Ok(Access {
+        allowed: rules.http_allowed.clone(),
+        trusted: rules.trusted.clone(),
+        prefix6: rules.prefix6,
+        token,
+        tls,
+    })
 }

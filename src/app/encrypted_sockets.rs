@@ -69,6 +69,6 @@ impl EncryptedSockets {
         for (endpoint, alpn) in self.quic {
             streams.spawn(quic::serve(endpoint, alpn, responder.clone(), closing.clone()));
         }
-        tokio::spawn(self.certificate.reload_on_change(responder.metrics.clone()));
+        tokio::spawn(self.certificate.reload_on_change(responder.counters.clone()));
     }
 }

@@ -5,10 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::{ServeConfig, StateOptions};
 use crate::index::Index;
-use crate::server::Responder;
-use crate::snapshot::{Snapshot, ZoneSettings};
+use crate::snapshot::{PublishedZone, Snapshot, ZoneSettings};
 use crate::source::{SourceId, Sources};
-use crate::state::{self, StateError, StateSaver};
+use crate::state::{self, StateCounters, StateError, StateSaver};
 use crate::zones::Zones;
 
 /// Waits for the first sync, and serves the saved zone if there is none in time. The first sync replaces the saved zone.
@@ -20,13 +19,13 @@ pub(super) async fn restore(
     settings: Arc<ZoneSettings>,
     zones: Arc<Zones>,
     sources: Vec<SourceId>,
-    responder: Arc<Responder>,
+    zone: Arc<PublishedZone>,
 ) {
     let wait = tokio::time::sleep(state.wait);
-    let zone = config.zone.to_string();
+    let origin = config.zone.to_string();
     let read = tokio::task::spawn_blocking(move || {
         let index = Index::new(settings, zones, sources.clone());
-        state::load(&state.folder, index, &zone, &sources, now(), state.age_max)
+        state::load(&state.folder, index, &origin, &sources, now(), state.age_max)
     });
     let loaded = match read.await {
         Ok(Ok(loaded)) => loaded,
@@ -36,7 +35,7 @@ pub(super) async fn restore(
     };
     wait.await;
     let mut is_served = false;
-    responder.snapshot.rcu(|shown| {
+    zone.snapshot.rcu(|shown| {
         is_served = !shown.is_synced;
         match is_served {
             true => Arc::new(Snapshot { zones: shown.zones.clone(), ..Snapshot::clone(&loaded) }),
@@ -65,10 +64,12 @@ pub(super) fn continue_serial(config: &ServeConfig, index: &mut Index) {
 pub(super) fn start_saving(
     state: &StateOptions,
     sources: &Arc<Sources>,
-    responder: &Arc<Responder>,
+    zone: &Arc<PublishedZone>,
+    counters: Arc<StateCounters>,
 ) -> Arc<StateSaver> {
     let of_age = sources.clone();
-    let saver = StateSaver::new(state.folder.clone(), sources.ids(), responder.clone(), move || of_age.age());
+    let age = move || of_age.age();
+    let saver = StateSaver::new(state.folder.clone(), sources.ids(), zone.clone(), counters, age);
     let saver = Arc::new(saver);
     tokio::spawn(saver.clone().run());
     saver

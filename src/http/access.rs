@@ -13,22 +13,31 @@ use tokio_rustls::TlsAcceptor;
 
 use super::ApiError;
 use crate::poll::{self, Fingerprint};
+use crate::server::clients::permits::PREFIX6;
 use crate::token::{self, TokenError};
 
 /// The kubelet requests these without a token. They reveal only whether the server is live and ready.
 const OPEN_PATHS: [&str; 2] = ["/livez", "/readyz"];
 
 /// Which clients may connect, and the token that they need.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Access {
     /// The networks that may connect. Empty: all networks.
     pub allowed: Vec<IpNet>,
     /// The networks that are exempt from the limits per client.
     pub trusted: Vec<IpNet>,
+    /// The number of leading bits of an IPv6 address that identify a client.
+    pub prefix6: u8,
     /// The token that requests need.
     pub token: Option<Arc<BearerToken>>,
     /// The TLS configuration. `None`: plain HTTP.
     pub tls: Option<TlsAcceptor>,
+}
+
+impl Default for Access {
+    fn default() -> Access {
+        Access { allowed: Vec::new(), trusted: Vec::new(), prefix6: PREFIX6, token: None, tls: None }
+    }
 }
 
 impl std::fmt::Debug for Access {

@@ -23,7 +23,7 @@ use super::pending::{PendingResponse, RequestKind};
 use super::pieces::Pieces;
 use super::stream_tasks::StreamTasks;
 use super::{ApiState, access};
-use crate::metrics::DropReason;
+use crate::server::DropReason;
 
 /// How long a client may take to send a request's head.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -74,12 +74,12 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     api: Arc<ApiState>,
     closing: watch::Receiver<bool>,
 ) {
-    let metrics = api.responder.metrics.clone();
+    let counters = api.server_counters.clone();
     let client = guard.address;
     match converse(stream, router, guard, api, closing).await {
         Ended::Whole => {}
         Ended::Early => tracing::debug!(%client, "an HTTP connection ended early"),
-        Ended::Silent => metrics.dropped(DropReason::Silent),
+        Ended::Silent => counters.dropped(DropReason::Silent),
     }
 }
 

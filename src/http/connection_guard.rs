@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::counters::HttpCounters;
 use super::pending::{PendingResponse, RequestKind};
 use super::shares::{LimitReached, Share, Shares};
-use crate::metrics::Metrics;
 use crate::server::clients::permits::ConnectionPermit;
 
 /// An HTTP/1.1 connection keeps the buffer of its head. A connection with a stream counts once more for each this many
@@ -38,7 +38,7 @@ pub(super) struct ConnectionGuard {
     /// A response began or ended.
     changed: Notify,
     cut: Notify,
-    metrics: Arc<Metrics>,
+    counters: Arc<HttpCounters>,
 }
 
 impl ConnectionGuard {
@@ -46,7 +46,7 @@ impl ConnectionGuard {
         address: IpAddr,
         client: Option<IpAddr>,
         permit: ConnectionPermit,
-        metrics: Arc<Metrics>,
+        counters: Arc<HttpCounters>,
     ) -> Arc<ConnectionGuard> {
         Arc::new(ConnectionGuard {
             address,
@@ -60,7 +60,7 @@ impl ConnectionGuard {
             responses: Mutex::default(),
             changed: Notify::new(),
             cut: Notify::new(),
-            metrics,
+            counters,
         })
     }
 
@@ -95,7 +95,7 @@ impl ConnectionGuard {
 
     /// Counts a response that ends because its client does not read.
     pub(super) fn count_unread(&self) {
-        self.metrics.slow_reader();
+        self.counters.slow_reader();
     }
 
     /// Called when a request arrives.

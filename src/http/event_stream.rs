@@ -13,10 +13,10 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use super::feed::{Feed, FollowedInterface};
+use super::limits::ExceededLimit;
 use super::pending::PendingResponse;
 use super::{ApiError, ApiState, synced};
 use crate::api::Filter;
-use crate::metrics::ExceededLimit;
 use crate::sse;
 
 /// True once the server ends. Streams end with it.

@@ -113,7 +113,7 @@ impl Feed {
                 Some(at) => {
                     yield_now().await; // a stream may have a thousand interfaces, and the same threads answer DNS
                     if self.prepare(at).await == Err(Gap) {
-                        self.api.responder.metrics.slow_reader();
+                        self.api.counters.slow_reader();
                         return None;
                     }
                 }
@@ -138,7 +138,7 @@ impl Feed {
         let head = sse::encode_head(event, &self.api.changes.id(revision));
         let data = Bytes::from_owner(EventInFlight::new(sent, self.pending.clone()));
         self.ready.extend([head.into(), data, sse::END.into()]);
-        self.api.responder.metrics.event_sent();
+        self.api.counters.event_sent();
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Feed {
     }
 
     fn encoded_set(&self, topic: &Topic) -> (u64, Vec<u8>) {
-        let snapshot = self.api.responder.snapshot.load_full();
+        let snapshot = self.api.zone.snapshot.load_full();
         let interface = topic.filter.interface.clone().unwrap_or_default();
         let set = SetEvent::of(interface, WatchedSet::of(&snapshot, &topic.filter));
         (snapshot.revision, escape::json(&set))

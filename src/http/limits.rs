@@ -15,7 +15,6 @@ use super::uncounted::UncountedResponses;
 use super::{ApiError, ApiState};
 use crate::api::INTERFACES_MAX;
 use crate::changes::SUBSCRIPTIONS_MAX;
-use crate::metrics::ExceededLimit;
 
 /// The most lists at once. There are fewer than connections, so that some connections are left for probes.
 const LISTS_MAX: u32 = 192;
@@ -64,6 +63,54 @@ pub struct HttpLimits {
     scrapes: UncountedResponses<PendingResponse>,
     short: UncountedResponses<PendingResponse>,
     reminder: Mutex<RefusalReminder>,
+}
+
+/// The limit that a request exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExceededLimit {
+    /// Concurrent lists of all clients.
+    Lists,
+    /// Concurrent lists of one client.
+    ClientLists,
+    /// Bytes of lists that their clients have not read.
+    UnreadLists,
+    /// Subscriptions of all clients.
+    Subscriptions,
+    /// Subscriptions of one client.
+    ClientSubscriptions,
+    /// Interfaces of one stream.
+    Interfaces,
+    /// Connections that carry streams, of all clients.
+    StreamConnections,
+    /// Connections that carry streams, of one client.
+    ClientStreamConnections,
+}
+
+impl ExceededLimit {
+    /// In the order of the counters.
+    pub(super) const ALL: [ExceededLimit; 8] = [
+        ExceededLimit::Lists,
+        ExceededLimit::ClientLists,
+        ExceededLimit::UnreadLists,
+        ExceededLimit::Subscriptions,
+        ExceededLimit::ClientSubscriptions,
+        ExceededLimit::Interfaces,
+        ExceededLimit::StreamConnections,
+        ExceededLimit::ClientStreamConnections,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            ExceededLimit::Lists => "lists",
+            ExceededLimit::ClientLists => "client-lists",
+            ExceededLimit::UnreadLists => "unread-lists",
+            ExceededLimit::Subscriptions => "subscriptions",
+            ExceededLimit::ClientSubscriptions => "client-subscriptions",
+            ExceededLimit::Interfaces => "interfaces",
+            ExceededLimit::StreamConnections => "stream-connections",
+            ExceededLimit::ClientStreamConnections => "client-stream-connections",
+        }
+    }
 }
 
 /// When refusals were last logged, and how many there were since.
@@ -136,7 +183,7 @@ impl ApiState {
 
     /// The refusal of a request beyond a limit. It is counted, and logged at most once in [`REMINDER_INTERVAL`].
     pub(super) fn refused(&self, limit: ExceededLimit, pending: &PendingResponse) -> ApiError {
-        self.responder.metrics.http_refused(limit);
+        self.counters.refused(limit);
         let (status, error) = explanation(limit);
         self.limits.log_refusal(pending.address(), &error);
         ApiError { status, error }

@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::limits::ExceededLimit;
 use super::pending::PendingResponse;
 use super::{ApiError, ApiState, JSON, synced};
 use crate::api::{Filter, LIMIT_MAX, Page};
 use crate::escape;
-use crate::metrics::ExceededLimit;
 use crate::report::{self, Cursor, Paging, PodFilter};
 use crate::snapshot::Snapshot;
 

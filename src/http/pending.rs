@@ -224,7 +224,6 @@ impl Drop for TrackedBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
     use crate::server::clients::permits::{ConnectionPermits, PREFIX6};
 
     #[tokio::test]
@@ -232,7 +231,7 @@ mod tests {
         let client = IpAddr::from([10, 0, 0, 1]);
         let permit = Arc::new(ConnectionPermits::new(1, 1, PREFIX6)).take(client, false).await.expect("a place");
         let pending = PendingResponse::begin(
-            ConnectionGuard::new(client, Some(client), permit, Arc::new(Metrics::new("", ""))),
+            ConnectionGuard::new(client, Some(client), permit, Arc::default()),
             RequestKind::Stream,
             0,
         );

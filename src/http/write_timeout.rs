@@ -9,21 +9,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::metrics::Metrics;
+use super::counters::HttpCounters;
 
 /// A stream that fails if its reader reads nothing for too long.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     wait: Duration,
-    metrics: Arc<Metrics>,
+    counters: Arc<HttpCounters>,
     /// Runs while the reader takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteTimeout<S> {
     /// `wait` is how long the reader may take nothing.
-    pub(super) fn new(stream: S, wait: Duration, metrics: Arc<Metrics>) -> WriteTimeout<S> {
-        WriteTimeout { stream, wait, metrics, stalled: None }
+    pub(super) fn new(stream: S, wait: Duration, counters: Arc<HttpCounters>) -> WriteTimeout<S> {
+        WriteTimeout { stream, wait, counters, stalled: None }
     }
 
     /// Passes on the result of a write. An error if writes have been pending for too long.
@@ -35,7 +35,7 @@ impl<S> WriteTimeout<S> {
         let wait = self.wait;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(wait)));
         ready!(stalled.as_mut().poll(cx));
-        self.metrics.slow_reader();
+        self.counters.slow_reader();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -88,7 +88,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
         let (stream, _) = listener.accept().await.expect("a connection");
-        (WriteTimeout::new(stream, WAIT, Arc::new(Metrics::new("", ""))), client)
+        (WriteTimeout::new(stream, WAIT, Arc::default()), client)
     }
 
     #[tokio::test]
@@ -98,7 +98,7 @@ mod tests {
         let error = patient.write_all(&vec![0; 64 * 1024 * 1024]).await.expect_err("a stall");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(started.elapsed() >= WAIT);
-        assert_eq!(patient.metrics.slow_readers(), 1);
+        assert_eq!(patient.counters.slow_readers(), 1);
     }
 
     #[tokio::test]
@@ -114,6 +114,6 @@ mod tests {
         };
         let (written, ()) = tokio::join!(patient.write_all(&all), reading);
         written.expect("written");
-        assert_eq!(patient.metrics.slow_readers(), 0);
+        assert_eq!(patient.counters.slow_readers(), 0);
     }
 }

@@ -6,11 +6,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLab
 use prometheus_client::metrics::MetricType;
 
 /// Writes whole metric families under the given names.
-pub(super) struct Families<'e, 'w>(pub(super) &'e mut DescriptorEncoder<'w>);
+pub(crate) struct Families<'e, 'w>(pub(crate) &'e mut DescriptorEncoder<'w>);
 
 impl Families<'_, '_> {
     /// Counters: their names end in `_total`.
-    pub(super) fn counters<L: EncodeLabelSet>(
+    pub(crate) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -19,7 +19,7 @@ impl Families<'_, '_> {
         self.family(name, help, MetricType::Counter, samples)
     }
 
-    pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    pub(crate) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
@@ -29,12 +29,12 @@ impl Families<'_, '_> {
     }
 
     /// One counter without labels.
-    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(crate) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?.encode_gauge(&value)
     }
 
     /// One gauge without labels.
-    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
         self.0.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?.encode_gauge(&value)
     }
 

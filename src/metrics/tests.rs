@@ -1,9 +1,14 @@
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::*;
+use crate::dns::{Rcode, Rtype};
+use crate::http::HttpCounters;
 use crate::registration::Reason;
+use crate::server::{DropReason, ServerCounters, Transport};
 use crate::snapshot::Tally;
 use crate::source::SourceId;
+use crate::state::StateCounters;
 
 fn scrape() -> Scrape {
     Scrape {
@@ -49,26 +54,28 @@ fn source(profile: &str, namespace: Option<&str>, silence: Option<Duration>) -> 
 }
 
 fn text() -> String {
-    let metrics = Metrics::new("1.2.3", "0a1b2c");
-    metrics.query(Rtype::SRV, Transport::Udp, Rcode::NOERROR);
-    metrics.query(Rtype::SRV, Transport::Udp, Rcode::NOERROR);
-    metrics.query(Rtype(65), Transport::Tcp, Rcode(77));
-    metrics.query(Rtype(64), Transport::Tcp, Rcode(78));
-    metrics.query(Rtype(0), Transport::Udp, Rcode::FORMERR);
-    metrics.query(Rtype::TSIG, Transport::Tcp, Rcode::BADVERS);
-    metrics.truncated(Transport::Tcp);
-    metrics.dropped(DropReason::Accept);
-    metrics.event_sent();
-    metrics.event_sent();
-    metrics.slow_reader();
-    metrics.panicked();
-    metrics.state_written(false);
-    let _open = metrics.open(Transport::Tls);
-    drop(metrics.open(Transport::Tls));
-    metrics.dropped(DropReason::Handshake);
-    metrics.certificate_read(true);
-    metrics.certificate_read(false);
-    metrics.certificate_read(false);
+    let (server, http, state) =
+        (Arc::<ServerCounters>::default(), Arc::<HttpCounters>::default(), StateCounters::default());
+    state.state_written(false);
+    let metrics = Metrics::new("1.2.3", "0a1b2c").with(server.clone()).with(http.clone()).with(state);
+    server.query(Rtype::SRV, Transport::Udp, Rcode::NOERROR);
+    server.query(Rtype::SRV, Transport::Udp, Rcode::NOERROR);
+    server.query(Rtype(65), Transport::Tcp, Rcode(77));
+    server.query(Rtype(64), Transport::Tcp, Rcode(78));
+    server.query(Rtype(0), Transport::Udp, Rcode::FORMERR);
+    server.query(Rtype::TSIG, Transport::Tcp, Rcode::BADVERS);
+    server.truncated(Transport::Tcp);
+    server.dropped(DropReason::Accept);
+    http.event_sent();
+    http.event_sent();
+    http.slow_reader();
+    server.panicked();
+    let _open = server.open(Transport::Tls);
+    drop(server.open(Transport::Tls));
+    server.dropped(DropReason::Handshake);
+    server.certificate_read(true);
+    server.certificate_read(false);
+    server.certificate_read(false);
     metrics.observe_event_lag(Duration::from_millis(3));
     metrics.observe_event_lag(Duration::from_secs(60));
     metrics.encode_with(scrape())

@@ -2,9 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -12,28 +10,17 @@ use tokio::task::AbortHandle;
 use crate::api::{Filter, WatchedChange, WatchedSet};
 use crate::changes::{self, Changes, Gap, TooManySubscriptions};
 use crate::index::Index;
-use crate::snapshot::{DEFAULT_ZONE, Snapshot, ZoneSettings};
+use crate::snapshot::{DEFAULT_ZONE, PublishedZone, Snapshot, ZoneSettings};
 use crate::source::{Sources, default_profiles};
-use crate::writer::{self, Inputs, Publish};
+use crate::writer::{self, Inputs};
 use crate::zones::Zones;
 
 /// A running watch. Dropping it ends the watch.
 pub(super) struct OwnWatch {
-    zone: Arc<WatchedSnapshot>,
+    zone: Arc<PublishedZone>,
     changes: Arc<Changes>,
     /// The writer task. The sources end with it, because it receives their events.
     writer: AbortHandle,
-}
-
-/// The snapshot that subscriptions read.
-struct WatchedSnapshot(ArcSwap<Snapshot>);
-
-impl Publish for WatchedSnapshot {
-    fn snapshot(&self) -> &ArcSwap<Snapshot> {
-        &self.0
-    }
-
-    fn observe_event_lag(&self, _: Duration) {} // a library has no metrics
 }
 
 impl OwnWatch {
@@ -42,7 +29,7 @@ impl OwnWatch {
         let origin = DEFAULT_ZONE.parse().expect("a name"); // subscribers see no names
         let settings = Arc::new(ZoneSettings::of_zone(origin));
         let zones = Arc::new(Zones::none(settings.origin.clone()));
-        let zone = Arc::new(WatchedSnapshot(ArcSwap::from_pointee(Snapshot::empty(settings.clone(), zones.clone()))));
+        let zone = Arc::new(PublishedZone::new(Arc::new(Snapshot::empty(settings.clone(), zones.clone()))));
         let (events, incoming) = mpsc::channel(writer::QUEUE_LEN_MAX);
         let namespaces: Vec<_> = namespaces.iter().cloned().map(Some).collect();
         let profiles = default_profiles();
@@ -52,7 +39,8 @@ impl OwnWatch {
         let changes = Arc::new(Changes::new(RandomState::new().hash_one(std::process::id())));
         let (_, zones) = watch::channel(zones);
         let inputs = Inputs { events: incoming, zones, refetch_senders: sources.refetch_senders() };
-        let run = writer::run(index, inputs, zone.clone(), changes.clone(), Arc::default());
+        let observe_lag = |_| {}; // a library has no metrics
+        let run = writer::run(index, inputs, zone.clone(), changes.clone(), Arc::default(), observe_lag);
         OwnWatch { zone, changes, writer: tokio::spawn(run).abort_handle() }
     }
 
@@ -86,7 +74,7 @@ impl WatchSubscription {
                 Ok(Some(change)) => return WatchUpdate::Change(change),
                 Ok(None) => self.place.changed().await,
                 Err(Gap) => {
-                    let snapshot = self.own_watch.zone.0.load_full();
+                    let snapshot = self.own_watch.zone.snapshot.load_full();
                     self.place.start_from(snapshot.revision);
                     return WatchUpdate::Set(WatchedSet::of(&snapshot, &self.place.topic().filter));
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::dns::{Rcode, Rtype};
-use crate::metrics::Transport;
+use crate::server::Transport;
 use crate::wire::{Cookie, Malformed, Query, ServerOptions};
 
 use cookies::Cookies;

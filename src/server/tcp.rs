@@ -13,10 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Responder;
 use super::clients::permits::ConnectionPermit;
 use super::listen::{Listen, canonical};
-use crate::metrics::{DropReason, Transport};
+use super::{DropReason, Responder, Transport};
 
 /// The most connections that wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
@@ -95,7 +94,7 @@ pub(super) async fn accept<C, F>(
         let (stream, address) = match accepted {
             Ok((stream, address)) => (stream, canonical(address)),
             Err(error) => {
-                responder.metrics.dropped(DropReason::Accept);
+                responder.counters.dropped(DropReason::Accept);
                 tracing::debug!(%error, %transport, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -109,7 +108,7 @@ pub(super) async fn accept<C, F>(
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Some(permit) = permit else {
-            responder.metrics.dropped(DropReason::ClientFull);
+            responder.counters.dropped(DropReason::ClientFull);
             continue;
         };
         let _ = stream.set_nodelay(true); // without it replies are later, and nothing else changes
@@ -117,12 +116,12 @@ pub(super) async fn accept<C, F>(
         let conversation = converse(stream, client.clone(), closing.clone());
         let responder = responder.clone();
         tokio::spawn(async move {
-            let _open = responder.metrics.open(transport);
+            let _open = responder.counters.open(transport);
             tokio::select! {
                 ended = conversation => if let Err(error) = ended {
                     tracing::debug!(client = %client.address, %error, %transport, "a connection ended");
                 },
-                () = client.permit.reclaimed() => responder.metrics.dropped(DropReason::Silent),
+                () = client.permit.reclaimed() => responder.counters.dropped(DropReason::Silent),
             }
         });
     }
@@ -198,7 +197,7 @@ fn respond(
 ) -> bool {
     let start = replies.len();
     replies.extend_from_slice(&[0; LENGTH_LEN]);
-    if responder.respond(&responder.snapshot.load(), message, client, transport, replies).is_none() {
+    if responder.respond(&responder.zone.snapshot.load(), message, client, transport, replies).is_none() {
         replies.truncate(start);
         return false;
     }

@@ -17,9 +17,8 @@ use std::time::Duration;
 use nix::sys::socket::{SockaddrIn, SockaddrIn6};
 use socket2::Socket;
 
-use super::Responder;
 use super::listen::Listen;
-use crate::metrics::Metrics;
+use super::{Responder, ServerCounters};
 use batch::Batch;
 
 pub use socket::bind;
@@ -36,7 +35,7 @@ pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::R
     let is_wildcard = address.ip().is_unspecified();
     let thread = thread::Builder::new().name(format!("udp {address}"));
     let run = move || {
-        repeat_after_panics(&responder.metrics, || match address {
+        repeat_after_panics(&responder.counters, || match address {
             SocketAddr::V4(_) => Batch::<SockaddrIn>::new(is_wildcard).run(&socket, &responder),
             SocketAddr::V6(_) => Batch::<SockaddrIn6>::new(is_wildcard).run(&socket, &responder),
         });
@@ -47,9 +46,9 @@ pub fn serve(socket: Socket, listen: Listen, responder: Arc<Responder>) -> io::R
 /// Repeats the work until it returns without a panic. [`Responder::respond`] catches panics on single messages. A panic
 /// elsewhere loses one batch and is counted. The thread goes on, because the kernel would still send its socket a share of
 /// all clients.
-fn repeat_after_panics(metrics: &Metrics, mut work: impl FnMut()) {
+fn repeat_after_panics(counters: &ServerCounters, mut work: impl FnMut()) {
     while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
-        metrics.panicked();
+        counters.panicked();
         thread::sleep(PAUSE);
     }
 }
@@ -60,11 +59,11 @@ mod tests {
 
     #[test]
     fn a_thread_survives_a_panic() {
-        let (metrics, mut times) = (Metrics::new("0", "0"), 0);
-        repeat_after_panics(&metrics, || {
+        let (counters, mut times) = (ServerCounters::default(), 0);
+        repeat_after_panics(&counters, || {
             times += 1;
             assert!(times > 2, "as is meant");
         });
-        assert_eq!((times, metrics.panics()), (3, 2));
+        assert_eq!((times, counters.panics()), (3, 2));
     }
 }

@@ -6,10 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
 
-use super::{StateError, save};
-use crate::metrics::Metrics;
-use crate::server::Responder;
-use crate::snapshot::Snapshot;
+use super::{StateCounters, StateError, save};
+use crate::snapshot::{PublishedZone, Snapshot};
 use crate::source::SourceId;
 
 /// The shortest time between two writes.
@@ -25,7 +23,8 @@ const REFRESH: Duration = Duration::from_secs(600);
 pub struct StateSaver {
     folder: PathBuf,
     sources: Vec<SourceId>,
-    responder: Arc<Responder>,
+    zone: Arc<PublishedZone>,
+    counters: Arc<StateCounters>,
     age: Box<dyn Fn() -> Option<Duration> + Send + Sync>,
     /// Held while the file is written. The process may end in the middle of a write.
     writing: Mutex<()>,
@@ -42,10 +41,11 @@ impl StateSaver {
     pub fn new(
         folder: PathBuf,
         sources: Vec<SourceId>,
-        responder: Arc<Responder>,
+        zone: Arc<PublishedZone>,
+        counters: Arc<StateCounters>,
         age: impl Fn() -> Option<Duration> + Send + Sync + 'static,
     ) -> StateSaver {
-        StateSaver { folder, sources, responder, age: Box::new(age), writing: Mutex::default() }
+        StateSaver { folder, sources, zone, counters, age: Box::new(age), writing: Mutex::default() }
     }
 
     /// Saves until the task is dropped.
@@ -54,7 +54,7 @@ impl StateSaver {
         let mut wait = INTERVAL;
         loop {
             tokio::time::sleep(wait).await;
-            let snapshot = self.responder.snapshot.load_full();
+            let snapshot = self.zone.snapshot.load_full();
             let is_as_saved =
                 saved.is_some_and(|(revision, at)| revision == snapshot.revision && at.elapsed() < REFRESH);
             if is_as_saved || !is_live(&snapshot) {
@@ -69,7 +69,7 @@ impl StateSaver {
 
     /// Saves the current zone.
     pub async fn finish(self: Arc<Self>) {
-        let snapshot = self.responder.snapshot.load_full();
+        let snapshot = self.zone.snapshot.load_full();
         if is_live(&snapshot) {
             self.save(snapshot).await;
         }
@@ -82,16 +82,15 @@ impl StateSaver {
         let saver = self.clone();
         let write = move || save(&saver.folder, &snapshot, &saver.sources, heard_at);
         let written = tokio::task::spawn_blocking(write).await;
-        let metrics: &Metrics = &self.responder.metrics;
         match written {
-            Ok(Ok(())) => drop(metrics.state_written(true)),
-            Ok(Err(error)) if metrics.state_written(false) => {
+            Ok(Ok(())) => drop(self.counters.state_written(true)),
+            Ok(Err(error)) if self.counters.state_written(false) => {
                 tracing::error!(
                     "the zone is not saved, so a restart has no answers while the API server is away: {error}"
                 );
             }
             Ok(Err(StateError::Io { .. })) => {}
-            Ok(Err(_)) | Err(_) => drop(metrics.state_written(false)),
+            Ok(Err(_)) | Err(_) => drop(self.counters.state_written(false)),
         }
     }
 }

@@ -20,8 +20,7 @@ use callsign::changes::Changes;
 use callsign::config::{DEFAULT_BYTES_MAX, DEFAULT_NAMESPACE_BYTES_MAX};
 use callsign::index::Index;
 use callsign::registration::Reason;
-use callsign::server::Responder;
-use callsign::snapshot::{Snapshot, ZoneSettings};
+use callsign::snapshot::{PublishedZone, Snapshot, ZoneSettings};
 use callsign::source::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
 use callsign::source::{Arrival, Change, Event, Pod};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
@@ -49,7 +48,7 @@ const NAMESPACES: [(&str, &str, bool); 2] =
 /// A running writer, and the channel to it.
 struct Running {
     events: mpsc::Sender<Arrival>,
-    responder: Arc<Responder>,
+    zone: Arc<PublishedZone>,
 }
 
 impl Running {
@@ -60,7 +59,7 @@ impl Running {
             ..settings()
         };
         let empty = Zone::empty();
-        let responder = Arc::new(empty.responder());
+        let zone = Arc::new(PublishedZone::new(empty.snapshot.clone()));
         let zones = empty.snapshot.zones.clone();
         let index = Index::new(Arc::new(bounds), zones.clone(), vec![source()]);
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
@@ -68,9 +67,9 @@ impl Running {
         let mut refetch_senders = RefetchSenders::default();
         refetch_senders.add(source(), RefetchSender::Cluster(sender));
         let inputs = Inputs { events: incoming, zones: watch::channel(zones).1, refetch_senders };
-        tokio::spawn(writer::run(index, inputs, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
+        tokio::spawn(writer::run(index, inputs, zone.clone(), Arc::new(Changes::new(0)), Arc::default(), |_| {}));
         tokio::spawn(async move { while wanted.recv().await.is_some() {} }); // no Pod is admitted again here
-        Running { events, responder }
+        Running { events, zone }
     }
 
     async fn send(&self, change: Change) {
@@ -97,7 +96,7 @@ impl Running {
 
     async fn until(&self, is_so: impl Fn(&Snapshot) -> bool) {
         let started = Instant::now();
-        while self.events.capacity() < QUEUE_LEN_MAX || !is_so(&self.responder.snapshot.load()) {
+        while self.events.capacity() < QUEUE_LEN_MAX || !is_so(&self.zone.snapshot.load()) {
             assert!(started.elapsed() < PATIENCE, "the writer is behind");
             sleep(Duration::from_millis(50)).await;
         }
@@ -110,7 +109,7 @@ async fn two_hostile_namespaces_at_the_default_bounds_fit_the_memory_of_deploy()
     let limit = limit_of_deploy();
     let running = Running::start();
     running.list(1).await;
-    let snapshot = running.responder.snapshot.load_full();
+    let snapshot = running.zone.snapshot.load_full();
     let tally = &snapshot.tally;
     assert!(tally.bytes > DEFAULT_BYTES_MAX, "{tally:?}");
     let kept: u64 = snapshot.pods().filter(|pod| !pod.registrations.is_empty()).map(|pod| pod.cost()).sum();

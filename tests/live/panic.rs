@@ -12,6 +12,7 @@ use callsign::changes::Changes;
 use callsign::heartbeat::Heartbeat;
 use callsign::http::access::Access;
 use callsign::http::{self, ApiState, HttpLimits, ListBudget};
+use callsign::metrics::Metrics;
 use callsign::server::encrypted::certificate::{Certificate, CertificateFiles};
 use callsign::server::encrypted::quic::{self, Alpn};
 use callsign::server::encrypted::tls;
@@ -94,7 +95,7 @@ fn start(heartbeat: Heartbeat) -> Running {
             told.send((tcp, over_quic.local_addr().expect("its address"))).expect("a receiver");
             udp::serve(over_udp, tcp[0].into(), shared.clone()).expect("a thread");
             let (_open, closing) = watch::channel(false);
-            tokio::spawn(http::serve(pages, Arc::new(all_pages(shared.clone(), heartbeat)), closing.clone()));
+            tokio::spawn(http::serve(pages, Arc::new(all_pages(&shared, heartbeat)), closing.clone()));
             let acceptor = tls::acceptor(certificate).expect("an acceptor");
             tokio::spawn(tls::serve(over_tls, acceptor, shared.clone(), closing.clone()));
             tokio::spawn(quic::serve(over_quic, Alpn::Dns, shared.clone(), closing.clone()));
@@ -105,10 +106,13 @@ fn start(heartbeat: Heartbeat) -> Running {
     Running { dns, tls, quic, http, authority, responder }
 }
 
-fn all_pages(responder: Arc<Responder>, heartbeat: Heartbeat) -> ApiState {
+fn all_pages(responder: &Responder, heartbeat: Heartbeat) -> ApiState {
     ApiState {
         access: Access::default(),
-        responder,
+        zone: responder.zone.clone(),
+        metrics: Arc::new(Metrics::new("0", "0")),
+        counters: Arc::default(),
+        server_counters: responder.counters.clone(),
         changes: Arc::new(Changes::new(0)),
         heartbeat: Arc::new(heartbeat),
         is_ending: Arc::new(AtomicBool::new(false)),
@@ -185,7 +189,7 @@ fn a_panic_costs_one_query() {
         check(at, &reply.expect("a reply over QUIC")[2..]);
     }
 
-    assert_eq!(responder.metrics.panics(), 4 * FATAL_COUNT as u64);
+    assert_eq!(responder.counters.panics(), 4 * FATAL_COUNT as u64);
     let text = livez(http);
     assert!(
         text.starts_with("HTTP/1.0 200") && text.contains("ok, but the processing of 80 queries panicked"),

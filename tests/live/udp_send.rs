@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use callsign::metrics::Metrics;
 use callsign::server::{Responder, udp};
 
 use crate::harness::budget::pods::service_name;
@@ -13,7 +14,8 @@ use crate::harness::budget::zone::Zone;
 
 /// The number of replies that could not be sent.
 fn dropped(responder: &Responder) -> u64 {
-    let text = responder.metrics.encode(&responder.snapshot.load(), &[], 0);
+    let metrics = Metrics::new("0", "0").with(responder.counters.clone());
+    let text = metrics.encode(&responder.zone.snapshot.load(), &[], 0);
     let value = text.lines().find_map(|line| line.strip_prefix("callsign_dropped_total{reason=\"send\"} "));
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! The zone's memory and the allocations of a query. Both are counted, so the speed of the machine does not matter.
 
-use callsign::metrics::Transport;
 use callsign::name::Service;
+use callsign::server::Transport;
 use callsign::snapshot::{OwnValues, PodRecord, Registered, Set, Template};
 
 use crate::ALLOCATOR;

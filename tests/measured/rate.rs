@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use callsign::changes::Changes;
 use callsign::index::Index;
+use callsign::metrics::Metrics;
 use callsign::registration::ProfileText;
-use callsign::server::Responder;
-use callsign::snapshot::Snapshot;
+use callsign::snapshot::{PublishedZone, Snapshot};
 use callsign::source::refetch::RefetchSenders;
 use callsign::source::{Arrival, Change, Event, Phase, Pod, PodStatus, SourceId};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
@@ -31,21 +31,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Running {
     source: SourceId,
     events: mpsc::Sender<Arrival>,
-    responder: Arc<Responder>,
+    zone: Arc<PublishedZone>,
+    metrics: Arc<Metrics>,
 }
 
 impl Running {
     /// Starts a writer after a first list without Pods.
     async fn start() -> Running {
-        let (source, responder) = (source(), Arc::new(Zone::empty().responder()));
-        let empty = responder.snapshot.load_full();
+        let (source, empty) = (source(), Zone::empty().snapshot);
+        let zone = Arc::new(PublishedZone::new(empty.clone()));
+        let metrics = Arc::new(Metrics::new("0", "0"));
         let zones = empty.zones.clone();
         let index = Index::new(empty.settings.clone(), zones.clone(), vec![source.clone()]);
         let (events, incoming) = mpsc::channel(QUEUE_LEN_MAX);
         let inputs =
             Inputs { events: incoming, zones: watch::channel(zones).1, refetch_senders: RefetchSenders::default() };
-        tokio::spawn(writer::run(index, inputs, responder.clone(), Arc::new(Changes::new(0)), Arc::default()));
-        let running = Running { source, events, responder };
+        let of_lag = metrics.clone();
+        let observe_lag = move |lag| of_lag.observe_event_lag(lag);
+        let changes = Arc::new(Changes::new(0));
+        tokio::spawn(writer::run(index, inputs, zone.clone(), changes, Arc::default(), observe_lag));
+        let running = Running { source, events, zone, metrics };
         running.send(Change::Begin).await;
         running.send(Change::Commit).await;
         running.until("the first list", |snapshot| snapshot.is_synced).await;
@@ -72,7 +77,7 @@ impl Running {
 
     async fn until(&self, what: &str, is_so: impl Fn(&Snapshot) -> bool) {
         let wait = async {
-            while !is_so(&self.responder.snapshot.load()) {
+            while !is_so(&self.zone.snapshot.load()) {
                 sleep(Duration::from_millis(1)).await;
             }
         };
@@ -80,13 +85,13 @@ impl Running {
     }
 
     fn revision(&self) -> u64 {
-        self.responder.snapshot.load().revision
+        self.zone.snapshot.load().revision
     }
 
     /// The number of applied events, and their mean lag.
     fn lags(&self) -> (u64, Duration) {
-        let snapshot = self.responder.snapshot.load_full();
-        let text = self.responder.metrics.encode(&snapshot, &[], 0);
+        let snapshot = self.zone.snapshot.load_full();
+        let text = self.metrics.encode(&snapshot, &[], 0);
         let value = |name: &str| {
             let start = format!("callsign_event_lag_seconds_{name} ");
             text.lines().find_map(|line| line.strip_prefix(&start)?.parse::<f64>().ok()).expect("a metric")
@@ -110,7 +115,7 @@ impl Running {
 
     /// The published port of each Pod, by the Pod's number.
     fn ports(&self) -> Vec<(usize, u16)> {
-        let snapshot = self.responder.snapshot.load_full();
+        let snapshot = self.zone.snapshot.load_full();
         let number = |pod: &str| pod.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a number");
         let mut ports: Vec<_> = snapshot
             .pods()
@@ -160,7 +165,7 @@ async fn ten_thousand_pods_come_in_ten_seconds_and_none_is_lost() {
     assert!(told < 2 * TICK * (PODS / TOGETHER) as u32, "{told:?}");
     let expected: Vec<_> = (0..PODS).map(|number| (number, 1000 + (number % 7) as u16)).collect();
     assert_eq!(writer.ports(), expected);
-    assert_eq!(writer.responder.snapshot.load().tally.endpoints, PODS);
+    assert_eq!(writer.zone.snapshot.load().tally.endpoints, PODS);
     assert!(snapshots <= PODS as u64 / 4, "{snapshots} snapshots: what comes together is shown together");
     assert!(lag < Duration::from_secs(3), "{lag:?}");
 }

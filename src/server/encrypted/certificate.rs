@@ -16,8 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::metrics::Metrics;
 use crate::poll::{self, Fingerprint};
+use crate::server::ServerCounters;
 
 /// The longest file, in bytes. A chain has a few certificates of some 2 KiB each.
 const FILE_LEN_MAX: u64 = 1 << 20;
@@ -72,12 +72,12 @@ impl Certificate {
 
     /// Reloads both files whenever they change, as long as the process lives. A bad pair leaves the old one in use.
     /// Open connections keep the pair that they began with.
-    pub async fn reload_on_change(self: Arc<Self>, metrics: Arc<Metrics>) {
+    pub async fn reload_on_change(self: Arc<Self>, counters: Arc<ServerCounters>) {
         let (paths, mut seen) = (self.files.paths(), self.seen.clone());
         loop {
             poll::changed(&paths, &mut seen).await;
             let read = self.files.read();
-            metrics.certificate_read(read.is_ok());
+            counters.certificate_read(read.is_ok());
             match read {
                 Ok(pair) => {
                     self.current.store(Arc::new(pair));

@@ -9,8 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::budget::ConnectionBudget;
-use crate::metrics::Transport;
-use crate::server::Responder;
+use crate::server::{Responder, Transport};
 
 /// The path of queries, as on all public servers.
 const PATH: &str = "/dns-query";
@@ -60,8 +59,8 @@ pub(super) async fn respond(
     budget: &ConnectionBudget,
     responder: &Responder,
 ) -> Response<Bytes> {
-    let composed =
-        budget.reply(|reply| responder.respond(&responder.snapshot.load(), message, client, Transport::Https, reply));
+    let composed = budget
+        .reply(|reply| responder.respond(&responder.zone.snapshot.load(), message, client, Transport::Https, reply));
     let (outcome, reply) = match composed.await {
         Some((Some(outcome), reply)) => (outcome, reply),
         Some((None, _)) => return refusal(StatusCode::BAD_REQUEST),

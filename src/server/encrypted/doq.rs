@@ -9,11 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::budget::{BudgetExceeded, BufferedQuery, ConnectionBudget};
-use crate::metrics::Transport;
-use crate::server::Responder;
 use crate::server::clients::permits::ConnectionPermit;
 use crate::server::listen::canonical;
 use crate::server::tcp::{IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::{Responder, Transport};
 
 /// Error codes of connections and streams (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -115,7 +114,7 @@ fn compose(framed: &[u8], client: SocketAddr, responder: &Responder, reply: &mut
         return Err(broken);
     }
     reply.extend_from_slice(&[0; 2]);
-    if responder.respond(&responder.snapshot.load(), message, client, Transport::Quic, reply).is_none() {
+    if responder.respond(&responder.zone.snapshot.load(), message, client, Transport::Quic, reply).is_none() {
         return Err(broken);
     }
     let len = (reply.len() - 2) as u16;

@@ -24,9 +24,8 @@ use super::certificate::Certificate;
 use super::doh::{self, BODY_LEN_MAX, MessageSource};
 use super::tls::shake_hands;
 use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, server_config};
-use crate::metrics::Transport;
-use crate::server::Responder;
 use crate::server::tcp::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::{Responder, Transport};
 
 /// The required protocol. HTTP/1.1 answers only one query at a time (RFC 8484 §5.2).
 const PROTOCOL: &[u8] = b"h2";
@@ -53,7 +52,7 @@ pub async fn serve(
     tcp::accept(listener, Transport::Https, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
         async move {
-            let stream = shake_hands(&acceptor, stream, &responder).await?;
+            let stream = shake_hands(&acceptor, stream, &responder.counters).await?;
             converse(stream, client, responder, closing).await
         }
     })

@@ -13,11 +13,10 @@ use tokio::time::timeout;
 use super::certificate::Certificate;
 use super::tls::HANDSHAKE_WAIT;
 use super::{CONNECTION_WINDOW, STREAMS_MAX, doq, http3, server_config};
-use crate::metrics::{DropReason, Transport};
-use crate::server::Responder;
 use crate::server::clients::permits::ConnectionPermit;
 use crate::server::listen::{Listen, canonical};
 use crate::server::tcp::{IDLE_WAIT, MESSAGE_WAIT};
+use crate::server::{DropReason, Responder, Transport};
 
 /// The most first packets that wait, and their bytes per connection and in all.
 const INCOMING_MAX: usize = 256;
@@ -102,17 +101,17 @@ pub async fn serve(endpoint: Endpoint, alpn: Alpn, responder: Arc<Responder>, mu
         let ip = canonical(incoming.remote_address()).ip();
         let permit = timeout(PERMIT_WAIT, permits.take(ip, responder.clients.is_trusted(ip))).await;
         let Ok(Some(permit)) = permit else {
-            responder.metrics.dropped(if permit.is_ok() { DropReason::ClientFull } else { DropReason::Accept });
+            responder.counters.dropped(if permit.is_ok() { DropReason::ClientFull } else { DropReason::Accept });
             incoming.refuse();
             continue;
         };
         let (responder, closing) = (responder.clone(), closing.clone());
         tokio::spawn(async move {
             let transport = alpn.transport();
-            let _open = responder.metrics.open(transport);
+            let _open = responder.counters.open(transport);
             tokio::select! {
                 () = converse(incoming, &permit, alpn, &responder, closing) => {}
-                () = permit.reclaimed() => responder.metrics.dropped(DropReason::Silent),
+                () = permit.reclaimed() => responder.counters.dropped(DropReason::Silent),
             }
         });
     }
@@ -128,7 +127,7 @@ async fn shake_hands(incoming: Incoming, responder: &Responder) -> Option<Connec
         Ok(Err(error)) => tracing::debug!(%client, %error, "a QUIC connection was not made"),
         Err(_) => tracing::debug!(%client, "a QUIC handshake took too long"),
     }
-    responder.metrics.dropped(DropReason::Handshake);
+    responder.counters.dropped(DropReason::Handshake);
     None
 }
 

@@ -12,8 +12,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
 use super::server_config;
-use crate::metrics::{DropReason, Transport};
-use crate::server::{Responder, tcp};
+use crate::server::{DropReason, Responder, ServerCounters, Transport, tcp};
 
 /// The time limit of a handshake: two round trips, and a client's check of a revocation list.
 pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
@@ -40,7 +39,7 @@ pub async fn serve(
     tcp::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
         async move {
-            let stream = shake_hands(&acceptor, stream, &responder).await?;
+            let stream = shake_hands(&acceptor, stream, &responder.counters).await?;
             let (reader, writer) = tokio::io::split(stream);
             tcp::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
         }
@@ -52,11 +51,11 @@ pub async fn serve(
 pub(crate) async fn shake_hands(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
-    responder: &Responder,
+    counters: &ServerCounters,
 ) -> io::Result<TlsStream<TcpStream>> {
     let accepted = match timeout(HANDSHAKE_WAIT, acceptor.accept(stream)).await {
         Ok(accepted) => accepted,
         Err(late) => Err(late.into()),
     };
-    accepted.inspect_err(|_| responder.metrics.dropped(DropReason::Handshake))
+    accepted.inspect_err(|_| counters.dropped(DropReason::Handshake))
 }

@@ -10,9 +10,8 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg};
 use smallvec::SmallVec;
 use socket2::Socket;
 
-use super::Responder;
 use super::socket::{DestinationAddress, PeerAddress};
-use crate::metrics::{DropReason, Transport};
+use crate::server::{DropReason, Responder, Transport};
 use crate::wire::UDP_LEN_MAX;
 
 /// The largest query in bytes. A question, an OPT record with options and a signature take a fraction of it.
@@ -62,7 +61,7 @@ impl<S: PeerAddress> Batch<S> {
                     self.send(socket, responder);
                 }
                 Err(Errno::EINTR) => {}
-                Err(_) => responder.metrics.dropped(DropReason::Receive), // for example an ICMP error for an earlier reply
+                Err(_) => responder.counters.dropped(DropReason::Receive), // for example an ICMP error for an earlier reply
             }
         }
     }
@@ -87,7 +86,7 @@ impl<S: PeerAddress> Batch<S> {
     /// Answers all from one snapshot, and releases the snapshot before the next wait.
     fn answer(&mut self, responder: &Responder) {
         self.replies.clear();
-        let snapshot = responder.snapshot.load();
+        let snapshot = responder.zone.snapshot.load();
         for (datagram, query) in self.datagrams.iter_mut().zip(&self.queries) {
             let start = self.replies.len();
             let client = datagram.client.get();
@@ -103,7 +102,7 @@ impl<S: PeerAddress> Batch<S> {
             let mut rest = run;
             while !rest.is_empty() {
                 let sent = send_run(socket, &mut self.outgoing, rest, &self.replies).unwrap_or_else(|_| {
-                    responder.metrics.dropped(DropReason::Send); // full send buffer, or no route: the client asks again
+                    responder.counters.dropped(DropReason::Send); // full send buffer, or no route: the client asks again
                     1
                 });
                 rest = rest.get(sent..).unwrap_or_default();

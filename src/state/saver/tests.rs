@@ -4,13 +4,10 @@
 use std::fs;
 use std::process::Command;
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::time;
 
 use super::*;
-use crate::server::SharedFreshness;
-use crate::server::clients::ClientPolicy;
 use crate::snapshot::ZoneSettings;
 use crate::zones::Zones;
 
@@ -19,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A running keeper: its folder, its zone, and the times at which its writes begin.
 struct Running {
     folder: PathBuf,
-    responder: Arc<Responder>,
+    zone: Arc<PublishedZone>,
     writes: mpsc::Receiver<time::Instant>,
 }
 
@@ -30,29 +27,23 @@ impl Running {
         prepare(&folder);
         let settings = Arc::new(ZoneSettings::of_tests());
         let empty = Snapshot::empty(settings.clone(), Arc::new(Zones::none(settings.origin.clone())));
-        let responder = Arc::new(Responder {
-            snapshot: ArcSwap::from_pointee(Snapshot { is_synced: true, revision: 1, heard_at, ..empty }),
-            freshness: SharedFreshness::default(),
-            nsid: Box::default(),
-            clients: ClientPolicy::default(),
-            metrics: Arc::new(Metrics::new("", "")),
-            logs_queries: false,
-        });
+        let first = Snapshot { is_synced: true, revision: 1, heard_at, ..empty };
+        let zone = Arc::new(PublishedZone::new(Arc::new(first)));
         let (begun, writes) = mpsc::channel(1024);
         // The keeper asks for the age at the beginning of each write.
         let age = move || {
             begun.try_send(time::Instant::now()).unwrap();
             None
         };
-        let saver = StateSaver::new(folder.clone(), Vec::new(), responder.clone(), age);
+        let saver = StateSaver::new(folder.clone(), Vec::new(), zone.clone(), Arc::default(), age);
         tokio::spawn(Arc::new(saver).run());
-        Running { folder, responder, writes }
+        Running { folder, zone, writes }
     }
 
     /// Publishes a changed zone.
     fn change(&self) {
-        let before = self.responder.snapshot.load_full();
-        self.responder.snapshot.store(Arc::new(Snapshot { revision: before.revision + 1, ..Snapshot::clone(&before) }));
+        let before = self.zone.snapshot.load_full();
+        self.zone.snapshot.store(Arc::new(Snapshot { revision: before.revision + 1, ..Snapshot::clone(&before) }));
     }
 
     /// When the writes so far began.

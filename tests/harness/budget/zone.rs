@@ -4,13 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
-use callsign::metrics::Metrics;
+use callsign::server::Responder;
 use callsign::server::clients::ClientPolicy;
-use callsign::server::{Responder, SharedFreshness};
-use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
+use callsign::snapshot::{PublishedZone, Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Event, Pod, SourceId};
 use callsign::zones::Zones;
 
@@ -58,11 +56,10 @@ impl Zone {
     /// A responder that answers from the zone.
     pub(crate) fn responder(&self) -> Responder {
         Responder {
-            snapshot: ArcSwap::new(self.snapshot.clone()),
-            freshness: SharedFreshness::default(),
+            zone: Arc::new(PublishedZone::new(self.snapshot.clone())),
             nsid: b"budget".as_slice().into(),
             clients: ClientPolicy::default(),
-            metrics: Arc::new(Metrics::new("0", "0")),
+            counters: Arc::default(),
             logs_queries: false,
         }
     }

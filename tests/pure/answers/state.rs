@@ -5,13 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use callsign::answer::Freshness;
 use callsign::index::Index;
-use callsign::metrics::Metrics;
-use callsign::server::clients::ClientPolicy;
-use callsign::server::{Responder, SharedFreshness};
-use callsign::snapshot::Snapshot;
+use callsign::snapshot::{PublishedZone, Snapshot};
 use callsign::source::{Phase, Pod};
 use callsign::state::{self, FILE_NAME, StateError, StateSaver};
 use callsign::zones::Zones;
@@ -126,23 +122,17 @@ fn a_zone_answers_as_before() {
 fn two_concurrent_saves_run_one_after_the_other() {
     let (small, large, folder) = (World::of([pods().remove(0)]), World::of(pods()), Folder::new("twice"));
     let live = |world: &World| Arc::new(world.snapshot().clone());
-    let responder = Arc::new(Responder {
-        snapshot: ArcSwap::new(live(&small)),
-        freshness: SharedFreshness::default(),
-        nsid: [].into(),
-        clients: ClientPolicy::default(),
-        metrics: Arc::new(Metrics::new("0", "0")),
-        logs_queries: false,
-    });
-    let keeper = Arc::new(StateSaver::new(folder.0.clone(), vec![source("app")], responder.clone(), || None));
+    let zone = Arc::new(PublishedZone::new(live(&small)));
+    let keeper =
+        Arc::new(StateSaver::new(folder.0.clone(), vec![source("app")], zone.clone(), Arc::default(), || None));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     for round in 0..50 {
         let (first, last) = if round % 2 == 0 { (&large, &small) } else { (&small, &large) };
-        responder.snapshot.store(live(first));
+        zone.snapshot.store(live(first));
         runtime.block_on(async {
             let last = async {
-                responder.snapshot.store(live(last)); // after the first `finish` has loaded the other one
+                zone.snapshot.store(live(last)); // after the first `finish` has loaded the other one
                 keeper.clone().finish().await;
             };
             tokio::join!(keeper.clone().finish(), last);

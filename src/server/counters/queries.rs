@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Transport;
 use crate::dns::{Rcode, Rtype};
+use crate::server::Transport;
 
 /// The query types with a label of their own, frequent ones first. All others share `other`.
 const RTYPES: [Rtype; 18] = [
