@@ -38,7 +38,7 @@ use std::sync::Arc;
 use crate::registration::{Decoded, Encoding};
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Table, ZoneSettings};
 use crate::source::refetch::RefetchRequest;
-use crate::source::{Change, Event, SourceId, WatchProfile};
+use crate::source::{Change, SourceId, WatchProfile};
 use crate::zones::Zones;
 
 use claims::Claims;
@@ -188,18 +188,18 @@ impl Index {
         self.next.serial = serial;
     }
 
-    /// Takes in one event. Nothing of it is visible before [`Index::publish`].
-    pub fn apply(&mut self, event: Event) {
-        self.apply_decoded(event, None);
+    /// Takes in one change of a source. Nothing of it is visible before [`Index::publish`].
+    pub fn apply(&mut self, source: &SourceId, change: Change) {
+        self.apply_decoded(source, change, None);
     }
 
-    /// Like [`Index::apply`], with the text of the event's Pod already decoded.
-    pub fn apply_decoded(&mut self, event: Event, decoded: Option<Decoded>) {
-        let Some(source) = self.sources.iter().position(|source| source.id == event.source) else {
-            debug_assert!(false, "an event of a source that the index was not made with");
+    /// Like [`Index::apply`], with the text of the change's Pod already decoded.
+    pub fn apply_decoded(&mut self, source: &SourceId, change: Change, decoded: Option<Decoded>) {
+        let Some(source) = self.sources.iter().position(|known| known.id == *source) else {
+            debug_assert!(false, "a change of a source that the index was not made with");
             return;
         };
-        match event.change {
+        match change {
             Change::Begin => {
                 self.lists += 1;
                 self.sources[source].is_listing = true;

@@ -35,20 +35,12 @@ pub struct SourceId {
     pub namespace: Option<Arc<str>>,
 }
 
-/// An observation of a source.
+/// A change on its way from a source to the writer. Beside the change it has what the writer needs of the source and of the way there.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The watch that made it.
+    /// The source that reports the change.
     pub source: SourceId,
-    /// What the watch observed.
     pub change: Change,
-}
-
-/// An event on its way to the index.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The observation.
-    pub event: Event,
     /// When its bytes were received, or when the file was read.
     pub received: Instant,
     /// The decoded text of a Pod in a source's first list, where every Pod is new. Decoding in the sources runs in
@@ -56,7 +48,7 @@ pub struct Arrival {
     pub decoded: Option<Decoded>,
 }
 
-/// What a source reports.
+/// What a source reports. This is all that the index needs besides the name of the source.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A list is about to be requested. Earlier events are no newer than the list, and nothing is removed before its

@@ -16,7 +16,7 @@ use crate::changes::Changes;
 use crate::heartbeat::Heartbeat;
 use crate::index::{Difference, Index, Now};
 use crate::snapshot::{PublishedZone, Snapshot};
-use crate::source::Arrival;
+use crate::source::Event;
 use crate::source::refetch::RefetchSenders;
 use crate::zones::Zones;
 
@@ -46,7 +46,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// The writer's inputs, and the sources that it can ask for Pods.
 pub struct Inputs {
     /// The events of all sources.
-    pub events: mpsc::Receiver<Arrival>,
+    pub events: mpsc::Receiver<Event>,
     /// The static zones. A reload sends new ones.
     pub zones: watch::Receiver<Arc<Zones>>,
     /// The senders that ask a source for a Pod again.
@@ -84,7 +84,7 @@ pub async fn run(
             () = wait_or_yield(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
         }
         let clock = started.elapsed();
-        batch.drain(..).for_each(|arrival| queue.push(arrival, clock, &mut ready));
+        batch.drain(..).for_each(|event| queue.push(event, clock, &mut ready));
         if is_all_taken_in {
             queue.pop_due(clock, &mut ready);
         }
@@ -92,10 +92,12 @@ pub async fn run(
         refetch_queue.request_missing(&index, clock);
         let (count, bytes) = slice_of(&ready);
         received.clear();
-        received.extend(ready[..count].iter().map(|arrival: &Arrival| arrival.received));
+        received.extend(ready[..count].iter().map(|event: &Event| event.received));
         let is_long = count >= LONG_BATCH_LEN_MIN || bytes >= LONG_BATCH_BYTES_MIN;
         let mut apply_slice = || {
-            ready.drain(..count).for_each(|arrival| index.apply_decoded(arrival.event, arrival.decoded));
+            ready
+                .drain(..count)
+                .for_each(|Event { source, change, decoded, .. }| index.apply_decoded(&source, change, decoded));
             index.publish(now(started))
         };
         let published = if is_long { in_place(apply_slice) } else { apply_slice() };
@@ -117,11 +119,11 @@ pub async fn run(
 }
 
 /// How much of what is ready goes into the next snapshot: the number of changes, and their bytes.
-fn slice_of(ready: &[Arrival]) -> (usize, usize) {
+fn slice_of(ready: &[Event]) -> (usize, usize) {
     let mut bytes = 0;
-    let fits = |arrival: &&Arrival| {
+    let fits = |event: &&Event| {
         let is_first = bytes == 0;
-        let with_it = bytes + fair_queue::len_of(arrival);
+        let with_it = bytes + fair_queue::len_of(event);
         let fits = is_first || with_it <= SLICE_LEN_MAX;
         bytes = if fits { with_it } else { bytes };
         fits

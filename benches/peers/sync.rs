@@ -208,7 +208,7 @@ async fn list_twice(kubeconfig: &str, pods: usize, encoding: BodyEncoding, metho
 }
 
 /// Starts the index's task. Returns the zone that it publishes to.
-fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Arrival>) -> Arc<PublishedZone> {
+fn start_writer(watch: &Watch, incoming: mpsc::Receiver<callsign::source::Event>) -> Arc<PublishedZone> {
     let cli::Command::Serve(arguments) = cli::Cli::parse_from(["callsign", "serve"]).command else { unreachable!() };
     let environment = Environment::of_variables([]).expect("an environment");
     let config = ServeConfig::load(*arguments, &environment).expect("a configuration");

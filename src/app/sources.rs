@@ -9,7 +9,7 @@ use crate::config::{Kubernetes, Namespaces, ServeConfig};
 use crate::metrics::SourceStats;
 use crate::source::files::Manifests;
 use crate::source::health::Restart;
-use crate::source::{Arrival, Sources};
+use crate::source::{Event, Sources};
 
 /// Starts all sources of a configuration.
 ///
@@ -17,7 +17,7 @@ use crate::source::{Arrival, Sources};
 /// The kubeconfig is unusable.
 pub async fn start_sources(
     config: &ServeConfig,
-    events: mpsc::Sender<Arrival>,
+    events: mpsc::Sender<Event>,
     reread: Arc<Notify>,
 ) -> Result<Sources, ClientError> {
     let mut sources = Sources::default();

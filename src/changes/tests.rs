@@ -8,7 +8,7 @@ use crate::dns::Name;
 use crate::index::{Index, Now};
 use crate::registration::ProfileText;
 use crate::snapshot::{TxtKeys, ZoneSettings};
-use crate::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
+use crate::source::{Change, Phase, Pod, PodStatus, SourceId};
 use crate::zones::Zones;
 
 fn source() -> SourceId {
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn publish(&mut self, changes: impl IntoIterator<Item = Change>) {
-        changes.into_iter().for_each(|change| self.index.apply(Event { source: source(), change }));
+        changes.into_iter().for_each(|change| self.index.apply(&source(), change));
         let now = Now { monotonic: std::time::Duration::ZERO, wall_eighths: 1 };
         let Some((snapshot, difference)) = self.index.publish(now) else { return };
         let before = std::mem::replace(&mut self.snapshot, snapshot);

@@ -17,7 +17,7 @@ use crate::config::{Kubernetes, ServeConfig};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
 use crate::source::files::{self, FileProblem, LoadReport, ManifestObject, ManifestPod};
-use crate::source::{Arrival, Change, Event, SourceId, Sources, WatchProfile};
+use crate::source::{Change, Event, SourceId, Sources, WatchProfile};
 use crate::writer::QUEUE_LEN_MAX;
 use crate::zones::Zones;
 
@@ -158,7 +158,7 @@ fn read_manifests(
 ) -> (Index, LoadReport, PodNames, Option<ManifestRegistrations>) {
     let sources: Vec<SourceId> = profiles.iter().map(|profile| manifest_source(&profile.name)).collect();
     let mut unlabelled = PodNames::new();
-    let mut apply = |source: &SourceId, change| index.apply(Event { source: source.clone(), change });
+    let mut apply = |source: &SourceId, change| index.apply(source, change);
     sources.iter().for_each(|source| apply(source, Change::Begin));
     let mut add = |found: ManifestPod| {
         for (source, at) in sources.iter().zip(0..) {
@@ -186,7 +186,7 @@ fn read_manifests(
 async fn snapshot(
     index: &mut Index,
     watches: &Sources,
-    events: &mut mpsc::Receiver<Arrival>,
+    events: &mut mpsc::Receiver<Event>,
 ) -> Result<Arc<Snapshot>, LocalError> {
     let sync = async {
         loop {
@@ -194,13 +194,13 @@ async fn snapshot(
                 return Ok(snapshot);
             }
             match timeout(SILENCE_MAX, events.recv()).await {
-                Ok(Some(arrival)) => index.apply_decoded(arrival.event, arrival.decoded),
+                Ok(Some(Event { source, change, decoded, .. })) => index.apply_decoded(&source, change, decoded),
                 Ok(None) => return Err(LocalError::NotListed("its watch ended".into())),
                 Err(_) if watches.errors().is_empty() => {} // a silent server without errors may only be slow
                 Err(_) => return Err(LocalError::NotListed(watches.errors())),
             }
-            while let Ok(arrival) = events.try_recv() {
-                index.apply_decoded(arrival.event, arrival.decoded);
+            while let Ok(Event { source, change, decoded, .. }) = events.try_recv() {
+                index.apply_decoded(&source, change, decoded);
             }
         }
     };

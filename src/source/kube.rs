@@ -53,7 +53,7 @@ use self::fruitless::Fruitless;
 pub use self::list::Method;
 use self::request::{BodyTimeout, ResponseBody};
 use super::health::SourceHealth;
-use super::{Arrival, Change, Event, ProfilePods, SourceId, WatchProfile};
+use super::{Change, Event, ProfilePods, SourceId, WatchProfile};
 use crate::backoff::Backoff;
 use crate::registration::{self, Decoded, ProfileText};
 
@@ -150,7 +150,7 @@ impl Watch {
 
     /// Runs until the receiver of the events is gone. Faults never end it: they are logged once per change, and set in
     /// `health`.
-    pub async fn run(self, client: Client, events: Sender<Arrival>, health: Arc<SourceHealth>) {
+    pub async fn run(self, client: Client, events: Sender<Event>, health: Arc<SourceHealth>) {
         let receiver = events.clone();
         let run = WatchTask {
             encoding: self.encoding,
@@ -181,7 +181,7 @@ impl Watch {
 struct WatchTask {
     watch: Watch,
     client: Client,
-    events: Sender<Arrival>,
+    events: Sender<Event>,
     health: Arc<SourceHealth>,
     /// Between attempts that fail.
     backoff: Backoff,
@@ -318,8 +318,8 @@ impl WatchTask {
     }
 
     async fn send_to(&self, id: &SourceId, change: Change, decoded: Option<Decoded>) -> Result<(), WatchFault> {
-        let event = Event { source: id.clone(), change };
-        self.events.send(Arrival { event, received: self.received, decoded }).await.map_err(|_| WatchFault::Closed)
+        let event = Event { source: id.clone(), change, received: self.received, decoded };
+        self.events.send(event).await.map_err(|_| WatchFault::Closed)
     }
 
     /// The sources in a log line: `cluster/profile/namespace`, with a `+` between the profiles.

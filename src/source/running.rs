@@ -13,7 +13,7 @@ use super::files::Manifests;
 use super::health::SourceHealth;
 use super::kube::Watch;
 use super::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
-use super::{Arrival, SourceId, WatchProfile};
+use super::{Event, SourceId, WatchProfile};
 
 /// The name of the watched cluster in source labels.
 const CLUSTER: &str = "kubernetes";
@@ -35,7 +35,7 @@ impl Sources {
         client: &Client,
         namespaces: &[Option<Arc<str>>],
         profiles: &[WatchProfile],
-        events: &mpsc::Sender<Arrival>,
+        events: &mpsc::Sender<Event>,
     ) {
         let started = Instant::now();
         for namespace in namespaces {
@@ -59,7 +59,7 @@ impl Sources {
 
     /// Starts to read manifests, again whenever they change and whenever `reread` says so.
     #[cfg(feature = "server")]
-    pub fn read(&mut self, manifests: Manifests, events: mpsc::Sender<Arrival>, reread: Arc<Notify>) {
+    pub fn read(&mut self, manifests: Manifests, events: mpsc::Sender<Event>, reread: Arc<Notify>) {
         let health = Arc::new(SourceHealth::new(Instant::now()));
         self.manifests = manifests.ids().map(|id| (id, health.clone())).collect();
         manifests.ids().for_each(|id| self.refetch_senders.add(id, RefetchSender::Files(reread.clone())));

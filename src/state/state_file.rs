@@ -12,7 +12,7 @@ use super::record::{SavedPod, StateLine, source_name};
 use super::{FILE_NAME, StateError, StateHeader};
 use crate::index::{Index, Now};
 use crate::snapshot::Snapshot;
-use crate::source::{Change, Event, SourceId};
+use crate::source::{Change, SourceId};
 
 /// The value of `format` in the head.
 const FORMAT: &str = "callsign-state";
@@ -100,9 +100,9 @@ pub fn load(
     if age_s > age_max.as_secs() {
         return Err(StateError::TooOld { path, age_s, max_s: age_max.as_secs() });
     }
-    sources.iter().for_each(|source| index.apply(Event { source: source.clone(), change: Change::Begin }));
+    sources.iter().for_each(|source| index.apply(source, Change::Begin));
     read_pods(FrameDecoder::new(file), &mut index, sources).map_err(broken)?;
-    sources.iter().for_each(|source| index.apply(Event { source: source.clone(), change: Change::Commit }));
+    sources.iter().for_each(|source| index.apply(source, Change::Commit));
     let at = Now { monotonic: Duration::ZERO, wall_eighths: head.serial };
     let (snapshot, _) = index.publish(at).ok_or_else(|| broken("it holds no zone".into()))?;
     Ok(Arc::new(Snapshot { revision: u64::MAX, heard_at: Some(head.heard_at), ..Snapshot::clone(&snapshot) }))
@@ -147,7 +147,7 @@ fn read_pods(content: impl Read, index: &mut Index, sources: &[SourceId]) -> Res
             Ok(StateLine::Pod(saved)) => {
                 pods += 1;
                 for (source, pod) in saved.pods(sources) {
-                    index.apply(Event { source, change: Change::Apply(Box::new(pod)) });
+                    index.apply(&source, Change::Apply(Box::new(pod)));
                 }
             }
             Ok(StateLine::End(count)) if count == pods => break,

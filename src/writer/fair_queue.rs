@@ -15,7 +15,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::registration::ANNOTATION_LEN_MAX;
-use crate::source::{Arrival, Change, SourceId};
+use crate::source::{Change, Event, SourceId};
 
 /// The shortest time between two decodings of one Pod. No process has news more than ten times a second.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +59,7 @@ pub(super) struct FairQueue {
 struct PodQueue {
     namespace: Arc<str>,
     /// The latest change from each source that sent one.
-    waiting: SmallVec<[Arrival; 1]>,
+    waiting: SmallVec<[Event; 1]>,
 }
 
 /// Roughly what a change costs. Also the index into the arrays of queues.
@@ -70,47 +70,47 @@ enum Size {
 }
 
 impl FairQueue {
-    /// Takes in an arrival at time `now`. What need not wait goes to `ready` at once.
-    pub fn push(&mut self, arrival: Arrival, now: Duration, ready: &mut Vec<Arrival>) {
-        let source = &arrival.event.source;
-        let (uid, namespace) = match &arrival.event.change {
+    /// Takes in an event at the time `now`. What need not wait goes to `ready` at once.
+    pub fn push(&mut self, event: Event, now: Duration, ready: &mut Vec<Event>) {
+        let source = &event.source;
+        let (uid, namespace) = match &event.change {
             Change::Begin => {
                 self.listing.insert(source.clone());
                 self.release(source.clone(), ready); // they must not come after the list has ended
-                return ready.push(arrival);
+                return ready.push(event);
             }
             Change::Commit | Change::Abort | Change::Close => {
                 self.listing.remove(source);
-                return ready.push(arrival);
+                return ready.push(event);
             }
-            _ if self.listing.contains(source) => return ready.push(arrival),
-            Change::Refetched(_) => return ready.push(arrival), // a waiting change may be newer, and must not be replaced
+            _ if self.listing.contains(source) => return ready.push(event),
+            Change::Refetched(_) => return ready.push(event), // a waiting change may be newer, and must not be replaced
             Change::Apply(pod) => (&pod.uid, Some(&pod.namespace)),
             Change::Remove(uid) => (uid, None),
         };
         let pod: PodId = (source.cluster.clone(), uid.clone());
         match (self.pods.get_mut(&pod), namespace.cloned()) {
             (Some(pod_queue), _) => {
-                self.waiting_len += len_of(&arrival);
-                self.waiting_len -= pod_queue.put(arrival);
+                self.waiting_len += len_of(&event);
+                self.waiting_len -= pod_queue.put(event);
             }
             (None, Some(namespace)) => {
-                self.waiting_len += len_of(&arrival);
-                self.pods.insert(pod.clone(), PodQueue { namespace: namespace.clone(), waiting: [arrival].into() });
+                self.waiting_len += len_of(&event);
+                self.pods.insert(pod.clone(), PodQueue { namespace: namespace.clone(), waiting: [event].into() });
                 self.make_due(&namespace, pod);
             }
             // Nothing of the Pod waits, and a removal has nothing to decode.
             (None, None) => {
                 self.pods.insert(pod.clone(), PodQueue { namespace: "".into(), waiting: SmallVec::new() });
                 self.pauses.push_back((now + PAUSE, pod));
-                ready.push(arrival);
+                ready.push(event);
             }
         }
     }
 
     /// Moves what is due to `ready`, up to one snapshot's worth: small changes from each namespace in turn, then one
     /// large change.
-    pub fn pop_due(&mut self, now: Duration, ready: &mut Vec<Arrival>) {
+    pub fn pop_due(&mut self, now: Duration, ready: &mut Vec<Event>) {
         self.end_pauses(now);
         let (mut count, mut len) = (0, 0);
         while count < TURNS_MAX && len < TURNS_LEN_MAX {
@@ -123,7 +123,7 @@ impl FairQueue {
     }
 
     /// Takes the changes of the next due Pod of a size, from the namespace whose turn it is.
-    fn pop_next(&mut self, size: Size, now: Duration) -> Option<SmallVec<[Arrival; 1]>> {
+    fn pop_next(&mut self, size: Size, now: Duration) -> Option<SmallVec<[Event; 1]>> {
         loop {
             let namespace = self.turns[size as usize].pop_front()?;
             let Some(due) = self.due.get_mut(&namespace) else { continue };
@@ -187,9 +187,9 @@ impl FairQueue {
     }
 
     /// Moves everything that waits from a source to `ready`.
-    fn release(&mut self, source: SourceId, ready: &mut Vec<Arrival>) {
+    fn release(&mut self, source: SourceId, ready: &mut Vec<Event>) {
         for pod_queue in self.pods.values_mut() {
-            if let Some(at) = pod_queue.waiting.iter().position(|waiting| waiting.event.source == source) {
+            if let Some(at) = pod_queue.waiting.iter().position(|waiting| waiting.source == source) {
                 let released = pod_queue.waiting.remove(at);
                 self.waiting_len -= len_of(&released);
                 ready.push(released);
@@ -207,17 +207,17 @@ impl PodQueue {
     }
 
     /// Adds a change in place of the source's earlier one. Returns the length of that one.
-    fn put(&mut self, arrival: Arrival) -> usize {
-        let is_earlier = |waiting: &Arrival| waiting.event.source == arrival.event.source;
+    fn put(&mut self, event: Event) -> usize {
+        let is_earlier = |waiting: &Event| waiting.source == event.source;
         let earlier = self.waiting.iter().position(is_earlier).map(|at| self.waiting.remove(at));
-        self.waiting.push(arrival);
+        self.waiting.push(event);
         earlier.as_ref().map(len_of).unwrap_or_default()
     }
 }
 
 /// What a change counts, in bytes.
-pub(super) fn len_of(arrival: &Arrival) -> usize {
-    let text = match &arrival.event.change {
+pub(super) fn len_of(event: &Event) -> usize {
+    let text = match &event.change {
         Change::Apply(pod) | Change::Refetched(pod) => pod.text.len_in_memory(),
         _ => 0,
     };

@@ -32,7 +32,7 @@ fn large_annotation(version: usize) -> Arc<str> {
 /// A running writer, and the channel to it.
 struct Running {
     source: SourceId,
-    events: mpsc::Sender<Arrival>,
+    events: mpsc::Sender<Event>,
     zone: Arc<PublishedZone>,
     lags: Arc<Mutex<Vec<Duration>>>,
 }
@@ -56,9 +56,9 @@ impl Running {
     }
 
     async fn send(&self, change: Change, age: Duration) {
-        let event = Event { source: self.source.clone(), change };
         let received = Instant::now().checked_sub(age).expect("the clock is older than a test");
-        self.events.send(Arrival { event, received, decoded: None }).await.expect("a writer");
+        let event = Event { source: self.source.clone(), change, received, decoded: None };
+        self.events.send(event).await.expect("a writer");
     }
 
     /// Waits for a synced snapshot with this many Pods.
@@ -116,9 +116,8 @@ async fn a_pod_that_always_changes_delays_others_by_at_most_a_tenth_of_a_second(
     let flood = tokio::spawn(async move {
         for version in 1.. {
             let change = pod_of("hostile", "hostile", version, Some(versions[version as usize % 2].clone()));
-            let event = Event { source: source.clone(), change };
-            let arrival = Arrival { event, received: Instant::now(), decoded: None };
-            if events.send(arrival).await.is_err() {
+            let event = Event { source: source.clone(), change, received: Instant::now(), decoded: None };
+            if events.send(event).await.is_err() {
                 return;
             }
             count.store(version, std::sync::atomic::Ordering::Relaxed);

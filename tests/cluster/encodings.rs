@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use callsign::registration;
 use callsign::source::health::{Restart, SourceHealth};
 use callsign::source::kube::{BodyEncoding, Method, Watch};
-use callsign::source::{Arrival, Change, Phase, Pod, WatchProfile};
+use callsign::source::{Change, Event, Phase, Pod, WatchProfile};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
@@ -102,7 +102,7 @@ fn write(namespace: &Namespace) {
 
 /// A running watch. Dropping it ends it.
 pub(super) struct RunningWatch {
-    events: Receiver<Arrival>,
+    events: Receiver<Event>,
     health: Arc<SourceHealth>,
     task: JoinHandle<()>,
 }
@@ -124,8 +124,8 @@ impl RunningWatch {
     }
 
     fn next(&mut self) -> Change {
-        let arrival = Cluster::shared().block_on(async { timeout(Duration::from_secs(20), self.events.recv()).await });
-        arrival.expect("in time").expect("an event").event.change
+        let event = Cluster::shared().block_on(async { timeout(Duration::from_secs(20), self.events.recv()).await });
+        event.expect("in time").expect("an event").change
     }
 
     /// The Pods of a whole list, by their names.

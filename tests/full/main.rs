@@ -22,7 +22,7 @@ use callsign::index::Index;
 use callsign::registration::Reason;
 use callsign::snapshot::{PublishedZone, Snapshot, ZoneSettings};
 use callsign::source::refetch::{REFETCH_MAX, RefetchSender, RefetchSenders};
-use callsign::source::{Arrival, Change, Event, Pod};
+use callsign::source::{Change, Event, Pod};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -47,7 +47,7 @@ const NAMESPACES: [(&str, &str, bool); 2] =
 
 /// A running writer, and the channel to it.
 struct Running {
-    events: mpsc::Sender<Arrival>,
+    events: mpsc::Sender<Event>,
     zone: Arc<PublishedZone>,
 }
 
@@ -73,8 +73,8 @@ impl Running {
     }
 
     async fn send(&self, change: Change) {
-        let event = Event { source: source(), change };
-        self.events.send(Arrival { event, received: Instant::now(), decoded: None }).await.expect("a writer");
+        let event = Event { source: source(), change, received: Instant::now(), decoded: None };
+        self.events.send(event).await.expect("a writer");
     }
 
     /// Sends all Pods in one list: a quarter more than the quotas admit, half of it in each namespace.

@@ -11,7 +11,7 @@ use callsign::metrics::Metrics;
 use callsign::registration::ProfileText;
 use callsign::snapshot::{PublishedZone, Snapshot};
 use callsign::source::refetch::RefetchSenders;
-use callsign::source::{Arrival, Change, Event, Phase, Pod, PodStatus, SourceId};
+use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId};
 use callsign::writer::{self, Inputs, QUEUE_LEN_MAX};
 use data_encoding::BASE64;
 use tokio::sync::{mpsc, watch};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running writer, and the channel to it.
 struct Running {
     source: SourceId,
-    events: mpsc::Sender<Arrival>,
+    events: mpsc::Sender<Event>,
     zone: Arc<PublishedZone>,
     metrics: Arc<Metrics>,
 }
@@ -58,9 +58,8 @@ impl Running {
     }
 
     async fn send(&self, change: Change) {
-        let event = Event { source: self.source.clone(), change };
-        let arrival = Arrival { event, received: Instant::now(), decoded: None };
-        self.events.send(arrival).await.expect("a writer");
+        let event = Event { source: self.source.clone(), change, received: Instant::now(), decoded: None };
+        self.events.send(event).await.expect("a writer");
     }
 
     /// Sends all events at a thousand a second.

@@ -15,7 +15,7 @@ use super::read::{LoadEvent, LoadState, bit};
 use super::{CLUSTER, FileProblem, LoadReport};
 use crate::poll::{Fingerprint, POLL_INTERVAL, settled};
 use crate::source::health::SourceHealth;
-use crate::source::{Arrival, Change, Event, SourceId, WatchProfile};
+use crate::source::{Change, Event, SourceId, WatchProfile};
 
 /// One source of manifests for all profiles.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Manifests {
 
     /// Reads the files and sends each profile its Pods, now and again whenever the files change or `reread` is notified. Ends
     /// when the receiver of the events is gone.
-    pub async fn run(self, events: Sender<Arrival>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
+    pub async fn run(self, events: Sender<Event>, health: Arc<SourceHealth>, reread: Arc<Notify>) {
         let mut state = LoadState::new(self.profiles.clone());
         let mut logged = BTreeSet::new();
         loop {
@@ -84,13 +84,13 @@ impl Manifests {
 }
 
 /// Reads the files, and sends each profile its Pods meanwhile. Blocks. `None` if the receiver of the events is gone.
-fn emit(state: &mut LoadState, paths: &[PathBuf], events: &Sender<Arrival>) -> Option<LoadReport> {
+fn emit(state: &mut LoadState, paths: &[PathBuf], events: &Sender<Event>) -> Option<LoadReport> {
     let profiles: Vec<SourceId> = state.profiles().iter().map(id).collect();
     let mut is_heard = true;
     let mut send = |source: &SourceId, change| {
         if is_heard {
-            let event = Event { source: source.clone(), change };
-            is_heard = events.blocking_send(Arrival { event, received: Instant::now(), decoded: None }).is_ok();
+            let event = Event { source: source.clone(), change, received: Instant::now(), decoded: None };
+            is_heard = events.blocking_send(event).is_ok();
         }
     };
     profiles.iter().for_each(|source| send(source, Change::Begin));

@@ -26,7 +26,7 @@ pub(in crate::source) enum BodyShape {
     List,
 }
 
-/// A piece of a body.
+/// A piece of a body, cut out and not yet decoded. It borrows the splitter's bytes, so that no object is copied twice.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source) enum Piece<'s> {
     /// The bytes of an object, or of a value in the place of one.

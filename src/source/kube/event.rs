@@ -12,7 +12,8 @@ use crate::source::{ProfilePods, WatchProfile};
 /// The annotation of the bookmark that ends a streaming list (Kubernetes API concepts, "Streaming lists").
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// The event of a watch.
+/// The event of a watch, decoded. Unlike a [`crate::source::Change`] it has a Pod for each profile, and it may be one that no profile sees: a
+/// bookmark, or an object that cannot be read.
 #[derive(Debug, PartialEq)]
 pub(super) enum WatchEvent {
     /// ADDED or MODIFIED.
@@ -29,11 +30,7 @@ pub(super) enum WatchEvent {
 }
 
 /// An event, and the resource version to continue from after it.
-#[derive(Debug, PartialEq)]
-pub(super) struct Frame {
-    pub(super) event: WatchEvent,
-    pub(super) version: Option<String>,
-}
+pub(super) type VersionedEvent = (WatchEvent, Option<String>);
 
 #[derive(Deserialize)]
 struct RawEvent<'j> {
@@ -43,16 +40,20 @@ struct RawEvent<'j> {
     object: Option<&'j RawValue>,
 }
 
-impl Frame {
+impl WatchEvent {
     /// Parses an event. An ERROR event, an object of another kind, and anything that is not an event are faults.
-    pub(super) fn read(event: &[u8], encoding: BodyEncoding, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
+    pub(super) fn read(
+        event: &[u8],
+        encoding: BodyEncoding,
+        profiles: &[WatchProfile],
+    ) -> Result<VersionedEvent, WatchFault> {
         match encoding {
-            BodyEncoding::Json => Frame::of_json(event, profiles),
-            BodyEncoding::Protobuf => Frame::of_protobuf(event, profiles),
+            BodyEncoding::Json => WatchEvent::of_json(event, profiles),
+            BodyEncoding::Protobuf => WatchEvent::of_protobuf(event, profiles),
         }
     }
 
-    fn of_json(json: &[u8], profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
+    fn of_json(json: &[u8], profiles: &[WatchProfile]) -> Result<VersionedEvent, WatchFault> {
         let Ok(event) = serde_json::from_slice::<RawEvent<'_>>(json) else {
             // Some servers send a bare Status instead of an event.
             return Err(Refusal::of_event(json).map_or(WatchFault::Garbage("not a watch event"), WatchFault::Refused));
@@ -62,14 +63,14 @@ impl Frame {
             return Err(of_error(object.as_bytes()));
         }
         match RawPod::read(object.as_bytes()) {
-            Ok(pod) => Frame::of_object(&event.kind, &pod, profiles),
-            Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+            Ok(pod) => WatchEvent::of_object(&event.kind, &pod, profiles),
+            Err(_) => Ok((WatchEvent::Unreadable, None)),
         }
     }
 
     /// `meta.v1.WatchEvent`: field 1 is the type, field 2 a `RawExtension`. Field 1 of that is a self-contained
     /// object.
-    fn of_protobuf(event: &[u8], profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
+    fn of_protobuf(event: &[u8], profiles: &[WatchProfile]) -> Result<VersionedEvent, WatchFault> {
         let no_event = || WatchFault::Garbage("not a watch event");
         if event.starts_with(MAGIC) {
             return Err(Refusal::of_event(event).map_or_else(no_event, WatchFault::Refused));
@@ -87,12 +88,12 @@ impl Frame {
             return Err(of_error(object));
         }
         match PodMessage::of_wrapped(object) {
-            Ok(pod) => Frame::of_object(kind, &pod, profiles),
-            Err(_) => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+            Ok(pod) => WatchEvent::of_object(kind, &pod, profiles),
+            Err(_) => Ok((WatchEvent::Unreadable, None)),
         }
     }
 
-    fn of_object(kind: &str, pod: &impl PodObject, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
+    fn of_object(kind: &str, pod: &impl PodObject, profiles: &[WatchProfile]) -> Result<VersionedEvent, WatchFault> {
         if pod.kind().is_some_and(|kind| kind != "Pod") {
             return Err(WatchFault::Garbage("an event of another kind than Pod"));
         }
@@ -106,7 +107,7 @@ impl Frame {
             _ => None,
         };
         let version = pod.resource_version().filter(|version| is_version(version)).map(str::to_owned);
-        Ok(Frame { event: known.unwrap_or(WatchEvent::Unreadable), version })
+        Ok((known.unwrap_or(WatchEvent::Unreadable), version))
     }
 }
 
@@ -147,10 +148,8 @@ mod tests {
     use super::*;
     use crate::source::profile::pairs;
 
-    fn read(json: &str) -> Result<(WatchEvent, Option<String>), String> {
-        let frame =
-            Frame::read(json.as_bytes(), BodyEncoding::Json, &[pairs("k")]).map_err(|fault| fault.to_string())?;
-        Ok((frame.event, frame.version))
+    fn read(json: &str) -> Result<VersionedEvent, String> {
+        WatchEvent::read(json.as_bytes(), BodyEncoding::Json, &[pairs("k")]).map_err(|fault| fault.to_string())
     }
 
     #[test]

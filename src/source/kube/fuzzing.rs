@@ -6,7 +6,7 @@ use hyper::body::Bytes;
 
 use super::body::{BodyEncoding, BodyShape};
 use super::fault::WatchFault;
-use super::list::{frame, item};
+use super::list::{event, item};
 use super::split::Splitter;
 use crate::registration::PRESETS;
 use crate::source::WatchProfile;
@@ -38,7 +38,7 @@ fn read_chunks<'b>(
                 let pod = item(piece, encoding, &PROFILES);
                 output.push(format!("{pod:?} foreign={}", splitter.envelope()?.is_foreign()));
             } else {
-                output.push(format!("{:?}", frame(piece, encoding, &PROFILES)?));
+                output.push(format!("{:?}", event(piece, encoding, &PROFILES)?));
             }
         }
     }

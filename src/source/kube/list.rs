@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::WatchTask;
 use super::body::{BodyEncoding, BodyShape, Piece};
-use super::event::{Frame, WatchEvent};
+use super::event::{VersionedEvent, WatchEvent};
 use super::fault::WatchFault;
 use super::json_pod::{PodObject, RawPod};
 use super::protobuf::PodMessage;
@@ -89,8 +89,7 @@ impl WatchTask {
         while response.fill().await? {
             self.received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let frame = frame(piece, encoding, &self.watch.profiles)?;
-                match (frame.event, frame.version) {
+                match event(piece, encoding, &self.watch.profiles)? {
                     (WatchEvent::Bookmark { ends_list: true }, Some(version)) => return Ok(version),
                     (event, _) => self.apply(event).await?,
                 }
@@ -164,9 +163,13 @@ pub(super) fn item(piece: Piece<'_>, encoding: BodyEncoding, profiles: &[WatchPr
 }
 
 /// Parses a watch's event. One that is too large is as unreadable as a broken one.
-pub(super) fn frame(piece: Piece<'_>, encoding: BodyEncoding, profiles: &[WatchProfile]) -> Result<Frame, WatchFault> {
+pub(super) fn event(
+    piece: Piece<'_>,
+    encoding: BodyEncoding,
+    profiles: &[WatchProfile],
+) -> Result<VersionedEvent, WatchFault> {
     match piece {
-        Piece::Object(event) => Frame::read(event, encoding, profiles),
-        Piece::Unreadable => Ok(Frame { event: WatchEvent::Unreadable, version: None }),
+        Piece::Object(event) => WatchEvent::read(event, encoding, profiles),
+        Piece::Unreadable => Ok((WatchEvent::Unreadable, None)),
     }
 }

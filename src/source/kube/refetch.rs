@@ -12,12 +12,12 @@ use super::list::item;
 use super::request::{self, BodyTimeout, PodsRequest};
 use crate::backoff::Backoff;
 use crate::source::refetch::RefetchRequest;
-use crate::source::{Arrival, Change, Event};
+use crate::source::{Change, Event};
 
 impl Watch {
     /// Requests each wanted Pod, one at a time, and sends it as [`Change::Refetched`], until the receiver of the events
     /// is gone. A Pod that cannot be read now is skipped: the index asks again.
-    pub async fn refetch(mut self, client: Client, events: Sender<Arrival>, mut wanted: Receiver<RefetchRequest>) {
+    pub async fn refetch(mut self, client: Client, events: Sender<Event>, mut wanted: Receiver<RefetchRequest>) {
         let mut backoff = Backoff::default();
         loop {
             let pod = tokio::select! {
@@ -39,7 +39,7 @@ impl Watch {
     async fn refetch_pod(
         &mut self,
         client: &Client,
-        events: &Sender<Arrival>,
+        events: &Sender<Event>,
         wanted: &RefetchRequest,
     ) -> Result<(), WatchFault> {
         let uri = request::uri(Some(&wanted.namespace), self.selector(), PodsRequest::Pod(&wanted.name));
@@ -57,8 +57,9 @@ impl Watch {
             while let Some(piece) = response.splitter.next()? {
                 let pods = item(piece, encoding, &self.profiles).unwrap_or_default();
                 for (id, pod) in self.ids.iter().zip(pods).filter(|(_, pod)| *pod.uid == *wanted.uid) {
-                    let event = Event { source: id.clone(), change: Change::Refetched(pod) };
-                    events.send(Arrival { event, received, decoded: None }).await.map_err(|_| WatchFault::Closed)?;
+                    let change = Change::Refetched(pod);
+                    let event = Event { source: id.clone(), change, received, decoded: None };
+                    events.send(event).await.map_err(|_| WatchFault::Closed)?;
                 }
             }
         }

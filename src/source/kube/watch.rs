@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::WatchTask;
 use super::body::BodyShape;
 use super::fault::WatchFault;
-use super::list::frame;
+use super::list::event;
 use super::request::{BodyTimeout, PodsRequest};
 use crate::backoff::jitter;
 use crate::source::health::Restart;
@@ -34,15 +34,15 @@ impl WatchTask {
         while response.fill().await? {
             self.received = response.received();
             while let Some(piece) = response.splitter.next()? {
-                let frame = frame(piece, encoding, &self.watch.profiles)?;
-                let version: Option<u64> = frame.version.as_ref().and_then(|version| version.parse().ok());
-                if version.zip(reached).is_some_and(|(version, reached)| version < reached) {
+                let (event, version) = event(piece, encoding, &self.watch.profiles)?;
+                let number: Option<u64> = version.as_ref().and_then(|version| version.parse().ok());
+                if number.zip(reached).is_some_and(|(number, reached)| number < reached) {
                     continue; // an old event: applying it again would bring back Pods that are gone
                 }
-                reached = version.or(reached);
-                self.apply(frame.event).await?;
-                if frame.version.is_some() && frame.version != self.position {
-                    self.position = frame.version;
+                reached = number.or(reached);
+                self.apply(event).await?;
+                if version.is_some() && version != self.position {
+                    self.position = version;
                     self.advance();
                 }
             }

@@ -1,4 +1,4 @@
-//! Tables of arrivals with their times, and when each is applied.
+//! Tables of events with their times, and when each is applied.
 
 use std::time::Instant;
 
@@ -17,17 +17,17 @@ fn play(steps: &[(u64, &str)], until: u64) -> Vec<String> {
         let now = Duration::from_millis(ms);
         let mut ready = Vec::new();
         for word in steps.iter().filter(|(at, _)| *at == ms).flat_map(|(_, words)| words.split_whitespace()) {
-            queue.push(arrival(word), now, &mut ready);
+            queue.push(event(word), now, &mut ready);
         }
         queue.pop_due(now, &mut ready);
         assert!(queue.due_at().is_none_or(|due| due > now), "all that is due is taken: so little is no slice");
-        applied.extend(ready.iter().map(|arrival| format!("{ms}:{}", word_of(arrival))));
+        applied.extend(ready.iter().map(|event| format!("{ms}:{}", word_of(event))));
     }
     assert!(queue.is_empty() && queue.due.is_empty());
     applied
 }
 
-fn arrival(word: &str) -> Arrival {
+fn event(word: &str) -> Event {
     let (word, profile) = word.strip_suffix('\'').map_or((word, "p"), |word| (word, "q"));
     let change = match (word, word.strip_prefix('-')) {
         ("[", _) => Change::Begin,
@@ -40,7 +40,7 @@ fn arrival(word: &str) -> Arrival {
             apply(&pod[..1], namespace, pod[1..].parse().expect("a version"), None)
         }
     };
-    arrival_of(change, profile)
+    event_of(change, profile)
 }
 
 fn apply(uid: &str, namespace: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
@@ -49,13 +49,13 @@ fn apply(uid: &str, namespace: &str, resource_version: u64, annotation: Option<A
     Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, text }))
 }
 
-fn arrival_of(change: Change, profile: &str) -> Arrival {
+fn event_of(change: Change, profile: &str) -> Event {
     let source = SourceId { cluster: "c".into(), profile: profile.into(), namespace: None };
-    Arrival { event: Event { source, change }, received: Instant::now(), decoded: None }
+    Event { source, change, received: Instant::now(), decoded: None }
 }
 
-fn word_of(arrival: &Arrival) -> String {
-    let word = match &arrival.event.change {
+fn word_of(event: &Event) -> String {
+    let word = match &event.change {
         Change::Begin => "[".into(),
         Change::Commit => "]".into(),
         Change::Abort => "!".into(),
@@ -63,7 +63,7 @@ fn word_of(arrival: &Arrival) -> String {
         Change::Remove(uid) => format!("-{uid}"),
         Change::Apply(pod) | Change::Refetched(pod) => format!("{}{}", pod.uid, pod.resource_version),
     };
-    let mark = if &*arrival.event.source.profile == "q" { "'" } else { "" };
+    let mark = if &*event.source.profile == "q" { "'" } else { "" };
     word + mark
 }
 
@@ -107,11 +107,11 @@ fn a_small_change_waits_for_at_most_one_large_change() {
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for uid in ["a", "b", "c", "d"] {
         let change = apply(uid, &format!("hostile-{uid}"), 1, Some(large.clone()));
-        queue.push(arrival_of(change, "p"), Duration::ZERO, &mut ready);
+        queue.push(event_of(change, "p"), Duration::ZERO, &mut ready);
     }
     queue.pop_due(Duration::ZERO, &mut ready);
-    queue.push(arrival("f1@fair"), Duration::ZERO, &mut ready);
-    queue.push(arrival("g1@hostile-d"), Duration::ZERO, &mut ready);
+    queue.push(event("f1@fair"), Duration::ZERO, &mut ready);
+    queue.push(event("g1@hostile-d"), Duration::ZERO, &mut ready);
     assert_eq!(queue.due_at(), Some(Duration::ZERO));
     for _ in 0..3 {
         queue.pop_due(Duration::ZERO, &mut ready);
@@ -124,10 +124,10 @@ fn a_change_that_grows_while_it_waits_is_large() {
     let (mut queue, mut ready) = (FairQueue::default(), Vec::new());
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for (uid, version) in [("a", 1), ("b", 1), ("c", 1)] {
-        queue.push(arrival_of(apply(uid, uid, version, None), "p"), Duration::ZERO, &mut ready);
+        queue.push(event_of(apply(uid, uid, version, None), "p"), Duration::ZERO, &mut ready);
     }
     for uid in ["a", "b"] {
-        queue.push(arrival_of(apply(uid, uid, 2, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
+        queue.push(event_of(apply(uid, uid, 2, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
     }
     queue.pop_due(Duration::ZERO, &mut ready);
     assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["c1", "a2"]);
@@ -141,10 +141,10 @@ fn waiting_changes_are_bounded_and_all_due_within_a_pause() {
     let large: Arc<str> = "x".repeat(ANNOTATION_LEN_MAX).into();
     let mut ready = Vec::new();
     let mut version = 0;
-    let mut send = |queue: &mut FairQueue, uid: &str, ready: &mut Vec<Arrival>| {
+    let mut send = |queue: &mut FairQueue, uid: &str, ready: &mut Vec<Event>| {
         version += 1;
         let change = apply(uid, "hostile", version, Some(large.clone()));
-        queue.push(arrival_of(change, "p"), Duration::ZERO, ready);
+        queue.push(event_of(change, "p"), Duration::ZERO, ready);
     };
     for _ in 0..10_000 {
         send(&mut queue, "a", &mut ready);
@@ -159,7 +159,7 @@ fn waiting_changes_are_bounded_and_all_due_within_a_pause() {
     assert_eq!(pods.count(), all - 2, "one more is the bound");
     assert!(ready.is_empty() && queue.waiting_len <= WAITING_LEN_MAX);
     // Another namespace's change waits for one large change.
-    queue.push(arrival("z1@other"), Duration::ZERO, &mut ready);
+    queue.push(event("z1@other"), Duration::ZERO, &mut ready);
     queue.pop_due(Duration::ZERO, &mut ready);
     assert_eq!((word_of(&ready[0]).as_str(), ready.len()), ("z1", 2));
     let mut slices = 1;

@@ -28,7 +28,7 @@ pub(crate) fn read(path: PathBuf) -> Zone {
         tokio::spawn(Manifests::new(vec![path], vec![profile]).run(sender, health, Arc::new(Notify::new())));
         let mut is_whole = false;
         while !is_whole {
-            let change = events.recv().await.expect("an event").event.change;
+            let change = events.recv().await.expect("an event").change;
             is_whole = matches!(change, Change::Commit);
             zone.take_in(change);
         }

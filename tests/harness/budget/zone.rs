@@ -9,7 +9,7 @@ use callsign::index::{Index, Now};
 use callsign::server::Responder;
 use callsign::server::clients::ClientPolicy;
 use callsign::snapshot::{PublishedZone, Snapshot, TxtKeys, ZoneSettings};
-use callsign::source::{Change, Event, Pod, SourceId};
+use callsign::source::{Change, Pod, SourceId};
 use callsign::zones::Zones;
 
 /// The number of events that the writer applies at once.
@@ -65,7 +65,7 @@ impl Zone {
     }
 
     pub(super) fn send(&mut self, change: Change) {
-        self.index.apply(Event { source: source(), change });
+        self.index.apply(&source(), change);
     }
 
     pub(super) fn publish(&mut self) {

@@ -118,24 +118,23 @@ fn before_the_first_sync_and_after_long_silence() {
 fn an_event_of_another_profile_adds_and_removes_its_own() {
     use super::world::source;
     use callsign::index::{Index, Now};
-    use callsign::source::Event;
     let now = |millis| Now { monotonic: std::time::Duration::from_millis(millis), wall_eighths: 1 };
     let zones = Arc::new(callsign::zones::Zones::none(settings().origin));
     let mut index = Index::new(Arc::new(settings()), zones, vec![source("app"), source("dubbo")]);
     let pod = |fields: &str| Box::new(registering(one(), fields));
     for (profile, fields) in [("app", "interface=a.A port=1"), ("dubbo", "interface=b.B port=2")] {
         for change in [Change::Begin, Change::Apply(pod(fields)), Change::Commit] {
-            index.apply(Event { source: source(profile), change });
+            index.apply(&source(profile), change);
         }
     }
     let (snapshot, _) = index.publish(now(1)).unwrap();
     assert_eq!((snapshot.tally.pods, snapshot.tally.endpoints, snapshot.service_count()), (1, 2, 2));
-    index.apply(Event { source: source("app"), change: Change::Remove("uid-one".into()) });
+    index.apply(&source("app"), Change::Remove("uid-one".into()));
     let (snapshot, difference) = index.publish(now(2)).unwrap();
     assert_eq!((snapshot.tally.pods, snapshot.tally.endpoints, snapshot.service_count()), (1, 1, 1));
     let sets = difference.services.values().map(|change| (change.before.is_some(), change.after.is_some()));
     assert_eq!(sets.collect::<Vec<_>>(), [(true, false)], "the service of the profile that is gone, and no other");
-    index.apply(Event { source: source("dubbo"), change: Change::Remove("uid-one".into()) });
+    index.apply(&source("dubbo"), Change::Remove("uid-one".into()));
     let (snapshot, _) = index.publish(now(3)).unwrap();
     assert_eq!((snapshot.tally.pods, snapshot.tally.endpoints, snapshot.service_count()), (0, 0, 0));
 }

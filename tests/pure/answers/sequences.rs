@@ -220,22 +220,21 @@ proptest! {
 fn before_every_source_has_synced_only_static_zones_are_served() {
     use callsign::index::{Index, Now};
     use callsign::registration::decode_value;
-    use callsign::source::Event;
     let now = |millis| Now { monotonic: std::time::Duration::from_millis(millis), wall_eighths: 1 };
     let zones = Arc::new(callsign::zones::Zones::none(settings().origin));
     let mut index = Index::new(Arc::new(settings()), zones.clone(), vec![source("app"), source("dubbo")]);
     assert!(index.publish(now(1)).is_some_and(|(snapshot, _)| !snapshot.is_synced));
     let pod = endpoint("one", "10.244.0.1", "interface=a.A port=1");
     let decoded = pod.text.value.as_deref().map(decode_value);
-    index.apply(Event { source: source("app"), change: Change::Begin });
-    index.apply_decoded(Event { source: source("app"), change: Change::Apply(Box::new(pod)) }, decoded);
+    index.apply(&source("app"), Change::Begin);
+    index.apply_decoded(&source("app"), Change::Apply(Box::new(pod)), decoded);
     assert!(index.publish(now(2)).is_none(), "half a list");
-    index.apply(Event { source: source("app"), change: Change::Commit });
+    index.apply(&source("app"), Change::Commit);
     assert!(index.publish(now(3)).is_none(), "one of two lists");
     index.set_zones(zones);
     assert!(index.publish(now(4)).is_some_and(|(snapshot, _)| !snapshot.is_synced));
     for change in [Change::Begin, Change::Commit] {
-        index.apply(Event { source: source("dubbo"), change });
+        index.apply(&source("dubbo"), change);
     }
     let (snapshot, difference) = index.publish(now(5)).unwrap();
     assert_eq!((snapshot.is_synced, snapshot.tally.pods, snapshot.tally.endpoints), (true, 1, 1));

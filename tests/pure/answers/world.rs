@@ -14,7 +14,7 @@ use callsign::index::{Index, Now};
 use callsign::name;
 use callsign::registration::ProfileText;
 use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
-use callsign::source::{Change, Event, Phase, Pod, PodStatus, SourceId, WatchProfile};
+use callsign::source::{Change, Phase, Pod, PodStatus, SourceId, WatchProfile};
 use callsign::wire::{self, Limits, Query, Received, ServerOptions};
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
@@ -128,7 +128,7 @@ impl World {
     /// Sends it one change from a profile's source.
     pub(crate) fn send_of(&mut self, profile: &str, change: Change) {
         self.remember(profile, &change);
-        self.index.apply(Event { source: source(profile), change });
+        self.index.apply(&source(profile), change);
     }
 
     /// Records what the source could be asked for again.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use callsign::source::files::Manifests;
 use callsign::source::health::SourceHealth;
-use callsign::source::{Arrival, Change};
+use callsign::source::{Change, Event};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
@@ -26,11 +26,11 @@ struct Told {
 }
 
 /// One round of events, by profile.
-async fn round(events: &mut Receiver<Arrival>, profiles: usize) -> BTreeMap<String, Told> {
+async fn round(events: &mut Receiver<Event>, profiles: usize) -> BTreeMap<String, Told> {
     let mut told: BTreeMap<String, Told> = BTreeMap::new();
     let mut ended = 0;
     while ended < profiles {
-        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").expect("an event").event;
+        let event = timeout(Duration::from_secs(20), events.recv()).await.expect("in time").expect("an event");
         let name = event.source.profile.to_string();
         if let Change::Begin = event.change {
             assert_eq!(told.insert(name, Told::default()), None, "two lists at once");

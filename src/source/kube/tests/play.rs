@@ -99,12 +99,12 @@ async fn play_with(timeouts: Timeouts, profiles: &[&str], script: Vec<Step>, enc
     let told = Arc::new(Mutex::new(Vec::new()));
     let listed = told.clone();
     let listen = tokio::spawn(async move {
-        while let Some(arrival) = events.recv().await {
-            let profile = if is_shared { format!("{}:", arrival.event.source.profile) } else { String::new() };
-            let event = match arrival.event.change {
+        while let Some(event) = events.recv().await {
+            let profile = if is_shared { format!("{}:", event.source.profile) } else { String::new() };
+            let word = match event.change {
                 Change::Begin => "begin".to_owned(),
                 Change::Apply(pod) => {
-                    let decoded = if arrival.decoded.is_some() { "!" } else { "" };
+                    let decoded = if event.decoded.is_some() { "!" } else { "" };
                     format!("{}@{}{decoded}", pod.uid, pod.resource_version)
                 }
                 Change::Remove(uid) => format!("-{uid}"),
@@ -113,7 +113,7 @@ async fn play_with(timeouts: Timeouts, profiles: &[&str], script: Vec<Step>, enc
                 Change::Abort => "abort".to_owned(),
                 Change::Close => "close".to_owned(),
             };
-            listed.lock().expect("no panic").push(profile + &event);
+            listed.lock().expect("no panic").push(profile + &word);
         }
     });
     serve(listener, script.into(), encoding).await;
