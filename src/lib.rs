@@ -30,109 +30,71 @@
 #[cfg(not(feature = "subscribe"))]
 compile_error!("name a feature of callsign: `subscribe`, `register`, `watch` or `server`");
 
-// The parts in the order of the features. A feature's parts use only their own and those above, which the compiler checks
-// when it builds that feature alone. Parts that are `pub` and hidden are so for main.rs, tests/, benches/ and fuzz/, which
-// link this crate from outside; they may change in any release.
+/// Declares the parts of a feature. They are hidden from the documentation. Those that are `pub` are so for main.rs, tests/, benches/ and
+/// fuzz/, which link this crate from outside; they may change in any release.
+macro_rules! cfg_if {
+    // rustfmt looks for modules in macros of this name and form only.
+    (if #[$feature:meta] { $($part:item)* }) => { $(#[$feature] #[doc(hidden)] $part)* };
+}
 
-#[cfg(feature = "subscribe")]
-mod api;
-#[cfg(feature = "subscribe")]
-mod backoff;
-#[cfg(feature = "subscribe")]
-#[doc(hidden)]
-pub mod escape;
 #[cfg(feature = "subscribe")]
 pub mod registry;
-#[cfg(feature = "subscribe")]
-mod remote;
-#[cfg(feature = "subscribe")]
-mod sse;
-#[cfg(feature = "subscribe")]
-mod token;
-#[cfg(feature = "subscribe")]
-mod url;
 
-#[cfg(feature = "register")]
-#[doc(hidden)]
-pub mod cluster;
-#[cfg(feature = "register")]
-mod object_name;
-#[cfg(feature = "register")]
-#[doc(hidden)]
-pub mod register;
-#[cfg(feature = "register")]
-#[doc(hidden)]
-pub mod registration;
+// The parts in the order of the features. A feature's parts use only their own and those above, which the compiler checks when it builds
+// that feature alone.
 
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod changes;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod dns;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod heartbeat;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod index;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod name;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod report;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod snapshot;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod source;
-#[cfg(feature = "watch")]
-mod txt;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod writer;
-#[cfg(feature = "watch")]
-#[doc(hidden)]
-pub mod zones;
+cfg_if! {
+    if #[cfg(feature = "subscribe")] {
+        mod api;
+        mod backoff;
+        pub mod escape;
+        mod remote;
+        mod sse;
+        mod token;
+        mod url;
+    }
+}
 
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod answer;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod app;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod cli;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod commands;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod config;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod http;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod logging;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod metrics;
-#[cfg(feature = "server")]
-mod poll;
-#[cfg(feature = "server")]
-mod sandbox;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod server;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod state;
-#[cfg(feature = "server")]
-mod version;
-#[cfg(feature = "server")]
-#[doc(hidden)]
-pub mod wire;
+cfg_if! {
+    if #[cfg(feature = "register")] {
+        pub mod cluster;
+        mod object_name;
+        pub mod register;
+        pub mod registration;
+    }
+}
+
+cfg_if! {
+    if #[cfg(feature = "watch")] {
+        pub mod changes;
+        pub mod dns;
+        pub mod heartbeat;
+        pub mod index;
+        pub mod name;
+        pub mod report;
+        pub mod snapshot;
+        pub mod source;
+        mod txt;
+        pub mod writer;
+        pub mod zones;
+    }
+}
+
+cfg_if! {
+    if #[cfg(feature = "server")] {
+        pub mod answer;
+        pub mod app;
+        pub mod cli;
+        pub mod commands;
+        pub mod config;
+        pub mod http;
+        pub mod logging;
+        pub mod metrics;
+        mod poll;
+        mod sandbox;
+        pub mod server;
+        pub mod state;
+        mod version;
+        pub mod wire;
+    }
+}

@@ -73,8 +73,10 @@ fn declared() -> BTreeSet<(String, String)> {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let mut feature = "";
     let mut parts = BTreeSet::new();
-    for line in lib.lines() {
-        feature = line.strip_prefix("#[cfg(feature = \"").and_then(|rest| rest.strip_suffix("\")]")).unwrap_or(feature);
+    for line in lib.lines().map(str::trim_start) {
+        let line = line.trim_start_matches("if ");
+        let of_feature = line.strip_prefix("#[cfg(feature = \"").and_then(|rest| rest.split_once('"'));
+        feature = of_feature.map_or(feature, |(feature, _)| feature);
         let part = line.trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
         parts.extend(part.map(|part| (feature.to_owned(), part.to_owned())));
     }
