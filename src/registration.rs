@@ -14,6 +14,7 @@ mod encode;
 mod encoding;
 mod field;
 mod fields;
+mod json;
 mod keys;
 mod mapped;
 mod mapping;
@@ -29,6 +30,8 @@ mod problem;
 mod secret;
 mod table;
 mod text;
+mod text_collector;
+mod value;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -45,6 +48,7 @@ pub use pairs::PairList;
 pub use presets::{PRESETS, Preset};
 pub use problem::{Problem, ProblemKey, Reason};
 pub use text::{ContainerPort, PodParts, ProfileText, Wanted};
+pub use text_collector::TextCollector;
 
 /// The largest annotation value that is decoded, in bytes. It is the API server's own limit on all annotations of an
 /// object.
@@ -184,7 +188,7 @@ fn read_value(value: &str, ports: ContainerPorts<'_>, collector: &mut Collector)
     if value.len() > ANNOTATION_LEN_MAX {
         return collector.problem(Problem { offset: 0, key: None, reason: Reason::TooLarge });
     }
-    let elements = elements::text(value).map(|text| {
+    let elements = value::text(value).map(|text| {
         collector.add_len(text.len());
         elements::elements(&text).map(|elements| read_elements(&elements, ports, collector))
     });

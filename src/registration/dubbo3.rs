@@ -2,12 +2,12 @@
 //! the application's name nor its interfaces are in it.
 
 use super::collector::Collector;
-use super::elements::Object;
 use super::field::Field;
+use super::json::{self, Object};
 use super::mapped;
 use super::mapping::Mapping;
 use super::table::{Entry, MetadataTable};
-use super::{PodParts, Problem, ProblemKey, Reason, elements};
+use super::{PodParts, Problem, ProblemKey, Reason};
 
 /// The key of the annotation.
 pub(super) const ANNOTATION: &str = "io.dubbo/metadata";
@@ -47,7 +47,7 @@ fn ports(text: &str) -> Option<Vec<Entry<'_>>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
-    let endpoints = elements::items(serde_json::from_str(text).ok()?)?;
+    let endpoints = json::items(serde_json::from_str(text).ok()?)?;
     let texts = endpoints.into_iter().map(|endpoint| {
         let endpoint = Object::of(endpoint)?;
         Some((endpoint.text("port")?, endpoint.text("protocol")?))

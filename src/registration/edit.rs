@@ -14,7 +14,7 @@ use serde_json::json;
 use super::elements::{Content, Element};
 use super::encode::object_of;
 use super::field::Field;
-use super::{ANNOTATION_LEN_MAX, Problem, Reason, elements, object, path};
+use super::{ANNOTATION_LEN_MAX, Problem, Reason, elements, object, path, value};
 
 /// The key of the pair, of the metadata or of the parameter that names a registration's writer.
 pub const REGISTRAR: &str = "registrar";
@@ -54,7 +54,7 @@ pub fn replace(
         }
     }
     let Some(text) = list.close() else { return Ok(None) };
-    if elements::is_as_it_stands(value) {
+    if value::is_as_it_stands(value) {
         return Ok(Some(text));
     }
     let has_paths = elements.iter().any(|element| element.pair().is_some_and(|pair| is_in_paths(&pair.key)))
@@ -78,7 +78,7 @@ fn text(value: &str) -> Result<Cow<'_, str>, Problem> {
     if value.len() > ANNOTATION_LEN_MAX {
         return Err(Problem { offset: 0, key: None, reason: Reason::TooLarge });
     }
-    if value.is_empty() { Ok("[]".into()) } else { elements::text(value) }
+    if value.is_empty() { Ok("[]".into()) } else { value::text(value) }
 }
 
 /// For each element, whether it belongs to another writer. What follows an `interface` belongs to it, up to the next
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn text(value: &str) -> String {
-        elements::text(value).unwrap().into_owned()
+        value::text(value).unwrap().into_owned()
     }
 
     #[test]

@@ -1,15 +1,12 @@
-//! Splits an annotation's value into the elements of its JSON. Keeps the offset of each, and decodes no more than `k` and
-//! `v`.
+//! Splits an annotation's JSON into its elements. Keeps the offset of each, and decodes no more than `k` and `v`.
 
 use std::borrow::Cow;
 
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::{DecodeError, Engine};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::field::MEMBERS;
+use super::json::{members, offset_of, scalar, string};
 use super::{Problem, Reason};
 
 /// One element of the array, or the object that stands for an array of one.
@@ -59,55 +56,6 @@ pub(super) struct BadPair {
     pub reason: Reason,
 }
 
-const LENIENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const STANDARD_ALPHABET: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
-const URL_SAFE_ALPHABET: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
-
-/// The JSON in a value: the value as it stands if it begins with `[` or `{`, which are in no base64 alphabet.
-///
-/// # Errors
-/// [`Reason::BadBase64`] at the byte that is not in the alphabet, or at the value's end. [`Reason::BadUtf8`] at the first
-/// byte that is not text.
-pub(super) fn text(value: &str) -> Result<Cow<'_, str>, Problem> {
-    if is_as_it_stands(value) {
-        return Ok(value.into());
-    }
-    String::from_utf8(bytes(value)?).map(Cow::Owned).map_err(|error| Problem {
-        offset: error.utf8_error().valid_up_to(),
-        key: None,
-        reason: Reason::BadUtf8,
-    })
-}
-
-/// Whether a value is JSON without base64 around it.
-pub(super) fn is_as_it_stands(value: &str) -> bool {
-    value.trim_ascii_start().starts_with(['[', '{'])
-}
-
-/// Decodes base64: in either alphabet but not a mix, padded or not, with white space anywhere (`base64` wraps its
-/// lines, and `kubectl annotate` keeps the breaks).
-///
-/// # Errors
-/// [`Reason::BadBase64`] at the byte that is not in the alphabet, or at the value's end.
-fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
-    if let Ok(bytes) = STANDARD_ALPHABET.decode(value) {
-        return Ok(bytes); // most values are on one line
-    }
-    let symbols: Vec<u8> = value.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let is_url_safe = symbols.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let engine = if is_url_safe { URL_SAFE_ALPHABET } else { STANDARD_ALPHABET };
-    engine.decode(&symbols).map_err(|error| {
-        let symbol = match error {
-            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol { offset: at, .. } => at,
-            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => symbols.len(),
-        };
-        let mut places = value.bytes().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
-        let offset = places.nth(symbol).map_or(value.len(), |(place, _)| place);
-        Problem { offset, key: None, reason: Reason::BadBase64 }
-    })
-}
-
 /// Splits JSON into its elements: those of an array, or one object.
 ///
 /// # Errors
@@ -131,16 +79,6 @@ pub(super) fn elements(text: &str) -> Result<Vec<Element<'_>>, Problem> {
         content: content(raw),
     });
     Ok(elements.collect())
-}
-
-/// Converts a line and a column of serde_json into an offset. Its columns count bytes from 1.
-pub(super) fn offset_of(error: &serde_json::Error, text: &str) -> usize {
-    if error.is_eof() {
-        return text.len();
-    }
-    let lines_before = error.line().saturating_sub(1);
-    let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
-    (line_start + error.column().saturating_sub(1)).min(text.len())
 }
 
 fn content(raw: &RawValue) -> Content<'_> {
@@ -168,94 +106,6 @@ fn content(raw: &RawValue) -> Content<'_> {
 /// Whether an object without `interface` is meant as a registration: it has another of its members.
 fn has_member(raw: &RawValue) -> bool {
     members(raw).is_some_and(|members| members.iter().any(|(name, _)| MEMBERS.contains(&&**name)))
-}
-
-/// A string, number or boolean as text.
-pub(super) fn scalar(raw: &RawValue) -> Result<Cow<'_, str>, Reason> {
-    match raw.get().as_bytes().first() {
-        Some(b'"') => string(raw).map_err(|_| Reason::BadValue), // half of a surrogate pair
-        Some(b'-' | b'0'..=b'9' | b't' | b'f') => Ok(raw.get().into()),
-        _ => Err(Reason::BadValue),
-    }
-}
-
-/// A string, borrowed from the text if it has no escapes.
-fn string(raw: &RawValue) -> Result<Cow<'_, str>, serde_json::Error> {
-    match raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(plain.into()),
-        _ => serde_json::from_str::<String>(raw.get()).map(Cow::Owned),
-    }
-}
-
-pub(super) fn is_null(raw: &RawValue) -> bool {
-    raw.get() == "null"
-}
-
-/// The elements of an array. `None` if it is none.
-pub(super) fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    if raw.get().starts_with('[') { serde_json::from_str(raw.get()).ok() } else { None }
-}
-
-/// The members of an object in the order written. `None` if it is none, or if a name is half of a surrogate pair.
-pub(super) fn members(raw: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    serde_json::from_str::<AllMembers<'_>>(raw.get()).ok().map(|members| members.0)
-}
-
-/// An object whose members are asked for by name.
-pub(super) struct Object<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
-
-impl<'t> Object<'t> {
-    /// `None` if it is no object.
-    pub(super) fn of(raw: &'t RawValue) -> Option<Object<'t>> {
-        members(raw).map(Object)
-    }
-
-    /// The member of a name, unless it is null.
-    pub(super) fn member(&self, name: &str) -> Option<&'t RawValue> {
-        let member = self.0.iter().find(|(of, _)| of == name).map(|(_, value)| *value);
-        member.filter(|value| !is_null(value))
-    }
-
-    /// The text of a member. Empty if it is absent, `None` if it is an array or an object.
-    pub(super) fn text(&self, name: &str) -> Option<Cow<'t, str>> {
-        self.member(name).map_or(Some("".into()), |value| scalar(value).ok())
-    }
-
-    /// The elements of a member. None if it is no array.
-    pub(super) fn items(&self, name: &str) -> impl Iterator<Item = &'t RawValue> {
-        self.member(name).and_then(items).unwrap_or_default().into_iter()
-    }
-}
-
-/// All members of an object, with repeats.
-struct AllMembers<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
-
-/// A member's name, borrowed from the text if it has no escapes.
-#[derive(serde::Deserialize)]
-struct MemberName<'t>(#[serde(borrow)] Cow<'t, str>);
-
-impl<'de> Deserialize<'de> for AllMembers<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(AllMembersVisitor)
-    }
-}
-
-struct AllMembersVisitor;
-
-impl<'de> Visitor<'de> for AllMembersVisitor {
-    type Value = AllMembers<'de>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AllMembers<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some((MemberName(name), value)) = map.next_entry()? {
-            members.push((name, value));
-        }
-        Ok(AllMembers(members))
-    }
 }
 
 /// The members `k` and `v` of an object, and whether it has an `interface`. A derived implementation would accept an array
@@ -316,32 +166,6 @@ impl<'de> Visitor<'de> for RawPairVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_read_in_either_alphabet() {
-        for (value, expected) in [
-            ("", Ok(&b""[..])),
-            ("+/8=", Ok(b"\xfb\xff")),
-            ("-_8=", Ok(b"\xfb\xff")),
-            ("-_8", Ok(b"\xfb\xff")),
-            (" +/\r\n8\t=\n", Ok(b"\xfb\xff")),
-            ("+_8=", Err(0)),
-            ("-/8=", Err(1)),
-            ("QUJD*", Err(4)),
-            ("QU\nJD\n*", Err(6)),
-            ("QUJDé", Err(4)),
-            ("QUJDR", Err(5)),
-            ("QUJD\nR", Err(6)),
-            ("QR==", Err(1)),
-            ("QQ==QQ==", Err(2)),
-        ] {
-            let read = bytes(value).map_err(|problem| {
-                assert_eq!((problem.key, problem.reason), (None, Reason::BadBase64), "{value:?}");
-                problem.offset
-            });
-            assert_eq!(read.as_deref(), expected.as_deref(), "{value:?}");
-        }
-    }
 
     #[test]
     fn a_value_that_is_no_array_is_refused_whole() {

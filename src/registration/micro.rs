@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 
 use super::collector::Collector;
 use super::draft::Draft;
-use super::elements::Object;
 use super::field::Field;
+use super::json::Object;
 use super::table::{self, MetadataTable};
-use super::{PodParts, Problem, ProblemKey, Reason, elements, path};
+use super::{PodParts, Problem, ProblemKey, Reason, json, path};
 
 /// The beginning of the annotations' keys. The rest is the service's name, with `_` for what a key cannot have.
 pub(super) const PREFIX: &str = "micro.mu/service-";
@@ -87,7 +87,7 @@ impl<'t> MicroNode<'t> {
 fn metadata<'t>(object: &Object<'t>) -> Option<MetadataTable<'t>> {
     let mut table = MetadataTable::default();
     if let Some(metadata) = object.member("metadata") {
-        table.add_members(elements::members(metadata)?);
+        table.add_members(json::members(metadata)?);
     }
     Some(table)
 }

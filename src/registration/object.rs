@@ -6,15 +6,16 @@ use serde_json::value::RawValue;
 
 use super::collector::Collector;
 use super::draft::Draft;
-use super::elements::{self, Element, Object};
+use super::elements::Element;
 use super::field::{Field, MEMBERS, META, is_boolean};
+use super::json::{self, Object};
 use super::ports::ContainerPorts;
 use super::{Problem, ProblemKey, Reason};
 
 /// Reads the registrations of an object: one for each of its ports.
 pub(super) fn read(object: &RawValue, element: &Element<'_>, ports: ContainerPorts<'_>, collector: &mut Collector) {
     let offset = element.offset;
-    let Some(members) = elements::members(object) else {
+    let Some(members) = json::members(object) else {
         return collector.problem(Problem { offset, key: None, reason: Reason::BadJson });
     };
     let mut reader = Reader { start: object.get().as_ptr().addr() - offset, ..Reader::default() };
@@ -61,7 +62,7 @@ impl<'t> Reader<'t> {
         }
         self.seen.push(known);
         let is_read = match Field::of(known) {
-            _ if elements::is_null(value) => Some(()),
+            _ if json::is_null(value) => Some(()),
             None => return self.metadata(value, collector),
             Some(Field::Port) => self.each(Field::Port, value).or_else(|| self.text(Field::Port, value)),
             Some(Field::Methods) => self.each(Field::Method, value).or_else(|| self.text(Field::Methods, value)),
@@ -74,7 +75,7 @@ impl<'t> Reader<'t> {
 
     /// Reads a string, number or boolean.
     fn text(&mut self, field: Field, value: &'t RawValue) -> Option<()> {
-        let (text, offset) = (elements::scalar(value).ok()?, self.offset(value));
+        let (text, offset) = (json::scalar(value).ok()?, self.offset(value));
         if field == Field::Enabled && !is_boolean(&text) {
             self.refuse(Problem { offset, key: Some(ProblemKey::member(field.name())), reason: Reason::NotBoolean });
         }
@@ -86,22 +87,22 @@ impl<'t> Reader<'t> {
 
     /// Reads an array.
     fn each(&mut self, field: Field, value: &'t RawValue) -> Option<()> {
-        elements::items(value)?.into_iter().try_for_each(|item| {
+        json::items(value)?.into_iter().try_for_each(|item| {
             let offset = self.offset(item);
-            self.texts.push((field, elements::scalar(item).ok()?, offset));
+            self.texts.push((field, json::scalar(item).ok()?, offset));
             Some(())
         })
     }
 
     fn metadata(&mut self, value: &'t RawValue, collector: &mut Collector) {
         let problem = |offset| Problem { offset, key: Some(ProblemKey::member(META)), reason: Reason::BadValue };
-        let Some(members) = elements::members(value) else {
+        let Some(members) = json::members(value) else {
             return collector.problem(problem(self.offset(value)));
         };
         for (key, value) in members {
-            match elements::scalar(value) {
+            match json::scalar(value) {
                 Ok(text) => self.metadata.push((key, text)),
-                Err(_) if elements::is_null(value) => {}
+                Err(_) if json::is_null(value) => {}
                 Err(_) => collector.problem(problem(self.offset(value))),
             }
         }

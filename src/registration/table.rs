@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{Problem, ProblemKey, Reason, elements};
+use super::{Problem, ProblemKey, Reason, json};
 
 /// A key and its value.
 pub(super) type Entry<'t> = (Cow<'t, str>, Cow<'t, str>);
@@ -69,7 +69,7 @@ pub(super) fn ports<'t>(text: &'t str, key: &str) -> Result<Vec<Entry<'t>>, Prob
 /// # Errors
 /// [`Reason::BadJson`] where the text stops being JSON.
 pub(super) fn parse<'t>(text: &'t str, key: &str) -> Result<&'t RawValue, Problem> {
-    serde_json::from_str(text).map_err(|error| bad_json(elements::offset_of(&error, text), key))
+    serde_json::from_str(text).map_err(|error| bad_json(json::offset_of(&error, text), key))
 }
 
 /// The members of an object. An absent or empty annotation has none, and so has what Kratos takes for empty.
@@ -77,12 +77,12 @@ fn members<'t>(text: &'t str, key: &str) -> Result<Vec<JsonMember<'t>>, Problem>
     if matches!(text.trim_ascii(), "" | "{}" | "null" | "nil" | "[]") {
         return Ok(Vec::new());
     }
-    elements::members(parse(text, key)?).ok_or_else(|| bad_json(0, key))
+    json::members(parse(text, key)?).ok_or_else(|| bad_json(0, key))
 }
 
 /// A string, number or boolean as text. Empty for null.
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
-    if elements::is_null(value) { Some("".into()) } else { elements::scalar(value).ok() }
+    if json::is_null(value) { Some("".into()) } else { json::scalar(value).ok() }
 }
 
 fn bad_json(offset: usize, key: &str) -> Problem {

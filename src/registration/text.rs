@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::TextCollector;
+
 /// What a Pod says of itself under one profile. Two equal texts decode to the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProfileText {
@@ -55,20 +57,11 @@ impl ProfileText {
         annotations: impl IntoIterator<Item = (&'p str, &'p str)>,
         ports: impl IntoIterator<Item = ContainerPort>,
     ) -> ProfileText {
-        let mut value = None;
-        let mut others = Vec::new();
-        for (key, text) in annotations {
-            if Some(key) == annotation {
-                value = Some(text.into());
-            } else if wanted.takes_annotation(key) {
-                others.push((key.into(), text.into()));
-            }
-        }
-        let labels = labels.into_iter().filter(|(key, _)| wanted.takes_label(key));
-        let labels = labels.map(|(key, text)| (key.into(), text.into())).collect();
-        let ports: Box<[ContainerPort]> = if wanted.ports { ports.into_iter().collect() } else { Box::default() };
-        let parts = PodParts { labels: sorted(labels), annotations: sorted(others), ports };
-        ProfileText { value, parts: (parts != PodParts::default()).then(|| Arc::new(parts)) }
+        let mut text = TextCollector::new(annotation, wanted);
+        labels.into_iter().for_each(|(key, value)| text.put_label(key, Some(value)));
+        annotations.into_iter().for_each(|(key, value)| text.put_annotation(key, Some(value)));
+        ports.into_iter().for_each(|port| text.put_port(port.name, port.number));
+        text.finish()
     }
 
     /// The value of the profile's annotation alone.
@@ -84,11 +77,6 @@ impl ProfileText {
         });
         self.value.as_deref().map_or(0, str::len) + parts
     }
-}
-
-fn sorted(mut pairs: Vec<(Box<str>, Box<str>)>) -> Box<[(Box<str>, Box<str>)]> {
-    pairs.sort();
-    pairs.into()
 }
 
 impl PodParts {

@@ -1,6 +1,6 @@
 //! A profile: the Pods that it selects, and what the readers keep of them.
 //!
-//! A reader asks [`TextCollector`] about each key before it looks at the value, so that what no profile names is skipped
+//! A reader asks [`NamedKeys`] about each key before it looks at the value, so that what no profile names is skipped
 //! without allocating.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::Pod;
 use super::selector::LabelSelector;
-use crate::registration::{ContainerPort, Encoding, PRESETS, PodParts, Preset, ProfileText, REGISTRATIONS_MAX, Wanted};
+use crate::registration::{ContainerPort, Encoding, PRESETS, Preset, ProfileText, TextCollector, Wanted};
 
 /// Selects Pods by a label selector, and says how their registrations are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,16 @@ impl WatchProfile {
         self.encoding.register_key()
     }
 
+    /// What the profile names of a Pod.
+    pub(super) fn text_of<'t>(
+        &self,
+        labels: impl IntoIterator<Item = (&'t str, &'t str)>,
+        annotations: impl IntoIterator<Item = (&'t str, &'t str)>,
+        ports: impl IntoIterator<Item = ContainerPort>,
+    ) -> ProfileText {
+        ProfileText::of(self.annotation.as_deref(), &self.wanted, labels, annotations, ports)
+    }
+
     fn takes_annotation(&self, key: &str) -> bool {
         self.annotation.as_deref() == Some(key) || self.wanted.takes_annotation(key)
     }
@@ -85,30 +95,16 @@ impl NamedKeys<'_> {
 }
 
 /// Collects what each of several profiles names of one Pod.
-///
-/// Of two values of one key the later one counts. One that is not a text removes an earlier one.
-pub(super) struct TextCollector<'p> {
+pub(super) struct ProfileTexts<'p> {
     profiles: &'p [WatchProfile],
     /// One for each profile.
-    texts: SmallVec<[PartialText; 1]>,
-    ports: Vec<ContainerPort>,
+    texts: SmallVec<[TextCollector<'p>; 1]>,
 }
 
-/// What is known so far.
-#[derive(Default)]
-struct PartialText {
-    value: Option<Arc<str>>,
-    labels: Vec<KeptEntry>,
-    annotations: Vec<KeptEntry>,
-}
-
-/// A key and its value. `None`: the value is not a text.
-type KeptEntry = (Box<str>, Option<Box<str>>);
-
-impl<'p> TextCollector<'p> {
-    pub(super) fn new(profiles: &'p [WatchProfile]) -> TextCollector<'p> {
-        let texts = profiles.iter().map(|_| PartialText::default()).collect();
-        TextCollector { profiles, texts, ports: Vec::new() }
+impl<'p> ProfileTexts<'p> {
+    pub(super) fn new(profiles: &'p [WatchProfile]) -> ProfileTexts<'p> {
+        let collector = |profile: &'p WatchProfile| TextCollector::new(profile.annotation.as_deref(), &profile.wanted);
+        ProfileTexts { profiles, texts: profiles.iter().map(collector).collect() }
     }
 
     /// The keys to put.
@@ -117,65 +113,26 @@ impl<'p> TextCollector<'p> {
     }
 
     pub(super) fn put_label(&mut self, key: &str, value: Option<&str>) {
-        let of_profiles = self.profiles.iter().zip(&mut self.texts);
-        for (_, text) in of_profiles.filter(|(profile, _)| profile.wanted.takes_label(key)) {
-            text.labels.push((key.into(), value.map(Into::into)));
-        }
+        self.texts.iter_mut().for_each(|text| text.put_label(key, value));
     }
 
     pub(super) fn put_annotation(&mut self, key: &str, value: Option<&str>) {
-        for (profile, text) in self.profiles.iter().zip(&mut self.texts) {
-            if profile.annotation.as_deref() == Some(key) {
-                text.value = value.map(Into::into);
-            } else if profile.wanted.takes_annotation(key) {
-                text.annotations.push((key.into(), value.map(Into::into)));
-            }
-        }
+        self.texts.iter_mut().for_each(|text| text.put_annotation(key, value));
     }
 
     /// Whether a profile reads the container ports of this Pod. To be asked after the annotations.
     pub(super) fn takes_ports(&self) -> bool {
-        self.profiles.iter().zip(&self.texts).any(|(profile, text)| text.takes_ports(profile))
+        self.texts.iter().any(TextCollector::takes_ports)
     }
 
-    /// Adds a TCP port. One more than there may be registrations is enough to see that there are too many.
     pub(super) fn put_port(&mut self, name: &str, number: u16) {
-        if self.ports.len() <= REGISTRATIONS_MAX {
-            self.ports.push(ContainerPort { name: name.into(), number });
-        }
+        self.texts.iter_mut().for_each(|text| text.put_port(name, number));
     }
-
-    /// What each profile names, in their order.
-    pub(super) fn finish(self) -> impl Iterator<Item = ProfileText> {
-        let TextCollector { profiles, texts, ports } = self;
-        profiles.iter().zip(texts).map(move |(profile, text)| {
-            let ports = if text.takes_ports(profile) { ports.as_slice().into() } else { Box::default() };
-            let parts = PodParts { labels: sorted(text.labels), annotations: sorted(text.annotations), ports };
-            let is_empty = parts.labels.is_empty() && parts.annotations.is_empty() && parts.ports.is_empty();
-            ProfileText { value: text.value, parts: (!is_empty).then(|| Arc::new(parts)) }
-        })
-    }
-}
-
-impl PartialText {
-    /// A Pod that has nothing for a profile with an annotation of its own needs no ports.
-    fn takes_ports(&self, profile: &WatchProfile) -> bool {
-        let has_text = profile.annotation.is_none() || self.value.is_some() || !self.annotations.is_empty();
-        profile.wanted.ports && has_text
-    }
-}
-
-/// The entries by key, the last one of each.
-fn sorted(mut entries: Vec<KeptEntry>) -> Box<[(Box<str>, Box<str>)]> {
-    entries.sort_by(|(one, _), (other, _)| other.cmp(one));
-    entries.reverse(); // ascending, and of equal keys the last one first
-    entries.dedup_by(|(one, _), (other, _)| one == other);
-    entries.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// The Pod as the source of each profile sends it.
-pub(super) fn with_texts(pod: Pod, collector: TextCollector<'_>) -> ProfilePods {
-    let mut texts: SmallVec<[ProfileText; 1]> = collector.finish().collect();
+pub(super) fn with_texts(pod: Pod, collected: ProfileTexts<'_>) -> ProfilePods {
+    let mut texts: SmallVec<[ProfileText; 1]> = collected.texts.into_iter().map(TextCollector::finish).collect();
     let last = texts.pop();
     let mut pods: ProfilePods = texts.into_iter().map(|text| Box::new(Pod { text, ..pod.clone() })).collect();
     pods.extend(last.map(|text| Box::new(Pod { text, ..pod })));

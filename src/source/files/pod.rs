@@ -14,9 +14,8 @@ use self::types::whole;
 use super::node::{Node, NodeMap};
 use super::{ManifestPod, Unselected};
 use crate::object_name::{is_namespace, is_pod_name};
-use crate::registration::{ProfileText, is_port_name};
+use crate::registration::{ContainerPort, ProfileText, is_port_name};
 use crate::source::kube::json_pod::{addresses, is_tcp, keeps_running, seconds};
-use crate::source::profile::TextCollector;
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
 
@@ -301,11 +300,10 @@ impl PodTexts<'_> {
     /// What each profile names, for the profiles whose selectors match.
     fn by_profile(&self, profiles: &[WatchProfile]) -> Vec<(usize, ProfileText)> {
         let text = |profile: &WatchProfile| {
-            let mut texts = TextCollector::new(std::slice::from_ref(profile));
-            self.labels.iter().for_each(|(key, value)| texts.put_label(key, Some(value)));
-            self.annotations.iter().for_each(|(key, value)| texts.put_annotation(key, Some(value)));
-            self.ports.iter().for_each(|(name, number)| texts.put_port(name, *number));
-            texts.finish().next().unwrap_or_default()
+            let labels = self.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let annotations = self.annotations.iter().map(|(key, value)| (*key, *value));
+            let ports = self.ports.iter().map(|(name, number)| ContainerPort { name: (*name).into(), number: *number });
+            profile.text_of(labels, annotations, ports)
         };
         let chosen = profiles.iter().enumerate().filter(|(_, profile)| profile.selector.matches(&self.labels));
         chosen.map(|(at, profile)| (at, text(profile))).collect()

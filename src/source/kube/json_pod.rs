@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::registration::ProfileText;
-use crate::source::profile::{TextCollector, with_texts};
+use crate::source::profile::{ProfileTexts, with_texts};
 use crate::source::{Phase, Pod, PodIps, PodStatus, ProfilePods, WatchProfile};
 
 /// The most addresses that are read from `podIPs` or `hostIPs`. Kubernetes allows one per family.
@@ -37,12 +37,12 @@ pub(in crate::source) trait PodObject {
     fn pod(&self) -> Option<Pod>;
 
     /// Puts what profiles name of the Pod into a collector.
-    fn collect(&self, texts: &mut TextCollector<'_>);
+    fn collect(&self, texts: &mut ProfileTexts<'_>);
 
     /// The Pod as the source of each profile sends it. `None` without a name, a namespace or a uid.
     fn to_pods(&self, profiles: &[WatchProfile]) -> Option<ProfilePods> {
         let pod = self.pod()?;
-        let mut texts = TextCollector::new(profiles);
+        let mut texts = ProfileTexts::new(profiles);
         self.collect(&mut texts);
         Some(with_texts(pod, texts))
     }
@@ -185,7 +185,7 @@ impl<'j> RawPod<'j> {
     }
 
     /// The TCP ports of the containers, then those of the init containers that keep running beside them.
-    fn collect_ports(&self, texts: &mut TextCollector<'_>) {
+    fn collect_ports(&self, texts: &mut ProfileTexts<'_>) {
         let Some(spec) = &self.spec.0 else { return };
         for (list, is_init) in [(spec.containers, false), (spec.init_containers, true)] {
             let Some(list) = list else { continue };
@@ -243,7 +243,7 @@ impl PodObject for RawPod<'_> {
         })
     }
 
-    fn collect(&self, texts: &mut TextCollector<'_>) {
+    fn collect(&self, texts: &mut ProfileTexts<'_>) {
         let Some(metadata) = self.metadata() else { return };
         let keys = texts.keys();
         if keys.have_labels() {

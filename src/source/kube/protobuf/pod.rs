@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::{MessageFields, NotProtobuf, Value, Wrapped, last_bytes, text};
 use crate::registration::ProfileText;
 use crate::source::kube::json_pod::{PodObject, addresses, is_tcp, keeps_running, phase};
-use crate::source::profile::TextCollector;
+use crate::source::profile::ProfileTexts;
 use crate::source::{Pod, PodIps, PodStatus};
 
 /// A Pod's message, split into the needed fields.
@@ -108,7 +108,7 @@ impl PodObject for PodMessage<'_> {
         })
     }
 
-    fn collect(&self, texts: &mut TextCollector<'_>) {
+    fn collect(&self, texts: &mut ProfileTexts<'_>) {
         let keys = texts.keys();
         if keys.have_labels() {
             self.metadata.each_text(11, |key| keys.take_label(key), |key, value| texts.put_label(key, value));
@@ -191,7 +191,7 @@ fn host_network(spec: &[u8]) -> Result<bool, NotProtobuf> {
 }
 
 /// Puts the TCP ports of a `core.v1.Container` into a collector.
-fn collect_ports(container: &[u8], is_init: bool, texts: &mut TextCollector<'_>) {
+fn collect_ports(container: &[u8], is_init: bool, texts: &mut ProfileTexts<'_>) {
     let restart_policy = last_bytes(container, 24).and_then(|policy| std::str::from_utf8(policy).ok());
     if !keeps_running(is_init, restart_policy) {
         return;
