@@ -16,14 +16,24 @@ pub(super) fn step<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Step<
     let name = question.name;
     let soa = ZoneSoa::Pods(&snapshot.settings.origin);
     let look = |rtype| lookup(snapshot, &Question { rtype, ..question.clone() });
-    let found = match question.rtype {
+    step_of(question.rtype, soa, look, || snapshot.has_fixed_name_below(name))
+}
+
+/// The step that follows from what is found. A name that is missing still exists if `exists`.
+fn step_of<'s>(
+    rtype: Rtype,
+    soa: ZoneSoa<'s>,
+    look: impl Fn(Rtype) -> Found<Records<'s>>,
+    exists: impl Fn() -> bool,
+) -> Step<'s> {
+    let found = match rtype {
         Rtype::ANY => any(look),
         rtype => look(rtype),
     };
     match found {
         Found::Here(records) => Step::Records(records),
         Found::Between => Step::NoData(soa),
-        Found::Missing if snapshot.has_fixed_name_below(name) => Step::NoData(soa),
+        Found::Missing if exists() => Step::NoData(soa),
         Found::Missing => Step::NxDomain(soa),
     }
 }
@@ -48,16 +58,7 @@ pub(super) fn reverse_step<'s>(snapshot: &'s Snapshot, question: &Question<'_>, 
         (true, _) if !matches!(name::parse_reverse(name), Some(ReverseName::Address(_))) => Found::Between,
         (_, rtype) => pointers(snapshot, name, rtype),
     };
-    let found = match question.rtype {
-        Rtype::ANY => any(look),
-        rtype => look(rtype),
-    };
-    match found {
-        Found::Here(records) => Step::Records(records),
-        Found::Between => Step::NoData(soa),
-        Found::Missing if is_apex => Step::NoData(soa),
-        Found::Missing => Step::NxDomain(soa),
-    }
+    step_of(question.rtype, soa, look, || is_apex)
 }
 
 /// Answers ANY: a name with records of any type has HINFO (RFC 8482 §4.2).

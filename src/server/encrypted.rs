@@ -36,7 +36,15 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// # Errors
 /// rustls refuses the configuration.
 pub fn https_acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, &[b"h2", b"http/1.1"]).map(|config| TlsAcceptor::from(Arc::new(config)))
+    acceptor(certificate, &[b"h2", b"http/1.1"])
+}
+
+/// TLS over TCP, for clients that offer one of these ALPN protocols or none.
+///
+/// # Errors
+/// rustls refuses the configuration.
+fn acceptor(certificate: Arc<Certificate>, protocols: &[&[u8]]) -> Result<TlsAcceptor, rustls::Error> {
+    server_config(certificate, protocols).map(|config| TlsAcceptor::from(Arc::new(config)))
 }
 
 /// The TLS configuration with a reloaded certificate, for clients that offer one of these ALPN protocols or none (RFC

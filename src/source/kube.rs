@@ -31,6 +31,7 @@ pub mod fuzzing;
 pub(super) mod json_pod;
 pub(super) mod json_splitter;
 mod list;
+pub(super) mod pod_object;
 mod protobuf;
 mod refetch;
 mod request;

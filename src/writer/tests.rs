@@ -11,7 +11,8 @@ fn pod(uid: &str) -> Change {
     pod_of("ns", uid, 1, None)
 }
 
-fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
+/// The state of a Pod with this annotation.
+pub(super) fn pod_of(namespace: &str, uid: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
     let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
     let text = ProfileText { value: annotation, parts: None };
     Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, text }))

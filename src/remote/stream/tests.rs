@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use futures_util::{StreamExt, stream};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -34,15 +34,16 @@ async fn server(streams: &'static [&'static str]) -> (ServerClient, Arc<Mutex<Ve
         let pieces = text.as_bytes().chunks(7).map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece)));
         Response::new(Body::from_stream(stream::iter(pieces)))
     };
+    (serving(get(answer)).await, ids)
+}
+
+/// The client of a server whose streams this handler sends.
+async fn serving(handler: MethodRouter) -> ServerClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
-    let router = Router::new().route("/v1/watch", get(answer));
+    let router = Router::new().route("/v1/watch", handler);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (
-        ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
-            .expect("a URL"),
-        ids,
-    )
+    ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() }).expect("a URL")
 }
 
 #[tokio::test]
@@ -80,15 +81,7 @@ async fn slow(wait: Duration, status: StatusCode, text: &'static str) -> (Server
         let rest = stream::once(async move { Ok::<_, Infallible>(Bytes::from_static(text.as_bytes())) });
         (status, Body::from_stream(rest.chain(stream::pending())))
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let router = Router::new().route("/v1/watch", get(answer));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (
-        ServerClient::new(ServerAddress { url: format!("http://{address}"), ..ServerAddress::default() })
-            .expect("a URL"),
-        count,
-    )
+    (serving(get(answer)).await, count)
 }
 
 /// The news of a stream whose selection changes every few milliseconds, with the wait dropped each time.

@@ -22,9 +22,8 @@ use tokio_rustls::server::TlsStream;
 use super::budget::{BufferedQuery, ConnectionBudget};
 use super::certificate::Certificate;
 use super::doh::{self, BODY_LEN_MAX, MessageSource};
-use super::tls::shake_hands;
-use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, server_config};
-use crate::server::tcp::{self, Client, IDLE_WAIT, MESSAGE_WAIT};
+use super::{CONNECTION_WINDOW, HEAD_LEN_MAX, STREAMS_MAX, tls};
+use crate::server::tcp::{Client, IDLE_WAIT, MESSAGE_WAIT};
 use crate::server::{Responder, Transport};
 
 /// The required protocol. HTTP/1.1 answers only one query at a time (RFC 8484 §5.2).
@@ -38,7 +37,7 @@ const SEND_BUFFER_LEN: usize = 64 * 1024;
 /// # Errors
 /// rustls refuses the configuration.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
+    super::acceptor(certificate, &[PROTOCOL])
 }
 
 /// Answers on a listener's connections until `closing` is true.
@@ -48,15 +47,7 @@ pub async fn serve(
     responder: Arc<Responder>,
     closing: watch::Receiver<bool>,
 ) {
-    let shared = responder.clone();
-    tcp::accept(listener, Transport::Https, responder, closing, move |stream, client, closing| {
-        let (acceptor, responder) = (acceptor.clone(), shared.clone());
-        async move {
-            let stream = shake_hands(&acceptor, stream, &responder.counters).await?;
-            converse(stream, client, responder, closing).await
-        }
-    })
-    .await;
+    tls::accept(listener, acceptor, Transport::Https, responder, closing, converse).await;
 }
 
 /// Serves one connection until either side closes it, no request arrives for a while, or a reply is not read.

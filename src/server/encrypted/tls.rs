@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
-use super::server_config;
+use crate::server::tcp::Client;
 use crate::server::{DropReason, Responder, ServerCounters, Transport, tcp};
 
 /// The time limit of a handshake: two round trips, and a client's check of a revocation list.
@@ -25,7 +25,7 @@ const PROTOCOL: &[u8] = b"dot";
 /// # Errors
 /// rustls refuses the configuration.
 pub fn acceptor(certificate: Arc<Certificate>) -> Result<TlsAcceptor, rustls::Error> {
-    server_config(certificate, &[PROTOCOL]).map(|config| TlsAcceptor::from(Arc::new(config)))
+    super::acceptor(certificate, &[PROTOCOL])
 }
 
 /// Answers on a listener's connections until `closing` is true.
@@ -35,13 +35,31 @@ pub async fn serve(
     responder: Arc<Responder>,
     closing: watch::Receiver<bool>,
 ) {
+    accept(listener, acceptor, Transport::Tls, responder, closing, |stream, client, responder, closing| async move {
+        let (reader, writer) = tokio::io::split(stream);
+        tcp::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
+    })
+    .await;
+}
+
+/// Accepts connections until `closing` is true, and serves each with `converse` after its handshake.
+pub(super) async fn accept<C, F>(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    transport: Transport,
+    responder: Arc<Responder>,
+    closing: watch::Receiver<bool>,
+    converse: C,
+) where
+    C: Fn(TlsStream<TcpStream>, Arc<Client>, Arc<Responder>, watch::Receiver<bool>) -> F + Copy + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     let shared = responder.clone();
-    tcp::accept(listener, Transport::Tls, responder, closing, move |stream, client, closing| {
+    tcp::accept(listener, transport, responder, closing, move |stream, client, closing| {
         let (acceptor, responder) = (acceptor.clone(), shared.clone());
         async move {
             let stream = shake_hands(&acceptor, stream, &responder.counters).await?;
-            let (reader, writer) = tokio::io::split(stream);
-            tcp::converse(reader, writer, &client, Transport::Tls, &responder, closing).await
+            converse(stream, client, responder, closing).await
         }
     })
     .await;

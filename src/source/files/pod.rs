@@ -15,7 +15,7 @@ use super::node::{Node, NodeMap};
 use super::{ManifestPod, Unselected};
 use crate::object_name::{is_namespace, is_pod_name};
 use crate::registration::{ContainerPort, ProfileText, is_port_name};
-use crate::source::kube::json_pod::{addresses, is_tcp, keeps_running, seconds};
+use crate::source::kube::pod_object::{addresses, is_tcp, keeps_running, seconds};
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
 

@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 
 use super::body::{BodyEncoding, Envelope};
 use super::fault::{Refusal, WatchFault};
-use super::json_pod::{PodObject, RawPod};
+use super::json_pod::RawPod;
+use super::pod_object::PodObject;
 use super::protobuf::{MAGIC, MessageFields, PodMessage, Value, last_bytes};
 use crate::source::{ProfilePods, WatchProfile};
 

@@ -4,49 +4,16 @@
 //! others. An object that another client got past the API server must not hide its neighbours. Fields that are not
 //! needed are skipped without allocating.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::net::IpAddr;
+mod lenient;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::pod_object::{PodObject, addresses, is_tcp, keeps_running, phase, seconds};
 use crate::registration::ProfileText;
-use crate::source::profile::{ProfileTexts, with_texts};
-use crate::source::{Phase, Pod, PodIps, PodStatus, ProfilePods, WatchProfile};
-
-/// The most addresses that are read from `podIPs` or `hostIPs`. Kubernetes allows one per family.
-const ADDRESSES_MAX: usize = 16;
-
-/// A Pod of the API server, in either encoding.
-pub(in crate::source) trait PodObject {
-    /// `kind`, if present: items of a list have none.
-    fn kind(&self) -> Option<&str>;
-
-    /// `metadata.uid`
-    fn uid(&self) -> Option<&str>;
-
-    /// `metadata.resourceVersion`, an opaque text by the API's convention.
-    fn resource_version(&self) -> Option<&str>;
-
-    /// Whether an annotation has this value.
-    fn has_annotation(&self, key: &str, value: &str) -> bool;
-
-    /// The Pod without a text. `None` without a name, a namespace or a uid, because these identify it.
-    fn pod(&self) -> Option<Pod>;
-
-    /// Puts what profiles name of the Pod into a collector.
-    fn collect(&self, texts: &mut ProfileTexts<'_>);
-
-    /// The Pod as the source of each profile sends it. `None` without a name, a namespace or a uid.
-    fn to_pods(&self, profiles: &[WatchProfile]) -> Option<ProfilePods> {
-        let pod = self.pod()?;
-        let mut texts = ProfileTexts::new(profiles);
-        self.collect(&mut texts);
-        Some(with_texts(pod, texts))
-    }
-}
+use crate::source::profile::ProfileTexts;
+use crate::source::{Pod, PodStatus};
+use lenient::{JsonText, Lenient, each_text};
 
 /// A Pod's JSON, split into the needed fields. Borrows from the text.
 #[derive(Debug, Default, Deserialize)]
@@ -202,16 +169,6 @@ impl<'j> RawPod<'j> {
     }
 }
 
-/// Whether a container runs as long as the Pod does.
-pub(in crate::source) fn keeps_running(is_init: bool, restart_policy: Option<&str>) -> bool {
-    !is_init || restart_policy == Some("Always")
-}
-
-/// Whether a container port has TCP, which is the default.
-pub(in crate::source) fn is_tcp(protocol: Option<&str>) -> bool {
-    protocol.is_none_or(|protocol| protocol == "TCP")
-}
-
 impl PodObject for RawPod<'_> {
     fn kind(&self) -> Option<&str> {
         self.kind.text()
@@ -262,141 +219,8 @@ impl RawCondition<'_> {
     }
 }
 
-/// The phase with this name.
-pub(super) fn phase(text: Option<&str>) -> Phase {
-    match text {
-        Some("Pending") => Phase::Pending,
-        Some("Running") => Phase::Running,
-        Some("Succeeded") => Phase::Succeeded,
-        Some("Failed") => Phase::Failed,
-        _ => Phase::Unknown,
-    }
-}
-
-/// The addresses of the list, or else the single one.
-pub(in crate::source) fn addresses<'t>(list: impl Iterator<Item = &'t str>, single: Option<&str>) -> PodIps {
-    let mut found = PodIps::new();
-    for text in list {
-        if found.len() < ADDRESSES_MAX
-            && let Some(address) = ip(text)
-            && !found.contains(&address)
-        {
-            found.push(address);
-        }
-    }
-    if found.is_empty() {
-        found.extend(single.and_then(ip));
-    }
-    found
-}
-
 fn texts<'l>(list: &'l Lenient<Vec<Lenient<RawAddress<'_>>>>) -> impl Iterator<Item = &'l str> {
     list.iter().filter_map(|address| address.ip.text())
-}
-
-/// Parses an address. An IPv4-mapped IPv6 address becomes IPv4.
-fn ip(text: &str) -> Option<IpAddr> {
-    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
-}
-
-/// A time in seconds since the epoch.
-pub(in crate::source) fn seconds(rfc3339: &str) -> Option<i64> {
-    rfc3339.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
-}
-
-/// A value that counts as absent if it has another type than expected.
-#[derive(Debug)]
-struct Lenient<T>(Option<T>);
-
-impl<T> Default for Lenient<T> {
-    fn default() -> Lenient<T> {
-        Lenient(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lenient<T>, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Lenient(serde_json::from_str(raw.get()).ok()))
-    }
-}
-
-impl Lenient<JsonText<'_>> {
-    /// The text. An empty one counts as absent, as in the API.
-    fn text(&self) -> Option<&str> {
-        self.0.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
-    }
-}
-
-impl<T> Lenient<Vec<Lenient<T>>> {
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flatten().filter_map(|item| item.0.as_ref())
-    }
-}
-
-/// A string, borrowed from the JSON unless it has escapes.
-#[derive(Debug, Deserialize)]
-struct JsonText<'j>(#[serde(borrow)] Cow<'j, str>);
-
-/// Calls `put` for each key of an object that is taken, with its value if that is a text. Skips the others.
-fn each_text(object: Option<&RawValue>, takes: impl Fn(&str) -> bool, put: impl FnMut(&str, Option<&str>)) {
-    if let Some(object) = object {
-        // An object that is none has no keys.
-        _ = serde_json::Deserializer::from_str(object.get()).deserialize_map(TextVisitor { takes, put });
-    }
-}
-
-struct TextVisitor<T, P> {
-    takes: T,
-    put: P,
-}
-
-impl<'de, T: Fn(&str) -> bool, P: FnMut(&str, Option<&str>)> Visitor<'de> for TextVisitor<T, P> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of strings")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(TakenKey(&self.takes))? {
-            match key {
-                Some(key) => {
-                    let value = map.next_value::<Lenient<JsonText<'de>>>()?.0;
-                    (self.put)(&key, value.as_ref().map(|text| text.0.as_ref()));
-                }
-                None => _ = map.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Deserializes a key. `None` if it is not taken.
-struct TakenKey<'t, T>(&'t T);
-
-impl<'de, T: Fn(&str) -> bool> DeserializeSeed<'de> for TakenKey<'_, T> {
-    type Value = Option<Cow<'de, str>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, T: Fn(&str) -> bool> Visitor<'de> for TakenKey<'_, T> {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok((self.0)(key).then_some(Cow::Borrowed(key)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok((self.0)(key).then(|| Cow::Owned(key.to_owned())))
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::registration::ProfileText;
-use crate::source::{Event, Pod, PodStatus};
+use crate::writer::tests::pod_of;
 
 /// Plays a script with a manual clock: at each step's millisecond its words arrive.
 ///
@@ -37,16 +36,10 @@ fn event(word: &str) -> Event {
         (_, Some(uid)) => Change::Remove(uid.into()),
         (word, None) => {
             let (pod, namespace) = word.split_once('@').unwrap_or((word, "ns"));
-            apply(&pod[..1], namespace, pod[1..].parse().expect("a version"), None)
+            pod_of(namespace, &pod[..1], pod[1..].parse().expect("a version"), None)
         }
     };
     event_of(change, profile)
-}
-
-fn apply(uid: &str, namespace: &str, resource_version: u64, annotation: Option<Arc<str>>) -> Change {
-    let (namespace, name, status) = (namespace.into(), uid.into(), PodStatus::default());
-    let text = ProfileText { value: annotation, parts: None };
-    Change::Apply(Box::new(Pod { namespace, name, uid: uid.into(), resource_version, status, text }))
 }
 
 fn event_of(change: Change, profile: &str) -> Event {
@@ -106,7 +99,7 @@ fn a_small_change_waits_for_at_most_one_large_change() {
     let (mut queue, mut ready) = (FairQueue::default(), Vec::new());
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for uid in ["a", "b", "c", "d"] {
-        let change = apply(uid, &format!("hostile-{uid}"), 1, Some(large.clone()));
+        let change = pod_of(&format!("hostile-{uid}"), uid, 1, Some(large.clone()));
         queue.push(event_of(change, "p"), Duration::ZERO, &mut ready);
     }
     queue.pop_due(Duration::ZERO, &mut ready);
@@ -124,10 +117,10 @@ fn a_change_that_grows_while_it_waits_is_large() {
     let (mut queue, mut ready) = (FairQueue::default(), Vec::new());
     let large: Arc<str> = "x".repeat(LARGE_LEN_MIN).into();
     for (uid, version) in [("a", 1), ("b", 1), ("c", 1)] {
-        queue.push(event_of(apply(uid, uid, version, None), "p"), Duration::ZERO, &mut ready);
+        queue.push(event_of(pod_of(uid, uid, version, None), "p"), Duration::ZERO, &mut ready);
     }
     for uid in ["a", "b"] {
-        queue.push(event_of(apply(uid, uid, 2, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
+        queue.push(event_of(pod_of(uid, uid, 2, Some(large.clone())), "p"), Duration::ZERO, &mut ready);
     }
     queue.pop_due(Duration::ZERO, &mut ready);
     assert_eq!(ready.iter().map(word_of).collect::<Vec<_>>(), ["c1", "a2"]);
@@ -143,7 +136,7 @@ fn waiting_changes_are_bounded_and_all_due_within_a_pause() {
     let mut version = 0;
     let mut send = |queue: &mut FairQueue, uid: &str, ready: &mut Vec<Event>| {
         version += 1;
-        let change = apply(uid, "hostile", version, Some(large.clone()));
+        let change = pod_of("hostile", uid, version, Some(large.clone()));
         queue.push(event_of(change, "p"), Duration::ZERO, ready);
     };
     for _ in 0..10_000 {

@@ -1,6 +1,7 @@
 //! Checks whether bytes are the data of a type: every field is present, and no byte is left over.
 
-use super::{RdataField, parameter};
+use super::fields::RdataField;
+use super::parameter;
 use crate::dns::{Name, Rtype};
 
 /// Checks data field by field.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::rule::{self, no_string};
 use crate::source::files::node::{Node, NodeMap, Number};
-use crate::source::kube::json_pod::seconds;
+use crate::source::kube::pod_object::seconds;
 
 /// The type of a Pod in the table.
 const POD: &str = "Pod";

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::{MessageFields, NotProtobuf, Value, Wrapped, last_bytes, text};
 use crate::registration::ProfileText;
-use crate::source::kube::json_pod::{PodObject, addresses, is_tcp, keeps_running, phase};
+use crate::source::kube::pod_object::{PodObject, addresses, is_tcp, keeps_running, phase};
 use crate::source::profile::ProfileTexts;
 use crate::source::{Pod, PodIps, PodStatus};
 
@@ -239,7 +239,7 @@ mod tests {
 
     use super::super::write::{bytes, number, wrapped};
     use super::*;
-    use crate::source::Phase;
+    use crate::source::kube::pod_object::running;
     use crate::source::profile::pairs;
 
     const KEY: &str = "app.io/annotation";
@@ -282,23 +282,7 @@ mod tests {
             ip(12, "::ffff:10.0.0.1"),
         ];
         let message = [metadata(&meta), bytes(2, &number(11, 1)), bytes(3, &fields.concat())].concat();
-        let expected = Pod {
-            namespace: "n".into(),
-            name: "p".into(),
-            uid: "u".into(),
-            resource_version: 42,
-            status: PodStatus {
-                phase: Phase::Running,
-                ready: true,
-                terminating: false,
-                host_network: true,
-                pod_ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()].into(),
-                host_ips: vec!["192.0.2.1".parse().unwrap()].into(),
-                start_time: Some(1_704_164_645),
-            },
-            text: ProfileText::of_value("W10="),
-        };
-        assert_eq!(pod(&message), Some(expected));
+        assert_eq!(pod(&message), Some(running()));
         let wrapped = wrapped("Pod", &message);
         let pod = PodMessage::of_wrapped(&wrapped).expect("a Pod");
         assert_eq!((pod.kind(), pod.uid(), pod.resource_version()), (Some("Pod"), Some("u"), Some("42")));

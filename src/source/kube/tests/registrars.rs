@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::encode;
 use crate::registration::{ContainerPort, Encoding, MappingTable, PRESETS, PodParts, ProfileText, decode};
-use crate::source::kube::json_pod::{PodObject, RawPod};
+use crate::source::kube::json_pod::RawPod;
+use crate::source::kube::pod_object::PodObject;
 use crate::source::kube::protobuf::PodMessage;
 use crate::source::{ProfilePods, WatchProfile};
 
