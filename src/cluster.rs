@@ -21,10 +21,10 @@ use self::kubeconfig::{Chosen, Kubeconfig};
 use self::proxy::Variables;
 use self::settings::Settings;
 
-/// The variable with the kubeconfigs to use.
+/// The variable that lists the kubeconfigs.
 const KUBECONFIG: &str = "KUBECONFIG";
 
-/// Why there is no client. No secret of a kubeconfig, of a URL or of a credential plugin is in it.
+/// Why there is no client. It contains no secret of a kubeconfig, of a URL or of a credential plugin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -36,7 +36,7 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The context that is to be used is in no kubeconfig, or refers to nothing.
+    /// No kubeconfig has the context, or the context refers to a cluster that no kubeconfig has.
     #[error("context {context}: {reason}")]
     Context {
         /// The context.
@@ -44,27 +44,27 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Nothing was named, and none of the usual places has anything.
+    /// No kubeconfig was named, and there is no usual kubeconfig and no service account.
     #[error("no API server: $KUBECONFIG or ~/.kube/config: {kubeconfig}; as a Pod: {in_cluster}")]
     Nowhere {
-        /// Why no kubeconfig.
+        /// Why no kubeconfig is used.
         kubeconfig: String,
-        /// Why no service account.
+        /// Why no service account is used.
         in_cluster: String,
     },
-    /// The way to the API server leads by a proxy that cannot be used.
+    /// The proxy to the API server cannot be used.
     #[error("the proxy to the API server: {0}")]
     Proxy(String),
-    /// The certificates or credentials are not sound.
+    /// The certificates or credentials are not valid.
     #[error("the API server's client: {0}")]
     Client(String),
 }
 
-/// A client and the namespace that its configuration names: of a kubeconfig if one is given, else of `$KUBECONFIG`,
-/// `~/.kube/config`, or the Pod's service account. The rustls provider must have been installed before.
+/// Returns a client and the namespace of its configuration. The configuration is the given kubeconfig, or else `$KUBECONFIG`,
+/// `~/.kube/config`, or the Pod's service account. The caller installs the rustls provider first.
 ///
 /// # Errors
-/// What is wrong with the configuration, and where it stands.
+/// The configuration is wrong. The error names the file and the key.
 pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Client, Arc<str>), ClientError> {
     let variables = Variables::of_process();
     let settings = match chosen(kubeconfig, context)? {
@@ -77,10 +77,10 @@ pub async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     Ok((stack::client(settings)?, namespace))
 }
 
-/// Whether the kubeconfig that [`client`] takes gets its credentials from a program, which runs anew when they expire.
+/// Whether a program gives the credentials of the kubeconfig that [`client`] uses. It runs again when they expire.
 ///
 /// # Errors
-/// What is wrong with the kubeconfig.
+/// The kubeconfig is wrong.
 pub async fn runs_programs(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<bool, ClientError> {
     match chosen(kubeconfig, context)? {
         Ok(chosen) => Ok(settings::program(&chosen)?.is_some()),
@@ -88,7 +88,7 @@ pub async fn runs_programs(kubeconfig: Option<&Path>, context: Option<&str>) -> 
     }
 }
 
-/// The context to use. Where no kubeconfig names one, what keeps it from that: the Pod's own cluster is then meant.
+/// The context to use. If no kubeconfig names one, returns the reason, and the client connects to the Pod's own cluster.
 fn chosen(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Result<Chosen, String>, ClientError> {
     if let Some(path) = kubeconfig {
         return Kubeconfig::of_file(path)?.choose(context).map(Ok);
@@ -106,7 +106,7 @@ fn chosen(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Result<Cho
     }
 }
 
-/// The files of `$KUBECONFIG`, each once, or the home folder's.
+/// The files of `$KUBECONFIG`, each once, or else the file of the home folder.
 fn usual_files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = Vec::new();
     for file in std::env::var_os(KUBECONFIG).iter().flat_map(std::env::split_paths) {
@@ -123,10 +123,10 @@ fn is_pod() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty())
 }
 
-/// An error and its causes in a line: the outermost alone says no more than that a request failed.
+/// An error and its causes in one line. The outermost error alone says only that a request failed.
 pub fn plain(error: &(dyn Error + 'static)) -> String {
     let error = match error.downcast_ref() {
-        Some(kube::Error::Service(inner)) => &**inner, // it says no more than its name
+        Some(kube::Error::Service(inner)) => &**inner, // it says only its name
         _ => error,
     };
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Connections that end when the client certificate is replaced, as in client-go. The API server would keep the old
+//! Connections that end when the client certificate is replaced, as in client-go. Otherwise the API server would keep the old
 //! identity for them.
 
 use std::io;
@@ -46,10 +46,10 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection that ends with its certificate.
+/// A connection that fails once its client certificate has been replaced.
 pub(super) struct ExpiringConnection {
     io: TokioIo<TcpStream>,
-    /// None once the certificate has been replaced.
+    /// `None` once the certificate has been replaced.
     end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 

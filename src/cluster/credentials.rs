@@ -1,5 +1,4 @@
-//! The header by which a request says who asks: a token, the token that a file or a program gives, or a name and a
-//! password.
+//! The `Authorization` header of a request: a fixed token, the token of a file or of a credential plugin, or a name and a password.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,31 +14,31 @@ use super::kubeconfig::{ConfigEntry, User};
 use super::plugin::Plugin;
 use super::proxy::basic;
 
-/// How long the token of a file is good before the file is read again: the kubelet renews it long before it expires.
+/// How long the token of a file is used before the file is read again. The kubelet renews it long before it expires.
 const TOKEN_FILE_AGE: Duration = Duration::from_secs(50);
 
 /// The most bytes of a token file: an API server takes no larger headers.
 const TOKEN_LEN_MAX: u64 = 1024 * 1024;
 
-/// What shows who we are, beside a client certificate.
+/// The credentials of the client, besides a client certificate.
 #[derive(Clone)]
 pub(super) enum Credentials {
     None,
-    /// Always the same.
+    /// A header that never changes.
     Fixed(HeaderValue),
     File(Arc<Mutex<TokenFile>>),
     Plugin(Plugin),
 }
 
-/// What one request shows.
+/// The credentials of one request.
 pub(super) struct Authorization {
     pub header: Option<HeaderValue>,
-    /// Which run of a program gave it.
+    /// The number of the plugin run that gave it. 0 if no plugin did.
     pub run: u64,
 }
 
 impl Credentials {
-    /// The credentials of a kubeconfig's user, in kubectl's order. A program is run later, by [`Plugin::start`].
+    /// The credentials of a kubeconfig's user, in kubectl's order. Credential plugins run later, by [`Plugin::start`].
     pub(super) fn of_user(user: &ConfigEntry<User>) -> Result<Credentials, ClientError> {
         let User { username, password, token, token_file, .. } = &user.value;
         if !username.is_empty() {
@@ -65,7 +64,7 @@ impl Credentials {
             }
         }
         if let Some(provider) = &user.value.auth_provider {
-            // kubectl has given up all others, and this one is a token that the kubeconfig holds.
+            // kubectl no longer supports the other providers. This one is a token in the kubeconfig.
             let token = provider.config.get("id-token").filter(|_| provider.name == "oidc");
             let token = token.map(|token| token.trim()).filter(|token| !token.is_empty()).ok_or_else(|| {
                 let reason = "only `oidc` with an `id-token` is still supported; write an `exec` plugin instead";
@@ -84,10 +83,10 @@ impl Credentials {
         Ok(Credentials::File(Arc::new(Mutex::new(file))))
     }
 
-    /// What a request shows.
+    /// The credentials for a request.
     ///
     /// # Errors
-    /// A program that gives no credentials.
+    /// The credential plugin gives no credentials.
     pub(super) async fn authorization(&self) -> Result<Authorization, ClientError> {
         let header = match self {
             Credentials::None => None,
@@ -98,7 +97,7 @@ impl Credentials {
         Ok(Authorization { header, run: 0 })
     }
 
-    /// The API server refused what a request showed. It is renewed before the next request.
+    /// Called if the API server refuses the credentials of a request. The next request renews them.
     pub(super) async fn refuse(&self, shown: &Authorization) {
         match self {
             Credentials::None | Credentials::Fixed(_) => {}
@@ -108,10 +107,10 @@ impl Credentials {
     }
 }
 
-/// A file with a token, which another program may renew.
+/// A file with a token that another process may renew.
 pub(super) struct TokenFile {
     path: PathBuf,
-    /// Who names it, for people.
+    /// The kubeconfig, the user and the key that name it, for logs.
     place: String,
     header: HeaderValue,
     read: Instant,
@@ -119,7 +118,7 @@ pub(super) struct TokenFile {
 }
 
 impl TokenFile {
-    /// Reads it. Where it has no token yet, the first one is used.
+    /// Reads the file. If it has no valid token yet, starts with `first`.
     fn of(path: PathBuf, place: String, first: Option<HeaderValue>) -> Result<TokenFile, String> {
         let header = match (read(&path), first) {
             (Ok(header), _) | (Err(_), Some(header)) => header,
@@ -128,7 +127,7 @@ impl TokenFile {
         Ok(TokenFile { path, place, header, read: Instant::now(), is_stale: false })
     }
 
-    /// The token's header. A file that has become unreadable leaves the token that was read last, as in kubectl.
+    /// The header with the token. If the file becomes unreadable, the last token stays, as in kubectl.
     fn header(&mut self) -> HeaderValue {
         if self.is_stale || self.read.elapsed() >= TOKEN_FILE_AGE {
             match read(&self.path) {
@@ -141,8 +140,8 @@ impl TokenFile {
     }
 }
 
-/// Reads a token file, without the line's end and other space around the token. No error has the path: where a kubeconfig
-/// names it, a person may have written the token itself.
+/// Reads a token file, and trims white space around the token. No error contains the path, because the operator may have written the
+/// token itself in its place.
 fn read(path: &Path) -> Result<HeaderValue, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| format!("the file that it names cannot be read: {error}"))?;
@@ -158,7 +157,7 @@ fn read(path: &Path) -> Result<HeaderValue, String> {
     }
 }
 
-/// The header of a token.
+/// The `Authorization` header for a token.
 ///
 /// # Errors
 /// The token has a character that no header may have.

@@ -1,5 +1,5 @@
-//! The certificate that a client shows to its API server. A program or another process may replace it: new connections
-//! then show the new one, and the connections that were made with the old one end.
+//! The client certificate. A credential plugin or another process may replace it. New connections then show the new certificate, and
+//! connections that showed the old one end.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 
 use super::kubeconfig;
 
-/// How old a certificate of a file may be before its file is read again.
+/// How long a certificate from a file is used before the file is read again.
 const FILE_AGE: Duration = Duration::from_secs(60);
 
-/// The certificate to show, and its private key.
+/// The current certificate and its private key.
 #[derive(Clone)]
 pub(super) struct ClientIdentity {
     current: watch::Sender<Option<Arc<CertifiedKey>>>,
@@ -30,7 +30,7 @@ pub(super) struct ClientIdentity {
 struct IdentityFiles {
     certificate: PathBuf,
     key: PathBuf,
-    /// Who names them, for people.
+    /// The kubeconfig, the user and the key that name them, for logs.
     place: String,
     read: Instant,
     is_stale: bool,
@@ -43,18 +43,18 @@ pub(super) enum UnusableCertificate {
 }
 
 impl ClientIdentity {
-    /// Shows a certificate, or none yet.
+    /// Starts with this certificate. `None` if there is none yet.
     pub(super) fn new(pair: Option<CertifiedKey>) -> ClientIdentity {
         ClientIdentity { current: watch::Sender::new(pair.map(Arc::new)), files: None }
     }
 
-    /// Shows the certificate of two files, which are read again from time to time.
+    /// Starts with the certificate of two files, and reads the files again after [`FILE_AGE`].
     pub(super) fn of_files(pair: CertifiedKey, certificate: PathBuf, key: PathBuf, place: String) -> ClientIdentity {
         let files = IdentityFiles { certificate, key, place, read: Instant::now(), is_stale: false };
         ClientIdentity { files: Some(Arc::new(Mutex::new(files))), ..ClientIdentity::new(Some(pair)) }
     }
 
-    /// Shows another certificate from now on. The same one changes nothing.
+    /// Replaces the certificate. An equal one changes nothing.
     pub(super) fn replace(&self, pair: Option<CertifiedKey>) {
         self.current.send_if_modified(|current| {
             let is_same = current.as_ref().map(|current| &current.cert) == pair.as_ref().map(|pair| &pair.cert);
@@ -65,7 +65,7 @@ impl ClientIdentity {
         });
     }
 
-    /// Reads the files again if that is due. Files that cannot be used leave the last certificate, as in kubectl.
+    /// Reads the files again if that is due. If the files are unusable, the last certificate stays, as in kubectl.
     pub(super) fn refresh(&self) {
         let Some(files) = &self.files else { return };
         let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,19 +78,19 @@ impl ClientIdentity {
         }
     }
 
-    /// The API server refused the certificate. Its files are read again before the next request.
+    /// Called if the API server refuses the certificate. The next request reads the files again.
     pub(super) fn refuse(&self) {
         if let Some(files) = &self.files {
             files.lock().unwrap_or_else(PoisonError::into_inner).is_stale = true;
         }
     }
 
-    /// Ends when the certificate is replaced.
+    /// Returns when the certificate is replaced.
     pub(super) fn replaced(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut current = self.current.subscribe();
         async move {
             if current.changed().await.is_err() {
-                std::future::pending().await // nobody is left who could replace it
+                std::future::pending().await // nothing can replace it any more
             }
         }
     }
@@ -105,7 +105,7 @@ impl IdentityFiles {
     }
 }
 
-/// Reads a certificate chain and its key, both in PEM. Other PEM sections are skipped, as in Go, so one file may hold both.
+/// Parses a certificate chain and its key, both in PEM. Skips other PEM sections, as Go does, so one file may contain both.
 pub(super) fn pair(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, UnusableCertificate> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|_| UnusableCertificate::Certificate("it is not in PEM"))?;
@@ -136,7 +136,7 @@ impl ResolvesClientCert for ClientIdentity {
     }
 }
 
-/// Without the key.
+/// Does not show the key.
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientIdentity").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The headers that say for whom a request is made, where that is someone else than who asks.
+//! The headers that impersonate another user.
 
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::ClientError;
 use super::kubeconfig::{ConfigEntry, User};
 
-/// What a header's name may hold as it is, `%` apart.
+/// The characters that a header's name may contain without an escape, except `%`.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -23,7 +23,7 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The headers for a kubeconfig's user. A name may have any letters, as in Go, and no line end.
+/// The headers of a kubeconfig's user. A value may have any letters, as in Go, but no line end.
 pub(super) fn headers(user: &ConfigEntry<User>) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
     let User { act_as, as_uid, as_groups, as_user_extra, .. } = &user.value;
     if act_as.is_empty() {

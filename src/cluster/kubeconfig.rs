@@ -1,4 +1,4 @@
-//! Kubeconfig files as kubectl reads them: those of a list become one, and the first to name a thing wins.
+//! Reads kubeconfig files as kubectl does: it merges the files of a list, and the first entry of a name counts.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,22 +17,22 @@ use super::value_type::KUBECONFIG;
 /// The most bytes of one kubeconfig: several thousand clusters.
 const KUBECONFIG_LEN_MAX: u64 = 16 * 1024 * 1024;
 
-/// What an exec plugin's configuration is called among a cluster's extensions.
+/// The name of a cluster's extension that is the configuration of its exec plugin.
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 
-/// What one file, or several of a list, say.
+/// The content of one file, or of several files merged.
 #[derive(Default)]
 pub(super) struct Kubeconfig {
-    /// The context to use if none is named, and the file that says so.
+    /// `current-context`, and the file that has it.
     current: Option<(Arc<Path>, String)>,
     contexts: Named,
     clusters: Named,
     users: Named,
-    /// The files that were there.
+    /// The files that exist.
     files: Vec<Arc<Path>>,
 }
 
-/// The entries of a kind by their names, each with the file that it stands in.
+/// The entries of a kind by their names, each with its file.
 type Named = BTreeMap<String, (Arc<Path>, Value)>;
 
 /// The context in use, with what it refers to.
@@ -45,7 +45,7 @@ pub(super) struct Chosen {
 /// An entry of a kubeconfig.
 #[derive(Clone)]
 pub(super) struct ConfigEntry<T> {
-    /// Its kind and name, for people.
+    /// Its kind and name, for errors.
     pub what: String,
     pub file: Arc<Path>,
     pub value: T,
@@ -59,7 +59,7 @@ struct Context {
     namespace: String,
 }
 
-/// An API server. What is empty is as if it were absent, as in Go.
+/// An API server. An empty value counts as absent, as in Go.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Cluster {
@@ -79,7 +79,7 @@ struct Extension {
     extension: Value,
 }
 
-/// Who asks it.
+/// The user of a context: its credentials, and whom it impersonates.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct User {
@@ -101,7 +101,7 @@ pub(super) struct User {
     pub exec: Option<Exec>,
 }
 
-/// What kubectl had before plugins.
+/// The predecessor of exec plugins.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AuthProvider {
@@ -129,7 +129,7 @@ pub(super) struct Variable {
 }
 
 impl Kubeconfig {
-    /// Reads the one file that was named.
+    /// Reads a file that the operator names.
     pub(super) fn of_file(path: &Path) -> Result<Kubeconfig, ClientError> {
         let mut merged = Kubeconfig::default();
         merged
@@ -139,7 +139,7 @@ impl Kubeconfig {
         Ok(merged)
     }
 
-    /// Reads the files of a list. Those that are missing are skipped.
+    /// Reads the files of a list. Skips missing ones.
     pub(super) fn of_list(paths: &[PathBuf]) -> Result<Kubeconfig, ClientError> {
         let mut merged = Kubeconfig::default();
         for path in paths {
@@ -151,17 +151,17 @@ impl Kubeconfig {
         Ok(merged)
     }
 
-    /// Whether no file has anything in it.
+    /// Whether all files are empty.
     pub(super) fn is_empty(&self) -> bool {
         self.contexts.is_empty() && self.clusters.is_empty() && self.users.is_empty() && self.current.is_none()
     }
 
-    /// Whether a context is named as the one to use.
+    /// Whether a file has `current-context`.
     pub(super) fn has_current(&self) -> bool {
         self.current.is_some()
     }
 
-    /// Adds what a file has, where no earlier one has it; false where there is no such file.
+    /// Adds the entries that no earlier file has. Returns false if the file does not exist.
     fn add(&mut self, path: &Path) -> Result<bool, String> {
         let bytes = match read(path) {
             Ok(bytes) => bytes,
@@ -195,7 +195,7 @@ impl Kubeconfig {
         Ok(true)
     }
 
-    /// What a context refers to: of this name, else the current one.
+    /// The cluster and the user of the context of this name, or else of the current one.
     pub(super) fn choose(&self, context: Option<&str>) -> Result<Chosen, ClientError> {
         let files = || self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
         let names = |named: &Named| named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -229,7 +229,7 @@ impl Kubeconfig {
             let known = names(&self.clusters);
             return Err(wrong(format!("{}: cluster: {reason}; there are: {known}", file.display())));
         };
-        // kubectl goes on without a user that is missing: the API server then says who is not allowed what.
+        // kubectl continues without a missing user. The API server's refusal then says what is not allowed.
         let nobody = (file.clone(), Value::Object(serde_json::Map::new()));
         let user = self.users.get(&context.user).unwrap_or(&nobody);
         Ok(Chosen {
@@ -245,7 +245,7 @@ impl Cluster {
         !(self.certificate_authority.is_empty() && self.certificate_authority_data.is_empty())
     }
 
-    /// What the cluster has for an exec plugin.
+    /// The configuration of an exec plugin.
     pub(super) fn of_plugin(&self) -> Option<&Value> {
         self.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION).map(|found| &found.extension)
     }
@@ -256,7 +256,7 @@ impl User {
         !(self.client_certificate.is_empty() && self.client_certificate_data.is_empty())
     }
 
-    /// Whether anything in it says who asks.
+    /// Whether it has any credentials.
     pub(super) fn has_identity(&self) -> bool {
         let has_text = [&self.token, &self.token_file, &self.username].iter().any(|text| !text.is_empty());
         has_text || self.has_certificate() || self.exec.is_some() || self.auth_provider.is_some()
@@ -275,7 +275,7 @@ impl<T> ConfigEntry<T> {
         ConfigEntry { what: self.what.clone(), file: self.file.clone(), value: () }
     }
 
-    /// A file that it names: from the folder of its own file, where it is no whole path.
+    /// The path of a file that it names. A relative path starts from the folder of the kubeconfig.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(file)
     }
@@ -289,7 +289,7 @@ fn item<T: DeserializeOwned>(
     Ok(ConfigEntry { what: format!("{kind} {name}"), file: file.clone(), value: typed(value)? })
 }
 
-/// A value whose shape has been checked. What could still be wrong is left untold: serde's error would quote it.
+/// Deserializes a value whose types are checked. The error does not say what is wrong, because serde's error would quote the value.
 fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|_| "it is not written as in a kubeconfig".to_owned())
 }
@@ -303,7 +303,7 @@ fn add_named(map: &mut Named, file: &Arc<Path>, document: &mut Value, list: &str
             Entry::Vacant(place) => {
                 place.insert((file.clone(), value));
             }
-            // In one file it is a mistake; of two files the earlier one wins.
+            // Twice in one file is a mistake. Of two files the earlier one counts.
             Entry::Occupied(place) if place.get().0 == *file => {
                 return Err(format!("{list}: two of them have the name {}", place.key()));
             }
@@ -313,7 +313,7 @@ fn add_named(map: &mut Named, file: &Arc<Path>, document: &mut Value, list: &str
     Ok(())
 }
 
-/// Reads a file that holds something secret or names it. A file has its bound, since it may be endless.
+/// Reads a file that contains or names a secret. The length is bounded, because the file may be a device without an end.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(KUBECONFIG_LEN_MAX + 1).read_to_end(&mut bytes)?;
@@ -323,7 +323,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a file in UTF-8 or, with a byte order mark, in UTF-16, as PowerShell writes it.
+/// The text of a file: UTF-8, or with a byte order mark UTF-16, which PowerShell writes.
 fn text(bytes: Vec<u8>) -> Result<String, String> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
@@ -338,15 +338,15 @@ fn text(bytes: Vec<u8>) -> Result<String, String> {
     }
 }
 
-/// A file's first document, if there is anything in it, and whether more is behind it.
+/// The first document of a file, and whether more follows. `None` if the document is empty.
 fn document(text: &str) -> Result<(Option<Value>, bool), String> {
-    // JSON first, since it may be indented with tabs.
+    // JSON first, because it may be indented with tabs.
     let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     if let Some(Ok(object @ Value::Object(_))) = objects.next() {
         let rest = &text[objects.byte_offset()..];
         return Ok((Some(object), !rest.trim().is_empty()));
     }
-    // Of a key that stands twice kubectl takes the last one.
+    // If a key occurs twice, kubectl takes the last value.
     let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins };
     let mut bytes = text.as_bytes();
     let mut documents = serde_saphyr::read_with_options::<_, Value>(&mut bytes, options);

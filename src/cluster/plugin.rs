@@ -1,4 +1,4 @@
-//! A program that gives credentials, as a kubeconfig's `exec` names it.
+//! Credential plugins: programs that a kubeconfig's `exec` names.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -23,48 +23,48 @@ use super::credentials::{Authorization, bearer};
 use super::identity::{self, ClientIdentity, UnusableCertificate};
 use super::kubeconfig::{Cluster, ConfigEntry, Exec, User};
 
-/// How long before their end credentials are renewed.
+/// How long before their expiry credentials are renewed.
 const RENEWAL: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long a program without a terminal may run. Some wait for a login in a browser.
+/// How long a plugin without a terminal may run. Some wait for a login in a browser.
 const RUN_MAX: Duration = Duration::from_secs(300);
 
-/// The most bytes that a program may print.
+/// The most bytes that a plugin may print.
 const PRINTED_LEN_MAX: u64 = 1024 * 1024;
 
 /// The versions of the protocol.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// A program that gives credentials: a token, a client certificate, or both.
+/// A plugin. It gives a token, a client certificate, or both.
 #[derive(Clone)]
 pub(super) struct Plugin {
-    /// Held while the program runs.
+    /// Locked while the plugin runs.
     given: Arc<Mutex<LastCredentials>>,
     /// The last run whose credentials the API server refused.
     refused: Arc<AtomicU64>,
 }
 
-/// What the program gave last.
+/// The credentials of the last run.
 struct LastCredentials {
     program: Program,
-    /// Shows its certificate.
+    /// Gets its certificate.
     identity: ClientIdentity,
     header: Option<HeaderValue>,
-    /// When the credentials end.
+    /// When the credentials expire.
     end: Option<Timestamp>,
-    /// Which run gave them, counted from 1.
+    /// The number of the run that gave them, counted from 1.
     run: u64,
 }
 
 impl Plugin {
-    /// Runs a user's program for the first time.
+    /// Runs a user's plugin for the first time.
     pub(super) async fn start(program: Program, identity: ClientIdentity) -> Result<Plugin, ClientError> {
         let mut given = LastCredentials { program, identity, header: None, end: None, run: 0 };
         given.renew().await?;
         Ok(Plugin { given: Arc::new(Mutex::new(given)), refused: Arc::default() })
     }
 
-    /// What a request shows. Credentials that were refused, or that are near their end, are renewed first.
+    /// The credentials for a request. Renews them first if they were refused or expire soon.
     pub(super) async fn authorization(&self) -> Result<Authorization, ClientError> {
         let mut given = self.given.clone().lock_owned().await;
         let is_refused = self.refused.load(Ordering::Relaxed) >= given.run;
@@ -72,7 +72,7 @@ impl Plugin {
             return Ok(given.authorization());
         }
         let user = given.program.user.clone();
-        // In a task of its own: the program may take longer than the request waits, and the next request uses its result.
+        // In a separate task: the plugin may take longer than the request waits, and the next request uses its result.
         let renewal = tokio::spawn(async move {
             match given.renew().await {
                 Err(error) if !is_refused && given.end.is_some_and(|end| Timestamp::now() < end) => {
@@ -85,8 +85,8 @@ impl Plugin {
         renewal.await.unwrap_or_else(|_| Err(user.fault("exec", "the credential plugin was interrupted")))
     }
 
-    /// The API server refused what a request showed. The program runs again before the next request, unless it has already
-    /// run since.
+    /// Called if the API server refuses the credentials of a request. The plugin runs again before the next request, unless it has
+    /// already run since.
     pub(super) fn refuse(&self, shown: &Authorization) {
         self.refused.fetch_max(shown.run, Ordering::Relaxed);
     }
@@ -127,7 +127,7 @@ impl LastCredentials {
     }
 }
 
-/// Checks what a kubeconfig says of a program, whether it is run or not.
+/// Checks a kubeconfig's `exec`, even if the plugin will not run.
 pub(super) fn check(user: &ConfigEntry<User>, exec: &Exec) -> Result<(), ClientError> {
     if exec.command.is_empty() {
         return Err(user.fault("exec.command", "it is missing"));
@@ -145,11 +145,11 @@ pub(super) fn check(user: &ConfigEntry<User>, exec: &Exec) -> Result<(), ClientE
     }
 }
 
-/// What is run.
+/// The program of a plugin, with its arguments and its environment.
 pub(super) struct Program {
-    /// Who names it, for people.
+    /// The user that names it, for errors.
     user: ConfigEntry<()>,
-    /// The version of the protocol that it speaks.
+    /// The version of the protocol.
     version: String,
     path: PathBuf,
     args: Vec<String>,
@@ -157,7 +157,7 @@ pub(super) struct Program {
     is_interactive: bool,
 }
 
-/// What it prints.
+/// The output of a plugin.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ExecCredential {
@@ -195,7 +195,7 @@ impl Program {
         }
         let info = json!({ "kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec });
         let variables = exec.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
-        // A bare name is looked for in PATH; any other path starts from the kubeconfig's folder.
+        // A bare name is looked up in PATH. A relative path starts from the folder of the kubeconfig.
         let path = if exec.command.contains('/') { user.path(&exec.command) } else { Path::new(&exec.command).into() };
         Ok(Program {
             user: user.without_value(),
@@ -207,7 +207,7 @@ impl Program {
         })
     }
 
-    /// Runs it to its end. Its output is never repeated, since it may hold a secret.
+    /// Runs it to its end. No error repeats its output, which may contain a secret.
     async fn run(&self) -> Result<ExecCredentialStatus, ClientError> {
         let run = self.output();
         let output = match self.is_interactive {
@@ -225,12 +225,12 @@ impl Program {
         status.ok_or_else(|| self.fault("it gave no credentials: what it printed has no status"))
     }
 
-    /// What it prints.
+    /// The bytes that it prints.
     async fn output(&self) -> Result<Vec<u8>, ClientError> {
         let mut command = Command::new(&self.path);
         command.args(&self.args).envs(self.variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
         let input = if self.is_interactive { Stdio::inherit() } else { Stdio::null() };
-        // A person at a terminal sees its messages, such as "open this page". They never go to a log.
+        // A person at a terminal sees its messages, such as "open this page". A log never gets them.
         let errors = if io::stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() };
         let unusable = |error| {
             let hint = "write the program alone as `command`, and its arguments as `args`";
@@ -252,7 +252,7 @@ impl Program {
     }
 }
 
-/// What a program may be told of the cluster.
+/// What a plugin receives about the cluster, if `provideClusterInfo` is set.
 fn cluster_info(cluster: &Cluster, authority: &[u8]) -> Value {
     let mut info = json!({ "server": cluster.server });
     for (key, value) in [("tls-server-name", &cluster.tls_server_name), ("proxy-url", &cluster.proxy_url)] {

@@ -1,4 +1,4 @@
-//! Which proxy leads to an API server: the one that the kubeconfig names, else the environment's, as Go reads it.
+//! The proxy to an API server: that of the kubeconfig, or else that of the environment, by Go's rules.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,7 @@ use ipnet::IpNet;
 
 use crate::url::{UNCLEAR, UrlAuthority, redacted};
 
-/// The most bytes of a SOCKS proxy's user name and password together: one buffer of the library has them and the host's
-/// name.
+/// The most bytes of a SOCKS proxy's user name and password together. One buffer of the library holds them and the host's name.
 const SOCKS_LOGIN_LEN_MAX: usize = 180;
 
 /// A proxy.
@@ -19,32 +18,32 @@ pub(super) struct Proxy {
     pub kind: ProxyKind,
     /// Its scheme, host and port.
     pub uri: Uri,
-    /// Who names it and which one, for people.
+    /// Its URL without secrets, and the key or variable that names it, for errors.
     pub shown: String,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone)]
 pub(super) enum ProxyKind {
-    /// By HTTP's CONNECT, with `http://` or `https://`.
+    /// HTTP's CONNECT, over `http://` or `https://`.
     Http { authorization: Option<HeaderValue> },
-    /// By SOCKS5. The proxy looks the host's name up.
+    /// SOCKS5. The proxy resolves the host's name.
     Socks { login: Option<(String, String)> },
 }
 
-/// The environment's variables about proxies. An empty one is as if it were absent.
+/// The environment's variables about proxies. An empty one counts as absent.
 #[derive(Default)]
 pub(super) struct Variables {
     http: Option<(&'static str, String)>,
     https: Option<(&'static str, String)>,
     no: String,
-    /// A web server has started this process: `HTTP_PROXY` may then be a header of a request.
+    /// A web server has started this process, so `HTTP_PROXY` may be a header of a request.
     is_cgi: bool,
 }
 
 impl Variables {
-    /// The process's own.
-    #[allow(clippy::disallowed_methods, reason = "no options of ours: every program is told of its proxies by them")]
+    /// The variables of this process.
+    #[allow(clippy::disallowed_methods, reason = "every program reads its proxies from them")]
     pub(super) fn of_process() -> Variables {
         Variables::of(|name| std::env::var(name).ok())
     }
@@ -61,10 +60,10 @@ impl Variables {
         }
     }
 
-    /// The proxy to a server, if there is one.
+    /// The proxy to a server. `None` if it needs none.
     ///
     /// # Errors
-    /// The variable cannot be used. Who needs no proxy need not have a good one.
+    /// The variable is not valid. A variable that the server does not need is not checked.
     pub(super) fn proxy(&self, server: &Uri) -> Result<Option<Proxy>, String> {
         let is_https = server.scheme_str() == Some("https");
         let variable = if is_https { &self.https } else { &self.http };
@@ -75,7 +74,7 @@ impl Variables {
                 if !is_https && self.is_cgi {
                     return Err(format!("{name}: it is not used beside REQUEST_METHOD, which a web server sets"));
                 }
-                // A bare `host:port` is meant as http://.
+                // A bare `host:port` means `http://host:port`.
                 let text = if value.contains("://") { value.clone() } else { format!("http://{value}") };
                 Proxy::of(&text, name).map(Some)
             }
@@ -84,7 +83,7 @@ impl Variables {
     }
 }
 
-/// Whether a server is to be reached by the environment's proxy: not if it is local, or in the list of `NO_PROXY`.
+/// Whether the environment's proxy is used for a server: not if the server is local or matches `NO_PROXY`.
 fn is_due(no_proxy: &str, host: &str, port: u16) -> bool {
     let ip = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
     if host == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
@@ -93,8 +92,8 @@ fn is_due(no_proxy: &str, host: &str, port: u16) -> bool {
     !no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| matches(&entry, host, ip, port))
 }
 
-/// Whether an entry of `NO_PROXY` means this host: `*`, a network, or a name or address with or without a port. A name
-/// means those below it too, and with a dot before it only those.
+/// Whether an entry of `NO_PROXY` matches this host. It is `*`, a network, or a name or address with or without a port. A name also
+/// matches the names below it, and with a dot before it only those.
 fn matches(entry: &str, host: &str, ip: Option<IpAddr>, port: u16) -> bool {
     if entry == "*" {
         return true;
@@ -125,10 +124,10 @@ fn matches(entry: &str, host: &str, ip: Option<IpAddr>, port: u16) -> bool {
 }
 
 impl Proxy {
-    /// Reads a proxy's URL, which stands at a place that has a name.
+    /// Parses a proxy's URL. `place` is the key or variable that has it, for errors.
     ///
     /// # Errors
-    /// What is wrong with it and what to write, without the text: it may hold a secret, or be one.
+    /// The URL is not valid. The error says what to write, and does not contain the text, which may be a secret.
     pub(super) fn of(text: &str, place: &str) -> Result<Proxy, String> {
         let wrong = |reason: &str| {
             format!("{place}: {reason}; write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
@@ -155,14 +154,14 @@ impl Proxy {
             _ => return Err(wrong("callsign does not know its scheme")),
         };
         let shown = format!("{} ({place})", redacted(&format!("{scheme}://{host}:{port}")));
-        // SOCKS itself is spoken over plain TCP.
+        // SOCKS itself runs over plain TCP.
         let scheme = if scheme == "https" { "https" } else { "http" };
         let uri = format!("{scheme}://{host}:{port}/").parse().map_err(|_| wrong("it is not a URL"))?;
         Ok(Proxy { kind, uri, shown })
     }
 }
 
-/// The value of a header that shows a user's name and password.
+/// The value of an `Authorization` header with a user's name and password.
 pub(super) fn basic(user: &str, password: &str) -> HeaderValue {
     let encoded = STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::try_from(format!("Basic {encoded}")).expect("Base64 is printable");

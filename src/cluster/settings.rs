@@ -1,4 +1,4 @@
-//! What a kubeconfig or a Pod's environment says of an API server, in the terms of the client library.
+//! Translates a kubeconfig, or a Pod's environment, into the settings of the client library.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Those of a kubeconfig's context.
+    /// The settings of a kubeconfig's context.
     pub(super) async fn of_kubeconfig(chosen: &Chosen, variables: &Variables) -> Result<Settings, ClientError> {
         let Chosen { namespace, cluster, user } = chosen;
         check_user(user)?;
@@ -52,7 +52,7 @@ impl Settings {
         Ok(Settings { config, credentials, identity, proxy })
     }
 
-    /// Those of the Pod that this process is in.
+    /// The settings of the Pod that this process runs in.
     pub(super) fn of_pod(variables: &Variables) -> Result<Settings, String> {
         let mut config = Config::incluster().map_err(|error| plain(&error))?;
         config.default_namespace = config.default_namespace.trim().to_owned();
@@ -63,8 +63,7 @@ impl Settings {
     }
 }
 
-/// The program that gives the credentials. As in kubectl none runs where anything else does, and none for a server
-/// without TLS.
+/// The plugin that gives the credentials. `None` if the user has other credentials, or if the server has no TLS, as in kubectl.
 pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
     let server = ApiServer::of_chosen(chosen)?;
     let User { username, token, token_file, exec, .. } = &chosen.user.value;
@@ -73,8 +72,8 @@ pub(super) fn program(chosen: &Chosen) -> Result<Option<&Exec>, ClientError> {
     Ok(exec.as_ref().filter(|_| is_due))
 }
 
-/// What says who asks. By plain HTTP only a login in the URL does, as with kubectl: no token file is read, and no program
-/// runs.
+/// The credentials and the client certificate. Over plain HTTP only a login in the URL counts, as in kubectl: no token file is read, and
+/// no plugin runs.
 async fn requester(
     server: &ApiServer,
     chosen: &Chosen,
@@ -94,18 +93,18 @@ async fn requester(
     let credentials = Credentials::of_user(user)?;
     let identity = identity(user)?.unwrap_or_else(|| ClientIdentity::new(None));
     let Some(exec) = program(chosen)? else {
-        // In kubectl too what the URL holds goes before the user's.
+        // As in kubectl, a login in the URL takes precedence over the user's credentials.
         return Ok((login.unwrap_or(credentials), identity));
     };
     let plugin = Plugin::start(Program::of(user, exec, cluster, authority)?, identity.clone()).await?;
     Ok((Credentials::Plugin(plugin), identity))
 }
 
-/// Where an API server is.
+/// The address of an API server.
 #[derive(Debug)]
 struct ApiServer {
     uri: Uri,
-    /// The user and the password that the URL holds.
+    /// The user and the password in the URL.
     login: Option<[String; 2]>,
 }
 
@@ -116,8 +115,8 @@ impl ApiServer {
         ApiServer::of(server, is_tls).map_err(|reason| cluster.fault("server", reason))
     }
 
-    /// Reads `server`. Without a scheme it is a host with or without a port, and TLS is spoken if the kubeconfig has
-    /// anything about TLS. No error has the text, which may hold a secret.
+    /// Parses `server`. Without a scheme it is a host with or without a port, and the client uses TLS if the kubeconfig has any setting of
+    /// TLS. No error contains the text, which may hold a secret.
     fn of(text: &str, is_tls: bool) -> Result<ApiServer, String> {
         if text.is_empty() {
             return Err("it is missing: write it as https://HOST:PORT".into());
@@ -148,8 +147,8 @@ impl ApiServer {
     }
 }
 
-/// The bytes that an entry holds, in a file or in Base64, and which of its two keys has them. No error has the file's
-/// path: a person may have written the secret itself there.
+/// The bytes of an entry, from a file or from Base64, and the key that gives them. No error contains the file's path, because the
+/// operator may have written the secret itself in its place.
 fn contents<T>(
     item: &ConfigEntry<T>,
     [file_key, data_key]: [&'static str; 2],
@@ -170,7 +169,7 @@ fn contents<T>(
     }
 }
 
-/// By what the server's certificate is checked.
+/// Sets how the server's certificate is verified.
 fn verification(
     config: &mut Config,
     cluster: &ConfigEntry<Cluster>,
@@ -187,7 +186,7 @@ fn verification(
         let found = found.ok().filter(|found| !found.is_empty());
         let found = found.ok_or_else(|| cluster.fault(key, "it has no certificate in PEM"))?;
         config.root_cert = Some(found.into_iter().map(|der| der.to_vec()).collect());
-        // The library reads a file again when it is a minute old.
+        // The library reads the file again after a minute.
         config.root_cert_file = Some(file).filter(|file| !file.is_empty()).map(|file| cluster.path(file));
     }
     if !name.is_empty() {
@@ -198,7 +197,7 @@ fn verification(
     Ok(())
 }
 
-/// The user's client certificate, if there is one.
+/// The user's client certificate. `None` if it has none.
 fn identity(user: &ConfigEntry<User>) -> Result<Option<ClientIdentity>, ClientError> {
     let User { client_certificate: file, client_certificate_data: data, .. } = &user.value;
     let User { client_key: key_file, client_key_data: key_data, .. } = &user.value;
@@ -217,7 +216,7 @@ fn identity(user: &ConfigEntry<User>) -> Result<Option<ClientIdentity>, ClientEr
     Ok(Some(ClientIdentity::of_files(pair, user.path(file), user.path(key_file), place)))
 }
 
-/// What kubectl does not take of a user, whatever the server is.
+/// Refuses what kubectl refuses of a user, with or without TLS.
 fn check_user(user: &ConfigEntry<User>) -> Result<(), ClientError> {
     let User { token, username, password, exec, auth_provider, .. } = &user.value;
     let has_login = !username.is_empty() || !password.is_empty();

@@ -26,7 +26,7 @@ use super::{ClientError, plain};
 /// A client of an API server.
 ///
 /// # Errors
-/// The certificates or the key are not sound.
+/// The certificates or the key are not valid.
 pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
     let Settings { config, credentials, identity, proxy } = settings;
     let tcp = Connector::new(identity.clone());
@@ -43,7 +43,7 @@ pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
             over(WithPort(socks), &config, user, shown)
         }
         ProxyKind::Http { authorization } if proxy.uri.scheme_str() == Some("https") => {
-            // As in kubectl the proxy has to show a certificate of the cluster's authority.
+            // As in kubectl, the proxy must show a certificate of the cluster's authority.
             let tls = tls(tcp, &config, &user.identity)?;
             let tunnel = Tunnel::new(proxy.uri, tls);
             let tunnel = authorization.into_iter().fold(tunnel, Tunnel::with_auth);
@@ -57,7 +57,7 @@ pub(super) fn client(settings: Settings) -> Result<Client, ClientError> {
     }
 }
 
-/// Who asks.
+/// The credentials and the client certificate of the requests.
 #[derive(Clone)]
 struct Requester {
     credentials: Credentials,
@@ -68,7 +68,7 @@ struct Requester {
 fn tls<C>(connector: C, config: &Config, identity: &ClientIdentity) -> Result<HttpsConnector<C>, ClientError> {
     let mut tls = config.rustls_client_config().map_err(unsound)?;
     tls.client_auth_cert_resolver = Arc::new(identity.clone());
-    // A resumed session would go on with the certificate that was shown when it began.
+    // A resumed session would keep the certificate of its first handshake.
     tls.resumption = Resumption::disabled();
     let name: Arc<dyn ResolveServerName + Send + Sync> = match &config.tls_server_name {
         Some(name) => {
@@ -80,7 +80,7 @@ fn tls<C>(connector: C, config: &Config, identity: &ClientIdentity) -> Result<Ht
     Ok(HttpsConnector::new(connector, tls, false, name))
 }
 
-/// The client whose connections another connector makes, below TLS.
+/// The client that connects by TLS over the connections of `connector`.
 fn over<C>(connector: C, config: &Config, user: Requester, proxy: Option<Arc<str>>) -> Result<Client, ClientError>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -113,7 +113,7 @@ where
     Ok(Client::new(impersonation.layer(service), config.default_namespace.clone()))
 }
 
-/// A request with the server and the credentials in it.
+/// Adds the server and the credentials to a request.
 fn addressed(request: Request<Body>, server: &str, authorization: &Authorization) -> Result<Request<Body>, BoxError> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -128,7 +128,7 @@ fn unsound(error: kube::Error) -> ClientError {
     ClientError::Client(plain(&error))
 }
 
-/// No connection by a proxy.
+/// The connection through a proxy failed.
 #[derive(Debug, thiserror::Error)]
 #[error("by the proxy {proxy}: {}", plain(.error))]
 struct ProxyFault {
@@ -136,7 +136,7 @@ struct ProxyFault {
     error: legacy::Error,
 }
 
-/// Names the port to a proxy: the library would ask for 443 where an `http://` URL has none.
+/// Adds the port 80 to an `http://` URL without a port, because the library would send 443 to the proxy.
 #[derive(Clone)]
 struct WithPort<C>(C);
 

@@ -1,4 +1,4 @@
-//! Kubeconfigs as they are found: what a client does with each.
+//! Tests what a client does with each form of a kubeconfig.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,13 +19,13 @@ mod errors;
 mod identity;
 mod server;
 
-/// A kubeconfig with places for its cluster and user. No Base64 holds their names.
+/// A kubeconfig with placeholders for its cluster and user. Base64 cannot contain the placeholders.
 const CONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
     clusters: [{name: c, cluster: <CLUSTER>}]\n\
     users: [{name: u, user: <USER>}]\n\
     contexts: [{name: a, context: {cluster: c, user: u, namespace: ns}}, {name: b, context: {cluster: c, user: u}}]\n";
 
-/// A server at which nobody is.
+/// An address at which no server listens.
 const NOBODY: &str = "{server: 'https://127.0.0.1:9'}";
 
 const PLUGIN: &str =
@@ -35,7 +35,7 @@ fn config(cluster: &str, user: &str) -> String {
     CONFIG.replace("<CLUSTER>", cluster).replace("<USER>", user)
 }
 
-/// A folder of a test's own, which goes with it.
+/// A folder of one test. Dropping it removes the folder.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -65,7 +65,7 @@ fn install_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// What a request by the client of a kubeconfig says, from the file to the answer.
+/// The error of a request by the client of a kubeconfig, from reading the file to the response.
 async fn ask(path: &Path, context: Option<&str>) -> Result<http::StatusCode, String> {
     install_provider();
     let (client, _) = client(Some(path), context).await.map_err(|error| error.to_string())?;
@@ -73,7 +73,7 @@ async fn ask(path: &Path, context: Option<&str>) -> Result<http::StatusCode, Str
     client.send(request).await.map(|answer| answer.status()).map_err(|error| plain(&error))
 }
 
-/// A server of plain HTTP that answers everything with a status and keeps the heads of the requests.
+/// A server of plain HTTP that answers every request with a status and keeps the heads of the requests.
 async fn plain_server(status: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address").to_string();
@@ -165,7 +165,7 @@ async fn a_request_shows_the_credentials() {
     }
 }
 
-/// As with kubectl, which does not even look at a file or run a program then.
+/// kubectl then reads no file and runs no program either.
 #[tokio::test]
 async fn by_plain_http_no_credentials_are_shown() {
     const URL: &str = "{server: 'http://ADDRESS'}";
@@ -214,7 +214,7 @@ async fn by_plain_http_no_credentials_are_shown() {
     }
 }
 
-/// kubectl runs no program where a certificate says who asks.
+/// kubectl runs no program if the user has a client certificate.
 #[tokio::test]
 async fn a_certificate_goes_before_a_program() {
     let authority = Authority::new();
@@ -228,7 +228,7 @@ async fn a_certificate_goes_before_a_program() {
     assert_eq!(server.last().certificate, Some(issued.der));
 }
 
-/// The library's own tunnel would ask for port 443 where an `http://` URL has none.
+/// The library's own tunnel would send port 443 if an `http://` URL has none.
 #[tokio::test]
 async fn a_proxy_is_told_host_and_port() {
     let (address, heads) = plain_server("407 No").await;
@@ -301,7 +301,7 @@ fn files_of_a_list_become_one() {
     assert!(Kubeconfig::of_file(Path::new("/dev/zero")).is_err_and(|error| error.to_string().contains("16777216")));
 }
 
-/// As kubectl reads them: the first document counts, the last of two equal keys, and an empty item of a list.
+/// kubectl reads the first document, the last of two equal keys, and empty items of lists.
 #[test]
 fn odd_texts_are_read_as_kubectl_reads_them() {
     const JSON: &str = r#"{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"s"}}],"contexts":[{"name":"a","context":{"cluster":"c"}}]}"#;

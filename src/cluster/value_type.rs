@@ -1,5 +1,5 @@
-//! Which types a kubeconfig's values have. kubectl takes no number or boolean for a text, and neither do we: the text that
-//! was meant may be another one (`0123`, `1e5`, `yes`).
+//! The types of a kubeconfig's values. kubectl refuses a number or a boolean where a text must be, and so does callsign: the text that
+//! the operator means may differ from the value (`0123`, `1e5`, `yes`).
 
 use serde_json::Value;
 
@@ -75,10 +75,10 @@ const EXEC: KubeconfigType = Map(&[
 ]);
 
 impl KubeconfigType {
-    /// Checks a value at a path, and takes out what is null, as it is the same as absent. In a list null is an empty item.
+    /// Checks a value at a path. Removes null values, which mean absent. A null item of a list becomes an empty item.
     ///
     /// # Errors
-    /// Where a value has another type, and what to write. The value itself is not in it: it may be a secret.
+    /// A value has another type. The error has its path and what to write, and not the value, which may be a secret.
     pub(super) fn check(self, value: &mut Value, path: &str) -> Result<(), String> {
         let wrong = match (self, &mut *value) {
             (Text, Value::String(_)) | (Flag, Value::Bool(_)) => return Ok(()),

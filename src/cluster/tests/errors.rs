@@ -1,4 +1,4 @@
-//! What an error says of a kubeconfig: the place and the reason, and no secret.
+//! Tests the errors about a kubeconfig: each has the file, the key and the reason, and no secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::server::Authority;
 use super::{CONFIG, Folder, NOBODY, PLUGIN, ask, config, identity};
 
-/// Each names the place, and says what is wrong.
+/// Each error names the key, and says what is wrong.
 #[tokio::test]
 async fn an_error_names_the_place_and_no_secret() {
     let plugin = |script: &str| PLUGIN.replace("SCRIPT", script);
@@ -130,7 +130,7 @@ async fn an_error_names_the_place_and_no_secret() {
     }
 }
 
-/// A person may write a secret where a name, a path, a program or a URL is due.
+/// An operator may write a secret in the place of a name, a path, a program or a URL.
 #[tokio::test]
 async fn no_value_is_in_an_error() {
     const USERS: [&str; 14] = [

@@ -1,4 +1,4 @@
-//! Client certificates: of a program that renews them, and of files.
+//! Tests client certificates from a plugin that renews them, and from files.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::cluster::{client, plain};
 
 const NEVER: &str = "2099-01-01T00:00:00Z";
 
-/// Prints the file `credentials` of a folder, and counts how often in the file `runs`.
+/// Prints the file `credentials` of a folder, and counts the runs in the file `runs`.
 const SCRIPT: &str = r#"cat "$DIR/credentials" && echo >> "$DIR/runs""#;
 
 /// A kubeconfig whose user is a program that prints a file, and the folder with it.
@@ -26,7 +26,7 @@ impl Given {
         Given(folder)
     }
 
-    /// What the program gives from now on.
+    /// Sets the credentials that the next runs give.
     fn give(&self, certificate: Option<&Issued>, token: Option<&str>, end: &str) {
         let status = json!({
             "clientCertificateData": certificate.map(|issued| &issued.certificate),
@@ -55,7 +55,7 @@ async fn ask(client: &kube::Client, path: &str) -> Result<http::Response<Body>, 
     client.send(request).await.map_err(|error| plain(&error))
 }
 
-/// Waits for what comes soon.
+/// Waits for a future that must complete soon.
 async fn soon(what: &str, mut is_there: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if is_there() {
@@ -66,7 +66,7 @@ async fn soon(what: &str, mut is_there: impl FnMut() -> bool) {
     panic!("{what} did not happen");
 }
 
-/// The server takes nobody without a certificate, and the certificate of a program ends after an hour or a day.
+/// The server demands a certificate, and the certificate of a plugin expires after an hour or a day.
 #[tokio::test]
 async fn a_programs_certificate_is_renewed_when_it_ends() {
     let authority = Authority::new();
@@ -96,7 +96,7 @@ async fn a_programs_certificate_is_renewed_when_the_server_refuses_it() {
     let given = Given::new(&authority.cluster(&server.address));
     given.give(Some(&first), Some("t1"), NEVER);
     let client = given.client().await.expect("a client");
-    // All of them were on their way with the first certificate, and one run is enough for them.
+    // All requests were in flight with the first certificate, and one run is enough for all.
     given.give(Some(&second), Some("t2"), NEVER);
     let answers = futures_util::future::join_all([(); 4].map(|()| ask(&client, "/"))).await;
     assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 401)), "{answers:?}");
@@ -109,7 +109,7 @@ async fn a_programs_certificate_is_renewed_when_the_server_refuses_it() {
     assert_eq!(given.runs(), 2);
 }
 
-/// Else the API server would go on to take a running watch for the certificate of before.
+/// Otherwise the API server would keep the old identity for a running watch.
 #[tokio::test]
 async fn connections_end_when_the_certificate_is_replaced_and_not_when_the_token_is() {
     let authority = Authority::new();
@@ -165,7 +165,7 @@ async fn a_program_that_fails_leaves_credentials_that_are_still_good() {
     assert!(!error.contains("hunter2"), "{error}");
 }
 
-/// A request is given up after ten seconds, and some programs take longer.
+/// A request times out after ten seconds, and some plugins take longer.
 #[tokio::test]
 async fn a_request_that_is_given_up_does_not_end_the_program() {
     let authority = Authority::new();
@@ -184,7 +184,7 @@ async fn a_request_that_is_given_up_does_not_end_the_program() {
     assert_eq!(given.runs(), 2);
 }
 
-/// kubectl takes no half of a certificate, and no other version than the kubeconfig's.
+/// kubectl refuses a certificate without its key, a key without its certificate, and any version but the kubeconfig's.
 #[tokio::test]
 async fn what_a_program_gives_is_checked() {
     let issued = Authority::new().issue();
@@ -231,7 +231,7 @@ async fn what_a_program_gives_is_checked() {
     }
 }
 
-/// The kubelet's own and cert-manager's turn in their files.
+/// The kubelet and cert-manager renew their certificates in place.
 #[tokio::test]
 async fn a_certificate_in_files_is_read_again() {
     install_provider();
@@ -239,14 +239,14 @@ async fn a_certificate_in_files_is_read_again() {
     let server = Server::start(&authority, true, |_| Answer::Status(401)).await;
     let folder = Folder::new();
     let [first, second, third] = [(); 3].map(|()| authority.issue());
-    // Both in one file, behind what OpenSSL writes before a key.
+    // Both in one file, after the section that OpenSSL writes before a key.
     let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     let write = |issued: &Issued| folder.file("both.pem", format!("{parameters}{}{}", issued.key, issued.certificate));
     write(&first);
     let user = "{client-certificate: both.pem, client-key: both.pem}";
     let path = folder.file("config", config(&authority.cluster(&server.address), user));
     let (client, _) = client(Some(&path), None).await.expect("a client");
-    // A file that is half written leaves the certificate of before.
+    // While a file is half written, the old certificate stays.
     let half = || {
         folder.file("both.pem", &second.certificate);
     };

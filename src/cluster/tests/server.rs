@@ -1,4 +1,4 @@
-//! An API server over TLS: what it is asked, by which certificate and over which connection.
+//! An API server over TLS. It records each request, with its certificate and its connection.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,7 @@ impl Authority {
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub head: String,
@@ -53,11 +53,11 @@ pub(super) struct Seen {
     pub connection: usize,
 }
 
-/// How a request is answered.
+/// How the server answers a request.
 #[derive(Clone, Copy)]
 pub(super) enum Answer {
     Status(u16),
-    /// With a body that begins and does not end.
+    /// With a body that does not end.
     Endless,
 }
 
@@ -65,12 +65,12 @@ pub(super) enum Answer {
 pub(super) struct Server {
     pub address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// The numbers of the connections that their client has ended.
+    /// The numbers of the connections that the client has closed.
     pub ended: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Server {
-    /// Begins to serve. A client without a certificate is refused if one is demanded, and only asked for it if not.
+    /// Starts to serve. It always requests a client certificate, and refuses a client without one if `is_demanded`.
     pub(super) async fn start(
         authority: &Authority,
         is_demanded: bool,
@@ -94,7 +94,7 @@ impl Server {
         server
     }
 
-    /// All requests that came.
+    /// All received requests.
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("the requests").clone()
     }
