@@ -75,7 +75,7 @@ pub struct EncodedEvent {
     /// The event's data, as JSON.
     pub bytes: Vec<u8>,
     /// Its share of the memory for data that clients have not read yet.
-    pub room: Vec<OwnedSemaphorePermit>,
+    pub permits: Vec<OwnedSemaphorePermit>,
 }
 
 /// Some of the missed changes are no longer in the past.

@@ -131,8 +131,8 @@ pub fn interfaces(snapshot: &Snapshot, filter: &Filter, paging: &Paging) -> Page
     page(rows, paging, |facts| interface(snapshot, facts))
 }
 
-/// The place of a row in the order of services. `one`, `two` and `three` separate rows of one service, and services
-/// whose interface is longer than a place keeps.
+/// The key of a row in the order of services. `one`, `two` and `three` separate rows of one service, and services
+/// whose interface is longer than a key keeps.
 fn row_key<'r>(service: &'r Service, [one, two, three]: [&'r str; 3], numbers: [u64; 2]) -> RowKey<'r> {
     let (group, version) = (service.group.as_deref(), service.version.as_deref());
     let texts = [&service.namespace, &service.interface, group.unwrap_or(""), version.unwrap_or(""), one, two, three];

@@ -75,11 +75,11 @@ pub async fn run(
     while is_open || !queue.is_empty() || !ready.is_empty() {
         heartbeat.beat();
         let is_all_taken_in = ready.is_empty();
-        let room = if is_all_taken_in { queue.capacity_left().min(BATCH_MAX) } else { 0 };
+        let capacity = if is_all_taken_in { queue.capacity_left().min(BATCH_MAX) } else { 0 };
         let due = [index.serial_due(), queue.due_at(), Some(started.elapsed() + BEAT)].into_iter().flatten().min();
         let due = due.filter(|_| is_all_taken_in);
         tokio::select! {
-            taken = events.recv_many(&mut batch, room), if is_open && room > 0 => is_open = taken > 0,
+            taken = events.recv_many(&mut batch, capacity), if is_open && capacity > 0 => is_open = taken > 0,
             Ok(()) = zones.changed() => index.set_zones(zones.borrow_and_update().clone()),
             () = wait_or_yield(due.unwrap_or_default().saturating_sub(started.elapsed())) => {}
         }

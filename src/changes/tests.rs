@@ -72,7 +72,7 @@ impl World {
 
     /// A subscriber that knows the current set.
     fn subscriber(&self, filter: Filter) -> ChangeSubscription {
-        let mut subscription = self.changes.subscribe(filter).expect("room");
+        let mut subscription = self.changes.subscribe(filter).expect("a subscription");
         subscription.start_from(self.snapshot.revision);
         subscription
     }
@@ -165,7 +165,7 @@ fn a_second_address_is_a_change() {
 #[test]
 fn a_subscriber_before_the_first_list_starts_with_it() {
     let mut world = World::empty();
-    let mut early = world.changes.subscribe(interface("a.B")).expect("a place");
+    let mut early = world.changes.subscribe(interface("a.B")).expect("a subscription");
     world.publish([Change::Begin, Change::Apply(Box::new(pod("one", 1, 1, "interface=a.B port=1")))]);
     assert_eq!((has_heard(&early), early.take_changes()), (false, Ok(None)), "half a list is none");
     world.publish([Change::Commit]);
@@ -230,7 +230,7 @@ fn a_known_id_resumes_the_stream() {
         (world.snapshot.revision + 1, false, ""),
         (known - 1, false, ""),
     ] {
-        let mut subscription = world.changes.subscribe(interface("a.B")).expect("room");
+        let mut subscription = world.changes.subscribe(interface("a.B")).expect("a subscription");
         assert_eq!(subscription.resume(revision, &world.snapshot), is_known, "{revision}");
         if is_known {
             assert_eq!(described(subscription.take_changes()), news, "{revision}");
@@ -293,7 +293,7 @@ fn the_missed_changes_of_an_interface_are_found_without_the_rest() {
 fn subscriptions_are_counted_and_leave_nothing() {
     let world = World::of([]);
     let subscribe = || world.changes.subscribe(interface("a.B"));
-    let all: Vec<ChangeSubscription> = (0..SUBSCRIPTIONS_MAX).map(|_| subscribe().expect("room")).collect();
+    let all: Vec<ChangeSubscription> = (0..SUBSCRIPTIONS_MAX).map(|_| subscribe().expect("a subscription")).collect();
     assert_eq!(subscribe().map(|_| ()), Err(TooManySubscriptions));
     assert_eq!((world.changes.subscriptions(), world.changes.state().topics.len()), (SUBSCRIPTIONS_MAX, 1));
     drop(all);

@@ -12,15 +12,15 @@ const ALL_KIB_MAX: u32 = 32 * 1024;
 /// The most KiB of one client. A longer event takes all of it.
 const PER_CLIENT_KIB_MAX: u32 = ALL_KIB_MAX / 2;
 
-/// The room for events.
+/// The bytes of events that may be unread.
 #[derive(Debug)]
 pub(super) struct EventBudget {
     all: Arc<Semaphore>,
-    /// At most one entry per client that has streams or room.
+    /// At most one entry per client that has streams or reservations.
     clients: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
 }
 
-/// A client's part of the room.
+/// A client's part of the budget.
 #[derive(Clone, Debug)]
 pub(super) struct ClientBudget {
     all: Arc<Semaphore>,
@@ -28,7 +28,7 @@ pub(super) struct ClientBudget {
     own: Option<Arc<Semaphore>>,
 }
 
-/// Room for `len` bytes. Dropping it gives it back.
+/// A reservation for `len` bytes. Dropping it returns them.
 #[derive(Debug)]
 pub(super) struct EventReservation {
     len: usize,
@@ -59,20 +59,20 @@ impl EventBudget {
 }
 
 impl ClientBudget {
-    /// Room for `len` bytes: the held room if it is enough, else free room without waiting.
+    /// Reserves `len` bytes without waiting: `held` if it is enough, or else a new reservation. `None` if too few are free.
     pub(super) fn try_reserve(&self, held: Option<EventReservation>, len: usize) -> Option<EventReservation> {
         held.filter(|held| held.len >= len).or_else(|| {
-            let permits = self.needs(len).map(|(room, kib)| room.try_acquire_many_owned(kib).ok());
+            let permits = self.needs(len).map(|(part, kib)| part.try_acquire_many_owned(kib).ok());
             Some(EventReservation { len, permits: permits.collect::<Option<_>>()? })
         })
     }
 
-    /// Waits for room, in turn. It waits for the client's own room first, so that no client fills the queue for the
-    /// shared room.
+    /// Reserves `len` bytes, and waits its turn. It waits for the client's own part first, so that no client fills the queue for the
+    /// shared budget.
     pub(super) async fn reserve(&self, len: usize) -> EventReservation {
         let mut permits = Vec::with_capacity(2);
-        for (room, kib) in self.needs(len) {
-            permits.extend(room.acquire_many_owned(kib).await.ok()); // never closed
+        for (part, kib) in self.needs(len) {
+            permits.extend(part.acquire_many_owned(kib).await.ok()); // never closed
         }
         EventReservation { len, permits }
     }
@@ -103,9 +103,9 @@ mod tests {
 
     #[tokio::test]
     async fn each_client_has_its_part_and_waits_for_it() {
-        let room = EventBudget::default();
-        let budget = |n: u8| room.for_client(Some(IpAddr::from([10, 0, 0, n])));
-        let first = budget(1).try_reserve(None, OWN - 1024).expect("room");
+        let events = EventBudget::default();
+        let budget = |n: u8| events.for_client(Some(IpAddr::from([10, 0, 0, n])));
+        let first = budget(1).try_reserve(None, OWN - 1024).expect("a reservation");
         assert!(budget(1).try_reserve(None, 1025).is_none(), "another stream of the same client");
         let second = budget(1).try_reserve(None, 1).expect("a KiB is left");
         let waiting = budget(1);
@@ -113,15 +113,18 @@ mod tests {
         assert!(timeout(Duration::from_millis(20), &mut wait).await.is_err());
         let other = budget(2).try_reserve(None, OWN).expect("another client's part");
         assert!(
-            budget(3).try_reserve(None, 1).is_none() && room.for_client(None).try_reserve(None, 1).is_none(),
+            budget(3).try_reserve(None, 1).is_none() && events.for_client(None).try_reserve(None, 1).is_none(),
             "all of it is taken"
         );
         drop((first, second));
         let held = wait.await;
         assert!(waiting.try_reserve(None, 1).is_none());
-        assert!(waiting.try_reserve(Some(held), OWN + 1).is_none(), "the held room is too little, and was given back");
+        assert!(
+            waiting.try_reserve(Some(held), OWN + 1).is_none(),
+            "the held reservation is too small, and was returned"
+        );
         drop(other);
-        assert!(waiting.try_reserve(None, OWN * 9).is_some(), "an event longer than the client's room takes all of it");
-        assert_eq!(room.all.available_permits(), ALL_KIB_MAX as usize);
+        assert!(waiting.try_reserve(None, OWN * 9).is_some(), "an event longer than the client's part takes all of it");
+        assert_eq!(events.all.available_permits(), ALL_KIB_MAX as usize);
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn watch(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let asked = WatchQuery::read(query.as_deref().unwrap_or_default())?;
-    drop(query); // free it: it may be long, and the stream may have to wait for room
+    drop(query); // free it: it may be long, and the stream may have to wait for its share
     api.admit_stream(&pending, &asked).await?;
     let snapshot = synced(&api)?;
     if snapshot.heard_at.is_some() {

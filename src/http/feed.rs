@@ -44,7 +44,7 @@ pub(super) struct FollowedInterface {
     pub(super) is_fresh: bool,
 }
 
-/// One stream. It makes the next event only when the connection has room.
+/// One stream. It makes the next event only when the connection takes more bytes.
 pub(super) struct Feed {
     api: Arc<ApiState>,
     pending: Arc<PendingResponse>,
@@ -142,7 +142,7 @@ impl Feed {
         Ok(())
     }
 
-    /// The data of an interface's news, once there is room for it. Without room it drops the data, waits, and makes
+    /// The data of an interface's news, once the budget admits it. Until then it drops the data, waits, and makes
     /// the data again, so that waiting takes no memory.
     async fn change(&mut self, at: usize) -> Result<Option<Arc<EncodedEvent>>, LostChanges> {
         let subscription = &mut self.interfaces[at].subscription;
@@ -159,7 +159,7 @@ impl Feed {
             let bytes = escape::json(&ChangeEvent::of(interface, change));
             if let Some(reservation) = self.budget.try_reserve(reservation.take(), bytes.len()) {
                 let revision = subscription.revision();
-                return Ok(Some(Arc::new(EncodedEvent { revision, bytes, room: reservation.permits() })));
+                return Ok(Some(Arc::new(EncodedEvent { revision, bytes, permits: reservation.permits() })));
             }
             let len = bytes.len();
             drop(bytes);
@@ -168,8 +168,8 @@ impl Feed {
         }
     }
 
-    /// The data of a whole set, once there is room for it. Subscribers that come while the set is still being sent to
-    /// another one share its bytes and its room if the set is unchanged: a thousand reconnecting clients cost one set.
+    /// The data of a whole set, once the budget admits it. Subscribers that come while the set is still being sent to
+    /// another one share its bytes and its reservation if the set is unchanged: a thousand reconnecting clients cost one set.
     async fn set(&mut self, at: usize) -> Arc<EncodedEvent> {
         let topic = self.interfaces[at].subscription.topic().clone();
         let mut reservation = None;
@@ -180,12 +180,12 @@ impl Feed {
             }
             let (revision, bytes) = self.encoded_set(&topic);
             if let Some(reservation) = self.budget.try_reserve(reservation.take(), bytes.len()) {
-                let new = Arc::new(EncodedEvent { revision, bytes, room: reservation.permits() });
+                let new = Arc::new(EncodedEvent { revision, bytes, permits: reservation.permits() });
                 *sent = Arc::downgrade(&new);
                 break new;
             }
             let len = bytes.len();
-            drop((sent, bytes)); // other subscribers must not wait for this client's room
+            drop((sent, bytes)); // other subscribers must not wait for this client's budget
             reservation = Some(self.budget.reserve(len).await);
         };
         self.interfaces[at].subscription.start_from(sent.revision);
@@ -264,7 +264,7 @@ impl Feed {
 
 /// Why the recent changes no longer have an interface's news.
 enum LostChanges {
-    /// They were dropped while the stream waited for news or for room.
+    /// They were dropped while the stream waited for news or for its reservation.
     Meanwhile,
     /// They were dropped because the client did not read.
     Unread,

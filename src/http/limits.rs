@@ -40,11 +40,11 @@ const SCRAPES_PER_CLIENT_MAX: usize = 64;
 const SHORT_MAX: usize = 1_024;
 const SHORT_PER_CLIENT_MAX: usize = 256;
 
-/// The most streams that wait for room, in all and per client. Each keeps the head of its request, up to 72 KiB.
+/// The most streams that wait for a share, in all and per client. Each keeps the head of its request, up to 72 KiB.
 const WAITING_MAX: u32 = 64;
 const WAITING_PER_CLIENT_MAX: u32 = 16;
 
-/// The tries, and the pause between them, of a stream that finds no room. A client that replaces a stream closes the
+/// The tries, and the pause between them, of a stream that exceeds a limit. A client that replaces a stream closes the
 /// old one first, and the old one counts until its end is noticed.
 const REPLACE_TRIES: usize = 5;
 const REPLACE_PAUSE: Duration = Duration::from_millis(40);
@@ -116,8 +116,8 @@ impl ExceededLimit {
 /// When refusals were last logged, and how many there were since.
 #[derive(Debug, Default)]
 struct RefusalReminder {
-    told_at: Option<Instant>,
-    untold: u64,
+    logged_at: Option<Instant>,
+    unlogged: u64,
 }
 
 impl Default for HttpLimits {
@@ -136,7 +136,7 @@ impl Default for HttpLimits {
 }
 
 impl ApiState {
-    /// Admits a request if its kind has room. Probes are always admitted. A stream counts once its interfaces are
+    /// Admits a request if its kind is below its limit. Probes are always admitted. A stream counts once its interfaces are
     /// known.
     pub(super) fn admit(&self, pending: &Arc<PendingResponse>) -> Result<(), ApiError> {
         match pending.kind() {
@@ -206,12 +206,12 @@ impl HttpLimits {
 
     fn log_refusal(&self, client: IpAddr, reason: &str) {
         let mut reminder = self.reminder.lock().unwrap_or_else(PoisonError::into_inner);
-        if reminder.told_at.is_some_and(|told_at| told_at.elapsed() < REMINDER_INTERVAL) {
-            reminder.untold += 1;
+        if reminder.logged_at.is_some_and(|logged_at| logged_at.elapsed() < REMINDER_INTERVAL) {
+            reminder.unlogged += 1;
             return;
         }
-        let others = std::mem::take(&mut reminder.untold);
-        reminder.told_at = Some(Instant::now());
+        let others = std::mem::take(&mut reminder.unlogged);
+        reminder.logged_at = Some(Instant::now());
         tracing::warn!(%client, reason, others, "an HTTP request was refused; `others` counts more since the last such line");
     }
 }

@@ -11,7 +11,7 @@ const MAKING_MAX: usize = 1;
 /// The most KiB of lists that are made and not yet sent.
 const UNSENT_KIB_MAX: usize = 32 * 1024;
 
-/// The room for lists.
+/// The bytes of lists that may be unsent.
 #[derive(Debug)]
 pub struct ListBudget {
     making: Arc<Semaphore>,
@@ -35,15 +35,15 @@ impl ListBudget {
         };
         let text = tokio::task::spawn_blocking(make_in_turn).await.ok()?;
         let kib = u32::try_from(text.len().div_ceil(1024)).ok()?;
-        let room = self.unsent.clone().try_acquire_many_owned(kib).ok()?;
-        Some(Bytes::from_owner(UnsentList { text, _room: room }))
+        let permit = self.unsent.clone().try_acquire_many_owned(kib).ok()?;
+        Some(Bytes::from_owner(UnsentList { text, _permit: permit }))
     }
 }
 
-/// A text that takes room until its last byte is sent.
+/// A text that counts against the budget until its last byte is sent.
 struct UnsentList {
     text: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl AsRef<[u8]> for UnsentList {
@@ -58,27 +58,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_whose_client_leaves_keeps_its_turn() {
-        let room = ListBudget::default();
+        let budget = ListBudget::default();
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        let first = room.make(move || wait.recv().map(|()| Vec::new()).expect("a signal"));
+        let first = budget.make(move || wait.recv().map(|()| Vec::new()).expect("a signal"));
         let gone = tokio::time::timeout(std::time::Duration::from_millis(50), first).await;
-        assert!(gone.is_err() && room.making.available_permits() == 0, "the first list is still being made");
+        assert!(gone.is_err() && budget.making.available_permits() == 0, "the first list is still being made");
         go.send(()).expect("sent");
-        assert!(room.make(|| vec![1]).await.is_some());
+        assert!(budget.make(|| vec![1]).await.is_some());
     }
 
     #[tokio::test]
     async fn unsent_lists_take_room() {
-        let room = ListBudget::default();
+        let budget = ListBudget::default();
         let half = || vec![0; UNSENT_KIB_MAX * 1024 / 2];
-        let held = [room.make(half).await, room.make(half).await].map(|text| text.expect("room"));
-        assert!(room.make(|| vec![1]).await.is_none(), "it is full");
+        let held = [budget.make(half).await, budget.make(half).await].map(|text| text.expect("a list"));
+        assert!(budget.make(|| vec![1]).await.is_none(), "it is full");
         let [first, second] = held;
         let rest = first.slice(first.len() - 1..);
         drop(first);
-        assert!(room.make(|| vec![1]).await.is_none(), "a byte of it is not sent yet");
+        assert!(budget.make(|| vec![1]).await.is_none(), "a byte of it is not sent yet");
         drop(rest);
-        assert_eq!(room.make(|| vec![1]).await.expect("room"), [1][..]);
+        assert_eq!(budget.make(|| vec![1]).await.expect("a list"), [1][..]);
         assert_eq!(second.len(), half().len());
     }
 }

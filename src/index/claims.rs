@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::snapshot::{PodRecord, PodSlot, Snapshot, Standing, Table};
 
-/// The claiming Pods by a hash of the place. The claims themselves follow from the Pods' records.
+/// The claiming Pods by a hash of the address and port. The claims themselves follow from the Pods' records.
 #[derive(Default)]
 pub(super) struct Claims {
-    by_place: Table,
+    by_socket: Table,
     keys: RandomState,
     /// The claims of the Pods that are being settled, whose new records are not in the snapshot yet.
     settling: BTreeMap<PodSlot, Vec<(ClaimedSocket, Claim)>>,
@@ -64,13 +64,13 @@ impl Claims {
     ) -> BTreeSet<PodSlot> {
         let mut rivals = BTreeSet::new();
         if old != new {
-            for hash in old.iter().map(|(place, _)| self.keys.hash_one(place) as u32) {
-                self.by_place.remove(hash, slot);
-                rivals.extend(self.by_place.find(hash));
+            for hash in old.iter().map(|(socket, _)| self.keys.hash_one(socket) as u32) {
+                self.by_socket.remove(hash, slot);
+                rivals.extend(self.by_socket.find(hash));
             }
-            for hash in new.iter().map(|(place, _)| self.keys.hash_one(place) as u32) {
-                rivals.extend(self.by_place.find(hash));
-                self.by_place.insert(hash, slot);
+            for hash in new.iter().map(|(socket, _)| self.keys.hash_one(socket) as u32) {
+                rivals.extend(self.by_socket.find(hash));
+                self.by_socket.insert(hash, slot);
             }
             rivals.remove(&slot);
         }
@@ -83,9 +83,9 @@ impl Claims {
         self.settling.clear();
     }
 
-    /// Whether another Pod holds a place that this Pod claims.
-    pub fn is_lost(&self, place: &ClaimedSocket, slot: PodSlot, next: &Snapshot) -> bool {
-        let claimants = self.by_place.find(self.keys.hash_one(place) as u32);
+    /// Whether another Pod holds an address and port that this Pod claims.
+    pub fn is_lost(&self, socket: &ClaimedSocket, slot: PodSlot, next: &Snapshot) -> bool {
+        let claimants = self.by_socket.find(self.keys.hash_one(socket) as u32);
         if claimants.clone().all(|claimant| claimant == slot) {
             return false; // the usual case
         }
@@ -93,7 +93,7 @@ impl Claims {
             Some(claims) => claims.clone(),
             None => next.pod(claimant).map(|record| claims_of(record, claimant)).unwrap_or_default(),
         });
-        let winner = claims.filter(|(other, _)| other == place).map(|(_, claim)| claim).max();
+        let winner = claims.filter(|(other, _)| other == socket).map(|(_, claim)| claim).max();
         winner.is_some_and(|winner| winner.slot != slot)
     }
 }

@@ -111,7 +111,7 @@ impl PodMarks {
 
     /// The Pod's current record, published or not.
     pub fn record<'r>(&'r self, published: Option<&'r PodRecord>) -> &'r PodRecord {
-        const { assert!(REGISTRATIONS_MAX <= 1 << 15) }; // an endpoint stores a registration's place in 15 bits
+        const { assert!(REGISTRATIONS_MAX <= 1 << 15) }; // an endpoint stores a registration's index in 15 bits
         match (&self.staged, published) {
             (Some(staged), _) => staged,
             (None, Some(published)) => published,
@@ -164,10 +164,10 @@ impl PodMarks {
             .filter(|mark| mark.source as usize != source)
             .map(|mark| mark.decoded_len as usize)
             .sum();
-        let room = REGISTRATIONS_MAX.saturating_sub(record.registration_count());
+        let left = REGISTRATIONS_MAX.saturating_sub(record.registration_count());
         let is_too_large = others + decoded.decoded_len > DECODED_LEN_MAX;
-        if is_too_large || decoded.registrations.len() > room {
-            // The Pod's other annotations may free this room later, and this annotation's fingerprint would not show
+        if is_too_large || decoded.registrations.len() > left {
+            // The Pod's other annotations may leave more to it later, and this annotation's fingerprint would not show
             // it. So read it again when the source next sends it.
             self.mark_of(source).fingerprint = None;
         }
@@ -178,7 +178,7 @@ impl PodMarks {
             decoded = refused_whole(Reason::BadPodName);
         }
         self.mark_of(source).decoded_len = u32::try_from(decoded.decoded_len).unwrap_or(u32::MAX); // at most DECODED_LEN_MAX
-        limit_count(&mut decoded, room);
+        limit_count(&mut decoded, left);
         let refused = decoded.problems.iter().map(|problem| Refused {
             profile: profile.clone(),
             offset: problem.offset,
@@ -240,10 +240,10 @@ fn refused_whole(reason: Reason) -> Decoded {
 }
 
 /// Refuses the registrations beyond the Pod's limit.
-fn limit_count(decoded: &mut Decoded, room: usize) {
-    if let Some(first) = decoded.registrations.get(room) {
+fn limit_count(decoded: &mut Decoded, count_max: usize) {
+    if let Some(first) = decoded.registrations.get(count_max) {
         decoded.problems.push(Problem { offset: first.offset, key: None, reason: Reason::TooMany });
-        decoded.registrations.truncate(room);
+        decoded.registrations.truncate(count_max);
     }
 }
 

@@ -115,8 +115,8 @@ pub fn parse(name: &NamePath, zone_labels: usize) -> ParsedName<'_> {
     }
 }
 
-/// Below `pod.Z` an alias may take the place of a namespace. No Pod's name begins with `_`, so that tells the two
-/// apart.
+/// Below `pod.Z` an alias may take the place of a namespace. No Pod's name begins with `_`, so the two
+/// differ.
 fn reads_as_alias(name: &NamePath, label: &[u8], at: usize) -> bool {
     Alias::read(label).is_some() && name.label(at + 1).is_none_or(|next| next.starts_with(b"_"))
 }

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::api::Page;
 
-/// The number of texts in a place: namespace, interface, group, version, Pod, protocol, uid.
+/// The number of texts in a row's key: namespace, interface, group, version, Pod, protocol, uid.
 const TEXTS: usize = 7;
 
-/// The longest part of a text that a place keeps, in bytes. A Pod's name has at most 253. An interface of a megabyte
+/// The longest part of a text that a key keeps, in bytes. A Pod's name has at most 253. An interface of a megabyte
 /// must not make a token too long for a URL; the texts and numbers after it distinguish truncated rows.
 const TEXT_LEN_MAX: usize = 256;
 
@@ -20,7 +20,7 @@ const TEXT_LEN_MAX: usize = 256;
 /// MiB.
 const LEN_MAX: usize = 2 << 20;
 
-/// The longest accepted token: twice the longest place in JSON and base64.
+/// The longest accepted token: twice the longest key in JSON and base64.
 const TOKEN_LEN_MAX: usize = 12 * 1024;
 
 /// The position of a row in its list. It is unique, and the same in every snapshot that has the row.
@@ -31,7 +31,7 @@ pub(super) struct RowKey<'r> {
 }
 
 impl<'r> RowKey<'r> {
-    /// Places are ordered by their texts, then by their numbers.
+    /// Keys are ordered by their texts, then by their numbers.
     pub(super) fn new<const N: usize>(texts: [&'r str; N], numbers: [u64; 2]) -> RowKey<'r> {
         let mut key = RowKey { texts: [""; TEXTS], numbers };
         key.texts.iter_mut().zip(texts).for_each(|(part, text)| *part = cut(text));
@@ -78,20 +78,20 @@ pub struct Paging {
     pub limit: usize,
     /// The page ends with the row that exceeds this many bytes of JSON.
     pub len_max: usize,
-    /// The page begins after this place. `None`: with the first row.
+    /// The page begins after this row. `None`: with the first row.
     pub after: Option<Cursor>,
 }
 
 impl Paging {
     pub const ALL: Paging = Paging { limit: usize::MAX, len_max: usize::MAX, after: None };
 
-    /// At most `limit` rows after a place, within the byte limit of a page.
+    /// At most `limit` rows after a row, within the byte limit of a page.
     pub fn within(limit: usize, after: Option<Cursor>) -> Paging {
         Paging { limit, len_max: LEN_MAX, after }
     }
 }
 
-/// A row that is compared by its place alone.
+/// A row that is compared by its key alone.
 struct KeyedRow<'r, R>(RowKey<'r>, R);
 
 impl<R> PartialEq for KeyedRow<'_, R> {

@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The bytes of the length before each message (RFC 1035 §4.2.2).
 const LENGTH_LEN: usize = 2;
 
-/// The room for one read in bytes, beside the incomplete message before it: a hundred queries of ordinary size. A connection
+/// The most bytes of one read, besides the incomplete message before it: a hundred queries of ordinary size. A connection
 /// buffers at most twice this and the longest message.
 const READ_LEN: usize = 8 * 1024;
 

@@ -14,7 +14,7 @@ use crate::registration::{Consumer, ProblemKey};
 /// A Pod without registrations: its record, the index's marks, its names, and its rank in the namespace.
 const POD: u64 = 448;
 
-/// A registration without its texts: itself, its service with the set, its names, its endpoint, and its lost places.
+/// A registration without its texts: itself, its service with the set, its names, its endpoint, and its lost address and port.
 const REGISTRATION: u64 = 528;
 
 /// A further registration of the same service: at another port or by another protocol.

@@ -199,12 +199,12 @@ impl Endpoints {
     /// The endpoints at the target of `of`.
     pub fn at_target(&self, of: &Endpoint) -> impl Iterator<Item = &Endpoint> {
         let first = Endpoint { order: of.order, ipv4: of.ipv4, port: 0, place: 0, pod: 0, weight: 0, protocol: 0 };
-        let (chunk, at) = self.find(&first).unwrap_or_else(|place| place);
+        let (chunk, at) = self.find(&first).unwrap_or_else(|position| position);
         let rest = self.chunks.get(chunk..).unwrap_or_default().iter().flat_map(|chunk| chunk.iter()).skip(at);
         rest.take_while(move |endpoint| endpoint.is_same_target(&first))
     }
 
-    /// The chunk and index of an endpoint, or as an error the place where it would go.
+    /// The chunk and index of an endpoint, or as an error the position where it would go.
     fn find(&self, endpoint: &Endpoint) -> Result<(usize, usize), (usize, usize)> {
         let after = self.chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first <= endpoint));
         let chunk = after.saturating_sub(1);

@@ -45,7 +45,7 @@ pub struct RareFields {
     pub refused: Vec<Refused>,
     /// The interfaces that it calls, each with the profile of the annotation.
     pub consumers: Vec<(Arc<str>, Consumer)>,
-    /// The registered places that another Pod holds.
+    /// The registered addresses and ports that another Pod holds.
     pub lost: Vec<SocketAddr>,
     /// The annotations whose content a quota keeps out of memory.
     pub kept_out: Vec<KeptOut>,

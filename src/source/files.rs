@@ -245,8 +245,8 @@ impl LoadReport {
         self.templates += other.templates;
         self.problems_left_out += other.problems_left_out;
         self.ignored.add(&other.ignored);
-        let room = PROBLEMS_MAX.saturating_sub(self.empty.len());
-        self.empty.extend(other.empty.iter().take(room).cloned());
+        let left = PROBLEMS_MAX.saturating_sub(self.empty.len());
+        self.empty.extend(other.empty.iter().take(left).cloned());
         self.bad.extend(other.bad.iter().cloned());
     }
 

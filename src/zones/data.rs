@@ -65,7 +65,7 @@ pub(super) fn folded(rtype: Rtype, rdata: &[u8]) -> Vec<u8> {
 struct RdataReader<'e, 't> {
     tokens: &'e [Token<'t>],
     origin: &'e Name,
-    /// The end of the entry: the place of a missing field.
+    /// The end of the entry: the position of a missing field.
     end: usize,
     wire: Vec<u8>,
 }

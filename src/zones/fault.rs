@@ -1,4 +1,4 @@
-//! Why a zone file is not served, and the place of the fault.
+//! Why a zone file is not served, and the position of the fault.
 
 use crate::dns::{Name, Rtype};
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct ZoneFault {
     pub reason: ZoneReason,
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePosition {
     /// The included file, by its path from the folder. `None`: the zone's own file.

@@ -20,7 +20,7 @@ const TTL_DEFAULT: u32 = 3600;
 /// UTF-8's byte order mark. BIND, Knot and NSD refuse it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A record and its place.
+/// A record and its position.
 #[derive(Debug)]
 pub(super) struct ZoneRecord {
     pub(super) owner: Name,
@@ -80,7 +80,7 @@ struct MasterFileReader<'f> {
     generated: u64,
 }
 
-/// A text and its file, for the place of a fault.
+/// A text and its file, for the position of a fault.
 #[derive(Clone, Copy)]
 struct SourceText<'t> {
     text: &'t [u8],

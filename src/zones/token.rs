@@ -179,11 +179,11 @@ impl Token<'_> {
 
 /// A syntax fault at an offset of a text.
 pub(super) fn fault_at(text: &[u8], at: usize, message: impl Into<String>) -> ZoneFault {
-    ZoneFault { position: Some(place_of(text, at)), reason: ZoneReason::Syntax(message.into()) }
+    ZoneFault { position: Some(position_of(text, at)), reason: ZoneReason::Syntax(message.into()) }
 }
 
 /// The line and column of an offset.
-fn place_of(text: &[u8], at: usize) -> FilePosition {
+fn position_of(text: &[u8], at: usize) -> FilePosition {
     let before = text.get(..at).unwrap_or(text);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;

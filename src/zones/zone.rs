@@ -30,7 +30,7 @@ pub struct Zone {
     pub(super) soa: Soa,
     /// All owners, including those below zone cuts.
     pub(super) nodes: Tree<OwnerRecords>,
-    /// The RRsets that fit into no message, at the place of their first record.
+    /// The RRsets that fit into no message, at the position of their first record.
     pub(super) unfit: Box<[ZoneFault]>,
 }
 
@@ -75,7 +75,7 @@ impl Zone {
     /// Reads a zone file (RFC 1035 §5) whose relative names are below `origin`. It refuses `$INCLUDE`.
     ///
     /// # Errors
-    /// The first thing that cannot be served, with its place.
+    /// The first thing that cannot be served, with its position.
     pub fn parse(text: &[u8], origin: &Name, role: Role) -> Result<Zone, ZoneFault> {
         Zone::read(text, origin, role, &mut Folder::none())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::registration::Reason;
 use crate::snapshot::{PodRecord, PodSlot};
 
-/// A Pod's place in line. The oldest Pod is first; a Pod that has not started comes after those that have; a Pod that
+/// A Pod's rank. The oldest Pod is first; a Pod that has not started comes after those that have; a Pod that
 /// makes no names comes last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
@@ -27,7 +27,7 @@ pub(super) struct Ranking {
     outside: RankRange,
 }
 
-/// Neighbours in line, and their total cost.
+/// Neighbours in rank, and their total cost.
 #[derive(Debug, Default)]
 struct RankRange {
     pods: BTreeMap<Rank, u64>,

@@ -16,10 +16,10 @@ use crate::server::tcp::MESSAGE_WAIT;
 /// The longest message with its length prefix.
 const LEN_MAX: u32 = 2 + 65535;
 
-/// The room for queries, and the room for replies: four of the longest messages each.
+/// The most bytes of queries, and the most bytes of replies: four of the longest messages each.
 const BUDGET: usize = 4 * LEN_MAX as usize;
 
-/// The room of one connection.
+/// The bytes that one connection may still buffer.
 #[derive(Debug)]
 pub(super) struct ConnectionBudget {
     queries: Arc<Semaphore>,
@@ -28,7 +28,7 @@ pub(super) struct ConnectionBudget {
     generation: ArcSwap<()>,
 }
 
-/// The room for queries is exhausted.
+/// The connection may buffer no more bytes of queries.
 pub(super) struct BudgetExceeded;
 
 impl ConnectionBudget {
@@ -37,7 +37,7 @@ impl ConnectionBudget {
         ConnectionBudget { queries, replies, generation: ArcSwap::default() }
     }
 
-    /// Takes part of the room for queries, empty at first.
+    /// A reservation for queries, of no bytes at first.
     pub(super) fn reserve(&self) -> Reservation {
         Reservation { budget: self.queries.clone(), permit: None }
     }
@@ -47,8 +47,8 @@ impl ConnectionBudget {
         BufferedQuery { message: Vec::new(), reservation: self.reserve() }
     }
 
-    /// Composes a reply once there is room for the longest, and gives back the rest. `None` if other replies are
-    /// unread for too long, or the room is closed.
+    /// Waits until the budget admits the longest reply, composes the reply, and returns the rest to the budget. `None` if other replies
+    /// are unread for too long, or the budget is closed.
     pub(super) async fn reply<T>(&self, compose: impl FnOnce(&mut Vec<u8>) -> T) -> Option<(T, Bytes)> {
         let longest = self.replies.clone().acquire_many_owned(LEN_MAX);
         let mut longest = timeout(MESSAGE_WAIT, longest).await.ok()?.ok()?;
@@ -60,7 +60,7 @@ impl ConnectionBudget {
         Some((composed, Bytes::from_owner(reply)))
     }
 
-    /// Composes no more replies, because nobody is left to read them.
+    /// Composes no more replies, because the client no longer reads them.
     pub(super) fn close(&self) {
         self.replies.close();
     }
@@ -80,14 +80,14 @@ impl ConnectionBudget {
     }
 }
 
-/// A part of the room for queries. Dropping it gives it back.
+/// A part of the budget for queries. Dropping it returns the part.
 pub(super) struct Reservation {
     budget: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Reservation {
-    /// Takes more room, without waiting. Unread bytes fill the windows meanwhile, and queries that hold room and wait
+    /// Reserves more bytes, without waiting. Unread bytes fill the windows meanwhile, and queries that hold a part and wait
     /// for more would deadlock.
     pub(super) fn grow(&mut self, len: usize) -> Result<(), BudgetExceeded> {
         let len = u32::try_from(len).map_err(|_| BudgetExceeded)?;
@@ -99,13 +99,13 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives all of it back.
+    /// Returns all of it to the budget.
     pub(super) fn clear(&mut self) {
         self.permit = None;
     }
 }
 
-/// The received part of a query, within its connection's room.
+/// The received part of a query, within its connection's budget.
 pub(super) struct BufferedQuery {
     message: Vec<u8>,
     reservation: Reservation,
@@ -128,7 +128,7 @@ impl Deref for BufferedQuery {
     }
 }
 
-/// A reply. It takes room of its connection until its last byte is sent or given up.
+/// A reply. It counts against its connection's budget until its last byte is sent or dropped.
 struct BufferedReply {
     message: Vec<u8>,
     _held: OwnedSemaphorePermit,

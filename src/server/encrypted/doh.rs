@@ -20,7 +20,7 @@ const MEDIA_TYPE: &str = "application/dns-message";
 /// The longest message in a body (RFC 8484 §6).
 pub(super) const BODY_LEN_MAX: usize = 65535;
 
-/// The place of the message in a request.
+/// Where a request has its message.
 pub(super) enum MessageSource {
     /// In its URL.
     Url(Vec<u8>),
@@ -28,7 +28,7 @@ pub(super) enum MessageSource {
     Body,
 }
 
-/// The place of a request's message, or the status to refuse it with.
+/// Where a request has its message, or the status to refuse it with.
 pub(super) fn message_source(head: &Parts) -> Result<MessageSource, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
@@ -51,7 +51,7 @@ pub(super) fn message_source(head: &Parts) -> Result<MessageSource, StatusCode> 
     }
 }
 
-/// The response with a DNS reply, which may be a DNS error. An HTTP error only if there is no reply, or no room for
+/// The response with a DNS reply, which may be a DNS error. An HTTP error only if there is no reply, or no budget for
 /// it.
 pub(super) async fn respond(
     message: &[u8],

@@ -23,7 +23,7 @@ const INCOMING_MAX: usize = 256;
 const INCOMING_LEN_MAX: u64 = 16 * 1024;
 const INCOMING_ALL_LEN_MAX: u64 = 4 << 20;
 
-/// The most unread bytes of a stream: the longest message, and room for HTTP's frames.
+/// The most unread bytes of a stream: the longest message, and the bytes of HTTP's frames.
 const STREAM_WINDOW: u32 = 66 * 1024;
 
 /// The protocol within a connection.

@@ -29,7 +29,7 @@ pub(in crate::source) enum BodyShape {
 /// A piece of a body, cut out and not yet decoded. It borrows the splitter's bytes, so that no object is copied twice.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source) enum Piece<'s> {
-    /// The bytes of an object, or of a value in the place of one.
+    /// The bytes of an object, or of a value where an object must be.
     Object(&'s [u8]),
     /// An object larger than [`OBJECT_LEN_MAX`], or a value that cannot be an object.
     Unreadable,

@@ -6,7 +6,7 @@ use crate::source::profile::{ProfileTexts, with_texts};
 use crate::source::{Phase, Pod, PodIps, ProfilePods, WatchProfile};
 
 /// The most addresses that are read from `podIPs` or `hostIPs`. Kubernetes allows one per family.
-const ADDRESSES_MAX: usize = 16;
+pub(super) const ADDRESSES_MAX: usize = 16;
 
 /// A Pod of the API server, in either encoding.
 pub(in crate::source) trait PodObject {

@@ -1,8 +1,8 @@
 //! A QUIC connection for h3 that limits what h3 buffers.
 //!
 //! h3 0.0.8 buffers every frame except DATA until it is complete, whatever its length and type, and buffered bytes no
-//! longer count against QUIC's windows. So h3 reads through these types. The bytes of a request take room of its
-//! connection until the request is answered, and the bytes of the control stream until their frame ends. No client
+//! longer count against QUIC's windows. So h3 reads through these types. The bytes of a request count against the
+//! connection's budget until the request is answered, and the bytes of the control stream until their frame ends. No client
 //! needs more.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::server::encrypted::budget::{BudgetExceeded, ConnectionBudget, Reserva
 /// The memory of a part besides its bytes: its entry in h3's list and in the allocator.
 const PART_LEN: usize = 64;
 
-/// A connection whose streams take its room.
+/// A connection whose streams count against its budget.
 pub(super) struct BoundedConnection {
     inner: h3_quinn::Connection,
     quic: quinn::Connection,
@@ -81,7 +81,7 @@ impl<B: Buf> OpenStreams<B> for BoundedConnection {
     }
 }
 
-/// A stream that takes room of its connection.
+/// A stream that counts against its connection's budget.
 pub(super) struct BoundedStream<S> {
     inner: S,
     quic: quinn::Connection,

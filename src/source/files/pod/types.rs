@@ -46,7 +46,7 @@ enum ValueType {
     Object(&'static str),
 }
 
-/// The place of a value.
+/// The path of a value.
 enum ValuePath<'p> {
     Root,
     Key(&'p ValuePath<'p>, &'p str),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::Phase;
-use crate::source::kube::pod_object::running;
+use crate::source::kube::pod_object::{ADDRESSES_MAX, running};
 use crate::source::profile::pairs;
 
 const KEY: &str = "app.io/annotation";
