@@ -12,7 +12,6 @@ mod error;
 mod name_server;
 mod options;
 mod profile;
-mod profile_option;
 mod size;
 mod value;
 
@@ -38,7 +37,6 @@ pub use error::ConfigError;
 use error::refused;
 pub use name_server::NameServer;
 pub use options::{Options, ServeArgs};
-pub use profile_option::ProfileOption;
 pub use size::{ByteSize, InvalidSize};
 
 /// The kernel's copy of the host name.

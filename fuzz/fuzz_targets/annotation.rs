@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use callsign::registration::{
-    ANNOTATION_LEN_MAX, ContainerPort, Decoded, Encoding, MappingTable, PRESETS, ProfileText, decode, decode_value,
+    ANNOTATION_LEN_MAX, ContainerPort, Decoded, Encoding, PRESETS, ProfileTable, ProfileText, decode, decode_value,
     encode, encode_objects,
 };
 use libfuzzer_sys::fuzz_target;
@@ -20,18 +20,18 @@ use sound::{assert_in_order, assert_sound, bare};
 /// The presets, a mapping of each kind of source, and Dubbo 3.
 static ENCODINGS: LazyLock<Vec<Encoding>> = LazyLock::new(|| {
     let text = |text: &str| Some(text.to_owned());
-    let table = MappingTable {
+    let keys = ProfileTable {
+        encoding: text("keys"),
         interface: text("label:l"),
         version: text("=1"),
         port: text("annotation:p"),
         ports: text("annotation:m"),
         weight: text("label:w"),
         metadata: vec!["annotation:a".to_owned(), "prefix:x-".to_owned()],
-        ..MappingTable::default()
+        ..ProfileTable::default()
     };
-    let dubbo3 = MappingTable { interface: text("label:l"), ..MappingTable::default() };
-    let parse = |name, table| Encoding::parse(Some(name), None, false, table).expect("a valid table");
-    let own = [parse("keys", &table), parse("dubbo3", &dubbo3)];
+    let dubbo3 = ProfileTable { encoding: text("dubbo3"), interface: text("label:l"), ..ProfileTable::default() };
+    let own = [&keys, &dubbo3].map(|table| Encoding::parse(table).expect("a valid table"));
     PRESETS.iter().map(|preset| preset.encoding()).chain(own).collect()
 });
 

@@ -10,9 +10,10 @@ use clap::ArgAction;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use super::profile_option::{self, ProfileOption};
+use super::profile;
 use super::size::ByteSize;
 use crate::logging::Format;
+use crate::registration::ProfileTable;
 
 /// The options of `callsign serve`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -251,8 +252,8 @@ pub struct Options {
 
     /// `[[profile]]` tables, only in the file. Without `profiles` they replace the default ones.
     #[arg(skip)]
-    #[serde(deserialize_with = "profile_option::tables")]
-    pub profile: Vec<ProfileOption>,
+    #[serde(deserialize_with = "profile::tables")]
+    pub profile: Vec<ProfileTable>,
 }
 
 impl ServeArgs {

@@ -1,7 +1,13 @@
 //! Profiles: which Pods are read, and how their registrations are written.
 
-use super::{ConfigError, ProfileOption, refused};
-use crate::registration::{Encoding, MappingTable, PRESETS};
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+use super::{ConfigError, refused};
+use crate::registration::{Encoding, PRESETS, ProfileTable};
 use crate::source::selector::LabelSelector;
 use crate::source::{WatchProfile, default_profiles};
 
@@ -11,8 +17,27 @@ const PROFILES_MAX: usize = 16;
 /// The longest label selector, in bytes. It fits into a request line with the rest at any proxy (8 KiB).
 const SELECTOR_LEN_MAX: usize = 4096;
 
+/// Reads the tables.
+pub(super) fn tables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ProfileTable>, D::Error> {
+    struct TablesVisitor;
+
+    impl<'de> Visitor<'de> for TablesVisitor {
+        type Value = Vec<ProfileTable>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tables, each under a line `[[profile]]`")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Vec<ProfileTable>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(tables))
+        }
+    }
+
+    deserializer.deserialize_any(TablesVisitor)
+}
+
 /// The profiles of the file's tables, then the presets of the list. The default ones if there are neither.
-pub(super) fn read(tables: Vec<ProfileOption>, presets: &[String]) -> Result<Vec<WatchProfile>, ConfigError> {
+pub(super) fn read(tables: Vec<ProfileTable>, presets: &[String]) -> Result<Vec<WatchProfile>, ConfigError> {
     if tables.is_empty() && presets.is_empty() {
         return Ok(default_profiles());
     }
@@ -48,8 +73,8 @@ fn is_named(profiles: &[WatchProfile], name: &str) -> bool {
     profiles.iter().any(|profile| *profile.name == *name)
 }
 
-fn of_table(table: ProfileOption) -> Result<WatchProfile, ConfigError> {
-    let ProfileOption { name, selector, annotation, encoding, plain, .. } = &table;
+fn of_table(table: ProfileTable) -> Result<WatchProfile, ConfigError> {
+    let ProfileTable { name, selector, annotation, .. } = &table;
     let Some(name) = name else {
         return Err(refused("[[profile]]", "`name` must be given: what metrics and messages call the profile"));
     };
@@ -69,15 +94,8 @@ fn of_table(table: ProfileOption) -> Result<WatchProfile, ConfigError> {
         return Err(wrong(name, "its selector is longer than 4096 bytes or has control characters"));
     }
     let selector = selector.parse::<LabelSelector>().map_err(|error| wrong(name, error))?;
-    let encoding = Encoding::parse(encoding.as_deref(), annotation.as_deref(), *plain, &mapping(&table))
-        .map_err(|error| wrong(name, error))?;
+    let encoding = Encoding::parse(&table).map_err(|error| wrong(name, error))?;
     Ok(WatchProfile::new(name, selector, annotation.as_deref(), encoding))
-}
-
-fn mapping(table: &ProfileOption) -> MappingTable {
-    let ProfileOption { interface, group, version, protocol, port, ports, weight, application, metadata, .. } =
-        table.clone();
-    MappingTable { interface, group, version, protocol, port, ports, weight, application, metadata }
 }
 
 fn wrong(name: &str, what: impl std::fmt::Display) -> ConfigError {

@@ -1,8 +1,8 @@
 //! How a profile's registrations are written.
 
 use super::field::REGISTER;
-use super::mapping::{KRATOS, Mapping, MappingError, MappingTable, is_annotation_key};
-use super::{Wanted, dubbo3, micro};
+use super::mapping::{KRATOS, Mapping, MappingError, is_annotation_key};
+use super::{ProfileTable, Wanted, dubbo3, micro};
 
 /// How a profile's registrations are written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,14 +27,10 @@ impl Encoding {
     ///
     /// # Errors
     /// The first key that is missing, cannot stand there, or belongs to another encoding.
-    pub fn parse(
-        encoding: Option<&str>,
-        annotation: Option<&str>,
-        is_plain: bool,
-        table: &MappingTable,
-    ) -> Result<Encoding, MappingError> {
+    pub fn parse(table: &ProfileTable) -> Result<Encoding, MappingError> {
+        let (annotation, is_plain) = (table.annotation.as_deref(), table.plain);
         let error = |key, message: &str| Err(MappingError { key, message: message.to_owned() });
-        let name = encoding.unwrap_or("pairs");
+        let name = table.encoding.as_deref().unwrap_or("pairs");
         if name != "pairs" && is_plain {
             return error("plain", "only `encoding = \"pairs\"`, which is the default, has plain annotations");
         }
@@ -45,7 +41,7 @@ impl Encoding {
             );
         }
         if !matches!(name, "keys" | "dubbo3")
-            && let Some(key) = table.first_key()
+            && let Some(key) = table.first_mapping_key()
         {
             return error(key, "only `encoding = \"keys\"` and `encoding = \"dubbo3\"` have it");
         }

@@ -3,54 +3,9 @@
 
 use std::sync::LazyLock;
 
-use serde::Deserialize;
-
 use super::field::Field;
 use super::ports::port_number;
-use super::{PodParts, ProblemKey, Wanted, secret};
-
-/// The strings of a `[[profile]]` table that say where each field stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MappingTable {
-    /// `=TEXT`, `label:KEY` or `annotation:KEY`
-    pub interface: Option<String>,
-    /// `=TEXT`, `label:KEY` or `annotation:KEY`
-    pub group: Option<String>,
-    /// `=TEXT`, `label:KEY` or `annotation:KEY`
-    pub version: Option<String>,
-    /// `=TEXT`, `label:KEY` or `annotation:KEY`
-    pub protocol: Option<String>,
-    /// `=TEXT`, `label:KEY`, `annotation:KEY`, `port:NAME` or `port:*`
-    pub port: Option<String>,
-    /// `annotation:KEY`
-    pub ports: Option<String>,
-    /// `=NUMBER`, `label:KEY` or `annotation:KEY`
-    pub weight: Option<String>,
-    /// `=TEXT`, `label:KEY` or `annotation:KEY`
-    pub application: Option<String>,
-    /// Each is `annotation:KEY` or `prefix:KEY`.
-    pub metadata: Vec<String>,
-}
-
-impl MappingTable {
-    /// The first key that is given.
-    pub(super) fn first_key(&self) -> Option<&'static str> {
-        let MappingTable { interface, group, version, protocol, port, ports, weight, application, metadata } = self;
-        let keys = [
-            ("interface", interface.is_some()),
-            ("group", group.is_some()),
-            ("version", version.is_some()),
-            ("protocol", protocol.is_some()),
-            ("port", port.is_some()),
-            ("ports", ports.is_some()),
-            ("weight", weight.is_some()),
-            ("application", application.is_some()),
-            ("metadata", !metadata.is_empty()),
-        ];
-        keys.into_iter().find_map(|(key, is_given)| is_given.then_some(key))
-    }
-}
+use super::{PodParts, ProblemKey, ProfileTable, Wanted, secret};
 
 /// Where the fields of a registration stand in a Pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -137,8 +92,9 @@ impl Mapping {
     ///
     /// # Errors
     /// The first key whose value cannot stand there.
-    pub fn parse(table: &MappingTable) -> Result<Mapping, MappingError> {
-        let MappingTable { interface, group, version, protocol, port, ports, weight, application, metadata } = table;
+    pub(super) fn parse(table: &ProfileTable) -> Result<Mapping, MappingError> {
+        let ProfileTable { interface, group, version, protocol, port, ports, weight, application, metadata, .. } =
+            table;
         let Some(interface) = source("interface", interface)? else {
             return Err(error("interface", format!("it must be given: {SOURCES}")));
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use callsign::registration::{Decoded, Encoding, MappingTable, Problem, Registration};
+use callsign::registration::{Decoded, Encoding, Problem, ProfileTable, Registration};
 use callsign::source::WatchProfile;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,15 +68,10 @@ pub(crate) fn profiles_of_file(file: &str) -> Vec<WatchProfile> {
 }
 
 fn profile_of_table(table: &Value) -> WatchProfile {
-    let mut keys = table.as_object().expect("a table").clone();
-    let mut text = |key: &str| keys.remove(key).map(|value| value.as_str().expect("a text").to_owned());
-    let name = text("name").unwrap_or_else(|| "a table".into());
-    let (encoding, selector, annotation) = (text("encoding"), text("selector"), text("annotation"));
-    let is_plain = keys.remove("plain").is_some_and(|plain| plain == true);
-    let table: MappingTable = serde_json::from_value(keys.into()).expect("a mapping");
-    let encoding = Encoding::parse(encoding.as_deref(), annotation.as_deref(), is_plain, &table);
-    let selector = selector.expect("a selector").parse().expect("a selector");
-    WatchProfile::new(&name, selector, annotation.as_deref(), encoding.expect("an encoding"))
+    let table: ProfileTable = serde_json::from_value(table.clone()).expect("a table");
+    let encoding = Encoding::parse(&table).expect("an encoding");
+    let selector = table.selector.expect("a selector").parse().expect("a selector");
+    WatchProfile::new(table.name.as_deref().unwrap_or("a table"), selector, table.annotation.as_deref(), encoding)
 }
 
 impl RecordedPod {

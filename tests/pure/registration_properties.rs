@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use callsign::registration::{
-    ANNOTATION_LEN_MAX, ContainerPort, Encoding, MappingTable, Metadata, PRESETS, ProfileText, Registration, decode,
+    ANNOTATION_LEN_MAX, ContainerPort, Encoding, Metadata, PRESETS, ProfileTable, ProfileText, Registration, decode,
     decode_value, encode, encode_objects, encode_plain,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -94,16 +94,18 @@ fn any_value() -> impl Strategy<Value = String> {
 
 /// Every encoding, with mappings of each kind of source.
 fn encodings() -> Vec<Encoding> {
-    let table = |text: &str| -> MappingTable { toml::from_str(text).unwrap() };
-    let keys = |text: &str| Encoding::parse(Some("keys"), None, false, &table(text)).unwrap();
+    let parse = |encoding: &str, mapping: &str| {
+        let table: ProfileTable = toml::from_str(&format!("encoding = '{encoding}'\n{mapping}")).unwrap();
+        Encoding::parse(&table).unwrap()
+    };
+    let keys = |mapping: &str| parse("keys", mapping);
     let own = [
         keys(
             "interface = 'label:l'\ngroup = 'annotation:a'\nport = 'label:p'\nweight = 'annotation:b'\nmetadata = ['prefix:app.io/', 'annotation:a']",
         ),
         keys("interface = '=x'\nversion = 'label:l'\nprotocol = 'label:p'\nports = 'annotation:a'\nport = 'port:http'"),
         keys("interface = '=x'\nports = 'annotation:a'"),
-        Encoding::parse(Some("dubbo3"), None, false, &table("interface = 'label:l'\nmetadata = ['annotation:a']"))
-            .unwrap(),
+        parse("dubbo3", "interface = 'label:l'\nmetadata = ['annotation:a']"),
     ];
     PRESETS.iter().map(|preset| preset.encoding()).chain(own).collect()
 }

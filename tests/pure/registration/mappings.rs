@@ -1,17 +1,18 @@
 //! What others write: mappings from a configuration, and the registrars with a decoder of their own.
 
-use callsign::registration::{ContainerPort, Decoded, Encoding, MappingTable, PRESETS, ProfileText, decode};
+use callsign::registration::{ContainerPort, Decoded, Encoding, PRESETS, ProfileTable, ProfileText, decode};
 use callsign::source::selector::LabelSelector;
 
 use super::{problems, shown, shown_pairs};
 
 /// A table of a configuration.
-fn table(text: &str) -> MappingTable {
+fn table(text: &str) -> ProfileTable {
     toml::from_str(text).unwrap()
 }
 
+/// The encoding `keys` with these keys of a mapping.
 fn keys(text: &str) -> Encoding {
-    Encoding::parse(Some("keys"), None, false, &table(text)).unwrap()
+    Encoding::parse(&table(&format!("encoding = 'keys'\n{text}"))).unwrap()
 }
 
 fn preset(name: &str) -> Encoding {
@@ -134,20 +135,21 @@ fn a_mistake_in_a_mapping_names_the_key() {
         ("interface = '=x'\nmetadata = ['annotation:a', 'prefix:']", "metadata"),
         ("interface = '=x'\nmetadata = ['prefix:/a']", "metadata"),
     ] {
-        let error = Encoding::parse(Some("keys"), None, false, &table(table_text)).unwrap_err();
+        let error = Encoding::parse(&table(&format!("encoding = 'keys'\n{table_text}"))).unwrap_err();
         assert_eq!(error.key, key, "{table_text}");
         assert!(error.to_string().starts_with(&format!("`{key}`: ")) && !error.message.contains("token=x"), "{error}");
     }
-    let group = Encoding::parse(Some("keys"), None, false, &table("interface = '=x'\ngroup = 'gray'")).unwrap_err();
+    let group = Encoding::parse(&table("encoding = 'keys'\ninterface = '=x'\ngroup = 'gray'")).unwrap_err();
     assert_eq!(group.to_string(), "`group`: write `=TEXT`, `label:KEY` or `annotation:KEY`");
 }
 
 #[test]
 fn a_key_of_another_encoding_is_a_mistake() {
-    let (none, interface) = (MappingTable::default(), table("interface = '=x'"));
+    let (none, interface) = (ProfileTable::default(), table("interface = '=x'"));
     let port = table("interface = '=x'\nport = '=1'");
-    let parse = |name, annotation, is_plain, table: &MappingTable| {
-        Encoding::parse(name, annotation, is_plain, table).map_err(|error| error.key)
+    let parse = |encoding: Option<&str>, annotation: Option<&str>, plain, mapping: &ProfileTable| {
+        let (encoding, annotation) = (encoding.map(str::to_owned), annotation.map(str::to_owned));
+        Encoding::parse(&ProfileTable { encoding, annotation, plain, ..mapping.clone() }).map_err(|error| error.key)
     };
     assert_eq!(parse(None, Some("a"), false, &none), Ok(Encoding::Pairs { plain: None }));
     let plain = Encoding::Pairs { plain: Some("example.com/".into()) };
@@ -310,8 +312,7 @@ fn micro() {
 
 #[test]
 fn dubbo3() {
-    let encoding =
-        Encoding::parse(Some("dubbo3"), None, false, &table("interface = 'label:app'\ngroup = '=g'")).unwrap();
+    let encoding = Encoding::parse(&table("encoding = 'dubbo3'\ninterface = 'label:app'\ngroup = '=g'")).unwrap();
     let app = [("app", "a")];
     for (labels, instance, registered, problem) in [
         (

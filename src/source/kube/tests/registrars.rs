@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::encode;
-use crate::registration::{ContainerPort, Encoding, MappingTable, PRESETS, PodParts, ProfileText, decode};
+use crate::registration::{ContainerPort, Encoding, PRESETS, PodParts, ProfileTable, ProfileText, decode};
 use crate::source::kube::json_pod::RawPod;
 use crate::source::kube::pod_object::PodObject;
 use crate::source::kube::protobuf::PodMessage;
@@ -43,14 +43,10 @@ fn profile(profile: &Value) -> WatchProfile {
     if let Some(name) = profile.as_str() {
         return WatchProfile::of_preset(PRESETS.iter().find(|preset| preset.name == name).expect("a preset"));
     }
-    let mut keys = profile.as_object().expect("a table").clone();
-    let mut text = |key: &str| keys.remove(key).map(|value| value.as_str().expect("a text").to_owned());
-    let (encoding, selector, annotation) = (text("encoding"), text("selector"), text("annotation"));
-    let is_plain = keys.remove("plain").is_some_and(|plain| plain == true);
-    let table: MappingTable = serde_json::from_value(keys.into()).expect("a mapping");
-    let encoding = Encoding::parse(encoding.as_deref(), annotation.as_deref(), is_plain, &table).expect("an encoding");
-    let selector = selector.expect("a selector").parse().expect("a selector");
-    WatchProfile::new("table", selector, annotation.as_deref(), encoding)
+    let table: ProfileTable = serde_json::from_value(profile.clone()).expect("a table");
+    let encoding = Encoding::parse(&table).expect("an encoding");
+    let selector = table.selector.expect("a selector").parse().expect("a selector");
+    WatchProfile::new("table", selector, table.annotation.as_deref(), encoding)
 }
 
 fn object(case: &Case, version: u64) -> Value {
