@@ -13,6 +13,7 @@ mod harness {
     pub(crate) mod budget {
         pub(crate) mod pods;
         pub(crate) mod provider;
+        pub(crate) mod responder;
         pub(crate) mod zone;
     }
     pub(crate) mod charts;

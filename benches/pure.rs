@@ -10,6 +10,7 @@ mod budget {
     pub(crate) mod pods;
     pub(crate) mod provider;
     pub(crate) mod query;
+    pub(crate) mod responder;
     pub(crate) mod zone;
 }
 

@@ -11,6 +11,7 @@ mod harness {
         pub(crate) mod pods;
         pub(crate) mod provider;
         pub(crate) mod query;
+        pub(crate) mod responder;
         pub(crate) mod zone;
     }
     pub(crate) mod dig;

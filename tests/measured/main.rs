@@ -14,6 +14,7 @@ mod harness {
         pub(crate) mod pods;
         pub(crate) mod provider;
         pub(crate) mod query;
+        pub(crate) mod responder;
         pub(crate) mod shapes;
         pub(crate) mod zone;
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use callsign::dns::Name;
 use callsign::index::{Index, Now};
-use callsign::server::Responder;
-use callsign::server::clients::ClientPolicy;
-use callsign::snapshot::{PublishedZone, Snapshot, TxtKeys, ZoneSettings};
+use callsign::snapshot::{Snapshot, TxtKeys, ZoneSettings};
 use callsign::source::{Change, Pod, SourceId};
 use callsign::zones::Zones;
 
@@ -50,17 +48,6 @@ impl Zone {
         self.told += 1;
         if is_end || self.told.is_multiple_of(BATCH) {
             self.publish();
-        }
-    }
-
-    /// A responder that answers from the zone.
-    pub(crate) fn responder(&self) -> Responder {
-        Responder {
-            zone: Arc::new(PublishedZone::new(self.snapshot.clone())),
-            nsid: b"budget".as_slice().into(),
-            clients: ClientPolicy::default(),
-            counters: Arc::default(),
-            logs_queries: false,
         }
     }
 
