@@ -12,12 +12,15 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::config::{Options, ServeArgs};
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
-use crate::version::{COMMIT, VERSION};
+use crate::version::{COMMIT, UNKNOWN_COMMIT, VERSION};
 
 pub use register_args::{OwnPodArgs, RegisterArgs, WithdrawArgs};
 pub use source_args::{DEFAULT_SERVER, ServerArgs, SourceArgs};
 
-static VERSION_AND_COMMIT: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (commit {COMMIT})"));
+static VERSION_AND_COMMIT: LazyLock<String> = LazyLock::new(|| match COMMIT {
+    UNKNOWN_COMMIT => VERSION.to_owned(),
+    commit => format!("{VERSION} (commit {commit})"),
+});
 
 /// A DNS server for RPC processes that register themselves in their Pod's annotation.
 #[derive(Debug, Parser)]
@@ -98,7 +101,8 @@ Examples:
 
 It prints a line per service: interface, group, version, namespace, the number of
 endpoints, and the name to query. With --bad it prints a line per refused registration:
-Pod, reason, and the offset in its annotation. With --json it prints one JSON array.";
+Pod, reason, and the offset in its annotation. With --json it prints one JSON array. The
+exit code is 1 if INTERFACE is given and no Pod registers it.";
 
 const WHY_HELP: &str = "\
 Examples:

@@ -42,13 +42,21 @@ use local::LocalRead;
 /// one that is too long.
 const INPUT_LEN_MAX: u64 = 4 * crate::registration::ANNOTATION_LEN_MAX as u64;
 
-/// The flags that mend a request to a server.
+/// The flags that mend a request of a command that can read Pods itself.
 fn advice(error: &RemoteError) -> &'static str {
     match error {
         RemoteError::Unreachable { .. } => {
             ": start one with `callsign serve`, name another one with --server URL, or read the Pods without one, with \
              --manifests PATH or --kubeconfig FILE"
         }
+        error => server_advice(error),
+    }
+}
+
+/// The flags that mend a request to a server.
+fn server_advice(error: &RemoteError) -> &'static str {
+    match error {
+        RemoteError::Unreachable { .. } => ": start one with `callsign serve`, or name another one with --server URL",
         RemoteError::NoAuthorities(_) | RemoteError::Untrusted { .. } => " with --server-ca FILE",
         RemoteError::Unauthorized { .. } => " with --server-token FILE",
         RemoteError::NotHttp { .. } | RemoteError::Status { .. } | RemoteError::Foreign { .. } => {
@@ -124,6 +132,9 @@ pub enum CommandError {
     /// A request to a server failed.
     #[error("{error}{}", advice(error))]
     Remote { error: RemoteError },
+    /// A request of `watch` failed, which always asks a server.
+    #[error("{error}{}", server_advice(error))]
+    Watch { error: RemoteError },
     /// Reading the command's own source failed.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -148,9 +159,9 @@ pub enum CommandError {
     /// The file of registrations cannot be read.
     #[error(transparent)]
     Offers(#[from] OffersError),
-    /// It is not known which Pod this process is in.
-    #[error("{}", own_pod_text(.0))]
-    OwnPod(#[from] OwnPodError),
+    /// It is not known which Pod this process is in. The error is no source, because the text has all of it.
+    #[error("{}", own_pod_text(.error))]
+    OwnPod { error: OwnPodError },
     /// Writing the Pod failed.
     #[error("{}{}", .0, register_advice(.0))]
     Register(Box<RegisterError>),
@@ -162,6 +173,12 @@ pub enum CommandError {
 impl From<RemoteError> for CommandError {
     fn from(error: RemoteError) -> CommandError {
         CommandError::Remote { error }
+    }
+}
+
+impl From<OwnPodError> for CommandError {
+    fn from(error: OwnPodError) -> CommandError {
+        CommandError::OwnPod { error }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::sockets::ListenAddresses;
+use super::sockets::{ListenAddresses, cannot_listen};
 use crate::config::{EncryptedOptions, ServeConfig};
 use crate::server::encrypted::certificate::Certificate;
 use crate::server::encrypted::quic::{self, Alpn};
@@ -33,19 +33,20 @@ pub(super) fn bind(config: &ServeConfig, addresses: &ListenAddresses) -> anyhow:
     let certificate = Arc::new(Certificate::read(files.clone()).context("--tls-cert, --tls-key")?);
     let mut bound = EncryptedSockets { tls: Vec::new(), https: Vec::new(), quic: Vec::new(), certificate };
     for address in tls {
-        let listener =
-            tcp::bind(addresses.tcp(*address)).with_context(|| format!("cannot listen on {address} (TLS)"))?;
+        let listener = tcp::bind(addresses.tcp(*address))
+            .map_err(|error| cannot_listen(*address, "TLS", "--listen-tls", &error))?;
         bound.tls.push((listener, tls::acceptor(bound.certificate.clone())?));
     }
     for address in https {
-        let listener =
-            tcp::bind(addresses.tcp(*address)).with_context(|| format!("cannot listen on {address} (HTTPS)"))?;
+        let listener = tcp::bind(addresses.tcp(*address))
+            .map_err(|error| cannot_listen(*address, "HTTPS", "--listen-https", &error))?;
         bound.https.push((listener, http2::acceptor(bound.certificate.clone())?));
     }
     let over_quic = https.iter().map(|at| (at, Alpn::Http3)).chain(quic.iter().map(|at| (at, Alpn::Dns)));
     for (address, alpn) in over_quic {
         let endpoint = quic::bind(addresses.udp(*address), alpn, bound.certificate.clone());
-        let endpoint = endpoint.with_context(|| format!("cannot listen on {address} (QUIC)"))?;
+        let option = if alpn == Alpn::Http3 { "--listen-https" } else { "--listen-quic" };
+        let endpoint = endpoint.map_err(|error| cannot_listen(*address, "QUIC", option, &error))?;
         bound.quic.push((endpoint, alpn));
     }
     tracing::info!(?tls, ?https, ?quic, "serving encrypted");

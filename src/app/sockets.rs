@@ -1,6 +1,7 @@
 //! The sockets of a configuration. The server binds all of them before it answers on any, so that it can give up the right
 //! to bind more in between.
 
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,6 +25,25 @@ pub(super) struct Sockets {
     pub(super) http: TcpListener,
 }
 
+/// Why a socket cannot be bound, and what to do.
+pub(super) fn cannot_listen(address: SocketAddr, transport: &str, option: &str, error: &io::Error) -> anyhow::Error {
+    /// The first port that needs no right on Linux.
+    const FREE_PORT: u16 = 1024;
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(": another process has it; end that one, or give {option} another port"),
+        io::ErrorKind::PermissionDenied if address.port() < FREE_PORT => {
+            format!(
+                ": a port below {FREE_PORT} needs root or CAP_NET_BIND_SERVICE; give {option} a higher port, or that capability"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!(": this machine does not have the address; give {option} one of its own, or 0.0.0.0 for all")
+        }
+        _ => String::new(),
+    };
+    anyhow::anyhow!("cannot listen on {address} ({transport}): {error}{advice}")
+}
+
 /// An address of DNS over UDP and TCP, with one UDP socket for each thread.
 struct DnsSockets {
     listener: TcpListener,
@@ -40,16 +60,16 @@ impl Sockets {
         let addresses = ListenAddresses::of(config);
         let plain = |address: &SocketAddr| {
             let listener = tcp::bind(addresses.tcp(*address));
-            let listener = listener.with_context(|| format!("cannot listen on {address} (TCP)"))?;
+            let listener = listener.map_err(|error| cannot_listen(*address, "TCP", "--listen", &error))?;
             let udp = addresses.udp(*address);
             let datagrams = (0..udp_threads()).map(|_| udp::bind(udp)).collect::<Result<_, _>>();
-            let datagrams = datagrams.with_context(|| format!("cannot listen on {address} (UDP)"))?;
+            let datagrams = datagrams.map_err(|error| cannot_listen(*address, "UDP", "--listen", &error))?;
             anyhow::Ok(DnsSockets { listener, udp, datagrams })
         };
         let plain = config.listen.iter().map(plain).collect::<Result<_, _>>()?;
         let encrypted = encrypted_sockets::bind(config, &addresses)?;
         let http = tcp::bind(addresses.tcp(config.http));
-        let http = http.with_context(|| format!("cannot listen on {} (--http)", config.http))?;
+        let http = http.map_err(|error| cannot_listen(config.http, "--http", "--http", &error))?;
         Ok(Sockets { plain, encrypted, http })
     }
 

@@ -59,8 +59,16 @@ fn what_is_refused() {
     for (line, expected) in [
         ("", "Usage"),
         ("serve --colour", "--colour"),
-        ("serve --ttl soon", "invalid value 'soon'"),
-        ("serve --listen localhost", "invalid socket address"),
+        ("serve --ttl soon", "invalid value 'soon' for '--ttl <SECONDS>': write a whole number of seconds, such as 5"),
+        ("serve --listen localhost", "127.0.0.1:5354: write an IP address, because names are not looked up"),
+        ("serve --listen dns.example:53", "names are not looked up"),
+        ("serve --listen 53", "write an address before the port, such as 127.0.0.1:53, or 0.0.0.0:53 for all"),
+        ("serve --listen :53", "write an address before the port"),
+        ("serve --http 10.0.0.1", "write a port behind the address, such as 10.0.0.1:5354"),
+        ("serve --http ::1", "write a port behind the address, such as [::1]:5354"),
+        ("serve --listen 127.0.0.1:99999", "the port is not a number from 0 to 65535"),
+        ("serve --ttl 5s", "write a whole number of seconds, such as 5"),
+        ("serve --max-stale 99999999999", "write a whole number of seconds"),
         ("serve --log-format xml", "possible values: text, json"),
         ("serve --publish-not-ready yes", "unexpected argument 'yes'"),
         ("ls --server http://x --manifests a", "cannot be used with"),
@@ -148,5 +156,6 @@ fn the_help_has_examples() {
         assert!(help.contains(&format!("callsign {name}")), "{name}");
     }
     let error = Cli::try_parse_from(["callsign", "--version"]).unwrap_err().to_string();
-    assert_eq!(error.trim(), format!("callsign {VERSION} (commit {COMMIT})"));
+    let commit = if COMMIT == UNKNOWN_COMMIT { String::new() } else { format!(" (commit {COMMIT})") };
+    assert_eq!(error.trim(), format!("callsign {VERSION}{commit}"));
 }

@@ -81,7 +81,8 @@ fn services(args: &LsArgs, found: &[InterfaceRow]) -> CommandOutput {
         (false, true) => String::new(),
         (false, false) => services_table(found).to_string(),
     };
-    CommandOutput { text, notes, has_findings: false }
+    // As with `grep`, a script can ask whether an interface is there.
+    CommandOutput { text, notes, has_findings: args.interface.is_some() && found.is_empty() }
 }
 
 fn services_table(found: &[InterfaceRow]) -> TextTable {
@@ -222,14 +223,14 @@ shop/greeter-0  app      35      port: port is not a number from 1 to 65535
     #[tokio::test]
     async fn an_empty_list_says_what_to_do_next() {
         let server = server().await;
-        for (line, text, expected) in [
-            ("ls -n empty", "", "callsign why POD"),
-            ("ls -n empty --json", "[]\n", "callsign why POD"),
-            ("ls no.Such", "", "there is no registration of no.Such"),
-            ("ls --bad -n empty", "", "no registration was refused"),
+        for (line, text, is_finding, expected) in [
+            ("ls -n empty", "", false, "callsign why POD"),
+            ("ls -n empty --json", "[]\n", false, "callsign why POD"),
+            ("ls no.Such", "", true, "there is no registration of no.Such"),
+            ("ls --bad -n empty", "", false, "no registration was refused"),
         ] {
             let output = ls(&args(&format!("{line} --server {server}")), &Environment::default()).await.expect(line);
-            assert_eq!((output.text.as_str(), output.has_findings), (text, false), "{line}");
+            assert_eq!((output.text.as_str(), output.has_findings), (text, is_finding), "{line}");
             assert!(output.notes.contains(expected) && output.notes.lines().count() == 1, "{}", output.notes);
         }
     }

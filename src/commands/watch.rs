@@ -29,7 +29,7 @@ pub async fn watch(
         let text = match stream.next().await {
             StreamEvent::Set(interface, set) => printer.take_set(interface, set),
             StreamEvent::Change(interface, change) => printer.take_change(interface, change),
-            StreamEvent::Lost(error) if printer.known.is_empty() => return Err(error.into()),
+            StreamEvent::Lost(error) if printer.known.is_empty() => return Err(CommandError::Watch { error }),
             StreamEvent::Lost(error) => {
                 let note = format!("{}; trying again\n", escaped(&error.to_string()));
                 let _ = notes.write_all(note.as_bytes()); // a closed standard error is no reason to end

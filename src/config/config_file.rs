@@ -10,6 +10,9 @@ use crate::escape::Escaped;
 /// The largest file that is read: about a thousand times what all options need.
 const FILE_LEN_MAX: u64 = 1024 * 1024;
 
+/// The removed key in the list of those that may stand there.
+const REMOVED: &str = "`max-registrations-per-namespace`, ";
+
 /// Reads a file.
 ///
 /// # Errors
@@ -26,7 +29,8 @@ pub(super) fn read(path: &Path) -> Result<Options, ConfigError> {
     toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count();
-        let message = Escaped(error.message());
+        let message = error.message().replace(REMOVED, "");
+        let message = Escaped(&message);
         let key = text.lines().nth(line).and_then(key).filter(|_| error.message().starts_with("invalid type"));
         let message = key.map_or_else(|| message.to_string(), |key| format!("`{key}`: {message}"));
         ConfigError::BadFile { path: path.into(), line: line + 1, message }

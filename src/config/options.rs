@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,8 +10,8 @@ use clap::ArgAction;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
-use super::profile;
 use super::size::ByteSize;
+use super::{DEFAULT_LISTEN, profile};
 use crate::logging::Format;
 use crate::registration::ProfileTable;
 
@@ -48,7 +48,7 @@ pub struct Options {
     pub reverse: Vec<String>,
 
     /// How long a resolver may cache a record, 1 to 86400 [default: 5]
-    #[arg(long, value_name = "SECONDS", help_heading = "Zone")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Zone")]
     pub ttl: Option<u32>,
 
     /// The metadata keys that TXT records show: a comma-separated list, or `all`
@@ -114,24 +114,24 @@ pub struct Options {
 
     /// The address of DNS over UDP and TCP; repeats. `[::]` serves IPv4 and IPv6, here and for every other listener. A
     /// listener at an IPv4 address and the same port takes over IPv4 [default: 127.0.0.1:5354, which needs no root]
-    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
-    #[serde(deserialize_with = "list")]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, value_parser = socket, help_heading = "Serving")]
+    #[serde(deserialize_with = "sockets")]
     pub listen: Vec<SocketAddr>,
 
     /// The address of DNS over TLS (RFC 7858), usually port 853; repeats [default: none]
-    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
-    #[serde(deserialize_with = "list")]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, value_parser = socket, help_heading = "Serving")]
+    #[serde(deserialize_with = "sockets")]
     pub listen_tls: Vec<SocketAddr>,
 
     /// The address of DNS over HTTPS (RFC 8484) at /dns-query, usually port 443: HTTP/2 over TCP and HTTP/3 over UDP;
     /// repeats [default: none]
-    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
-    #[serde(deserialize_with = "list")]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, value_parser = socket, help_heading = "Serving")]
+    #[serde(deserialize_with = "sockets")]
     pub listen_https: Vec<SocketAddr>,
 
     /// The address of DNS over QUIC (RFC 9250), usually port 853; repeats [default: none]
-    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, help_heading = "Serving")]
-    #[serde(deserialize_with = "list")]
+    #[arg(long, value_name = "ADDR:PORT", action = ArgAction::Append, value_parser = socket, help_heading = "Serving")]
+    #[serde(deserialize_with = "sockets")]
     pub listen_quic: Vec<SocketAddr>,
 
     /// The certificate chain for TLS, HTTPS and QUIC, in PEM, the server's own certificate first; reloaded when it
@@ -144,15 +144,16 @@ pub struct Options {
     pub tls_key: Option<PathBuf>,
 
     /// The address of health, metrics and the API [default: 127.0.0.1:8053]
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Serving")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = socket, help_heading = "Serving")]
+    #[serde(deserialize_with = "one_socket")]
     pub http: Option<SocketAddr>,
 
     /// Mark answers stale (EDE 3) if the Pods were last confirmed complete this long ago [default: 180]
-    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Serving")]
     pub stale_after: Option<u32>,
 
     /// Answer SERVFAIL if the Pods were last confirmed complete this long ago [default: never]
-    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Serving")]
     pub max_stale: Option<u32>,
 
     /// A folder to save the zone in, for a start while the API server is away [default: none]
@@ -160,11 +161,11 @@ pub struct Options {
     pub state_dir: Option<PathBuf>,
 
     /// How long a start waits for the cluster before it serves the zone of --state-dir, marked stale [default: 5]
-    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Serving")]
     pub state_wait: Option<u32>,
 
     /// How old the saved zone may be: the time since the cluster was last heard from [default: 86400]
-    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Serving")]
     pub state_max_age: Option<u32>,
 
     /// The text that distinguishes this server from its replicas, for clients that ask (RFC 5001) [default: the host
@@ -173,7 +174,7 @@ pub struct Options {
     pub nsid: Option<String>,
 
     /// How long to go on answering after SIGTERM, while /readyz already fails [default: 5]
-    #[arg(long, value_name = "SECONDS", help_heading = "Serving")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Serving")]
     pub lame_duck: Option<u32>,
 
     /// Answer DNS only to these networks, such as 10.244.0.0/16, and refuse all others; repeats [default: all
@@ -368,4 +369,46 @@ where
     }
 
     deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
+/// A socket address, or what to write instead.
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        Ok(address) => {
+            format!("write a port behind the address, such as {}", SocketAddr::new(address, DEFAULT_LISTEN.port()))
+        }
+        Err(_) if port.parse::<u16>().is_ok() => {
+            format!("write an address before the port, such as 127.0.0.1:{port}, or 0.0.0.0:{port} for all addresses")
+        }
+        Err(_) if text.rsplit_once(':').is_some_and(|(address, _)| address.parse::<Ipv4Addr>().is_ok()) => {
+            "the port is not a number from 0 to 65535".to_owned()
+        }
+        Err(_) => format!("write one such as {DEFAULT_LISTEN}: write an IP address, because names are not looked up"),
+    })
+}
+
+/// A number of seconds, or what to write instead.
+fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "write a whole number of seconds, such as 5".to_owned())
+}
+
+/// A socket address of a TOML file.
+struct WrittenSocket(SocketAddr);
+
+impl FromStr for WrittenSocket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<WrittenSocket, String> {
+        socket(text).map(WrittenSocket)
+    }
+}
+
+fn sockets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    Ok(list(deserializer)?.into_iter().map(|WrittenSocket(address)| address).collect())
+}
+
+fn one_socket<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    socket(&text).map(Some).map_err(|error| de::Error::custom(format_args!("{text:?}: {error}")))
 }

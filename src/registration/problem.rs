@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{MEMBERS, NAMES};
+use super::field::{Field, MEMBERS, META, META_PREFIX, NAMES};
 use super::secret;
 
 /// The longest key that a problem names, in bytes after escaping.
@@ -67,6 +67,28 @@ impl ProblemKey {
             | ProblemKey::Label(text)
             | ProblemKey::Annotation(text)
             | ProblemKey::Port(text) => text.len(),
+        }
+    }
+
+    /// The keys that may stand in the place of an unknown one.
+    fn choices(&self) -> String {
+        match self {
+            ProblemKey::Annotation(key) => {
+                let prefix = key.rfind('/').and_then(|slash| key.get(..=slash)).unwrap_or_default();
+                let place = if prefix.is_empty() { String::new() } else { format!(" after {prefix}") };
+                format!("{prefix}{META_PREFIX}<key> for metadata, or one of {}{place}", NAMES.join(", "))
+            }
+            _ => format!("it into {META} if it is metadata, or one of {}", MEMBERS.join(", ")),
+        }
+    }
+
+    /// What a member takes besides a string, number or boolean.
+    fn due(&self) -> Option<&'static str> {
+        match self {
+            ProblemKey::Member(name) if **name == *Field::Methods.name() => Some("an array of strings"),
+            ProblemKey::Member(name) if **name == *Field::Port.name() => Some("a number, a name, or an array of these"),
+            ProblemKey::Member(name) if **name == *META => Some("an object of these"),
+            _ => None,
         }
     }
 
@@ -204,7 +226,11 @@ impl Reason {
         let Some(key) = key else { return self.to_string() };
         match self {
             Reason::NoPort if *key == ProblemKey::every_port() => format!("{self}: no TCP container port has a name"),
-            Reason::UnknownKey if let Some(meant) = key.meant() => format!("{key}: {self}: write {meant}"),
+            Reason::UnknownKey => format!("{key}: {self}: write {}", key.meant().unwrap_or_else(|| key.choices())),
+            Reason::BadJson if matches!(key, ProblemKey::Annotation(_)) => {
+                format!("{key}: {self}: write a JSON object")
+            }
+            Reason::BadValue if let Some(due) = key.due() => format!("{key}: {self}: write {due}"),
             Reason::BadPort if !matches!(key, ProblemKey::Field(_)) => {
                 format!("{key}: {self}, and no TCP container port has this name")
             }

@@ -241,3 +241,157 @@ fn a_charts_pods_are_listed_by_their_labels() {
     let expected = "--profiles: no preset is called \"chart\": write some of app, dubbo, kratos, micro, labels";
     assert!(unknown.code != 0 && unknown.err.contains(expected), "{}", unknown.err);
 }
+
+/// `ls --bad` and `why` name the profile and the key as it is written, and say what would be right. They never quote a value.
+#[test]
+fn a_refusal_names_profile_and_key_and_what_would_be_right() {
+    const APP: (&str, &str) = ("app.io/label", "app.io-value");
+    const KRATOS: (&str, &str) = ("kratos-service-app", "helloworld");
+    let long = format!("\u{1b}[2J{}", "é".repeat(200));
+    let long_value = format!("{{\"interface\":\"a\",\"port\":1,{}:1}}", serde_json::json!(long));
+    for (label, annotations, profile, expected) in [
+        (
+            APP,
+            &[("app.io/interfce", "hunter2"), ("app.io/port", "1")][..],
+            "app",
+            "annotation app.io/interfce: unknown key: write app.io/interface",
+        ),
+        (APP, &[("app.io/port", "1")], "app", "annotation app.io/interface: no interface"),
+        (
+            APP,
+            &[("app.io/interface", "a"), ("app.io/port", "1"), ("app.io/colour", "hunter2")],
+            "app",
+            "annotation app.io/colour: unknown key: write app.io/meta.<key> for metadata, or one of interface, group, ",
+        ),
+        (
+            APP,
+            &[("app.io/interface", "a"), ("app.io/port", "hunter2")],
+            "app",
+            "annotation app.io/port: port is not a number from 1 to 65535, and no TCP container port has this name",
+        ),
+        (
+            APP,
+            &[("app.io/interface", "a")],
+            "app",
+            "annotation app.io/port: no port: write a number from 1 to 65535 or the name of a container port",
+        ),
+        (
+            APP,
+            &[("app.io/interface", "a"), ("app.io/port", "1"), ("app.io/enabled", "hunter2")],
+            "app",
+            "annotation app.io/enabled: neither true nor false",
+        ),
+        (
+            APP,
+            &[("app.io/interface", "a"), ("app.io/port", "1"), ("app.io/weight", "hunter2")],
+            "app",
+            "annotation app.io/weight: weight is not a whole number",
+        ),
+        (APP, &[("app.io/annotation", "hunter2!")], "app", "bad base64"),
+        (
+            APP,
+            &[("app.io/annotation", r#"{"interface":"a","port":1,"wieght":"hunter2"}"#)],
+            "app",
+            "wieght: unknown key: write weight",
+        ),
+        (
+            APP,
+            &[("app.io/annotation", r#"{"interface":"a","port":1,"colour":"hunter2"}"#)],
+            "app",
+            "colour: unknown key: write it into meta if it is metadata, or one of interface, ",
+        ),
+        (
+            APP,
+            &[("app.io/annotation", r#"{"interface":"a","port":1,"methods":{"hunter2":1}}"#)],
+            "app",
+            "methods: the value is not a string, number or boolean: write an array of strings",
+        ),
+        (APP, &[("app.io/annotation", &long_value)], "app", "\\u{1b}[2J\\u{e9}\\u{e9}"),
+        (
+            KRATOS,
+            &[("kratos-service-protocols", r#"{"99999":"hunter2"}"#)],
+            "kratos",
+            "annotation kratos-service-protocols: port is not a number from 1 to 65535",
+        ),
+        (
+            KRATOS,
+            &[("kratos-service-protocols", r#"{"80":"http"}"#), ("kratos-service-metadata", "[\"hunter2\"]")],
+            "kratos",
+            "annotation kratos-service-metadata: bad JSON: write a JSON object",
+        ),
+        (
+            ("micro.mu/type", "service"),
+            &[("micro.mu/service-shop", "{hunter2")],
+            "micro",
+            "annotation micro.mu/service-shop: bad JSON: write a JSON object",
+        ),
+        (("app.kubernetes.io/name", "nginx"), &[], "labels", "no port: no TCP container port has a name"),
+    ] {
+        let annotations: serde_json::Map<_, _> =
+            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+        let labels = serde_json::Map::from_iter([(label.0.to_owned(), label.1.into())]);
+        let metadata = serde_json::json!({ "name": "p", "labels": labels, "annotations": annotations });
+        let pod =
+            serde_json::json!({ "kind": "Pod", "metadata": metadata, "status": { "podIP": "10.0.0.1" } }).to_string();
+        let ask = |words: &[&str]| {
+            let ran = run(&[words, &["--manifests", "-", "--profiles", "app,kratos,micro,labels"]].concat(), &pod);
+            assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{}{}", ran.out, ran.err);
+            ran.out
+        };
+        for out in [ask(&["ls", "--bad"]), ask(&["why", "p"])] {
+            let named = |line: &&str| line.contains(profile) && line.contains(expected);
+            assert!(out.lines().any(|line| named(&line)), "{expected}: {out}");
+        }
+        let bad: serde_json::Value = serde_json::from_str(&ask(&["ls", "--bad", "--json"])).expect("JSON");
+        let keys: Vec<&str> = bad.as_array().expect("a list").iter().filter_map(|one| one["key"].as_str()).collect();
+        assert!(keys.iter().all(|key| key.len() <= "annotation ".len() + 253 && key.is_ascii()), "{keys:?}");
+        assert!(bad[0]["profile"] == *profile && bad[0]["reason"].is_string(), "{bad}");
+    }
+}
+
+/// What a newcomer types wrong gets an answer that says what to type.
+#[test]
+fn an_error_says_what_to_do_next() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/zones/demo");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("its address").to_string();
+    let folder =
+        Folder::new("next", &[("unknown.toml", "max-registrations = 5\n"), ("name.toml", "listen = \"localhost\"\n")]);
+    let [unknown, name] = ["unknown.toml", "name.toml"].map(|file| folder.path(file));
+    for (args, code, expected, never) in [
+        (&["ls", "no.Such", "--manifests", demo][..], 1, "there is no registration of no.Such", "os error"),
+        (&["ls", "--manifests", demo], 0, "org.acme.Greeter", "there is no"),
+        (&["watch", "a.B", "--server", "http://127.0.0.1:1"], 2, "name another one with --server URL", "--manifests"),
+        (&["ls", "--server", "http://127.0.0.1:1"], 2, "with --manifests PATH", "null"),
+        (
+            &["serve", "--manifests", demo, "--listen", &taken, "--http", "127.0.0.1:0"],
+            2,
+            "another process has it; end that one, or give --listen another port",
+            "CAP_NET",
+        ),
+        (
+            &["serve", "--manifests", demo, "--listen", "127.0.0.1:0", "--http", &taken],
+            2,
+            "another process has it; end that one, or give --http another port",
+            "CAP_NET",
+        ),
+        (
+            &["serve", "--manifests", demo, "--listen", "192.0.2.1:5354", "--http", "127.0.0.1:0"],
+            2,
+            "this machine does not have the address",
+            "another process",
+        ),
+        (&["check", "--config", &unknown], 1, "unknown field `max-registrations`", "max-registrations-per-namespace"),
+        (&["check", "--config", &name], 1, "names are not looked up", "invalid socket"),
+        (&["--version"], 0, "callsign 0.", "unknown"),
+    ] {
+        let ran = run(args, "");
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(ran.code == code && said.contains(expected) && !said.contains(never), "{args:?} {}: {said}", ran.code);
+    }
+    for args in [&["register", "--once", "--interface", "a", "--port", "1"][..], &["withdraw", "--container", "1"]] {
+        let ran = run(args, "");
+        assert_eq!((ran.code, ran.err.matches("which Pod is this process in?").count()), (2, 1), "{}", ran.err);
+        assert!(ran.err.contains("with --namespace NAME and --pod NAME"), "{}", ran.err);
+    }
+}

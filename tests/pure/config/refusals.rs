@@ -86,7 +86,7 @@ fn what_is_refused() {
         ("", "CALLSIGN_PROFILE=a", "", "CALLSIGN_PROFILE"),
         ("", "", "ttl = 1\n\nttll = 1", "line 3: unknown field `ttll`"),
         ("", "", "\nttl = -1", "line 2: "),
-        ("", "", "\n\nlisten = ['10.0.0.1:53', 'here']", "line 3: \"here\": invalid socket address"),
+        ("", "", "\n\nlisten = ['10.0.0.1:53', 'here']", "line 3: \"here\": write one such as 127.0.0.1:5354"),
         ("", "", "config = 'x'", "line 1: unknown field `config`"),
         ("", "", "publish-not-ready = 'true'", "line 1: `publish-not-ready`: invalid type"),
         ("", "", "publish_not_ready = true", "unknown field"),

@@ -71,7 +71,10 @@ fn a_problem_says_what_to_write() {
     };
     assert_eq!(message(&[("interfce", "hunter2")]), "annotation app.io/interfce: unknown key: write app.io/interface");
     assert_eq!(message(&[("Interface", "x")]), "annotation app.io/Interface: unknown key: write app.io/interface");
-    assert_eq!(message(&[("unlike", "x")]), "annotation app.io/unlike: unknown key");
+    let choices = "for metadata, or one of interface, group, version, protocol, port, weight, methods, application, enabled, \
+                   register";
+    let unlike = format!("annotation app.io/unlike: unknown key: write app.io/meta.<key> {choices} after app.io/");
+    assert_eq!(message(&[("unlike", "x")]), unlike);
     assert_eq!(
         message(&[("interface", "a"), ("port", "hunter2")]),
         "annotation app.io/port: port is not a number from 1 to 65535, and no TCP container port has this name"
@@ -81,8 +84,9 @@ fn a_problem_says_what_to_write() {
         "annotation app.io/port: no port: write a number from 1 to 65535 or the name of a container port"
     );
     let long = message(&[(&"é\n".repeat(400), "x")]);
-    assert!(long.starts_with("annotation app.io/\\u{e9}\\n\\u{e9}") && long.len() < 300, "{long}");
-    assert_eq!(message(&[("x?token=hunter2", "")]), "annotation (withheld): unknown key");
+    assert!(long.starts_with("annotation app.io/\\u{e9}\\n\\u{e9}") && long.len() < 320 + choices.len(), "{long}");
+    let withheld = format!("annotation (withheld): unknown key: write meta.<key> {choices}");
+    assert_eq!(message(&[("x?token=hunter2", "")]), withheld);
 }
 
 #[test]
