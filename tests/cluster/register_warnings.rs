@@ -7,6 +7,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use callsign::dns::Name;
@@ -25,7 +26,7 @@ use crate::harness::kubelet::Namespace;
 use crate::harness::process::scratch;
 use crate::harness::seeds::{config, seeds_of};
 
-use crate::harness::tenant::{POLICY_PATIENCE, Tenant};
+use crate::harness::tenant::{POLICY_PATIENCE, REGISTER, Tenant};
 
 /// What stands in front of each of the policy's messages.
 const OURS: &str = "Validation failed for ValidatingAdmissionPolicy 'callsign-annotations' with binding 'callsign-annotations': callsign: ";
@@ -420,6 +421,23 @@ fn kubectl_prints_the_warnings_of_pods_and_of_every_template() {
         .cluster
         .shell(&folder, &format!("kubectl -n {} annotate pod p app.io/weight=heavy 2>&1", tenant.namespace.name));
     assert!(changed.contains("its app.io/weight is not a whole number"), "{changed}");
+}
+
+/// The Deployments to copy from have no mistake, with flags and with annotations.
+#[test]
+fn the_examples_are_not_warned_of() {
+    let tenant = tenant("warn-examples");
+    let folder = Path::new(REGISTER).join("examples");
+    let apply = format!("kubectl -n {} apply --dry-run=server --warnings-as-errors -f -", tenant.namespace.name);
+    let annotated = "kubectl patch --local -f wrapper.yaml --patch-file annotated.yaml -o yaml";
+    assert!(tenant.cluster.shell(&folder, annotated).contains("app.io/register: \"true\""));
+    for source in ["cat wrapper.yaml", "cat sidecar.yaml", annotated] {
+        let applied = tenant.cluster.shell(&folder, &format!("{source} | {apply}"));
+        assert!(
+            applied.starts_with("deployment.apps/greeter-") && applied.ends_with(" (server dry run)\n"),
+            "{applied}"
+        );
+    }
 }
 
 /// Its controller wrote the Pod from a template, whose author has been warned.
