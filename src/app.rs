@@ -15,6 +15,7 @@ mod zone_files;
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -34,6 +35,7 @@ use crate::http::{self, ApiState, HttpCounters, HttpLimits, ListBudget};
 use crate::index::Index;
 use crate::logging;
 use crate::metrics::Metrics;
+use crate::poll::is_stdin;
 use crate::sandbox::{self, SandboxNeeds};
 use crate::server::{Responder, ServerCounters};
 use crate::snapshot::{Freshness, PublishedZone, Snapshot};
@@ -63,6 +65,7 @@ pub async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     logging::init(config.log_format, &config.log_level)?;
     logging::limit_panic_logs();
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    refuse_absent(&config.manifests)?;
     let mut signals = ProcessSignals::listen().context("cannot listen to signals")?; // first, so that no signal is missed
     raise_file_limit();
     let settings = Arc::new(zone_settings(&config)?);
@@ -212,6 +215,14 @@ impl ProcessSignals {
 /// limit.
 fn udp_threads() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(UDP_THREADS_MAX)
+}
+
+/// Refuses a path of manifests that does not exist: it is most likely typed wrong, and the server would answer NXDOMAIN.
+fn refuse_absent(paths: &[PathBuf]) -> anyhow::Result<()> {
+    match paths.iter().find(|path| !is_stdin(path) && !path.exists()) {
+        Some(path) => anyhow::bail!("--manifests {}: there is no such file or folder", path.display()),
+        None => Ok(()),
+    }
 }
 
 /// Raises the soft limit of open files to the hard one. The usual soft limit of 1,024 is no more than our connections

@@ -14,7 +14,7 @@ use self::counts::{CheckCounts, ConfigCounts, ManifestCounts, ZoneCounts};
 pub(super) use self::registered::ManifestRegistrations;
 use self::registered::RegisteredView;
 use super::local::LocalRead;
-use super::print::{escaped, json};
+use super::print::{count, escaped, json};
 use super::{CommandError, CommandOutput};
 use crate::cli::CheckArgs;
 use crate::config::{Environment, ServeConfig};
@@ -82,7 +82,7 @@ impl Findings {
         let mut local = LocalRead::read_templates(config.clone()).await?;
         let registered = local.registered.take().unwrap_or_else(|| ManifestRegistrations::new(config.profiles.clone()));
         let LoadReport { files, pods, templates, ignored, .. } = &local.manifests;
-        let registrations = registered.registrations;
+        let (registrations, registered_by_wrapper) = (registered.registrations, registered.left_to_registrar);
         let selected = local.snapshot.pods().count() + registered.templates;
         let (other_objects, other_kinds) = (ignored.total(), ignored.clone());
         let (files, pods, templates) = (*files, *pods, *templates);
@@ -103,12 +103,18 @@ impl Findings {
         self.registered = Some(registered);
         config.manifests.iter().for_each(|path| self.check_content(path, &local.manifests.empty));
         let is_sound = self.mistakes.len() == count_before;
+        if registered_by_wrapper > 0 {
+            self.warnings.push(format!(
+                "with app.io/register the annotations of {} are left to `callsign register`: nothing is registered until it runs",
+                count(registered_by_wrapper, "object")
+            ));
+        }
         let is_empty = pods + templates == 0;
         if is_empty && is_sound {
             self.mistakes.push(manifests.without_pods());
         } else if !is_empty && selected == 0 && !names_label {
             self.mistakes.push(without_label(&config.profiles));
-        } else if registrations == 0 && is_sound {
+        } else if registrations == 0 && is_sound && registered_by_wrapper == 0 {
             self.warnings.push("no Pod in the manifests has a registration".to_owned());
         }
         self.checked.manifests = Some(manifests);

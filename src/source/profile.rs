@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 
 use super::Pod;
 use super::selector::LabelSelector;
-use crate::registration::{ContainerPort, Encoding, PRESETS, Preset, ProfileText, TextCollector, Wanted};
+#[cfg(feature = "server")]
+use crate::registration::ContainerPort;
+use crate::registration::{Encoding, PRESETS, Preset, ProfileText, TextCollector, Wanted};
 
 /// Selects Pods by a label selector, and says how their registrations are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,16 +49,19 @@ impl WatchProfile {
     }
 
     /// Whether its registrations are pairs, and may stand in this annotation.
+    #[cfg(feature = "server")]
     pub(super) fn takes_pairs_from(&self, key: &str) -> bool {
         matches!(self.encoding, Encoding::Pairs { .. }) && self.takes_annotation(key)
     }
 
     /// The key of the annotation that leaves the plain annotations to `callsign register`.
+    #[cfg(feature = "server")]
     pub(super) fn register_key(&self) -> Option<String> {
         self.encoding.register_key()
     }
 
     /// What the profile names of a Pod.
+    #[cfg(feature = "server")]
     pub(super) fn text_of<'t>(
         &self,
         labels: impl IntoIterator<Item = (&'t str, &'t str)>,

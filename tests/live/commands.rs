@@ -381,6 +381,7 @@ fn an_error_says_what_to_do_next() {
             "this machine does not have the address",
             "another process",
         ),
+        (&["serve", "--manifests", "/no/such"], 2, "--manifests /no/such: there is no such file or folder", "serving"),
         (&["check", "--config", &unknown], 1, "unknown field `max-registrations`", "max-registrations-per-namespace"),
         (&["check", "--config", &name], 1, "names are not looked up", "invalid socket"),
         (&["--version"], 0, "callsign 0.", "unknown"),

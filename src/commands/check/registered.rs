@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::decoded::{RegistrationView, registration_cells};
 use crate::commands::print::TextTable;
-use crate::registration::{Registration, decode};
+use crate::registration::{ProfileText, Registration, decode};
 use crate::source::WatchProfile;
 use crate::source::files::{FileProblem, ManifestObject, ManifestPod, PROBLEMS_MAX, PodTemplate, Unselected};
 
@@ -21,6 +21,8 @@ pub(in crate::commands) struct ManifestRegistrations {
     rows: Vec<RegisteredRow>,
     /// The number of registrations.
     pub(super) registrations: usize,
+    /// The number of Pods and templates whose plain annotations are left to `callsign register`.
+    pub(super) left_to_registrar: usize,
     /// The number of templates that a profile selects.
     pub(super) templates: usize,
     /// The first [`PROBLEMS_MAX`] mistakes.
@@ -62,7 +64,15 @@ struct RowObject<'o> {
 impl ManifestRegistrations {
     pub(in crate::commands) fn new(profiles: Vec<WatchProfile>) -> ManifestRegistrations {
         let (rows, mistakes) = (Vec::new(), Vec::new());
-        ManifestRegistrations { profiles, rows, registrations: 0, templates: 0, mistakes, mistakes_left_out: 0 }
+        ManifestRegistrations {
+            profiles,
+            rows,
+            registrations: 0,
+            left_to_registrar: 0,
+            templates: 0,
+            mistakes,
+            mistakes_left_out: 0,
+        }
     }
 
     /// Adds what an object registers. The mistakes of a Pod's registrations are the index's.
@@ -78,6 +88,7 @@ impl ManifestRegistrations {
             RowObject { kind: "Pod", namespace: &pod.namespace, name: &pod.name, addresses: &pod.status.pod_ips };
         for (at, text) in by_profile {
             let Some(profile) = self.profiles.get(*at).cloned() else { continue };
+            self.left_to_registrar += usize::from(is_left_to_registrar(text, &profile));
             self.add_rows(&object, &profile, decode(text, &profile.encoding).registrations);
         }
         for one in unselected {
@@ -100,6 +111,7 @@ impl ManifestRegistrations {
         let object = RowObject { kind, namespace, name, addresses: &[] };
         for (at, text) in by_profile {
             let Some(profile) = self.profiles.get(*at).cloned() else { continue };
+            self.left_to_registrar += usize::from(is_left_to_registrar(text, &profile));
             let decoded = decode(text, &profile.encoding);
             for one in &decoded.problems {
                 let place = if one.offset > 0 { format!(", offset {}", one.offset) } else { String::new() };
@@ -178,6 +190,12 @@ impl ManifestRegistrations {
     pub(super) fn views(&self) -> Vec<RegisteredView<'_>> {
         self.rows.iter().map(RegisteredRow::view).collect()
     }
+}
+
+/// Whether the plain annotations say what `callsign register` offers, and register nothing by themselves.
+fn is_left_to_registrar(text: &ProfileText, profile: &WatchProfile) -> bool {
+    let (Some(key), Some(parts)) = (profile.encoding.register_key(), &text.parts) else { return false };
+    parts.annotations.iter().any(|(of, value)| **of == *key && value.eq_ignore_ascii_case("true"))
 }
 
 impl RegisteredRow {

@@ -343,6 +343,10 @@ fn check_names_what_is_wrong_in_a_template() {
             assert!(ran.out.lines().count() <= 2, "{}", ran.out);
         }
     }
+    let left = annotated(&format!("{greeter}, app.io/port: http, app.io/register: 'true'"));
+    let ran = run(&["check", "--manifests", "-"], &workload("Deployment", &left, HTTP));
+    let warning = "warning: with app.io/register the annotations of 1 object are left to `callsign register`";
+    assert!(ran.code == 0 && ran.err.contains(warning), "{}{}", ran.out, ran.err);
     // The labels and annotations of a workload are not those of its Pods.
     let own = |metadata: &str, template: &str| {
         workload("Deployment", template, HTTP)
