@@ -144,7 +144,7 @@ fn annotations() -> Vec<Vec<u8>> {
     values.into_iter().chain(decoded).chain(pairs).chain(odd).chain(objects).chain(pods()).collect()
 }
 
-/// The Pods of `tests/fixtures/registrars.json`, each under the preset or the encoding that reads it.
+/// The Pods of `tests/fixtures/registrars.json`, each with the number of its preset, or with its table.
 fn pods() -> Vec<Vec<u8>> {
     let cases: Value =
         serde_json::from_str(include_str!("../../tests/fixtures/registrars.json")).expect("the fixtures");
@@ -153,17 +153,24 @@ fn pods() -> Vec<Vec<u8>> {
         Some("kratos") => 2,
         Some("micro") => 3,
         Some("labels") => 4,
-        Some("dubbo3") => 6,
-        _ => 5,
+        Some("keys" | "dubbo3") => 5,
+        other => panic!("{other:?} has no number"),
     };
     let record = |kind: &str, key: &str, value: &str| format!("{kind}{key}\x1f{value}");
     let pairs = |kind: &str, pairs: &Value| -> Vec<String> {
-        let pairs = pairs.as_object().expect("an object");
-        pairs.iter().map(|(key, value)| record(kind, key, value.as_str().unwrap_or_default())).collect()
+        let pairs = pairs.as_object().into_iter().flatten();
+        let texts = |value: &Value| -> Vec<String> {
+            let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            texts.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect()
+        };
+        pairs
+            .flat_map(|(key, value)| texts(value).into_iter().map(|text| record(kind, key, &text)).collect::<Vec<_>>())
+            .collect()
     };
     let pod = |case: &Value| {
-        let mut records = [pairs("l", &case["labels"]), pairs("a", &case["annotations"])].concat();
-        records.push(record("l", "l", "a"));
+        let mut records = [("t", "profile"), ("l", "labels"), ("a", "annotations")]
+            .map(|(kind, member)| pairs(kind, &case[member]))
+            .concat();
         let ports = case["ports"].as_array().into_iter().flatten();
         records
             .extend(ports.map(|port| {

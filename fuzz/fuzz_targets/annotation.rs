@@ -1,5 +1,6 @@
 //! Any bytes as an annotation's value, as the JSON in it, and as the labels, annotations and container ports of a Pod under
-//! each profile: the decoded registrations keep their guarantees, and are the same after encoding and decoding.
+//! each profile, and under any `[[profile]]` table: the decoded registrations keep their guarantees, and are the same after
+//! encoding and decoding.
 
 #![no_main]
 
@@ -17,23 +18,8 @@ use callsign::registration::{
 use libfuzzer_sys::fuzz_target;
 use sound::{assert_in_order, assert_sound, bare};
 
-/// The presets, a mapping of each kind of source, and Dubbo 3.
-static ENCODINGS: LazyLock<Vec<Encoding>> = LazyLock::new(|| {
-    let text = |text: &str| Some(text.to_owned());
-    let keys = ProfileTable {
-        encoding: text("keys"),
-        interface: text("label:l"),
-        version: text("=1"),
-        port: text("annotation:p"),
-        ports: text("annotation:m"),
-        weight: text("label:w"),
-        metadata: vec!["annotation:a".to_owned(), "prefix:x-".to_owned()],
-        ..ProfileTable::default()
-    };
-    let dubbo3 = ProfileTable { encoding: text("dubbo3"), interface: text("label:l"), ..ProfileTable::default() };
-    let own = [&keys, &dubbo3].map(|table| Encoding::parse(table).expect("a valid table"));
-    PRESETS.iter().map(|preset| preset.encoding()).chain(own).collect()
-});
+static PRESET_ENCODINGS: LazyLock<Vec<Encoding>> =
+    LazyLock::new(|| PRESETS.iter().map(|preset| preset.encoding()).collect());
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(value) = std::str::from_utf8(bytes) {
@@ -41,10 +27,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     judge_value(&STANDARD.encode(bytes));
     if let Some((which, pod)) = bytes.split_first()
-        && let Some(encoding) = ENCODINGS.get(usize::from(*which))
         && let Ok(pod) = std::str::from_utf8(pod)
     {
-        judge_pod(encoding, pod);
+        match PRESET_ENCODINGS.get(usize::from(*which)) {
+            Some(encoding) => judge_pod(encoding, Some("app.io/annotation"), pod),
+            None => judge_table(&table_of(pod), pod),
+        }
     }
 });
 
@@ -54,18 +42,59 @@ fn judge_value(value: &str) {
     judge(&decoded);
 }
 
-/// Each record of the Pod begins with its kind: `l` a label, `a` an annotation, `p` a container port. Key and value, or
-/// name and number, follow.
-fn judge_pod(encoding: &Encoding, pod: &str) {
-    let records = || pod.split('\x1e').filter_map(|record| record.split_at_checked(1));
-    let pairs = |kind: &'static str| {
-        records().filter(move |(of, _)| *of == kind).map(|(_, pair)| pair.split_once('\x1f').unwrap_or((pair, "")))
-    };
+/// A table has an error that names its key, or the Pod is read with it.
+fn judge_table(table: &ProfileTable, pod: &str) {
+    match Encoding::parse(table) {
+        Ok(encoding) => judge_pod(&encoding, table.annotation.as_deref(), pod),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("`{}`: ", error.key)) && !text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
+fn table_of(pod: &str) -> ProfileTable {
+    let mut table = ProfileTable::default();
+    for (key, text) in pairs(pod, "t") {
+        let field = match key {
+            "annotation" => &mut table.annotation,
+            "encoding" => &mut table.encoding,
+            "interface" => &mut table.interface,
+            "group" => &mut table.group,
+            "version" => &mut table.version,
+            "protocol" => &mut table.protocol,
+            "port" => &mut table.port,
+            "ports" => &mut table.ports,
+            "weight" => &mut table.weight,
+            "application" => &mut table.application,
+            "plain" => {
+                table.plain = true;
+                continue;
+            }
+            "metadata" => {
+                table.metadata.push(text.to_owned());
+                continue;
+            }
+            _ => continue,
+        };
+        *field = Some(text.to_owned());
+    }
+    table
+}
+
+fn judge_pod(encoding: &Encoding, annotation: Option<&str>, pod: &str) {
+    let ports = pairs(pod, "p");
     let ports =
-        pairs("p").filter_map(|(name, number)| Some(ContainerPort { name: name.into(), number: number.parse().ok()? }));
-    let text = ProfileText::of(Some("app.io/annotation"), &encoding.wanted(), pairs("l"), pairs("a"), ports);
-    let decoded = decode(&text, encoding);
-    judge(&decoded);
+        ports.filter_map(|(name, number)| Some(ContainerPort { name: name.into(), number: number.parse().ok()? }));
+    let text = ProfileText::of(annotation, &encoding.wanted(), pairs(pod, "l"), pairs(pod, "a"), ports);
+    judge(&decode(&text, encoding));
+}
+
+/// The Pod's records of a kind: `l` labels, `a` annotations, `p` container ports, `t` a table. A record begins with its kind.
+/// Key and value, or name and number, follow.
+fn pairs<'p>(pod: &'p str, kind: &'static str) -> impl Iterator<Item = (&'p str, &'p str)> {
+    let records = pod.split('\x1e').filter_map(|record| record.split_at_checked(1));
+    records.filter(move |(of, _)| *of == kind).map(|(_, pair)| pair.split_once('\x1f').unwrap_or((pair, "")))
 }
 
 fn judge(decoded: &Decoded) {
