@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
+use crate::registration::is_port_name;
 
 /// `callsign decode`
 #[derive(Debug, Args)]
@@ -31,9 +32,9 @@ pub struct EncodeArgs {
     /// The interface, such as org.acme.Greeter
     #[arg(long, value_name = "NAME", requires = "port")]
     pub interface: Option<String>,
-    /// The port; repeats, and each port is a separate registration
-    #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Vec<u16>,
+    /// The port; repeats, and each port is a separate registration. With --plain it may be a container port's name
+    #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = encoded_port)]
+    pub port: Vec<EncodedPort>,
     #[command(flatten)]
     pub fields: FieldArgs,
     #[command(flatten)]
@@ -51,6 +52,23 @@ pub enum EncodedForm {
     Objects,
     /// An annotation for each field.
     Plain,
+}
+
+/// A port of `callsign encode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncodedPort {
+    /// A number.
+    Number(u16),
+    /// The name of a container port, which only the Pod knows the number of.
+    Name(String),
+}
+
+fn encoded_port(text: &str) -> Result<EncodedPort, String> {
+    match text.parse::<u16>() {
+        Ok(number) if number > 0 => Ok(EncodedPort::Number(number)),
+        _ if is_port_name(text) => Ok(EncodedPort::Name(text.to_owned())),
+        _ => Err("write a number from 1 to 65535, or with --plain the name of a container port".to_owned()),
+    }
 }
 
 /// The form that is not base64.
@@ -112,9 +130,22 @@ pub struct FieldArgs {
 }
 
 impl EncodeArgs {
+    /// The first port that is a container port's name.
+    pub fn named_port(&self) -> Option<&str> {
+        self.port.iter().find_map(|port| match port {
+            EncodedPort::Name(name) => Some(name.as_str()),
+            EncodedPort::Number(_) => None,
+        })
+    }
+
     /// The pairs of all registrations, in order. Empty if they come from standard input.
     pub fn pairs(&self) -> Vec<(String, String)> {
-        let offer = |interface| self.fields.offer(interface, &self.port);
+        let number = |port: &EncodedPort| match port {
+            EncodedPort::Number(number) => *number,
+            EncodedPort::Name(_) => 1, // the form that takes names writes them in place of it
+        };
+        let ports: Vec<u16> = self.port.iter().map(number).collect();
+        let offer = |interface| self.fields.offer(interface, &ports);
         self.interface.iter().flat_map(|interface| offer(interface).fields().flatten().collect::<Vec<_>>()).collect()
     }
 }

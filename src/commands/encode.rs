@@ -21,6 +21,12 @@ const PREFIX: &str = "app.io/";
 /// # Errors
 /// Standard input cannot be read, or the form cannot say it.
 pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, CommandError> {
+    let form = args.form.form();
+    if let (Some(name), true) = (args.named_port(), form != EncodedForm::Plain) {
+        let text =
+            format!("--port {name}: only the Pod knows the number of a container port: write the number, or --plain");
+        return Err(CommandError::Usage(text));
+    }
     let text = match args.input {
         Some(_) => read_input(input)?,
         None => json_pairs(&args.pairs()),
@@ -29,14 +35,13 @@ pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, 
     if !decoded.problems.is_empty() {
         return Ok(CommandOutput { notes: refusal(args, &decoded), has_findings: true, ..CommandOutput::default() });
     }
-    let form = args.form.form();
     let mut notes = unpublished(&decoded, form);
     let registrations = &decoded.registrations;
     let text = match form {
         EncodedForm::Base64 => STANDARD.encode(&text) + "\n",
         EncodedForm::Pairs => escaped(&registration::pairs(registrations).to_string()) + "\n",
         EncodedForm::Objects => escaped(&registration::encode_objects(registrations)) + "\n",
-        EncodedForm::Plain => plain(registrations)?,
+        EncodedForm::Plain => plain(args, registrations)?,
     };
     if form == EncodedForm::Plain && !text.is_empty() {
         let selector = PRESETS.iter().find(|preset| preset.annotation.is_some_and(|key| key.starts_with(PREFIX)));
@@ -56,7 +61,7 @@ fn json_pairs(pairs: &[(String, String)]) -> String {
 }
 
 /// A line of YAML for each plain annotation of the only registration.
-fn plain(registrations: &[Registration]) -> Result<String, CommandError> {
+fn plain(args: &EncodeArgs, registrations: &[Registration]) -> Result<String, CommandError> {
     let [registration] = registrations else {
         return match registrations.len() {
             0 => Ok(String::new()),
@@ -65,8 +70,15 @@ fn plain(registrations: &[Registration]) -> Result<String, CommandError> {
             ))),
         };
     };
-    let annotations = registration::encode_plain(PREFIX, registration)
+    let mut annotations = registration::encode_plain(PREFIX, registration)
         .map_err(|error| CommandError::Usage(format!("{error}; or write --objects")))?;
+    if let Some(name) = args.named_port() {
+        let is_of = |key: &str, field: &str| key.strip_prefix(PREFIX) == Some(field);
+        // Without a protocol, the name of the container port is the protocol.
+        annotations.retain(|(key, _)| args.fields.protocol.is_some() || !is_of(key, "protocol"));
+        let port = annotations.iter_mut().find(|(key, _)| is_of(key, "port"));
+        port.into_iter().for_each(|(_, value)| name.clone_into(value));
+    }
     Ok(annotations.iter().map(|(key, value)| format!("{key}: {}\n", yaml(value))).collect())
 }
 

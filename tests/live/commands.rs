@@ -124,6 +124,18 @@ fn each_form_goes_from_encode_to_decode() {
         let read = run(&["decode"], &written.out);
         assert_eq!((written.code, read.code, read.out, read.err), (0, 0, of_base64.clone(), String::new()), "{form}");
     }
+    // A port's name is for a Pod template, whose container ports tell the number and the protocol.
+    let by_name = |more: &[&str]| run(&[&["encode", "--interface", "a.B", "--port", "http"], more].concat(), "");
+    let written = by_name(&["--plain"]);
+    assert_eq!((written.code, written.out.as_str()), (0, "app.io/interface: \"a.B\"\napp.io/port: \"http\"\n"));
+    let ports = "spec:\n  containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]\n";
+    let indented = written.out.replace("app.io/", "    app.io/");
+    let pod = format!("kind: Pod\nmetadata:\n  name: p\n  annotations:\n{indented}{ports}");
+    let read = run(&["decode"], &pod);
+    assert!(read.code == 0 && read.out.contains("http      <pod>:8080"), "{}{}", read.out, read.err);
+    assert!(by_name(&["--plain", "--protocol", "tri"]).out.contains("app.io/protocol: \"tri\"\napp.io/port: \"http\""));
+    let refused = by_name(&["--objects"]);
+    assert!(refused.code == 2 && refused.err.contains("write the number, or --plain"), "{}", refused.err);
     let both = run(&[&flags[..], &["--plain", "--objects"]].concat(), "");
     assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
 }
