@@ -3,21 +3,23 @@
 //! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`
 
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/harness/ask.rs"]
-mod ask;
-#[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../tests/harness/cases.rs"]
-mod cases;
+#[path = "../../tests/harness"]
+mod harness {
+    pub(crate) mod ask;
+    pub(crate) mod cases;
+    pub(crate) mod header;
+}
 #[path = "../../tests/pure/source_files/texts.rs"]
 mod texts;
 
 use std::fs;
 use std::path::Path;
 
-use ask::{Ask, Edns, flag};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::base::iana::{Class, Rtype};
+use harness::ask::{Ask, Edns, flag};
+use harness::cases;
 use serde_json::{Value, json};
 
 fn main() {
