@@ -163,7 +163,8 @@ fn check_header(query: &[u8], wire: &[u8]) -> Result<u16, String> {
     if flags & (flag::RA | flag::Z | flag::AD | flag::CD) != 0 {
         return Err("RA, Z, AD or CD is set".into());
     }
-    if flags & flag::RD != asked & flag::RD {
+    // Other opcodes have no RD.
+    if asked & flag::OPCODE == 0 && flags & flag::RD != asked & flag::RD {
         return Err("RD is not that of the query".into());
     }
     if got[3] > 0 && flags & flag::AA == 0 {
