@@ -47,8 +47,9 @@ pub use encoding::Encoding;
 pub use mapping::{Mapping, MappingError, is_port_name};
 pub use pairs::PairList;
 pub use presets::{PRESETS, Preset};
-pub use problem::{Problem, ProblemKey, Reason};
+pub use problem::{Problem, ProblemKey, Reason, shown_key};
 pub use profile_table::ProfileTable;
+pub use secret::is_secret_key;
 pub use text::{ContainerPort, PodParts, ProfileText, Wanted};
 pub use text_collector::TextCollector;
 

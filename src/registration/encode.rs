@@ -66,10 +66,11 @@ pub fn encode_plain(prefix: &str, registration: &Registration) -> Result<Vec<(St
             Some(field) => field.name().to_owned(),
             None => format!("{}{key}", META_PREFIX),
         };
-        if !is_annotation_key(&name) {
+        let annotation = format!("{prefix}{name}");
+        if !is_annotation_key(&annotation) {
             return Err(PlainError::MetadataKey);
         }
-        annotations.push((format!("{prefix}{name}"), value.to_owned()));
+        annotations.push((annotation, value.to_owned()));
     }
     let methods = (!methods.is_empty()).then(|| (format!("{prefix}{}", Field::Methods.name()), methods.join(",")));
     annotations.extend(methods);

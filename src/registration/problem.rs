@@ -40,19 +40,19 @@ pub enum ProblemKey {
 
 impl ProblemKey {
     pub(super) fn member(name: &str) -> ProblemKey {
-        ProblemKey::Member(written(name))
+        ProblemKey::Member(shown_key(name))
     }
 
     pub(super) fn label(key: &str) -> ProblemKey {
-        ProblemKey::Label(written(key))
+        ProblemKey::Label(shown_key(key))
     }
 
     pub(super) fn annotation(key: &str) -> ProblemKey {
-        ProblemKey::Annotation(written(key))
+        ProblemKey::Annotation(shown_key(key))
     }
 
     pub(super) fn port(name: &str) -> ProblemKey {
-        ProblemKey::Port(written(name))
+        ProblemKey::Port(shown_key(name))
     }
 
     pub(super) fn every_port() -> ProblemKey {
@@ -117,8 +117,8 @@ impl fmt::Display for ProblemKey {
     }
 }
 
-/// A key as it may be shown.
-fn written(key: &str) -> Box<str> {
+/// A key as an error or a log may show it: escaped, cut to 253 bytes, and withheld if it looks like a secret.
+pub fn shown_key(key: &str) -> Box<str> {
     if secret::is_secret(key) {
         return "(withheld)".into();
     }

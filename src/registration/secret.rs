@@ -11,7 +11,7 @@ const WORDS: [&[u8]; 8] =
     [b"token", b"password", b"passwd", b"pwd", b"secret", b"accesskey", b"credential", b"private"];
 
 /// Whether a key looks like a secret or names one, also after percent-decoding it once or twice.
-pub(super) fn is_secret_key(key: &str) -> bool {
+pub fn is_secret_key(key: &str) -> bool {
     is_any_reading(key, |reading| names_secret(reading) || holds_secret(reading))
 }
 

@@ -62,7 +62,7 @@ pub struct ManifestPod {
 pub struct Unselected {
     /// The profile's index.
     pub profile: usize,
-    /// The first such annotation's key.
+    /// The first such annotation's key, as it may be shown.
     pub key: Box<str>,
     /// Whether the workload has the label that its template lacks.
     pub has_label_above: bool,
@@ -98,7 +98,8 @@ pub struct FileProblem {
     pub kind: &'static str,
     /// The object, if it has a valid name: `namespace/name`, or the name alone if the namespace is invalid.
     pub pod: Option<String>,
-    /// What is wrong, and what to write instead. It quotes keys, numbers, booleans and addresses of the file, and never a text.
+    /// What is wrong, and what to write instead. It quotes keys, numbers, booleans and addresses of the file. It never quotes a
+    /// text, a key that looks like a secret, or the value of a key that names one.
     pub reason: String,
 }
 

@@ -6,6 +6,7 @@ mod keys;
 mod long;
 mod pods;
 mod registrars;
+mod secrets;
 mod streams;
 mod strict;
 mod texts;

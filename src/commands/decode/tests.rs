@@ -89,6 +89,33 @@ fn nonsense_says_what_may_be_given() {
 }
 
 #[test]
+fn no_error_shows_a_secret() {
+    let plain = r#""app.io/interface":"a.B","app.io/port":"1""#;
+    for (text, expected) in [
+        (format!(r#"{{{plain},"x://u:hunter2@h":1}}"#), "annotation (withheld): it is a number"),
+        (format!(r#"{{{plain},"app.io/token=hunter2":1}}"#), "annotation (withheld): it is a number"),
+        (format!(r#"{{{plain},"app.io/token=hunter2":"x"}}"#), "annotation (withheld): unknown key"),
+        (
+            "app.io/interface: a.B\napp.io/meta.password: 48151623\n".to_owned(),
+            "annotation app.io/meta.password: it is a number but must be a string: write the value in quotes",
+        ),
+        ("annotations:\n  app.io/api-token: 48151623\n".to_owned(), "must be a string: write the value in quotes"),
+        (r#"{"annotations":{},"labels":{"token=hunter2":1}}"#.to_owned(), "(withheld): it is a number"),
+        ("kind: Pod\nmetadata: {name: p, labels: {'token=hunter2': x}}\n".to_owned(), "labels[\"(withheld)\"] has an"),
+    ] {
+        for output in [run(&["decode"], &text), run(&["decode", "--json"], &text)] {
+            assert!(
+                output.has_findings && output.text.replace("\\\"", "\"").contains(expected),
+                "{text}: {}",
+                output.text
+            );
+            let shown = output.text + &output.notes;
+            assert!(!shown.contains("hunter2") && !shown.contains("48151623"), "{text}: {shown}");
+        }
+    }
+}
+
+#[test]
 fn annotations_and_pods_are_read() {
     let plain = "annotations:\n  app.io/interface: org.acme.Greeter\n  app.io/port: http\n  app.io/wieght: '7'\n";
     let output = run(&["decode"], plain);
@@ -185,6 +212,9 @@ fn plain_annotations_that_cannot_say_it_are_an_error() {
         (&["--port", "1", "--ip", "10.0.0.1"], "plain annotations have no address"),
         (&["--port", "1", "--method", "a,b", "--method", "c,d"], "commas separate the methods; or write --objects"),
         (&["--port", "1", "--meta", "a b=c"], "a metadata key is not 58 letters"),
+        (&["--port", "1", "--meta", "a/b=c"], "a metadata key is not 58 letters"),
+        (&["--port", "1", "--meta", "a.b/c=d"], "a metadata key is not 58 letters"),
+        (&["--port", "1", "--meta", "a-=b"], "a metadata key is not 58 letters"),
     ] {
         let words = ["callsign", "encode", "--plain", "--interface", "a"].iter().chain(flags);
         let Ok(Cli { command: Command::Encode(args) }) = Cli::try_parse_from(words) else { panic!("{flags:?}") };

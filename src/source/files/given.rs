@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::node::{Node, NodeMap};
 use super::pod::no_string;
+use crate::registration::{is_secret_key, shown_key};
 
 /// Labels and annotations, by key.
 pub type Texts = BTreeMap<String, String>;
@@ -29,7 +30,7 @@ pub enum GivenText {
 pub enum GivenError {
     /// The text is not YAML. The reason never quotes the text.
     NotYaml(String),
-    /// A value is not a string: its key, and what to write instead.
+    /// A value is not a string: its key as it may be shown, and what to write instead.
     NotString(String, String),
 }
 
@@ -80,7 +81,7 @@ fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<GivenText, GivenError> {
 fn texts(map: &NodeMap) -> Result<Texts, GivenError> {
     let text = |(key, value): (&String, &Node)| match value {
         Node::Text(text) => Ok((key.clone(), text.clone())),
-        other => Err(GivenError::NotString(key.clone(), no_string("it", other))),
+        other => Err(GivenError::NotString(shown_key(key).into(), no_string("it", other, is_secret_key(key)))),
     };
     map.iter().map(text).collect()
 }

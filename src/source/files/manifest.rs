@@ -246,7 +246,7 @@ impl Objects<'_> {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
             (Some(Node::Text(_)) | None, Some(implied)) => implied,
             (Some(Node::Text(_)) | None, None) => return self.refuse_field(NO_KIND),
-            (Some(kind), _) => return self.refuse_field(&pod::no_string("kind", kind)),
+            (Some(kind), _) => return self.refuse_field(&pod::no_string("kind", kind, false)),
         };
         match kind {
             POD => self.take(pod::read(object, self.reading.profiles)),

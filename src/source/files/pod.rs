@@ -14,7 +14,7 @@ use self::types::whole;
 use super::node::{Node, NodeMap};
 use super::{ManifestPod, Unselected};
 use crate::object_name::{is_namespace, is_pod_name};
-use crate::registration::{ContainerPort, ProfileText, is_port_name};
+use crate::registration::{ContainerPort, ProfileText, is_port_name, shown_key};
 use crate::source::kube::pod_object::{addresses, is_tcp, keeps_running, seconds};
 use crate::source::selector::{check_key, check_value};
 use crate::source::{Phase, Pod, PodIps, PodStatus, WatchProfile};
@@ -163,10 +163,10 @@ impl PodReader {
         let mut labels = BTreeMap::new();
         for (key, value) in texts(metadata.get("labels")) {
             if let Err(reason) = check_key(key) {
-                self.refuse(format!("metadata.labels[{key:?}] has an invalid key: {reason}"));
+                self.refuse(format!("metadata.labels[\"{}\"] has an invalid key: {reason}", shown_key(key)));
             }
             if let Err(reason) = check_value(value) {
-                self.refuse(format!("metadata.labels[{key:?}] has an invalid value: {reason}"));
+                self.refuse(format!("metadata.labels[\"{}\"] has an invalid value: {reason}", shown_key(key)));
             }
             labels.insert(key.to_owned(), value.to_owned());
         }
@@ -179,7 +179,7 @@ impl PodReader {
         for key in annotations.keys() {
             let lower: String = key.chars().filter_map(|c| c.to_lowercase().next()).collect();
             if let Err(reason) = check_key(&lower) {
-                self.refuse(format!("metadata.annotations[{key:?}] has an invalid key: {reason}"));
+                self.refuse(format!("metadata.annotations[\"{}\"] has an invalid key: {reason}", shown_key(key)));
             }
         }
         let len: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -320,7 +320,7 @@ impl PodTexts<'_> {
                 self.annotations.get(key.as_str()).is_some_and(|value| value.eq_ignore_ascii_case("true"))
             });
             let key = self.annotations.keys().copied().find(is_own).filter(|_| !is_offer)?;
-            Some(Unselected { profile, key: key.into(), has_label_above: false })
+            Some(Unselected { profile, key: shown_key(key), has_label_above: false })
         });
         missed.collect()
     }

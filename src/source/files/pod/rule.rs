@@ -19,13 +19,15 @@ pub(super) const PORT_NAME: &str =
     "up to 15 lower-case letters, digits and hyphens, with a letter, and without a hyphen at an end or beside another";
 pub(super) const TIME: &str = "one such as \"2026-01-02T03:04:05Z\"";
 
-/// Why a value that must be a string is refused, and what to write instead: its own text in quotes, if that fits the field.
-pub(in crate::source::files) fn no_string(field: impl Display, value: &Node) -> String {
+/// Why a value that must be a string is refused, and what to write instead: its own text in quotes, if that fits the field
+/// and is not private.
+pub(in crate::source::files) fn no_string(field: impl Display, value: &Node, is_private: bool) -> String {
     let (field, noun) = (field.to_string(), value.noun());
     let due = match value {
         Node::Null => "\"\", or leave the field out".to_owned(),
         Node::Bool(_, text) | Node::Number(text) => match of(&field) {
             Some(Rule { fits, due }) if !fits(text) => due.to_owned(),
+            _ if is_private => "the value in quotes".to_owned(),
             _ => format!("\"{text}\""),
         },
         _ => "a text in quotes".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{InvalidPod, NAMESPACE, PodReader, PodTexts, fields, rule, text, texts, title, types};
 use crate::object_name::{is_namespace, is_pod_name};
-use crate::registration::ProfileText;
+use crate::registration::{ProfileText, shown_key};
 use crate::source::WatchProfile;
 use crate::source::files::Unselected;
 use crate::source::files::node::{Node, NodeMap};
@@ -29,7 +29,7 @@ pub struct PodTemplate {
     pub by_profile: Vec<(usize, ProfileText)>,
     /// The profiles that do not select the template, although it has an annotation for them.
     pub unselected: Vec<Unselected>,
-    /// The annotations for a profile that the workload has and its template lacks.
+    /// The annotations for a profile that the workload has and its template lacks, by their keys as they may be shown.
     pub misplaced: Vec<Box<str>>,
 }
 
@@ -100,7 +100,7 @@ impl Workload {
             path: self.path,
             by_profile: read.by_profile(profiles),
             unselected,
-            misplaced: above.filter(|key| is_lacking(key) && is_named(key)).map(Into::into).collect(),
+            misplaced: above.filter(|key| is_lacking(key) && is_named(key)).map(shown_key).collect(),
         })
     }
 }

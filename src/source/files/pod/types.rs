@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use super::rule::{self, no_string};
+use crate::registration::{is_secret_key, shown_key};
 use crate::source::files::node::{Node, NodeMap, Number};
 use crate::source::kube::pod_object::seconds;
 
@@ -115,7 +116,7 @@ impl PodTypes {
                 format!("{path} is {noun} but must be a string: write \"{due}\"")
             }
             (ValueType::Truth, _) => format!("{path} is {noun} but must be a string: write {}", rule::TRUTH),
-            (ValueType::Text, value) => no_string(path, value),
+            (ValueType::Text, value) => no_string(path, value, path.is_private()),
             (ValueType::Flag, _) => format!("{path} is {noun} but must be a boolean: write true or false"),
             (ValueType::Int32 | ValueType::Int64, Node::Number(_)) => {
                 let most = if matches!(value_type, ValueType::Int32) { i64::from(i32::MAX) } else { i64::MAX };
@@ -181,13 +182,29 @@ impl ValueType {
     }
 }
 
+impl ValuePath<'_> {
+    /// Whether an error must not show the value: a key above it names a secret, or what the value is for stands elsewhere,
+    /// as for an argument of a command or the value of an environment variable.
+    fn is_private(&self) -> bool {
+        matches!(self, ValuePath::Item(..) | ValuePath::Key(_, "value")) || self.names_secret()
+    }
+
+    fn names_secret(&self) -> bool {
+        match self {
+            ValuePath::Root => false,
+            ValuePath::Key(path, key) | ValuePath::FreeKey(path, key) => is_secret_key(key) || path.names_secret(),
+            ValuePath::Item(path, _) => path.names_secret(),
+        }
+    }
+}
+
 impl fmt::Display for ValuePath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ValuePath::Root => Ok(()),
             ValuePath::Key(ValuePath::Root, key) => f.write_str(&plain(key)),
             ValuePath::Key(path, key) => write!(f, "{path}.{}", plain(key)),
-            ValuePath::FreeKey(path, key) => write!(f, "{path}[{key:?}]"),
+            ValuePath::FreeKey(path, key) => write!(f, "{path}[\"{}\"]", shown_key(key)),
             ValuePath::Item(path, at) => write!(f, "{path}[{at}]"),
         }
     }
@@ -196,12 +213,13 @@ impl fmt::Display for ValuePath<'_> {
 /// A key, for an error.
 fn plain(key: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-    if !key.is_empty() && key.len() <= KEY_LEN_MAX && key.bytes().all(is_plain) {
-        return key.to_owned();
+    let shown = shown_key(key);
+    if !shown.is_empty() && shown.len() <= KEY_LEN_MAX && shown.bytes().all(is_plain) {
+        return shown.into();
     }
-    let start: String = key.chars().take(KEY_LEN_MAX).collect();
-    let rest = if start.len() < key.len() { "..." } else { "" };
-    format!("{start:?}{rest}")
+    let start: String = shown.chars().take(KEY_LEN_MAX).collect();
+    let rest = if start.len() < shown.len() { "..." } else { "" };
+    format!("\"{start}\"{rest}")
 }
 
 /// The known key that differs only in letter case, or by one or two typing errors.
