@@ -245,7 +245,10 @@ fn pod(snapshot: &Snapshot, record: &PodRecord) -> PodRow {
         group: text(&registered.service().group),
         version: text(&registered.service().version),
         protocol: registered.template.common.protocol.to_string(),
-        addresses: record.claimed_addresses(registered).to_vec(),
+        addresses: match registered.repeated.is_everywhere() {
+            true => record.named_addresses(registered).to_vec(),
+            false => record.claimed_addresses(registered).to_vec(),
+        },
         port: registered.port,
         name: registered.service().question_name(&snapshot.settings.origin).unwrap_or_default(),
         withheld: withheld(snapshot, record, registered),
@@ -272,7 +275,7 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
         _ if pod.is_replaced => "replaced: a newer Pod has its name".to_owned(),
         _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
         _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
-        _ if registered.is_repeated => {
+        _ if registered.repeated.is_everywhere() => {
             "repeated: a later registration has the same service, protocol, address and port".to_owned()
         }
         _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),

@@ -32,7 +32,7 @@ pub use instances::{Instance, InstanceLabel};
 pub use keys::{PodKey, PodKeyRef, ServiceKeyRef, SetKey, SetKeyRef};
 pub use metadata_view::{CommonMetadata, MetadataView, Overrides, OwnValues, Pairs, Template};
 pub(crate) use names::{Names, SetFacts, SetSlot};
-pub use pod_record::{Addresses, KeptOut, OwnDetails, PodRecord, RareFields, Refused, Registered, Standing};
+pub use pod_record::{Addresses, KeptOut, OwnDetails, PodRecord, RareFields, Refused, Registered, Repeated, Standing};
 pub use published_zone::{Freshness, PublishedZone, SharedFreshness};
 pub use set::{Member, Set};
 pub(crate) use table::Table;

@@ -111,7 +111,7 @@ fn seen<'p>(pod: Option<&'p Arc<PodRecord>>, members: &[Member]) -> impl Iterato
 /// them.
 fn has_same_sockets(old: &PodRecord, new: &PodRecord) -> bool {
     let of = |pod: &PodRecord| (pod.is_registering(), pod.status.host_network);
-    let at = |one: &Registered| (one.address(), one.port, one.standing, one.is_repeated, one.is_enabled);
+    let at = |one: &Registered| (one.address(), one.port, one.standing, one.repeated, one.is_enabled);
     of(old) == of(new)
         && old.status.pod_ips == new.status.pod_ips
         && (old.name(), &old.namespace) == (new.name(), &new.namespace)

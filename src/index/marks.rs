@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::intern::Interner;
 use crate::object_name::{is_namespace, is_pod_name};
 use crate::registration::{DECODED_LEN_MAX, Decoded, Problem, REGISTRATIONS_MAX, Reason, Registration};
-use crate::snapshot::{OwnDetails, PodRecord, Refused, Registered, Standing, ZoneSettings};
+use crate::snapshot::{OwnDetails, PodRecord, Refused, Registered, Repeated, Standing, ZoneSettings};
 
 /// The index's marks on a Pod.
 pub(super) struct PodMarks {
@@ -262,7 +262,7 @@ fn registered(
         own: OwnDetails::of(address, own),
         offset: u32::try_from(offset).unwrap_or(u32::MAX), // an offset is at most DECODED_LEN_MAX
         standing: Standing::Unplaced,
-        is_repeated: false,
+        repeated: Repeated::default(),
         is_enabled: enabled,
         port,
         weight,

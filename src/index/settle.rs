@@ -5,11 +5,13 @@ use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::claims::claims_of;
 use super::diff::PodDiff;
 use super::slots::names;
 use super::{Index, facts};
-use crate::snapshot::{Addresses, PodRecord, PodSlot, Registered, Standing, ZoneSettings};
+use crate::snapshot::{PodRecord, PodSlot, Registered, Repeated, Standing, ZoneSettings};
 use crate::source::Phase;
 
 /// A Pod's record on its way into the snapshot.
@@ -156,17 +158,31 @@ fn apply_status(record: &mut PodRecord, settings: &ZoneSettings) {
     mark_repeats(&mut record.registrations, &pod_ips);
 }
 
-/// Marks the registrations that another one of the same service, protocol, address and port stands for. Of several of one
-/// profile the last one counts, because registries append. Of several profiles the first one counts. A registration
-/// without an address uses the Pod's own, and the case of a protocol does not matter.
+/// Marks the addresses of registrations at which another one of the same service, protocol and port counts instead. Of
+/// several of one profile the last one counts, because registries append. Of several profiles the first one counts. A
+/// registration without an address uses the Pod's own, and the case of a protocol does not matter.
 fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
+    // If none names an address, all use the same ones, and one comparison stands for all of these.
+    let names_one = registrations.iter().any(|one| one.address().is_some());
+    let own: SmallVec<[Option<IpAddr>; 2]> = match names_one && !pod_ips.is_empty() {
+        true => pod_ips.iter().copied().map(Some).collect(),
+        false => SmallVec::from_iter([None]),
+    };
     let mut places = HashSet::new();
     let is_of_one = |one: &Registered, next: &Registered| one.template.common.profile == next.template.common.profile;
     for registered in registrations.chunk_by_mut(is_of_one).flat_map(|of_profile| of_profile.iter_mut().rev()) {
         let Registered { template, port, .. } = &*registered;
         let protocol = template.common.protocol_label.as_ref().unwrap_or(&template.common.protocol);
-        let addresses: Addresses =
-            registered.address().map_or_else(|| pod_ips.into(), |address| std::iter::once(address).collect());
-        registered.is_repeated = !places.insert((template.service.clone(), protocol.clone(), addresses, *port));
+        let explicit = registered.address().map(Some);
+        let addresses = explicit.as_ref().map_or(&own[..], std::slice::from_ref);
+        let mut repeated = Repeated::default();
+        let mut count = 0;
+        for (place, address) in addresses.iter().enumerate() {
+            if !places.insert((template.service.clone(), protocol.clone(), *address, *port)) {
+                repeated.add(place);
+                count += 1;
+            }
+        }
+        registered.repeated = if count == addresses.len() { Repeated::EVERYWHERE } else { repeated };
     }
 }

@@ -79,8 +79,8 @@ pub struct Registered {
     pub weight: u16,
     /// Whose address it names.
     pub standing: Standing,
-    /// A later registration of the Pod has the same service, protocol, address and port.
-    pub is_repeated: bool,
+    /// The addresses at which another registration of the Pod counts instead.
+    pub repeated: Repeated,
     /// False if the process disabled it. Its names then exist without records, as for a Pod that is not ready.
     pub is_enabled: bool,
 }
@@ -106,6 +106,12 @@ pub enum Standing {
     /// Not known yet: the Pod has no address.
     Unplaced,
 }
+
+/// The addresses of a registration at which another one of the Pod, of the same service, protocol and port, counts
+/// instead: a bit for each address in the order of [`PodRecord::named_addresses`]. Sources keep at most 16 addresses of a
+/// Pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repeated(u16);
 
 /// A registration, or a whole annotation, that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -241,6 +247,16 @@ impl PodRecord {
 
     /// The addresses that a registration stands for, even if another Pod holds them.
     pub fn claimed_addresses(&self, registered: &Registered) -> Addresses {
+        let mut addresses = self.named_addresses(registered);
+        if registered.repeated != Repeated::default() {
+            let mut place = 0..;
+            addresses.retain(|_| place.next().is_some_and(|place| !registered.repeated.is_at(place)));
+        }
+        addresses
+    }
+
+    /// The addresses that a registration names, even if another registration of the Pod counts there.
+    pub fn named_addresses(&self, registered: &Registered) -> Addresses {
         match registered.address() {
             Some(_) if registered.standing == Standing::Unplaced => Addresses::new(),
             Some(address) => std::iter::once(address).collect(),
@@ -344,15 +360,38 @@ impl Registered {
         self.own.as_ref().map_or(&[], |own| &own.values)
     }
 
-    /// Whether it makes its service's names exist: no later one repeats it, and its address is not foreign.
+    /// Whether it makes its service's names exist: it counts at one of its addresses at least, and that is not foreign.
     pub fn is_admitted(&self) -> bool {
-        !self.is_repeated && self.standing != Standing::Foreign
+        !self.repeated.is_everywhere() && self.standing != Standing::Foreign
     }
 
     /// Whether it claims its address and port against other Pods. A disabled one does not.
     pub fn is_claiming(&self) -> bool {
         self.is_enabled && self.is_admitted()
     }
+}
+
+impl Repeated {
+    /// Another registration counts at each address. Also if there is no address yet.
+    pub const EVERYWHERE: Repeated = Repeated(u16::MAX);
+
+    /// Another registration counts at the address of this place.
+    pub fn add(&mut self, place: usize) {
+        self.0 |= bit(place);
+    }
+
+    pub fn is_everywhere(self) -> bool {
+        self == Repeated::EVERYWHERE
+    }
+
+    fn is_at(self, place: usize) -> bool {
+        self.0 & bit(place) != 0
+    }
+}
+
+/// The bit of an address. 0 for one that no source keeps.
+fn bit(place: usize) -> u16 {
+    u32::try_from(place).ok().and_then(|place| 1u16.checked_shl(place)).unwrap_or(0)
 }
 
 impl OwnDetails {
@@ -366,11 +405,11 @@ impl OwnDetails {
 /// Compares the content, not how it is shared.
 impl PartialEq for Registered {
     fn eq(&self, other: &Registered) -> bool {
-        let Registered { template, own: _, offset, port, weight, standing, is_repeated, is_enabled } = self;
-        let own_place = (self.address(), offset, port, weight, standing, is_repeated, is_enabled);
+        let Registered { template, own: _, offset, port, weight, standing, repeated, is_enabled } = self;
+        let own_place = (self.address(), offset, port, weight, standing, repeated, is_enabled);
         let place = {
-            let Registered { offset, port, weight, standing, is_repeated, is_enabled, .. } = other;
-            (other.address(), offset, port, weight, standing, is_repeated, is_enabled)
+            let Registered { offset, port, weight, standing, repeated, is_enabled, .. } = other;
+            (other.address(), offset, port, weight, standing, repeated, is_enabled)
         };
         own_place == place
             && template.is_of_same_kind(&other.template)

@@ -28,19 +28,63 @@ struct Metadata {
     weight: &'static str,
     methods: &'static str,
     zone: &'static str,
+    /// The family of the address that it names. `None` for the Pod's own addresses.
+    names: Option<Family>,
     /// Metadata that no TXT record publishes.
     unpublished: &'static str,
 }
 
-const NOTHING: Metadata = Metadata { protocol: "", weight: "", methods: "", zone: "", unpublished: "" };
+const NOTHING: Metadata = Metadata { protocol: "", weight: "", methods: "", zone: "", names: None, unpublished: "" };
 const METADATA: [Metadata; METADATA_LEN] = [
     NOTHING,
     Metadata { protocol: "tri", ..NOTHING },
     Metadata { protocol: "tri", weight: "7", methods: "f,g", ..NOTHING },
     Metadata { weight: "300", methods: "g", zone: "z", ..NOTHING },
     Metadata { protocol: "TRI", unpublished: "1", ..NOTHING },
+    Metadata { protocol: "tri", weight: "9", names: Some(Family::V4), ..NOTHING },
+    Metadata { protocol: "tri", names: Some(Family::V6), ..NOTHING },
 ];
-pub(crate) const METADATA_LEN: usize = 5;
+pub(crate) const METADATA_LEN: usize = 7;
+
+/// Each Pod has an address of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    V4,
+    V6,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Address(Family, u8);
+
+impl Address {
+    /// Those of a Pod.
+    fn both(number: u8) -> [Address; 2] {
+        [Address(Family::V4, number), Address(Family::V6, number)]
+    }
+
+    fn target(self) -> String {
+        match self {
+            Address(Family::V4, number) => format!("10-244-0-{number}.p.Z"),
+            Address(Family::V6, number) => format!("fd00-0-0-0-0-0-0-{number}.p.Z"),
+        }
+    }
+
+    fn socket(self, port: u16) -> String {
+        match self.0 {
+            Family::V4 => format!("{self}:{port}"),
+            Family::V6 => format!("[{self}]:{port}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address(Family::V4, number) => write!(f, "10.244.0.{number}"),
+            Address(Family::V6, number) => write!(f, "fd00::{number}"),
+        }
+    }
+}
 
 /// A Pod as one source sends it.
 #[derive(Clone, Debug)]
@@ -73,16 +117,20 @@ impl State {
         NAMESPACES[self.called.map_or(self.uid % 2, |(_, namespace)| namespace)]
     }
 
-    /// The content of its annotation.
-    fn registered(&self) -> (u16, bool, &BTreeSet<Offer>) {
-        (self.port, self.is_disabled, &self.offers)
+    /// What its annotation registers.
+    fn registered(&self) -> impl Iterator<Item = Told<'_>> {
+        self.offers.iter().map(|offer| {
+            let names = METADATA[offer.2].names.map(|family| Address(family, self.address));
+            Told { port: self.port, is_disabled: self.is_disabled, offer, names }
+        })
     }
 
     pub(crate) fn pod(&self, version: u64) -> Pod {
         let field = |(interface, group, metadata): &Offer| {
             let (interface, group) = (INTERFACES[*interface], GROUPS[*group]);
-            let Metadata { protocol, weight, methods, zone, unpublished } = &METADATA[*metadata];
-            let told = [("weight", weight), ("methods", methods), ("zone", zone), ("other", unpublished)];
+            let Metadata { protocol, weight, methods, zone, names, unpublished } = &METADATA[*metadata];
+            let ip = names.map_or_else(|| "0.0.0.0".to_owned(), |family| Address(family, self.address).to_string());
+            let told = [("ip", &*ip), ("weight", weight), ("methods", methods), ("zone", zone), ("other", unpublished)];
             let told = told.into_iter().filter(|(_, value)| !value.is_empty());
             let told: String = told.map(|(key, value)| format!(" {key}={value}")).collect();
             let (port, enabled) = (self.port, !self.is_disabled);
@@ -107,8 +155,8 @@ impl State {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Naive {
     records: BTreeMap<(String, Rtype), BTreeSet<String>>,
-    /// The weights of the SRV records, by name, address and port.
-    weights: BTreeMap<(String, u8, u16), u16>,
+    /// The weights of the SRV records, by name, target and port.
+    weights: BTreeMap<(String, Address, u16), u16>,
     /// The registrations in the TXT record of each DNS-SD instance.
     instances: BTreeMap<String, Instance>,
     pub(crate) names: BTreeSet<String>,
@@ -118,8 +166,25 @@ pub(crate) struct Naive {
 #[derive(Debug, PartialEq)]
 struct Instance {
     pod: String,
-    addr: String,
+    target: Address,
+    port: u16,
     told: Vec<Offer>,
+}
+
+/// A registration as an annotation has it.
+#[derive(Clone, Copy)]
+struct Told<'m> {
+    port: u16,
+    is_disabled: bool,
+    offer: &'m Offer,
+    /// The address that it names. `None` for the Pod's own addresses.
+    names: Option<Address>,
+}
+
+/// A registration that counts, with the addresses at which it does.
+struct Counting<'m> {
+    told: Told<'m>,
+    addresses: Vec<Address>,
 }
 
 impl Model {
@@ -145,58 +210,66 @@ impl Model {
         zone.add("ns.Z", Rtype::A, "192.0.2.1".to_owned());
         zone.add("ns.Z", Rtype::AAAA, "2001:db8::1".to_owned());
         let pods = self.registering();
-        let holder = |address: u8, port: u16| {
+        let holder = |address: Address, port: u16| {
             let claims = |one: &&&Known| {
-                let State { address: its, is_host, .. } = one.state;
-                !is_host
-                    && its == address
-                    && one.registrations().any(|(its, is_disabled, _)| its == port && !is_disabled)
+                let is_there = |Counting { told, addresses }: Counting<'_>| {
+                    told.port == port && !told.is_disabled && addresses.contains(&address)
+                };
+                !one.state.is_host && one.registrations().any(is_there)
             };
             pods.iter().filter(claims).map(|one| (one.state.start, one.state.uid())).max()
         };
         for pod in &pods {
             let State { address, start, is_ready, is_terminating, is_host, .. } = pod.state;
             let is_serving = pod.state.phase == 0 && is_ready && !is_terminating;
-            for (port, is_disabled, offer) in pod.registrations() {
-                zone.add_addresses(&format!("10-244-0-{address}.p.Z"), address);
+            for Counting { told: Told { port, is_disabled, offer, .. }, addresses } in pod.registrations() {
+                let is_held = |address: &Address| {
+                    is_host || is_disabled || holder(*address, port) == Some((start, pod.state.uid()))
+                };
+                let held: Vec<Address> = addresses.iter().copied().filter(is_held).collect();
+                let owned = if held.is_empty() { &addresses } else { &held };
+                zone.add_addresses(&owned[0].target(), owned);
                 let own = format!("{}.{}.pod.Z", pod.state.name(), pod.state.namespace());
-                zone.add_addresses(&own, address);
+                zone.add_addresses(&own, &Address::both(address));
                 if !is_host {
                     zone.add(&format!("{address}.0.244.10.in-addr.arpa."), Rtype::PTR, own);
                 }
-                let is_held = is_host || holder(address, port) == Some((start, pod.state.uid()));
-                let at = (is_serving && is_held && !is_disabled).then_some((address, port));
-                zone.add_services((&pod.state.name(), pod.state.namespace()), offer, at);
+                let published: &[Address] = if is_serving && !is_disabled { &held } else { &[] };
+                zone.add_services((&pod.state.name(), pod.state.namespace()), offer, (published, port));
             }
         }
         zone.tell_instances();
-        for ((name, address, port), weight) in zone.weights.clone() {
-            zone.add(&name, Rtype::SRV, format!("0 {weight} {port} 10-244-0-{address}.p.Z"));
+        for ((name, target, port), weight) in zone.weights.clone() {
+            zone.add(&name, Rtype::SRV, format!("0 {weight} {port} {}", target.target()));
         }
         zone
     }
 }
 
 impl Known {
-    /// The registrations by profile and in the order written. Of repeated ones the last one of the first profile counts.
-    fn registrations(&self) -> impl Iterator<Item = (u16, bool, &Offer)> {
-        let told = self.holds.iter().map(|(profile, (state, _))| (*profile, state.registered()));
-        let all: Vec<(usize, (u16, bool, &Offer))> = told
-            .flat_map(|(profile, (port, is_disabled, offers))| {
-                offers.iter().map(move |offer| (profile, (port, is_disabled, offer)))
-            })
-            .collect();
-        let place = |(_, (port, _, (interface, group, metadata))): &(usize, (u16, bool, &Offer))| {
+    /// The registrations by profile and in the order written. Of repeated ones at one address the last one of the first
+    /// profile counts. One at an address that is not the Pod's is refused.
+    fn registrations(&self) -> impl Iterator<Item = Counting<'_>> {
+        let mut all: Vec<(usize, Told<'_>)> = Vec::new();
+        for (profile, (state, _)) in &self.holds {
+            all.extend(state.registered().map(|told| (*profile, told)));
+        }
+        let own = Address::both(self.state.address);
+        let named = |told: &Told<'_>| told.names.map_or(own.to_vec(), |address| vec![address]);
+        let place = |Told { port, offer: (interface, group, metadata), .. }: &Told<'_>| {
             (*port, *interface, *group, METADATA[*metadata].protocol.to_ascii_lowercase())
         };
-        let counts = |at: &usize| {
-            let one = &all[*at];
-            let is_earlier = |other: &(usize, _)| other.0 < one.0 && place(other) == place(one);
-            let is_later = |other: &(usize, _)| other.0 == one.0 && place(other) == place(one);
-            !all[..*at].iter().any(is_earlier) && !all[at + 1..].iter().any(is_later)
-        };
-        let counting: Vec<_> = (0..all.len()).filter(counts).map(|at| all[at].1).collect();
-        counting.into_iter()
+        let counting = (0..all.len()).map(|at| {
+            let (profile, told) = &all[at];
+            let counts = |address: &Address| {
+                let is_same = |other: &Told<'_>| place(other) == place(told) && named(other).contains(address);
+                let is_earlier = |(of, other): &(usize, Told<'_>)| of < profile && is_same(other);
+                let is_later = |(of, other): &(usize, Told<'_>)| of == profile && is_same(other);
+                own.contains(address) && !all[..at].iter().any(is_earlier) && !all[at + 1..].iter().any(is_later)
+            };
+            Counting { told: *told, addresses: named(told).into_iter().filter(counts).collect() }
+        });
+        counting.filter(|one| !one.addresses.is_empty()).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -218,13 +291,15 @@ impl Naive {
         self.records.entry((name.to_owned(), rtype)).or_default().insert(data);
     }
 
-    fn add_addresses(&mut self, name: &str, address: u8) {
-        self.add(name, Rtype::A, format!("10.244.0.{address}"));
-        self.add(name, Rtype::AAAA, format!("fd00::{address}"));
+    fn add_addresses(&mut self, name: &str, addresses: &[Address]) {
+        for address in addresses {
+            let rtype = if address.0 == Family::V4 { Rtype::A } else { Rtype::AAAA };
+            self.add(name, rtype, address.to_string());
+        }
     }
 
-    /// A registration's names, and its records if it is published.
-    fn add_services(&mut self, place: (&str, &str), offer: &Offer, at: Option<(u8, u16)>) {
+    /// A registration's names, and its records at the addresses at which it is published.
+    fn add_services(&mut self, place: (&str, &str), offer: &Offer, (addresses, port): (&[Address], u16)) {
         let ((pod, namespace), (interface, group, metadata)) = (place, offer);
         let is_tri = !METADATA[*metadata].protocol.is_empty();
         let (interface, group): (&'static str, &'static str) = (INTERFACES[*interface], GROUPS[*group]);
@@ -247,37 +322,40 @@ impl Naive {
         }
         for front in &FRONTS[..2 + usize::from(is_tri)] {
             services.iter().for_each(|service| self.add_name(&format!("{front}{service}")));
-            let Some((address, port)) = at else { continue };
-            let addr = format!("10.244.0.{address}:{port}");
+            let Some(target) = addresses.first().copied() else { continue };
             for service in &services {
-                self.weigh(&format!("{front}{service}"), (address, port), offer);
+                self.weigh(&format!("{front}{service}"), (target, port), offer);
                 match front.is_empty() {
-                    true => self.add_addresses(service, address),
-                    false => self.add(&format!("{front}{service}"), Rtype::TXT, text(pod, &addr, &[*offer])),
+                    true => self.add_addresses(service, addresses),
+                    false => {
+                        self.add(&format!("{front}{service}"), Rtype::TXT, text(pod, (target, port), &[*offer]));
+                    }
                 }
             }
             if !front.is_empty() {
                 let instance = format!("{pod}-{port}.{front}{plain}");
-                self.weigh(&instance, (address, port), offer);
                 self.add(&format!("{front}{plain}"), Rtype::PTR, instance.clone());
-                let new = || Instance { pod: pod.to_owned(), addr, told: Vec::new() };
-                self.instances.entry(instance).or_insert_with(new).told.push(*offer);
+                let new = || Instance { pod: pod.to_owned(), target, port, told: Vec::new() };
+                let instance = self.instances.entry(instance).or_insert_with(new);
+                instance.told.push(*offer);
             }
         }
     }
 
     /// An SRV record. Of several with one target and port, the largest weight counts.
-    fn weigh(&mut self, name: &str, (address, port): (u8, u16), (_, _, metadata): &Offer) {
+    fn weigh(&mut self, name: &str, (target, port): (Address, u16), (_, _, metadata): &Offer) {
         self.add_name(name);
         let weight = METADATA[*metadata].weight.parse().unwrap_or(100);
-        let largest = self.weights.entry((name.to_owned(), address, port)).or_default();
+        let largest = self.weights.entry((name.to_owned(), target, port)).or_default();
         *largest = weight.max(*largest);
     }
 
-    /// Registrations of one Pod and port that differ in group form one instance, whose group and methods list them all.
+    /// Registrations of one Pod and port that differ in group or address form one instance at the first one's target. Its
+    /// group and methods list them all.
     fn tell_instances(&mut self) {
-        for (instance, Instance { pod, addr, told }) in std::mem::take(&mut self.instances) {
-            self.add(&instance, Rtype::TXT, text(&pod, &addr, &told));
+        for (instance, Instance { pod, target, port, told }) in std::mem::take(&mut self.instances) {
+            told.iter().for_each(|offer| self.weigh(&instance, (target, port), offer));
+            self.add(&instance, Rtype::TXT, text(&pod, (target, port), &told));
         }
     }
 
@@ -293,7 +371,7 @@ impl Naive {
 const FRONTS: [&str; 3] = ["", "_rpc._tcp.", "_tri._tcp."];
 
 /// The data of a TXT record, for one registration or for an instance.
-fn text(pod: &str, addr: &str, told: &[Offer]) -> String {
+fn text(pod: &str, (target, port): (Address, u16), told: &[Offer]) -> String {
     let first = told[0];
     let listed = |value: &dyn Fn(&Offer) -> &'static str| {
         let mut values: Vec<&str> = Vec::new();
@@ -307,9 +385,10 @@ fn text(pod: &str, addr: &str, told: &[Offer]) -> String {
     let groups = listed(&|(_, group, _)| GROUPS[*group]);
     let methods = listed(&|(_, _, metadata)| METADATA[*metadata].methods);
     let Metadata { weight, zone, .. } = &METADATA[first.2];
+    let addr = target.socket(port);
     let entries = [
         ("pod", pod),
-        ("addr", addr),
+        ("addr", &*addr),
         ("interface", INTERFACES[first.0]),
         ("group", &groups),
         ("methods", &methods),

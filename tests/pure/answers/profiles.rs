@@ -44,6 +44,41 @@ fn of_two_profiles_the_first_one_of_the_configuration_counts() {
     }
 }
 
+/// Of a dual-stack Pod, one registration names one address, and an equal one has them all.
+#[test]
+fn equal_registrations_are_one_endpoint_at_each_address() {
+    let dual = |fields: &str| endpoint("one", "10.244.0.1,fd00::1", fields);
+    let (named, other) = ("interface=a.B port=1 ip=10.244.0.1", "interface=a.B port=1 ip=fd00::1");
+    let own = "interface=a.B port=1 weight=9";
+    let v4 = |weight: u16| format!("0 {weight} 1 10-244-0-1.p.Z");
+    let v6 = |weight: u16| format!("0 {weight} 1 fd00-0-0-0-0-0-0-1.p.Z");
+    for (case, first, second, srv, addresses) in [
+        ("the first profile counts at its address", format!("{named} weight=5"), own.to_owned(), vec![v4(5), v6(9)], 2),
+        ("the first profile counts at both", own.to_owned(), format!("{named} weight=5"), vec![v4(9)], 2),
+        ("it says not to publish there", format!("{named} enabled=false"), own.to_owned(), vec![v6(9)], 1),
+        ("it says not to publish", format!("{own} enabled=false"), named.to_owned(), vec![], 0),
+        ("each address is named", format!("{named} {other} weight=5"), own.to_owned(), vec![v4(100), v6(5)], 2),
+        ("the last of one profile counts", format!("{named} {own} enabled=false"), String::new(), vec![], 0),
+        ("it counts at its address alone", format!("{own} {named} weight=5"), String::new(), vec![v4(5), v6(9)], 2),
+        (
+            "another port",
+            "interface=a.B port=2 ip=10.244.0.1".to_owned(),
+            own.to_owned(),
+            vec!["0 100 2 10-244-0-1.p.Z".to_owned(), v4(9)],
+            2,
+        ),
+    ] {
+        let mut world = World::of_profiles(settings(), &["micro", "labels"]);
+        world.list_of("micro", [dual(&first)]);
+        world.list_of("labels", [dual(&second)]);
+        world.publish();
+        assert_eq!(world.data(NAME, Rtype::SRV).1, srv, "{case}");
+        assert_eq!(world.data(NAME, Rtype::TXT).1.len(), srv.len(), "{case}: a TXT record for each");
+        let found = [Rtype::A, Rtype::AAAA].map(|rtype| world.data("a.b.default.Z", rtype).1.len());
+        assert_eq!(found.iter().sum::<usize>(), addresses, "{case}");
+    }
+}
+
 /// A Pod as the profile `labels` sees it.
 fn of_chart(name: &str, address: &str, ports: &[(&str, u16)]) -> Pod {
     let labels = [("app.kubernetes.io/instance", "web"), ("app.kubernetes.io/name", "nginx")];

@@ -66,7 +66,8 @@ static UNIVERSE: LazyLock<Vec<String>> = LazyLock::new(universe);
 
 /// Every name that a Pod of these tests can have, and some that none can.
 fn universe() -> Vec<String> {
-    let every = (0..INTERFACES.len()).flat_map(|one| (0..GROUPS.len()).map(move |group| (one, group, 1)));
+    let every = (0..INTERFACES.len()).flat_map(|one| (0..GROUPS.len()).map(move |group| (one, group)));
+    let every = every.flat_map(|(one, group)| (0..METADATA_LEN).map(move |metadata| (one, group, metadata)));
     let offers: BTreeSet<Offer> = every.collect();
     let mut names = BTreeSet::new();
     let called = (0..2).flat_map(|name| (0..2).map(move |namespace| Some((name, namespace))));

@@ -202,7 +202,7 @@ fn dual_stack_and_ipv6() {
     let world = World::of([
         endpoint("both", "10.244.0.1,fd00::1", "interface=a.B port=1"),
         endpoint("six", "fd00::2", "interface=a.B port=1"),
-        endpoint("turned", "fd00::3,10.244.0.3", "interface=a.B port=1 interface=a.B port=1 ip=10.244.0.3"),
+        endpoint("turned", "fd00::3,10.244.0.3", "interface=a.B port=1 interface=a.B port=2 ip=10.244.0.3"),
     ]);
     let reply = world.ask(&whole("_rpc._tcp.a.b.default.Z"), Rtype::SRV);
     let mut targets: Vec<&str> = reply.answer.iter().map(|line| line.split_whitespace().last().unwrap()).collect();
