@@ -44,7 +44,7 @@ impl<'t> Draft<'t> {
         self.pairs.reserve_exact(pairs);
     }
 
-    /// Counts the bytes of an element.
+    /// Counts the bytes of an element, without those of ports: no registration has all of these.
     pub(super) fn add_len(&mut self, len: usize) {
         self.written_len += len;
     }
@@ -84,11 +84,9 @@ impl<'t> Draft<'t> {
     /// Adds metadata, after all fields. If no weight is given, that of the metadata counts.
     pub(super) fn put_metadata(&mut self, pairs: impl IntoIterator<Item = (&'t str, &'t str)>) {
         for (key, text) in pairs {
-            let is_weight = key == Field::Weight.name() && matches!(weight(text), Some(Some(_)));
-            if is_weight && !self.has(Field::Weight) {
-                self.put(Field::Weight, text, 0);
-            } else {
-                self.put_pair(key, text);
+            match integer(text).filter(|_| key == Field::Weight.name() && !self.has(Field::Weight)) {
+                Some(weight) => self.put(Field::Weight, weight, 0),
+                None => self.put_pair(key, text),
             }
         }
     }
@@ -156,11 +154,12 @@ impl<'t> Draft<'t> {
             collector.problem(problem(offset, Field::Port, Reason::NoPort));
         }
         for (index, port) in ports.enumerate() {
-            let protocol = port.protocol.map(|protocol| name(protocol, Field::Protocol, port.offset)).transpose();
+            // The protocol stands where the port does.
+            let protocol = port.protocol.map(|protocol| name(protocol, Field::Port, port.offset)).transpose();
             match (port.number, protocol) {
                 (None, _) => collector.problem(problem(port.offset, Field::Port, Reason::BadPort)),
                 (_, Err(problem)) => collector.problem(problem),
-                (Some(_), _) if index > 0 && !collector.make_room(port.offset, written_out_len) => {}
+                (Some(_), _) if index > 0 && !collector.make_room(port.offset, written_out_len) => return,
                 (Some(number), Ok(protocol)) => {
                     let is_last = index + 1 == count;
                     let written = if is_last { portless.take() } else { portless.clone() };
@@ -291,6 +290,15 @@ fn address(text: &str) -> Option<Option<IpAddr>> {
 fn weight(text: &str) -> Option<Option<u16>> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| (!text.is_empty()).then(|| text.parse().unwrap_or(u16::MAX))) // digits fail only by size
+}
+
+/// The metadata `weight` of other registrars, which may have a sign, as a weight. `None` if it is not an integer.
+fn integer(text: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.strip_prefix('-') {
+        Some(digits) if is_number(digits) => Some(if digits.bytes().all(|byte| byte == b'0') { "0" } else { "1" }),
+        _ => Some(text.strip_prefix('+').unwrap_or(text)).filter(|text| is_number(text)),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) fn read(mapping: &Mapping, parts: &PodParts, collector: &mut Collecto
     if text.is_empty() || mapping.interface.text(parts).is_empty() {
         return;
     }
-    let problem = |reason| Problem { offset: 0, key: Some(ProblemKey::annotation(ANNOTATION)), reason };
+    let problem = |reason| Problem { offset: 0, key: Some(ProblemKey::json(ANNOTATION)), reason };
     let mut metadata = MetadataTable::default();
     if let Err(problem) = metadata.add(text, ANNOTATION) {
         return collector.problem(problem);
@@ -35,8 +35,7 @@ pub(super) fn read(mapping: &Mapping, parts: &PodParts, collector: &mut Collecto
             let from = collector.problem_count();
             mapped::register(mapping, parts, &ports, metadata, collector);
             let is_port = |field| field == Field::Port.name();
-            let key =
-                |field| if is_port(field) { ProblemKey::annotation(ANNOTATION) } else { ProblemKey::Field(field) };
+            let key = |field| if is_port(field) { ProblemKey::json(ANNOTATION) } else { ProblemKey::Field(field) };
             collector.name_keys(from, key);
         }
     }

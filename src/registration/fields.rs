@@ -44,7 +44,9 @@ impl<'t> FieldsDecoder<'t> {
             }
         };
         let draft = self.open.as_mut().map_or(&mut self.process, |open| &mut open.draft);
-        draft.add_len(element.len);
+        if field != Some(Field::Port) {
+            draft.add_len(element.len);
+        }
         match field {
             Some(field) => draft.put(field, value, element.offset),
             None => draft.put_pair(&pair.key, value),

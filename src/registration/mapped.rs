@@ -5,7 +5,7 @@ use super::collector::Collector;
 use super::draft::Draft;
 use super::field::Field;
 use super::mapping::{Mapping, MetadataSource, PortSource};
-use super::ports::{ContainerPorts, Port, port_number};
+use super::ports::{ContainerPorts, Port};
 use super::table::{self, Entry, MetadataTable};
 
 /// Reads what a mapping names. Nothing is registered, and nothing is a problem, without an interface.
@@ -105,10 +105,10 @@ fn written_ports<'p>(
     written: &'p [Entry<'_>],
     of_container: impl Fn(Port<'p>) -> Port<'p>,
 ) -> Vec<Port<'p>> {
-    let port = |(number, protocol): &'p Entry<'_>| match port_number(number) {
-        None => Port { offset: 0, number: None, protocol: None },
-        Some(number) if protocol.is_empty() => of_container(container_ports.numbered(number, 0)),
-        Some(number) => Port { offset: 0, number: Some(number), protocol: Some(&**protocol) },
+    let port = |(port, protocol): &'p Entry<'_>| match container_ports.written(port, 0) {
+        found if found.number.is_none() => Port { protocol: None, ..found },
+        found if protocol.is_empty() => of_container(found),
+        found => Port { protocol: Some(&**protocol), ..found },
     };
     let mut ports: Vec<Port<'p>> = written.iter().map(port).collect();
     ports.sort_by_key(|port| (port.number, port.protocol));

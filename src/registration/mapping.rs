@@ -133,11 +133,12 @@ impl Mapping {
         }
         match (&self.port, &self.ports) {
             (_, Some(key)) if is_from_ports => ProblemKey::annotation(key),
+            (_, None) if is_from_ports => ProblemKey::Field(field), // the decoder has its own annotation
             (Some(PortSource::Text(source)), _) => source.key(field),
             (Some(PortSource::Named(name)), _) => ProblemKey::port(name),
             (Some(PortSource::EveryNamed), _) => ProblemKey::every_port(),
-            (None, Some(key)) => ProblemKey::annotation(key),
-            (None, None) => ProblemKey::Field(field),
+            (None, Some(key)) => ProblemKey::json(key),
+            (None, None) => ProblemKey::ContainerPorts,
         }
     }
 
@@ -187,7 +188,8 @@ const SOURCES: &str = "`=TEXT`, `label:KEY` or `annotation:KEY`";
 const WEIGHT_SOURCES: &str = "`=NUMBER`, `label:KEY` or `annotation:KEY`";
 const PORT_SOURCES: &str =
     "`=NUMBER`, `label:KEY`, `annotation:KEY`, `port:NAME` for a container port, or `port:*` for every named one";
-const PORTS_SOURCES: &str = "`annotation:KEY`, an annotation with a JSON object of ports and protocols";
+const PORTS_SOURCES: &str =
+    "`annotation:KEY`, an annotation with a JSON object of ports (numbers, or container ports' names) and protocols";
 const METADATA_SOURCES: &str = "each is `annotation:KEY`, an annotation with a JSON object of strings, or `prefix:KEY`, the \
                                 beginning of the keys of annotations";
 const BAD_KEY: &str = "is not a key that Kubernetes takes: a name of at most 63 letters, digits, `-`, `_` and `.`, or a domain \
@@ -205,11 +207,15 @@ fn source(key: &'static str, text: &Option<String>) -> Result<Option<Source>, Ma
 
 fn source_of(key: &'static str, text: &str, choices: &str) -> Result<Source, MappingError> {
     if let Some(text) = text.strip_prefix('=') {
-        if text.is_empty() {
+        if text.trim().is_empty() {
             return Err(error(key, format!("no text stands after `=`: write {choices}")));
         }
-        if text.chars().any(char::is_control) || secret::is_secret(text) {
-            return Err(error(key, "the text has control characters or looks like a secret"));
+        if text.chars().any(char::is_control) {
+            return Err(error(key, format!("the text after `=` has control characters: write {choices}")));
+        }
+        if secret::is_secret(text) {
+            let message = format!("the text after `=` looks like a secret, which is never published: write {choices}");
+            return Err(error(key, message));
         }
         return Ok(Source::Text(text.into()));
     }

@@ -22,13 +22,13 @@ pub(super) fn read(parts: &PodParts, collector: &mut Collector) {
         if let Err(problem) = service(text, &key, collector) {
             collector.problem(problem);
         }
-        collector.name_keys(from, |_| ProblemKey::annotation(&key));
+        collector.name_keys(from, |_| ProblemKey::json(&key));
     }
 }
 
 /// Registers each node of a service.
 fn service(text: &str, key: &str, collector: &mut Collector) -> Result<(), Problem> {
-    let bad_json = |offset| Problem { offset, key: Some(ProblemKey::annotation(key)), reason: Reason::BadJson };
+    let bad_json = |offset| Problem { offset, key: Some(ProblemKey::json(key)), reason: Reason::BadJson };
     let service = Object::of(table::parse(text, key)?).ok_or_else(|| bad_json(0))?;
     let texts = (service.text("name"), service.text("version"), metadata(&service));
     let (Some(name), Some(version), Some(metadata)) = texts else { return Err(bad_json(0)) };

@@ -24,7 +24,7 @@ pub(super) fn read(object: &RawValue, element: &Element<'_>, ports: ContainerPor
         return collector.problem(fault);
     }
     let mut draft = Draft::default();
-    draft.add_len(element.len);
+    draft.add_len(element.len.saturating_sub(reader.ports_len));
     reader.texts.iter().for_each(|(field, text, offset)| draft.put(*field, text, *offset));
     draft.put_metadata(reader.metadata.iter().map(|(key, value)| (&**key, &**value)));
     let from = collector.problem_count();
@@ -46,6 +46,8 @@ struct Reader<'t> {
     texts: Vec<(Field, Cow<'t, str>, usize)>,
     metadata: Vec<(Cow<'t, str>, Cow<'t, str>)>,
     seen: Vec<&'static str>,
+    /// The length of `port`.
+    ports_len: usize,
     /// The first member that could not be read. It might have been any value, so the object is refused.
     fault: Option<Problem>,
 }
@@ -64,7 +66,10 @@ impl<'t> Reader<'t> {
         let is_read = match Field::of(known) {
             _ if json::is_null(value) => Some(()),
             None => return self.metadata(value, collector),
-            Some(Field::Port) => self.each(Field::Port, value).or_else(|| self.text(Field::Port, value)),
+            Some(Field::Port) => {
+                self.ports_len = value.get().len();
+                self.each(Field::Port, value).or_else(|| self.text(Field::Port, value))
+            }
             Some(Field::Methods) => self.each(Field::Method, value).or_else(|| self.text(Field::Methods, value)),
             Some(field) => self.text(field, value),
         };

@@ -34,8 +34,12 @@ pub enum ProblemKey {
     Label(Box<str>),
     /// An annotation of the Pod.
     Annotation(Box<str>),
+    /// An annotation of the Pod with JSON that gives the ports. A number or a name in its place would mean nothing.
+    Json(Box<str>),
     /// The name of a container port, or `*` for every named one.
     Port(Box<str>),
+    /// The container ports that stand in for a port that no key gives.
+    ContainerPorts,
 }
 
 impl ProblemKey {
@@ -51,6 +55,10 @@ impl ProblemKey {
         ProblemKey::Annotation(shown_key(key))
     }
 
+    pub(super) fn json(key: &str) -> ProblemKey {
+        ProblemKey::Json(shown_key(key))
+    }
+
     pub(super) fn port(name: &str) -> ProblemKey {
         ProblemKey::Port(shown_key(name))
     }
@@ -62,10 +70,11 @@ impl ProblemKey {
     /// The length of the key's own text, in bytes.
     pub fn text_len(&self) -> usize {
         match self {
-            ProblemKey::Field(_) => 0,
+            ProblemKey::Field(_) | ProblemKey::ContainerPorts => 0,
             ProblemKey::Member(text)
             | ProblemKey::Label(text)
             | ProblemKey::Annotation(text)
+            | ProblemKey::Json(text)
             | ProblemKey::Port(text) => text.len(),
         }
     }
@@ -100,7 +109,11 @@ impl ProblemKey {
                 let (prefix, name) = key.rsplit_once('/')?;
                 Some(format!("{prefix}/{}", alike(&NAMES, name)?))
             }
-            ProblemKey::Field(_) | ProblemKey::Label(_) | ProblemKey::Port(_) => None,
+            ProblemKey::Field(_)
+            | ProblemKey::Label(_)
+            | ProblemKey::Json(_)
+            | ProblemKey::Port(_)
+            | ProblemKey::ContainerPorts => None,
         }
     }
 }
@@ -111,8 +124,9 @@ impl fmt::Display for ProblemKey {
             ProblemKey::Field(name) => f.write_str(name),
             ProblemKey::Member(name) => f.write_str(name),
             ProblemKey::Label(key) => write!(f, "label {key}"),
-            ProblemKey::Annotation(key) => write!(f, "annotation {key}"),
+            ProblemKey::Annotation(key) | ProblemKey::Json(key) => write!(f, "annotation {key}"),
             ProblemKey::Port(name) => write!(f, "port {name}"),
+            ProblemKey::ContainerPorts => f.write_str("container ports"),
         }
     }
 }
@@ -227,11 +241,15 @@ impl Reason {
         match self {
             Reason::NoPort if *key == ProblemKey::every_port() => format!("{self}: no TCP container port has a name"),
             Reason::UnknownKey => format!("{key}: {self}: write {}", key.meant().unwrap_or_else(|| key.choices())),
-            Reason::BadJson if matches!(key, ProblemKey::Annotation(_)) => {
+            Reason::NoPort if *key == ProblemKey::ContainerPorts => format!(
+                "{key}: {self}: the Pod needs a TCP container port that is called as the protocol, or one port number alone"
+            ),
+            Reason::NoPort if matches!(key, ProblemKey::Json(_)) => format!("{key}: {self}: write one into its JSON"),
+            Reason::BadJson if matches!(key, ProblemKey::Annotation(_) | ProblemKey::Json(_)) => {
                 format!("{key}: {self}: write a JSON object")
             }
             Reason::BadValue if let Some(due) = key.due() => format!("{key}: {self}: write {due}"),
-            Reason::BadPort if !matches!(key, ProblemKey::Field(_)) => {
+            Reason::BadPort if !matches!(key, ProblemKey::Field(_) | ProblemKey::Json(_)) => {
                 format!("{key}: {self}, and no TCP container port has this name")
             }
             Reason::NoPort if !matches!(key, ProblemKey::Field(_)) => {

@@ -12,8 +12,10 @@ pub struct ProfileTable {
     /// The label selector of its Pods.
     pub selector: Option<String>,
     /// The key of the annotation with the registrations.
+    #[serde(deserialize_with = "source")]
     pub annotation: Option<String>,
     /// The name of an encoding. `None`: pairs.
+    #[serde(deserialize_with = "source")]
     pub encoding: Option<String>,
     /// Whether plain annotations are read too.
     pub plain: bool,

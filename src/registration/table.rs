@@ -86,5 +86,5 @@ fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 fn bad_json(offset: usize, key: &str) -> Problem {
-    Problem { offset, key: Some(ProblemKey::annotation(key)), reason: Reason::BadJson }
+    Problem { offset, key: Some(ProblemKey::json(key)), reason: Reason::BadJson }
 }

@@ -60,6 +60,17 @@ fn an_error_in_a_mapping_names_the_key_and_what_may_stand_there() {
     for (keys, expected) in [
         ("", "profile \"x\": `annotation`: it must be given"),
         ("encoding = 'yaml'", "`encoding`: write `pairs`"),
+        ("encoding = 5", "`encoding`: write `pairs`"),
+        ("annotation = 5", "`annotation`: it is not a key that Kubernetes takes, such as"),
+        (
+            "encoding = 'keys'\ninterface = '=password=hunter2'",
+            "`interface`: the text after `=` looks like a secret, which is never published: write `=TEXT`",
+        ),
+        (
+            "encoding = 'keys'\ninterface = \"=a\\nb\"",
+            "`interface`: the text after `=` has control characters: write `=TEXT`",
+        ),
+        ("encoding = 'keys'\ninterface = '= '", "`interface`: no text stands after `=`: write `=TEXT`"),
         ("encoding = 'keys'", "`interface`: it must be given: `=TEXT`, `label:KEY` or `annotation:KEY`"),
         ("encoding = 'keys'\ninterface = 'lable:x'", "`interface`: write `=TEXT`, `label:KEY` or `annotation:KEY`"),
         ("encoding = 'keys'\ninterface = '=x'\nport = 'port:HTTP'", "`port`: after `port:` stands `*`"),

@@ -39,3 +39,21 @@ fn shared_pairs_do_not_multiply_without_bound() {
     let refused: Vec<_> = offsets[2 + fitting..].iter().map(|offset| ("too-large", None, *offset)).collect();
     assert_eq!(problems(&decoded), refused);
 }
+
+/// Each port is a registration with everything but the other ports.
+#[test]
+fn one_registration_may_have_as_many_ports() {
+    let ports: Vec<u16> = (1..=1_099).collect();
+    let object = format!(r#"{{"interface":"a","port":{ports:?}}}"#);
+    let pairs: Vec<String> =
+        std::iter::once("interface=a".to_owned()).chain(ports.iter().map(|port| format!("port={port}"))).collect();
+    for value in [object, value_of(&pairs).0] {
+        let decoded = decode_value(&value);
+        assert_eq!(decoded.registrations.len(), REGISTRATIONS_MAX);
+        assert_eq!(problems(&decoded).iter().map(|(reason, ..)| *reason).collect::<Vec<_>>(), ["too-many"]);
+    }
+    let note = "x".repeat(100_000);
+    let decoded = decode_value(&format!(r#"{{"interface":"a","meta":{{"note":"{note}"}},"port":{ports:?}}}"#));
+    assert_eq!(decoded.registrations.len(), DECODED_LEN_MAX / 100_100);
+    assert_eq!(problems(&decoded).iter().map(|(reason, ..)| *reason).collect::<Vec<_>>(), ["too-large"], "told once");
+}

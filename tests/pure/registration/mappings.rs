@@ -63,7 +63,9 @@ fn a_mapping_reads_what_it_names() {
         ("interface = '=x'\nport = 'port:*'", "x http *:8080 w=100 | x grpc *:9000 w=100", ""),
         ("interface = '=x'\nprotocol = '=http'", "x http *:8080 w=100", ""),
         ("interface = '=x'\nport = 'label:none'\nprotocol = '=http'", "x http *:8080 w=100", ""),
-        ("interface = '=x'", "", "no-port port"),
+        ("interface = '=x'", "", "no-port container ports"),
+        ("interface = '=x'\nprotocol = '=ftp'", "", "no-port container ports"),
+        ("interface = '=x'\nports = 'annotation:none'", "", "no-port annotation none"),
         ("interface = '=x'\nport = 'port:admin'", "", "bad-port port admin"),
         ("interface = '=x'\nport = 'label:l'", "", "bad-port label l"),
         ("interface = '=x'\nport = 'annotation:none'", "", "no-port annotation none"),
@@ -72,14 +74,24 @@ fn a_mapping_reads_what_it_names() {
         ("interface = '=x'\nports = 'annotation:map'", "x tri *:1 w=100 | x grpc *:9000 w=100", ""),
         ("interface = '=x'\nports = 'annotation:bad'\nport = '=1'", "", "bad-json annotation bad"),
         ("interface = '=x'\nports = 'annotation:none'\nport = '=1'", "x rpc *:1 w=100", ""),
-        ("interface = '=x'\nports = 'annotation:names'", "", "bad-port annotation names"),
+        (
+            "interface = '=x'\nports = 'annotation:names'",
+            "x http *:8080 w=100 | x tri *:9000 w=100",
+            "bad-port annotation names",
+        ),
+        (
+            "interface = '=x'\nports = 'annotation:secrets'\nprotocol = 'annotation:none'",
+            "x tri *:1 w=100",
+            "secret annotation secrets",
+        ),
         ("interface = '=x'\nport = '=1'\nmetadata = ['annotation:bad']", "x rpc *:1 w=100", "bad-json annotation bad"),
     ] {
         let labels = [("l", "L"), ("n", "7"), ("port", "grpc"), ("empty", "")];
         let annotations = [
             ("example.com/a", "A"),
             ("map", r#"{"9000":"","1":"tri"}"#),
-            ("names", r#"{"grpc":9000}"#),
+            ("names", r#"{"grpc":"tri","http":"","admin":"tri"}"#),
+            ("secrets", r#"{"1":"tri","2":"token=hunter2"}"#),
             ("bad", "{\"1\":"),
             ("secret", "a?token=hunter2"),
         ];
@@ -117,6 +129,8 @@ fn a_mistake_in_a_mapping_names_the_key() {
         ("interface = 'label:Example.com/a'", "interface"),
         ("interface = 'label:a/b/c'", "interface"),
         ("interface = 'prefix:a-'", "interface"),
+        ("interface = '= '", "interface"),
+        ("interface = \"=\\t\"", "interface"),
         ("interface = \"=a\\nb\"", "interface"),
         ("interface = '=a?token=x'", "interface"),
         ("interface = '=x'\ngroup = 'port:http'", "group"),
@@ -207,12 +221,21 @@ fn kratos() {
             "a v=1 http *:3 w=100",
             "bad-port annotation kratos-service-protocols",
         ),
+        (&app, r#"{"http":"h2c"}"#, "{}", "http=2", "a v=1 h2c *:2 w=100", ""),
+        (&app, r#"{"2":"x?token=hunter2"}"#, "{}", "", "", "secret annotation kratos-service-protocols"),
         (&app, r#"{"3":{}}"#, "{}", "", "", "bad-json annotation kratos-service-protocols"),
         (&app, r#"["http"]"#, "{}", "http=2", "", "bad-json annotation kratos-service-protocols"),
         (&app, "http", "{}", "http=2", "", "bad-json annotation kratos-service-protocols"),
         (&app, r#"{"2":"grpc"}"#, "{", "", "a v=1 grpc *:2 w=100", "bad-json annotation kratos-service-metadata"),
         (&app, r#"{"2":"grpc"}"#, r#"{"weight":"0"}"#, "", "a v=1 grpc *:2 w=1 off", ""),
         (&app, r#"{"2":"grpc"}"#, r#"{"weight":"x"}"#, "", "a v=1 grpc *:2 w=100 left_out=1", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"+5"}"#, "", "a v=1 grpc *:2 w=5", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"-5"}"#, "", "a v=1 grpc *:2 w=1", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"-0"}"#, "", "a v=1 grpc *:2 w=1 off", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"+70000"}"#, "", "a v=1 grpc *:2 w=65535", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"-"}"#, "", "a v=1 grpc *:2 w=100 left_out=1", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"+-5"}"#, "", "a v=1 grpc *:2 w=100 left_out=1", ""),
+        (&app, r#"{"2":"grpc"}"#, r#"{"weight":"1.5"}"#, "", "a v=1 grpc *:2 w=100 left_out=1", ""),
         (&app, r#"{"2":"grpc"}"#, r#"{"api-token":"hunter2"}"#, "", "a v=1 grpc *:2 w=100 withheld=1", ""),
         (&[("kratos-service-app", "")], "{", "{", "http=2", "", ""),
         (&[], "{", "{", "http=2", "", ""),
@@ -220,6 +243,48 @@ fn kratos() {
         let annotations = [("kratos-service-protocols", protocols), ("kratos-service-metadata", metadata)];
         let decoded = read(&preset("kratos"), labels, &annotations, ports);
         assert_eq!((registrations(&decoded).as_str(), told(&decoded).as_str()), (registered, problem), "{protocols}");
+    }
+}
+
+/// The advice is nothing that the encoding would not read.
+#[test]
+fn a_problem_with_a_port_says_what_would_be_right() {
+    let dubbo3 = Encoding::parse(&table("encoding = 'dubbo3'\ninterface = '=x'")).unwrap();
+    let mapping = |text: &str| keys(&format!("interface = '=x'\n{text}"));
+    let name = "port is not a number from 1 to 65535, and no TCP container port has this name";
+    let standing = "the Pod needs a TCP container port that is called as the protocol, or one port number alone";
+    for (encoding, annotation, message) in [
+        (
+            preset("micro"),
+            ("micro.mu/service-a", r#"{"name":"a","nodes":[{"address":"10.0.0.1"}]}"#),
+            "no port: write one into its JSON",
+        ),
+        (
+            preset("micro"),
+            ("micro.mu/service-a", r#"{"name":"a","nodes":[{"address":":http"}]}"#),
+            "port is not a number from 1 to 65535",
+        ),
+        (dubbo3.clone(), ("io.dubbo/metadata", "{}"), "no port: write one into its JSON"),
+        (
+            dubbo3,
+            ("io.dubbo/metadata", r#"{"dubbo.endpoints":"[{\"port\":\"http\"}]"}"#),
+            "port is not a number from 1 to 65535",
+        ),
+        (mapping("ports = 'annotation:map'"), ("map", "{}"), "no port: write one into its JSON"),
+        (mapping("ports = 'annotation:map'"), ("map", r#"{"admin":"tri"}"#), name),
+        (mapping("port = 'annotation:map'"), ("map", "admin"), name),
+        (
+            mapping("port = 'annotation:map'"),
+            ("map", ""),
+            "no port: write a number from 1 to 65535 or the name of a container port",
+        ),
+        (mapping(""), ("map", ""), &format!("no port: {standing}")),
+    ] {
+        let decoded = read(&encoding, &[], &[annotation], "http=80 grpc=81");
+        let [problem] = &decoded.problems[..] else { panic!("{annotation:?}: {decoded:?}") };
+        let told = problem.reason.about(problem.key.as_ref());
+        let (_, told) = told.split_once(": ").unwrap();
+        assert_eq!(told, message, "{annotation:?}");
     }
 }
 
@@ -325,6 +390,8 @@ fn dubbo3() {
         (&app, r#"{"dubbo.endpoints":"[{\"port\":0},{\"port\":2}]"}"#, "a g=g rpc *:2 w=100", "bad-port"),
         (&app, r#"{"dubbo.endpoints":"[{]","a":"b"}"#, "", "bad-json"),
         (&app, r#"{"dubbo.endpoints":"{}"}"#, "", "bad-json"),
+        (&app, r#"{"dubbo.endpoints":"[{\"port\":2,\"protocol\":\"x?token=hunter2\"}]"}"#, "", "secret"),
+        (&app, r#"{"dubbo.endpoints":"[{\"port\":\"http\"}]"}"#, "", "bad-port"),
         (&app, r#"{"meta-v":"2.0.0"}"#, "", "no-port"),
         (
             &app,
