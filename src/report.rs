@@ -97,6 +97,9 @@ pub struct PodRow {
 /// A registration, and whether it is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationRow {
+    /// The profile that found it. Empty from a server that does not tell it.
+    #[serde(default)]
+    pub profile: String,
     /// In its exact case.
     pub interface: String,
     pub group: Option<String>,
@@ -241,6 +244,7 @@ pub fn pods(snapshot: &Snapshot, filter: &PodFilter, paging: &Paging) -> Page<Po
 
 fn pod(snapshot: &Snapshot, record: &PodRecord) -> PodRow {
     let registration = |registered: &Registered| RegistrationRow {
+        profile: registered.template.common.profile.to_string(),
         interface: registered.service().interface.to_string(),
         group: text(&registered.service().group),
         version: text(&registered.service().version),
@@ -275,9 +279,7 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
         _ if pod.is_replaced => "replaced: a newer Pod has its name".to_owned(),
         _ if status.phase.is_finished() => format!("finished: the Pod's phase is {}", phase(status.phase)),
         _ if !registered.is_enabled => "disabled: enabled=false, disabled=true or weight 0".to_owned(),
-        _ if registered.repeated.is_everywhere() => {
-            "repeated: a later registration has the same service, protocol, address and port".to_owned()
-        }
+        _ if registered.repeated.is_everywhere() => repeated(pod, registered),
         _ if status.terminating => "terminating: the Pod is being deleted".to_owned(),
         _ if status.phase != Phase::Running => format!("not running: the Pod's phase is {}", phase(status.phase)),
         _ if !pod.is_serving => "not ready: the Pod's condition Ready is not True".to_owned(),
@@ -286,6 +288,27 @@ fn withheld(snapshot: &Snapshot, pod: &PodRecord, registered: &Registered) -> Op
         _ => return None,
     };
     Some(reason)
+}
+
+/// Says where the registration is that counts instead of a repeated one.
+fn repeated(pod: &PodRecord, registered: &Registered) -> String {
+    const PLACE: &str = "the same service, protocol, address and port";
+    let profile = &registered.template.common.profile;
+    let addresses = pod.named_addresses(registered);
+    let counts_instead = |one: &&Registered| {
+        one.port == registered.port
+            && one.template.common.profile != *profile
+            && !one.repeated.is_everywhere()
+            && one.service() == registered.service()
+            && one.protocol_key() == registered.protocol_key()
+            && (addresses.is_empty() || pod.claimed_addresses(one).iter().any(|one| addresses.contains(one)))
+    };
+    match pod.registrations.iter().find(counts_instead) {
+        Some(one) => {
+            format!("repeated: the profile {}, which comes first, registers {PLACE}", one.template.common.profile)
+        }
+        None => format!("repeated: a later registration of its profile has {PLACE}"),
+    }
 }
 
 /// Names the Pod that holds the address and port.

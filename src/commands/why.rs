@@ -93,11 +93,9 @@ fn label_hint(opening: &str, profiles: &[WatchProfile]) -> String {
     format!("{opening} {}; `kubectl get pod --show-labels` prints the Pod's", profiles.join(", or "))
 }
 
-/// Where a registration would be.
-fn annotation_hint() -> String {
-    let keys: Vec<Box<str>> = default_profiles().into_iter().filter_map(|profile| profile.annotation).collect();
-    format!("its annotation (by default {}) is absent or names no provider", keys.join(" or "))
-}
+/// Why a Pod that a profile finds may register nothing without a problem.
+const NOTHING_HINT: &str = "what its profile reads is absent or names no interface, or `app.io/register: \"true\"` leaves it to \
+                            `callsign register`. By default that is app.io/annotation, app.io/interface or dubbo.io/annotation";
 
 fn pod_name(namespace: &str, name: &str) -> String {
     escaped(&format!("{namespace}/{name}"))
@@ -115,7 +113,7 @@ fn pod_text(pod: &PodRow) -> String {
 
     let published = registrations.iter().filter(|one| one.withheld.is_none()).count();
     let _ = match (registrations.len(), refused.len()) {
-        (0, 0) => writeln!(text, "It registers nothing: {}", annotation_hint()),
+        (0, 0) => writeln!(text, "It registers nothing: {NOTHING_HINT}"),
         (0, bad) => writeln!(text, "Nothing published, {bad} refused"),
         (all, 0) => writeln!(text, "{published} of {} published", count(all, "registration")),
         (all, bad) => writeln!(text, "{published} of {} published, {bad} refused", count(all, "registration")),
@@ -133,17 +131,17 @@ fn pod_text(pod: &PodRow) -> String {
 }
 
 fn registrations_table(registrations: &[RegistrationRow]) -> TextTable {
-    let header = ["INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "PUBLISHED-AS", "WHY-NOT"];
+    let header = ["PROFILE", "INTERFACE", "GROUP", "VERSION", "PROTOCOL", "ADDRESS:PORT", "PUBLISHED-AS", "WHY-NOT"];
     let mut table = TextTable::new(&header);
     for row in registrations {
-        let RegistrationRow { interface, group, version, protocol, addresses, port, name, withheld } = row;
+        let RegistrationRow { profile, interface, group, version, protocol, addresses, port, name, withheld } = row;
         let (group, version) = (group.as_deref().unwrap_or_default(), version.as_deref().unwrap_or_default());
         let sockets = sockets(addresses, "-", *port);
         let (name, reason) = match withheld {
             None => (name.as_str(), ""),
             Some(reason) => ("", reason.as_str()),
         };
-        table.push([interface, group, version, protocol, &sockets, name, reason]);
+        table.push([profile, interface, group, version, protocol, &sockets, name, reason]);
     }
     table
 }
@@ -163,6 +161,7 @@ mod tests {
 
     fn registration(port: u16, withheld: Option<&str>) -> RegistrationRow {
         RegistrationRow {
+            profile: "app".into(),
             interface: "a.B".into(),
             group: None,
             version: Some("1".into()),
@@ -206,9 +205,9 @@ Pod shop/a-0: Running, not ready, terminating, at 10.0.0.1
 1 of 2 registrations published, 1 refused
 It calls c.\\u001bD
 
-INTERFACE  GROUP  VERSION  PROTOCOL  ADDRESS:PORT            PUBLISHED-AS               WHY-NOT
-a.B        -      1        tri       10.0.0.1:1,[fd00::1]:1  _rpc._tcp.a.B.v-1.shop.Z.  -
-a.B        -      1        tri       10.0.0.1:2,[fd00::1]:2  -                          lost to another Pod: shop/a-1 holds it
+PROFILE  INTERFACE  GROUP  VERSION  PROTOCOL  ADDRESS:PORT            PUBLISHED-AS               WHY-NOT
+app      a.B        -      1        tri       10.0.0.1:1,[fd00::1]:1  _rpc._tcp.a.B.v-1.shop.Z.  -
+app      a.B        -      1        tri       10.0.0.1:2,[fd00::1]:2  -                          lost to another Pod: shop/a-1 holds it
 
 PROFILE  OFFSET  REFUSED-BECAUSE
 app      7       no port
@@ -218,7 +217,8 @@ app      7       no port
             (
                 vec![],
                 vec![],
-                "It registers nothing: its annotation (by default app.io/annotation or dubbo.io/annotation)",
+                "It registers nothing: what its profile reads is absent or names no interface, or `app.io/register: \"true\"` \
+                 leaves it to `callsign register`. By default that is app.io/annotation, ",
             ),
             (vec![], vec![refused], "Nothing published, 1 refused"),
             (vec![registration(1, None)], vec![], "1 of 1 registration published\n"),

@@ -171,14 +171,13 @@ fn mark_repeats(registrations: &mut [Registered], pod_ips: &[IpAddr]) {
     let mut places = HashSet::new();
     let is_of_one = |one: &Registered, next: &Registered| one.template.common.profile == next.template.common.profile;
     for registered in registrations.chunk_by_mut(is_of_one).flat_map(|of_profile| of_profile.iter_mut().rev()) {
-        let Registered { template, port, .. } = &*registered;
-        let protocol = template.common.protocol_label.as_ref().unwrap_or(&template.common.protocol);
+        let (service, protocol, port) = (registered.service(), registered.protocol_key(), registered.port);
         let explicit = registered.address().map(Some);
         let addresses = explicit.as_ref().map_or(&own[..], std::slice::from_ref);
         let mut repeated = Repeated::default();
         let mut count = 0;
         for (place, address) in addresses.iter().enumerate() {
-            if !places.insert((template.service.clone(), protocol.clone(), *address, *port)) {
+            if !places.insert((service.clone(), protocol.clone(), *address, port)) {
                 repeated.add(place);
                 count += 1;
             }

@@ -341,6 +341,11 @@ impl Registered {
         self.template.common.protocol_label.as_ref()
     }
 
+    /// What tells its protocol from others: the label, or a protocol without one as it is written.
+    pub fn protocol_key(&self) -> &Arc<str> {
+        self.protocol_label().unwrap_or(&self.template.common.protocol)
+    }
+
     /// Its content without secrets.
     pub fn metadata(&self) -> MetadataView<'_> {
         self.template.metadata(self.own_values())

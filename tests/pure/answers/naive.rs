@@ -209,25 +209,27 @@ impl Model {
         zone.add("dns-version.Z", Rtype::TXT, "\"1.0.0\"".to_owned());
         zone.add("ns.Z", Rtype::A, "192.0.2.1".to_owned());
         zone.add("ns.Z", Rtype::AAAA, "2001:db8::1".to_owned());
-        let pods = self.registering();
+        let registered = |pod| (pod, Known::registrations(pod));
+        let pods: Vec<(&Known, Vec<Counting<'_>>)> = self.registering().into_iter().map(registered).collect();
         let holder = |address: Address, port: u16| {
-            let claims = |one: &&&Known| {
-                let is_there = |Counting { told, addresses }: Counting<'_>| {
+            let claims = |(one, registrations): &&(&Known, Vec<Counting<'_>>)| {
+                let is_there = |Counting { told, addresses }: &Counting<'_>| {
                     told.port == port && !told.is_disabled && addresses.contains(&address)
                 };
-                !one.state.is_host && one.registrations().any(is_there)
+                !one.state.is_host && registrations.iter().any(is_there)
             };
-            pods.iter().filter(claims).map(|one| (one.state.start, one.state.uid())).max()
+            pods.iter().filter(claims).map(|(one, _)| (one.state.start, one.state.uid())).max()
         };
-        for pod in &pods {
+        for (pod, registrations) in &pods {
             let State { address, start, is_ready, is_terminating, is_host, .. } = pod.state;
             let is_serving = pod.state.phase == 0 && is_ready && !is_terminating;
-            for Counting { told: Told { port, is_disabled, offer, .. }, addresses } in pod.registrations() {
+            for Counting { told: Told { port, is_disabled, offer, .. }, addresses } in registrations {
+                let (port, is_disabled) = (*port, *is_disabled);
                 let is_held = |address: &Address| {
                     is_host || is_disabled || holder(*address, port) == Some((start, pod.state.uid()))
                 };
                 let held: Vec<Address> = addresses.iter().copied().filter(is_held).collect();
-                let owned = if held.is_empty() { &addresses } else { &held };
+                let owned = if held.is_empty() { addresses } else { &held };
                 zone.add_addresses(&owned[0].target(), owned);
                 let own = format!("{}.{}.pod.Z", pod.state.name(), pod.state.namespace());
                 zone.add_addresses(&own, &Address::both(address));
@@ -249,7 +251,7 @@ impl Model {
 impl Known {
     /// The registrations by profile and in the order written. Of repeated ones at one address the last one of the first
     /// profile counts. One at an address that is not the Pod's is refused.
-    fn registrations(&self) -> impl Iterator<Item = Counting<'_>> {
+    fn registrations(&self) -> Vec<Counting<'_>> {
         let mut all: Vec<(usize, Told<'_>)> = Vec::new();
         for (profile, (state, _)) in &self.holds {
             all.extend(state.registered().map(|told| (*profile, told)));
@@ -269,7 +271,7 @@ impl Known {
             };
             Counting { told: *told, addresses: named(told).into_iter().filter(counts).collect() }
         });
-        counting.filter(|one| !one.addresses.is_empty()).collect::<Vec<_>>().into_iter()
+        counting.filter(|one| !one.addresses.is_empty()).collect()
     }
 }
 

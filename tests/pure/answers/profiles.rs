@@ -11,6 +11,7 @@ use callsign::state;
 use callsign::zones::Zones;
 use domain::base::iana::Rtype;
 
+use super::pods::pods_named;
 use super::world::{World, ZONE, endpoint, pod, settings, source};
 
 const NAME: &str = "_rpc._tcp.a.b.default.Z";
@@ -76,6 +77,28 @@ fn equal_registrations_are_one_endpoint_at_each_address() {
         assert_eq!(world.data(NAME, Rtype::TXT).1.len(), srv.len(), "{case}: a TXT record for each");
         let found = [Rtype::A, Rtype::AAAA].map(|rtype| world.data("a.b.default.Z", rtype).1.len());
         assert_eq!(found.iter().sum::<usize>(), addresses, "{case}");
+    }
+}
+
+#[test]
+fn a_repeated_registration_says_which_one_counts() {
+    let place = "the same service, protocol, address and port";
+    let of_first = format!("repeated: the profile micro, which comes first, registers {place}");
+    let of_later = format!("repeated: a later registration of its profile has {place}");
+    for (first, second, expected) in [
+        ("interface=a.B port=1", "interface=a.B port=1", [("micro", None), ("labels", Some(&of_first))]),
+        ("interface=a.B port=1", "interface=a.B port=1 ip=10.244.0.1", [("micro", None), ("labels", Some(&of_first))]),
+        ("interface=a.B port=1 interface=a.B port=1", "", [("micro", Some(&of_later)), ("micro", None)]),
+        ("", "interface=a.B port=1 interface=a.B port=1", [("labels", Some(&of_later)), ("labels", None)]),
+        ("interface=a.B port=1 ip=10.244.0.1", "interface=a.B port=1", [("micro", None), ("labels", None)]),
+    ] {
+        let mut world = World::of_profiles(settings(), &["micro", "labels"]);
+        world.list_of("micro", [endpoint("one", "10.244.0.1,fd00::1", first)]);
+        world.list_of("labels", [endpoint("one", "10.244.0.1,fd00::1", second)]);
+        world.publish();
+        let pods = pods_named(&world, Some("one"));
+        let rows = pods[0].registrations.iter().map(|row| (&*row.profile, row.withheld.as_ref()));
+        assert_eq!(rows.collect::<Vec<_>>(), expected, "{first}, {second}");
     }
 }
 
