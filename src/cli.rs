@@ -148,6 +148,7 @@ Examples:
     kubectl label pod greeter-0 app.io/label=app.io-value
     callsign encode --plain --interface org.acme.Greeter --port 50051 --protocol grpc
     callsign encode --plain --interface org.acme.Greeter --port http
+    callsign encode --objects --interface org.acme.Greeter
     echo '{\"interface\": \"org.acme.Greeter\", \"port\": [8080, 8081]}' | callsign encode - --objects
 
 It prints the value of app.io/annotation on one line: base64 of a JSON array of pairs, or

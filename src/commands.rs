@@ -215,12 +215,17 @@ fn local_config(
     config.with_source()
 }
 
+/// A text without the white space around it, and without the byte order mark that editors of Windows write before it.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
 /// Reads standard input as text. Invalid UTF-8 is replaced, and the base64 or JSON decoder then refuses it with its
 /// offset.
 fn read_input(input: &mut dyn Read) -> Result<String, CommandError> {
     let mut bytes = Vec::new();
     input.take(INPUT_LEN_MAX).read_to_end(&mut bytes).map_err(CommandError::Input)?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    Ok(without_mark(&String::from_utf8_lossy(&bytes)).to_owned())
 }
 
 #[cfg(test)]

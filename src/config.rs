@@ -36,6 +36,7 @@ pub use environment::Environment;
 pub use error::ConfigError;
 use error::refused;
 pub use name_server::NameServer;
+pub(crate) use options::list_part;
 pub use options::{Options, ServeArgs};
 pub use size::{ByteSize, InvalidSize};
 

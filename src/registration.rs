@@ -42,7 +42,7 @@ use elements::Content;
 use ports::ContainerPorts;
 
 pub use edit::{REGISTRAR, has_entries, replace};
-pub use encode::{PlainError, encode, encode_objects, encode_plain, pairs};
+pub use encode::{PlainError, WrittenPort, encode, encode_objects, encode_plain, pairs};
 pub use encoding::Encoding;
 pub use mapping::{Mapping, MappingError, is_port_name};
 pub use pairs::PairList;

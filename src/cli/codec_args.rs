@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 
 use crate::register::Offer;
 use crate::register::offer::{BAD_META_KEY, is_meta_key};
-use crate::registration::is_port_name;
+use crate::registration::{WrittenPort, is_port_name};
 
 /// `callsign decode`
 #[derive(Debug, Args)]
@@ -30,9 +30,10 @@ pub struct EncodeArgs {
     #[arg(value_parser = ["-"], conflicts_with_all = FIELD_ARGS)]
     pub input: Option<String>,
     /// The interface, such as org.acme.Greeter
-    #[arg(long, value_name = "NAME", requires = "port")]
+    #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
-    /// The port; repeats, and each port is a separate registration. With --plain it may be a container port's name
+    /// The port; repeats, and each port is a separate registration. With --plain and --objects it may be the name of a
+    /// container port, or be left out if the Pod has one port, or one that is called as the protocol
     #[arg(long, value_name = "NUMBER", requires = "interface", value_parser = encoded_port)]
     pub port: Vec<EncodedPort>,
     #[command(flatten)]
@@ -67,7 +68,9 @@ fn encoded_port(text: &str) -> Result<EncodedPort, String> {
     match text.parse::<u16>() {
         Ok(number) if number > 0 => Ok(EncodedPort::Number(number)),
         _ if is_port_name(text) => Ok(EncodedPort::Name(text.to_owned())),
-        _ => Err("write a number from 1 to 65535, or with --plain the name of a container port".to_owned()),
+        _ => {
+            Err("write a number from 1 to 65535, or with --plain or --objects the name of a container port".to_owned())
+        }
     }
 }
 
@@ -130,21 +133,31 @@ pub struct FieldArgs {
 }
 
 impl EncodeArgs {
-    /// The first port that is a container port's name.
-    pub fn named_port(&self) -> Option<&str> {
-        self.port.iter().find_map(|port| match port {
-            EncodedPort::Name(name) => Some(name.as_str()),
-            EncodedPort::Number(_) => None,
-        })
+    /// For each registration of the flags, the container port that is written instead of a number.
+    pub fn written_ports(&self) -> Vec<Option<WrittenPort<'_>>> {
+        let has_protocol = self.fields.protocol.is_some();
+        let port = |name| Some(WrittenPort { name, has_protocol });
+        if self.interface.is_some() && self.port.is_empty() {
+            return vec![port(None)];
+        }
+        let of = |one| match one {
+            &EncodedPort::Number(_) => None,
+            EncodedPort::Name(name) => port(Some(name)),
+        };
+        self.port.iter().map(of).collect()
     }
 
     /// The pairs of all registrations, in order. Empty if they come from standard input.
     pub fn pairs(&self) -> Vec<(String, String)> {
+        const IN_PLACE: u16 = 1; // the forms that take a container port write it in place of this number
         let number = |port: &EncodedPort| match port {
             EncodedPort::Number(number) => *number,
-            EncodedPort::Name(_) => 1, // the form that takes names writes them in place of it
+            EncodedPort::Name(_) => IN_PLACE,
         };
-        let ports: Vec<u16> = self.port.iter().map(number).collect();
+        let mut ports: Vec<u16> = self.port.iter().map(number).collect();
+        if ports.is_empty() {
+            ports.push(IN_PLACE);
+        }
         let offer = |interface| self.fields.offer(interface, &ports);
         self.interface.iter().flat_map(|interface| offer(interface).fields().flatten().collect::<Vec<_>>()).collect()
     }

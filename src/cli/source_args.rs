@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{Options, ServeArgs};
+use crate::config::{Options, ServeArgs, list_part};
 
 /// The server that commands ask by default.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8053";
@@ -42,7 +42,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub context: Option<String>,
     /// Read with these presets, as `serve --profiles` does, instead of asking a server: app, dubbo, kratos, micro, labels
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = list_part, conflicts_with_all = SERVER_ARGS, help_heading = "Source")]
     pub profiles: Vec<String>,
     /// Use the zone and profiles of this file, as `serve --config` does, and read a source instead of asking a server
     #[arg(long, value_name = "FILE", conflicts_with_all = SERVER_ARGS, help_heading = "Source")]

@@ -38,6 +38,7 @@ fn what_is_accepted() {
         "encode --interface a.B --port 65535 --application x --meta a=b --meta c=d=e",
         "encode - --objects",
         "encode --plain --interface a.B --port 1",
+        "encode --objects --interface a.B",
         "check --manifests a",
         "check --zones z --config c",
         "register --interface a.B --port 1",
@@ -80,9 +81,8 @@ fn what_is_refused() {
         ("watch", "<INTERFACE>"),
         ("watch a.B --manifests a", "--manifests"),
         ("encode", "--interface"),
-        ("encode --interface a", "--port"),
         ("encode --port 1", "--interface"),
-        ("encode --interface a --port 0", "write a number from 1 to 65535, or with --plain the name"),
+        ("encode --interface a --port 0", "write a number from 1 to 65535, or with --plain or --objects the name"),
         ("encode --interface a --port Http", "write a number from 1 to 65535"),
         ("encode - --interface a --port 1", "cannot be used with"),
         ("encode - --group g", "cannot be used with"),
@@ -146,6 +146,31 @@ fn each_port_is_a_registration() {
     let text: Vec<String> = args.pairs().iter().map(|(key, value)| format!("{key}:{value}")).collect();
     let one = |port| format!("interface:a.B ip:fd00::1 port:{port} method:x method:y weight:7 k:v=w");
     assert_eq!(text.join(" "), format!("{} {}", one(1), one(2)));
+}
+
+/// As in the environment, white space around the commas means nothing.
+#[test]
+fn the_parts_of_a_list_lose_the_white_space_around_them() {
+    for words in [["serve", "--profiles", "app, labels"], ["serve", "--profiles", " app ,labels "]] {
+        let Ok(Command::Serve(args)) = Cli::try_parse_from(["callsign"].iter().chain(&words)).map(|cli| cli.command)
+        else {
+            panic!("{words:?}")
+        };
+        assert_eq!(args.options.profiles, ["app", "labels"], "{words:?}");
+    }
+    let serve = Cli::try_parse_from(["callsign", "serve", "--txt-keys", "zone, tag"]).map(|cli| cli.command);
+    let Ok(Command::Serve(args)) = serve else { panic!("{serve:?}") };
+    assert_eq!(args.options.txt_keys, ["zone", "tag"]);
+    for command in ["ls", "why"] {
+        let words = ["callsign", command, "--profiles", "app, labels", "--manifests", "f", "p"];
+        let from =
+            match Cli::try_parse_from(words.iter().take(if command == "ls" { 6 } else { 7 })).map(|cli| cli.command) {
+                Ok(Command::Ls(args)) => args.from,
+                Ok(Command::Why(args)) => args.from,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(from.profiles, ["app", "labels"], "{command}");
+    }
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use super::decoded::{ConsumerView, RegistrationView, consumers_table, kept_back, registrations_table};
+use super::decoded::{
+    ConsumerView, RegistrationView, consumers_table, kept_back, message_without_pod, needs_pod, registrations_table,
+};
 use super::encode::is_of_the_whole;
 use super::print::{TextTable, count, json};
-use super::{CommandError, CommandOutput, read_input};
+use super::{CommandError, CommandOutput, read_input, without_mark};
 use crate::cli::DecodeArgs;
-use crate::registration::{self, Consumer, Decoded, Encoding, PRESETS, Problem, ProfileText, Reason, Registration};
+use crate::registration::{self, Consumer, Decoded, Encoding, PRESETS, Problem, ProfileText, Registration};
 use crate::source::WatchProfile;
 use crate::source::files::{self, GivenError, GivenText, LoadReport, ManifestObject, Texts};
 
@@ -23,6 +25,9 @@ or a whole Pod, as from
     kubectl get pod NAME -o yaml
 ";
 
+/// What to give for a port that only a Pod tells.
+const NO_PORTS: &str = "annotations alone do not tell the container ports: give the whole Pod, as `kubectl get pod NAME -o yaml` prints it\n";
+
 /// Prints what a text registers. Anything that cannot be decoded is a finding.
 ///
 /// # Errors
@@ -30,7 +35,7 @@ or a whole Pod, as from
 pub fn decode(args: &DecodeArgs, input: &mut dyn Read) -> Result<CommandOutput, CommandError> {
     let text = match args.value.as_str() {
         "-" => Cow::Owned(read_input(input)?),
-        value => Cow::Borrowed(value.trim()),
+        value => Cow::Borrowed(without_mark(value)),
     };
     let contents = Contents::of(&text);
     let text = if args.json { json(&ContentsView::of(&contents)) } else { contents.text() };
@@ -52,7 +57,7 @@ impl Contents {
         if text.trim().is_empty() {
             return Contents::unread("empty", None, "nothing is given: the input is empty");
         }
-        match files::given(text) {
+        match files::given(text, &profiles().collect::<Vec<_>>()) {
             Ok(GivenText::Value) => Contents::of_value(text),
             Ok(GivenText::Metadata { labels, annotations }) => Contents::of_metadata(&labels, &annotations),
             Ok(GivenText::Objects) => Contents::of_objects(text),
@@ -76,7 +81,7 @@ impl Contents {
         let decoded = registration::decode_value(text);
         let is_nonsense = decoded.problems.iter().any(|problem| is_of_the_whole(problem.reason));
         let advice = if is_nonsense { INPUTS.to_owned() } else { String::new() };
-        Contents { advice, ..Contents::default() }.with(decoded)
+        Contents { advice, ..Contents::default() }.with_podless(decoded)
     }
 
     fn of_metadata(labels: &Texts, annotations: &Texts) -> Contents {
@@ -84,23 +89,30 @@ impl Contents {
             texts.iter().map(|(key, value)| (key.as_str(), value.as_str()))
         }
         let mut contents = Contents::default();
-        let mut is_named = false;
+        let (mut is_named, mut has_labels) = (false, false);
         for WatchProfile { annotation, encoding, .. } in profiles() {
             let wanted = encoding.wanted();
             let text = ProfileText::of(annotation.as_deref(), &wanted, pairs(labels), pairs(annotations), []);
-            is_named |= text.value.is_some() || text.parts.as_ref().is_some_and(|parts| !parts.annotations.is_empty());
-            contents = contents.with_text(&text, &encoding);
+            let has_any =
+                text.value.is_some() || text.parts.as_ref().is_some_and(|parts| !parts.annotations.is_empty());
+            is_named |= has_any;
+            has_labels |= has_any && !wanted.labels.is_empty();
+            contents = contents.with_podless(registration::decode(&text, &encoding));
         }
         if !is_named {
             return Contents::without_annotation();
         }
-        if contents.problems.iter().any(ProblemView::is_of_a_port) {
-            contents.advice.push_str(
-                "annotations alone do not tell the container ports: give the whole Pod, as `kubectl get pod NAME -o yaml` \
-                 prints it\n",
-            );
+        if has_labels && labels.is_empty() && contents.is_empty() {
+            let message = "the labels are not given, and what these annotations register stands in one of them: give the \
+                           whole Pod";
+            return Contents::unread("no-labels", None, message);
         }
         contents
+    }
+
+    /// Whether nothing is registered and nothing is wrong.
+    fn is_empty(&self) -> bool {
+        self.registrations.is_empty() && self.consumers.is_empty() && self.problems.is_empty()
     }
 
     fn of_objects(text: &str) -> Contents {
@@ -115,7 +127,7 @@ impl Contents {
             };
             for (at, text) in by_profile {
                 if let Some(profile) = profiles.get(at) {
-                    contents = std::mem::take(&mut contents).with_text(&text, &profile.encoding);
+                    contents = std::mem::take(&mut contents).with(registration::decode(&text, &profile.encoding));
                 }
             }
         });
@@ -126,8 +138,7 @@ impl Contents {
         if objects == 0 && contents.problems.is_empty() {
             return Contents::unread("no-pod", None, "no Pod and no Pod template is in it");
         }
-        let is_empty = contents.registrations.is_empty() && contents.consumers.is_empty();
-        if is_empty && contents.problems.is_empty() && contents.advice.is_empty() {
+        if contents.is_empty() && contents.advice.is_empty() {
             return Contents::without_annotation();
         }
         contents
@@ -139,14 +150,27 @@ impl Contents {
         Contents::unread("no-annotation", None, message)
     }
 
-    fn with_text(self, text: &ProfileText, encoding: &Encoding) -> Contents {
-        self.with(registration::decode(text, encoding))
+    fn with(self, decoded: Decoded) -> Contents {
+        let problems: Vec<ProblemView> = decoded.problems.iter().map(ProblemView::of).collect();
+        self.extended(decoded, problems)
     }
 
-    fn with(mut self, decoded: Decoded) -> Contents {
+    /// Adds what was decoded without the Pod, which alone tells its container ports.
+    fn with_podless(self, decoded: Decoded) -> Contents {
+        let view = |problem| ProblemView { message: message_without_pod(problem), ..ProblemView::of(problem) };
+        let problems: Vec<ProblemView> = decoded.problems.iter().map(view).collect();
+        let is_unsure = decoded.problems.iter().any(needs_pod);
+        let mut contents = self.extended(decoded, problems);
+        if is_unsure && !contents.advice.contains(NO_PORTS) {
+            contents.advice.push_str(NO_PORTS);
+        }
+        contents
+    }
+
+    fn extended(mut self, decoded: Decoded, problems: Vec<ProblemView>) -> Contents {
         self.registrations.extend(decoded.registrations);
         self.consumers.extend(decoded.consumers);
-        self.problems.extend(decoded.problems.iter().map(ProblemView::of));
+        self.problems.extend(problems);
         self
     }
 
@@ -227,10 +251,6 @@ impl ProblemView {
 
     fn of_manifest(message: String) -> ProblemView {
         ProblemView { offset: 0, key: None, reason: "bad-manifest", message }
-    }
-
-    fn is_of_a_port(&self) -> bool {
-        [Reason::BadPort.kind(), Reason::NoPort.kind()].contains(&self.reason)
     }
 }
 

@@ -6,12 +6,30 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::print::{TextTable, sockets};
-use crate::registration::{Consumer, Registration};
+use crate::registration::{Consumer, Problem, ProblemKey, Reason, Registration};
 
 /// The number of pairs that are withheld as secrets, and of pairs whose key cannot be published.
 pub(super) fn kept_back(registrations: &[Registration]) -> (usize, usize) {
     let sum = |number: fn(&Registration) -> u32| registrations.iter().map(|one| number(one) as usize).sum();
     (sum(|one| one.metadata.withheld), sum(|one| one.metadata.left_out))
+}
+
+/// Whether a container port might have stood in for the port that is wrong or absent.
+pub(super) fn needs_pod(problem: &Problem) -> bool {
+    let is_of_a_port = matches!(problem.reason, Reason::BadPort | Reason::NoPort);
+    is_of_a_port && problem.key.as_ref().is_some_and(|key| !matches!(key, ProblemKey::Field(_) | ProblemKey::Json(_)))
+}
+
+/// What is wrong with a part of a text that came without its Pod.
+pub(super) fn message_without_pod(problem: &Problem) -> String {
+    let unknown = match problem.reason {
+        Reason::BadPort => "only the Pod tells whether a container port has this name",
+        _ => "only the Pod tells whether a container port stands in for it",
+    };
+    match &problem.key {
+        Some(key) if needs_pod(problem) => format!("{key}: {}, and {unknown}", problem.reason),
+        key => problem.reason.about(key.as_ref()),
+    }
 }
 
 pub(super) fn registrations_table(registrations: &[Registration]) -> TextTable {

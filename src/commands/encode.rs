@@ -7,11 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::decoded::kept_back;
+use super::decoded::{kept_back, message_without_pod, needs_pod};
 use super::print::{count, escaped};
 use super::{CommandError, CommandOutput, read_input};
 use crate::cli::{EncodeArgs, EncodedForm};
-use crate::registration::{self, Decoded, PRESETS, Reason, Registration};
+use crate::registration::{self, Decoded, PRESETS, Reason, Registration, WrittenPort};
 
 /// The prefix of the plain annotations that are written.
 const PREFIX: &str = "app.io/";
@@ -22,10 +22,11 @@ const PREFIX: &str = "app.io/";
 /// Standard input cannot be read, or the form cannot say it.
 pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, CommandError> {
     let form = args.form.form();
-    if let (Some(name), true) = (args.named_port(), form != EncodedForm::Plain) {
-        let text =
-            format!("--port {name}: only the Pod knows the number of a container port: write the number, or --plain");
-        return Err(CommandError::Usage(text));
+    let ports = args.written_ports();
+    if let (Some(port), EncodedForm::Base64 | EncodedForm::Pairs) = (ports.iter().flatten().next(), form) {
+        let what = port.name.map_or("--port is not given".to_owned(), |name| format!("--port {name}"));
+        let text = "only the Pod knows the number of a container port: write the number, --plain or --objects";
+        return Err(CommandError::Usage(format!("{what}: {text}")));
     }
     let text = match args.input {
         Some(_) => read_input(input)?,
@@ -40,8 +41,8 @@ pub fn encode(args: &EncodeArgs, input: &mut dyn Read) -> Result<CommandOutput, 
     let text = match form {
         EncodedForm::Base64 => STANDARD.encode(&text) + "\n",
         EncodedForm::Pairs => escaped(&registration::pairs(registrations).to_string()) + "\n",
-        EncodedForm::Objects => escaped(&registration::encode_objects(registrations)) + "\n",
-        EncodedForm::Plain => plain(args, registrations)?,
+        EncodedForm::Objects => escaped(&registration::encode_objects(registrations, &ports)) + "\n",
+        EncodedForm::Plain => plain(registrations, ports.first().copied().flatten())?,
     };
     if form == EncodedForm::Plain && !text.is_empty() {
         let selector = PRESETS.iter().find(|preset| preset.annotation.is_some_and(|key| key.starts_with(PREFIX)));
@@ -61,7 +62,7 @@ fn json_pairs(pairs: &[(String, String)]) -> String {
 }
 
 /// A line of YAML for each plain annotation of the only registration.
-fn plain(args: &EncodeArgs, registrations: &[Registration]) -> Result<String, CommandError> {
+fn plain(registrations: &[Registration], port: Option<WrittenPort<'_>>) -> Result<String, CommandError> {
     let [registration] = registrations else {
         return match registrations.len() {
             0 => Ok(String::new()),
@@ -70,15 +71,8 @@ fn plain(args: &EncodeArgs, registrations: &[Registration]) -> Result<String, Co
             ))),
         };
     };
-    let mut annotations = registration::encode_plain(PREFIX, registration)
+    let annotations = registration::encode_plain(PREFIX, registration, port)
         .map_err(|error| CommandError::Usage(format!("{error}; or write --objects")))?;
-    if let Some(name) = args.named_port() {
-        let is_of = |key: &str, field: &str| key.strip_prefix(PREFIX) == Some(field);
-        // Without a protocol, the name of the container port is the protocol.
-        annotations.retain(|(key, _)| args.fields.protocol.is_some() || !is_of(key, "protocol"));
-        let port = annotations.iter_mut().find(|(key, _)| is_of(key, "port"));
-        port.into_iter().for_each(|(_, value)| name.clone_into(value));
-    }
     Ok(annotations.iter().map(|(key, value)| format!("{key}: {}\n", yaml(value))).collect())
 }
 
@@ -98,13 +92,18 @@ fn yaml(text: &str) -> String {
 
 /// Why a server would refuse it.
 fn refusal(args: &EncodeArgs, decoded: &Decoded) -> String {
-    let mut notes = String::from("a server would refuse this:\n");
+    let is_unsure = decoded.problems.iter().all(needs_pod);
+    let mut notes = String::from(if is_unsure {
+        "only a Pod has container ports: write the number, or give flags with --plain or --objects:\n"
+    } else {
+        "a server would refuse this:\n"
+    });
     for problem in &decoded.problems {
         let place = match (&args.input, problem.reason) {
             (Some(_), reason) if reason != Reason::TooLarge => format!(", at byte {} of the JSON", problem.offset),
             _ => String::new(),
         };
-        let _ = writeln!(notes, "{}{place}", problem.reason.about(problem.key.as_ref()));
+        let _ = writeln!(notes, "{}{place}", message_without_pod(problem));
     }
     if args.input.is_some() && decoded.problems.iter().any(|problem| is_of_the_whole(problem.reason)) {
         notes.push_str("give JSON, such as [{\"interface\": \"org.acme.Greeter\", \"port\": 50051}]\n");

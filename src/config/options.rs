@@ -1,5 +1,6 @@
 //! The options as the operator writes them: the same keys as flags, in the environment and in the file.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,7 +54,8 @@ pub struct Options {
 
     /// The metadata keys that TXT records show: a comma-separated list, or `all`
     /// [default: weight,serialization,release,region,zone,environment,tag]
-    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', help_heading = "Zone")]
+    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', value_parser = list_part,
+        help_heading = "Zone")]
     #[serde(deserialize_with = "list")]
     pub txt_keys: Vec<String>,
 
@@ -86,7 +88,8 @@ pub struct Options {
 
     /// Which presets find Pods, in this order: app, dubbo, kratos, micro, labels. They come after the file's `[[profile]]`
     /// tables [default: app,dubbo, or the file's tables alone]
-    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', help_heading = "Source")]
+    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',', value_parser = list_part,
+        help_heading = "Source")]
     #[serde(deserialize_with = "list")]
     pub profiles: Vec<String>,
 
@@ -334,6 +337,11 @@ fn list_over<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
 /// The parts of a comma-separated list, as in the environment and in a TOML string.
 pub(super) fn split_list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// A part of a comma-separated list of the command line.
+pub(crate) fn list_part(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
 }
 
 /// Reads a TOML array of strings, or one string with commas.

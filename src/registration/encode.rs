@@ -23,11 +23,22 @@ pub fn pairs(registrations: &[Registration]) -> Value {
     registrations.iter().flat_map(pairs_of).map(|(key, value)| json!({ "k": key, "v": value })).collect()
 }
 
-/// Encodes registrations as JSON as it stands: an object, or an array of objects.
+/// A container port that is written instead of a registration's port. Only the Pod knows its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenPort<'n> {
+    /// Its name. `None`: nothing is written, and the Pod has one port, or one that is called as the protocol.
+    pub name: Option<&'n str>,
+    /// Whether the protocol is written. If it is not, it is the name of the port that the Pod has.
+    pub has_protocol: bool,
+}
+
+/// Encodes registrations as JSON as it stands: an object, or an array of objects. `ports` has for each registration what is
+/// written instead of its port. Those beyond its end are written with their own.
 ///
 /// [`decode`](super::decode) returns the same registrations, as of [`encode`].
-pub fn encode_objects(registrations: &[Registration]) -> String {
-    let objects: Vec<String> = registrations.iter().map(|one| object_of(&pairs_of(one))).collect();
+pub fn encode_objects(registrations: &[Registration], ports: &[Option<WrittenPort<'_>>]) -> String {
+    let object = |(at, one)| object_text_of(written(&pairs_of(one), ports.get(at).copied().flatten()));
+    let objects: Vec<String> = registrations.iter().enumerate().map(object).collect();
     if objects.len() == 1 { objects.concat() } else { format!("[{}]", objects.join(",")) }
 }
 
@@ -45,13 +56,18 @@ pub enum PlainError {
     MetadataKey,
 }
 
-/// The plain annotations of a registration under a prefix, such as `app.io/`, each key with its value.
+/// The plain annotations of a registration under a prefix, such as `app.io/`, each key with its value. `port` is what is
+/// written instead of its port.
 ///
 /// [`decode`](super::decode) returns the same registration, as of [`encode`].
 ///
 /// # Errors
 /// Plain annotations cannot say it.
-pub fn encode_plain(prefix: &str, registration: &Registration) -> Result<Vec<(String, String)>, PlainError> {
+pub fn encode_plain(
+    prefix: &str,
+    registration: &Registration,
+    port: Option<WrittenPort<'_>>,
+) -> Result<Vec<(String, String)>, PlainError> {
     let methods = &registration.metadata.methods;
     if registration.address.is_some() {
         return Err(PlainError::Address);
@@ -60,7 +76,7 @@ pub fn encode_plain(prefix: &str, registration: &Registration) -> Result<Vec<(St
         return Err(PlainError::Method);
     }
     let mut annotations = Vec::new();
-    for (key, value) in with_protocol(&pairs_of(registration)) {
+    for (key, value) in written(&pairs_of(registration), port) {
         let name = match Field::of(key) {
             Some(Field::Method) => continue,
             Some(field) => field.name().to_owned(),
@@ -88,11 +104,27 @@ fn with_protocol<'p, V: AsRef<str>>(pairs: &'p [(&'p str, V)]) -> Vec<(&'p str, 
     pairs
 }
 
+/// The pairs as objects and plain annotations have them.
+fn written<'p>(pairs: &'p [(&'p str, String)], port: Option<WrittenPort<'p>>) -> Vec<(&'p str, &'p str)> {
+    let pairs = with_protocol(pairs);
+    let Some(WrittenPort { name, has_protocol }) = port else { return pairs };
+    let at_port = |(key, value)| match Field::of(key) {
+        Some(Field::Protocol) => Some((key, value)).filter(|_| has_protocol),
+        Some(Field::Port) => name.map(|name| (key, name)),
+        _ => Some((key, value)),
+    };
+    pairs.into_iter().filter_map(at_port).collect()
+}
+
 /// The object that says the same as the pairs of one registration, with its members in the pairs' order.
 pub(super) fn object_of<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
+    object_text_of(with_protocol(pairs))
+}
+
+fn object_text_of(pairs: Vec<(&str, &str)>) -> String {
     let (mut members, mut methods, mut metadata) = (Vec::new(), Vec::new(), Vec::new());
     let mut enabled = None;
-    for (key, value) in with_protocol(pairs) {
+    for (key, value) in pairs {
         match Field::of(key) {
             None => metadata.push((key, json!(value))),
             Some(Field::Method) => methods.push(value),

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 pub use self::given::{GivenError, GivenText, Texts, given};
 use self::manifest::{Reading, STREAM_BOUNDS};
-pub use self::pod::PodTemplate;
+pub use self::pod::{MisplacedAnnotation, PodTemplate};
 pub use self::run::Manifests;
 use super::{Pod, WatchProfile};
 use crate::poll::{entries, has_below, is_stdin};

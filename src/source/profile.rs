@@ -71,7 +71,8 @@ impl WatchProfile {
         ProfileText::of(self.annotation.as_deref(), &self.wanted, labels, annotations, ports)
     }
 
-    fn takes_annotation(&self, key: &str) -> bool {
+    /// Whether it names this annotation.
+    pub(super) fn takes_annotation(&self, key: &str) -> bool {
         self.annotation.as_deref() == Some(key) || self.wanted.takes_annotation(key)
     }
 }

@@ -134,8 +134,9 @@ fn each_form_goes_from_encode_to_decode() {
     let read = run(&["decode"], &pod);
     assert!(read.code == 0 && read.out.contains("http      <pod>:8080"), "{}{}", read.out, read.err);
     assert!(by_name(&["--plain", "--protocol", "tri"]).out.contains("app.io/protocol: \"tri\"\napp.io/port: \"http\""));
-    let refused = by_name(&["--objects"]);
-    assert!(refused.code == 2 && refused.err.contains("write the number, or --plain"), "{}", refused.err);
+    assert_eq!(by_name(&["--objects"]).out, "{\"interface\":\"a.B\",\"port\":\"http\"}\n");
+    let refused = by_name(&["--pairs"]);
+    assert!(refused.code == 2 && refused.err.contains("write the number, --plain or --objects"), "{}", refused.err);
     let both = run(&[&flags[..], &["--plain", "--objects"]].concat(), "");
     assert!(both.code == 2 && both.err.contains("cannot be used with"), "{}", both.err);
 }

@@ -181,7 +181,7 @@ proptest! {
         let decoded = decode(&text, &encoding);
         assert_sound(&decoded);
         prop_assert_eq!(&decode(&text.clone(), &encoding), &decoded);
-        for written in [encode(&decoded.registrations), encode_objects(&decoded.registrations)] {
+        for written in [encode(&decoded.registrations), encode_objects(&decoded.registrations, &[])] {
             if written.len() <= ANNOTATION_LEN_MAX {
                 let again = decode_value(&written);
                 prop_assert_eq!(again.problems, []);
@@ -209,7 +209,7 @@ proptest! {
 
     #[test]
     fn an_encoded_registration_is_decoded_alike(registrations in proptest::collection::vec(registration(), 0..6)) {
-        for value in [encode(&registrations), encode_objects(&registrations)] {
+        for value in [encode(&registrations), encode_objects(&registrations, &[])] {
             let decoded = decode_value(&value);
             prop_assert_eq!(&decoded.problems[..], []);
             prop_assert_eq!(bare(decoded.registrations), &registrations[..]);
@@ -217,7 +217,7 @@ proptest! {
         let app = PRESETS[0].encoding();
         let port = |number| [ContainerPort { name: "other".into(), number }];
         for one in registrations {
-            let Ok(annotations) = encode_plain("app.io/", &one) else { continue };
+            let Ok(annotations) = encode_plain("app.io/", &one, None) else { continue };
             let annotations = annotations.iter().map(|(key, value)| (key.as_str(), value.as_str()));
             let decoded = decode(&ProfileText::of(None, &app.wanted(), [], annotations, port(one.port)), &app);
             prop_assert_eq!(decoded.problems, []);

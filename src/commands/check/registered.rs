@@ -9,7 +9,9 @@ use crate::commands::decoded::{RegistrationView, registration_cells};
 use crate::commands::print::TextTable;
 use crate::registration::{ProfileText, Registration, decode};
 use crate::source::WatchProfile;
-use crate::source::files::{FileProblem, ManifestObject, ManifestPod, PROBLEMS_MAX, PodTemplate, Unselected};
+use crate::source::files::{
+    FileProblem, ManifestObject, ManifestPod, MisplacedAnnotation, PROBLEMS_MAX, PodTemplate, Unselected,
+};
 
 /// The most registrations that are shown. The others are counted.
 const ROWS_MAX: usize = 1000;
@@ -124,8 +126,9 @@ impl ManifestRegistrations {
             let reason = self.unselected(one, kind);
             self.add_mistake(problem(reason).to_string());
         }
-        for key in misplaced {
-            let reason = format!("annotation {key} is on the {kind}: write it below {path}.metadata.annotations");
+        for MisplacedAnnotation { key, place } in misplaced {
+            let of = if place.is_empty() { String::new() } else { format!("'s {place}") };
+            let reason = format!("annotation {key} is on the {kind}{of}: write it below {path}.metadata.annotations");
             self.add_mistake(problem(reason).to_string());
         }
     }

@@ -88,6 +88,136 @@ fn nonsense_says_what_may_be_given() {
     assert!(!nothing.has_findings && nothing.notes.is_empty());
 }
 
+/// A container port may stand in for a port that is no number, and only the Pod tells.
+#[test]
+fn without_a_pod_nothing_is_said_of_its_container_ports() {
+    let hint = "annotations alone do not tell the container ports: give the whole Pod";
+    for (text, expected) in [
+        (r#"{"interface":"a.B","port":"grpc"}"#, "only the Pod tells whether a container port has this name"),
+        (r#"{"interface":"a.B","port":["grpc",1]}"#, "only the Pod tells whether a container port has this name"),
+        (r#"{"interface":"a.B"}"#, "only the Pod tells whether a container port stands in for it"),
+        (
+            r#"{"app.io/interface":"a.B","app.io/port":"grpc"}"#,
+            "only the Pod tells whether a container port has this name",
+        ),
+        (r#"{"app.io/interface":"a.B"}"#, "only the Pod tells whether a container port stands in for it"),
+        (r#"{"app.io/annotation":"{\"interface\":\"a\",\"port\":\"b\"}"}"#, "only the Pod tells whether"),
+    ] {
+        let output = run(&["decode"], text);
+        assert!(output.has_findings && output.text.contains(expected), "{text}: {}", output.text);
+        assert!(!output.text.contains("no TCP container port"), "{text}: {}", output.text);
+        assert_eq!(output.notes.matches(hint).count(), 1, "{text}: {}", output.notes);
+    }
+    // Pairs and what go-micro writes have numbers alone, and a whole Pod has no such port.
+    let pairs = r#"[{"k":"interface","v":"a"},{"k":"port","v":"grpc"}]"#;
+    let pod = "kind: Pod\nmetadata: {name: p, annotations: {app.io/interface: a, app.io/port: grpc}}\n";
+    let micro = r#"{"micro.mu/service-a":"{\"name\":\"a\",\"nodes\":[{\"address\":\"10.0.0.1\"}]}"}"#;
+    for (text, expected) in [
+        (pairs, "port: port is not a number"),
+        (pod, "no TCP container port has this name"),
+        (micro, "no port: write one into its JSON"),
+    ] {
+        let output = run(&["decode"], text);
+        assert!(output.text.contains(expected) && output.notes.is_empty(), "{text}: {}{}", output.text, output.notes);
+    }
+    for text in [r#"{"interface":"a.B","port":"grpc"}"#, r#"{"interface":"a.B"}"#] {
+        let output = run(&["encode", "-", "--objects"], text);
+        let expected =
+            "only a Pod has container ports: write the number, or give flags with --plain or --objects:\nport: ";
+        assert!(output.has_findings && output.notes.starts_with(expected), "{text}: {}", output.notes);
+        assert!(!output.notes.contains("refuse") && !output.notes.contains("no TCP"), "{text}: {}", output.notes);
+    }
+}
+
+/// A port's name, or none, is written as it is, and a Pod with the container port registers its number.
+#[test]
+fn a_port_may_be_that_of_a_container() {
+    let container = "spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}";
+    for (flags, objects, plain, row) in [
+        (
+            &["--port", "http"][..],
+            r#"{"interface":"a.B","port":"http"}"#,
+            "app.io/interface: \"a.B\"\napp.io/port: \"http\"\n",
+            "http      <pod>:8080",
+        ),
+        (&[], r#"{"interface":"a.B"}"#, "app.io/interface: \"a.B\"\n", "http      <pod>:8080"),
+        (
+            &["--port", "http", "--protocol", "rpc"],
+            r#"{"interface":"a.B","protocol":"rpc","port":"http"}"#,
+            "app.io/interface: \"a.B\"\napp.io/protocol: \"rpc\"\napp.io/port: \"http\"\n",
+            "rpc       <pod>:8080",
+        ),
+        (
+            &["--protocol", "tri", "--meta", "zone=a"],
+            r#"{"interface":"a.B","protocol":"tri","meta":{"zone":"a"}}"#,
+            "app.io/interface: \"a.B\"\napp.io/protocol: \"tri\"\napp.io/meta.zone: \"a\"\n",
+            "tri       <pod>:8080",
+        ),
+    ] {
+        let written = |form| run(&[&["encode", "--interface", "a.B", form], flags].concat(), "").text;
+        assert_eq!((written("--objects").trim_end(), &*written("--plain")), (objects, plain), "{flags:?}");
+        let object = format!("app.io/annotation: '{objects}'\n");
+        for annotations in [object.as_str(), plain] {
+            let annotations = annotations.trim_end().replace('\n', "\n    ");
+            let pod = format!("kind: Pod\nmetadata:\n  name: p\n  annotations:\n    {annotations}\n{container}\n");
+            let output = run(&["decode"], &pod);
+            assert!(!output.has_findings && output.text.contains(row), "{pod}: {}", output.text);
+        }
+    }
+    let mixed = run(&["encode", "--interface", "a", "--port", "1", "--port", "http", "--objects"], "").text;
+    let expected = r#"[{"interface":"a","protocol":"rpc","port":1},{"interface":"a","port":"http"}]"#;
+    assert_eq!(mixed.trim_end(), expected);
+    for (flags, expected) in [
+        (&[][..], "--port is not given: only the Pod knows the number"),
+        (&["--pairs"], "--port is not given: only the Pod knows"),
+        (&["--port", "http"], "--port http: only the Pod knows the number"),
+        (&["--pairs", "--port", "1", "--port", "http"], "write the number, --plain or --objects"),
+    ] {
+        let words = ["callsign", "encode", "--interface", "a"].iter().chain(flags);
+        let Ok(Cli { command: Command::Encode(args) }) = Cli::try_parse_from(words) else { panic!("{flags:?}") };
+        let error = encode(&args, &mut &b""[..]).expect_err("an error").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// What Kratos writes has no slash, and its interface is a label.
+#[test]
+fn annotations_that_mean_nothing_without_labels_ask_for_the_whole_pod() {
+    for annotations in [
+        r#"{"kratos-service-protocols":"{\"9000\":\"grpc\"}"}"#,
+        r#"{"annotations":{"kratos-service-metadata":"{}"}}"#,
+        "kratos-service-protocols: '{}'\n",
+    ] {
+        let output = run(&["decode"], annotations);
+        assert!(
+            output.has_findings && output.text.contains("the labels are not given"),
+            "{annotations}: {}",
+            output.text
+        );
+        assert!(output.notes.contains("kubectl get pod NAME -o yaml"), "{annotations}: {}", output.notes);
+    }
+    let labelled =
+        r#"{"labels":{"kratos-service-app":"a"},"annotations":{"kratos-service-protocols":"{\"9\":\"grpc\"}"}}"#;
+    let output = run(&["decode"], labelled);
+    assert!(!output.has_findings && output.text.contains("grpc      <pod>:9"), "{}", output.text);
+    // What go-micro writes has its interface in the annotation.
+    assert!(!run(&["decode"], r#"{"micro.mu/service-a":"{}"}"#).has_findings);
+}
+
+#[test]
+fn a_byte_order_mark_before_the_text_means_nothing() {
+    let object = r#"{"interface":"a.B","port":1}"#;
+    for text in
+        [object, r#"[{"k":"interface","v":"a.B"},{"k":"port","v":1}]"#, "app.io/interface: a.B\napp.io/port: '1'\n"]
+    {
+        let marked = format!("\u{feff}{text}");
+        for output in [run(&["decode"], &marked), run(&["decode", &marked], "")] {
+            assert!(!output.has_findings && output.text.contains("<pod>:1 "), "{text}: {}", output.text);
+        }
+    }
+    assert!(!run(&["encode", "-"], &format!("\u{feff}{object}")).has_findings);
+}
+
 #[test]
 fn no_error_shows_a_secret() {
     let plain = r#""app.io/interface":"a.B","app.io/port":"1""#;

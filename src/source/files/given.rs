@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Node, NodeMap};
 use super::pod::no_string;
 use crate::registration::{is_secret_key, shown_key};
+use crate::source::WatchProfile;
 
 /// Labels and annotations, by key.
 pub type Texts = BTreeMap<String, String>;
@@ -34,11 +35,11 @@ pub enum GivenError {
     NotString(String, String),
 }
 
-/// Says what a text is.
+/// Says what a text is. An annotation that one of the profiles names is told from a registration's member.
 ///
 /// # Errors
 /// It has annotations that cannot be read.
-pub fn given(text: &str) -> Result<GivenText, GivenError> {
+pub fn given(text: &str, profiles: &[WatchProfile]) -> Result<GivenText, GivenError> {
     let text = text.trim();
     let is_in_braces = text.starts_with('{');
     if text.starts_with('[') || !text.contains(':') {
@@ -49,13 +50,13 @@ pub fn given(text: &str) -> Result<GivenText, GivenError> {
     }
     let node = if is_in_braces { Node::in_braces(text.as_bytes()) } else { Node::of_yaml(text.as_bytes()) };
     match node {
-        Ok(Node::Map(map)) => of_map(&map, is_in_braces),
+        Ok(Node::Map(map)) => of_map(&map, is_in_braces, profiles),
         Err(fault) if !is_in_braces => Err(GivenError::NotYaml(fault.flaw.to_string())),
         Ok(_) | Err(_) => Ok(GivenText::Value),
     }
 }
 
-fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<GivenText, GivenError> {
+fn of_map(map: &NodeMap, is_in_braces: bool, profiles: &[WatchProfile]) -> Result<GivenText, GivenError> {
     if map.contains_key("kind") || map.contains_key("apiVersion") {
         return Ok(GivenText::Objects);
     }
@@ -71,8 +72,10 @@ fn of_map(map: &NodeMap, is_in_braces: bool) -> Result<GivenText, GivenError> {
         let labels = part("labels").map(texts).transpose()?.unwrap_or_default();
         return Ok(GivenText::Metadata { labels, annotations: texts(annotations)? });
     }
-    // A member of a registration has no slash, and an annotation of ours has one.
-    if is_in_braces && !map.keys().any(|key| key.contains('/')) {
+    // A member of a registration has no slash. An annotation of ours has one, but some of Kratos' have none.
+    let is_annotation =
+        |key: &String| key.contains('/') || profiles.iter().any(|profile| profile.takes_annotation(key));
+    if is_in_braces && !map.keys().any(is_annotation) {
         return Ok(GivenText::Value);
     }
     Ok(GivenText::Metadata { labels: Texts::new(), annotations: texts(map)? })
@@ -89,6 +92,11 @@ fn texts(map: &NodeMap) -> Result<Texts, GivenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn given(text: &str) -> Result<GivenText, GivenError> {
+        let kratos = WatchProfile::preset("kratos").expect("a preset");
+        super::given(text, &[kratos])
+    }
 
     fn metadata(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> GivenText {
         let texts =
@@ -112,6 +120,8 @@ mod tests {
             (r#" {"app.io/interface":"a.B","app.io/port":"1"}"#, plain.clone()),
             ("annotations:\n  app.io/interface: a.B\n  app.io/port: '1'\n", plain.clone()),
             ("metadata:\n  annotations: {app.io/interface: a.B, app.io/port: '1'}\n", plain),
+            (r#"{"kratos-service-protocols":"{}"}"#, metadata(&[], &[("kratos-service-protocols", "{}")])),
+            (r#"{"interface":"a","kratos":"x"}"#, GivenText::Value),
             (r#"{"labels":{"a":"b"},"annotations":{"app.io/port":"1"}}"#, labelled),
             ("kind: Pod\n", GivenText::Objects),
             ("apiVersion: v1\nkind: Pod\n", GivenText::Objects),

@@ -240,7 +240,7 @@ impl Objects<'_> {
         }
     }
 
-    /// Reads an object. An item of a `PodList` may leave out its kind, which is `implied`.
+    /// Reads an object. An item of a list of one kind may leave out that kind, which is `implied`.
     fn object(&mut self, object: &NodeMap, implied: Option<&str>, depth: usize) {
         let kind = match (object.get("kind"), implied) {
             (Some(Node::Text(kind)), _) if !kind.is_empty() => kind.as_str(),
@@ -251,16 +251,18 @@ impl Objects<'_> {
         match kind {
             POD => self.take(pod::read(object, self.reading.profiles)),
             "List" | "PodList" if is_of_another_api(object) => self.refuse_field(OTHER_API),
-            "List" | "PodList" => self.list(object, kind, depth),
-            other => match (self.workload(other, object), self.meant(other)) {
-                (Some(workload), _) => self.take_template(workload, object),
-                (None, Some(kind)) => self.refuse_field(&format!("kind is misspelt: write \"{kind}\"")),
-                (None, None) => self.ignore(other),
+            "List" | "PodList" => self.list(object, implied_by(kind), depth),
+            other => match (self.workload(other, object), self.listed_workload(other, object), self.meant(other)) {
+                (Some(workload), ..) => self.take_template(workload, object),
+                (None, Some(workload), _) => self.list(object, Some(workload.kind), depth),
+                (None, None, Some(kind)) => self.refuse_field(&format!("kind is misspelt: write \"{kind}\"")),
+                (None, None, None) => self.ignore(other),
             },
         }
     }
 
-    fn list(&mut self, list: &NodeMap, kind: &str, depth: usize) {
+    /// Reads the items of a list. Those without a kind have the `implied` one.
+    fn list(&mut self, list: &NodeMap, implied: Option<&str>, depth: usize) {
         let items = match list.get("items") {
             Some(Node::Null) => return,
             None => return self.refuse_field("items is missing: write the list's objects below it"),
@@ -272,7 +274,7 @@ impl Objects<'_> {
         for (at, item) in items.iter().enumerate() {
             let joint = if above == 0 { "" } else { "." };
             self.place.push_str(&format!("{joint}items[{at}]"));
-            self.item(item, implied_by(kind), depth + 1);
+            self.item(item, implied, depth + 1);
             self.place.truncate(above);
         }
     }
@@ -293,6 +295,11 @@ impl Objects<'_> {
 
     fn workload(&self, kind: &str, object: &NodeMap) -> Option<Workload> {
         if self.reading.has_templates { Workload::of(kind, object) } else { None }
+    }
+
+    /// The workload of a list such as `DeploymentList`.
+    fn listed_workload(&self, kind: &str, list: &NodeMap) -> Option<Workload> {
+        self.workload(kind.strip_suffix("List")?, list)
     }
 
     fn take_template(&mut self, workload: Workload, object: &NodeMap) {
@@ -354,7 +361,7 @@ impl Objects<'_> {
 
 /// The kind of a list's items that have no kind.
 fn implied_by(list: &str) -> Option<&'static str> {
-    (list == "PodList").then_some("Pod")
+    (list == "PodList").then_some(POD)
 }
 
 /// Whether an object has another `apiVersion` than v1. A missing one means v1.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(super) use self::rule::no_string;
-pub use self::template::PodTemplate;
+pub use self::template::{MisplacedAnnotation, PodTemplate};
 pub(super) use self::template::{WORKLOADS, Workload};
 use self::types::whole;
 use super::node::{Node, NodeMap};
@@ -51,12 +51,20 @@ pub(super) fn read(object: &NodeMap, profiles: &[WatchProfile]) -> Result<Manife
 /// The Pod's name for an error.
 fn title(object: &NodeMap) -> Option<String> {
     let metadata = fields(object.get("metadata"))?;
-    let name = text(metadata.get("name")).filter(|name| is_pod_name(name))?;
+    let name = name_of(metadata)?;
     let namespace = match metadata.get("namespace") {
         None | Some(Node::Null) => Some(NAMESPACE),
         namespace => text(namespace).filter(|namespace| is_namespace(namespace)),
     };
     Some(namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}")))
+}
+
+/// The valid name of an object. If it has none, the API server gives it one that begins with its `generateName`.
+fn name_of(metadata: &NodeMap) -> Option<&str> {
+    match text(metadata.get("name")) {
+        Some(name) => Some(name).filter(|name| is_pod_name(name)),
+        None => text(metadata.get("generateName")).filter(|start| is_pod_name(&format!("{start}x"))),
+    }
 }
 
 /// Reads a Pod whose keys and types are right.
@@ -313,7 +321,7 @@ impl PodTexts<'_> {
     fn unselected(&self, profiles: &[WatchProfile]) -> Vec<Unselected> {
         let (chosen, others): (Vec<_>, Vec<_>) =
             profiles.iter().enumerate().partition(|(_, profile)| profile.selector.matches(&self.labels));
-        let is_read = |key: &str| chosen.iter().any(|(_, profile)| profile.takes_pairs_from(key));
+        let is_read = |key: &str| chosen.iter().any(|(_, profile)| profile.takes_annotation(key));
         let missed = others.into_iter().filter_map(|(profile, of)| {
             let is_own = |key: &&str| of.takes_pairs_from(key) && !is_read(key);
             let is_offer = of.register_key().is_some_and(|key| {

@@ -255,6 +255,79 @@ fn check_shows_what_each_kind_of_template_would_register() {
     assert!(ran.code == 1 && ran.out.contains("has a profile's label"), "{}{}", ran.out, ran.err);
 }
 
+/// A Job that `kubectl create` names is read as any other.
+#[test]
+fn check_reads_a_job_without_a_name() {
+    let job = |annotations: &str| {
+        workload("Job", &format!("{{{LABEL}, annotations: {{{annotations}}}}}"), HTTP)
+            .replace("{name: web,", "{generateName: migrate-,")
+    };
+    let ran = run(&["check", "--manifests", "-"], &job("app.io/interface: a.B"));
+    assert!(ran.code == 0 && ran.err.contains("Job shop/migrate-  app      a.B"), "{}{}", ran.out, ran.err);
+    let ran = run(&["check", "--manifests", "-"], &job("app.io/interfce: a.B"));
+    let expected = "Job shop/migrate-: profile app: annotation app.io/interfce: unknown key: write app.io/interface";
+    assert!(ran.code == 1 && ran.out.contains(expected), "{}{}", ran.out, ran.err);
+    let ran = run(&["check", "--manifests", "-"], &job("app.io/interface: 7"));
+    assert!(ran.code == 1 && ran.out.contains("Job shop/migrate-: spec.template.metadata"), "{}{}", ran.out, ran.err);
+}
+
+/// The API's own lists of workloads, whose items have no kind.
+#[test]
+fn check_reads_the_lists_of_workloads() {
+    let template = |annotations: &str| format!("{{metadata: {{{LABEL}, annotations: {{{annotations}}}}}}}");
+    let item = |name: &str, annotations: &str| {
+        format!("{{metadata: {{name: {name}}}, spec: {{template: {}}}}}", template(annotations))
+    };
+    let list = |api: &str, kind: &str, items: &[String]| {
+        format!("apiVersion: {api}\nkind: {kind}\nitems:\n- {}\n", items.join("\n- "))
+    };
+    let good = item("a", "app.io/interface: a.B, app.io/port: '1'");
+    let bad = item("b", "app.io/interfce: a.B, app.io/port: '1'");
+    for (kind, api) in
+        [("Deployment", "apps/v1"), ("DaemonSet", "apps/v1"), ("ReplicationController", "v1"), ("Job", "batch/v1")]
+    {
+        let text = list(api, &format!("{kind}List"), &[good.clone(), bad.clone()]);
+        let ran = run(&["check", "--manifests", "-"], &text);
+        let mistake = format!("{kind} default/b: profile app: annotation app.io/interfce: unknown key");
+        assert!(ran.code == 1 && ran.out.contains(&mistake), "{text}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(&format!("{kind} default/a  app      a.B")), "{text}: {}", ran.err);
+        assert!(ran.err.contains("Pod templates                2\n"), "{text}: {}", ran.err);
+    }
+    // A list that is too long to be read whole.
+    let filler = item("c", &format!("x: {}", "y".repeat(200_000)));
+    let items: Vec<String> = std::iter::repeat_n(filler, 25).chain([bad.clone()]).collect();
+    let ran = run(&["check", "--manifests", "-"], &list("apps/v1", "DeploymentList", &items));
+    assert!(ran.code == 1 && ran.out.contains("Deployment default/b: profile app"), "{}{}", ran.out, ran.err);
+    // The list of another API, and the same list where only Pods are read.
+    let ran =
+        run(&["check", "--manifests", "-"], &list("example.com/v1", "DeploymentList", std::slice::from_ref(&bad)));
+    assert!(ran.err.contains("ignored: 1 DeploymentList") && !ran.out.contains("default/b"), "{}{}", ran.out, ran.err);
+    let ran = run(&["ls", "--manifests", "-"], &list("apps/v1", "DeploymentList", &[bad]));
+    assert!(!ran.out.contains("default/b") && !ran.err.contains("default/b"), "{}{}", ran.out, ran.err);
+}
+
+/// A plain annotation of one table that a selecting table maps is read, so no label is missing.
+#[test]
+fn check_does_not_ask_for_a_label_of_an_annotation_that_is_read() {
+    let tables = "[[profile]]\nname = 'keys'\nselector = 't=keys'\nencoding = 'keys'\ninterface = 'annotation:ex.io/name'\n\
+                  port = '=80'\nmetadata = ['prefix:ex.io/m-']\n\
+                  [[profile]]\nname = 'plain'\nselector = 't=plain'\nannotation = 'ex.io/reg'\nplain = true\n";
+    let folder = Folder::new("mapped", &[("callsign.toml", tables)]);
+    let config = folder.path("callsign.toml");
+    let pod = |annotations: &str| {
+        format!("kind: Pod\nmetadata: {{name: p, labels: {{t: keys}}, annotations: {{{annotations}}}}}\n")
+    };
+    for (annotations, mistake) in [
+        ("ex.io/name: a.B", ""),
+        ("ex.io/name: a.B, ex.io/m-zone: a", ""),
+        ("ex.io/name: a.B, ex.io/port: '80'", "annotation ex.io/port: no profile selects the Pod"),
+    ] {
+        let ran = run(&["check", "--config", &config, "--manifests", "-"], &pod(annotations));
+        assert_eq!(ran.code, i32::from(!mistake.is_empty()), "{annotations}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(mistake) && ran.err.contains("a.B"), "{annotations}: {}{}", ran.out, ran.err);
+    }
+}
+
 /// What is nearly right in a template is a mistake that says what to write.
 #[test]
 fn check_names_what_is_wrong_in_a_template() {
@@ -352,17 +425,39 @@ fn check_names_what_is_wrong_in_a_template() {
         workload("Deployment", template, HTTP)
             .replace("{name: web, namespace: shop}", &format!("{{name: web, {metadata}}}"))
     };
+    let jobs = |metadata: &str, template: &str| {
+        workload("CronJob", template, HTTP)
+            .replace("jobTemplate: {", &format!("jobTemplate: {{metadata: {{{metadata}}}, "))
+    };
     for (manifest, expected) in [
         (
             own(&format!("annotations: {{{greeter}}}"), &format!("{{{LABEL}}}")),
             "Deployment default/web: annotation app.io/interface is on the Deployment: write it below \
              spec.template.metadata.annotations",
         ),
+        (
+            jobs(&format!("annotations: {{{greeter}}}"), &format!("{{{LABEL}}}")),
+            "CronJob shop/web: annotation app.io/interface is on the CronJob's spec.jobTemplate: write it below \
+             spec.jobTemplate.spec.template.metadata.annotations",
+        ),
+        (
+            jobs("annotations: {app.io/token=hunter2: x}", &format!("{{{LABEL}}}")),
+            "annotation (withheld) is on the CronJob's spec.jobTemplate: write it below",
+        ),
+        (jobs(LABEL, &format!("{{annotations: {{{greeter}}}}}")), "That of the CronJob does not count"),
         (own(LABEL, &format!("{{annotations: {{{greeter}}}}}")), "That of the Deployment does not count"),
         ("kind: Deployment\nmetadata: {name: web}\n".to_owned(), "Deployment default/web: spec.template is missing"),
         ("kind: CronJob\nmetadata: {name: web}\nspec: {}\n".to_owned(), "spec.jobTemplate.spec.template is missing"),
         ("kind: deployment\nmetadata: {name: web}\n".to_owned(), "kind is misspelt: write \"Deployment\""),
         ("kind: Deployment\nspec: {template: {spec: {}}}\n".to_owned(), "metadata.name is missing"),
+        (
+            "kind: Job\nmetadata: {generateName: A-}\nspec: {template: {spec: {}}}\n".to_owned(),
+            "metadata.generateName is not a DNS subdomain",
+        ),
+        (
+            "kind: Job\nmetadata: {name: A, generateName: a-}\nspec: {template: {spec: {}}}\n".to_owned(),
+            "metadata.name is not a DNS subdomain",
+        ),
         (
             pod("p", None, &format!(", annotations: {{{greeter}}}"), ""),
             "Pod default/p: annotation app.io/interface: no profile selects the Pod: give it the label",

@@ -197,7 +197,7 @@ fn a_registry_path_stays_a_pair_among_objects() {
 fn objects_are_encoded() {
     let value = r#"[{"interface":"a","protocol":"tri","port":1,"weight":7,"enabled":false,"methods":["x,y"],"meta":{"zone":"a"}},{"interface":"b","protocol":"rpc","port":2}]"#;
     let registrations = decode_value(value).registrations;
-    assert_eq!(encode_objects(&registrations), value);
-    assert_eq!(encode_objects(&registrations[1..]), r#"{"interface":"b","protocol":"rpc","port":2}"#);
-    assert_eq!(encode_objects(&[]), "[]");
+    assert_eq!(encode_objects(&registrations, &[]), value);
+    assert_eq!(encode_objects(&registrations[1..], &[]), r#"{"interface":"b","protocol":"rpc","port":2}"#);
+    assert_eq!(encode_objects(&[], &[]), "[]");
 }

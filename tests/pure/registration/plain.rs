@@ -140,7 +140,7 @@ fn registrations_are_encoded() {
     let one = of(
         r#"{"interface":"a","group":"g","port":1,"weight":7,"methods":["x","y"],"enabled":false,"meta":{"zone":"a"}}"#,
     );
-    let annotations = encode_plain("app.io/", &one).unwrap();
+    let annotations = encode_plain("app.io/", &one, None).unwrap();
     let text: Vec<String> = annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(
         text.join(" "),
@@ -154,6 +154,6 @@ fn registrations_are_encoded() {
         (r#"{"interface":"a","port":1,"meta":{"a b":"1"}}"#, PlainError::MetadataKey),
         (r#"{"interface":"a","port":1,"meta":{"a.":"1"}}"#, PlainError::MetadataKey),
     ] {
-        assert_eq!(encode_plain("app.io/", &of(object)), Err(error), "{object}");
+        assert_eq!(encode_plain("app.io/", &of(object), None), Err(error), "{object}");
     }
 }

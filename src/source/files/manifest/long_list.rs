@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use hyper::body::Bytes;
 
 use self::cutter::{Cutter, Item, Lines};
-use super::{Documents, NO_KIND, Objects, ReadPod, TOO_LONG, implied_by};
+use super::{Documents, NO_KIND, Objects, POD, ReadPod, TOO_LONG, implied_by};
 use crate::source::files::ManifestPod;
 use crate::source::files::node::{DocumentFault, Flaw, Node, NodeMap};
 use crate::source::files::pod::{self, InvalidPod};
@@ -165,10 +165,10 @@ impl Objects<'_> {
         self.place = format!("items[{}]", list.count);
         list.count += 1;
         match (item, list.kind.as_deref()) {
-            (_, Some(kind)) if !is_list(kind) => {} // counted at the end, as one object
+            (_, Some(kind)) if !self.is_list(kind) => {} // counted at the end, as one object
             (Err(fault), _) => self.refuse(fault.line, &fault.flaw.to_string()),
             (Ok(Node::Map(object)), None) if !has_kind(&object) => list.hold(pod::read(&object, self.reading.profiles)),
-            (Ok(item), kind) => self.item(&item, kind.and_then(implied_by), 1),
+            (Ok(item), kind) => self.item(&item, kind.and_then(|kind| self.implied_in(kind)), 1),
         }
         self.place.clear();
     }
@@ -187,7 +187,7 @@ impl Objects<'_> {
             Err(fault) => return self.refuse(None, &format!("the text around the items is {}", fault.flaw)),
         };
         match (kind, &list.kind) {
-            (Some(kind), _) if is_list(&kind) => self.release(list, &kind),
+            (Some(kind), _) if self.is_list(&kind) => self.release(list, &kind),
             (Some(kind), Some(_)) => self.ignore(&kind),
             (Some(kind), None) if list.held_count == list.count => self.ignore(&kind),
             (Some(_), None) => self.refuse_field("kind is not that of a list: write \"List\""),
@@ -203,12 +203,22 @@ impl Objects<'_> {
         }
         for (at, pod) in list.held {
             self.place = format!("items[{at}]");
-            match implied_by(kind) {
-                Some(_) => self.take(pod),
+            match self.implied_in(kind) {
+                Some(POD) => self.take(pod),
+                Some(_) => self.refuse_field("kind is missing: write the list's kind before its items"),
                 None => self.refuse_field(NO_KIND),
             }
         }
         self.place.clear();
+    }
+
+    fn is_list(&self, kind: &str) -> bool {
+        is_list(kind) || self.implied_in(kind).is_some()
+    }
+
+    /// The kind of a list's items that have no kind, also in a list of workloads.
+    fn implied_in(&self, kind: &str) -> Option<&'static str> {
+        implied_by(kind).or_else(|| self.listed_workload(kind, &NodeMap::new()).map(|workload| workload.kind))
     }
 }
 
@@ -216,6 +226,7 @@ fn has_kind(object: &NodeMap) -> bool {
     object.get("kind").is_some_and(|kind| *kind != Node::Text(String::new()))
 }
 
+/// Whether a kind is that of a list of v1.
 fn is_list(kind: &str) -> bool {
     matches!(kind, "List" | "PodList")
 }

@@ -1,10 +1,11 @@
 //! Reads the Pod template of a workload: what each of its Pods is written with.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{InvalidPod, NAMESPACE, PodReader, PodTexts, fields, rule, text, texts, title, types};
-use crate::object_name::{is_namespace, is_pod_name};
+use super::{InvalidPod, NAMESPACE, PodReader, PodTexts, fields, name_of, rule, text, texts, title, types};
+use crate::object_name::is_namespace;
 use crate::registration::{ProfileText, shown_key};
 use crate::source::WatchProfile;
 use crate::source::files::Unselected;
@@ -21,7 +22,7 @@ pub struct PodTemplate {
     pub kind: &'static str,
     /// The workload's namespace.
     pub namespace: Arc<str>,
-    /// The workload's name.
+    /// The workload's name, or its `generateName`.
     pub name: Arc<str>,
     /// The place of the template in the workload, such as `spec.template`.
     pub path: &'static str,
@@ -29,8 +30,17 @@ pub struct PodTemplate {
     pub by_profile: Vec<(usize, ProfileText)>,
     /// The profiles that do not select the template, although it has an annotation for them.
     pub unselected: Vec<Unselected>,
-    /// The annotations for a profile that the workload has and its template lacks, by their keys as they may be shown.
-    pub misplaced: Vec<Box<str>>,
+    /// The annotations for a profile that the workload has and its template lacks.
+    pub misplaced: Vec<MisplacedAnnotation>,
+}
+
+/// An annotation of a workload that its Pods do not get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MisplacedAnnotation {
+    /// Its key, as it may be shown.
+    pub key: Box<str>,
+    /// The object that has it, such as `spec.jobTemplate`. Empty if it is the workload itself.
+    pub place: &'static str,
 }
 
 /// A kind whose objects create Pods from a template.
@@ -64,9 +74,9 @@ impl Workload {
     }
 
     /// Reads the template of a workload.
-    pub(in crate::source::files) fn read(
+    pub(in crate::source::files) fn read<'n>(
         self,
-        object: &NodeMap,
+        object: &'n NodeMap,
         profiles: &[WatchProfile],
         (file, document): (&Path, usize),
     ) -> Result<PodTemplate, InvalidPod> {
@@ -83,14 +93,18 @@ impl Workload {
         let (Some(read), true) = (read, faults.is_empty()) else {
             return Err(InvalidPod { pod: title(object), faults, left_out });
         };
-        let labels_above = texts(own.get("labels")).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let mut unselected = read.unselected(profiles);
         for Unselected { profile, has_label_above, .. } in &mut unselected {
-            *has_label_above = profiles.get(*profile).is_some_and(|profile| profile.selector.matches(&labels_above));
+            let Some(profile) = profiles.get(*profile) else { continue };
+            let mut above = self.metadata_above(object);
+            *has_label_above = above.any(|(_, metadata)| profile.selector.matches(&labels_of(metadata)));
         }
         let is_lacking = |key: &str| !read.annotations.contains_key(key);
         let is_named = |key: &str| profiles.iter().any(|profile| profile.takes_pairs_from(key));
-        let above = texts(own.get("annotations")).map(|(key, _)| key);
+        let keys = |(place, metadata): (&'static str, &'n NodeMap)| {
+            texts(metadata.get("annotations")).map(move |(key, _)| (place, key))
+        };
+        let misplaced = self.metadata_above(object).flat_map(keys).filter(|(_, key)| is_lacking(key) && is_named(key));
         Ok(PodTemplate {
             file: file.to_owned(),
             document,
@@ -100,7 +114,18 @@ impl Workload {
             path: self.path,
             by_profile: read.by_profile(profiles),
             unselected,
-            misplaced: above.filter(|key| is_lacking(key) && is_named(key)).map(shown_key).collect(),
+            misplaced: misplaced.map(|(place, key)| MisplacedAnnotation { key: shown_key(key), place }).collect(),
+        })
+    }
+
+    /// The metadata of the workload and of each object between it and the template, with the place of that object.
+    fn metadata_above(self, object: &NodeMap) -> impl Iterator<Item = (&'static str, &NodeMap)> {
+        let dots = self.path.match_indices('.').map(|(at, _)| at);
+        let places = std::iter::once(0).chain(dots).filter_map(|end| self.path.get(..end));
+        places.filter_map(move |place| {
+            let mut keys = place.split('.').filter(|key| !key.is_empty());
+            let above = keys.try_fold(object, |object, key| fields(object.get(key)))?;
+            Some((place, fields(above.get("metadata"))?))
         })
     }
 }
@@ -135,9 +160,16 @@ fn names<'n>(metadata: &'n NodeMap, reader: &mut PodReader) -> (&'n str, &'n str
     if namespace.is_empty() {
         reader.refuse(format!("metadata.namespace is not a DNS label: write {}", rule::NAMESPACE));
     }
-    let name = text(metadata.get("name")).filter(|name| is_pod_name(name)).unwrap_or_default();
-    if name.is_empty() {
-        reader.refuse(format!("metadata.name is missing or not a DNS subdomain: write {}", rule::NAME));
+    let name = name_of(metadata);
+    if name.is_none() {
+        reader.refuse(match ["name", "generateName"].into_iter().find(|key| text(metadata.get(*key)).is_some()) {
+            Some(key) => format!("metadata.{key} is not a DNS subdomain: write {}", rule::NAME),
+            None => format!("metadata.name is missing: write {}", rule::NAME),
+        });
     }
-    (namespace, name)
+    (namespace, name.unwrap_or_default())
+}
+
+fn labels_of(metadata: &NodeMap) -> BTreeMap<String, String> {
+    texts(metadata.get("labels")).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
