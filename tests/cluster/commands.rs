@@ -38,7 +38,7 @@ fn a_command_reads_the_cluster_itself() {
     let no_pod = format!("no such Pod: {}/absent", namespace.name);
     for (args, code, expected) in [
         (&["ls"][..], 0, name.as_str()),
-        (&["ls", "org.acme.Other"], 0, "no registration of org.acme.Other"),
+        (&["ls", "org.acme.Other"], 1, "no registration of org.acme.Other"),
         (&["why", "fine"], 0, &name),
         (&["why", "unready"], 0, "not ready: the Pod's condition Ready is not True"),
         (&["why", "bare"], 1, &no_label),
