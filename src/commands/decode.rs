@@ -17,7 +17,7 @@ use crate::registration::{self, Consumer, Decoded, Encoding, PRESETS, Problem, P
 use crate::source::WatchProfile;
 use crate::source::files::{self, GivenError, GivenText, LoadReport, ManifestObject, Texts};
 
-/// What may be given, for whoever gave something else.
+/// What may be given. An error about any other input ends with it.
 const INPUTS: &str = "\
 give the value of an annotation (base64, or JSON that begins with [ or {), annotations as YAML or JSON, as from
     kubectl get pod NAME -o jsonpath='{.metadata.annotations}'
@@ -25,7 +25,7 @@ or a whole Pod, as from
     kubectl get pod NAME -o yaml
 ";
 
-/// What to give for a port that only a Pod tells.
+/// What to give if the port depends on the Pod's container ports.
 const NO_PORTS: &str = "annotations alone do not tell the container ports: give the whole Pod, as `kubectl get pod NAME -o yaml` prints it\n";
 
 /// Prints what a text registers. Anything that cannot be decoded is a finding.
@@ -155,7 +155,7 @@ impl Contents {
         self.extended(decoded, problems)
     }
 
-    /// Adds what was decoded without the Pod, which alone tells its container ports.
+    /// Adds what was decoded without the Pod, so without its container ports.
     fn with_podless(self, decoded: Decoded) -> Contents {
         let view = |problem| ProblemView { message: message_without_pod(problem), ..ProblemView::of(problem) };
         let problems: Vec<ProblemView> = decoded.problems.iter().map(view).collect();

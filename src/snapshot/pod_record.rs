@@ -341,7 +341,7 @@ impl Registered {
         self.template.common.protocol_label.as_ref()
     }
 
-    /// What tells its protocol from others: the label, or a protocol without one as it is written.
+    /// What distinguishes its protocol from others: the label, or a protocol without one as it is written.
     pub fn protocol_key(&self) -> &Arc<str> {
         self.protocol_label().unwrap_or(&self.template.common.protocol)
     }

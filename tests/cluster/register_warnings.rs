@@ -1,4 +1,4 @@
-//! `deploy/register/annotations.yaml`: whoever applies an annotation that callsign cannot read gets a warning, and no refusal.
+//! `deploy/register/annotations.yaml`: a person who applies an annotation that callsign cannot read gets a warning, and no refusal.
 //!
 //! The API server's answer is compared with the program's own readers: what they cannot read, or cannot name, must be warned
 //! of, and nothing else.

@@ -88,7 +88,7 @@ fn nonsense_says_what_may_be_given() {
     assert!(!nothing.has_findings && nothing.notes.is_empty());
 }
 
-/// A container port may stand in for a port that is no number, and only the Pod tells.
+/// A container port may stand in for a port that is no number, and only the Pod has the container ports.
 #[test]
 fn without_a_pod_nothing_is_said_of_its_container_ports() {
     let hint = "annotations alone do not tell the container ports: give the whole Pod";

@@ -35,7 +35,7 @@ pub enum GivenError {
     NotString(String, String),
 }
 
-/// Says what a text is. An annotation that one of the profiles names is told from a registration's member.
+/// Says what a text is. An annotation that one of the profiles names is distinguished from a registration's member.
 ///
 /// # Errors
 /// It has annotations that cannot be read.
